@@ -1,0 +1,82 @@
+"""Files that are either whole or not there, also after a power cut.
+
+A file is written under a temporary name in its own folder, flushed and fsynced, renamed into
+place, and the folder fsynced so that the new name survives too. Modes follow the umask.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+Writer = Callable[[BinaryIO], None]
+
+
+def write_file(path: Path, write: Writer) -> None:
+    """Writes a file, replacing one that is there."""
+    temporary = _write_temporary(path, write)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def create_file(path: Path, write: Writer) -> bool:
+    """Writes a file only if there is none yet; says whether it did.
+
+    The name appears in one step with the whole contents: of several writers exactly one wins.
+    """
+    temporary = _write_temporary(path, write)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+    return True
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """`write_file` for contents that are at hand."""
+    write_file(path, lambda file: _write_all(file, data))
+
+
+def create_bytes(path: Path, data: bytes) -> bool:
+    """`create_file` for contents that are at hand."""
+    return create_file(path, lambda file: _write_all(file, data))
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+
+
+def _write_temporary(path: Path, write: Writer) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Host and process tell a later sweep whether the owner of a leftover still lives.
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    # 0o666 lets the umask decide, as for any file that a user makes.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,148 @@
+"""One family of errors: what is wrong, where, and how to mend it.
+
+Every error that videoprep raises on purpose is a :class:`VideoprepError`. The
+command line prints it without a traceback and exits with ``exit_code``. All of
+them can be pickled, so that they survive the way back from a worker process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Code(str, Enum):
+    """Reasons a sample or clip can be refused. A number is never used for a second meaning.
+
+    0xx: the lists and columns; 1xx: the media; 3xx: the plan; 4xx: encoding.
+    """
+
+    LIST_UNREADABLE = "VP001"
+    UNEQUAL_COUNTS = "VP002"
+    BLANK_LINE = "VP003"
+    NOT_UTF8 = "VP004"
+    MISSING_VIDEO = "VP005"
+    OUTSIDE_ROOT = "VP006"
+    NOT_A_FILE = "VP007"
+    MALFORMED_ROW = "VP008"
+    SIZE_NOT_DIVISIBLE = "VP101"
+    FRAME_COUNT = "VP102"
+    UNREADABLE = "VP103"
+    NO_VIDEO_STREAM = "VP104"
+    TOO_SMALL = "VP301"
+    TOO_SHORT = "VP302"
+    NO_EXACT_BUCKET = "VP303"
+    DECODE_FAILED = "VP401"
+    NOT_FINITE = "VP402"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the lists, at one place."""
+
+    code: Code
+    message: str
+    remedy: str
+    file: str
+    line: int | None = None
+
+    @property
+    def where(self) -> str:
+        """``file:line``, or the file alone where no line is meant."""
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
+class VideoprepError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        message: what is wrong, in one sentence.
+        where: the path, or ``file:line``, that it is about.
+        remedy: what to do next.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, where: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text}\n  → {self.remedy}" if self.remedy else text
+
+
+def _rebuild(
+    cls: type[VideoprepError], args: tuple[Any, ...], state: dict[str, Any]
+) -> VideoprepError:
+    error = cls.__new__(cls)
+    Exception.__init__(error, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class SpecError(VideoprepError):
+    """The dataset cannot be described: a folder, file or column is missing or ambiguous."""
+
+
+class ListError(VideoprepError):
+    """The lists can be read but hold mistakes; ``problems`` has every one of them."""
+
+    exit_code = 1
+    _SHOWN = 20
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        count = len(problems)
+        super().__init__(f"the dataset's lists have {count} problem{'s' if count != 1 else ''}")
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        for problem in self.problems[: self._SHOWN]:
+            lines.append(f"{problem.where}: {problem.code.value} {problem.message}")
+            lines.append(f"  → {problem.remedy}")
+        hidden = len(self.problems) - self._SHOWN
+        if hidden > 0:
+            lines.append(f"… and {hidden} more; `videoprep validate` lists all of them")
+        return "\n".join(lines)
+
+
+class MediaError(VideoprepError):
+    """A video file cannot be used; ``code`` says why in a stable word."""
+
+    exit_code = 1
+
+    def __init__(
+        self, message: str, *, code: Code, where: str | None = None, remedy: str | None = None
+    ) -> None:
+        super().__init__(message, where=where, remedy=remedy)
+        self.code = code
+
+
+class PlanError(VideoprepError):
+    """No plan can be made: an illegal bucket, or no clip that fits."""
+
+
+class EmptyPlanError(PlanError):
+    """Every sample was left out; the reasons are in the message."""
+
+    exit_code = 1
+
+
+class ModelError(VideoprepError):
+    """The model folder is missing, incomplete, or of no known family."""
+
+
+class StoreError(VideoprepError):
+    """The store is missing, damaged, or belongs to another model or recipe."""
+
+
+class TrainError(VideoprepError):
+    """Training cannot start or go on."""

@@ -1,0 +1,168 @@
+"""A diffusers model folder: found, checked and fingerprinted before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from videoprep.errors import ModelError
+
+# Said by the file that wrote the config, not by the model.
+_NOT_IDENTITY = ("_diffusers_version", "_name_or_path", "transformers_version")
+
+_HASH_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A local folder in the layout of diffusers pipelines.
+
+    Attributes:
+        path: the folder.
+        name: how the user called the model: a path or a hub id.
+    """
+
+    path: Path
+    name: str
+
+    @cached_property
+    def index(self) -> Mapping[str, Any]:
+        """The contents of ``model_index.json``.
+
+        Raises:
+            ModelError: the file is missing or not JSON.
+        """
+        return self._json("model_index.json")
+
+    def config(self, part: str) -> Mapping[str, Any]:
+        """The contents of ``PART/config.json``.
+
+        Raises:
+            ModelError: the file is missing or not JSON.
+        """
+        return self._json(f"{part}/config.json")
+
+    def require(self, part: str) -> None:
+        """Checks that ``PART`` has a config and safetensors weights.
+
+        Raises:
+            ModelError: something is missing; it says what.
+        """
+        self.config(part)
+        self.weights(part)
+
+    def weights(self, part: str) -> list[Path]:
+        """The weight files of ``PART`` that loading without a variant reads.
+
+        Raises:
+            ModelError: there are none in safetensors form, or one named in the index is missing.
+        """
+        folder = self.path / part
+        indexed = sorted(folder.glob("*.safetensors.index.json"))
+        indexed = [path for path in indexed if path.name.count(".") == 3]
+        if indexed:
+            files = {folder / name for name in self._json_file(indexed[0])["weight_map"].values()}
+        else:
+            files = {p for p in folder.glob("*.safetensors") if p.name.count(".") == 1}
+        missing = sorted(path.name for path in files if not path.is_file())
+        if missing or not files:
+            raise ModelError(
+                f"the {part} has no safetensors weights"
+                if not files
+                else f"weight files are missing: {', '.join(missing)}",
+                where=str(folder),
+                remedy="download the model again; weights in pickle form (.bin) are not read",
+            )
+        return sorted(files)
+
+    def identity(self, part: str) -> str:
+        """A fingerprint of what ``PART`` computes: its config and the bytes of its weights.
+
+        32 hexadecimal digits (xxh3-128). The same weights under another name or path have the
+        same identity.
+        """
+        digest = xxhash.xxh3_128()
+        config = {k: v for k, v in self.config(part).items() if k not in _NOT_IDENTITY}
+        digest.update(json.dumps(config, sort_keys=True).encode())
+        for path in self.weights(part):
+            _digest_file(digest, path)
+        return digest.hexdigest()
+
+    def files_identity(self, part: str) -> str:
+        """A fingerprint of every file directly in ``PART``, for a tokenizer."""
+        digest = xxhash.xxh3_128()
+        for path in sorted(p for p in (self.path / part).iterdir() if p.is_file()):
+            digest.update(path.name.encode())
+            _digest_file(digest, path)
+        return digest.hexdigest()
+
+    def _json(self, name: str) -> Mapping[str, Any]:
+        path = self.path / name
+        if not path.is_file():
+            raise ModelError(
+                f"the model folder lacks {name}",
+                where=str(self.path),
+                remedy="give --model a diffusers folder with model_index.json and its parts, "
+                "or a hub id",
+            )
+        return self._json_file(path)
+
+    @staticmethod
+    def _json_file(path: Path) -> dict[str, Any]:
+        try:
+            data = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"cannot be read as JSON: {error}", where=str(path), remedy="download it again"
+            ) from error
+        if not isinstance(data, dict):
+            raise ModelError("is not a JSON object", where=str(path), remedy="download it again")
+        return data
+
+
+def _digest_file(digest: xxhash.xxh3_128, path: Path) -> None:
+    with path.open("rb") as file:
+        while chunk := file.read(_HASH_CHUNK):
+            digest.update(chunk)
+
+
+def open_model(name: str, parts: tuple[str, ...], revision: str | None = None) -> ModelFolder:
+    """Finds a model: a local folder, or a hub id, of which only ``parts`` are downloaded.
+
+    Raises:
+        ModelError: there is no such folder and the hub cannot give it.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return ModelFolder(path, name)
+    if path.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise ModelError(
+            "no such model folder",
+            where=name,
+            remedy="give --model a diffusers folder, or a hub id such as THUDM/CogVideoX-2b",
+        )
+    return ModelFolder(_download(name, parts, revision), name)
+
+
+def _download(name: str, parts: tuple[str, ...], revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = ["model_index.json"]
+    for part in parts:
+        patterns += [f"{part}/*.json", f"{part}/*.safetensors", f"{part}/*.model"]
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"neither a local folder nor to be had from the hub: {reason}",
+            where=name,
+            remedy="check the name and the network, or download the model and give its folder",
+        ) from error

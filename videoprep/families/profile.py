@@ -1,0 +1,74 @@
+"""A profile: which sizes and frame counts are legal. Pure arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRule:
+    """Frame counts ``step × k + offset``, at least one frame."""
+
+    step: int
+    offset: int
+
+    def accepts(self, frames: int) -> bool:
+        """Whether ``frames`` is of this form."""
+        return frames >= 1 and frames % self.step == self.offset % self.step
+
+    def __str__(self) -> str:
+        return f"{self.step}k+{self.offset}" if self.offset else f"{self.step}k"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Which clips are legal.
+
+    Attributes:
+        name: how it is asked for.
+        divisor: width and height are multiples of it, in pixels.
+        frame_rules: a frame count must keep one of them.
+    """
+
+    name: str
+    divisor: int
+    frame_rules: tuple[FrameRule, ...]
+
+    def accepts_size(self, width: int, height: int) -> bool:
+        """Whether both sides are positive multiples of the divisor."""
+        return all(side > 0 and side % self.divisor == 0 for side in (width, height))
+
+    def accepts_frames(self, frames: int) -> bool:
+        """Whether the count keeps one of the frame rules."""
+        return any(rule.accepts(frames) for rule in self.frame_rules)
+
+    def size_within(self, width: int, height: int) -> tuple[int, int] | None:
+        """The largest legal ``(width, height)`` not above the given one."""
+        within = (width - width % self.divisor, height - height % self.divisor)
+        return within if all(within) else None
+
+    def nearest_sizes(self, width: int, height: int) -> list[tuple[int, int]]:
+        """The legal sizes around ``(width, height)``: both sides down, and both up."""
+        down = self.size_within(width, height)
+        up = (width + -width % self.divisor, height + -height % self.divisor)
+        return [size for size in dict.fromkeys((down, up)) if size is not None]
+
+    def frames_within(self, frames: int) -> int | None:
+        """The largest legal count not above ``frames``."""
+        return next((n for n in range(frames, 0, -1) if self.accepts_frames(n)), None)
+
+    def nearest_frames(self, frames: int) -> list[int]:
+        """The legal counts next below and next above."""
+        above = frames + 1
+        while not self.accepts_frames(above):
+            above += 1
+        below = self.frames_within(frames - 1)
+        return [above] if below is None else [below, above]
+
+    def frame_rule(self) -> str:
+        """The frame rules in words, for instance ``4k or 4k+1``."""
+        return " or ".join(str(rule) for rule in self.frame_rules)
+
+
+DEFAULT = Profile("default", divisor=32, frame_rules=(FrameRule(4, 0), FrameRule(4, 1)))
+"""The documented rule of the dataset format: sides divisible by 32; 4k or 4k+1 frames."""

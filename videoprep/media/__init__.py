@@ -1,0 +1,1 @@
+"""Looking into video files: what they hold, their frames, and how frames are fitted."""

@@ -1,0 +1,100 @@
+"""When each frame is shown, and which frames stand for a given rate. Pure arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+# A rate whose intervals stray from the median by more than this share, and by more than the one
+# tick that rounding to the time base costs, is called variable.
+_VARIABLE_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Timestamps:
+    """Presentation times of the frames of one stream, in order.
+
+    Attributes:
+        ticks: int64 array ``[frames]``, in units of ``time_base``, strictly increasing.
+        time_base: seconds a tick.
+    """
+
+    ticks: NDArray[np.int64]
+    time_base: Fraction
+
+    def seconds(self) -> NDArray[np.float64]:
+        """Float64 array ``[frames]``: seconds since the first frame."""
+        return (self.ticks - self.ticks[0]).astype(np.float64) * float(self.time_base)
+
+    def average_rate(self) -> Fraction | None:
+        """Frames a second, from the first frame to the last; None for a single frame."""
+        if len(self.ticks) < 2:
+            return None
+        span = int(self.ticks[-1] - self.ticks[0])
+        return Fraction(len(self.ticks) - 1, span) / self.time_base
+
+    def is_variable(self) -> bool:
+        """Whether the intervals between frames differ noticeably."""
+        if len(self.ticks) < 3:
+            return False
+        intervals = np.diff(self.ticks)
+        median = float(np.median(intervals))
+        return bool(np.abs(intervals - median).max() > 1 + _VARIABLE_SHARE * median)
+
+    def to_json(self) -> dict[str, object]:
+        """A lossless form: first tick, span and count where the spacing is even."""
+        base = [self.time_base.numerator, self.time_base.denominator]
+        even = {"first": int(self.ticks[0]), "last": int(self.ticks[-1]), "count": len(self.ticks)}
+        if np.array_equal(_evenly(**even), self.ticks):
+            return {"time_base": base, **even}
+        return {"time_base": base, "ticks": self.ticks.tolist()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, object]) -> Timestamps:
+        """The inverse of `to_json`."""
+        numerator, denominator = data["time_base"]  # type: ignore[misc]
+        if "ticks" in data:
+            ticks = np.asarray(data["ticks"], dtype=np.int64)
+        else:
+            ticks = _evenly(data["first"], data["last"], data["count"])  # type: ignore[arg-type]
+        return cls(ticks, Fraction(numerator, denominator))
+
+
+def _evenly(first: int, last: int, count: int) -> NDArray[np.int64]:
+    """`count` ticks from `first` to `last`, each rounded half up, in exact integers."""
+    if count == 1:
+        return np.array([first], dtype=np.int64)
+    gaps = count - 1
+    return first + (2 * np.arange(count, dtype=np.int64) * (last - first) + gaps) // (2 * gaps)
+
+
+def frames_available(timestamps: Timestamps, source_rate: Fraction, rate: Fraction) -> int:
+    """How many frames at ``rate`` the stream holds.
+
+    Its duration counts the last frame's own time on screen, so at its own rate every frame
+    counts.
+    """
+    count = len(timestamps.ticks)
+    if rate == source_rate:
+        return count
+    span = int(timestamps.ticks[-1] - timestamps.ticks[0]) * timestamps.time_base
+    return max(1, int((span + 1 / source_rate) * rate))
+
+
+def nearest_frames(timestamps: Timestamps, rate: Fraction, count: int) -> NDArray[np.int32]:
+    """For each ideal time ``i / rate`` the index of the frame that is nearest in time.
+
+    Of two frames equally near the earlier one is taken. Int32 array ``[count]``.
+    """
+    seconds = timestamps.seconds()
+    ideal = np.arange(count, dtype=np.float64) * (rate.denominator / rate.numerator)
+    after = np.clip(np.searchsorted(seconds, ideal), 1, max(1, len(seconds) - 1))
+    before = after - 1
+    if len(seconds) == 1:
+        return np.zeros(count, dtype=np.int32)
+    # Times are floats: a difference below a nanosecond is a tie, not a nearer frame.
+    take_before = ideal - seconds[before] <= seconds[after] - ideal + 1e-9
+    return np.where(take_before, before, after).astype(np.int32)

@@ -1,0 +1,1 @@
+"""Where the samples are, and the rules they must keep."""

@@ -1,0 +1,1 @@
+"""Rules that a dataset must keep: the protocol, the registry, the built-in rules, the report."""

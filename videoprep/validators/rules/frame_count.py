@@ -1,0 +1,46 @@
+"""VP102: the number of frames keeps the profile's rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from videoprep.errors import Code
+from videoprep.index.placement import Placement
+from videoprep.validators.protocol import Finding, Severity, Subject, Validator
+
+
+class FrameCount(Validator):
+    """Without consent to reshape a breach is an error; with it, a note of what is left over."""
+
+    code = Code.FRAME_COUNT.value
+    name = "frame-count"
+    summary = "The number of frames keeps the profile's rule (default: 4k or 4k+1)."
+
+    def check(self, subject: Subject) -> Iterator[Finding]:
+        frames, profile = subject.media.frames, subject.policy.profile
+        if profile.accepts_frames(frames):
+            return
+        nearest = profile.nearest_frames(frames)
+        data = {"frames": frames, "nearest": nearest}
+        rule = profile.frame_rule()
+        broken = f"{frames} frames are neither {rule.replace(' or ', ' nor ')}"
+        if " or " not in rule:
+            broken = f"{frames} frames are not {rule}"
+        if subject.policy.reshape == "none":
+            remedy = f"nearest legal counts: {', '.join(map(str, nearest))}; "
+            remedy += "trim the file, or allow fitting with --reshape center-crop"
+            yield subject.finding(self, Severity.ERROR, broken, remedy, **data)
+        elif isinstance(subject.place, Placement):
+            yield subject.finding(
+                self,
+                Severity.NOTE,
+                f"{broken}: {_unused(subject.place)}",
+                "nothing to do",
+                **data,
+            )
+
+
+def _unused(place: Placement) -> str:
+    used, available = place.bucket.frames, place.available
+    unused = available - used
+    return f"{used} will be used, {unused} of {available} ({unused / available:.1%}) will not"
