@@ -1,0 +1,75 @@
+"""Turns videos and captions into verified, bucketed, encoded training data.
+
+The names below are loaded when they are first used: ``import videoprep`` imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from videoprep.encoding.result import EncodeResult as EncodeResult
+    from videoprep.encoding.run import encode as encode
+    from videoprep.errors import ListError as ListError
+    from videoprep.errors import MediaError as MediaError
+    from videoprep.errors import ModelError as ModelError
+    from videoprep.errors import PlanError as PlanError
+    from videoprep.errors import SpecError as SpecError
+    from videoprep.errors import StoreError as StoreError
+    from videoprep.errors import TrainError as TrainError
+    from videoprep.errors import VideoprepError as VideoprepError
+    from videoprep.index.bucket import Bucket as Bucket
+    from videoprep.index.sampler import BucketBatchSampler as BucketBatchSampler
+    from videoprep.index.table import BucketIndex as BucketIndex
+    from videoprep.media.probe import MediaInfo as MediaInfo
+    from videoprep.media.probe import probe as probe
+    from videoprep.spec.dataset import DatasetSpec as DatasetSpec
+    from videoprep.spec.sample import Sample as Sample
+    from videoprep.store.dataset import LatentDataset as LatentDataset
+    from videoprep.training.run import train as train
+    from videoprep.validators.engine import validate as validate
+    from videoprep.validators.protocol import Finding as Finding
+    from videoprep.validators.protocol import Validator as Validator
+    from videoprep.validators.report import Report as Report
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "videoprep.encoding.result": ("EncodeResult",),
+    "videoprep.encoding.run": ("encode",),
+    "videoprep.errors": (
+        "ListError",
+        "MediaError",
+        "ModelError",
+        "PlanError",
+        "SpecError",
+        "StoreError",
+        "TrainError",
+        "VideoprepError",
+    ),
+    "videoprep.index.bucket": ("Bucket",),
+    "videoprep.index.sampler": ("BucketBatchSampler",),
+    "videoprep.index.table": ("BucketIndex",),
+    "videoprep.media.probe": ("MediaInfo", "probe"),
+    "videoprep.spec.dataset": ("DatasetSpec",),
+    "videoprep.spec.sample": ("Sample",),
+    "videoprep.store.dataset": ("LatentDataset",),
+    "videoprep.training.run": ("train",),
+    "videoprep.validators.engine": ("validate",),
+    "videoprep.validators.protocol": ("Finding", "Validator"),
+    "videoprep.validators.report": ("Report",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'videoprep' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

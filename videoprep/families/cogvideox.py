@@ -119,6 +119,9 @@ class CogVideoX(Family):
         # 4k+1 frames give k+1: the first stands alone. 4k frames give k.
         return channels, -(-frames // temporal), height // spatial, width // spatial
 
+    def embed_shape(self, model: ModelFolder) -> tuple[int, int]:
+        return MAX_TOKENS, int(model.config("text_encoder")["d_model"])
+
     def load_text_encoder(
         self, model: ModelFolder, device: torch.device, dtype: torch.dtype
     ) -> TextEncoder:

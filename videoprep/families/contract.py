@@ -83,6 +83,10 @@ class Family(ABC):
         """Shape ``(2 × C, F', H', W')`` of the moments of a clip of that many pixels."""
 
     @abstractmethod
+    def embed_shape(self, model: ModelFolder) -> tuple[int, int]:
+        """Shape ``(tokens, features)`` of the longest embedding of a caption."""
+
+    @abstractmethod
     def load_text_encoder(
         self, model: ModelFolder, device: torch.device, dtype: torch.dtype
     ) -> TextEncoder:

@@ -1,0 +1,5 @@
+"""``python -m videoprep``."""
+
+from videoprep.cli.app import main
+
+main()

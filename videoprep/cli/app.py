@@ -1,0 +1,73 @@
+"""The `videoprep` command: its sub-commands, and how errors and signals end it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, NoReturn, Optional
+
+import typer
+
+from videoprep import __version__
+from videoprep.cli.demo import demo
+from videoprep.cli.encode import encode
+from videoprep.cli.index import index
+from videoprep.cli.options import join_values
+from videoprep.cli.output import print_error
+from videoprep.cli.train import train
+from videoprep.cli.validate import validate
+from videoprep.errors import VideoprepError
+
+app = typer.Typer(
+    name="videoprep",
+    help="Turns videos and captions into verified, bucketed, encoded training data.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={
+        # The ancestor's spelling of options, --data_root, is accepted too.
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+        "help_option_names": ["-h", "--help"],
+    },
+)
+for command in (validate, index, encode, train, demo):
+    app.command()(command)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"videoprep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        Optional[bool],  # noqa: UP007, UP045 - typer evaluates it on Python 3.10
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = None,
+) -> None:
+    del version
+
+
+def main() -> NoReturn:
+    """Runs the command line and exits.
+
+    0: clean. 1: findings, or samples left out or set aside. 2: wrong use or a broken environment.
+    130 and 143: stopped by Ctrl-C or SIGTERM.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        app(args=join_values(sys.argv[1:]), prog_name="videoprep")
+    except VideoprepError as error:
+        print_error(error)
+        sys.exit(error.exit_code)
+    sys.exit(0)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    del frame
+    sys.exit(128 + number)

@@ -1,0 +1,122 @@
+"""What commands print: tables and progress for people, one JSON document for machines.
+
+Results go to standard output; progress and errors to standard error. Text from datasets is
+printed without the control characters that could steer a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from videoprep.errors import VideoprepError
+
+stdout = Console(highlight=False, soft_wrap=True)
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_PLAIN_SECONDS = 30.0
+
+
+def safe(value: object, style: str = "") -> Text:
+    """Text as it is: no markup is read in it, and control characters are made visible.
+
+    Newlines stay; everything else of Unicode's control and format classes (escapes, bidirectional
+    overrides) is written as its code.
+    """
+    shown = "".join(
+        char
+        if char == "\n" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+        else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in str(value)
+    )
+    return Text(shown, style=style)
+
+
+def print_json(data: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=True) + "\n")
+
+
+def print_error(error: VideoprepError) -> None:
+    """What is wrong, where, and what to do."""
+    stderr.print(Text("error: ", style="bold red") + safe(error))
+
+
+def table(title: str, *columns: str) -> Table:
+    """A table in the house style; a column name that starts with ``>`` is set to the right."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for column in columns:
+        right = column.startswith(">")
+        made.add_column(column.lstrip(">"), justify="right" if right else "left", no_wrap=right)
+    return made
+
+
+class Meter(Protocol):
+    """Shows how far named tasks are."""
+
+    def update(self, task: str, done: int, total: int) -> None:
+        """Says that ``done`` of ``total`` are done."""
+
+
+class _Bars:
+    """Live bars with rate and time left, on a terminal."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, Any] = {}
+
+    def update(self, task: str, done: int, total: int) -> None:
+        if task not in self._tasks:
+            self._tasks[task] = self._progress.add_task(task, total=total)
+        self._progress.update(self._tasks[task], completed=done, total=total)
+
+
+class _Lines:
+    """A plain line now and then, where standard error is a file or a pipe."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._next: dict[str, float] = {}
+
+    def update(self, task: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        finished = done >= total and self._next.get(task) != float("inf")
+        if not finished and now < self._next.setdefault(task, now + _PLAIN_SECONDS):
+            return
+        self._next[task] = float("inf") if finished else now + _PLAIN_SECONDS
+        rate = done / max(now - self._started, 1e-9)
+        stderr.print(f"{task}: {done}/{total}, {rate:.1f}/s")
+
+
+@contextmanager
+def meter() -> Iterator[Meter]:
+    """A meter on standard error for the time of the block."""
+    if not stderr.is_terminal:
+        yield _Lines()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr, transient=True) as progress:
+        yield _Bars(progress)

@@ -1,0 +1,1 @@
+"""A dataset and a model made on the spot, so that the main job runs offline."""

@@ -1,0 +1,151 @@
+"""The job of a run: made by rank 0, shared with the other ranks through a folder in the store."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from videoprep.durable import write_bytes
+from videoprep.encoding.recipes import Settings
+from videoprep.encoding.units import Item, Unit, dearest_first, distinct, plan_units
+from videoprep.families.contract import Family
+from videoprep.families.model_folder import ModelFolder
+from videoprep.index.bucket import Bucket
+from videoprep.index.clip import Clip, clip_from_row
+from videoprep.index.table import BucketIndex
+from videoprep.store.catalogue import Artifacts
+from videoprep.store.recipe import KEY_COLUMN, Component, Recipe
+
+_DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a rank needs to encode.
+
+    Attributes:
+        index: the plan.
+        model: path of the model folder, and how the user called it.
+        family: name of the family.
+        settings: dtype, decoder, tiling.
+        recipes: one a component.
+        units: the work, dearest first; the text pass comes before the video pass.
+    """
+
+    index: BucketIndex
+    model: ModelFolder
+    family: str
+    settings: Settings
+    recipes: Mapping[Component, Recipe]
+    units: Sequence[Unit]
+
+    def passes(self) -> list[list[Unit]]:
+        """The units of the text pass, then those of the video pass."""
+        text = [unit for unit in self.units if unit.component == "prompt_embeds"]
+        video = [unit for unit in self.units if unit.component != "prompt_embeds"]
+        return [text, video]
+
+    def planned_keys(self, component: Component) -> set[str]:
+        """The distinct artifacts that the plan needs."""
+        return set(self.index.table[KEY_COLUMN[component]].drop_null().to_pylist())
+
+    def clips(self, unit: Unit) -> list[Clip]:
+        """The clips that a unit is made from, in its order."""
+        rows = self.index.table.take(list(unit.rows)).to_pylist()
+        root = self.index.data_root
+        return [clip_from_row(n, row, root) for n, row in zip(unit.rows, rows, strict=True)]
+
+    def share(self, store: Path) -> Path:
+        """Writes the job where the other ranks can read it; gives the folder."""
+        folder = store / f".job-{socket.gethostname()}-{os.getpid()}"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.index.save(folder / "index.parquet")
+        data = {
+            "model": [str(self.model.path.resolve()), self.model.name],
+            "family": self.family,
+            "settings": asdict(self.settings),
+            "recipes": {name: dict(recipe.fields) for name, recipe in self.recipes.items()},
+            "units": [asdict(unit) for unit in self.units],
+        }
+        write_bytes(folder / "job.json", json.dumps(data).encode())
+        return folder
+
+    @classmethod
+    def receive(cls, folder: Path) -> Job:
+        """Reads a job that rank 0 has shared."""
+        data = json.loads((folder / "job.json").read_bytes())
+        path, name = data["model"]
+        return cls(
+            index=BucketIndex.load(folder / "index.parquet"),
+            model=ModelFolder(Path(path), name),
+            family=data["family"],
+            settings=Settings(**data["settings"]),
+            recipes={name: Recipe(name, fields) for name, fields in data["recipes"].items()},
+            units=[_unit(fields) for fields in data["units"]],
+        )
+
+
+def remove_shared(folder: Path) -> None:
+    """Removes a shared job once every rank has finished."""
+    shutil.rmtree(folder)
+
+
+def plan_work(
+    index: BucketIndex,
+    family: Family,
+    model: ModelFolder,
+    settings: Settings,
+    artifacts: Mapping[Component, Artifacts],
+) -> list[Unit]:
+    """The units that are not done yet: neither stored nor set aside."""
+    units: list[Unit] = []
+    for component, made in artifacts.items():
+        items = _items(component, index, family, model, _DTYPE_BYTES[settings.dtype])
+        missing = distinct(items, lambda k, made=made: k in made.stored or k in made.failures)  # type: ignore[misc]
+        units += plan_units(component, missing)
+    return dearest_first(units)
+
+
+def _items(
+    component: Component, index: BucketIndex, family: Family, model: ModelFolder, size: int
+) -> Iterator[Item]:
+    column = KEY_COLUMN[component]
+    table = index.table.select([column, "frames", "height", "width"])
+    row = -1
+    for batch in table.to_batches(max_chunksize=65_536):
+        for values in batch.to_pylist():
+            row += 1
+            if values[column] is None:
+                continue
+            bucket = Bucket(values["frames"], values["height"], values["width"])
+            yield _item(component, values[column], row, bucket, family, model, size)
+
+
+def _item(
+    component: Component,
+    key: str,
+    row: int,
+    bucket: Bucket,
+    family: Family,
+    model: ModelFolder,
+    size: int,
+) -> Item:
+    if component == "prompt_embeds":
+        tokens, features = family.embed_shape(model)
+        return Item(key, row, Bucket(0, 0, 0), tokens * features * size, 1)
+    if component == "image_latents":
+        bucket = Bucket(1, bucket.height, bucket.width)
+    channels, frames, height, width = family.latent_shape(
+        model, bucket.frames, bucket.height, bucket.width
+    )
+    return Item(key, row, bucket, channels * frames * height * width * size, bucket.pixels)
+
+
+def _unit(fields: dict[str, Any]) -> Unit:
+    return Unit(**{**fields, "rows": tuple(fields["rows"]), "keys": tuple(fields["keys"])})

@@ -1,0 +1,1 @@
+"""The folder of committed shards, receipts and catalogue: writing, reading, checking."""

@@ -1,0 +1,134 @@
+"""`LatentDataset`: a store as a map-style dataset of tensors."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from safetensors import SafetensorError, safe_open
+from torch.utils.data import Dataset
+
+from videoprep.errors import StoreError
+from videoprep.index.bucket import Bucket
+from videoprep.store.layout import Store, StoreInfo
+from videoprep.store.recipe import COMPONENTS, Component
+
+_OPEN_SHARDS = 64
+
+
+class LatentDataset(Dataset[dict[str, Any]]):
+    """The encoded clips of a store. Reads tensors only; imports no VAE and no text encoder.
+
+    An item is a dict: each component's tensor (``video_latents`` ``[2 × C, F', H', W']``,
+    ``image_latents`` ``[2 × C, 1, H', W']``, ``prompt_embeds`` ``[tokens, features]``),
+    ``caption`` and ``metadata``. Latents are unscaled moments, mean first and log variance after.
+
+    Args:
+        path: the store.
+
+    Attributes:
+        info: what the store holds and how it was made.
+        components: the tensors that each item has.
+        incomplete: clips of the plan that lack a component and are therefore no items.
+
+    Raises:
+        StoreError: there is no store, or it has no catalogue yet.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._store = Store(Path(path))
+        self.info: StoreInfo = self._store.read_info()
+        if not self._store.catalogue_file.is_file():
+            raise StoreError(
+                "the store has no catalogue: its encoding was not finished",
+                where=str(self._store.root),
+                remedy="run the same `videoprep encode` command again; it goes on where it was",
+            )
+        table = pq.read_table(self._store.catalogue_file)
+        self.components: tuple[Component, ...] = tuple(
+            name for name in COMPONENTS if f"{name}_shard" in table.column_names
+        )
+        complete = _complete(table, self.components)
+        self._table = table.filter(complete)
+        self.incomplete: int = table.num_rows - self._table.num_rows
+        self._open: OrderedDict[str, Any] = OrderedDict()
+        self._owner = os.getpid()
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        row = {name: values[0] for name, values in self._row(index).items()}
+        item: dict[str, Any] = {
+            component: self._tensor(row[f"{component}_shard"], row[f"{component}_key"])
+            for component in self.components
+        }
+        item["caption"] = row["caption"]
+        prefixes = tuple(f"{component}_" for component in self.components)
+        item["metadata"] = {
+            name: value for name, value in row.items() if not name.startswith(prefixes)
+        }
+        return item
+
+    @cached_property
+    def buckets(self) -> Sequence[Bucket]:
+        """The bucket of each clip."""
+        columns = (self._table[name].to_pylist() for name in ("frames", "height", "width"))
+        return [Bucket(*row) for row in zip(*columns, strict=True)]
+
+    @cached_property
+    def digest(self) -> str:
+        """Stands for the clips and their order: 32 hexadecimal digits."""
+        digest = hashlib.sha256()
+        for component in self.components:
+            for key in self._table[f"{component}_key"]:
+                digest.update(key.as_py().encode())
+        return digest.hexdigest()[:32]
+
+    def _row(self, index: int) -> dict[str, list[Any]]:
+        row: dict[str, list[Any]] = self._table.slice(index % len(self), 1).to_pydict()
+        return row
+
+    def _tensor(self, shard: str, key: str) -> torch.Tensor:
+        tensor: torch.Tensor = self._shard(shard).get_tensor(key)
+        return tensor
+
+    def _shard(self, name: str) -> Any:
+        """An open shard; the least recently used one is closed when there are too many."""
+        if self._owner != os.getpid():  # a forked worker must not share file positions
+            self._open, self._owner = OrderedDict(), os.getpid()
+        if name not in self._open:
+            path = self._store.root / name
+            try:
+                self._open[name] = safe_open(path, framework="pt")
+            except (OSError, SafetensorError) as error:
+                raise StoreError(
+                    f"the shard cannot be read: {error}",
+                    where=str(path),
+                    remedy="delete its receipt and encode again: only its unit is redone",
+                ) from error
+            if len(self._open) > _OPEN_SHARDS:
+                self._open.popitem(last=False)
+        self._open.move_to_end(name)
+        return self._open[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": OrderedDict()}
+
+
+def _complete(table: pa.Table, components: Sequence[Component]) -> pa.ChunkedArray | pa.Array:
+    complete = pa.array([True] * table.num_rows)
+    for component in components:
+        complete = pc.and_(complete, pc.is_valid(table[f"{component}_shard"]))
+    return complete

@@ -1,0 +1,48 @@
+"""A recipe: all that decides an artifact besides its clip. It names a folder of shards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Component = Literal["video_latents", "image_latents", "prompt_embeds"]
+
+COMPONENTS: tuple[Component, ...] = ("video_latents", "image_latents", "prompt_embeds")
+
+KEY_COLUMN: Mapping[Component, str] = {
+    "video_latents": "video_key",
+    "image_latents": "image_key",
+    "prompt_embeds": "prompt_key",
+}
+"""The index column whose keys name the artifacts of a component."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the artifacts of one component are made.
+
+    Attributes:
+        component: which one.
+        fields: model identity, dtype, decoder and so on; JSON values.
+    """
+
+    component: Component
+    fields: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Names the recipe: 16 hexadecimal digits, equal for equal fields."""
+        text = json.dumps(dict(self.fields), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def differences(self, other: Mapping[str, Any]) -> list[str]:
+        """What differs from the fields of another recipe, in words."""
+        names = sorted({*self.fields, *other})
+        return [
+            f"{name}: {other.get(name)!r} there, {self.fields.get(name)!r} asked for"
+            for name in names
+            if self.fields.get(name) != other.get(name)
+        ]

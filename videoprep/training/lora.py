@@ -1,0 +1,64 @@
+"""A LoRA on a transformer, by peft, and the file that diffusers' pipelines read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from videoprep.durable import write_bytes
+from videoprep.errors import TrainError
+
+if TYPE_CHECKING:
+    from diffusers import CogVideoXTransformer3DModel
+
+WEIGHTS_NAME = "pytorch_lora_weights.safetensors"
+"""The file name that ``load_lora_weights`` looks for."""
+
+TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
+
+
+def require_peft() -> None:
+    """Checks that peft can be imported.
+
+    Raises:
+        TrainError: it is not installed.
+    """
+    try:
+        import peft  # noqa: F401
+    except ImportError as error:
+        raise TrainError(
+            f"training needs peft: {error}", remedy="pip install 'videoprep[train]'"
+        ) from error
+
+
+def add_lora(transformer: CogVideoXTransformer3DModel, rank: int) -> list[torch.nn.Parameter]:
+    """Freezes the transformer and adds a LoRA to its attention; gives the weights to train.
+
+    ``alpha`` equals ``rank``, so the update is not scaled and the file needs no word about it.
+    The LoRA's weights are float32 whatever the transformer's dtype.
+    """
+    from peft import LoraConfig
+
+    transformer.requires_grad_(False)
+    transformer.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(TARGETS)))
+    trained = [weight for weight in transformer.parameters() if weight.requires_grad]
+    for weight in trained:
+        weight.data = weight.data.float()
+    return trained
+
+
+def save_lora(transformer: CogVideoXTransformer3DModel, folder: Path) -> Path:
+    """Writes the LoRA where and as ``CogVideoXPipeline.load_lora_weights`` reads it.
+
+    The pipeline class itself is not used: it would import the VAE and the text encoder.
+    """
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save
+
+    weights: dict[str, Any] = get_peft_model_state_dict(transformer)
+    named = {f"transformer.{name}": w.detach().cpu().contiguous() for name, w in weights.items()}
+    path = folder / WEIGHTS_NAME
+    write_bytes(path, save(named, metadata={"format": "pt"}))
+    return path
