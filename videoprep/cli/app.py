@@ -45,8 +45,10 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        Optional[bool],  # noqa: UP007, UP045 - typer evaluates it on Python 3.10
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+        Optional[bool],  # noqa: UP045 - typer evaluates it on Python 3.10
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = None,
 ) -> None:
     del version

@@ -1,2 +1,173 @@
-def demo() -> None:
-    """x"""
+"""`videoprep demo`: the whole main job, offline, in a minute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.text import Text
+
+from videoprep.cli.output import meter, safe, stdout
+from videoprep.errors import VideoprepError
+
+if TYPE_CHECKING:
+    from videoprep.encoding.result import EncodeResult
+    from videoprep.index.table import BucketIndex
+    from videoprep.spec.dataset import DatasetSpec
+    from videoprep.training.run import TrainResult
+
+# A tiny model on a CPU encodes these in a second; a folder of one's own is fitted into them.
+_SIDES = (32, 64, 96, 128)
+_FRAMES = (5, 9, 17)
+
+
+def demo(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A dataset of your own, instead of the rendered one.", metavar="PATH"),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for all that is made.")
+    ] = Path("videoprep-demo"),
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 40,
+) -> None:
+    """Run the main job offline: validate, index, encode and train with a tiny model.
+
+    Without --data a small dataset is rendered. The tiny model has random weights: it shows how
+    the work goes, not pictures.
+    """
+    from videoprep.cli.encode import quiet_libraries
+    from videoprep.demo.scenes import render_dataset
+    from videoprep.demo.tiny_model import build_tiny_model
+
+    folder = data if data is not None else output / "dataset"
+    work = output if data is None else output / f"of-{folder.resolve().name}"
+    if data is None:
+        _step("1. render a dataset")
+        render_dataset(folder)
+        stdout.print(safe(f"H.264 files, prompt.txt and videos.txt in {folder}"))
+    spec = _validate(folder, own=data is not None)
+    index = _index(spec, work / "index.parquet")
+    _step("4. encode, with a tiny CogVideoX made on the spot")
+    quiet_libraries()
+    model = build_tiny_model(output / "model")
+    encoded = _encode(index, model, work / "latents")
+    _step("5. train a LoRA from the latents alone")
+    trained = _train(work / "latents", model, work / "lora", steps)
+    _close(folder, work, model, index, encoded, trained)
+    raise typer.Exit(0 if encoded.ok else 1)
+
+
+def _validate(folder: Path, *, own: bool) -> DatasetSpec:
+    from videoprep.cli.validate import print_report
+    from videoprep.spec.dataset import DatasetSpec
+    from videoprep.validators.engine import validate
+
+    _step("2. validate")
+    spec = DatasetSpec.from_path(folder)
+    report = validate(spec)
+    print_report(report)
+    if not own:
+        return spec
+    stdout.print("for the demo every clip is center-cropped into a small bucket")
+    return DatasetSpec.from_path(
+        folder,
+        reshape="center-crop",
+        height_buckets=_SIDES,
+        width_buckets=_SIDES,
+        frame_buckets=_FRAMES,
+    )
+
+
+def _index(spec: DatasetSpec, path: Path) -> BucketIndex:
+    from videoprep.cli.index import build_index, print_index
+
+    _step("3. plan buckets, frames and crops")
+    index = build_index(spec)
+    index.require_clips()
+    index.save(path)
+    print_index(index)
+    return index
+
+
+def _encode(index: BucketIndex, model: Path, store: Path) -> EncodeResult:
+    from videoprep.cli.encode import print_result
+    from videoprep.encoding.run import encode
+
+    with meter() as shown:
+        result = encode(
+            index,
+            model=model,
+            output=store,
+            image_latents=True,
+            device="cpu",
+            on_progress=lambda p: shown.update(p.component, p.done, p.total),
+        )
+    if result is None:
+        raise VideoprepError("the demo runs in one process", remedy="start it without torchrun")
+    print_result(result)
+    return result
+
+
+def _train(store: Path, model: Path, run: Path, steps: int) -> TrainResult:
+    from videoprep.cli.train import print_result, print_step
+    from videoprep.training.run import train
+
+    result = train(
+        store,
+        model=model,
+        output=run,
+        steps=steps,
+        batch_size=2,
+        rank=16,
+        device="cpu",
+        on_step=print_step,
+        overwrite=True,
+    )
+    print_result(result)
+    return result
+
+
+def _step(title: str) -> None:
+    stdout.print(Rule(Text(title, style="bold"), align="left"))
+
+
+def _close(
+    folder: Path,
+    work: Path,
+    model: Path,
+    index: BucketIndex,
+    encoded: EncodeResult,
+    trained: TrainResult,
+) -> None:
+    made = [
+        ("dataset", folder, f"{encoded.samples} videos with captions"),
+        (
+            "plan",
+            work / "index.parquet",
+            f"{len(index)} clips in {len(set(index.buckets))} buckets",
+        ),
+        ("latents", work / "latents", f"{encoded.complete} clips with all components"),
+        (
+            "LoRA",
+            Path(trained.weights),
+            f"loss {trained.loss_before:.3f} → {trained.loss_after:.3f} in {trained.steps} steps",
+        ),
+    ]
+    text = Text("Made here, without network and GPU:\n\n")
+    for what, path, note in made:
+        text += safe(f"  {what:8}", "bold") + safe(f"{path}\n") + safe(f"          {note}\n", "dim")
+    text += Text("\nNext, with a dataset and a model of your own:\n\n")
+    for command in (
+        "videoprep validate PATH",
+        "videoprep encode PATH -o latents --model THUDM/CogVideoX-2b --reshape center-crop",
+        "videoprep train latents --model THUDM/CogVideoX-2b -o lora",
+    ):
+        text += safe(f"  {command}\n", "cyan")
+    text += Text("\nWithout a network, the tiny model stands in:\n\n")
+    text += safe(f"  videoprep encode {folder} -o {work / 'again'} --model {model}", "cyan")
+    panel = Panel(text, title="videoprep demo", title_align="left", expand=False)
+    stdout.print(panel, soft_wrap=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,7 +20,7 @@ _SHOWN = 20
 
 Model = Annotated[str, typer.Option("--model", help="Diffusers folder or hub id.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, or a name that torch knows.")]
-Revision = Annotated[Optional[str], typer.Option(help="Hub revision of the model.")]
+Revision = Annotated[str | None, typer.Option(help="Hub revision of the model.")]
 
 
 @dataset_options
@@ -90,7 +90,9 @@ def _plan(path: Path, dataset: dict[str, Any]) -> BucketIndex:
     given = sorted(name for name, value in dataset.items() if value)
     if given:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise typer.BadParameter(f"{path} is a finished plan: {names} must be given when it is made")
+        raise typer.BadParameter(
+            f"{path} is a finished plan: {names} must be given when it is made"
+        )
     index = BucketIndex.load(path)
     index.check_sources()
     return index

@@ -91,7 +91,9 @@ def print_left_out(left_out: Sequence[LeftOutSample]) -> None:
             + safe(f"{entry.code} {entry.reason}")
         )
     if len(left_out) > _SHOWN:
-        stdout.print(f"… and {len(left_out) - _SHOWN} more left out; --output-format json lists all")
+        stdout.print(
+            f"… and {len(left_out) - _SHOWN} more left out; --output-format json lists all"
+        )
 
 
 def _by_bucket(index: BucketIndex) -> dict[tuple[int, int, int], list[dict[str, Any]]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -66,7 +66,7 @@ Path_ = Annotated[
 Format = Annotated[
     OutputFormat, typer.Option("--output-format", help="rich or json.", metavar="FORMAT")
 ]
-_Text = Optional[str]
+_Text = str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +83,22 @@ def _option(kind: Any, text: str, default: Any = None, **more: Any) -> _Shared:
 
 _DATASET = {
     "path": _Shared(Path_, Path()),
-    "data_root": _option(Optional[Path], "Folder that video paths are relative to."),
-    "dataset_file": _option(Optional[Path], "CSV or TSV file with the samples."),
+    "data_root": _option(Path | None, "Folder that video paths are relative to."),
+    "dataset_file": _option(Path | None, "CSV or TSV file with the samples."),
     "caption_column": _option(_Text, "Caption file, or the table's caption column."),
     "video_column": _option(_Text, "File of video paths, or the table's video column."),
     "id_token": _option(_Text, "Put before every caption."),
     "profile": _option(_Text, "Rules for sizes and frame counts: default, or a family's name."),
     "reshape": _option(
-        Optional[ReshapeMode],
+        ReshapeMode | None,
         "May clips be fitted into buckets: none, center-crop or resize. Default: none.",
         metavar="MODE",
     ),
     "height_buckets": _option(_Text, "Allowed heights, such as 256,480.", metavar="LIST"),
     "width_buckets": _option(_Text, "Allowed widths, such as 384,704.", metavar="LIST"),
     "frame_buckets": _option(_Text, "Allowed frame counts, such as 17,49.", metavar="LIST"),
-    "max_num_frames": _option(Optional[int], "No clip is longer. Default: 49.", min=1),
-    "target_fps": _option(Optional[float], "Take frames at this rate. Default: the file's own."),
+    "max_num_frames": _option(int | None, "No clip is longer. Default: 49.", min=1),
+    "target_fps": _option(float | None, "Take frames at this rate. Default: the file's own."),
     "allow_outside_root": _Shared(
         Annotated[
             bool,

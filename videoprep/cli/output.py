@@ -7,6 +7,7 @@ printed without the control characters that could steer a terminal.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 import unicodedata
@@ -92,17 +93,22 @@ class _Lines:
     """A plain line now and then, where standard error is a file or a pipe."""
 
     def __init__(self) -> None:
-        self._started = time.monotonic()
+        self._started: dict[str, float] = {}
         self._next: dict[str, float] = {}
+        self._last = time.monotonic()
 
     def update(self, task: str, done: int, total: int) -> None:
         now = time.monotonic()
-        finished = done >= total and self._next.get(task) != float("inf")
-        if not finished and now < self._next.setdefault(task, now + _PLAIN_SECONDS):
+        # A task begins where the one before it was last heard of.
+        started = self._started.setdefault(task, self._last)
+        self._last = now
+        if done >= total and self._next.get(task) != math.inf:
+            self._next[task] = math.inf
+        elif now >= self._next.setdefault(task, now + _PLAIN_SECONDS):
+            self._next[task] = now + _PLAIN_SECONDS
+        else:
             return
-        self._next[task] = float("inf") if finished else now + _PLAIN_SECONDS
-        rate = done / max(now - self._started, 1e-9)
-        stderr.print(f"{task}: {done}/{total}, {rate:.1f}/s")
+        stderr.print(f"{task}: {done}/{total}, {done / max(now - started, 1e-9):.1f}/s")
 
 
 @contextmanager

@@ -55,7 +55,9 @@ def _print_group(code: str, severity: str, findings: list[Finding]) -> None:
     plural = "s" if len(findings) > 1 else ""
     stdout.print(safe(f"{code} {severity}", _STYLES[severity]) + f" · {len(findings)} time{plural}")
     for finding in findings[:_EXAMPLES]:
-        where = finding.file if finding.line is None else f"{Path(finding.file).name}:{finding.line}"
+        where = (
+            finding.file if finding.line is None else f"{Path(finding.file).name}:{finding.line}"
+        )
         subject = f"{finding.video} ({where})" if finding.video else where
         stdout.print(safe(f"  {subject}: {finding.message}"))
         stdout.print(safe(f"    → {finding.remedy}", "dim"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,7 @@ _SKIES = {
     "at sunset": ((66, 54, 110), (244, 158, 98)),
     "at night": ((10, 14, 34), (38, 48, 86)),
 }
-_PATHS = {
+_PATHS: Mapping[str, Callable[[float], tuple[float, float]]] = {
     "rolls from left to right": lambda t: (0.1 + 0.8 * t, 0.68),
     "bounces up and down": lambda t: (0.5, 0.68 - 0.4 * abs(math.sin(2 * math.pi * t))),
     "circles slowly in the air": lambda t: (
@@ -87,7 +87,7 @@ def scenes() -> list[Scene]:
 
 
 def render_dataset(folder: Path) -> None:
-    """Writes ``videos/*.mp4``, ``prompt.txt`` and ``videos.txt``; whole files that are there stay."""
+    """Writes ``videos/*.mp4``, ``prompt.txt`` and ``videos.txt``; videos that are there stay."""
     names, captions = [], []
     for number, scene in enumerate(scenes()):
         name = f"videos/{number:05d}.mp4"

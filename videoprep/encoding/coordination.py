@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from videoprep.errors import VideoprepError
 
 if TYPE_CHECKING:
-    from torch.distributed import Store as KeyValueStore
+    from torch.distributed.distributed_c10d import Store as KeyValueStore
 
 _POLL_SECONDS = 0.1
 
@@ -66,7 +66,7 @@ class Torchrun:
     """The ranks that one torchrun started, over the store that its agent keeps."""
 
     def __init__(self) -> None:
-        from torch.distributed import PrefixStore
+        from torch.distributed.distributed_c10d import PrefixStore
         from torch.distributed.rendezvous import rendezvous
 
         store, self.rank, self.world_size = next(

@@ -219,9 +219,7 @@ def _work(
     coordinator: Coordinator,
     on_progress: OnProgress | None,
 ) -> None:
-    """Claims units and encodes them until none is left, first of the text pass, then of the
-    video pass.
-    """
+    """Claims units and encodes them until none is left: the text pass, then the video pass."""
     family = families()[job.family]
     worker = Worker(family, job.model, job.settings, device, batch_size)
     for number, units in enumerate(job.passes()):
@@ -239,9 +237,7 @@ def _work(
     coordinator.add("finished", 1)
 
 
-def _wait_for_others(
-    coordinator: Coordinator, job: Job, on_progress: OnProgress | None
-) -> None:
+def _wait_for_others(coordinator: Coordinator, job: Job, on_progress: OnProgress | None) -> None:
     while coordinator.add("finished", 0) < coordinator.world_size:
         raise_if_failed(coordinator)
         for component in job.recipes:

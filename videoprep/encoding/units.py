@@ -78,8 +78,8 @@ def plan_units(component: Component, items: Sequence[Item]) -> list[Unit]:
     for bucket in sorted(by_bucket):
         members = by_bucket[bucket]
         size = _unit_size(members[0])
-        for start in range(0, len(members), size):
-            units.append(_unit(component, bucket, members[start : start + size]))
+        starts = range(0, len(members), size)
+        units += [_unit(component, bucket, members[at : at + size]) for at in starts]
     return units
 
 
@@ -98,7 +98,9 @@ def _unit(component: Component, bucket: Bucket, members: Sequence[Item]) -> Unit
     keys = tuple(item.key for item in members)
     digest = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
     prefix = (
-        "text" if component == "prompt_embeds" else f"{bucket.frames}x{bucket.height}x{bucket.width}"
+        "text"
+        if component == "prompt_embeds"
+        else f"{bucket.frames}x{bucket.height}x{bucket.width}"
     )
     return Unit(
         component=component,

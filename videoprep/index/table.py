@@ -217,7 +217,9 @@ class BucketIndex:
         if len(self):
             return
         reasons = Counter((s.code, s.reason) for s in self.left_out)
-        listed = "; ".join(f"{code} {reason} ({n}×)" for (code, reason), n in reasons.most_common(5))
+        listed = "; ".join(
+            f"{code} {reason} ({n}×)" for (code, reason), n in reasons.most_common(5)
+        )
         raise EmptyPlanError(
             f"all {self.table.num_rows} samples are left out: {listed}",
             where=str(self.data_root),

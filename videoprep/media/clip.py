@@ -54,9 +54,7 @@ def load_clip(clip: ClipPixels, decoder: DecoderName) -> torch.Tensor:
     """
     import torch
 
-    frames = decode_frames(
-        clip.path, clip.stream, clip.indices, decoder, mirrored=clip.mirrored
-    )
+    frames = decode_frames(clip.path, clip.stream, clip.indices, decoder, mirrored=clip.mirrored)
     return torch.stack([_fit(picture, clip) for picture in frames])
 
 
@@ -83,6 +81,7 @@ def _fit(picture: Picture, clip: ClipPixels) -> torch.Tensor:
     frame = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1).contiguous()
     if (box.height, box.width) == (clip.height, clip.width):
         return frame
-    return resize(
+    resized: torch.Tensor = resize(
         frame, [clip.height, clip.width], interpolation=InterpolationMode.BICUBIC, antialias=True
     )
+    return resized

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import av
 import numpy as np
@@ -43,7 +43,7 @@ def torchcodec_missing() -> str | None:
 
 
 def choose_decoder(asked: str = "auto") -> DecoderName:
-    """torchcodec where it imports, else PyAV; or the one that is asked for.
+    """Chooses torchcodec where it imports, else PyAV; or the one that is asked for.
 
     Raises:
         VideoprepError: torchcodec is asked for and does not import, or the name is unknown.
@@ -65,8 +65,9 @@ def choose_decoder(asked: str = "auto") -> DecoderName:
 def decode_frames(
     path: Path, stream: int, indices: Sequence[int], decoder: DecoderName, *, mirrored: bool
 ) -> Iterator[Picture]:
-    """Yields the frames of one stream at ``indices``, which must not decrease; repeats are given
-    again.
+    """Yields the frames of one stream at ``indices``, which must not decrease.
+
+    An index that is repeated gives its frame again.
 
     Args:
         path: the video file.
@@ -118,7 +119,7 @@ def _decode_pyav(path: Path, stream: int, indices: Sequence[int]) -> Iterator[Pi
 
 
 def _to_rgb(frame: VideoFrame) -> Picture:
-    return orientation_of(frame).apply(frame.to_ndarray(format="rgb24"))
+    return orientation_of(frame).apply(cast(Picture, frame.to_ndarray(format="rgb24")))
 
 
 def _decode_torchcodec(path: Path, stream: int, indices: Sequence[int]) -> Iterator[Picture]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,10 +52,10 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     Raises:
         MediaError: the matrix turns by something else than a multiple of 90°.
     """
-    side_data = frame.side_data.get(av.sidedata.sidedata.Type.DISPLAYMATRIX)
+    side_data = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
         return UPRIGHT
-    return from_matrix(struct.unpack("=9i", bytes(side_data)))
+    return from_matrix(struct.unpack("=9i", bytes(cast(bytes, side_data))))
 
 
 def from_matrix(matrix: tuple[int, ...]) -> Orientation:

@@ -11,7 +11,7 @@ import stat
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import numpy as np
@@ -163,7 +163,7 @@ def best_video_stream(container: InputContainer) -> VideoStream:
             code=Code.NO_VIDEO_STREAM,
             remedy="replace the file or remove the sample",
         )
-    return stream  # type: ignore[return-value]
+    return cast("VideoStream", stream)
 
 
 def _probe_container(container: InputContainer, fingerprint: str) -> MediaInfo:
@@ -205,7 +205,7 @@ def _scan(container: InputContainer, stream: VideoStream) -> tuple[Timestamps, V
     for packet in container.demux(stream):
         if first is None or decode_all:
             for frame in packet.decode():
-                first = first or frame  # type: ignore[assignment]
+                first = first or frame
                 if decode_all:
                     shown.append(frame.pts)
         if not decode_all and packet.size and not packet.is_discard:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,8 @@ class Timestamps:
 
     def seconds(self) -> NDArray[np.float64]:
         """Float64 array ``[frames]``: seconds since the first frame."""
-        return (self.ticks - self.ticks[0]).astype(np.float64) * float(self.time_base)
+        seconds: NDArray[np.float64] = (self.ticks - self.ticks[0]) * np.float64(self.time_base)
+        return seconds
 
     def average_rate(self) -> Fraction | None:
         """Frames a second, from the first frame to the last; None for a single frame."""
@@ -44,7 +46,7 @@ class Timestamps:
         median = float(np.median(intervals))
         return bool(np.abs(intervals - median).max() > 1 + _VARIABLE_SHARE * median)
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Any]:
         """A lossless form: first tick, span and count where the spacing is even."""
         base = [self.time_base.numerator, self.time_base.denominator]
         even = {"first": int(self.ticks[0]), "last": int(self.ticks[-1]), "count": len(self.ticks)}
@@ -53,13 +55,13 @@ class Timestamps:
         return {"time_base": base, "ticks": self.ticks.tolist()}
 
     @classmethod
-    def from_json(cls, data: dict[str, object]) -> Timestamps:
+    def from_json(cls, data: dict[str, Any]) -> Timestamps:
         """The inverse of `to_json`."""
-        numerator, denominator = data["time_base"]  # type: ignore[misc]
+        numerator, denominator = data["time_base"]
         if "ticks" in data:
             ticks = np.asarray(data["ticks"], dtype=np.int64)
         else:
-            ticks = _evenly(data["first"], data["last"], data["count"])  # type: ignore[arg-type]
+            ticks = _evenly(data["first"], data["last"], data["count"])
         return cls(ticks, Fraction(numerator, denominator))
 
 

@@ -70,9 +70,7 @@ def read_csv(path: Path, caption_column: str, video_column: str) -> Entries:
 def _rows(path: Path, found: Entries) -> Iterator[tuple[int, list[str]]]:
     """Yields ``(first line of the row, cells)``; a quoted caption may span several lines."""
     text = read_text(path)
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter_of(path), strict=True
-    )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(path), strict=True)
     next(reader)
     line = reader.line_num + 1
     try:

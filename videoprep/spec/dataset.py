@@ -252,7 +252,5 @@ def _check_video(entry: Entry, root: Path, allow_outside: bool) -> Problem | Non
             "move the video inside, or allow it with --allow-outside-root",
         )
     if not stat.S_ISREG(mode):
-        return problem(
-            Code.NOT_A_FILE, f"{entry.video} is not a regular file", "name a video file"
-        )
+        return problem(Code.NOT_A_FILE, f"{entry.video} is not a regular file", "name a video file")
     return None

@@ -52,7 +52,7 @@ def read_text(path: Path) -> str:
 
 
 def not_utf8(path: Path, error: UnicodeDecodeError) -> Problem:
-    """The problem of a list file whose bytes are not UTF-8, at the line where they stop being so."""
+    """The problem of a list file that is not UTF-8, at the first line that is not."""
     line = error.object[: error.start].count(b"\n") + 1
     return Problem(
         Code.NOT_UTF8,

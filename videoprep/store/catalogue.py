@@ -129,7 +129,7 @@ def _place(component: Component, key: str, made: Artifacts) -> dict[str, Any]:
         f"{component}_key": key,
         f"{component}_shard": shard,
         f"{component}_offset": tensor.offset,
-        f"{component}_bytes": tensor.bytes,
+        f"{component}_bytes": tensor.size,
         f"{component}_dtype": tensor.dtype,
         f"{component}_shape": list(tensor.shape),
         f"{component}_xxh3": tensor.xxh3,

@@ -38,7 +38,7 @@ def commit_unit(
     receipt = Receipt(
         unit=unit,
         shard=shard,
-        bytes=len(data),
+        size=len(data),
         xxh3=xxhash.xxh3_128_hexdigest(data),
         tensors=tuple(_entries(data)) if data else (),
         failures=tuple(failures),
@@ -75,7 +75,7 @@ def _entries(data: bytes) -> list[StoredTensor]:
             StoredTensor(
                 key=key,
                 offset=start + begin,
-                bytes=end - begin,
+                size=end - begin,
                 dtype=header[key]["dtype"],
                 shape=tuple(header[key]["shape"]),
                 xxh3=xxhash.xxh3_64_hexdigest(view[start + begin : start + end]),

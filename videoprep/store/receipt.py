@@ -18,7 +18,7 @@ class StoredTensor:
     Attributes:
         key: its name in the shard.
         offset: its first byte in the file.
-        bytes: how many there are.
+        size: how many bytes there are.
         dtype: safetensors' name of the type.
         shape: its dimensions.
         xxh3: xxh3-64 of its bytes, 16 hexadecimal digits.
@@ -26,7 +26,7 @@ class StoredTensor:
 
     key: str
     offset: int
-    bytes: int
+    size: int
     dtype: str
     shape: tuple[int, ...]
     xxh3: str
@@ -48,7 +48,7 @@ class Receipt:
     Attributes:
         unit: the unit's name.
         shard: file name of the shard, in the receipt's folder; None where every artifact failed.
-        bytes: size of the shard.
+        size: bytes of the shard.
         xxh3: xxh3-128 of the shard, 32 hexadecimal digits.
         tensors: the artifacts in it, ordered by key.
         failures: the artifacts set aside.
@@ -57,16 +57,14 @@ class Receipt:
 
     unit: str
     shard: str | None
-    bytes: int
+    size: int
     xxh3: str
     tensors: tuple[StoredTensor, ...]
     failures: tuple[Failure, ...]
     truncated: tuple[str, ...]
 
     def to_bytes(self) -> bytes:
-        """The receipt as it is written: JSON without times or hosts, so equal work gives equal
-        bytes.
-        """
+        """The receipt as JSON, without times or hosts: equal work gives equal bytes."""
         return (json.dumps(asdict(self), sort_keys=True, indent=1) + "\n").encode()
 
     @classmethod
@@ -105,9 +103,9 @@ def _require_shard(folder: Path, path: Path, receipt: Receipt) -> None:
         return
     shard = folder / receipt.shard
     size = shard.stat().st_size if shard.is_file() else None
-    if size == receipt.bytes:
+    if size == receipt.size:
         return
-    found = "is missing" if size is None else f"has {size} bytes instead of {receipt.bytes}"
+    found = "is missing" if size is None else f"has {size} bytes instead of {receipt.size}"
     raise StoreError(
         f"the shard {found}",
         where=str(shard),

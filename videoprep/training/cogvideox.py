@@ -111,7 +111,8 @@ def check_model(model: ModelFolder, latent_channels: int, text_features: int) ->
     model.require("transformer")
     config = model.config("transformer")
     unsupported = [
-        key for key in ("use_rotary_positional_embeddings", "patch_size_t", "ofs_embed_dim")
+        key
+        for key in ("use_rotary_positional_embeddings", "patch_size_t", "ofs_embed_dim")
         if config.get(key)
     ]
     if unsupported:
@@ -120,7 +121,10 @@ def check_model(model: ModelFolder, latent_channels: int, text_features: int) ->
             where=str(model.path),
             remedy="use a CogVideoX-2b model, or train in your own trainer",
         )
-    if config.get("in_channels") != latent_channels or config.get("text_embed_dim") != text_features:
+    if (
+        config.get("in_channels") != latent_channels
+        or config.get("text_embed_dim") != text_features
+    ):
         raise TrainError(
             f"the transformer takes {config.get('in_channels')} latent channels and "
             f"{config.get('text_embed_dim')} text features; the store has {latent_channels} and "

@@ -25,12 +25,8 @@ def require_peft() -> None:
     Raises:
         TrainError: it is not installed.
     """
-    try:
-        import peft  # noqa: F401
-    except ImportError as error:
-        raise TrainError(
-            f"training needs peft: {error}", remedy="pip install 'videoprep[train]'"
-        ) from error
+    if find_spec("peft") is None:
+        raise TrainError("training needs peft", remedy="pip install 'videoprep[train]'")
 
 
 def add_lora(transformer: CogVideoXTransformer3DModel, rank: int) -> list[torch.nn.Parameter]:

@@ -82,6 +82,7 @@ def train(
     seed: int = 0,
     device: str = "auto",
     revision: str | None = None,
+    overwrite: bool = False,
     on_step: Callable[[Step], None] | None = None,
 ) -> TrainResult:
     """Trains a text-to-video LoRA from a store's latents and embeddings alone.
@@ -98,6 +99,7 @@ def train(
         seed: of the LoRA's weights, the order of the clips, and the noise.
         device: ``auto``, ``cpu``, ``cuda`` or any name that torch knows.
         revision: the hub revision of the model.
+        overwrite: write over the weights of an earlier run in ``output``.
         on_step: called after each step.
 
     Raises:
@@ -108,7 +110,7 @@ def train(
     """
     require_peft()
     data = LatentDataset(store)
-    folder = _claim_output(Path(output))
+    folder = _claim_output(Path(output), overwrite)
     if not len(data):
         raise TrainError("the store has no complete clip", where=str(store), remedy="encode some")
     opened = open_model(str(model), ("transformer", "scheduler"), revision)
@@ -152,7 +154,7 @@ class _Run:
         epoch = 0
         while True:
             self.sampler.set_epoch(epoch)
-            yield from DataLoader(self.data, batch_sampler=self.sampler, collate_fn=collate)  # type: ignore[arg-type]
+            yield from DataLoader(self.data, batch_sampler=self.sampler, collate_fn=collate)
             epoch += 1
 
     def loss(
@@ -217,7 +219,7 @@ def _train_steps(
                     where=str(path),
                     remedy="lower --learning-rate",
                 )
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(weights, _MAX_GRADIENT_NORM)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -245,12 +247,14 @@ def _device_name(asked: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _claim_output(folder: Path) -> Path:
-    if (folder / WEIGHTS_NAME).exists():
+def _claim_output(folder: Path, overwrite: bool) -> Path:
+    if (folder / WEIGHTS_NAME).exists() and not overwrite:
         raise TrainError(
             f"already holds {WEIGHTS_NAME}", where=str(folder), remedy="choose another -o"
         )
     if folder.exists() and not folder.is_dir():
-        raise TrainError("exists and is not a folder", where=str(folder), remedy="choose another -o")
+        raise TrainError(
+            "exists and is not a folder", where=str(folder), remedy="choose another -o"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -79,7 +79,7 @@ class Subject:
         )
 
 
-class Options(BaseModel):
+class RuleOptions(BaseModel):
     """Options of a rule; a rule with options subclasses it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -98,9 +98,9 @@ class Validator(ABC):
     code: ClassVar[str]
     name: ClassVar[str]
     summary: ClassVar[str]
-    Options: ClassVar[type[Options]] = Options
+    Options: ClassVar[type[RuleOptions]] = RuleOptions
 
-    def __init__(self, options: Options | None = None) -> None:
+    def __init__(self, options: RuleOptions | None = None) -> None:
         self.options = options or self.Options()
 
     @abstractmethod

@@ -33,9 +33,7 @@ class SizeDivisible(Validator):
             yield subject.finding(self, Severity.ERROR, broken, _remedy(subject), **data)
         elif isinstance(subject.place, Placement):
             cut = _cut(subject.place, media.width, media.height)
-            yield subject.finding(
-                self, Severity.NOTE, f"{broken}: {cut}", "nothing to do", **data
-            )
+            yield subject.finding(self, Severity.NOTE, f"{broken}: {cut}", "nothing to do", **data)
 
 
 def _accepting(width: int, height: int) -> list[str]:
