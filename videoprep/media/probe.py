@@ -40,8 +40,9 @@ _HIDDEN_PACKETS = ("vp8", "libvpx")
 # What FFmpeg, too, assumes for a raw stream without any timing.
 _RATE_OF_UNTIMED = Fraction(25)
 
-# A header's rate and the timestamps' that differ by less are the same: the rest is rounding.
-_SAME_RATE = Fraction(1, 200)
+# A stated rate and the timestamps' that differ by less are the same, once the rounding of two
+# timestamps is allowed for: less than what lies between 24 and 23.976.
+_SAME_RATE = Fraction(1, 5000)
 
 _HASH_CHUNK = 1 << 22
 
@@ -229,13 +230,15 @@ def _timestamps(shown: list[int | None], stream: VideoStream) -> Timestamps:
 
 
 def _true_rate(timestamps: Timestamps, stream: VideoStream) -> Fraction:
-    """The header's rate where the timestamps agree with it, else theirs."""
-    header = stream.average_rate or stream.guessed_rate
+    """A rate that the header gives and the timestamps agree with, else theirs."""
+    stated = [Fraction(rate) for rate in (stream.guessed_rate, stream.average_rate) if rate]
     measured = timestamps.average_rate()
     if measured is None:
-        return Fraction(header or _RATE_OF_UNTIMED)
-    if header and abs(measured / header - 1) < _SAME_RATE:
-        return Fraction(header)
+        return stated[0] if stated else _RATE_OF_UNTIMED
+    rounding = Fraction(2, int(timestamps.ticks[-1] - timestamps.ticks[0]))
+    for rate in stated:
+        if abs(measured / rate - 1) < rounding + _SAME_RATE:
+            return rate
     return measured.limit_denominator(1001)
 
 

@@ -79,6 +79,7 @@ def _rows(path: Path, found: Entries) -> Iterator[tuple[int, list[str]]]:
                 yield line, row
             line = reader.line_num + 1
     except csv.Error as error:
+        found.total += 1
         found.problems.append(
             Problem(
                 Code.MALFORMED_ROW,

@@ -156,23 +156,23 @@ def _locate(path: Path, options: dict[str, Any]) -> tuple[Path, Path | None]:
     root = Path(options.get("data_root", path))
     if options.get("dataset_file") is not None:
         return root, _table_path(Path(options["dataset_file"]), root)
-    named = "caption_column" in options or "video_column" in options
-    if named or ((path / PROMPTS).exists() and (path / VIDEOS).exists()):
+    line_files = [options.get("caption_column", PROMPTS), options.get("video_column", VIDEOS)]
+    missing = [name for name in line_files if not (root / name).exists()]
+    if not missing:
         return root, None
     tables = sorted(p for p in path.iterdir() if p.suffix.lower() in TABLE_SUFFIXES)
     if len(tables) == 1:
         return root, tables[0]
-    raise _nothing_found(path, tables)
+    raise _nothing_found(path, missing, tables)
 
 
-def _nothing_found(path: Path, tables: list[Path]) -> SpecError:
+def _nothing_found(path: Path, missing: list[str], tables: list[Path]) -> SpecError:
     if tables:
         return SpecError(
             f"several tables could be the dataset: {', '.join(t.name for t in tables)}",
             where=str(path),
             remedy="name one with --dataset-file",
         )
-    missing = [name for name in (PROMPTS, VIDEOS) if not (path / name).exists()]
     return SpecError(
         f"no dataset here: {' and '.join(missing)} not found, and no CSV or TSV file",
         where=str(path),

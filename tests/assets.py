@@ -1,0 +1,100 @@
+"""Small video files with known contents, written by PyAV.
+
+Each frame shows its own number: its grey level is `level(number)`, brighter in the upper left
+quarter, so that a test sees which frame it has and how it lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+LEVEL_STEP = 4
+LIFT = 60
+
+# FFmpeg's display matrices: a b u c d v x y w, 16.16 fixed point and 2.30 for the last column.
+_ONE, _LAST = 1 << 16, 1 << 30
+MATRICES = {
+    "upright": (1, 0, 0, 1),
+    "turned-90": (0, 1, -1, 0),
+    "turned-180": (-1, 0, 0, -1),
+    "turned-270": (0, -1, 1, 0),
+    "mirrored": (-1, 0, 0, 1),
+    "upside-down-mirrored": (1, 0, 0, -1),
+    "transposed": (0, 1, 1, 0),
+    "anti-transposed": (0, -1, -1, 0),
+}
+
+
+def level(number: int) -> int:
+    """Grey level of frame ``number`` outside its bright quarter."""
+    return 16 + LEVEL_STEP * (number % 40)
+
+
+def write_video(
+    path: Path,
+    *,
+    width: int = 96,
+    height: int = 64,
+    frames: int = 9,
+    fps: Fraction | int = 8,
+    times: Sequence[int] | None = None,
+    matrix: str = "upright",
+    codec: str = "libx264",
+) -> Path:
+    """Writes a video.
+
+    Args:
+        path: its ending chooses the container.
+        width: as stored, before the matrix.
+        height: likewise.
+        frames: how many.
+        fps: frame rate, or ticks a second where ``times`` is given.
+        times: presentation time of each frame in ticks, for a variable rate.
+        matrix: a name in `MATRICES`.
+        codec: an encoder of FFmpeg.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        if codec == "libx264":
+            stream.options = {"crf": "4", "threads": "1", "g": "12"}
+        if matrix != "upright":
+            a, b, c, d = MATRICES[matrix]
+            stream.set_display_matrix([a * _ONE, b * _ONE, 0, c * _ONE, d * _ONE, 0, 0, 0, _LAST])
+        for number in range(frames):
+            picture = np.full((height, width, 3), level(number), dtype=np.uint8)
+            picture[: height // 2, : width // 2] += LIFT
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if times is not None:
+                frame.pts, frame.time_base = times[number], Fraction(1, int(fps))
+                stream.codec_context.time_base = Fraction(1, int(fps))
+            for packet in stream.encode(frame):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return path
+
+
+CLIPS = (("a", 96, 64, 9), ("b", 96, 64, 9), ("c", 64, 96, 5))
+
+
+def write_dataset(folder: Path) -> Path:
+    """Three clips in two buckets, with ``prompt.txt`` and ``videos.txt``."""
+    for name, width, height, frames in CLIPS:
+        write_video(folder / f"videos/{name}.mp4", width=width, height=height, frames=frames)
+    write_lists(folder, [f"A grey clip named {clip[0]}." for clip in CLIPS])
+    return folder
+
+
+def write_lists(folder: Path, captions: Sequence[str], videos: Sequence[str] | None = None) -> None:
+    """Writes the two line files."""
+    videos = videos or [f"videos/{clip[0]}.mp4" for clip in CLIPS]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "prompt.txt").write_text("".join(f"{line}\n" for line in captions), encoding="utf-8")
+    (folder / "videos.txt").write_text("".join(f"{line}\n" for line in videos), encoding="utf-8")

@@ -1,0 +1,139 @@
+"""What the tests share: real files, a tiny model of the real classes, one encoded store."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.assets import write_dataset
+from videoprep.demo.scenes import render_dataset
+from videoprep.demo.tiny_model import build_tiny_model
+
+REPOSITORY = Path(__file__).parent.parent
+REAL_CLIPS = REPOSITORY.parent / "shared" / "data" / "real-clips"
+
+# Two workers share two cores: one thread each is fastest, and results do not depend on it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all xdist workers of this run see."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def _once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Makes a folder in one worker only; the others wait for it."""
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            make(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(shared_folder: Path) -> Path:
+    """A CogVideoX folder of the real classes; do not change it."""
+    return _once(shared_folder / "tiny-model", build_tiny_model)
+
+
+@pytest.fixture(scope="session")
+def demo_dataset(shared_folder: Path) -> Path:
+    """Twelve rendered clips; do not change it."""
+    return _once(shared_folder / "demo-dataset", render_dataset)
+
+
+@pytest.fixture(scope="session")
+def demo_store(shared_folder: Path, tiny_model: Path, demo_dataset: Path) -> Path:
+    """The demo dataset encoded by the tiny model, image latents too; do not change it."""
+
+    def encode(folder: Path) -> None:
+        import videoprep as vp
+
+        result = vp.encode(demo_dataset, model=tiny_model, output=folder, image_latents=True)
+        assert result is not None
+        assert result.ok
+
+    return _once(shared_folder / "demo-store", encode)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Three small clips of its own for each test, in two buckets."""
+    return write_dataset(tmp_path / "dataset")
+
+
+@pytest.fixture(scope="session")
+def real_clips() -> Path:
+    """The real clips beside the checkout."""
+    if not REAL_CLIPS.is_dir():
+        pytest.skip("the real clips are not here")
+    return REAL_CLIPS
+
+
+@pytest.fixture
+def torchcodec() -> None:
+    """For tests that need torchcodec: at home they skip without it, in CI they fail."""
+    from videoprep.media.decode import torchcodec_missing
+
+    reason = torchcodec_missing()
+    if reason:
+        need(f"torchcodec: {reason}")
+
+
+@pytest.fixture(params=["pyav", "torchcodec"])
+def decoder(request: pytest.FixtureRequest) -> str:
+    """Each of the decoders in turn."""
+    if request.param == "torchcodec":
+        request.getfixturevalue("torchcodec")
+    return str(request.param)
+
+
+def need(what: str) -> None:
+    """Skips at home, fails in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI needs {what}")
+    pytest.skip(f"needs {what}")
+
+
+@pytest.fixture
+def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command line as a user does: a process of its own."""
+
+    def run(
+        *arguments: object, cwd: Path = tmp_path, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "videoprep", *map(str, arguments)]
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def torchrun() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command line under a real torchrun."""
+    executable = Path(sys.executable).with_name("torchrun")
+    if not executable.exists():
+        need("torchrun")
+
+    def run(ranks: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [str(executable), "--standalone", f"--nproc-per-node={ranks}"]
+        command += ["-m", "videoprep", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+    return run

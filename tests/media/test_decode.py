@@ -1,0 +1,140 @@
+"""The right frames, upright, from either decoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.assets import LIFT, MATRICES, level, write_video
+from videoprep.errors import Code, MediaError, VideoprepError
+from videoprep.media.clip import ClipPixels, load_clip, normalize
+from videoprep.media.decode import choose_decoder, decode_frames
+from videoprep.media.geometry import Box, center_box, whole
+from videoprep.media.probe import probe
+
+# In which corner the bright quarter lies once the picture stands upright.
+CORNERS = {
+    "upright": "upper left",
+    "turned-90": "upper right",
+    "turned-180": "lower right",
+    "turned-270": "lower left",
+    "mirrored": "upper right",
+    "upside-down-mirrored": "lower left",
+    "transposed": "upper left",
+    "anti-transposed": "lower right",
+}
+
+
+def _frames(path: Path, indices: list[int], decoder: str) -> list[np.ndarray]:
+    info = probe(path)
+    mirrored = info.orientation.mirrored
+    return list(decode_frames(path, info.stream, indices, decoder, mirrored=mirrored))
+
+
+def _bright_corner(picture: np.ndarray) -> str:
+    height, width = picture.shape[:2]
+    rows = {"upper": height // 4, "lower": 3 * height // 4}
+    columns = {"left": width // 4, "right": 3 * width // 4}
+    levels = {
+        f"{row} {column}": int(picture[y, x, 0])
+        for row, y in rows.items()
+        for column, x in columns.items()
+    }
+    return max(levels, key=levels.__getitem__)
+
+
+@pytest.mark.parametrize("indices", [[0], [3], [0, 1, 2], [2, 2, 7, 30, 30, 39], list(range(40))])
+def test_frames_are_those_asked_for(tmp_path: Path, decoder: str, indices: list[int]) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=40, fps=25)
+    pictures = _frames(path, indices, decoder)
+    shown = [int(picture[-8, -8, 0]) for picture in pictures]
+    assert shown == pytest.approx([level(n) for n in indices], abs=1)
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_pictures_stand_upright(tmp_path: Path, decoder: str, matrix: str) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=2, matrix=matrix)
+    info = probe(path)
+    for picture in _frames(path, [0, 1], decoder):
+        assert picture.shape == (info.height, info.width, 3)
+        assert _bright_corner(picture) == CORNERS[matrix]
+
+
+@pytest.mark.usefixtures("torchcodec")
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm"])
+def test_both_decoders_give_the_same_pixels(tmp_path: Path, ending: str) -> None:
+    codec = "libvpx-vp9" if ending == ".webm" else "libx264"
+    path = write_video(tmp_path / f"a{ending}", frames=20, codec=codec)
+    one, other = (_frames(path, [0, 5, 19], name) for name in ("pyav", "torchcodec"))
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.usefixtures("torchcodec")
+def test_both_decoders_agree_on_real_clips(real_clips: Path) -> None:
+    for path in sorted((real_clips / "videos").glob("*.mp4")):
+        one, other = (_frames(path, [0, 20, 48], name) for name in ("pyav", "torchcodec"))
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True)), path
+
+
+def test_a_frame_too_many_is_an_error(tmp_path: Path, decoder: str) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=9)
+    with pytest.raises(MediaError) as raised:
+        _frames(path, [0, 9], decoder)
+    assert raised.value.code is Code.DECODE_FAILED
+
+
+def test_a_file_gone_bad_is_an_error(tmp_path: Path, decoder: str) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"no video at all")
+    with pytest.raises(MediaError) as raised:
+        list(decode_frames(path, 0, [0], decoder, mirrored=False))
+    assert raised.value.code is Code.DECODE_FAILED
+
+
+def test_an_unknown_decoder_is_refused() -> None:
+    with pytest.raises(VideoprepError, match="no decoder 'decord'"):
+        choose_decoder("decord")
+
+
+def test_a_clip_is_cropped_and_resized(tmp_path: Path, decoder: str) -> None:
+    path = write_video(tmp_path / "a.mp4", width=128, height=96, frames=5)
+    info = probe(path)
+    crop = center_box(128, 96, 32, 64)
+    assert crop == Box(40, 0, 48, 96)
+    clip = ClipPixels(path, info.stream, False, 128, 96, [0, 2, 4], crop, 32, 64)
+    pixels = load_clip(clip, decoder)
+    assert pixels.shape == (3, 3, 64, 32)
+    assert str(pixels.dtype) == "torch.uint8"
+    for frame, number in zip(pixels, [0, 2, 4], strict=True):
+        # The bright quarter ends at column 64 of 128: the middle of the crop.
+        assert int(frame[0, 8, 4]) == pytest.approx(level(number) + LIFT, abs=2)
+        assert int(frame[0, 8, 28]) == pytest.approx(level(number), abs=2)
+
+
+def test_without_fitting_pixels_are_untouched(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=5)
+    info = probe(path)
+    clip = ClipPixels(path, info.stream, False, 96, 64, [0, 4], whole(96, 64), 96, 64)
+    pixels = load_clip(clip, "pyav")
+    for frame, picture in zip(pixels, _frames(path, [0, 4], "pyav"), strict=True):
+        assert np.array_equal(frame.permute(1, 2, 0).numpy(), picture)
+
+
+def test_a_size_other_than_planned_is_an_error(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=5)
+    clip = ClipPixels(path, 0, False, 128, 64, [0], whole(128, 64), 96, 64)
+    with pytest.raises(MediaError, match="96×64, planned were 128×64"):
+        load_clip(clip, "pyav")
+
+
+def test_normalize_equals_the_video_processor_of_diffusers() -> None:
+    import torch
+    from diffusers.video_processor import VideoProcessor
+    from PIL import Image
+
+    picture = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    theirs = VideoProcessor(vae_scale_factor=8).preprocess_video([Image.fromarray(picture)], 16, 16)
+    ours = normalize(torch.from_numpy(picture).permute(2, 0, 1)[None])
+    assert torch.equal(ours.permute(1, 0, 2, 3)[None], theirs)

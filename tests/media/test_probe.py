@@ -1,0 +1,143 @@
+"""What is in a file: the truth, not the header's word."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from tests.assets import MATRICES, write_video
+from videoprep.errors import Code, MediaError
+from videoprep.media.probe import MediaInfo, fingerprint_of, probe
+
+
+def _decoded_frames(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(container.streams.best("video")))
+
+
+@pytest.mark.parametrize(
+    ("rate", "frames"), [(8, 9), (25, 30), (Fraction(24000, 1001), 49), (Fraction(60000, 1001), 17)]
+)
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_counts_and_rates(tmp_path: Path, rate: Fraction | int, frames: int, ending: str) -> None:
+    info = probe(write_video(tmp_path / f"a{ending}", frames=frames, fps=rate))
+    assert (info.width, info.height, info.frames) == (96, 64, frames)
+    assert float(info.fps) == pytest.approx(float(rate), rel=1e-6)
+    assert info.duration == pytest.approx(frames / rate, abs=0.002)
+    assert not info.variable_frame_rate
+    assert info.codec == "h264"
+    assert info.pixel_format == "yuv420p"
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_very_short_files(tmp_path: Path, frames: int) -> None:
+    info = probe(write_video(tmp_path / "a.mp4", frames=frames))
+    assert (info.frames, info.fps) == (frames, 8)
+
+
+def test_a_trimmed_file_has_fewer_frames_than_its_header_says(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mp4", frames=49, fps=25)
+    trimmed = tmp_path / "trimmed.mp4"
+    # ffmpeg -ss 1.1 -i whole.mp4 -c copy trimmed.mp4, which PyAV cannot do
+    command = ["ffmpeg", "-v", "error", "-ss", "1.1", "-i", str(whole), "-c", "copy", str(trimmed)]
+    try:
+        subprocess.run(command, check=True)
+    except FileNotFoundError:
+        pytest.skip("needs ffmpeg")
+    with av.open(str(trimmed)) as container:
+        header = container.streams.video[0].frames
+    assert probe(trimmed).frames == _decoded_frames(trimmed) < header
+
+
+def test_vp8_packets_that_show_nothing_are_not_counted(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.webm", frames=33, codec="libvpx")
+    assert probe(path).frames == _decoded_frames(path) == 33
+
+
+def test_a_variable_rate_is_seen(tmp_path: Path) -> None:
+    times = [0, 40, 80, 200, 240, 400, 440]
+    info = probe(write_video(tmp_path / "a.mkv", frames=7, fps=1000, times=times))
+    assert info.variable_frame_rate
+    assert info.timestamps.seconds() == pytest.approx([t / 1000 for t in times])
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_sizes_are_upright(tmp_path: Path, matrix: str) -> None:
+    info = probe(write_video(tmp_path / "a.mp4", matrix=matrix))
+    swapped = matrix in ("turned-90", "turned-270", "transposed", "anti-transposed")
+    assert (info.width, info.height) == ((64, 96) if swapped else (96, 64))
+    assert info.orientation.mirrored == ("mirrored" in matrix or "transposed" in matrix)
+
+
+def test_the_best_stream_is_taken(real_clips: Path) -> None:
+    info = probe(real_clips / "videos/nasa.mp4")
+    assert (info.width, info.height, info.frames) == (480, 270, 390)
+    assert info.fps == Fraction(30000, 1001)
+
+
+def test_json_round_trip(tmp_path: Path) -> None:
+    times = [0, 40, 80, 200, 240]
+    for options in ({"fps": 8}, {"fps": 1000, "times": times}):
+        info = probe(write_video(tmp_path / "a.mkv", frames=5, **options))
+        again = MediaInfo.from_json(info.to_json())
+        assert again.to_json() == info.to_json()
+        assert (again.timestamps.ticks == info.timestamps.ticks).all()
+
+
+def test_the_fingerprint_is_of_the_contents(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    copy = tmp_path / "b.mp4"
+    copy.write_bytes(path.read_bytes())
+    assert fingerprint_of(path) == fingerprint_of(copy)
+    copy.write_bytes(path.read_bytes() + b"\0")
+    assert fingerprint_of(path) != fingerprint_of(copy)
+
+
+PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n"
+
+
+@pytest.mark.parametrize("name", ["empty", "text", "half", "playlist", "concat", "folder", "fifo"])
+def test_what_is_no_video_is_said_to_be_none(tmp_path: Path, name: str) -> None:
+    video = write_video(tmp_path / "other.mp4")
+    path = tmp_path / "bad.mp4"
+    contents = {
+        "empty": b"",
+        "text": b"hello, I am a text\n" * 50,
+        "half": video.read_bytes()[: video.stat().st_size // 2],
+        "playlist": PLAYLIST.format(video).encode(),
+        "concat": f"ffconcat version 1.0\nfile {video}\n".encode(),
+    }
+    if name == "folder":
+        path.mkdir()
+    elif name == "fifo":
+        os.mkfifo(path)  # opening it would block for ever
+    else:
+        path.write_bytes(contents[name])
+    with pytest.raises(MediaError) as raised:
+        probe(path)
+    assert raised.value.code is Code.UNREADABLE
+    assert raised.value.where == str(path)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="No such file"):
+        probe(tmp_path / "none.mp4")
+
+
+def test_sound_alone_and_cover_art_are_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+        frame.sample_rate = 44100
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        container.mux(stream.encode(frame) + stream.encode())
+    with pytest.raises(MediaError) as raised:
+        probe(path)
+    assert raised.value.code is Code.NO_VIDEO_STREAM

@@ -1,0 +1,193 @@
+"""DatasetSpec: which dataset is meant, and every mistake in its lists."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+import videoprep as vp
+from tests.assets import write_lists, write_video
+from videoprep.errors import Code, ListError, SpecError
+
+
+def _touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"not looked into")
+
+
+def _problems(spec: vp.DatasetSpec) -> list[tuple[Code, str, int | None]]:
+    return [(p.code, Path(p.file).name, p.line) for p in spec.listing().problems]
+
+
+def test_two_line_files_are_paired_by_number(tmp_path: Path) -> None:
+    _touch(tmp_path, "v/a.mp4", "v/b.mp4")
+    write_lists(tmp_path, ["first", "second"], ["v/a.mp4", "v/b.mp4"])
+    samples = list(vp.DatasetSpec.from_path(tmp_path).samples())
+    assert [(s.caption, s.video) for s in samples] == [
+        ("first", tmp_path / "v/a.mp4"),
+        ("second", tmp_path / "v/b.mp4"),
+    ]
+    assert str(samples[1].source) == f"{tmp_path / 'videos.txt'}:2"
+
+
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.mp4"
+    root = tmp_path / "data"
+    _touch(root, "a.mp4")
+    _touch(tmp_path, "outside.mp4")
+    (root / "folder.mp4").mkdir()
+    os.mkfifo(root / "pipe.mp4")
+    (root / "link.mp4").symlink_to(outside)
+    (root / "loop.mp4").symlink_to(root / "loop.mp4")
+    videos = [
+        "a.mp4",
+        "missing.mp4",
+        "../outside.mp4",
+        str(outside),
+        "link.mp4",
+        "folder.mp4",
+        "pipe.mp4",
+        "loop.mp4",
+        "nul\0.mp4",
+        "",
+    ]
+    write_lists(root, ["c"] * len(videos), videos)
+    listing = vp.DatasetSpec.from_path(root).listing()
+    assert [s.name for s in listing.samples] == ["a.mp4"]
+    assert listing.total == len(videos)
+    assert [(p.line, p.code) for p in listing.problems] == [
+        (10, Code.BLANK_LINE),
+        (2, Code.MISSING_VIDEO),
+        (3, Code.OUTSIDE_ROOT),
+        (4, Code.OUTSIDE_ROOT),
+        (5, Code.OUTSIDE_ROOT),
+        (6, Code.NOT_A_FILE),
+        (7, Code.NOT_A_FILE),
+        (8, Code.NOT_A_FILE),
+        (9, Code.MALFORMED_ROW),
+    ]
+    with pytest.raises(ListError) as raised:
+        list(vp.DatasetSpec.from_path(root).samples())
+    assert len(raised.value.problems) == 9
+
+
+def test_a_blank_line_is_an_error_and_not_a_shift(tmp_path: Path) -> None:
+    _touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
+    write_lists(tmp_path, ["one", "", "three"], ["a.mp4", "b.mp4", "c.mp4"])
+    listing = vp.DatasetSpec.from_path(tmp_path).listing()
+    assert [(s.caption, s.name) for s in listing.samples] == [("one", "a.mp4"), ("three", "c.mp4")]
+    assert [(p.code, p.line) for p in listing.problems] == [(Code.BLANK_LINE, 2)]
+
+
+def test_unequal_counts_pair_nothing(tmp_path: Path) -> None:
+    _touch(tmp_path, "a.mp4", "b.mp4")
+    write_lists(tmp_path, ["one"], ["a.mp4", "b.mp4"])
+    listing = vp.DatasetSpec.from_path(tmp_path).listing()
+    assert not listing.samples
+    assert listing.total == 2
+    assert _problems(vp.DatasetSpec.from_path(tmp_path)) == [(Code.UNEQUAL_COUNTS, "videos.txt", 2)]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", ["", "ending"])
+def test_line_ends(tmp_path: Path, ending: str, last: str) -> None:
+    _touch(tmp_path, "a.mp4", "b.mp4")
+    tail = ending if last else ""
+    (tmp_path / "prompt.txt").write_bytes(f"\ufeffone{ending}two{tail}".encode())
+    (tmp_path / "videos.txt").write_bytes(f"a.mp4{ending}b.mp4{tail}".encode())
+    samples = list(vp.DatasetSpec.from_path(tmp_path).samples())
+    assert [s.caption for s in samples] == ["one", "two"]
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x0b", "\x0c", "\x85", "\x1c"])
+def test_only_the_newline_ends_a_line(tmp_path: Path, separator: str) -> None:
+    _touch(tmp_path, "a.mp4", "b.mp4")
+    write_lists(tmp_path, [f"left{separator}right", "second"], ["a.mp4", "b.mp4"])
+    samples = list(vp.DatasetSpec.from_path(tmp_path).samples())
+    assert [s.caption for s in samples] == [f"left{separator}right", "second"]
+
+
+def test_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
+    _touch(tmp_path, "a.mp4", "b.mp4")
+    write_lists(tmp_path, ["", ""], ["a.mp4", "b.mp4"])
+    (tmp_path / "prompt.txt").write_bytes("plain\ncafé\n".encode("latin-1"))
+    assert _problems(vp.DatasetSpec.from_path(tmp_path)) == [(Code.NOT_UTF8, "prompt.txt", 2)]
+
+
+def test_outside_root_is_allowed_on_request(tmp_path: Path) -> None:
+    _touch(tmp_path, "elsewhere/a.mp4")
+    root = tmp_path / "data"
+    write_lists(root, ["c"], [str(tmp_path / "elsewhere/a.mp4")])
+    spec = vp.DatasetSpec.from_path(root, allow_outside_root=True)
+    assert next(spec.samples()).video == tmp_path / "elsewhere/a.mp4"
+
+
+@pytest.mark.parametrize("token", ["sks", " sks "])
+def test_id_token_comes_before_each_caption(tmp_path: Path, token: str) -> None:
+    _touch(tmp_path, "a.mp4")
+    write_lists(tmp_path, ["a dog"], ["a.mp4"])
+    spec = vp.DatasetSpec.from_path(tmp_path, id_token=token)
+    assert next(spec.samples()).caption == "sks a dog"
+
+
+def test_other_file_names(tmp_path: Path) -> None:
+    _touch(tmp_path, "a.mp4")
+    (tmp_path / "captions.txt").write_text("hello\n")
+    (tmp_path / "files.txt").write_text("a.mp4\n")
+    spec = vp.DatasetSpec.from_path(
+        tmp_path, caption_column="captions.txt", video_column="files.txt"
+    )
+    assert next(spec.samples()).caption == "hello"
+
+
+def test_line_files_go_before_a_table(real_clips: Path) -> None:
+    assert vp.DatasetSpec.from_path(real_clips).dataset_file is None
+    by_table = vp.DatasetSpec.from_path(real_clips / "metadata.csv")
+    by_lines = vp.DatasetSpec.from_path(real_clips)
+    captions = [s.caption for s in by_lines.samples()]
+    assert [s.caption for s in by_table.samples()] == captions
+    assert len(captions) == 8
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: p / "nowhere", "no such file or folder"),
+        (lambda p: p, "no dataset here: prompt.txt and videos.txt not found"),
+        (lambda p: write_video(p / "a.mp4"), "this kind of file cannot be read as a dataset"),
+    ],
+)
+def test_no_dataset(tmp_path: Path, make, message: str) -> None:
+    with pytest.raises(SpecError, match=message) as raised:
+        vp.DatasetSpec.from_path(make(tmp_path))
+    assert raised.value.where
+    assert raised.value.remedy
+
+
+def test_half_a_dataset_names_the_missing_half(tmp_path: Path) -> None:
+    (tmp_path / "prompt.txt").write_text("x\n")
+    with pytest.raises(SpecError, match=r"no dataset here: videos.txt not found"):
+        vp.DatasetSpec.from_path(tmp_path)
+
+
+def test_an_empty_dataset_is_an_error(tmp_path: Path) -> None:
+    write_lists(tmp_path, [], [])
+    (tmp_path / "videos.txt").write_text("")
+    with pytest.raises(SpecError, match="empty"):
+        vp.DatasetSpec.from_path(tmp_path).samples()
+
+
+def test_several_tables_must_be_told_apart(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("video,caption\n")
+    with pytest.raises(SpecError, match=r"a\.csv, b\.csv"):
+        vp.DatasetSpec.from_path(tmp_path)
+
+
+def test_unknown_fields_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="reshap"):
+        vp.DatasetSpec(data_root=tmp_path, reshap="none")

@@ -1,0 +1,104 @@
+"""The package as a whole: lazy imports, layers, one-way dependencies."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import videoprep
+
+PACKAGE = Path(videoprep.__file__).parent
+
+LAYERS = (
+    ("errors", "durable"),
+    ("spec",),
+    ("media",),
+    ("families",),
+    ("index",),
+    ("validators",),
+    ("store",),
+    ("encoding",),
+    ("training",),
+    ("demo",),
+    ("cli",),
+)
+
+
+def _loaded_after(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import videoprep",
+        "import videoprep.cli.app",
+        "from videoprep import validate, BucketIndex, BucketBatchSampler, DatasetSpec",
+        "from videoprep.families.registry import families; families()",
+        "from videoprep.validators.registry import validators; validators()",
+    ],
+)
+def test_planning_loads_no_torch(statement: str) -> None:
+    loaded = _loaded_after(statement)
+    assert not loaded & {"torch", "torchvision", "diffusers", "transformers"}
+
+
+def test_bare_import_loads_next_to_nothing() -> None:
+    assert not _loaded_after("import videoprep") & {"pydantic", "pyarrow", "numpy", "av", "rich"}
+
+
+def test_every_public_name_is_there() -> None:
+    for name in videoprep.__all__:
+        assert getattr(videoprep, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = videoprep.nonsense
+
+
+def test_public_functions_are_not_hidden_by_packages() -> None:
+    import videoprep.encoding.run
+    import videoprep.training.run
+    import videoprep.validators.engine
+
+    assert videoprep.encode is videoprep.encoding.run.encode
+    assert videoprep.train is videoprep.training.run.train
+    assert videoprep.validate is videoprep.validators.engine.validate
+
+
+def _layer(module: str) -> int | None:
+    parts = module.split(".")
+    if parts[0] != "videoprep" or len(parts) == 1:
+        return None
+    return next(n for n, names in enumerate(LAYERS) if parts[1] in names)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
+)
+def test_a_file_imports_only_from_its_own_layer_or_those_above(path: Path) -> None:
+    relative = path.relative_to(PACKAGE)
+    if relative.name in ("__init__.py", "__main__.py") and len(relative.parts) == 1:
+        return
+    own = _layer(f"videoprep.{relative.with_suffix('').as_posix().replace('/', '.')}")
+    assert own is not None
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        modules = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        for module in modules:
+            layer = _layer(module)
+            assert layer is None or layer <= own, f"{relative} imports {module}"
+
+
+def test_only_the_family_knows_its_name() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        if path.parent.name in ("families", "demo") or path.name == "cogvideox.py":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        strings = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+        assert "cogvideox" not in strings, path
