@@ -45,6 +45,7 @@ def write_video(
     times: Sequence[int] | None = None,
     matrix: str = "upright",
     codec: str = "libx264",
+    lift: int = LIFT,
 ) -> Path:
     """Writes a video.
 
@@ -57,6 +58,7 @@ def write_video(
         times: presentation time of each frame in ticks, for a variable rate.
         matrix: a name in `MATRICES`.
         codec: an encoder of FFmpeg.
+        lift: how much brighter the upper left quarter is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
@@ -69,7 +71,7 @@ def write_video(
             stream.set_display_matrix([a * _ONE, b * _ONE, 0, c * _ONE, d * _ONE, 0, 0, 0, _LAST])
         for number in range(frames):
             picture = np.full((height, width, 3), level(number), dtype=np.uint8)
-            picture[: height // 2, : width // 2] += LIFT
+            picture[: height // 2, : width // 2] += lift
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             if times is not None:
                 frame.pts, frame.time_base = times[number], Fraction(1, int(fps))
@@ -86,8 +88,9 @@ CLIPS = (("a", 96, 64, 9), ("b", 96, 64, 9), ("c", 64, 96, 5))
 
 def write_dataset(folder: Path) -> Path:
     """Three clips in two buckets, with ``prompt.txt`` and ``videos.txt``."""
-    for name, width, height, frames in CLIPS:
-        write_video(folder / f"videos/{name}.mp4", width=width, height=height, frames=frames)
+    for number, (name, width, height, frames) in enumerate(CLIPS):
+        path = folder / f"videos/{name}.mp4"
+        write_video(path, width=width, height=height, frames=frames, lift=LIFT - 10 * number)
     write_lists(folder, [f"A grey clip named {clip[0]}." for clip in CLIPS])
     return folder
 

@@ -51,17 +51,24 @@ def encode(
     PATH may be an index saved by `videoprep index`. Run it again to go on or to encode what has
     changed. Under torchrun all ranks share the work.
     """
+    from videoprep.encoding.coordination import is_first_rank
     from videoprep.encoding.run import Progress
     from videoprep.encoding.run import encode as run
 
-    quiet_libraries()
+    def plan() -> BucketIndex:
+        index = _plan(path, dataset)
+        quiet_libraries()  # from now on; the download of the model, before, shows itself
+        return index
+
+    if not is_first_rank():
+        quiet_libraries()
     with meter() as shown:
 
         def on_progress(progress: Progress) -> None:
             shown.update(progress.component, progress.done, progress.total)
 
         result = run(
-            lambda: _plan(path, dataset),
+            plan,
             model=model,
             output=output,
             image_latents=image_latents,

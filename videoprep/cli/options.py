@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # Options whose values the ancestor writes one after the other: --height_buckets 256 320 384.
 _LISTS = ("--height-buckets", "--width-buckets", "--frame-buckets")
+_NUMBERS = re.compile(r"\d+(,\d+)*")
 
 
 class OutputFormat(str, Enum):
@@ -41,8 +43,8 @@ def join_values(arguments: list[str]) -> list[str]:
     joined: list[str] = []
     in_list = False
     for argument in arguments:
-        follows = in_list and argument.isdigit()
-        if follows and joined[-1].replace(",", "").isdigit():
+        follows = in_list and _NUMBERS.fullmatch(argument) is not None
+        if follows and _NUMBERS.fullmatch(joined[-1]):
             joined[-1] += f",{argument}"
         else:
             joined.append(argument)

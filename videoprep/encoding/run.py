@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from videoprep.encoding.coordination import (
     Coordinator,
@@ -21,7 +20,6 @@ from videoprep.encoding.job import Job, plan_work, remove_shared
 from videoprep.encoding.recipes import Settings, choose_dtype, make_recipes
 from videoprep.encoding.result import ComponentResult, EncodeResult
 from videoprep.encoding.units import Unit
-from videoprep.encoding.worker import Worker
 from videoprep.errors import PlanError, StoreError, VideoprepError
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
@@ -32,6 +30,9 @@ from videoprep.spec.dataset import DatasetSpec
 from videoprep.store.catalogue import Artifacts, read_artifacts, write_catalogue
 from videoprep.store.layout import Store, StoreInfo
 from videoprep.store.recipe import COMPONENTS, Component
+
+if TYPE_CHECKING:
+    import torch
 
 _POLL_SECONDS = 0.2
 
@@ -93,11 +94,14 @@ def encode(
     started = time.monotonic()
     coordinator = join()
     store = Store(Path(output))
-    torch_device = choose_device(device, coordinator.local_rank)
-    settings = Settings(choose_dtype(dtype, torch_device), choose_decoder(decoder), use_tiling)
     try:
         if coordinator.rank == 0:
-            index, opened = _plan(source), _open(str(model), revision)
+            # What can be wrong without torch is found before its slow import.
+            opened, used_decoder = _open(str(model), revision), choose_decoder(decoder)
+            index = _plan(source)
+            index.require_clips()
+            torch_device = choose_device(device, coordinator.local_rank)
+            settings = Settings(choose_dtype(dtype, torch_device), used_decoder, use_tiling)
             components = _components(store, image_latents)
             job, before = _prepare(index, *opened, store, components, settings)
             shared = _share(job, store, coordinator)
@@ -106,6 +110,7 @@ def encode(
             if shared is not None:
                 remove_shared(shared)
             return _finish(job, store, before, time.monotonic() - started)
+        torch_device = choose_device(device, coordinator.local_rank)
         job = Job.receive(Path(wait_for(coordinator, "job")))
         _work(job, store, torch_device, batch_size, coordinator, None)
     except BaseException as error:
@@ -120,6 +125,8 @@ def choose_device(asked: str, local_rank: int) -> torch.device:
     Raises:
         VideoprepError: torch does not know the device, or the machine has none.
     """
+    import torch
+
     if asked == "auto":
         asked = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -175,7 +182,6 @@ def _prepare(
     settings: Settings,
 ) -> tuple[Job, Mapping[Component, Artifacts]]:
     """Plans the work and makes the store ready. Nothing is written before all is checked."""
-    index.require_clips()
     _require_legal_buckets(index, family)
     recipes = make_recipes(family, model, components, settings)
     store.claim(StoreInfo(family.name, model.name, family.facts(model), recipes))
@@ -220,6 +226,8 @@ def _work(
     on_progress: OnProgress | None,
 ) -> None:
     """Claims units and encodes them until none is left: the text pass, then the video pass."""
+    from videoprep.encoding.worker import Worker
+
     family = families()[job.family]
     worker = Worker(family, job.model, job.settings, device, batch_size)
     for number, units in enumerate(job.passes()):

@@ -1,0 +1,283 @@
+"""The command line as a user meets it: output, exit codes, and no traceback whatever the input."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.assets import write_lists, write_video
+from videoprep.cli.app import app
+from videoprep.cli.options import join_values
+from videoprep.cli.output import safe
+
+Run = Callable[..., object]
+
+
+def _clean(done) -> None:
+    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stdout
+
+
+def test_help_names_every_command(run_cli: Run) -> None:
+    done = run_cli("--help")
+    assert done.returncode == 0
+    for command in ("validate", "index", "encode", "train", "demo"):
+        assert command in done.stdout
+    assert run_cli("--version").stdout.startswith("videoprep ")
+
+
+def test_the_command_line_surface_is_as_documented() -> None:
+    """A change here is a change for users: note it in CHANGELOG.md."""
+    dataset = {
+        "--data-root",
+        "--dataset-file",
+        "--caption-column",
+        "--video-column",
+        "--id-token",
+        "--profile",
+        "--reshape",
+        "--height-buckets",
+        "--width-buckets",
+        "--frame-buckets",
+        "--max-num-frames",
+        "--target-fps",
+        "--allow-outside-root",
+        "--output-format",
+        "--help",
+    }
+    expected = {
+        "validate": dataset,
+        "index": dataset | {"--output"},
+        "encode": dataset
+        | {"--output", "--model", "--image-latents", "--dtype", "--device", "--batch-size"}
+        | {"--decoder", "--use-tiling", "--revision"},
+        "train": {"--model", "--output", "--steps", "--batch-size", "--learning-rate", "--rank"}
+        | {"--seed", "--device", "--revision", "--output-format", "--help"},
+        "demo": {"--data", "--output", "--steps", "--help"},
+    }
+    runner = CliRunner()
+    for command, options in expected.items():
+        text = runner.invoke(
+            app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}
+        ).output
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) == options, command
+
+
+def test_validate_real_clips(run_cli: Run, real_clips: Path) -> None:
+    done = run_cli("validate", real_clips, "--output-format", "json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["by_code"] == {"VP101": 8, "VP102": 1}
+    done = run_cli("validate", real_clips, "--profile", "cogvideox")
+    assert done.returncode == 1
+    assert "hiker" not in done.stdout
+    assert "480×270 is not divisible by 16" in done.stdout
+    assert run_cli("validate", real_clips, "--reshape", "center-crop").returncode == 0
+
+
+def test_validate_in_the_dataset_itself(run_cli: Run, dataset: Path) -> None:
+    done = run_cli("validate", cwd=dataset)
+    assert done.returncode == 0
+    assert "3 samples = 3 clean + 0 with findings" in done.stdout
+
+
+def test_options_in_the_ancestors_spelling(run_cli: Run, dataset: Path, tmp_path: Path) -> None:
+    arguments = ["--data_root", dataset, "--caption_column", "prompt.txt", "--reshape", "resize"]
+    arguments += ["--height_buckets", "32", "64", "--width_buckets", "32", "64"]
+    arguments += ["--frame_buckets", "5", "--id_token", "sks", "-o", "plan.parquet"]
+    done = run_cli("index", *arguments, "--output_format", "json")
+    assert (done.returncode, done.stderr.count("Error")) == (0, 0), done.stderr
+    plan = json.loads(done.stdout)
+    assert plan["policy"]["sizes"] == [[32, 32], [32, 64], [64, 32], [64, 64]]
+    assert plan["clips"] == 3
+    assert (tmp_path / "plan.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "joined"),
+    [
+        (["--frame-buckets", "17", "33", "path"], ["--frame-buckets", "17,33", "path"]),
+        (["--frame_buckets", "17,33", "49"], ["--frame_buckets", "17,33,49"]),
+        (["--frame-buckets=17", "5"], ["--frame-buckets=17", "5"]),
+        (["index", "12", "--max-num-frames", "17", "3"],) * 2,
+        (["--height-buckets", "x", "5"],) * 2,
+    ],
+)
+def test_lists_written_one_after_the_other(given: list[str], joined: list[str]) -> None:
+    assert join_values(given) == joined
+
+
+def test_the_whole_way(run_cli: Run, dataset: Path, tiny_model: Path, tmp_path: Path) -> None:
+    done = run_cli("index", dataset, "-o", "plan.parquet")
+    assert done.returncode == 0, done.stderr
+    assert "3 samples = 3 planned + 0 left out" in done.stdout
+    command = ["encode", "plan.parquet", "-o", "store", "--model", tiny_model]
+    done = run_cli(*command, "--output-format", "json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["samples"], result["complete"], result["encoded"]) == (3, 3, 6)
+    assert "video_latents: 3/3" in done.stderr
+    done = run_cli(*command)
+    assert done.returncode == 0
+    assert "nothing to do" in done.stdout
+    train = ["train", "store", "--model", tiny_model, "-o", "run", "--steps", "2", "--rank", "2"]
+    done = run_cli(*train)
+    assert done.returncode == 0, done.stderr
+    assert "loss" in done.stdout
+    assert (tmp_path / "run/pytorch_lora_weights.safetensors").exists()
+    assert run_cli(*train).returncode == 2
+
+
+def test_left_out_samples_make_exit_code_1(
+    run_cli: Run, dataset: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    write_video(dataset / "videos/odd.mp4", width=90)
+    write_lists(dataset, ["one", "two"], ["videos/a.mp4", "videos/odd.mp4"])
+    done = run_cli("index", dataset)
+    assert done.returncode == 1
+    assert "left out videos/odd.mp4 (videos.txt:2): VP101" in done.stdout
+    assert "2 samples = 1 planned + 1 left out" in done.stdout
+    done = run_cli("encode", dataset, "-o", "store", "--model", tiny_model)
+    assert done.returncode == 1
+    assert "2 samples = 1 complete + 0 set aside + 1 left out" in done.stdout
+
+
+def _no_vae(folder: Path, tiny_model: Path) -> Path:
+    model = shutil.copytree(tiny_model, folder / "no-vae")
+    shutil.rmtree(model / "vae")
+    return model
+
+
+@pytest.mark.parametrize("command", ["validate", "index", "encode"])
+def test_no_dataset(run_cli: Run, tiny_model: Path, tmp_path: Path, command: str) -> None:
+    more = ["-o", "store", "--model", tiny_model] if command == "encode" else []
+    (tmp_path / "empty").mkdir()
+    write_lists(tmp_path / "blank", [], [])
+    (tmp_path / "blank/videos.txt").write_text("")
+    for path, words in {
+        "nowhere": "no such file or folder",
+        "empty": "no dataset here",
+        "blank": "the dataset is empty",
+    }.items():
+        done = run_cli(command, path, *more)
+        assert done.returncode == 2, done.stderr
+        assert path in done.stderr
+        assert words in done.stderr
+        assert "→" in done.stderr
+        _clean(done)
+    assert not (tmp_path / "store").exists()
+
+
+def test_mistakes_in_the_lists(run_cli: Run, dataset: Path, tiny_model: Path) -> None:
+    write_lists(dataset, ["one", "", "three"], ["videos/a.mp4", "videos/b.mp4", "videos/none.mp4"])
+    done = run_cli("validate", dataset)
+    assert done.returncode == 1
+    assert "VP003 error" in done.stdout
+    assert "VP005 error" in done.stdout
+    assert "3 samples = 1 clean + 2 with findings" in done.stdout
+    for command in (["index"], ["encode", "-o", "store", "--model", tiny_model]):
+        done = run_cli(command[0], dataset, *command[1:])
+        assert done.returncode == 1
+        assert "prompt.txt:2: VP003 blank line" in done.stderr
+        assert "videos.txt:3: VP005" in done.stderr
+        _clean(done)
+
+
+def test_an_unreadable_video(run_cli: Run, dataset: Path, tiny_model: Path) -> None:
+    (dataset / "videos/b.mp4").write_bytes(b"not a video")
+    done = run_cli("validate", dataset)
+    assert done.returncode == 1
+    assert "VP103 error" in done.stdout
+    assert "videos/b.mp4 (videos.txt:2)" in done.stdout
+    done = run_cli("encode", dataset, "-o", "store", "--model", tiny_model)
+    assert done.returncode == 1
+    assert "3 samples = 2 complete + 0 set aside + 1 left out" in done.stdout
+    _clean(done)
+
+
+def test_models_and_outputs_that_do_not_fit(
+    run_cli: Run, dataset: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/notes.txt").write_text("mine")
+    run_cli("encode", dataset, "-o", "store", "--model", tiny_model)
+    other = shutil.copytree(tiny_model, tmp_path / "other")
+    config = json.loads((other / "vae/config.json").read_text())
+    (other / "vae/config.json").write_text(json.dumps({**config, "scaling_factor": 0.7}))
+    for output, model, words in (
+        ("new", "nowhere", "no such model folder"),
+        ("new", _no_vae(tmp_path, tiny_model), "lacks vae/config.json"),
+        ("taken", tiny_model, "is no store"),
+        ("store", other, "was made with another model or recipe"),
+    ):
+        done = run_cli("encode", dataset, "-o", output, "--model", model)
+        assert done.returncode == 2, done.stderr
+        assert words in done.stderr
+        assert "→" in done.stderr
+        _clean(done)
+    assert not (tmp_path / "new").exists()
+    assert os.listdir(tmp_path / "taken") == ["notes.txt"]
+    done = run_cli("encode", dataset, "-o", "store", "--model", tiny_model)
+    assert (done.returncode, "nothing to do" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["validate", "--profil", "x"], "--profile"),
+        (["valdate"], "Did you mean 'validate'"),
+        (["validate", ".", "--profile", "cogvideo"], "did you mean 'cogvideox'"),
+        (["index", ".", "--height-buckets", "50", "--width-buckets", "64"], "nearest: 32, 64"),
+        (["index", ".", "--frame-buckets", "many"], "is not a list of numbers"),
+        (["index", ".", "--reshape", "squash"], "center-crop"),
+        (["index", ".", "--target-fps", "0"], "target_fps"),
+        (["encode", "."], "--model"),
+        (["train", "nowhere", "--model", "x", "-o", "y"], "no store here"),
+        (["encode", "none.parquet", "-o", "x", "--model", "MODEL"], "no such index"),
+        (["encode", "none.parquet", "--reshape", "resize", "-o", "x", "--model", "M"], "--reshape"),
+    ],
+)
+def test_wrong_use(
+    run_cli: Run, dataset: Path, tiny_model: Path, arguments: list[str], words: str
+) -> None:
+    given = [str(tiny_model) if a == "MODEL" else a for a in arguments]
+    done = run_cli(*given, cwd=dataset)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr.replace("\n│ ", " ")
+    _clean(done)
+
+
+def test_text_of_the_dataset_cannot_steer_the_terminal(run_cli: Run, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    name = "\x1b[31m[bold]red\u202e.mp4"
+    write_video(root / name, width=90)
+    write_lists(root, ["caption"], [name])
+    done = run_cli("validate", root)
+    assert done.returncode == 1
+    assert "\x1b[31m" not in done.stdout
+    assert "\\x1b[31m[bold]red\\u202e.mp4" in done.stdout
+
+
+def test_safe_text() -> None:
+    assert safe("plain é 漢\nline").plain == "plain é 漢\nline"
+    assert safe("\x07\x1b]0;x\u200b\u2028\ud800").plain == "\\x07\\x1b]0;x\\u200b\\u2028\\ud800"
+
+
+def test_sigterm_ends_with_143(dataset: Path, tiny_model: Path, tmp_path: Path) -> None:
+    import signal
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "videoprep", "encode", str(dataset), "-o", "store"]
+    process = subprocess.Popen([*command, "--model", str(tiny_model)], cwd=tmp_path)
+    store = tmp_path / "store/store.json"
+    while not store.exists() and process.poll() is None:
+        pass
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
