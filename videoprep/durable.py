@@ -6,11 +6,16 @@ place, and the folder fsynced so that the new name survives too. Modes follow th
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+
+# What file systems without hard links answer to a link.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 Writer = Callable[[BinaryIO], None]
 
@@ -36,6 +41,10 @@ def create_file(path: Path, write: Writer) -> bool:
         os.link(temporary, path)
     except FileExistsError:
         return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _create_without_links(path, temporary.read_bytes())
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
@@ -52,15 +61,33 @@ def create_bytes(path: Path, data: bytes) -> bool:
     return create_file(path, lambda file: _write_all(file, data))
 
 
+def _create_without_links(path: Path, data: bytes) -> bool:
+    """For file systems without hard links: exactly one writer still wins.
+
+    A power cut can leave a torn file, which its reader has to recognise.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return False
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(path.parent)
+    return True
+
+
 def _write_all(file: BinaryIO, data: bytes) -> None:
     file.write(data)
 
 
 def _write_temporary(path: Path, write: Writer) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Host and process tell a later sweep whether the owner of a leftover still lives.
-    temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
+    # Host and process tell a later sweep whether the owner of a leftover still lives; the random
+    # part keeps containers apart that have both in common.
+    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = path.with_name(f".{path.name}.{owner}.tmp")
     # 0o666 lets the umask decide, as for any file that a user makes.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:

@@ -34,6 +34,7 @@ class Code(str, Enum):
     TOO_SMALL = "VP301"
     TOO_SHORT = "VP302"
     NO_EXACT_BUCKET = "VP303"
+    FRAMES_REPEATED = "VP304"
     DECODE_FAILED = "VP401"
     NOT_FINITE = "VP402"
 
@@ -126,6 +127,10 @@ class MediaError(VideoprepError):
     ) -> None:
         super().__init__(message, where=where, remedy=remedy)
         self.code = code
+
+
+class SourceError(VideoprepError):
+    """A video is gone, unreadable or another one than was planned: the plan no longer holds."""
 
 
 class PlanError(VideoprepError):

@@ -104,7 +104,7 @@ def test_options_in_the_ancestors_spelling(run_cli: Run, dataset: Path, tmp_path
     [
         (["--frame-buckets", "17", "33", "path"], ["--frame-buckets", "17,33", "path"]),
         (["--frame_buckets", "17,33", "49"], ["--frame_buckets", "17,33,49"]),
-        (["--frame-buckets=17", "5"], ["--frame-buckets=17", "5"]),
+        (["--frame-buckets=17", "5"], ["--frame-buckets=17,5"]),
         (["index", "12", "--max-num-frames", "17", "3"],) * 2,
         (["--height-buckets", "x", "5"],) * 2,
     ],
@@ -237,10 +237,19 @@ def test_models_and_outputs_that_do_not_fit(
         (["index", ".", "--frame-buckets", "many"], "is not a list of numbers"),
         (["index", ".", "--reshape", "squash"], "center-crop"),
         (["index", ".", "--target-fps", "0"], "target_fps"),
+        (["index", ".", "--target-fps", "inf"], "target_fps"),
+        (["index", ".", "-o", "videos.txt"], "exists and is not an index"),
+        (["index", ".", "-o", "prompt.txt/x"], "prompt.txt"),
+        (["validate", "/dev/null"], "neither a file nor a folder"),
+        (["validate", "x" * 5000], "cannot be looked up"),
+        (["train", "nowhere", "--model", "x", "-o", "y", "--seed", "-1"], "--seed"),
         (["encode", "."], "--model"),
         (["train", "nowhere", "--model", "x", "-o", "y"], "no store here"),
         (["encode", "none.parquet", "-o", "x", "--model", "MODEL"], "no such index"),
-        (["encode", "none.parquet", "--reshape", "resize", "-o", "x", "--model", "M"], "--reshape"),
+        (
+            ["encode", "none.parquet", "--reshape", "resize", "-o", "x", "--model", "MODEL"],
+            "--reshape",
+        ),
     ],
 )
 def test_wrong_use(

@@ -13,7 +13,7 @@ import torch
 
 import videoprep as vp
 from tests.assets import write_lists, write_video
-from videoprep.errors import ModelError, PlanError, StoreError, VideoprepError
+from videoprep.errors import ModelError, PlanError, SourceError, StoreError, VideoprepError
 from videoprep.store.recipe import COMPONENTS
 
 
@@ -169,27 +169,92 @@ def test_left_out_samples_are_named(dataset: Path, tmp_path: Path, tiny_model: P
     assert [(s.video, s.code) for s in result.left_out] == [("videos/odd.mp4", "VP101")]
 
 
+def _damage(path: Path) -> None:
+    """Spoils the last two packets: the file opens, shows pictures, and breaks off."""
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    start, end = packets[-2][0], sum(packets[-1])
+    data = bytearray(path.read_bytes())
+    data[start:end] = b"\xff" * (end - start)
+    path.write_bytes(data)
+
+
 def test_a_clip_that_does_not_decode_costs_itself_alone(
-    dataset: Path, tmp_path: Path, tiny_model: Path
+    dataset: Path, tmp_path: Path, tiny_model: Path, decoder: str
 ) -> None:
-    index = vp.BucketIndex.build(vp.DatasetSpec.from_path(dataset))
-    (dataset / "videos/b.mp4").write_bytes(b"gone bad after it was planned")
+    _damage(dataset / "videos/b.mp4")
     store = tmp_path / "store"
-    result = encode(index, tiny_model, store, image_latents=True)
+    options = {"image_latents": True, "decoder": decoder}
+    result = encode(dataset, tiny_model, store, **options)
     assert not result.ok
     assert (result.samples, result.clips, result.complete) == (3, 3, 2)
     assert _counts(result) == {
         "video_latents": (2, 0, 1),
-        "image_latents": (2, 0, 1),
+        "image_latents": (3, 0, 0),
         "prompt_embeds": (3, 0, 0),
     }
     lines = [json.loads(line) for line in (store / "failures.jsonl").read_text().splitlines()]
-    assert {(line["video"], line["code"]) for line in lines} == {("videos/b.mp4", "VP401")}
+    assert [(line["video"], line["code"]) for line in lines] == [("videos/b.mp4", "VP401")]
     data = vp.LatentDataset(store)
     assert (len(data), data.incomplete) == (2, 1)
-    again = encode(index, tiny_model, store, image_latents=True)
+    again = encode(dataset, tiny_model, store, **options)
     assert again.encoded == 0
     assert not again.ok
+
+
+def test_a_source_that_changed_since_the_plan_is_never_encoded(
+    dataset: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    index = vp.BucketIndex.build(vp.DatasetSpec.from_path(dataset))
+    original = (dataset / "videos/b.mp4").read_bytes()
+    write_video(dataset / "videos/b.mp4", frames=9, lift=7)
+    with pytest.raises(PlanError, match=r"videos/b\.mp4: its contents changed"):
+        encode(index, tiny_model, tmp_path / "store")
+
+    def plan_then_change() -> vp.BucketIndex:
+        write_video(dataset / "videos/b.mp4", frames=9, lift=7)
+        return index
+
+    with pytest.raises(SourceError, match="changed after it was planned"):
+        encode(plan_then_change, tiny_model, tmp_path / "store")
+    (dataset / "videos/b.mp4").unlink()
+    with pytest.raises(SourceError, match="cannot be read"):
+        encode(lambda: index, tiny_model, tmp_path / "store")
+
+    (dataset / "videos/b.mp4").write_bytes(original)
+    assert encode(index, tiny_model, tmp_path / "store").ok
+    untouched = encode(index, tiny_model, tmp_path / "other")
+    assert untouched.ok
+    assert contents(tmp_path / "store") == contents(tmp_path / "other")
+
+
+def test_a_model_that_does_not_load_binds_no_store(
+    dataset: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    weights = model / "vae/diffusion_pytorch_model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-10])
+    with pytest.raises(ModelError, match="the weights cannot be read"):
+        encode(dataset, model, tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+    weights.write_bytes(whole)
+    (model / "tokenizer/spiece.model").write_bytes(b"no tokenizer")
+    with pytest.raises(ModelError, match="the text encoder cannot be loaded"):
+        encode(dataset, model, tmp_path / "store")
+    shutil.copy(tiny_model / "tokenizer/spiece.model", model / "tokenizer/spiece.model")
+    assert encode(dataset, model, tmp_path / "store").ok
+
+
+def test_clips_that_leave_the_plan_are_counted(
+    dataset: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    store = tmp_path / "store"
+    encode(dataset, tiny_model, store)
+    write_lists(dataset, ["A grey clip named a."], ["videos/a.mp4"])
+    result = encode(dataset, tiny_model, store)
+    assert (result.encoded, result.unlisted) == (0, 2)
+    assert len(vp.LatentDataset(store)) == 1
 
 
 def test_values_that_are_not_finite_are_set_aside(

@@ -37,7 +37,7 @@ def test_a_whole_folder_passes(tiny_model: Path) -> None:
         ("vae/diffusion_pytorch_model.safetensors", "the vae has no safetensors weights"),
         ("text_encoder", "lacks text_encoder/config.json"),
         ("text_encoder/model.safetensors", "the text_encoder has no safetensors weights"),
-        ("tokenizer", "lacks tokenizer/"),
+        ("tokenizer", "lacks tokenizer/spiece.model"),
     ],
 )
 def test_what_is_missing_is_named(model: ModelFolder, missing: str, message: str) -> None:

@@ -32,6 +32,7 @@ def media(width: int, height: int, frames: int, fps: int = 8) -> MediaInfo:
         fps=Fraction(fps),
         variable_frame_rate=False,
         orientation=UPRIGHT,
+        pyav_only=False,
         sample_aspect_ratio=Fraction(1),
         codec="h264",
         pixel_format="yuv420p",

@@ -135,10 +135,10 @@ def test_real_clips_at_eight_frames_a_second(real_clips: Path) -> None:
     )
     clips = {clip.video: clip for clip in index.clips()}
     assert len(clips) == 8
-    bunny = clips["videos/bunny.mp4"].pixels.indices
+    bunny = clips["videos/bunny.mp4"].pixels.frames.indices
     assert len(bunny) == 33
     assert (bunny[-1] - bunny[0]) / 32 == 3.125
-    assert clips["videos/hiker.mp4"].pixels.indices == list(range(49))
+    assert clips["videos/hiker.mp4"].pixels.frames.indices == list(range(49))
 
 
 def test_it_renders_itself_without_trusting_captions(dataset: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,53 @@ def test_without_any_cache_it_works_and_says_so(
     (info,) = _probe(tmp_path, path)
     assert isinstance(info, MediaInfo)
     assert "probe results are not kept" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["row", "table", "read-only", "no database"])
+def test_a_damaged_cache_costs_time_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    _probe(tmp_path, path)
+    (file,) = cache_folder(tmp_path).glob("*.sqlite")
+    if damage == "no database":
+        file.write_bytes(b"not a database" * 100)
+    else:
+        with sqlite3.connect(file) as database:
+            if damage == "row":
+                database.execute("UPDATE probes SET info = '{}'")
+            elif damage == "table":
+                database.execute("DROP TABLE probes")
+                database.execute("CREATE TABLE probes (something TEXT)")
+            else:
+                database.execute("DELETE FROM probes")
+                database.execute(
+                    "CREATE TRIGGER no BEFORE INSERT ON probes BEGIN "
+                    "SELECT RAISE(FAIL, 'attempt to write a readonly database'); END"
+                )
+    (info,) = _probe(tmp_path, path)
+    assert isinstance(info, MediaInfo)
+    assert "probe results are not kept" in caplog.text
+
+
+def test_a_link_in_the_dataset_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    path = write_video(root / "a.mp4")
+    elsewhere.mkdir()
+    (root / ".videoprep").symlink_to(elsewhere)
+    _probe(root, path)
+    assert list(elsewhere.iterdir()) == []
+    assert cache_folder(root).is_relative_to(tmp_path / "cache")
+
+
+def test_names_that_are_not_unicode(tmp_path: Path, opened: list[Path]) -> None:
+    path = write_video(tmp_path / "plain.mp4")
+    strange = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4"))
+    path.rename(strange)
+    for _ in range(2):
+        (info,) = _probe(tmp_path, strange)
+        assert isinstance(info, MediaInfo)
+    assert len(opened) == 1

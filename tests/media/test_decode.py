@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from tests.assets import LIFT, MATRICES, level, write_video
+from tests.assets import LEVEL_STEP, LIFT, MATRICES, level, write_video
 from videoprep.errors import Code, MediaError, VideoprepError
 from videoprep.media.clip import ClipPixels, load_clip, normalize
-from videoprep.media.decode import choose_decoder, decode_frames
+from videoprep.media.decode import FrameChoice, choose_decoder, decode_frames
 from videoprep.media.geometry import Box, center_box, whole
 from videoprep.media.probe import probe
 
@@ -27,10 +29,15 @@ CORNERS = {
 }
 
 
-def _frames(path: Path, indices: list[int], decoder: str) -> list[np.ndarray]:
+def _choice(path: Path, indices: list[int]) -> FrameChoice:
     info = probe(path)
-    mirrored = info.orientation.mirrored
-    return list(decode_frames(path, info.stream, indices, decoder, mirrored=mirrored))
+    times = info.timestamps
+    ticks = [int(times.ticks[n]) for n in indices] if times.timed else None
+    return FrameChoice(path, info.stream, indices, ticks, times.time_base, info.pyav_only)
+
+
+def _frames(path: Path, indices: list[int], decoder: str) -> list[np.ndarray]:
+    return list(decode_frames(_choice(path, indices), decoder))
 
 
 def _bright_corner(picture: np.ndarray) -> str:
@@ -62,6 +69,45 @@ def test_pictures_stand_upright(tmp_path: Path, decoder: str, matrix: str) -> No
         assert _bright_corner(picture) == CORNERS[matrix]
 
 
+@pytest.mark.parametrize(
+    "ending", [".mp4", ".mkv", ".ts", ".avi", ".mpg", ".h264", ".webm", ".flv"]
+)
+@pytest.mark.parametrize("indices", [[0, 1, 2, 3], [0, 5, 10, 39], list(range(40))])
+def test_every_container_gives_the_frames_asked_for(
+    tmp_path: Path, decoder: str, ending: str, indices: list[int]
+) -> None:
+    codec = {".webm": "libvpx-vp9", ".mpg": "mpeg2video"}.get(ending, "libx264")
+    path = write_video(tmp_path / f"a{ending}", frames=40, fps=25, codec=codec)
+    info = probe(path)
+    assert info.frames == 40
+    assert info.timestamps.timed == (ending not in (".h264", ".avi"))
+    shown = [int(picture[-8, -8, 0]) for picture in _frames(path, indices, decoder)]
+    assert shown == pytest.approx([level(n) for n in indices], abs=3)
+
+
+def _without_start(path: Path, drop: int) -> Path:
+    """A copy without its first packets, so that it starts in the middle of a group of pictures."""
+    cut = path.with_name(f"cut{path.suffix}")
+    with av.open(str(path)) as source, av.open(str(cut), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if number >= drop and packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    return cut
+
+
+@pytest.mark.parametrize("ending", [".mkv", ".ts"])
+def test_a_stream_that_starts_between_key_frames(tmp_path: Path, decoder: str, ending: str) -> None:
+    path = _without_start(write_video(tmp_path / f"a{ending}", frames=40, fps=25), 5)
+    info = probe(path)
+    # A group has twelve frames: what comes before the second key frame cannot be shown.
+    assert info.frames <= 28
+    shown = [int(p[-8, -8, 0]) for p in _frames(path, list(range(info.frames)), decoder)]
+    numbers = [round((value - level(0)) / LEVEL_STEP) for value in shown]
+    assert numbers == list(range(40 - info.frames, 40))
+
+
 @pytest.mark.usefixtures("torchcodec")
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm"])
 def test_both_decoders_give_the_same_pixels(tmp_path: Path, ending: str) -> None:
@@ -80,16 +126,18 @@ def test_both_decoders_agree_on_real_clips(real_clips: Path) -> None:
 
 def test_a_frame_too_many_is_an_error(tmp_path: Path, decoder: str) -> None:
     path = write_video(tmp_path / "a.mp4", frames=9)
-    with pytest.raises(MediaError) as raised:
-        _frames(path, [0, 9], decoder)
+    choice = replace(_choice(path, [0, 8]), indices=[0, 9], ticks=[0, 9 * 2048])
+    with pytest.raises(MediaError, match="frame 9 is missing") as raised:
+        list(decode_frames(choice, decoder))
     assert raised.value.code is Code.DECODE_FAILED
 
 
 def test_a_file_gone_bad_is_an_error(tmp_path: Path, decoder: str) -> None:
-    path = tmp_path / "a.mp4"
+    path = write_video(tmp_path / "a.mp4", frames=9)
+    choice = _choice(path, [0])
     path.write_bytes(b"no video at all")
     with pytest.raises(MediaError) as raised:
-        list(decode_frames(path, 0, [0], decoder, mirrored=False))
+        list(decode_frames(choice, decoder))
     assert raised.value.code is Code.DECODE_FAILED
 
 
@@ -100,10 +148,9 @@ def test_an_unknown_decoder_is_refused() -> None:
 
 def test_a_clip_is_cropped_and_resized(tmp_path: Path, decoder: str) -> None:
     path = write_video(tmp_path / "a.mp4", width=128, height=96, frames=5)
-    info = probe(path)
     crop = center_box(128, 96, 32, 64)
     assert crop == Box(40, 0, 48, 96)
-    clip = ClipPixels(path, info.stream, False, 128, 96, [0, 2, 4], crop, 32, 64)
+    clip = ClipPixels(_choice(path, [0, 2, 4]), "", 128, 96, crop, 32, 64)
     pixels = load_clip(clip, decoder)
     assert pixels.shape == (3, 3, 64, 32)
     assert str(pixels.dtype) == "torch.uint8"
@@ -115,8 +162,7 @@ def test_a_clip_is_cropped_and_resized(tmp_path: Path, decoder: str) -> None:
 
 def test_without_fitting_pixels_are_untouched(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames=5)
-    info = probe(path)
-    clip = ClipPixels(path, info.stream, False, 96, 64, [0, 4], whole(96, 64), 96, 64)
+    clip = ClipPixels(_choice(path, [0, 4]), "", 96, 64, whole(96, 64), 96, 64)
     pixels = load_clip(clip, "pyav")
     for frame, picture in zip(pixels, _frames(path, [0, 4], "pyav"), strict=True):
         assert np.array_equal(frame.permute(1, 2, 0).numpy(), picture)
@@ -124,7 +170,7 @@ def test_without_fitting_pixels_are_untouched(tmp_path: Path) -> None:
 
 def test_a_size_other_than_planned_is_an_error(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames=5)
-    clip = ClipPixels(path, 0, False, 128, 64, [0], whole(128, 64), 96, 64)
+    clip = ClipPixels(_choice(path, [0]), "", 128, 64, whole(128, 64), 96, 64)
     with pytest.raises(MediaError, match="96×64, planned were 128×64"):
         load_clip(clip, "pyav")
 

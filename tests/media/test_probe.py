@@ -141,3 +141,28 @@ def test_sound_alone_and_cover_art_are_no_video(tmp_path: Path) -> None:
     with pytest.raises(MediaError) as raised:
         probe(path)
     assert raised.value.code is Code.NO_VIDEO_STREAM
+
+
+def test_a_path_is_never_taken_for_a_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = write_video(tmp_path / "outside.mp4", frames=5)
+    root = tmp_path / "root"
+    name = f"file:{outside}"
+    write_video(tmp_path / "real.mp4", frames=9)
+    (root / name).parent.mkdir(parents=True)
+    (tmp_path / "real.mp4").rename(root / name)
+    monkeypatch.chdir(root)
+    assert probe(Path(name)).frames == 9
+
+
+def test_frames_that_all_have_one_time_are_one(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", frames=3, fps=1000, times=[0, 0, 0])
+    info = probe(path)
+    assert info.frames == 1
+    assert info.fps > 0
+
+
+def test_frames_an_hour_apart(tmp_path: Path) -> None:
+    hours = [n * 3600_000 for n in range(3)]
+    info = probe(write_video(tmp_path / "a.mkv", frames=3, fps=1000, times=hours))
+    assert info.frames == 3
+    assert float(info.fps) == pytest.approx(1 / 3600)

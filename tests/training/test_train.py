@@ -169,4 +169,6 @@ def test_a_loss_that_is_not_finite_stops(
 ) -> None:
     with pytest.raises(TrainError, match=r"the loss of step \d+ is"):
         _train(demo_store, tiny_model, tmp_path / "run", steps=200, learning_rate=1e30)
+    with pytest.raises(TrainError, match="after the last step is nan; nothing is saved"):
+        _train(demo_store, tiny_model, tmp_path / "run", steps=1, learning_rate=1e30)
     assert not (tmp_path / "run" / WEIGHTS_NAME).exists()

@@ -52,6 +52,14 @@ def test_failing_and_passing(code: Code, failing, passing, options) -> None:
     assert check(code, *passing, **options) == []
 
 
+def test_a_rate_above_the_files_own_is_a_warning() -> None:
+    (finding,) = check(Code.FRAMES_REPEATED, 64, 64, 9, target_fps=16)
+    assert finding.severity is Severity.WARNING
+    assert "8 of 17 frames repeat the one before" in finding.message
+    for rate in (None, 4, 8):
+        assert check(Code.FRAMES_REPEATED, 64, 64, 9, target_fps=rate) == []
+
+
 def test_a_size_names_the_nearest_and_who_accepts_it() -> None:
     (finding,) = check(Code.SIZE_NOT_DIVISIBLE, 720, 480, 49)
     assert "704×480, 736×480" in finding.remedy

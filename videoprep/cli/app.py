@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from types import FrameType
@@ -67,6 +68,10 @@ def main() -> NoReturn:
     except VideoprepError as error:
         print_error(error)
         sys.exit(error.exit_code)
+    except OSError as error:  # a file system that is full, read-only or gone
+        where = os.fsdecode(error.filename) if error.filename else None
+        print_error(VideoprepError(error.strerror or str(error), where=where))
+        sys.exit(2)
     sys.exit(0)
 
 

@@ -132,6 +132,11 @@ def print_result(result: EncodeResult) -> None:
         stdout.print(f"… and {len(result.set_aside) - _SHOWN} more in failures.jsonl")
     if result.truncated:
         stdout.print(f"{result.truncated} captions were cut to the text encoder's limit")
+    if result.unlisted:
+        stdout.print(
+            f"{result.unlisted} clips of an earlier plan are not in this one: their latents stay, "
+            "the catalogue no longer names them"
+        )
     if not result.encoded:
         stdout.print("nothing to do: everything that can be encoded is there")
     stdout.print(

@@ -33,6 +33,7 @@ def index(
 
     Exit code 1 if samples are left out; each is named with its reason.
     """
+    _require_index(output)
     made = build_index(make_spec(path, dataset))
     made.require_clips()
     made.save(output)
@@ -42,6 +43,21 @@ def index(
         print_index(made)
         stdout.print(safe(f"written: {output}"))
     raise typer.Exit(1 if made.left_out else 0)
+
+
+def _require_index(path: Path) -> None:
+    """Only an index is written over: the option is easily given a list or a video by mistake."""
+    from videoprep.errors import PlanError
+    from videoprep.index.table import BucketIndex
+
+    if not path.exists():
+        return
+    try:
+        BucketIndex.load(path)
+    except PlanError as error:
+        raise PlanError(
+            "exists and is not an index", where=str(path), remedy="choose another -o"
+        ) from error
 
 
 def build_index(spec: DatasetSpec) -> BucketIndex:

@@ -44,11 +44,12 @@ def join_values(arguments: list[str]) -> list[str]:
     in_list = False
     for argument in arguments:
         follows = in_list and _NUMBERS.fullmatch(argument) is not None
-        if follows and _NUMBERS.fullmatch(joined[-1]):
+        if follows and _NUMBERS.fullmatch(joined[-1].rpartition("=")[2]):
             joined[-1] += f",{argument}"
         else:
             joined.append(argument)
-        in_list = follows or argument.replace("_", "-") in _LISTS
+        name, _, _ = argument.partition("=")
+        in_list = follows or name.replace("_", "-") in _LISTS
     return joined
 
 

@@ -52,7 +52,7 @@ def safe(value: object, style: str = "") -> Text:
 
 def print_json(data: Any) -> None:
     """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=True) + "\n")
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=True, allow_nan=False) + "\n")
 
 
 def print_error(error: VideoprepError) -> None:
@@ -62,7 +62,7 @@ def print_error(error: VideoprepError) -> None:
 
 def table(title: str, *columns: str) -> Table:
     """A table in the house style; a column name that starts with ``>`` is set to the right."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    made = Table(title=safe(title), title_justify="left", title_style="bold", header_style="bold")
     for column in columns:
         right = column.startswith(">")
         made.add_column(column.lstrip(">"), justify="right" if right else "left", no_wrap=right)

@@ -23,7 +23,7 @@ def train(
     batch_size: Annotated[int, typer.Option(min=1, help="Clips a step.")] = 1,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of AdamW.")] = 1e-3,
     rank: Annotated[int, typer.Option(min=1, help="Of the LoRA.")] = 64,
-    seed: Annotated[int, typer.Option(help="Of weights, order and noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and noise.")] = 0,
     device: Device = "auto",
     revision: Revision = None,
     output_format: Format = OutputFormat.rich,
@@ -66,5 +66,11 @@ def print_result(result: TrainResult) -> None:
         f"loss on fixed clips, noise and timesteps: {result.loss_before:.4f} → "
         f"{result.loss_after:.4f}"
     )
+    if result.incomplete:
+        stdout.print(
+            safe(
+                f"{result.incomplete} clips of the store lack a component: not trained on", "yellow"
+            )
+        )
     stdout.print(safe(f"weights: {result.weights}"))
     stdout.print(safe(f"log: {result.log}"))

@@ -8,6 +8,7 @@ import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ class Job:
     settings: Settings
     recipes: Mapping[Component, Recipe]
     units: Sequence[Unit]
+
+    @cached_property
+    def totals(self) -> Mapping[Component, int]:
+        """How many artifacts of each component are to be made."""
+        totals = dict.fromkeys(self.recipes, 0)
+        for unit in self.units:
+            totals[unit.component] += len(unit.keys)
+        return totals
 
     def passes(self) -> list[list[Unit]]:
         """The units of the text pass, then those of the video pass."""

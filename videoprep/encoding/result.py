@@ -39,6 +39,8 @@ class EncodeResult:
         components: counts of distinct artifacts.
         left_out: samples that were not planned, with reasons.
         set_aside: clips that lack an artifact, with reasons.
+        unlisted: clips of an earlier plan that are not in this one; what was encoded for them stays
+            in the store, but the catalogue no longer names them.
         truncated: captions that were cut to the text encoder's limit.
         decoder: which library decoded.
         seconds: how long the run took.
@@ -51,6 +53,7 @@ class EncodeResult:
     components: Mapping[Component, ComponentResult]
     left_out: Sequence[LeftOutSample]
     set_aside: Sequence[SetAside]
+    unlisted: int
     truncated: int
     decoder: str
     seconds: float

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videoprep.device import choose_device
 from videoprep.encoding.coordination import (
     Coordinator,
     join,
@@ -20,14 +22,14 @@ from videoprep.encoding.job import Job, plan_work, remove_shared
 from videoprep.encoding.recipes import Settings, choose_dtype, make_recipes
 from videoprep.encoding.result import ComponentResult, EncodeResult
 from videoprep.encoding.units import Unit
-from videoprep.errors import PlanError, StoreError, VideoprepError
+from videoprep.errors import PlanError, StoreError
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import families, family_of
 from videoprep.index.table import BucketIndex
 from videoprep.media.decode import choose_decoder
 from videoprep.spec.dataset import DatasetSpec
-from videoprep.store.catalogue import Artifacts, read_artifacts, write_catalogue
+from videoprep.store.catalogue import Artifacts, count_unlisted, read_artifacts, write_catalogue
 from videoprep.store.layout import Store, StoreInfo
 from videoprep.store.recipe import COMPONENTS, Component
 
@@ -97,18 +99,18 @@ def encode(
     try:
         if coordinator.rank == 0:
             # What can be wrong without torch is found before its slow import.
-            opened, used_decoder = _open(str(model), revision), choose_decoder(decoder)
+            opened = _open(str(model), revision)
             index = _plan(source)
             index.require_clips()
             torch_device = choose_device(device, coordinator.local_rank)
-            settings = Settings(choose_dtype(dtype, torch_device), used_decoder, use_tiling)
+            settings = Settings(
+                choose_dtype(dtype, torch_device), choose_decoder(decoder), use_tiling
+            )
             components = _components(store, image_latents)
             job, before = _prepare(index, *opened, store, components, settings)
-            shared = _share(job, store, coordinator)
-            _work(job, store, torch_device, batch_size, coordinator, on_progress)
-            _wait_for_others(coordinator, job, on_progress)
-            if shared is not None:
-                remove_shared(shared)
+            with _shared(job, store, coordinator):
+                _work(job, store, torch_device, batch_size, coordinator, on_progress)
+                _wait_for_others(coordinator, job, on_progress)
             return _finish(job, store, before, time.monotonic() - started)
         torch_device = choose_device(device, coordinator.local_rank)
         job = Job.receive(Path(wait_for(coordinator, "job")))
@@ -119,40 +121,19 @@ def encode(
     return None
 
 
-def choose_device(asked: str, local_rank: int) -> torch.device:
-    """The device of this rank; a bare ``cuda`` means the one of its local rank.
-
-    Raises:
-        VideoprepError: torch does not know the device, or the machine has none.
-    """
-    import torch
-
-    if asked == "auto":
-        asked = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(asked)
-        if device.type == "cuda" and device.index is None:
-            device = torch.device("cuda", local_rank)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise VideoprepError(
-            f"the device {asked!r} cannot be used: {str(error).splitlines()[0]}",
-            remedy="use --device cpu, or check the driver and the torch build",
-        ) from error
-    return device
-
-
 def _plan(source: Source | Callable[[], BucketIndex]) -> BucketIndex:
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         if path.suffix == ".parquet":
             source = BucketIndex.load(path)
-            source.check_sources()
         else:
             source = DatasetSpec.from_path(path)
     if isinstance(source, DatasetSpec):
         return BucketIndex.build(source)
-    return source if isinstance(source, BucketIndex) else source()
+    if isinstance(source, BucketIndex):
+        source.check_sources()
+        return source
+    return source()
 
 
 def _components(store: Store, image_latents: bool) -> list[Component]:
@@ -185,7 +166,6 @@ def _prepare(
     _require_legal_buckets(index, family)
     recipes = make_recipes(family, model, components, settings)
     store.claim(StoreInfo(family.name, model.name, family.facts(model), recipes))
-    index.save(store.index_file)
     before = {component: read_artifacts(store, recipes[component]) for component in components}
     units = plan_work(index, family, model, settings, before)
     return Job(index, model, family.name, settings, recipes, units), before
@@ -209,12 +189,18 @@ def _require_legal_buckets(index: BucketIndex, family: Family) -> None:
         )
 
 
-def _share(job: Job, store: Store, coordinator: Coordinator) -> Path | None:
+@contextmanager
+def _shared(job: Job, store: Store, coordinator: Coordinator) -> Iterator[None]:
+    """Lets the other ranks read the job while the block runs."""
     if coordinator.world_size == 1:
-        return None
+        yield
+        return
     folder = job.share(store.root)
     coordinator.publish("job", str(folder.resolve()))
-    return folder
+    try:
+        yield
+    finally:
+        remove_shared(folder)
 
 
 def _work(
@@ -258,10 +244,9 @@ def _tell(
 ) -> None:
     if on_progress is None:
         return
-    total = sum(len(unit.keys) for unit in job.units if unit.component == component)
     encoded = coordinator.add(f"encoded/{component}", 0)
     set_aside = coordinator.add(f"set_aside/{component}", 0)
-    on_progress(Progress(component, encoded + set_aside, total, set_aside))
+    on_progress(Progress(component, encoded + set_aside, job.totals[component], set_aside))
 
 
 def _finish(
@@ -277,6 +262,8 @@ def _finish(
     """
     after = {name: read_artifacts(store, recipe) for name, recipe in job.recipes.items()}
     counts = {name: _count(job, name, before[name], made) for name, made in after.items()}
+    unlisted = count_unlisted(store, job.index)
+    job.index.save(store.index_file)
     set_aside = write_catalogue(store, job.index, after)
     planned_prompts = job.planned_keys("prompt_embeds")
     lacking = {(entry.file, entry.line) for entry in set_aside}
@@ -288,6 +275,7 @@ def _finish(
         components=counts,
         left_out=job.index.left_out,
         set_aside=set_aside,
+        unlisted=unlisted,
         truncated=len(after["prompt_embeds"].truncated & planned_prompts),
         decoder=job.settings.decoder,
         seconds=seconds,

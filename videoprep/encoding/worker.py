@@ -6,10 +6,12 @@ import gc
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from videoprep.encoding.recipes import Settings
 from videoprep.encoding.units import Unit
@@ -18,6 +20,7 @@ from videoprep.families.contract import Family, TextEncoder, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
 from videoprep.index.clip import Clip
 from videoprep.media.clip import load_clip, normalize
+from videoprep.media.source import SourceGuard
 from videoprep.store.commit import commit_unit
 from videoprep.store.receipt import Failure
 
@@ -64,6 +67,7 @@ class Worker:
     settings: Settings
     device: torch.device
     batch_size: int
+    _sources: SourceGuard = field(default_factory=SourceGuard)
     _text: TextEncoder | None = None
     _video: VideoEncoder | None = None
 
@@ -102,7 +106,7 @@ class Worker:
     ) -> None:
         encoder = self._video_encoder()
         batch: list[tuple[str, torch.Tensor]] = []
-        decoded = _decode_ahead(clips, unit.component == "image_latents", self.settings)
+        decoded = self._decode_ahead(clips, first_frame_only=unit.component == "image_latents")
         for key, pixels in zip(unit.keys, decoded, strict=True):
             if isinstance(pixels, MediaError):
                 results.failures.append(Failure(key, pixels.code.value, pixels.message))
@@ -136,6 +140,36 @@ class Worker:
             kept = results.keep(key, moment)
             on_done(int(kept), int(not kept))
 
+    def _decode_ahead(
+        self, clips: Sequence[Clip], *, first_frame_only: bool
+    ) -> Iterator[torch.Tensor | MediaError]:
+        """The clips' pixels in order, uint8 ``[F, 3, H, W]``, decoded a few clips ahead.
+
+        A clip that does not decode gives its error instead: it costs itself, not its unit.
+        """
+
+        def load(clip: Clip) -> torch.Tensor | MediaError:
+            pixels = clip.pixels
+            if first_frame_only:
+                pixels = replace(pixels, frames=pixels.frames.first())
+            # Before and after: a file that is written while it is decoded is noticed, too.
+            self._sources.require(pixels.frames.path, pixels.fingerprint)
+            try:
+                loaded: torch.Tensor | MediaError = load_clip(pixels, self.settings.decoder)
+            except MediaError as error:
+                loaded = error
+            self._sources.require(pixels.frames.path, pixels.fingerprint)
+            return loaded
+
+        with ThreadPoolExecutor(max_workers=_DECODE_THREADS) as pool:
+            ahead: deque[Future[torch.Tensor | MediaError]] = deque()
+            for clip in clips:
+                ahead.append(pool.submit(load, clip))
+                if len(ahead) > _DECODE_THREADS:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
     @property
     def _micro_batch(self) -> int:
         return 1 if self.device.type == "cpu" else self.batch_size
@@ -143,15 +177,17 @@ class Worker:
     def _text_encoder(self) -> TextEncoder:
         if self._text is None:
             self.release()
-            self._text = self.family.load_text_encoder(self.model, self.device, self._dtype)
+            with _loading(self.model, "text encoder"):
+                self._text = self.family.load_text_encoder(self.model, self.device, self._dtype)
         return self._text
 
     def _video_encoder(self) -> VideoEncoder:
         if self._video is None:
             self.release()
-            self._video = self.family.load_video_encoder(
-                self.model, self.device, self._dtype, tiling=self.settings.tiling
-            )
+            with _loading(self.model, "VAE"):
+                self._video = self.family.load_video_encoder(
+                    self.model, self.device, self._dtype, tiling=self.settings.tiling
+                )
         return self._video
 
     @property
@@ -160,28 +196,14 @@ class Worker:
         return dtype
 
 
-def _decode_ahead(
-    clips: Sequence[Clip], first_frame_only: bool, settings: Settings
-) -> Iterator[torch.Tensor | MediaError]:
-    """The clips' pixels in order, uint8 ``[F, 3, H, W]``, decoded a few clips ahead.
-
-    A clip that does not decode gives its error instead: it costs itself, not its unit.
-    """
-
-    def load(clip: Clip) -> torch.Tensor | MediaError:
-        pixels = clip.pixels
-        if first_frame_only:
-            pixels = replace(pixels, indices=pixels.indices[:1])
-        try:
-            return load_clip(pixels, settings.decoder)
-        except MediaError as error:
-            return error
-
-    with ThreadPoolExecutor(max_workers=_DECODE_THREADS) as pool:
-        ahead: deque[Future[torch.Tensor | MediaError]] = deque()
-        for clip in clips:
-            ahead.append(pool.submit(load, clip))
-            if len(ahead) > _DECODE_THREADS:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+@contextmanager
+def _loading(model: ModelFolder, what: str) -> Iterator[None]:
+    """Says which model failed to load; the libraries' own errors often do not."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"the {what} cannot be loaded: {type(error).__name__}: {error}",
+            where=str(model.path),
+            remedy="download the model again; if memory ran out, use another device or dtype",
+        ) from error

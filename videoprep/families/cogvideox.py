@@ -78,12 +78,14 @@ class CogVideoX(Family):
     def check(self, model: ModelFolder) -> None:
         for part in ("vae", "text_encoder"):
             model.require(part)
-        if not (model.path / "tokenizer").is_dir():
+        tokenizer = model.path / "tokenizer"
+        if not any((tokenizer / name).is_file() for name in ("spiece.model", "tokenizer.json")):
             raise ModelError(
-                "the model folder lacks tokenizer/",
+                "the model folder lacks tokenizer/spiece.model or tokenizer/tokenizer.json",
                 where=str(model.path),
                 remedy="download the model again",
             )
+        _value(model, "text_encoder", "d_model")
         _compression(model)
 
     def text_identity(self, model: ModelFolder) -> Mapping[str, Any]:
@@ -148,16 +150,26 @@ class CogVideoX(Family):
 
 def _compression(model: ModelFolder) -> tuple[int, int]:
     """How many pixels a side, and frames, go into one latent; read from the VAE's config."""
-    config = model.config("vae")
-    for key in ("block_out_channels", "scaling_factor", "latent_channels"):
-        if key not in config:
-            raise ModelError(
-                f"the VAE's config lacks {key!r}",
-                where=str(model.path / "vae" / "config.json"),
-                remedy="download the model again",
-            )
-    spatial = 2 ** (len(config["block_out_channels"]) - 1)
-    return spatial, int(config.get("temporal_compression_ratio", 4))
+    for key in ("scaling_factor", "latent_channels"):
+        _value(model, "vae", key)
+    spatial = 2 ** (len(_value(model, "vae", "block_out_channels")) - 1)
+    return spatial, int(model.config("vae").get("temporal_compression_ratio", 4))
+
+
+def _value(model: ModelFolder, part: str, key: str) -> Any:
+    """A value of a part's config.
+
+    Raises:
+        ModelError: the config lacks it.
+    """
+    config = model.config(part)
+    if key not in config:
+        raise ModelError(
+            f"the config lacks {key!r}",
+            where=str(model.path / part / "config.json"),
+            remedy="download the model again",
+        )
+    return config[key]
 
 
 FAMILY = CogVideoX()

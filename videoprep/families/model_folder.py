@@ -48,14 +48,23 @@ class ModelFolder:
         """
         return self._json(f"{part}/config.json")
 
+    def file(self, name: str) -> Mapping[str, Any]:
+        """The contents of any JSON file of the model.
+
+        Raises:
+            ModelError: the file is missing or not JSON.
+        """
+        return self._json(name)
+
     def require(self, part: str) -> None:
-        """Checks that ``PART`` has a config and safetensors weights.
+        """Checks that ``PART`` has a config and safetensors weights that are whole.
 
         Raises:
             ModelError: something is missing; it says what.
         """
         self.config(part)
-        self.weights(part)
+        for path in self.weights(part):
+            _require_whole(path)
 
     def weights(self, part: str) -> list[Path]:
         """The weight files of ``PART`` that loading without a variant reads.
@@ -124,6 +133,21 @@ class ModelFolder:
         if not isinstance(data, dict):
             raise ModelError("is not a JSON object", where=str(path), remedy="download it again")
         return data
+
+
+def _require_whole(path: Path) -> None:
+    """Reads the header, which tells how long the file has to be; loads no weights."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"the weights cannot be read: {error}",
+            where=str(path),
+            remedy="download the model again",
+        ) from error
 
 
 def _digest_file(digest: xxhash.xxh3_128, path: Path) -> None:

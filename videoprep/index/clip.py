@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from videoprep.index.bucket import Bucket
 from videoprep.index.placement import Placement
 from videoprep.media.clip import ClipPixels
+from videoprep.media.decode import FrameChoice
 from videoprep.media.geometry import Box
 from videoprep.media.probe import MediaInfo
 
@@ -25,7 +27,7 @@ class Clip:
         caption: the text, id token included.
         file: the list that names it.
         line: the line in that list.
-        fps: frames a second at which ``pixels.indices`` are taken.
+        fps: frames a second at which ``pixels.frames`` are taken.
         bucket: frames, height and width.
         pixels: all that decides the pixels.
         video_key: stands for those pixels wherever the file lies.
@@ -65,13 +67,19 @@ def prompt_key(caption: str) -> str:
 def clip_from_row(row: int, values: dict[str, Any], root: Path) -> Clip:
     """Reads a planned row of the index table."""
     bucket = Bucket(values["frames"], values["height"], values["width"])
-    pixels = ClipPixels(
+    frames = FrameChoice(
         path=root / values["video"],
         stream=values["stream"],
-        mirrored=values["mirrored"],
+        indices=values["frame_indices"],
+        ticks=values["frame_ticks"],
+        time_base=Fraction(values["time_base"]),
+        pyav_only=values["pyav_only"],
+    )
+    pixels = ClipPixels(
+        frames=frames,
+        fingerprint=values["fingerprint"],
         source_width=values["source_width"],
         source_height=values["source_height"],
-        indices=values["frame_indices"],
         crop=Box(*(values[f"crop_{side}"] for side in ("x", "y", "width", "height"))),
         width=bucket.width,
         height=bucket.height,

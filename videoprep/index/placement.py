@@ -65,7 +65,7 @@ def place(media: MediaInfo, policy: Policy) -> Placement | LeftOut:
     return Placement(
         bucket=Bucket(count, height, width),
         crop=crop,
-        frame_indices=nearest_frames(media.timestamps, rate, count),
+        frame_indices=_choose_frames(media, rate, count),
         rate=rate,
         available=available,
     )
@@ -131,6 +131,12 @@ def _choose_count(available: int, policy: Policy) -> int | LeftOut:
             "add a smaller bucket with --frame-buckets, or remove the sample",
         )
     return count
+
+
+def _choose_frames(media: MediaInfo, rate: Fraction, count: int) -> NDArray[np.int32]:
+    if rate == media.fps and not media.variable_frame_rate:
+        return np.arange(count, dtype=np.int32)
+    return nearest_frames(media.timestamps, rate, count)
 
 
 def _too_small(media: MediaInfo, than: str) -> LeftOut:

@@ -54,10 +54,11 @@ class BucketBatchSampler:
         seed: int = 0,
         tail: Tail = "pad",
     ) -> None:
-        if batch_size < 1 or world_size < 1 or not 0 <= rank < world_size:
+        if batch_size < 1 or world_size < 1 or not 0 <= rank < world_size or seed < 0:
             raise PlanError(
-                f"batch_size {batch_size}, rank {rank}, world_size {world_size} do not fit",
-                remedy="use batch_size ≥ 1 and 0 ≤ rank < world_size",
+                f"batch_size {batch_size}, rank {rank}, world_size {world_size}, seed {seed} "
+                "do not fit",
+                remedy="use batch_size ≥ 1, 0 ≤ rank < world_size and seed ≥ 0",
             )
         self.batch_size = batch_size
         self.rank = rank
@@ -67,6 +68,8 @@ class BucketBatchSampler:
         self.tail = tail
         self._digest = data.digest
         self._members = _by_bucket(data.buckets)
+        if not data.buckets:
+            raise PlanError("there are no clips to sample", remedy="encode or plan some first")
         if not len(self):
             raise PlanError(
                 f"no bucket fills a global batch of {self._global}, so no batch is left",

@@ -39,7 +39,7 @@ SCHEMA = pa.schema(
         ("line", pa.int64()),
         ("fingerprint", pa.string()),
         ("stream", pa.int16()),
-        ("mirrored", pa.bool_()),
+        ("pyav_only", pa.bool_()),
         ("source_width", pa.int32()),
         ("source_height", pa.int32()),
         ("source_frames", pa.int32()),
@@ -47,6 +47,8 @@ SCHEMA = pa.schema(
         ("available_frames", pa.int32()),
         ("fps", pa.float64()),
         ("frame_indices", pa.list_(pa.int32())),
+        ("frame_ticks", pa.list_(pa.int64())),
+        ("time_base", pa.string()),
         ("crop_x", pa.int32()),
         ("crop_y", pa.int32()),
         ("crop_width", pa.int32()),
@@ -95,7 +97,7 @@ class BucketIndex:
     @classmethod
     def build(
         cls,
-        spec: DatasetSpec,
+        spec: DatasetSpec | str | os.PathLike[str],
         *,
         on_progress: Callable[[int, int], None] | None = None,
         **options: Any,
@@ -103,7 +105,7 @@ class BucketIndex:
         """Probes every video and plans every clip. Uses no GPU and imports no torch.
 
         Args:
-            spec: the dataset.
+            spec: the dataset, or its path.
             on_progress: called with how many samples are done, and how many there are.
             options: fields of the spec to replace, for instance ``reshape="center-crop"``.
 
@@ -112,7 +114,7 @@ class BucketIndex:
             SpecError: the dataset is empty, or has no such profile.
             PlanError: a bucket is illegal.
         """
-        spec = DatasetSpec(**{**spec.model_dump(), **options})
+        spec = DatasetSpec.of(spec, **options)
         policy = Policy.of(spec)
         samples = tuple(spec.samples())
         batches: list[pa.RecordBatch] = []
@@ -128,7 +130,8 @@ class BucketIndex:
                     on_progress(done, len(samples))
         batches.append(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
         table = pa.Table.from_batches(batches, schema=SCHEMA)
-        return cls(table, spec.data_root.resolve(), policy.to_json())
+        made_by = {**policy.to_json(), "allow_outside_root": spec.allow_outside_root}
+        return cls(table, spec.data_root.resolve(), made_by)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> BucketIndex:
@@ -150,8 +153,8 @@ class BucketIndex:
                 where=str(file),
                 remedy="make it anew with `videoprep index`",
             ) from error
-        metadata = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
-        if "version" not in metadata:
+        metadata = _metadata(table)
+        if metadata is None:
             raise PlanError(
                 "is not an index of videoprep",
                 where=str(file),
@@ -164,6 +167,12 @@ class BucketIndex:
                 remedy="upgrade videoprep, or make the index anew",
             )
         table = table.replace_schema_metadata(None)
+        if table.schema != SCHEMA or not {"data_root", "policy"} <= metadata.keys():
+            raise PlanError(
+                "its columns are not those of an index",
+                where=str(file),
+                remedy="make it anew with `videoprep index`",
+            )
         return cls(table, Path(metadata["data_root"]), metadata["policy"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -230,11 +239,13 @@ class BucketIndex:
         """Checks that the videos are still those that were planned.
 
         Raises:
-            PlanError: some have changed or vanished; it names them.
+            PlanError: some have changed, vanished or lead outside the data root; it names them.
         """
         planned = self.table.take(self._rows).select(["video", "fingerprint"]).to_pylist()
         fingerprints = {row["video"]: row["fingerprint"] for row in planned}
         changed = list(_changed(fingerprints, self.data_root))
+        if not self.policy.get("allow_outside_root"):
+            changed += _outside(fingerprints, self.data_root)
         if changed:
             shown = "; ".join(changed[:10]) + ("; …" if len(changed) > 10 else "")
             raise PlanError(
@@ -254,6 +265,25 @@ class BucketIndex:
         )
 
 
+def _metadata(table: pa.Table) -> dict[str, Any] | None:
+    """What `BucketIndex.save` wrote beside the rows, or None where it did not write the file."""
+    try:
+        metadata = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
+    except ValueError:
+        return None
+    known = isinstance(metadata, dict) and isinstance(metadata.get("version"), int)
+    return metadata if known else None
+
+
+def _outside(videos: Iterable[str], root: Path) -> list[str]:
+    resolved = root.resolve()
+    return [
+        f"{video}: leads outside the data root"
+        for video in videos
+        if not (root / video).resolve().is_relative_to(resolved)
+    ]
+
+
 def _changed(fingerprints: dict[str, str], root: Path) -> Iterable[str]:
     with ProbeCache(root) as cache:
         probed = cache.probe_all(root / video for video in fingerprints)
@@ -269,7 +299,8 @@ def _row(sample: Sample, probed: MediaInfo | MediaError, policy: Policy) -> dict
     row |= {
         "video": sample.name,
         "caption": sample.caption,
-        "file": sample.source.file,
+        # Parquet holds Unicode only; a path may hold any bytes.
+        "file": os.fsencode(sample.source.file).decode("utf-8", "backslashreplace"),
         "line": sample.source.line,
     }
     if isinstance(probed, MediaError):
@@ -277,7 +308,7 @@ def _row(sample: Sample, probed: MediaInfo | MediaError, policy: Policy) -> dict
     row |= {
         "fingerprint": probed.fingerprint,
         "stream": probed.stream,
-        "mirrored": probed.orientation.mirrored,
+        "pyav_only": probed.pyav_only,
         "source_width": probed.width,
         "source_height": probed.height,
         "source_frames": probed.frames,
@@ -295,11 +326,13 @@ def _reason(code: Code, reason: str) -> dict[str, Any]:
 
 def _planned(sample: Sample, media: MediaInfo, placement: Placement) -> dict[str, Any]:
     video_key, image_key = video_keys(media, placement)
-    crop, bucket = placement.crop, placement.bucket
+    crop, bucket, times = placement.crop, placement.bucket, media.timestamps
     return {
         "available_frames": placement.available,
         "fps": float(placement.rate),
         "frame_indices": placement.frame_indices.tolist(),
+        "frame_ticks": times.ticks[placement.frame_indices].tolist() if times.timed else None,
+        "time_base": str(times.time_base),
         "crop_x": crop.x,
         "crop_y": crop.y,
         "crop_width": crop.width,

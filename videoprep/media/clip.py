@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videoprep.errors import Code, MediaError
-from videoprep.media.decode import DecoderName, Picture, decode_frames
+from videoprep.media.decode import DecoderName, FrameChoice, Picture, decode_frames
 from videoprep.media.geometry import Box
 
 if TYPE_CHECKING:
@@ -23,23 +21,19 @@ class ClipPixels:
     """All that decides the pixels of a clip.
 
     Attributes:
-        path: the video file.
-        stream: index of the video stream.
-        mirrored: whether the file's display matrix mirrors the picture.
+        frames: which frames of which file.
+        fingerprint: of the file that was planned.
         source_width: width of the upright frames, as planned.
         source_height: height of the upright frames, as planned.
-        indices: which frames, in order of presentation.
         crop: which part of each.
         width: pixels a row, after.
         height: rows, after.
     """
 
-    path: Path
-    stream: int
-    mirrored: bool
+    frames: FrameChoice
+    fingerprint: str
     source_width: int
     source_height: int
-    indices: Sequence[int]
     crop: Box
     width: int
     height: int
@@ -54,7 +48,7 @@ def load_clip(clip: ClipPixels, decoder: DecoderName) -> torch.Tensor:
     """
     import torch
 
-    frames = decode_frames(clip.path, clip.stream, clip.indices, decoder, mirrored=clip.mirrored)
+    frames = decode_frames(clip.frames, decoder)
     return torch.stack([_fit(picture, clip) for picture in frames])
 
 
@@ -74,7 +68,7 @@ def _fit(picture: Picture, clip: ClipPixels) -> torch.Tensor:
             f"a frame is {picture.shape[1]}×{picture.shape[0]}, "
             f"planned were {clip.source_width}×{clip.source_height}",
             code=Code.DECODE_FAILED,
-            where=str(clip.path),
+            where=str(clip.frames.path),
         )
     box = clip.crop
     part = picture[box.y : box.y + box.height, box.x : box.x + box.width]

@@ -8,8 +8,12 @@ for damaged frames from run to run.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -20,10 +24,12 @@ from numpy.typing import NDArray
 
 from videoprep.errors import Code, MediaError, VideoprepError
 from videoprep.media.orientation import orientation_of
-from videoprep.media.probe import OPEN_OPTIONS
+from videoprep.media.probe import open_file
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
+
+logger = logging.getLogger(__name__)
 
 DecoderName = Literal["torchcodec", "pyav"]
 Picture = NDArray[np.uint8]
@@ -62,76 +68,110 @@ def choose_decoder(asked: str = "auto") -> DecoderName:
     return asked  # type: ignore[return-value]
 
 
-def decode_frames(
-    path: Path, stream: int, indices: Sequence[int], decoder: DecoderName, *, mirrored: bool
-) -> Iterator[Picture]:
-    """Yields the frames of one stream at ``indices``, which must not decrease.
+@dataclass(frozen=True, slots=True)
+class FrameChoice:
+    """Which frames of a file.
 
-    An index that is repeated gives its frame again.
-
-    Args:
+    Attributes:
         path: the video file.
         stream: index of the stream in the file.
-        indices: frame numbers in the order of presentation, from 0.
-        decoder: which library decodes.
-        mirrored: whether the file's display matrix mirrors; torchcodec takes a mirror for a
-            rotation, so such a file goes to PyAV whichever decoder is chosen.
+        indices: frame numbers in the order of presentation, from 0; they do not decrease, and one
+            that is repeated gives its frame again.
+        ticks: the presentation time of each, by which it is recognised; None where the file has
+            no times, so that only counting is left.
+        time_base: seconds a tick.
+        pyav_only: see `MediaInfo.pyav_only`.
+    """
+
+    path: Path
+    stream: int
+    indices: Sequence[int]
+    ticks: Sequence[int] | None
+    time_base: Fraction
+    pyav_only: bool
+
+    def first(self) -> FrameChoice:
+        """The first frame alone."""
+        ticks = None if self.ticks is None else self.ticks[:1]
+        return replace(self, indices=self.indices[:1], ticks=ticks)
+
+    def after(self, count: int) -> FrameChoice:
+        """What is left once the first ``count`` frames are there."""
+        ticks = None if self.ticks is None else self.ticks[count:]
+        return replace(self, indices=self.indices[count:], ticks=ticks)
+
+
+def decode_frames(choice: FrameChoice, decoder: DecoderName) -> Iterator[Picture]:
+    """Yields the chosen frames.
+
+    Where torchcodec fails, or gives a frame of another time than was asked for, PyAV takes over:
+    both give the same pixels.
 
     Raises:
         MediaError: with `Code.DECODE_FAILED`, where a frame is missing or does not decode.
     """
+    done = 0
+    if decoder == "torchcodec" and not choice.pyav_only:
+        for picture in _decode_torchcodec(choice):
+            done += 1
+            yield picture
     try:
-        if decoder == "torchcodec" and not mirrored:
-            yield from _decode_torchcodec(path, stream, indices)
-        else:
-            yield from _decode_pyav(path, stream, indices)
-    except MediaError:
-        raise
-    except (av.error.FFmpegError, OSError, RuntimeError, ValueError, IndexError) as error:
+        if done < len(choice.indices):
+            yield from _decode_pyav(choice.after(done))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
-            f"does not decode: {error}", code=Code.DECODE_FAILED, where=str(path)
+            f"does not decode: {error}", code=Code.DECODE_FAILED, where=str(choice.path)
         ) from error
 
 
-def _decode_pyav(path: Path, stream: int, indices: Sequence[int]) -> Iterator[Picture]:
-    with av.open(os.fspath(path), options=OPEN_OPTIONS) as container:
-        video = container.streams[stream]
+def _decode_pyav(choice: FrameChoice) -> Iterator[Picture]:
+    wanted = deque(choice.indices if choice.ticks is None else choice.ticks)
+    with open_file(choice.path) as container:
+        video = container.streams[choice.stream]
         video.codec_context.thread_count = 1
-        wanted = iter(indices)
-        target = next(wanted, None)
-        decoded = 0
         for number, frame in enumerate(container.decode(video)):
-            decoded = number + 1
-            if number != target:
-                continue
-            picture = _to_rgb(frame)  # type: ignore[arg-type]
-            while target == number:
-                yield picture
-                target = next(wanted, None)
-            if target is None:
+            at = number if choice.ticks is None else frame.pts
+            if at == wanted[0]:
+                picture = _to_rgb(cast("VideoFrame", frame))
+                while wanted and wanted[0] == at:
+                    wanted.popleft()
+                    yield picture
+            if not wanted:
                 return
-        if target is not None:
-            raise MediaError(
-                f"frame {target} is missing: only {decoded} frames decode",
-                code=Code.DECODE_FAILED,
-                where=str(path),
-            )
+            if at is not None and at > wanted[0]:
+                break
+    missing = choice.indices[len(choice.indices) - len(wanted)]
+    raise MediaError(f"frame {missing} is missing", code=Code.DECODE_FAILED, where=str(choice.path))
 
 
 def _to_rgb(frame: VideoFrame) -> Picture:
     return orientation_of(frame).apply(cast(Picture, frame.to_ndarray(format="rgb24")))
 
 
-def _decode_torchcodec(path: Path, stream: int, indices: Sequence[int]) -> Iterator[Picture]:
+def _decode_torchcodec(choice: FrameChoice) -> Iterator[Picture]:
+    """Yields frames as long as torchcodec gives those that were asked for."""
     from torchcodec.decoders import VideoDecoder
 
-    decoder = VideoDecoder(
-        os.fspath(path),
-        stream_index=stream,
-        dimension_order="NHWC",
-        num_ffmpeg_threads=1,
-        seek_mode="exact",
-    )
-    for start in range(0, len(indices), _TORCHCODEC_CHUNK):
-        chunk = [int(i) for i in indices[start : start + _TORCHCODEC_CHUNK]]
-        yield from decoder.get_frames_at(indices=chunk).data.numpy()
+    try:
+        decoder = VideoDecoder(
+            os.fspath(choice.path.absolute()),
+            stream_index=choice.stream,
+            dimension_order="NHWC",
+            num_ffmpeg_threads=1,
+            seek_mode="exact",
+        )
+        for start in range(0, len(choice.indices), _TORCHCODEC_CHUNK):
+            part = slice(start, start + _TORCHCODEC_CHUNK)
+            batch = decoder.get_frames_at(indices=[int(i) for i in choice.indices[part]])
+            if choice.ticks is None or not _same_times(
+                batch.pts_seconds.numpy(), choice.ticks[part], choice.time_base
+            ):
+                return
+            yield from batch.data.numpy()
+    except (RuntimeError, ValueError, IndexError) as error:
+        logger.debug("torchcodec gives %s up, PyAV goes on: %s", choice.path, error)
+
+
+def _same_times(seconds: NDArray[np.float64], ticks: Sequence[int], time_base: Fraction) -> bool:
+    planned = np.asarray(ticks, dtype=np.float64) * float(time_base)
+    return bool((np.abs(seconds - planned) < float(time_base) / 2).all())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -37,6 +38,13 @@ OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
 # Codecs whose packets may hold a frame that is never shown.
 _HIDDEN_PACKETS = ("vp8", "libvpx")
 
+# Containers that do not say when a frame is shown. FFmpeg makes times up for their packets, in an
+# order that need not be that of the pictures: their frames are decoded and counted.
+_UNTIMED_FORMATS = ("avi", "h264", "hevc", "m4v", "mpegvideo", "obu")
+
+# Containers in which torchcodec finds a frame by its number.
+_INDEXED_FORMATS = ("mov", "matroska")
+
 # What FFmpeg, too, assumes for a raw stream without any timing.
 _RATE_OF_UNTIMED = Fraction(25)
 
@@ -60,6 +68,9 @@ class MediaInfo:
         fps: average frames a second.
         variable_frame_rate: whether the intervals between frames differ noticeably.
         orientation: how decoded frames have to be turned to stand upright.
+        pyav_only: whether torchcodec is known to give other frames than those asked for: it takes
+            a mirror for a rotation, and loses count in containers without an index of frames and
+            in streams that do not start on a key frame.
         sample_aspect_ratio: width of a pixel over its height; 1 where the file does not say.
         codec: FFmpeg's name of the codec.
         pixel_format: FFmpeg's name of the pixel format.
@@ -77,6 +88,7 @@ class MediaInfo:
     fps: Fraction
     variable_frame_rate: bool
     orientation: Orientation
+    pyav_only: bool
     sample_aspect_ratio: Fraction
     codec: str
     pixel_format: str
@@ -128,12 +140,11 @@ def probe(path: Path) -> MediaInfo:
         if not stat.S_ISREG(path.stat().st_mode):
             raise MediaError("not a regular file", code=Code.UNREADABLE, where=str(path))
         fingerprint = fingerprint_of(path)
-        with av.open(os.fspath(path), options=OPEN_OPTIONS) as container:
-            return _probe_container(container, fingerprint)
+        return _probe_file(path, fingerprint)
     except MediaError as error:
         error.where = str(path)
         raise
-    except (av.error.FFmpegError, OSError, ValueError) as error:
+    except (av.error.FFmpegError, OSError, ValueError, ArithmeticError) as error:
         raise MediaError(
             f"cannot be read as a video: {_reason(error)}",
             code=Code.UNREADABLE,
@@ -167,66 +178,91 @@ def best_video_stream(container: InputContainer) -> VideoStream:
     return cast("VideoStream", stream)
 
 
-def _probe_container(container: InputContainer, fingerprint: str) -> MediaInfo:
-    stream = best_video_stream(container)
-    timestamps, frame = _scan(container, stream)
-    orientation = orientation_of(frame)
-    width, height = frame.width, frame.height
-    if orientation.transpose:
-        width, height = height, width
-    return MediaInfo(
-        fingerprint=fingerprint,
-        stream=stream.index,
-        width=width,
-        height=height,
-        timestamps=timestamps,
-        fps=_true_rate(timestamps, stream),
-        variable_frame_rate=timestamps.is_variable(),
-        orientation=orientation,
-        sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
-        codec=stream.codec_context.name,
-        pixel_format=frame.format.name,
-        color_space=int(frame.colorspace),
-        color_range=int(frame.color_range),
-        color_primaries=int(frame.color_primaries),
-        color_transfer=int(frame.color_trc),
-    )
+def open_file(path: Path) -> InputContainer:
+    """Opens a video for reading.
+
+    The path is made absolute: FFmpeg takes a relative one such as ``file:/other`` for a URL.
+    """
+    return av.open(os.fspath(path.absolute()), options=OPEN_OPTIONS)
 
 
-def _scan(container: InputContainer, stream: VideoStream) -> tuple[Timestamps, VideoFrame]:
-    """Times of all frames that will be shown, and the first frame, in one pass over the file.
+def _probe_file(path: Path, fingerprint: str) -> MediaInfo:
+    with open_file(path) as container:
+        stream = best_video_stream(container)
+        first, shown = _scan(container, stream)
+        formats = container.format.name.split(",")
+        timed = not any(name in _UNTIMED_FORMATS for name in formats)
+        if not timed or None in shown or stream.codec_context.name in _HIDDEN_PACKETS:
+            shown = _decode_all(path, stream.index)
+        timestamps = _timestamps(shown if timed else [None] * len(shown), first, stream)
+        orientation = orientation_of(first)
+        width, height = first.width, first.height
+        if orientation.transpose:
+            width, height = height, width
+        indexed = any(name in _INDEXED_FORMATS for name in formats)
+        return MediaInfo(
+            fingerprint=fingerprint,
+            stream=stream.index,
+            width=width,
+            height=height,
+            timestamps=timestamps,
+            fps=_true_rate(timestamps, stream),
+            variable_frame_rate=timestamps.is_variable(),
+            orientation=orientation,
+            pyav_only=orientation.mirrored or not indexed or len(timestamps.ticks) < len(shown),
+            sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
+            codec=stream.codec_context.name,
+            pixel_format=first.format.name,
+            color_space=int(first.colorspace),
+            color_range=int(first.color_range),
+            color_primaries=int(first.color_primaries),
+            color_transfer=int(first.color_trc),
+        )
 
-    Packets are decoded only until the first frame is out, unless the codec has packets that show
-    nothing: then only decoding tells which.
+
+def _scan(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame, list[int | None]]:
+    """The first frame, and the times of all packets, in one pass over the file.
+
+    Packets are decoded only until the first frame is out.
     """
     stream.codec_context.thread_count = 1
-    decode_all = stream.codec_context.name in _HIDDEN_PACKETS
     first: VideoFrame | None = None
     shown: list[int | None] = []
     for packet in container.demux(stream):
-        if first is None or decode_all:
-            for frame in packet.decode():
-                first = first or frame
-                if decode_all:
-                    shown.append(frame.pts)
-        if not decode_all and packet.size and not packet.is_discard:
-            shown.append(packet.pts if packet.pts is not None else packet.dts)
-    if first is None or not shown:
+        if first is None:
+            first = next(iter(packet.decode()), None)
+        if packet.size and not packet.is_discard:
+            shown.append(packet.pts)
+    if first is None:
         raise MediaError(
             "no frame of it can be decoded",
             code=Code.UNREADABLE,
             remedy="replace the file or remove the sample",
         )
-    return _timestamps(shown, stream), first
+    return first, shown
 
 
-def _timestamps(shown: list[int | None], stream: VideoStream) -> Timestamps:
+def _decode_all(path: Path, stream: int) -> list[int | None]:
+    """The times of all frames, where the packets do not tell them."""
+    with open_file(path) as container:
+        video = container.streams[stream]
+        video.codec_context.thread_count = 1
+        return [frame.pts for frame in container.decode(video)]
+
+
+def _timestamps(shown: Sequence[int | None], first: VideoFrame, stream: VideoStream) -> Timestamps:
+    """The times of the frames that a decoder gives.
+
+    A stream can start in the middle: packets before its first key frame show nothing. Two frames
+    at one time are one.
+    """
     known = [tick for tick in shown if tick is not None]
-    if len(known) == len(shown) and stream.time_base is not None:
-        return Timestamps(np.sort(np.array(known, dtype=np.int64)), stream.time_base)
-    # A raw stream says when nothing is shown: its frames are taken as evenly spaced.
-    rate = stream.average_rate or stream.guessed_rate or _RATE_OF_UNTIMED
-    return Timestamps(np.arange(len(shown), dtype=np.int64), 1 / Fraction(rate))
+    if len(known) < len(shown) or first.pts is None or stream.time_base is None:
+        # A raw stream does not say when its frames are shown: they are taken as evenly spaced.
+        rate = Fraction(stream.average_rate or stream.guessed_rate or _RATE_OF_UNTIMED)
+        return Timestamps(np.arange(len(shown), dtype=np.int64), 1 / rate, timed=False)
+    ticks = np.unique(np.array(known, dtype=np.int64))
+    return Timestamps(ticks[ticks >= first.pts], stream.time_base)
 
 
 def _true_rate(timestamps: Timestamps, stream: VideoStream) -> Fraction:
@@ -239,7 +275,7 @@ def _true_rate(timestamps: Timestamps, stream: VideoStream) -> Fraction:
     for rate in stated:
         if abs(measured / rate - 1) < rounding + _SAME_RATE:
             return rate
-    return measured.limit_denominator(1001)
+    return measured.limit_denominator(1_000_000) or measured
 
 
 def _reason(error: Exception) -> str:

@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# How far, in frames of the wanted rate, the end of a file may fall short of the last frame's end:
+# rates written in decimals (29.97) are not quite those of the file (30000/1001).
+_TOLERANCE = Fraction(1, 100)
+
 # A rate whose intervals stray from the median by more than this share, and by more than the one
 # tick that rounding to the time base costs, is called variable.
 _VARIABLE_SHARE = 0.1
@@ -21,10 +25,13 @@ class Timestamps:
     Attributes:
         ticks: int64 array ``[frames]``, in units of ``time_base``, strictly increasing.
         time_base: seconds a tick.
+        timed: whether the file says when its frames are shown; if not, ``ticks`` only numbers
+            them.
     """
 
     ticks: NDArray[np.int64]
     time_base: Fraction
+    timed: bool = True
 
     def seconds(self) -> NDArray[np.float64]:
         """Float64 array ``[frames]``: seconds since the first frame."""
@@ -48,21 +55,20 @@ class Timestamps:
 
     def to_json(self) -> dict[str, Any]:
         """A lossless form: first tick, span and count where the spacing is even."""
-        base = [self.time_base.numerator, self.time_base.denominator]
+        base = {"time_base": str(self.time_base), "timed": self.timed}
         even = {"first": int(self.ticks[0]), "last": int(self.ticks[-1]), "count": len(self.ticks)}
         if np.array_equal(_evenly(**even), self.ticks):
-            return {"time_base": base, **even}
-        return {"time_base": base, "ticks": self.ticks.tolist()}
+            return {**base, **even}
+        return {**base, "ticks": self.ticks.tolist()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Timestamps:
         """The inverse of `to_json`."""
-        numerator, denominator = data["time_base"]
         if "ticks" in data:
             ticks = np.asarray(data["ticks"], dtype=np.int64)
         else:
             ticks = _evenly(data["first"], data["last"], data["count"])
-        return cls(ticks, Fraction(numerator, denominator))
+        return cls(ticks, Fraction(data["time_base"]), data["timed"])
 
 
 def _evenly(first: int, last: int, count: int) -> NDArray[np.int64]:
@@ -83,7 +89,7 @@ def frames_available(timestamps: Timestamps, source_rate: Fraction, rate: Fracti
     if rate == source_rate:
         return count
     span = int(timestamps.ticks[-1] - timestamps.ticks[0]) * timestamps.time_base
-    return max(1, int((span + 1 / source_rate) * rate))
+    return max(1, int((span + 1 / source_rate) * rate + _TOLERANCE))
 
 
 def nearest_frames(timestamps: Timestamps, rate: Fraction, count: int) -> NDArray[np.int32]:

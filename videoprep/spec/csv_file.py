@@ -7,6 +7,7 @@ import difflib
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from videoprep.errors import Code, Problem, SpecError
 from videoprep.spec.entries import Entries, Entry, not_utf8, read_text
@@ -34,7 +35,14 @@ def read_header(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         problem = not_utf8(path, error)
         raise SpecError(problem.message, where=problem.where, remedy=problem.remedy) from error
-    header = next(iter(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(path))), [])
+    try:
+        header: list[str] = next(_reader(text, path), [])
+    except csv.Error as error:
+        raise SpecError(
+            f"the header row is not valid CSV: {error}",
+            where=f"{path}:1",
+            remedy="write the column names in the first line, for instance: video,caption",
+        ) from error
     if not any(name.strip() for name in header):
         raise SpecError(
             "the file has no header row",
@@ -70,7 +78,7 @@ def read_csv(path: Path, caption_column: str, video_column: str) -> Entries:
 def _rows(path: Path, found: Entries) -> Iterator[tuple[int, list[str]]]:
     """Yields ``(first line of the row, cells)``; a quoted caption may span several lines."""
     text = read_text(path)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(path), strict=True)
+    reader = _reader(text, path)
     next(reader)
     line = reader.line_num + 1
     try:
@@ -79,7 +87,8 @@ def _rows(path: Path, found: Entries) -> Iterator[tuple[int, list[str]]]:
                 yield line, row
             line = reader.line_num + 1
     except csv.Error as error:
-        found.total += 1
+        # Where the next row would begin cannot be known: each line left counts as a sample.
+        found.total += sum(bool(left.strip()) for left in text.split("\n")[line - 1 :])
         found.problems.append(
             Problem(
                 Code.MALFORMED_ROW,
@@ -89,6 +98,10 @@ def _rows(path: Path, found: Entries) -> Iterator[tuple[int, list[str]]]:
                 line,
             )
         )
+
+
+def _reader(text: str, path: Path) -> Any:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(path), strict=True)
 
 
 def _check_row(

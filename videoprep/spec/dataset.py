@@ -6,9 +6,9 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from videoprep.errors import Code, ListError, Problem, SpecError
 from videoprep.spec.csv_file import CAPTION_COLUMNS, VIDEO_COLUMNS, read_csv, read_header
@@ -61,7 +61,7 @@ class DatasetSpec(BaseModel):
     width_buckets: tuple[PositiveInt, ...] = ()
     frame_buckets: tuple[PositiveInt, ...] = ()
     max_num_frames: PositiveInt = 49
-    target_fps: PositiveFloat | None = None
+    target_fps: Annotated[float, Field(ge=0.1, le=1000, allow_inf_nan=False)] | None = None
     allow_outside_root: bool = False
 
     @classmethod
@@ -78,7 +78,8 @@ class DatasetSpec(BaseModel):
         chosen = {key: value for key, value in options.items() if value is not None}
         root, table = _locate(Path(path), chosen)
         if table is None:
-            return cls(**{"data_root": root, **chosen})
+            lists = _line_files(Path(path), root, chosen)
+            return cls(**{"data_root": root, **chosen, **lists})
         header = read_header(table)
         guessed = {
             "data_root": root,
@@ -87,6 +88,13 @@ class DatasetSpec(BaseModel):
             "video_column": _guess(header, VIDEO_COLUMNS, table, "video", chosen),
         }
         return cls(**{**guessed, **chosen, "dataset_file": table})
+
+    @classmethod
+    def of(cls, dataset: DatasetSpec | str | os.PathLike[str], **options: Any) -> DatasetSpec:
+        """A spec as it is, or the one at a path; with some fields replaced."""
+        if isinstance(dataset, DatasetSpec):
+            return cls(**{**dataset.model_dump(), **options})
+        return cls.from_path(dataset, **options)
 
     def listing(self) -> Listing:
         """Reads the lists and looks every video up on disk. Opens no video.
@@ -148,22 +156,56 @@ class DatasetSpec(BaseModel):
 
 def _locate(path: Path, options: dict[str, Any]) -> tuple[Path, Path | None]:
     """The data root, and the table file or None for two line files."""
-    if not path.exists():
-        raise SpecError("no such file or folder", where=str(path), remedy="check the path")
-    if path.is_file():
+    kind = _kind(path)
+    if kind == "file":
         _require_known_suffix(path)
-        return options.get("data_root", path.parent), path
+        return Path(options.get("data_root", path.parent)), path
     root = Path(options.get("data_root", path))
     if options.get("dataset_file") is not None:
         return root, _table_path(Path(options["dataset_file"]), root)
     line_files = [options.get("caption_column", PROMPTS), options.get("video_column", VIDEOS)]
-    missing = [name for name in line_files if not (root / name).exists()]
+    missing = [name for name in line_files if not (path / name).exists()]
     if not missing:
         return root, None
     tables = sorted(p for p in path.iterdir() if p.suffix.lower() in TABLE_SUFFIXES)
     if len(tables) == 1:
         return root, tables[0]
     raise _nothing_found(path, missing, tables)
+
+
+def _kind(path: Path) -> Literal["file", "folder"]:
+    """What lies at the path, without opening it.
+
+    Raises:
+        SpecError: nothing, or something that is neither a file nor a folder.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        raise SpecError(
+            "no such file or folder" if missing else f"cannot be looked up: {error}",
+            where=str(path),
+            remedy="check the path",
+        ) from error
+    if stat.S_ISDIR(mode):
+        return "folder"
+    if stat.S_ISREG(mode):
+        return "file"
+    raise SpecError(
+        "is neither a file nor a folder", where=str(path), remedy="name a dataset's folder"
+    )
+
+
+def _line_files(path: Path, root: Path, options: dict[str, Any]) -> dict[str, str]:
+    """Where the line files lie: in the folder that was named, also when videos lie elsewhere."""
+    if path == root:
+        return {}
+    defaults = {"caption_column": PROMPTS, "video_column": VIDEOS}
+    return {
+        column: str((path / options.get(column, name)).absolute())
+        for column, name in defaults.items()
+    }
 
 
 def _nothing_found(path: Path, missing: list[str], tables: list[Path]) -> SpecError:

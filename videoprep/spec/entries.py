@@ -54,10 +54,11 @@ def read_text(path: Path) -> str:
 def not_utf8(path: Path, error: UnicodeDecodeError) -> Problem:
     """The problem of a list file that is not UTF-8, at the first line that is not."""
     line = error.object[: error.start].count(b"\n") + 1
+    encoding = "utf-16" if error.object[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin1"
     return Problem(
         Code.NOT_UTF8,
         f"not UTF-8: byte 0x{error.object[error.start]:02x}",
-        f"save the file as UTF-8, for instance: iconv -f latin1 -t utf-8 {path.name}",
+        f"save the file as UTF-8, for instance: iconv -f {encoding} -t utf-8 {path.name}",
         str(path),
         line,
     )

@@ -24,9 +24,10 @@ def read_line_files(captions: Path, videos: Path) -> Entries:
             columns.append([line for _, line in split_lines(read_text(path))])
         except UnicodeDecodeError as error:
             found.problems.append(not_utf8(path, error))
+            found.total = max(found.total, len(error.object.splitlines()))
+    found.total = max([found.total, *(len(column) for column in columns)])
     if found.problems:
         return found
-    found.total = max(len(column) for column in columns)
     if len(columns[0]) != len(columns[1]):
         found.problems.append(_unequal(captions, videos, *columns))
     for path, column in zip((captions, videos), columns, strict=True):

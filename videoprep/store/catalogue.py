@@ -96,6 +96,21 @@ def write_catalogue(
     return set_aside
 
 
+def count_unlisted(store: Store, index: BucketIndex) -> int:
+    """Clips that the catalogue names and ``index`` does not have."""
+    if not store.catalogue_file.is_file():
+        return 0
+    columns = ["video_latents_key", "prompt_embeds_key"]
+    try:
+        listed = pq.read_table(store.catalogue_file, columns=columns)
+    except pa.ArrowException:
+        return 0  # damaged; it is about to be written anew
+    planned = index.table.select(["video_key", "prompt_key"])
+    known = set(zip(*(column.to_pylist() for column in planned.columns), strict=True))
+    pairs = zip(*(column.to_pylist() for column in listed.columns), strict=True)
+    return sum(pair not in known for pair in pairs)
+
+
 def _rows(
     index: BucketIndex, artifacts: Mapping[Component, Artifacts], set_aside: list[SetAside]
 ) -> Iterator[dict[str, Any]]:

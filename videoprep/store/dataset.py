@@ -53,7 +53,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
                 where=str(self._store.root),
                 remedy="run the same `videoprep encode` command again; it goes on where it was",
             )
-        table = pq.read_table(self._store.catalogue_file)
+        table = _read_catalogue(self._store.catalogue_file)
         self.components: tuple[Component, ...] = tuple(
             name for name in COMPONENTS if f"{name}_shard" in table.column_names
         )
@@ -101,7 +101,14 @@ class LatentDataset(Dataset[dict[str, Any]]):
         return row
 
     def _tensor(self, shard: str, key: str) -> torch.Tensor:
-        tensor: torch.Tensor = self._shard(shard).get_tensor(key)
+        try:
+            tensor: torch.Tensor = self._shard(shard).get_tensor(key)
+        except (OSError, SafetensorError) as error:
+            raise StoreError(
+                f"the shard cannot be read: {error}",
+                where=str(self._store.root / shard),
+                remedy="delete its receipt and encode again: only its unit is redone",
+            ) from error
         return tensor
 
     def _shard(self, name: str) -> Any:
@@ -109,15 +116,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         if self._owner != os.getpid():  # a forked worker must not share file positions
             self._open, self._owner = OrderedDict(), os.getpid()
         if name not in self._open:
-            path = self._store.root / name
-            try:
-                self._open[name] = safe_open(path, framework="pt")
-            except (OSError, SafetensorError) as error:
-                raise StoreError(
-                    f"the shard cannot be read: {error}",
-                    where=str(path),
-                    remedy="delete its receipt and encode again: only its unit is redone",
-                ) from error
+            self._open[name] = safe_open(self._store.root / name, framework="pt")
             if len(self._open) > _OPEN_SHARDS:
                 self._open.popitem(last=False)
         self._open.move_to_end(name)
@@ -125,6 +124,17 @@ class LatentDataset(Dataset[dict[str, Any]]):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": OrderedDict()}
+
+
+def _read_catalogue(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(
+            f"the catalogue cannot be read: {error}",
+            where=str(path),
+            remedy="run the same `videoprep encode` command again: it writes the catalogue anew",
+        ) from error
 
 
 def _complete(table: pa.Table, components: Sequence[Component]) -> pa.ChunkedArray | pa.Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,23 +76,25 @@ class Store:
             )
         try:
             data = json.loads(self.info_file.read_bytes())
-            version = data["format_version"]
+            version = int(data["format_version"])
+            if version > FORMAT_VERSION:
+                raise StoreError(
+                    f"has format {version}; this videoprep reads up to {FORMAT_VERSION}",
+                    where=str(self.root),
+                    remedy="upgrade videoprep",
+                )
+            recipes = {
+                component: Recipe(component, dict(data["recipes"][component]))
+                for component in COMPONENTS
+                if component in data["recipes"]
+            }
+            return StoreInfo(data["family"], data["model"], dict(data["facts"]), recipes)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(
-                f"cannot be read: {error}", where=str(self.info_file), remedy="encode anew"
+                f"is no store.json of videoprep: {error!r}",
+                where=str(self.info_file),
+                remedy="choose another -o, or delete the folder and encode anew",
             ) from error
-        if version > FORMAT_VERSION:
-            raise StoreError(
-                f"has format {version}; this videoprep reads up to {FORMAT_VERSION}",
-                where=str(self.root),
-                remedy="upgrade videoprep",
-            )
-        recipes = {
-            component: Recipe(component, data["recipes"][component])
-            for component in COMPONENTS
-            if component in data["recipes"]
-        }
-        return StoreInfo(data["family"], data["model"], data["facts"], recipes)
 
     def claim(self, info: StoreInfo) -> None:
         """Makes the folder this model's store, or adds components to one that is.
@@ -106,7 +108,7 @@ class Store:
             )
         known: dict[Component, Recipe] = {}
         if self.info_file.exists():
-            old = self.read_info()
+            old = self._with_receipts(self.read_info())
             self._require_same(old, info)
             known = dict(old.recipes)
         elif self.root.is_dir() and _visible(self.root):
@@ -116,8 +118,17 @@ class Store:
                 remedy="choose another -o, or empty the folder",
             )
         merged = StoreInfo(info.family, info.model, info.facts, {**known, **info.recipes})
-        if set(merged.recipes) != set(known):
+        if not self.info_file.exists() or merged != self.read_info():
             write_bytes(self.info_file, _to_json(merged))
+
+    def _with_receipts(self, info: StoreInfo) -> StoreInfo:
+        """Leaves out recipes by which nothing was ever committed: they bind nobody."""
+        used = {
+            component: recipe
+            for component, recipe in info.recipes.items()
+            if any(self.folder(recipe).glob("[!.]*.json"))
+        }
+        return replace(info, recipes=used)
 
     def _require_same(self, old: StoreInfo, new: StoreInfo) -> None:
         different = [
@@ -125,7 +136,7 @@ class Store:
             for component, recipe in old.recipes.items()
             if component in new.recipes and new.recipes[component].id != recipe.id
         ]
-        if old.family != new.family:
+        if old.recipes and old.family != new.family:
             different.insert(0, f"family: {old.family!r} there, {new.family!r} asked for")
         if different:
             raise StoreError(

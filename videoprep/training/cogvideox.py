@@ -109,6 +109,7 @@ def check_model(model: ModelFolder, latent_channels: int, text_features: int) ->
             remedy="train in your own trainer from `videoprep.LatentDataset`",
         )
     model.require("transformer")
+    model.file("scheduler/scheduler_config.json")
     config = model.config("transformer")
     unsupported = [
         key

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from videoprep.device import choose_device
 from videoprep.durable import write_bytes
 from videoprep.errors import TrainError
 from videoprep.families.model_folder import open_model
@@ -57,6 +58,8 @@ class TrainResult:
         weights: the LoRA, as ``load_lora_weights`` reads it.
         log: a JSON line a step.
         steps: how many were made.
+        clips: the clips that were trained on.
+        incomplete: clips of the store that lack a component and were not.
         loss_before: mean loss on fixed clips, noise and timesteps before training.
         loss_after: the same after.
         seconds: how long the steps took.
@@ -65,6 +68,8 @@ class TrainResult:
     weights: str
     log: str
     steps: int
+    clips: int
+    incomplete: int
     loss_before: float
     loss_after: float
     seconds: float
@@ -124,7 +129,7 @@ def train(
     facts = data.info.facts
     check_model(opened, int(facts["latent_channels"]), data[0]["prompt_embeds"].shape[-1])
     objective = load_objective(opened, float(facts["scaling_factor"]))
-    torch_device = torch.device(_device_name(device))
+    torch_device = choose_device(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # for the LoRA's first weights
         transformer = _load_transformer(opened.path, torch_device)
@@ -136,7 +141,14 @@ def train(
     log = _train_steps(run, weights, steps, learning_rate, seed, folder, on_step)
     seconds = time.monotonic() - started
     after = run.compare()
-    result = TrainResult(str(save_lora(transformer, folder)), log, steps, before, after, seconds)
+    if not math.isfinite(after):
+        raise TrainError(
+            f"the loss after the last step is {after}; nothing is saved",
+            where=log,
+            remedy="lower --learning-rate",
+        )
+    saved = str(save_lora(transformer, folder))
+    result = TrainResult(saved, log, steps, len(data), data.incomplete, before, after, seconds)
     write_bytes(folder / "result.json", (json.dumps(asdict(result), indent=2) + "\n").encode())
     return result
 
@@ -239,12 +251,6 @@ def _load_transformer(folder: Path, device: torch.device) -> Any:
         str(folder / "transformer"), torch_dtype=dtype, use_safetensors=True
     )
     return transformer.to(device)
-
-
-def _device_name(asked: str) -> str:
-    if asked != "auto":
-        return asked
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _claim_output(folder: Path, overwrite: bool) -> Path:

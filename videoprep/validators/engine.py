@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from videoprep.validators.report import Report
 
 
 def validate(
-    spec: DatasetSpec,
+    spec: DatasetSpec | str | os.PathLike[str],
     *,
     rules: Sequence[Validator] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -27,7 +28,7 @@ def validate(
     """Checks a whole dataset against the rules. Reads files and changes none.
 
     Args:
-        spec: the dataset.
+        spec: the dataset, or its path.
         rules: the rules to apply; all there are by default.
         on_progress: called with how many samples are done, and how many there are.
         options: fields of the spec to replace, for instance ``profile="cogvideox"``.
@@ -36,7 +37,7 @@ def validate(
         SpecError: there is no dataset to look at.
         PlanError: a bucket is illegal.
     """
-    spec = DatasetSpec(**{**spec.model_dump(), **options})
+    spec = DatasetSpec.of(spec, **options)
     policy = Policy.of(spec)
     rules = validators() if rules is None else rules
     listing = spec.listing()

@@ -1,0 +1,39 @@
+"""Which device torch works on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from videoprep.errors import VideoprepError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def choose_device(asked: str, local_rank: int = 0) -> torch.device:
+    """The device of this rank; ``auto`` is a GPU where there is one.
+
+    Args:
+        asked: ``auto``, ``cpu``, ``cuda`` or any name that torch knows. A bare ``cuda`` means the
+            GPU of the local rank.
+        local_rank: this process's number on its machine.
+
+    Raises:
+        VideoprepError: torch does not know the device, or the machine has none.
+    """
+    import torch
+
+    name = asked
+    if asked == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", local_rank)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise VideoprepError(
+            f"the device {name!r} cannot be used: {str(error).splitlines()[0]}",
+            remedy="use --device cpu, or check the driver and the torch build",
+        ) from error
+    return device

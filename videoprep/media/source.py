@@ -1,0 +1,55 @@
+"""Makes sure that what is decoded is what was planned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+
+from videoprep.errors import SourceError
+from videoprep.media.probe import fingerprint_of
+
+Signature = tuple[int, int, int, int]
+
+
+class SourceGuard:
+    """Compares files with the fingerprints that were planned, reading each file once.
+
+    While a file's size, times and inode stay, it is not read again.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[Signature, str]] = {}
+        self._lock = Lock()
+
+    def require(self, path: Path, fingerprint: str) -> None:
+        """Checks one file.
+
+        Raises:
+            SourceError: it cannot be read, or holds something else than was planned.
+        """
+        try:
+            signature = signature_of(path)
+            with self._lock:
+                known = self._known.get(path)
+            found = known[1] if known and known[0] == signature else fingerprint_of(path)
+        except OSError as error:
+            raise SourceError(
+                f"the video cannot be read: {error.strerror}",
+                where=str(path),
+                remedy="bring it back, or plan anew; what is encoded so far is kept",
+            ) from error
+        with self._lock:
+            self._known[path] = signature, found
+        if found != fingerprint:
+            raise SourceError(
+                "the video changed after it was planned",
+                where=str(path),
+                remedy="plan anew: run the same command on the dataset, or `videoprep index`; "
+                "what is encoded so far is kept",
+            )
+
+
+def signature_of(path: Path) -> Signature:
+    """What changes when a file is written: size, modification and change time, inode."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
