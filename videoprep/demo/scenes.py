@@ -92,14 +92,15 @@ def render_dataset(folder: Path) -> None:
     for number, scene in enumerate(scenes()):
         name = f"videos/{number:05d}.mp4"
         if not (folder / name).exists():
-            _write_video(folder / name, scene)
+            write_scene(folder / name, scene)
         names.append(name)
         captions.append(scene.caption)
     write_bytes(folder / "prompt.txt", ("\n".join(captions) + "\n").encode())
     write_bytes(folder / "videos.txt", ("\n".join(names) + "\n").encode())
 
 
-def _write_video(path: Path, scene: Scene) -> None:
+def write_scene(path: Path, scene: Scene) -> None:
+    """Renders one scene as an H.264 file; the file appears when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
     with av.open(os.fspath(temporary), "w", format="mp4") as container:

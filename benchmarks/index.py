@@ -1,0 +1,48 @@
+"""Planning cold files against decoding them whole, which is what the ancestor does.
+
+    python benchmarks/index.py [FOLDER]
+
+FOLDER is a dataset; without it the demo's clips are rendered. Both run in one thread, in this run.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import av
+
+import videoprep as vp
+from videoprep.demo.scenes import render_dataset
+from videoprep.media.probe import probe
+
+
+def decode_whole(path: Path) -> int:
+    """Decodes every frame of the best video stream; gives how many there are."""
+    with av.open(str(path)) as container:
+        stream = container.streams.best("video")
+        stream.codec_context.thread_count = 1
+        return sum(1 for _ in container.decode(stream))
+
+
+def main() -> None:
+    """Measures both and prints the ratio."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(name)
+        if len(sys.argv) == 1:
+            render_dataset(folder)
+        videos = [sample.video for sample in vp.DatasetSpec.from_path(folder).samples()]
+        for video in videos:
+            video.read_bytes()  # both find the file in memory
+        started = time.perf_counter()
+        probed = sum(probe(video).frames for video in videos)
+        probing = time.perf_counter() - started
+        started = time.perf_counter()
+        decoded = sum(decode_whole(video) for video in videos)
+        decoding = time.perf_counter() - started
+    print(f"{len(videos)} files, {probed} frames probed, {decoded} decoded")
+    print(f"decoding whole / probing: {decoding / probing:.1f}")
+
+
+if __name__ == "__main__":
+    main()
