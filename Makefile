@@ -38,6 +38,7 @@ clean:
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "videoprep needs Python 3.10 or newer; name one with: make PYTHON=python3.12")'
+	@echo "Setting up $(VENV): this downloads several GB once and takes some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torchcodec,train,dev]'
 	@touch $@
