@@ -16,7 +16,7 @@ from videoprep.store.recipe import Recipe
 def _info(dtype: str = "float32", **more) -> StoreInfo:
     recipe = Recipe("video_latents", {"vae": "abc", "dtype": dtype})
     return StoreInfo(
-        "cogvideox", "tiny", {"scaling_factor": 0.7}, {"video_latents": recipe, **more}
+        "cogvideox", "tiny", None, {"scaling_factor": 0.7}, {"video_latents": recipe, **more}
     )
 
 

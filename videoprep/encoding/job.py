@@ -16,7 +16,8 @@ from videoprep.durable import write_bytes
 from videoprep.encoding.recipes import Settings
 from videoprep.encoding.units import Item, Unit, dearest_first, distinct, plan_units
 from videoprep.families.contract import Family
-from videoprep.families.model_folder import ModelFolder
+from videoprep.families.model_folder import ModelFolder, open_model
+from videoprep.families.registry import families
 from videoprep.index.bucket import Bucket
 from videoprep.index.clip import Clip, clip_from_row
 from videoprep.index.table import BucketIndex
@@ -76,7 +77,7 @@ class Job:
         folder.mkdir(parents=True, exist_ok=True)
         self.index.save(folder / "index.parquet")
         data = {
-            "model": [str(self.model.path.resolve()), self.model.name],
+            "model": [str(self.model.path.resolve()), self.model.name, self.model.revision],
             "family": self.family,
             "settings": asdict(self.settings),
             "recipes": {name: dict(recipe.fields) for name, recipe in self.recipes.items()},
@@ -89,10 +90,15 @@ class Job:
     def receive(cls, folder: Path) -> Job:
         """Reads a job that rank 0 has shared."""
         data = json.loads((folder / "job.json").read_bytes())
-        path, name = data["model"]
+        path, name, revision = data["model"]
+        model = ModelFolder(Path(path), name, revision)
+        if revision is not None and not model.path.is_dir():
+            # Another machine with a hub cache of its own: the same commit is downloaded there.
+            family = families()[data["family"]]
+            model = open_model(name, (*family.text_parts, *family.video_parts), revision)
         return cls(
             index=BucketIndex.load(folder / "index.parquet"),
-            model=ModelFolder(Path(path), name),
+            model=model,
             family=data["family"],
             settings=Settings(**data["settings"]),
             recipes={name: Recipe(name, fields) for name, fields in data["recipes"].items()},

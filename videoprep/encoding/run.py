@@ -165,7 +165,8 @@ def _prepare(
     """Plans the work and makes the store ready. Nothing is written before all is checked."""
     _require_legal_buckets(index, family)
     recipes = make_recipes(family, model, components, settings)
-    store.claim(StoreInfo(family.name, model.name, family.facts(model), recipes))
+    facts = family.facts(model)
+    store.claim(StoreInfo(family.name, model.name, model.revision, facts, recipes))
     before = {component: read_artifacts(store, recipes[component]) for component in components}
     units = plan_work(index, family, model, settings, before)
     return Job(index, model, family.name, settings, recipes, units), before

@@ -26,10 +26,12 @@ class ModelFolder:
     Attributes:
         path: the folder.
         name: how the user called the model: a path or a hub id.
+        revision: the hub's commit; None for a local folder.
     """
 
     path: Path
     name: str
+    revision: str | None = None
 
     @cached_property
     def index(self) -> Mapping[str, Any]:
@@ -171,7 +173,8 @@ def open_model(name: str, parts: tuple[str, ...], revision: str | None = None) -
             where=name,
             remedy="give --model a diffusers folder, or a hub id such as THUDM/CogVideoX-2b",
         )
-    return ModelFolder(_download(name, parts, revision), name)
+    snapshot = _download(name, parts, revision)
+    return ModelFolder(snapshot, name, revision=snapshot.name)  # the hub's cache names it so
 
 
 def _download(name: str, parts: tuple[str, ...], revision: str | None) -> Path:

@@ -22,12 +22,14 @@ class StoreInfo:
     Attributes:
         family: the model family.
         model: how the model was called when the store was made; for people.
+        revision: its commit on the hub; None for a local folder.
         facts: what a trainer must know: scaling, channels, compression.
         recipes: the recipe of each component that the store holds.
     """
 
     family: str
     model: str
+    revision: str | None
     facts: Mapping[str, Any]
     recipes: Mapping[Component, Recipe]
 
@@ -88,7 +90,13 @@ class Store:
                 for component in COMPONENTS
                 if component in data["recipes"]
             }
-            return StoreInfo(data["family"], data["model"], dict(data["facts"]), recipes)
+            return StoreInfo(
+                family=data["family"],
+                model=data["model"],
+                revision=data.get("revision"),
+                facts=dict(data["facts"]),
+                recipes=recipes,
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"is no store.json of videoprep: {error!r}",
@@ -117,7 +125,7 @@ class Store:
                 where=str(self.root),
                 remedy="choose another -o, or empty the folder",
             )
-        merged = StoreInfo(info.family, info.model, info.facts, {**known, **info.recipes})
+        merged = replace(info, recipes={**known, **info.recipes})
         if not self.info_file.exists() or merged != self.read_info():
             write_bytes(self.info_file, _to_json(merged))
 
@@ -155,6 +163,7 @@ def _to_json(info: StoreInfo) -> bytes:
         "format_version": FORMAT_VERSION,
         "family": info.family,
         "model": info.model,
+        "revision": info.revision,
         "facts": dict(info.facts),
         "recipes": {name: dict(info.recipes[name].fields) for name in sorted(info.recipes)},
     }
