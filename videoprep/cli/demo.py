@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -135,6 +137,13 @@ def _step(title: str) -> None:
     stdout.print(Rule(Text(title, style="bold"), align="left"))
 
 
+def _program() -> str:
+    """What to type: the virtual environment that `make` sets up need not be active."""
+    if shutil.which("videoprep"):
+        return "videoprep"
+    return sys.argv[0] if Path(sys.argv[0]).name == "videoprep" else "python -m videoprep"
+
+
 def _close(
     folder: Path,
     work: Path,
@@ -161,13 +170,14 @@ def _close(
     for what, path, note in made:
         text += safe(f"  {what:8}", "bold") + safe(f"{path}\n") + safe(f"          {note}\n", "dim")
     text += Text("\nNext, with a dataset and a model of your own:\n\n")
+    program = _program()
     for command in (
-        "videoprep validate PATH",
-        "videoprep encode PATH -o latents --model THUDM/CogVideoX-2b --reshape center-crop",
-        "videoprep train latents --model THUDM/CogVideoX-2b -o lora",
+        "validate PATH",
+        "encode PATH -o latents --model THUDM/CogVideoX-2b --reshape center-crop",
+        "train latents --model THUDM/CogVideoX-2b -o lora",
     ):
-        text += safe(f"  {command}\n", "cyan")
+        text += safe(f"  {program} {command}\n", "cyan")
     text += Text("\nWithout a network, the tiny model stands in:\n\n")
-    text += safe(f"  videoprep encode {folder} -o {work / 'again'} --model {model}", "cyan")
+    text += safe(f"  {program} encode {folder} -o {work / 'again'} --model {model}", "cyan")
     panel = Panel(text, title="videoprep demo", title_align="left", expand=False)
     stdout.print(panel, soft_wrap=False)
