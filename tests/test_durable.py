@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -39,6 +40,33 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
         write_file(path, fail)
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_without_hard_links_one_writer_wins_and_nothing_is_torn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "disk full")
+
+    monkeypatch.setattr(os, "link", no_links)
+    path = tmp_path / "file"
+    assert create_bytes(path, b"first")
+    assert not create_bytes(path, b"second")
+    assert path.read_bytes() == b"first"
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="disk full"):
+        create_bytes(tmp_path / "other", b"x")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_error_names_the_file_that_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="file") as raised:
+        write_bytes(tmp_path / "file" / "x", b"")
+    assert ".tmp" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])

@@ -105,6 +105,7 @@ def test_options_in_the_ancestors_spelling(run_cli: Run, dataset: Path, tmp_path
         (["--frame-buckets", "17", "33", "path"], ["--frame-buckets", "17,33", "path"]),
         (["--frame_buckets", "17,33", "49"], ["--frame_buckets", "17,33,49"]),
         (["--frame-buckets=17", "5"], ["--frame-buckets=17,5"]),
+        (["--frame-buckets", "9,", "17"], ["--frame-buckets", "9,17"]),
         (["index", "12", "--max-num-frames", "17", "3"],) * 2,
         (["--height-buckets", "x", "5"],) * 2,
     ],

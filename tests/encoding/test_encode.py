@@ -385,3 +385,15 @@ def test_progress_is_told(dataset: Path, tmp_path: Path, tiny_model: Path) -> No
     encode(dataset, tiny_model, tmp_path / "store", on_progress=told.append)
     last = {p.component: (p.done, p.total, p.set_aside) for p in told}
     assert last == {"video_latents": (3, 3, 0), "prompt_embeds": (3, 3, 0)}
+
+
+def test_a_damaged_catalogue_is_written_anew(
+    dataset: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    store = tmp_path / "store"
+    encode(dataset, tiny_model, store)
+    before = contents(store)
+    for damage in (b"", b"PAR1" + b"\xff" * 100 + b"PAR1"):
+        (store / "catalogue.parquet").write_bytes(damage)
+        assert encode(dataset, tiny_model, store).encoded == 0
+        assert contents(store) == before

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.assets import LEVEL_STEP, LIFT, MATRICES, level, write_video
-from videoprep.errors import Code, MediaError, VideoprepError
+from videoprep.errors import Code, MediaError, SourceError, VideoprepError
 from videoprep.media.clip import ClipPixels, load_clip, normalize
 from videoprep.media.decode import FrameChoice, choose_decoder, decode_frames
 from videoprep.media.geometry import Box, center_box, whole
@@ -139,6 +139,14 @@ def test_a_file_gone_bad_is_an_error(tmp_path: Path, decoder: str) -> None:
     with pytest.raises(MediaError) as raised:
         list(decode_frames(choice, decoder))
     assert raised.value.code is Code.DECODE_FAILED
+
+
+def test_a_file_that_is_gone_is_no_fault_of_the_video(tmp_path: Path, decoder: str) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=9)
+    choice = _choice(path, [0])
+    path.unlink()
+    with pytest.raises(SourceError, match="cannot be read"):
+        list(decode_frames(choice, decoder))
 
 
 def test_an_unknown_decoder_is_refused() -> None:

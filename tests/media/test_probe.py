@@ -154,11 +154,27 @@ def test_a_path_is_never_taken_for_a_url(tmp_path: Path, monkeypatch: pytest.Mon
     assert probe(Path(name)).frames == 9
 
 
-def test_frames_that_all_have_one_time_are_one(tmp_path: Path) -> None:
+def test_frames_that_share_their_time_cannot_be_told_apart(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv", frames=3, fps=1000, times=[0, 0, 0])
-    info = probe(path)
-    assert info.frames == 1
-    assert info.fps > 0
+    with pytest.raises(MediaError, match="3 frames have only 1 different times") as raised:
+        probe(path)
+    assert raised.value.code is Code.UNREADABLE
+    assert "ffmpeg" in str(raised.value.remedy)
+
+
+@pytest.mark.parametrize(("ending", "codec"), [(".ts", "libx264"), (".mpg", "mpeg2video")])
+def test_files_joined_without_remuxing_are_refused(tmp_path: Path, ending: str, codec: str) -> None:
+    one = write_video(tmp_path / f"one{ending}", frames=34, fps=25, codec=codec)
+    other = write_video(tmp_path / f"other{ending}", frames=40, fps=25, codec=codec)
+    joined = tmp_path / f"joined{ending}"
+    joined.write_bytes(one.read_bytes() + other.read_bytes())
+    with pytest.raises(MediaError, match="its clock starts again"):
+        probe(joined)
+
+
+def test_a_raw_stream_has_the_rate_that_it_says(tmp_path: Path) -> None:
+    info = probe(write_video(tmp_path / "a.h264", frames=33, fps=30))
+    assert (info.frames, info.fps, info.timestamps.timed) == (33, 30, False)
 
 
 def test_frames_an_hour_apart(tmp_path: Path) -> None:

@@ -74,6 +74,12 @@ def test_of_many_at_once_one_wins(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_receipt_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "unit.json").write_bytes(b"")
+    assert not commit_unit(tmp_path, "unit", _tensors(), [], [])
+    assert (tmp_path / "unit.json").read_bytes() == b""
+
+
 def test_a_unit_of_failures_alone_has_no_shard(tmp_path: Path) -> None:
     commit_unit(tmp_path, "unit", {}, [Failure("a", "VP401", "x")], [])
     (receipt,) = read_receipts(tmp_path)

@@ -100,6 +100,13 @@ def test_no_store_and_half_a_store(demo_store: Path, tmp_path: Path) -> None:
     assert "videoprep encode" in str(raised.value.remedy)
 
 
+def test_a_damaged_catalogue_is_named(demo_store: Path, tmp_path: Path) -> None:
+    shutil.copytree(demo_store, tmp_path / "store")
+    (tmp_path / "store/catalogue.parquet").write_bytes(b"PAR1" + b"\xff" * 100 + b"PAR1")
+    with pytest.raises(StoreError, match="the catalogue cannot be read"):
+        vp.LatentDataset(tmp_path / "store")
+
+
 def test_a_truncated_shard_is_named(demo_store: Path, tmp_path: Path) -> None:
     shutil.copytree(demo_store, tmp_path / "store")
     for shard in (tmp_path / "store/video_latents").rglob("*.safetensors"):

@@ -90,7 +90,7 @@ def encode(
 
 
 def _plan(path: Path, dataset: dict[str, Any]) -> BucketIndex:
-    if path.suffix != ".parquet":
+    if path.suffix != ".parquet" or path.is_dir():
         return build_index(make_spec(path, dataset))
     from videoprep.index.table import BucketIndex
 

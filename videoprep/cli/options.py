@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Options whose values the ancestor writes one after the other: --height_buckets 256 320 384.
 _LISTS = ("--height-buckets", "--width-buckets", "--frame-buckets")
-_NUMBERS = re.compile(r"\d+(,\d+)*")
+_NUMBERS = re.compile(r"\d+(,\d+)*,?")
 
 
 class OutputFormat(str, Enum):
@@ -45,7 +45,7 @@ def join_values(arguments: list[str]) -> list[str]:
     for argument in arguments:
         follows = in_list and _NUMBERS.fullmatch(argument) is not None
         if follows and _NUMBERS.fullmatch(joined[-1].rpartition("=")[2]):
-            joined[-1] += f",{argument}"
+            joined[-1] = f"{joined[-1].rstrip(',')},{argument}"
         else:
             joined.append(argument)
         name, _, _ = argument.partition("=")

@@ -124,7 +124,7 @@ def encode(
 def _plan(source: Source | Callable[[], BucketIndex]) -> BucketIndex:
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        if path.suffix == ".parquet":
+        if path.suffix == ".parquet" and not path.is_dir():
             source = BucketIndex.load(path)
         else:
             source = DatasetSpec.from_path(path)

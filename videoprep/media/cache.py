@@ -20,7 +20,7 @@ from videoprep.media.source import signature_of
 logger = logging.getLogger(__name__)
 
 # Part of the file's name: raise it when MediaInfo or the way it is found out changes.
-_VERSION = 1
+_VERSION = 2
 
 # Files probed ahead: enough to keep the threads busy, few enough to keep memory flat.
 _WINDOW = 256

@@ -22,9 +22,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from videoprep.errors import Code, MediaError, VideoprepError
+from videoprep.errors import Code, MediaError, SourceError, VideoprepError
 from videoprep.media.orientation import orientation_of
-from videoprep.media.probe import open_file
+from videoprep.media.probe import open_file, time_of
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -105,10 +105,11 @@ def decode_frames(choice: FrameChoice, decoder: DecoderName) -> Iterator[Picture
     """Yields the chosen frames.
 
     Where torchcodec fails, or gives a frame of another time than was asked for, PyAV takes over:
-    both give the same pixels.
+    both give the same pixels of an undamaged file.
 
     Raises:
         MediaError: with `Code.DECODE_FAILED`, where a frame is missing or does not decode.
+        SourceError: the file cannot be read.
     """
     done = 0
     if decoder == "torchcodec" and not choice.pyav_only:
@@ -118,10 +119,14 @@ def decode_frames(choice: FrameChoice, decoder: DecoderName) -> Iterator[Picture
     try:
         if done < len(choice.indices):
             yield from _decode_pyav(choice.after(done))
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(
-            f"does not decode: {error}", code=Code.DECODE_FAILED, where=str(choice.path)
+    except OSError as error:  # the file system's fault and not the video's: it may pass
+        raise SourceError(
+            f"the video cannot be read: {error.strerror}",
+            where=str(choice.path),
+            remedy="run the same command again; what is encoded so far is kept",
         ) from error
+    except (av.error.FFmpegError, ValueError) as error:
+        raise _failed(choice, f"does not decode: {error}") from error
 
 
 def _decode_pyav(choice: FrameChoice) -> Iterator[Picture]:
@@ -130,7 +135,7 @@ def _decode_pyav(choice: FrameChoice) -> Iterator[Picture]:
         video = container.streams[choice.stream]
         video.codec_context.thread_count = 1
         for number, frame in enumerate(container.decode(video)):
-            at = number if choice.ticks is None else frame.pts
+            at = number if choice.ticks is None else time_of(cast("VideoFrame", frame))
             if at == wanted[0]:
                 picture = _to_rgb(cast("VideoFrame", frame))
                 while wanted and wanted[0] == at:
@@ -141,7 +146,16 @@ def _decode_pyav(choice: FrameChoice) -> Iterator[Picture]:
             if at is not None and at > wanted[0]:
                 break
     missing = choice.indices[len(choice.indices) - len(wanted)]
-    raise MediaError(f"frame {missing} is missing", code=Code.DECODE_FAILED, where=str(choice.path))
+    raise _failed(choice, f"frame {missing} is missing")
+
+
+def _failed(choice: FrameChoice, what: str) -> MediaError:
+    return MediaError(
+        what,
+        code=Code.DECODE_FAILED,
+        where=str(choice.path),
+        remedy="re-encode the file, for instance: ffmpeg -i IN -c:v libx264 OUT.mp4",
+    )
 
 
 def _to_rgb(frame: VideoFrame) -> Picture:

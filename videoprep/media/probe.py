@@ -48,6 +48,12 @@ _INDEXED_FORMATS = ("mov", "matroska")
 # What FFmpeg, too, assumes for a raw stream without any timing.
 _RATE_OF_UNTIMED = Fraction(25)
 
+# Seconds by which a decoding clock goes back only where it starts again.
+_CLOCK_RESTART = Fraction(1, 2)
+
+# A few doubled times are a muxer's slip; more mean that the file's clock is not to be trusted.
+_DISTINCT_SHARE = 0.9
+
 # A stated rate and the timestamps' that differ by less are the same, once the rounding of two
 # timestamps is allowed for: less than what lies between 24 and 23.976.
 _SAME_RATE = Fraction(1, 5000)
@@ -228,11 +234,14 @@ def _scan(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame, l
     stream.codec_context.thread_count = 1
     first: VideoFrame | None = None
     shown: list[int | None] = []
+    latest: int | None = None
     for packet in container.demux(stream):
         if first is None:
             first = next(iter(packet.decode()), None)
         if packet.size and not packet.is_discard:
             shown.append(packet.pts)
+            _require_onward(latest, packet.dts, stream, len(shown))
+            latest = latest if packet.dts is None else packet.dts
     if first is None:
         raise MediaError(
             "no frame of it can be decoded",
@@ -242,12 +251,33 @@ def _scan(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame, l
     return first, shown
 
 
+def _require_onward(before: int | None, now: int | None, stream: VideoStream, number: int) -> None:
+    """Files joined without remuxing start their clock again: their frames cannot be told apart."""
+    if before is None or now is None or stream.time_base is None:
+        return
+    if (before - now) * stream.time_base > _CLOCK_RESTART:
+        raise _bad_times(f"its clock starts again at packet {number}")
+
+
+def _bad_times(what: str) -> MediaError:
+    return MediaError(
+        what,
+        code=Code.UNREADABLE,
+        remedy="give its frames times anew, for instance: ffmpeg -i IN -c:v libx264 OUT.mp4",
+    )
+
+
+def time_of(frame: VideoFrame) -> int | None:
+    """By what a frame is known: its presentation time, or what FFmpeg takes for it."""
+    return frame.dts if frame.pts is None else frame.pts
+
+
 def _decode_all(path: Path, stream: int) -> list[int | None]:
     """The times of all frames, where the packets do not tell them."""
     with open_file(path) as container:
         video = container.streams[stream]
         video.codec_context.thread_count = 1
-        return [frame.pts for frame in container.decode(video)]
+        return [time_of(cast("VideoFrame", frame)) for frame in container.decode(video)]
 
 
 def _timestamps(shown: Sequence[int | None], first: VideoFrame, stream: VideoStream) -> Timestamps:
@@ -255,14 +285,23 @@ def _timestamps(shown: Sequence[int | None], first: VideoFrame, stream: VideoStr
 
     A stream can start in the middle: packets before its first key frame show nothing. Two frames
     at one time are one.
+
+    Raises:
+        MediaError: some frames have a time and others have none, or many share one.
     """
     known = [tick for tick in shown if tick is not None]
-    if len(known) < len(shown) or first.pts is None or stream.time_base is None:
+    start = time_of(first)
+    if not known or stream.time_base is None:
         # A raw stream does not say when its frames are shown: they are taken as evenly spaced.
-        rate = Fraction(stream.average_rate or stream.guessed_rate or _RATE_OF_UNTIMED)
+        rates = (stream.guessed_rate, stream.codec_context.framerate, stream.average_rate)
+        rate = next((Fraction(rate) for rate in rates if rate), _RATE_OF_UNTIMED)
         return Timestamps(np.arange(len(shown), dtype=np.int64), 1 / rate, timed=False)
     ticks = np.unique(np.array(known, dtype=np.int64))
-    return Timestamps(ticks[ticks >= first.pts], stream.time_base)
+    if len(known) < len(shown) or start is None:
+        raise _bad_times(f"{len(shown) - len(known)} of its {len(shown)} frames have no time")
+    if len(ticks) < _DISTINCT_SHARE * len(known):
+        raise _bad_times(f"its {len(known)} frames have only {len(ticks)} different times")
+    return Timestamps(ticks[ticks >= start], stream.time_base)
 
 
 def _true_rate(timestamps: Timestamps, stream: VideoStream) -> Fraction:

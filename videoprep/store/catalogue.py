@@ -103,7 +103,7 @@ def count_unlisted(store: Store, index: BucketIndex) -> int:
     columns = ["video_latents_key", "prompt_embeds_key"]
     try:
         listed = pq.read_table(store.catalogue_file, columns=columns)
-    except pa.ArrowException:
+    except (pa.ArrowException, OSError):
         return 0  # damaged; it is about to be written anew
     planned = index.table.select(["video_key", "prompt_key"])
     known = set(zip(*(column.to_pylist() for column in planned.columns), strict=True))

@@ -47,9 +47,18 @@ def commit_unit(
     path = folder / f"{unit}.json"
     if create_bytes(path, receipt.to_bytes()):
         return True
-    if shard is not None and json.loads(path.read_bytes())["shard"] != shard:
+    if shard is not None and _winner(path) not in (shard, None):
         (folder / shard).unlink(missing_ok=True)
     return False
+
+
+def _winner(receipt: Path) -> str | None:
+    """The shard that a receipt counts, or None while its writer has not finished it."""
+    try:
+        shard: str | None = json.loads(receipt.read_bytes())["shard"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return shard
 
 
 def _serialize(tensors: Mapping[str, torch.Tensor]) -> bytes:
