@@ -178,6 +178,7 @@ def _close(
     ):
         text += safe(f"  {program} {command}\n", "cyan")
     text += Text("\nWithout a network, the tiny model stands in:\n\n")
-    text += safe(f"  {program} encode {folder} -o {work / 'again'} --model {model}", "cyan")
+    plan = work / "index.parquet"
+    text += safe(f"  {program} encode {plan} -o {work / 'again'} --model {model}", "cyan")
     panel = Panel(text, title="videoprep demo", title_align="left", expand=False)
     stdout.print(panel, soft_wrap=False)
