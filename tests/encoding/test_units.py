@@ -13,6 +13,7 @@ from videoprep.encoding.units import (
     dearest_first,
     distinct,
     plan_units,
+    unit_limit,
 )
 from videoprep.index.bucket import Bucket
 
@@ -35,7 +36,7 @@ items = st.lists(st.integers(0, 2), max_size=60).map(_items)
 
 @given(items)
 def test_every_item_is_in_exactly_one_unit(items: list[Item]) -> None:
-    units = plan_units("video_latents", items)
+    units = plan_units("video_latents", items, MAX_PIXELS)
     keys = [key for unit in units for key in unit.keys]
     assert sorted(keys) == sorted(item.key for item in items)
     by_key = {item.key: item for item in items}
@@ -50,17 +51,18 @@ def test_every_item_is_in_exactly_one_unit(items: list[Item]) -> None:
 
 @given(items, st.data())
 def test_what_is_left_is_cut_as_before(items: list[Item], data: st.DataObject) -> None:
-    units = plan_units("video_latents", items)
+    limit = unit_limit(items)
+    units = plan_units("video_latents", items, limit)
     done = data.draw(st.sets(st.sampled_from(units))) if units else set()
     committed = {key for unit in done for key in unit.keys}
     missing = distinct(items, committed.__contains__)
-    left: list[Unit] = plan_units("video_latents", missing)
+    left: list[Unit] = plan_units("video_latents", missing, limit)
     assert {unit.name for unit in left} == {unit.name for unit in units if unit not in done}
 
 
 @given(items)
 def test_the_dearest_come_first(items: list[Item]) -> None:
-    costs = [unit.cost for unit in dearest_first(plan_units("video_latents", items))]
+    costs = [unit.cost for unit in dearest_first(plan_units("video_latents", items, MAX_PIXELS))]
     assert costs == sorted(costs, reverse=True)
 
 
@@ -69,3 +71,13 @@ def test_equal_keys_are_made_once() -> None:
     twice = [Item("same", n, bucket, 1, 1) for n in range(3)]
     assert [item.row for item in distinct(twice, lambda _: False)] == [0]
     assert distinct(twice, lambda _: True) == []
+
+
+def test_a_small_dataset_still_gives_many_ranks_work() -> None:
+    items = [Item(f"key{n}", n, KINDS[0][0], 1, KINDS[0][0].pixels) for n in range(128)]
+    units = plan_units("video_latents", items, unit_limit(items))
+    assert [len(unit.keys) for unit in units] == [2] * 64
+    many = items * 2 + [
+        Item(f"more{n}", n, KINDS[0][0], 1, KINDS[0][0].pixels) for n in range(5000)
+    ]
+    assert unit_limit(many) == MAX_PIXELS

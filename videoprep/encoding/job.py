@@ -14,7 +14,7 @@ from typing import Any
 
 from videoprep.durable import write_bytes
 from videoprep.encoding.recipes import Settings
-from videoprep.encoding.units import Item, Unit, dearest_first, distinct, plan_units
+from videoprep.encoding.units import Item, Unit, dearest_first, distinct, plan_units, unit_limit
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import families
@@ -121,9 +121,9 @@ def plan_work(
     """The units that are not done yet: neither stored nor set aside."""
     units: list[Unit] = []
     for component, made in artifacts.items():
-        items = _items(component, index, family, model, _DTYPE_BYTES[settings.dtype])
+        items = list(_items(component, index, family, model, _DTYPE_BYTES[settings.dtype]))
         missing = distinct(items, lambda k, made=made: k in made.stored or k in made.failures)  # type: ignore[misc]
-        units += plan_units(component, missing)
+        units += plan_units(component, missing, unit_limit(items))
     return dearest_first(units)
 
 

@@ -16,6 +16,10 @@ MAX_PIXELS = 1 << 29
 """A unit has about this many pixels at most: some thirty clips of 49×480×720, which is below a
 minute for a CogVideoX VAE on a data-centre GPU."""
 
+PARTS = 64
+"""The work of a component is cut into about this many units at least, so that a small dataset, too,
+keeps many ranks busy."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -64,10 +68,16 @@ def distinct(items: Iterable[Item], settled: Callable[[str], bool]) -> list[Item
     return list(found.values())
 
 
-def plan_units(component: Component, items: Sequence[Item]) -> list[Unit]:
+def unit_limit(items: Iterable[Item]) -> int:
+    """How many pixels a unit may have, from all items of the plan, done or not."""
+    pixels = {item.key: item.pixels for item in items}
+    return min(MAX_PIXELS, sum(pixels.values()) // PARTS)
+
+
+def plan_units(component: Component, items: Sequence[Item], limit: int) -> list[Unit]:
     """Cuts items into units: one bucket a unit, in plan order, each as full as the limits allow.
 
-    Depends on nothing but the items: what is encoded together does not change with the number of
+    Depends on nothing but the plan: what is encoded together does not change with the number of
     ranks. Because all items of a bucket are alike, leaving out whole units does not move the cuts
     between the others, so that an interrupted run goes on with the units it had planned.
     """
@@ -77,7 +87,7 @@ def plan_units(component: Component, items: Sequence[Item]) -> list[Unit]:
     units: list[Unit] = []
     for bucket in sorted(by_bucket):
         members = by_bucket[bucket]
-        size = _unit_size(members[0])
+        size = _unit_size(members[0], limit)
         starts = range(0, len(members), size)
         units += [_unit(component, bucket, members[at : at + size]) for at in starts]
     return units
@@ -88,9 +98,9 @@ def dearest_first(units: Iterable[Unit]) -> list[Unit]:
     return sorted(units, key=lambda unit: (-unit.cost, unit.component, unit.name))
 
 
-def _unit_size(item: Item) -> int:
+def _unit_size(item: Item, limit: int) -> int:
     by_bytes = MAX_BYTES // max(1, item.bytes)
-    by_pixels = MAX_PIXELS // max(1, item.pixels)
+    by_pixels = limit // max(1, item.pixels)
     return max(1, min(by_bytes, by_pixels))
 
 
