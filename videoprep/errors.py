@@ -19,7 +19,6 @@ class Code(str, Enum):
     0xx: the lists and columns; 1xx: the media; 3xx: the plan; 4xx: encoding.
     """
 
-    LIST_UNREADABLE = "VP001"
     UNEQUAL_COUNTS = "VP002"
     BLANK_LINE = "VP003"
     NOT_UTF8 = "VP004"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,9 +81,7 @@ def describe(index: BucketIndex) -> dict[str, Any]:
             {"frames": b.frames, "height": b.height, "width": b.width, "clips": count}
             for b, count in sorted(Counter(index.buckets).items())
         ],
-        "left_out": [
-            {name: getattr(entry, name) for name in entry.__slots__} for entry in index.left_out
-        ],
+        "left_out": [asdict(entry) for entry in index.left_out],
     }
 
 

@@ -8,7 +8,7 @@ import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,11 @@ def _items(
 ) -> Iterator[Item]:
     column = KEY_COLUMN[component]
     table = index.table.select([column, "frames", "height", "width"])
+
+    @cache  # a family reads the model's config for it: once a bucket, not once a clip
+    def measured(bucket: Bucket) -> tuple[Bucket, int, int]:
+        return _measure(component, bucket, family, model, size)
+
     row = -1
     for batch in table.to_batches(max_chunksize=65_536):
         for values in batch.to_pylist():
@@ -139,27 +144,22 @@ def _items(
             if values[column] is None:
                 continue
             bucket = Bucket(values["frames"], values["height"], values["width"])
-            yield _item(component, values[column], row, bucket, family, model, size)
+            yield Item(values[column], row, *measured(bucket))
 
 
-def _item(
-    component: Component,
-    key: str,
-    row: int,
-    bucket: Bucket,
-    family: Family,
-    model: ModelFolder,
-    size: int,
-) -> Item:
+def _measure(
+    component: Component, bucket: Bucket, family: Family, model: ModelFolder, size: int
+) -> tuple[Bucket, int, int]:
+    """What an artifact is made from, its bytes, and the pixels that making it costs."""
     if component == "prompt_embeds":
         tokens, features = family.embed_shape(model)
-        return Item(key, row, Bucket(0, 0, 0), tokens * features * size, 1)
+        return Bucket(0, 0, 0), tokens * features * size, 1
     if component == "image_latents":
         bucket = Bucket(1, bucket.height, bucket.width)
     channels, frames, height, width = family.latent_shape(
         model, bucket.frames, bucket.height, bucket.width
     )
-    return Item(key, row, bucket, channels * frames * height * width * size, bucket.pixels)
+    return bucket, channels * frames * height * width * size, bucket.pixels
 
 
 def _unit(fields: dict[str, Any]) -> Unit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -91,7 +91,7 @@ def write_catalogue(
     rows = _rows(index, artifacts, set_aside)
     schema = _schema(index.table.schema, artifacts)
     write_file(store.catalogue_file, lambda file: _write_table(file, rows, schema))
-    lines = "".join(json.dumps(_failure_line(entry)) + "\n" for entry in set_aside)
+    lines = "".join(json.dumps(asdict(entry)) + "\n" for entry in set_aside)
     write_bytes(store.failures_file, lines.encode())
     return set_aside
 
@@ -175,7 +175,3 @@ def _write_table(file: Any, rows: Iterator[dict[str, Any]], schema: pa.Schema) -
                 writer.write_table(pa.Table.from_pylist(batch, schema=schema))
                 batch = []
         writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-
-
-def _failure_line(entry: SetAside) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in entry.__slots__}
