@@ -2,7 +2,7 @@
 #   make demo [DATA=folder]   the main job, offline
 #   make test                 the test suite
 #   make lint                 ruff and mypy
-#   make docs                 every command of README and docs, run
+#   make docs                 the pages about rules, made; every command of README and docs, run
 #   make bench                the benchmarks
 
 PYTHON ?= python3
@@ -27,11 +27,14 @@ lint: $(READY)
 	$(BIN)/mypy
 
 docs: $(READY)
+	$(BIN)/python docs/make_rules.py
 	$(BIN)/pytest tests/test_docs.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/encode.py
 	$(BIN)/python benchmarks/index.py
+	$(BIN)/python benchmarks/validate.py
+	$(BIN)/python benchmarks/language.py
 
 clean:
 	rm -rf $(VENV)

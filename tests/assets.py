@@ -46,6 +46,7 @@ def write_video(
     matrix: str = "upright",
     codec: str = "libx264",
     lift: int = LIFT,
+    grey: int | None = None,
 ) -> Path:
     """Writes a video.
 
@@ -59,6 +60,7 @@ def write_video(
         matrix: a name in `MATRICES`.
         codec: an encoder of FFmpeg.
         lift: how much brighter the upper left quarter is.
+        grey: level of all frames, instead of each its own.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
@@ -70,7 +72,8 @@ def write_video(
             a, b, c, d = MATRICES[matrix]
             stream.set_display_matrix([a * _ONE, b * _ONE, 0, c * _ONE, d * _ONE, 0, 0, 0, _LAST])
         for number in range(frames):
-            picture = np.full((height, width, 3), level(number), dtype=np.uint8)
+            value = level(number) if grey is None else grey
+            picture = np.full((height, width, 3), value, dtype=np.uint8)
             picture[: height // 2, : width // 2] += lift
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             if times is not None:

@@ -20,6 +20,7 @@ LAYERS = (
     ("families",),
     ("index",),
     ("validators",),
+    ("report",),
     ("store",),
     ("encoding",),
     ("training",),
@@ -41,7 +42,7 @@ def _loaded_after(statement: str) -> set[str]:
         "import videoprep.cli.app",
         "from videoprep import validate, BucketIndex, BucketBatchSampler, DatasetSpec",
         "from videoprep.families.registry import families; families()",
-        "from videoprep.validators.registry import validators; validators()",
+        "from videoprep.validators.registry import registry; registry()",
     ],
 )
 def test_planning_loads_no_torch(statement: str) -> None:

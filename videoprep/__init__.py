@@ -24,12 +24,20 @@ if TYPE_CHECKING:
     from videoprep.index.table import BucketIndex as BucketIndex
     from videoprep.media.probe import MediaInfo as MediaInfo
     from videoprep.media.probe import probe as probe
+    from videoprep.media.workers import Limits as Limits
     from videoprep.spec.dataset import DatasetSpec as DatasetSpec
     from videoprep.spec.sample import Sample as Sample
     from videoprep.store.dataset import LatentDataset as LatentDataset
     from videoprep.training.run import train as train
+    from videoprep.validators.decorator import validator as validator
     from videoprep.validators.engine import validate as validate
+    from videoprep.validators.overview import Overview as Overview
+    from videoprep.validators.protocol import DatasetValidator as DatasetValidator
     from videoprep.validators.protocol import Finding as Finding
+    from videoprep.validators.protocol import Need as Need
+    from videoprep.validators.protocol import RuleOptions as RuleOptions
+    from videoprep.validators.protocol import Severity as Severity
+    from videoprep.validators.protocol import Subject as Subject
     from videoprep.validators.protocol import Validator as Validator
     from videoprep.validators.report import Report as Report
 
@@ -52,12 +60,23 @@ _HOMES = {
     "videoprep.index.sampler": ("BucketBatchSampler",),
     "videoprep.index.table": ("BucketIndex",),
     "videoprep.media.probe": ("MediaInfo", "probe"),
+    "videoprep.media.workers": ("Limits",),
     "videoprep.spec.dataset": ("DatasetSpec",),
     "videoprep.spec.sample": ("Sample",),
     "videoprep.store.dataset": ("LatentDataset",),
     "videoprep.training.run": ("train",),
+    "videoprep.validators.decorator": ("validator",),
     "videoprep.validators.engine": ("validate",),
-    "videoprep.validators.protocol": ("Finding", "Validator"),
+    "videoprep.validators.overview": ("Overview",),
+    "videoprep.validators.protocol": (
+        "DatasetValidator",
+        "Finding",
+        "Need",
+        "RuleOptions",
+        "Severity",
+        "Subject",
+        "Validator",
+    ),
     "videoprep.validators.report": ("Report",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -16,9 +16,11 @@ from typing import Any
 class Code(str, Enum):
     """Reasons a sample or clip can be refused. A number is never used for a second meaning.
 
-    0xx: the lists and columns; 1xx: the media; 3xx: the plan; 4xx: encoding.
+    0xx: the lists and columns; 1xx: the media; 2xx: the captions; 3xx: the plan; 4xx: encoding;
+    9xx: rules that cannot do their work.
     """
 
+    MISSING_LIST = "VP001"
     UNEQUAL_COUNTS = "VP002"
     BLANK_LINE = "VP003"
     NOT_UTF8 = "VP004"
@@ -26,16 +28,62 @@ class Code(str, Enum):
     OUTSIDE_ROOT = "VP006"
     NOT_A_FILE = "VP007"
     MALFORMED_ROW = "VP008"
+    EMPTY_VIDEO = "VP009"
+    BYTE_ORDER_MARK = "VP010"
+    LINE_ENDS = "VP011"
+    UNUSUAL_SEPARATOR = "VP012"
+    DUPLICATE_VIDEO = "VP013"
+    NUL_BYTE = "VP014"
+    NOT_A_TABLE = "VP015"
+    DUPLICATE_COLUMN = "VP016"
+    EMPTY_DATASET = "VP017"
     SIZE_NOT_DIVISIBLE = "VP101"
     FRAME_COUNT = "VP102"
     UNREADABLE = "VP103"
     NO_VIDEO_STREAM = "VP104"
+    TIME_LIMIT = "VP105"
+    DECODER_CRASH = "VP106"
+    MEMORY_LIMIT = "VP107"
+    STILL_IMAGE = "VP108"
+    TRUNCATED = "VP109"
+    HEADER_FRAME_COUNT = "VP110"
+    VARIABLE_FRAME_RATE = "VP111"
+    ROTATED = "VP112"
+    NON_SQUARE_PIXELS = "VP113"
+    ODD_SIZE = "VP114"
+    INTERLACED = "VP115"
+    HIGH_DYNAMIC_RANGE = "VP116"
+    COLOR_UNTAGGED = "VP117"
+    COLOR_UNUSUAL = "VP118"
+    ALPHA = "VP119"
+    RATE_FAR_FROM_TARGET = "VP120"
+    TOO_LARGE = "VP121"
+    DAMAGED = "VP122"
+    BLACK = "VP123"
+    FROZEN = "VP124"
+    BLURRED = "VP125"
+    HARD_CUT = "VP126"
+    SAME_CONTENT = "VP127"
+    EMPTY_CAPTION = "VP201"
+    NOT_ENGLISH = "VP202"
+    CAPTION_TOO_LONG = "VP203"
+    DUPLICATE_CAPTION = "VP204"
+    CONTROL_CHARACTER = "VP205"
+    PLACEHOLDER_CAPTION = "VP206"
+    MARKUP = "VP207"
     TOO_SMALL = "VP301"
     TOO_SHORT = "VP302"
     NO_EXACT_BUCKET = "VP303"
     FRAMES_REPEATED = "VP304"
+    SMALL_BUCKET = "VP305"
+    CROP_LOSS = "VP306"
+    FRAMES_UNUSED = "VP308"
+    DATASET_LOSS = "VP309"
     DECODE_FAILED = "VP401"
     NOT_FINITE = "VP402"
+    PLUGIN_BROKEN = "VP901"
+    PLUGIN_COLLIDES = "VP902"
+    RULE_FAILED = "VP903"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +139,22 @@ def _rebuild(
 
 
 class SpecError(VideoprepError):
-    """The dataset cannot be described: a folder, file or column is missing or ambiguous."""
+    """The dataset cannot be described: a folder, file or column is missing or ambiguous.
+
+    ``code`` says why where it is the dataset's fault and not the caller's; `validate` then reports
+    it as a finding.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        remedy: str | None = None,
+        code: Code | None = None,
+    ) -> None:
+        super().__init__(message, where=where, remedy=remedy)
+        self.code = code
 
 
 class ListError(VideoprepError):

@@ -3,44 +3,80 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.assets import write_video
-from videoprep.errors import MediaError
-from videoprep.media import cache as module
-from videoprep.media.cache import ProbeCache, cache_folder
+from videoprep.errors import Code, MediaError
+from videoprep.media import workers
+from videoprep.media.cache import FactCache, cache_folder, key_of
+from videoprep.media.frame_scan import FrameScan
+from videoprep.media.inspect import Inspection, inspect_all
 from videoprep.media.probe import MediaInfo
+from videoprep.media.workers import Limits
 
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files that were really opened, in order."""
+    """The files that were handed to a worker to be opened, in order; hashing does not count."""
     paths: list[Path] = []
-    real = module.probe
+    real = workers._Worker.give
 
-    def probe(path: Path) -> MediaInfo:
-        paths.append(path)
-        return real(path)
+    def give(worker: workers._Worker, job: workers._Job) -> None:
+        if set(job.request.do) & {"probe", "scan"}:
+            paths.append(job.request.path)
+        real(worker, job)
 
-    monkeypatch.setattr(module, "probe", probe)
+    monkeypatch.setattr(workers._Worker, "give", give)
     return paths
 
 
+def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers.sys, "executable", "/no/python")
+
+
+def _inspect(root: Path, *paths: Path, **options: Any) -> list[Inspection]:
+    return list(inspect_all(root, paths, **options))
+
+
 def _probe(root: Path, *paths: Path) -> list[MediaInfo | MediaError]:
-    with ProbeCache(root) as cache:
-        return list(cache.probe_all(paths))
+    return [found.media for found in _inspect(root, *paths)]
 
 
-def test_an_unchanged_file_is_opened_once(tmp_path: Path, opened: list[Path]) -> None:
+def test_an_unchanged_file_is_opened_once(
+    tmp_path: Path, opened: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write_video(tmp_path / "a.mp4")
-    first, second = _probe(tmp_path, path), _probe(tmp_path, path)
+    first = _inspect(tmp_path, path, scan=True)[0]
     assert opened == [path]
-    assert isinstance(first[0], MediaInfo)
-    assert isinstance(second[0], MediaInfo)
-    assert first[0].to_json() == second[0].to_json()
+    _no_workers(monkeypatch)
+    second = _inspect(tmp_path, path, scan=True)[0]
+    assert isinstance(first.media, MediaInfo)
+    assert isinstance(second.media, MediaInfo)
+    assert first.media.to_json() == second.media.to_json()
+    assert isinstance(first.scan, FrameScan)
+    assert isinstance(second.scan, FrameScan)
+    assert first.scan.to_json() == second.scan.to_json()
+
+
+def test_a_scan_is_added_to_what_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    _inspect(tmp_path, path)
+    asked: list[tuple[str, ...]] = []
+    real = workers._Worker.give
+
+    def give(worker: workers._Worker, job: workers._Job) -> None:
+        asked.append(job.request.do)
+        real(worker, job)
+
+    monkeypatch.setattr(workers._Worker, "give", give)
+    assert _inspect(tmp_path, path, scan=True)[0].scan is not None
+    assert _inspect(tmp_path, path)[0].scan is None
+    assert asked == [("fingerprint", "scan")]
 
 
 def test_a_changed_file_is_opened_again(tmp_path: Path, opened: list[Path]) -> None:
@@ -53,22 +89,65 @@ def test_a_changed_file_is_opened_again(tmp_path: Path, opened: list[Path]) -> N
     assert len(opened) == 2
 
 
-def test_a_new_time_alone_is_reason_enough(tmp_path: Path, opened: list[Path]) -> None:
+@pytest.mark.parametrize("how", ["touched", "moved", "copied", "rewritten"])
+def test_contents_are_recognised(tmp_path: Path, opened: list[Path], how: str) -> None:
     path = write_video(tmp_path / "a.mp4")
-    _probe(tmp_path, path)
-    os.utime(path, (1, 1))
-    _probe(tmp_path, path)
-    assert len(opened) == 2
+    (before,) = _probe(tmp_path, path)
+    other = path
+    if how == "touched":
+        os.utime(path, (1, 1))
+    elif how == "rewritten":
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data)
+    else:
+        other = tmp_path / "deep" / "b.mp4"
+        other.parent.mkdir()
+        (shutil.move if how == "moved" else shutil.copy)(path, other)
+    for _ in range(2):
+        (after,) = _probe(tmp_path, other)
+        assert isinstance(after, MediaInfo)
+        assert isinstance(before, MediaInfo)
+        assert after.to_json() == before.to_json()
+    assert opened == [path]
 
 
-def test_failures_are_not_kept_and_order_is(tmp_path: Path, opened: list[Path]) -> None:
+def test_failures_that_last_are_remembered(
+    tmp_path: Path, opened: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     good = write_video(tmp_path / "good.mp4")
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"no video")
+    half = tmp_path / "half.mp4"
+    half.write_bytes(good.read_bytes()[:-400])
+    codes = [Code.UNREADABLE, None, Code.TRUNCATED, None]
     for _ in range(2):
-        results = _probe(tmp_path, bad, good, tmp_path / "missing.mp4", good)
-        assert [isinstance(r, MediaInfo) for r in results] == [False, True, False, True]
-    assert opened.count(bad) == 2
+        results = _probe(tmp_path, bad, good, half, good)
+        assert [getattr(result, "code", None) for result in results] == codes
+        _no_workers(monkeypatch)
+    assert len(opened) == 4
+    assert str(results[0]).startswith(str(bad))
+
+
+def test_passing_failures_are_not_remembered(tmp_path: Path, opened: list[Path]) -> None:
+    path = write_video(tmp_path / "a.mp4", width=2048, height=2048, frames=2, codec="mpeg4")
+    missing = tmp_path / "missing.mp4"
+    for _ in range(2):
+        results = _inspect(tmp_path, path, missing, limits=Limits(60.0, 8))
+        codes = [getattr(result.media, "code", None) for result in results]
+        assert codes == [Code.MEMORY_LIMIT, Code.UNREADABLE]
+    assert len(opened) == 4
+    shutil.copy(path, missing)
+    assert all(isinstance(found, MediaInfo) for found in _probe(tmp_path, path, missing))
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_known(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    key = key_of(path)
+    write_video(path, frames=5)
+    with FactCache(tmp_path) as cache:
+        cache.put(key, "0" * 32, {"probe": {"value": "of the file as it was"}})
+        assert cache.get(key_of(path)) is None
 
 
 def test_a_read_only_root_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,14 +186,14 @@ def test_a_damaged_cache_costs_time_only(
     else:
         with sqlite3.connect(file) as database:
             if damage == "row":
-                database.execute("UPDATE probes SET info = '{}'")
+                database.execute("UPDATE facts SET value = '{'")
             elif damage == "table":
-                database.execute("DROP TABLE probes")
-                database.execute("CREATE TABLE probes (something TEXT)")
+                database.execute("DROP TABLE facts")
+                database.execute("CREATE TABLE facts (something TEXT)")
             else:
-                database.execute("DELETE FROM probes")
+                database.execute("DELETE FROM facts")
                 database.execute(
-                    "CREATE TRIGGER no BEFORE INSERT ON probes BEGIN "
+                    "CREATE TRIGGER no BEFORE INSERT ON facts BEGIN "
                     "SELECT RAISE(FAIL, 'attempt to write a readonly database'); END"
                 )
     (info,) = _probe(tmp_path, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ import av
 import pytest
 
 from tests.assets import MATRICES, write_video
+from tests.conftest import need
 from videoprep.errors import Code, MediaError
 from videoprep.media.probe import MediaInfo, fingerprint_of, probe
 
@@ -48,7 +50,7 @@ def test_a_trimmed_file_has_fewer_frames_than_its_header_says(tmp_path: Path) ->
     try:
         subprocess.run(command, check=True)
     except FileNotFoundError:
-        pytest.skip("needs ffmpeg")
+        need("ffmpeg")
     with av.open(str(trimmed)) as container:
         header = container.streams.video[0].frames
     assert probe(trimmed).frames == _decoded_frames(trimmed) < header
@@ -101,14 +103,13 @@ def test_the_fingerprint_is_of_the_contents(tmp_path: Path) -> None:
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n"
 
 
-@pytest.mark.parametrize("name", ["empty", "text", "half", "playlist", "concat", "folder", "fifo"])
+@pytest.mark.parametrize("name", ["empty", "text", "playlist", "concat", "folder", "fifo"])
 def test_what_is_no_video_is_said_to_be_none(tmp_path: Path, name: str) -> None:
     video = write_video(tmp_path / "other.mp4")
     path = tmp_path / "bad.mp4"
     contents = {
         "empty": b"",
         "text": b"hello, I am a text\n" * 50,
-        "half": video.read_bytes()[: video.stat().st_size // 2],
         "playlist": PLAYLIST.format(video).encode(),
         "concat": f"ffconcat version 1.0\nfile {video}\n".encode(),
     }
@@ -122,6 +123,45 @@ def test_what_is_no_video_is_said_to_be_none(tmp_path: Path, name: str) -> None:
         probe(path)
     assert raised.value.code is Code.UNREADABLE
     assert raised.value.where == str(path)
+
+
+def test_half_a_file_is_cut_off(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mp4")
+    assert not probe(whole).cut_off
+    half = tmp_path / "half.mp4"
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(MediaError, match="'mdat' box ends at byte") as raised:
+        probe(half)
+    assert raised.value.code is Code.TRUNCATED
+
+
+def test_bytes_after_the_end_do_not_count(tmp_path: Path) -> None:
+    for ending in (".mp4", ".mkv", ".avi", ".flv", ".ts"):
+        path = write_video(
+            tmp_path / f"a{ending}", codec="mpeg4" if ending == ".avi" else "libx264"
+        )
+        with path.open("ab") as file:
+            file.write(b"\0tail of some kind, of a few dozen bytes")
+        assert not probe(path).cut_off, ending
+
+
+def test_an_edit_list_that_hides_the_end_cuts_nothing_off(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=24, fps=8)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12
+    struct.pack_into(">I", data, at, struct.unpack_from(">I", data, at)[0] // 3)
+    path.write_bytes(data)
+    info = probe(path)
+    assert info.frames == _decoded_frames(path) < info.header_frames
+    assert not info.cut_off
+
+
+def test_a_codec_that_is_not_known(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
+    with pytest.raises(MediaError) as raised:
+        probe(path)
+    assert raised.value.code is Code.UNREADABLE
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

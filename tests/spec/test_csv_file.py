@@ -8,6 +8,7 @@ import pytest
 
 import videoprep as vp
 from videoprep.errors import Code, SpecError
+from videoprep.spec.csv_file import rows_at
 
 
 def _table(root: Path, text: str, name: str = "metadata.csv") -> Path:
@@ -52,10 +53,11 @@ def test_rows_with_mistakes_do_not_touch_the_others(tmp_path: Path) -> None:
     assert [s.caption for s in listing.samples] == ["fine"]
     assert listing.total == 4
     assert [(p.code, p.line) for p in listing.problems] == [
-        (Code.BLANK_LINE, 2),
-        (Code.BLANK_LINE, 3),
+        (Code.EMPTY_CAPTION, 2),
+        (Code.EMPTY_VIDEO, 3),
         (Code.MALFORMED_ROW, 4),
     ]
+    assert not listing.unusable
 
 
 def test_an_open_quote_is_found(tmp_path: Path) -> None:
@@ -71,6 +73,7 @@ def test_a_missing_column_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no column looks like the caption") as raised:
         vp.DatasetSpec.from_path(root)
     assert "video, captoin" in str(raised.value)
+    assert raised.value.code is Code.MISSING_LIST
     spec = vp.DatasetSpec.from_path(root / "metadata.csv", caption_column="caption")
     with pytest.raises(SpecError, match="did you mean 'captoin'"):
         spec.listing()
@@ -78,5 +81,16 @@ def test_a_missing_column_names_those_there_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n\n", " , \n"])
 def test_no_header(tmp_path: Path, text: str) -> None:
-    with pytest.raises(SpecError, match="no header row"):
+    with pytest.raises(SpecError, match="no header row") as raised:
         vp.DatasetSpec.from_path(_table(tmp_path, text))
+    assert raised.value.code is Code.NOT_A_TABLE
+
+
+def test_rows_are_given_back_up_to_where_the_table_breaks(tmp_path: Path) -> None:
+    table = 'video,caption,note\na.mp4,one,x\nb.mp4,"two\nlines",y\na.mp4,"open\n'
+    source = _table(tmp_path, table) / "metadata.csv"
+    assert list(rows_at(source, {3})) == [
+        ["video", "caption", "note"],
+        ["b.mp4", "two\nlines", "y"],
+    ]
+    assert list(rows_at(source, set())) == [["video", "caption", "note"]]

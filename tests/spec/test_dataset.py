@@ -23,6 +23,11 @@ def _problems(spec: vp.DatasetSpec) -> list[tuple[Code, str, int | None]]:
     return [(p.code, Path(p.file).name, p.line) for p in spec.listing().problems]
 
 
+def _identity(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_dev, status.st_ino]
+
+
 def test_two_line_files_are_paired_by_number(tmp_path: Path) -> None:
     _touch(tmp_path, "v/a.mp4", "v/b.mp4")
     write_lists(tmp_path, ["first", "second"], ["v/a.mp4", "v/b.mp4"])
@@ -32,6 +37,7 @@ def test_two_line_files_are_paired_by_number(tmp_path: Path) -> None:
         ("second", tmp_path / "v/b.mp4"),
     ]
     assert str(samples[1].source) == f"{tmp_path / 'videos.txt'}:2"
+    assert str(samples[1].caption_source) == f"{tmp_path / 'prompt.txt'}:2"
 
 
 def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
@@ -60,6 +66,7 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     assert [s.name for s in listing.samples] == ["a.mp4"]
     assert listing.total == len(videos)
     assert [(p.line, p.code) for p in listing.problems] == [
+        (9, Code.NUL_BYTE),
         (10, Code.BLANK_LINE),
         (2, Code.MISSING_VIDEO),
         (3, Code.OUTSIDE_ROOT),
@@ -68,8 +75,9 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
         (6, Code.NOT_A_FILE),
         (7, Code.NOT_A_FILE),
         (8, Code.NOT_A_FILE),
-        (9, Code.MALFORMED_ROW),
     ]
+    assert [s.source.line for s in listing.unusable] == [2, 3, 4, 5, 6, 7, 8]
+    assert listing.identities.tolist() == [_identity(root / "a.mp4")]
     with pytest.raises(ListError) as raised:
         list(vp.DatasetSpec.from_path(root).samples())
     assert len(raised.value.problems) == 9
@@ -107,8 +115,9 @@ def test_line_ends(tmp_path: Path, ending: str, last: str) -> None:
 def test_only_the_newline_ends_a_line(tmp_path: Path, separator: str) -> None:
     _touch(tmp_path, "a.mp4", "b.mp4")
     write_lists(tmp_path, [f"left{separator}right", "second"], ["a.mp4", "b.mp4"])
-    samples = list(vp.DatasetSpec.from_path(tmp_path).samples())
-    assert [s.caption for s in samples] == [f"left{separator}right", "second"]
+    spec = vp.DatasetSpec.from_path(tmp_path)
+    assert [s.caption for s in spec.samples()] == [f"left{separator}right", "second"]
+    assert [(r.code, r.line) for r in spec.listing().remarks] == [(Code.UNUSUAL_SEPARATOR, 1)]
 
 
 def test_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
@@ -170,8 +179,13 @@ def test_no_dataset(tmp_path: Path, make, message: str) -> None:
 
 def test_half_a_dataset_names_the_missing_half(tmp_path: Path) -> None:
     (tmp_path / "prompt.txt").write_text("x\n")
-    with pytest.raises(SpecError, match=r"no dataset here: videos.txt not found"):
+    with pytest.raises(SpecError, match=r"no dataset here: videos.txt not found") as raised:
         vp.DatasetSpec.from_path(tmp_path)
+    assert raised.value.code is Code.MISSING_LIST
+    spec = vp.DatasetSpec(data_root=tmp_path)
+    with pytest.raises(SpecError, match=r"does not exist\n.*prompt\.txt") as raised:
+        spec.listing()
+    assert raised.value.code is Code.MISSING_LIST
 
 
 def test_an_empty_dataset_is_an_error(tmp_path: Path) -> None:

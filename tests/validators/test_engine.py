@@ -1,64 +1,99 @@
-"""A whole dataset: every finding, counts that add up."""
+"""A whole dataset: every finding, counts that add up, rules chosen, rules that fail."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 import videoprep as vp
 from tests.assets import write_lists, write_video
-from videoprep.errors import SpecError
+from videoprep.media import workers
 from videoprep.validators import registry
 from videoprep.validators.protocol import Finding, Severity, Subject, Validator
 
+UNTAGGED = ["VP117"]
+"""The test videos have no colour tags."""
+
 
 def test_a_clean_dataset(dataset: Path) -> None:
-    report = vp.validate(vp.DatasetSpec.from_path(dataset))
+    report = vp.validate(vp.DatasetSpec.from_path(dataset), ignore=UNTAGGED)
     assert report.ok
     assert (report.total, report.clean, report.findings) == (3, 3, ())
 
 
-def test_all_findings_in_one_pass(dataset: Path) -> None:
+def bad_dataset(dataset: Path) -> Path:
+    """Five samples: one good, four each with its own mistake."""
     write_video(dataset / "videos/odd.mp4", width=90, height=64, frames=10)
     (dataset / "videos/bad.mp4").write_bytes(b"no video")
-    videos = ["videos/a.mp4", "videos/odd.mp4", "videos/bad.mp4", "videos/none.mp4", "../x.mp4"]
-    write_lists(dataset, ["one", "two", "three", "four", "five"], videos)
     (dataset.parent / "x.mp4").write_bytes(b"outside")
-    report = vp.validate(vp.DatasetSpec.from_path(dataset))
+    videos = ["videos/a.mp4", "videos/odd.mp4", "videos/bad.mp4", "videos/none.mp4", "../x.mp4"]
+    write_lists(dataset, ["one", "two", "three", "four", "nan"], videos)
+    return dataset
+
+
+def test_all_findings_in_one_pass(dataset: Path) -> None:
+    report = vp.validate(bad_dataset(dataset), ignore=UNTAGGED)
     assert not report.ok
-    assert (report.total, report.clean) == (5, 1)
-    assert report.by_code == {"VP005": 1, "VP006": 1, "VP101": 1, "VP102": 1, "VP103": 1}
+    assert (report.total, report.clean, report.with_findings, report.unusable) == (5, 1, 4, 0)
+    assert report.by_code == {
+        "VP005": 1, "VP006": 1, "VP101": 1, "VP102": 1, "VP103": 1, "VP206": 1, "VP309": 1,
+    }  # fmt: skip
     document = json.loads(json.dumps(report.to_json()))
     assert document["samples"] == document["clean"] + document["with_findings"]
-    assert len(document["findings"]) == 5
+    assert len(document["findings"]) == 7
+    lines = [finding.line or 0 for finding in report.findings]
+    assert lines == sorted(lines)
+
+
+def test_samples_whose_finding_is_ignored_are_still_counted(dataset: Path) -> None:
+    report = vp.validate(bad_dataset(dataset), ignore=[*UNTAGGED, "VP005", "unreadable", "VP309"])
+    assert (report.clean, report.with_findings, report.unusable) == (1, 2, 2)
+    report = vp.validate(dataset, select=["VP101"])
+    assert report.by_code == {"VP101": 1}
+    assert (report.clean, report.with_findings, report.unusable) == (1, 1, 3)
 
 
 def test_real_clips(real_clips: Path) -> None:
-    spec = vp.DatasetSpec.from_path(real_clips)
+    spec = vp.DatasetSpec.from_path(real_clips, select=["VP1"])
     report = vp.validate(spec)
-    assert report.by_code == {"VP101": 8, "VP102": 1}
+    assert report.by_code == {"VP101": 8, "VP102": 1, "VP113": 1, "VP117": 7}
     assert report.clean == 0
-    report = vp.validate(spec, profile="cogvideox")
+    report = vp.validate(spec, profile="cogvideox", ignore=UNTAGGED)
     assert {(f.code, f.video) for f in report.findings} == {
         ("VP101", "videos/nasa.mp4"),
         ("VP102", "videos/nasa.mp4"),
+        ("VP113", "videos/bunny.mp4"),
     }
-    assert report.findings[0].data["width"] == 480
-    report = vp.validate(spec, reshape="center-crop")
+    assert report.clean == 6
+    report = vp.validate(spec, reshape="center-crop", ignore=UNTAGGED)
     assert report.ok
-    assert report.clean == 8
-    assert report.count(Severity.NOTE) == 9
+    assert (report.clean, report.count(Severity.NOTE)) == (7, 9)
+
+
+def test_no_caption_of_the_real_clips_is_faulted(real_clips: Path) -> None:
+    assert vp.validate(real_clips, select=["VP2"]).findings == ()
 
 
 def test_an_empty_dataset(tmp_path: Path) -> None:
     write_lists(tmp_path, [], [])
     (tmp_path / "videos.txt").write_text("")
-    with pytest.raises(SpecError, match="the dataset is empty"):
-        vp.validate(vp.DatasetSpec.from_path(tmp_path))
+    report = vp.validate(tmp_path)
+    assert not report.ok
+    assert report.by_code == {"VP017": 1}
+
+
+def test_a_dataset_without_lists_is_a_finding(tmp_path: Path) -> None:
+    report = vp.validate(tmp_path)
+    assert (report.ok, report.total, report.by_code) == (False, 0, {"VP001": 1})
+
+
+def test_a_path_that_is_not_there_is_the_callers_mistake(tmp_path: Path) -> None:
+    with pytest.raises(vp.SpecError, match="no such file or folder"):
+        vp.validate(tmp_path / "none")
 
 
 def test_captions_are_escaped_in_notebooks(dataset: Path) -> None:
@@ -70,27 +105,190 @@ def test_captions_are_escaped_in_notebooks(dataset: Path) -> None:
     assert "&lt;img" in page
 
 
+def test_a_data_frame(dataset: Path) -> None:
+    frame = vp.validate(bad_dataset(dataset), select=["VP1"]).to_pandas()
+    assert list(frame[frame.code == "VP101"].line) == [2]
+    assert list(vp.validate(dataset, select=["VP3"], profile="cogvideox").to_pandas().columns)
+
+
+def test_rules_that_look_at_captions_open_no_video(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_CODE", "raise SystemExit('opened')")
+    report = vp.validate(bad_dataset(dataset), select=["VP0", "VP2"])
+    assert report.by_code == {"VP005": 1, "VP006": 1, "VP206": 1}
+    with pytest.raises(vp.VideoprepError, match="a worker process cannot be started"):
+        vp.validate(dataset, select=["VP1"])
+
+
+def test_the_models_own_tokenizer_counts(dataset: Path, tiny_model: Path) -> None:
+    write_lists(dataset, ["word " * 400, "A short one.", "Another."])
+    report = vp.validate(dataset, select=["VP203"], model=str(tiny_model))
+    (finding,) = report.findings
+    assert (finding.line, finding.data["limit"]) == (1, 226)
+    assert finding.data["tokens"] > 226
+    assert vp.validate(dataset, select=["VP203"]).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "codes"),
+    [
+        ({"select": ["VP10"]}, {"VP101", "VP102", "VP103"}),
+        ({"select": ["size-not-divisible", "vp102"]}, {"VP101", "VP102"}),
+        ({"select": ["VP1"], "ignore": ["VP117", "VP103"]}, {"VP101", "VP102"}),
+        ({"select": ["VP206", "default"], "ignore": ["VP0", "VP1", "VP3"]}, {"VP206"}),
+    ],
+)
+def test_rules_are_chosen(dataset: Path, options: dict[str, list[str]], codes: set[str]) -> None:
+    assert set(vp.validate(bad_dataset(dataset), **options).by_code) == codes
+
+
+def test_rules_on_request(dataset: Path) -> None:
+    black = dataset / "videos/black.mp4"
+    write_video(black, lift=0, grey=0)
+    write_lists(dataset, ["One.", "Two."], ["videos/a.mp4", "videos/black.mp4"])
+    assert vp.validate(dataset, ignore=UNTAGGED).findings == ()
+    found = vp.validate(dataset, select=["black", "default"], ignore=UNTAGGED).findings
+    assert [(f.code, f.video) for f in found] == [("VP123", "videos/black.mp4")]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"select": ["VP11O"]}, "did you mean VP1"),
+        ({"ignore": ["size-not-divisable"]}, "did you mean size-not-divisible"),
+        ({"severity": {"VP999": "error"}}, "there is no rule 'VP999'"),
+        ({"severity": {"VP101": "fatal"}}, "severity.VP101"),
+        ({"rule_options": {"VP306": {"above": 1}}}, "its options are: share"),
+        ({"rule_options": {"VP306": {"share": "much"}}}, "valid number"),
+        ({"selct": ["VP101"]}, "did you mean select"),
+    ],
+)
+def test_wrong_choices(dataset: Path, options: dict[str, object], words: str) -> None:
+    with pytest.raises(vp.SpecError, match=words):
+        vp.validate(dataset, **options)
+
+
+def test_severities(dataset: Path) -> None:
+    bad_dataset(dataset)
+    report = vp.validate(dataset, select=["VP101"], severity={"VP101": "warning"})
+    assert report.ok
+    assert report.findings[0].severity is Severity.WARNING
+    assert not vp.validate(
+        dataset, select=["VP101"], severity={"size-not-divisible": "warning"}, fail_on="warning"
+    ).ok
+    # With consent to reshape it is a note of what is cut, whatever the severity of a breach.
+    report = vp.validate(
+        dataset, select=["VP101"], severity={"VP101": "warning"}, reshape="center-crop"
+    )
+    assert report.findings[0].severity is Severity.NOTE
+
+
+def test_exactly_these_rules(dataset: Path) -> None:
+    bad_dataset(dataset)
+    report = vp.validate(dataset, rules=[ShortCaption()])
+    assert set(report.by_code) == {"ACME001", "VP005", "VP006", "VP103"}
+
+
 class ShortCaption(Validator):
     """A rule as a third party would write it."""
 
     code = "ACME001"
     name = "short-caption"
+    severity = Severity.WARNING
     summary = "A caption has ten words at least."
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         words = len(subject.sample.caption.split())
         if words < 10:
-            yield subject.finding(
-                self, Severity.WARNING, f"{words} words", "write more", words=words
-            )
+            yield self.finding(subject, f"{words} words", "write more", words=words)
 
 
-def test_a_third_partys_rule_is_found_and_run(
-    dataset: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    point = EntryPoint("short", f"{__name__}:ShortCaption", registry.ENTRY_POINTS)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
-    report = vp.validate(vp.DatasetSpec.from_path(dataset))
-    assert report.ok
-    assert report.by_code == {"ACME001": 3}
-    assert report.clean == 0
+class Failing(ShortCaption):
+    code = "ACME002"
+    name = "failing"
+
+    def check(self, subject: Subject) -> Iterator[Finding]:
+        raise ZeroDivisionError("of words")
+
+
+class Impostor(ShortCaption):
+    code = "ACME003"
+    name = "impostor"
+
+    def check(self, subject: Subject) -> Iterator[Finding]:
+        yield ShortCaption().finding(subject, "not mine", "")
+
+
+class Greedy(ShortCaption):
+    code = "ACME004"
+    name = "greedy"
+
+    def check(self, subject: Subject) -> Iterator[Finding]:
+        yield self.finding(subject, f"{subject.scan.decoded} frames", "")
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (Failing, "ACME002 (failing) raised ZeroDivisionError: of words"),
+        (Impostor, "which is no finding of its own"),
+        (Greedy, "has to name Need.FRAMES in its needs"),
+    ],
+)
+def test_a_rule_that_fails_is_a_finding(dataset: Path, rule: type[Validator], words: str) -> None:
+    report = vp.validate(dataset, rules=[rule(), ShortCaption()])
+    assert report.by_code == {"ACME001": 3, "VP903": 3}
+    assert words in next(f.message for f in report.findings if f.code == "VP903")
+    assert not report.ok
+
+
+@pytest.fixture
+def notebook() -> Iterator[None]:
+    """Forgets the rules that a test defines."""
+    yield
+    registry._written_here.clear()
+
+
+@pytest.mark.usefixtures("notebook")
+def test_a_rule_from_one_function(dataset: Path) -> None:
+    @vp.validator("NB001", severity="error", needs=["caption", "header"], remedy="trim it")
+    def at_most_eight_frames(subject: Subject) -> Iterator[str]:
+        """Clips have eight frames at most."""
+        if subject.media.frames > 8:
+            yield f"{subject.media.frames} frames"
+
+    report = vp.validate(dataset, ignore=UNTAGGED)
+    assert report.by_code == {"NB001": 2}
+    assert report.findings[0].remedy == "trim it"
+    assert report.name_of("NB001") == "at-most-eight-frames"
+
+    @vp.validator("NB001", name="at-most-eight-frames")
+    def again(subject: Subject) -> tuple[str, str] | None:
+        """A cell that is run again replaces its rule."""
+        return None if subject.sample.caption else ("empty", "fill")
+
+    assert vp.validate(dataset, ignore=UNTAGGED).findings == ()
+
+
+@pytest.mark.usefixtures("notebook")
+@pytest.mark.parametrize(
+    ("code", "name", "words"),
+    [
+        ("VP101", "mine", "taken by SizeNotDivisible"),
+        ("VP999", "mine", "videoprep's own"),
+        ("NB001", "size-not-divisible", "taken by VP101"),
+        ("nb1", "mine", "has to be like ACME001"),
+    ],
+)
+def test_a_function_cannot_take_anothers_place(code: str, name: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        vp.validator(code, name=name)(lambda subject: None)
+
+
+def test_two_runs_say_the_same(dataset: Path) -> None:
+    bad_dataset(dataset)
+    first = vp.validate(dataset).to_json()
+    assert vp.validate(dataset).to_json() == first
+    shutil.rmtree(dataset / ".videoprep")
+    assert vp.validate(dataset).to_json() == first

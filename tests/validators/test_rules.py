@@ -1,26 +1,50 @@
-"""Each rule, with one clip that breaks it and one that does not."""
+"""Each rule about captions and the plan, with one case that breaks it and one that does not.
+
+Rules about lists are tested in tests/spec, rules about media in tests/media, on real files.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from docs.make_rules import FOLDER, pages
 from tests.index.test_placement import media, policy
 from videoprep.errors import Code
+from videoprep.index.bucket import Bucket
 from videoprep.index.placement import place
 from videoprep.spec.sample import Location, Sample
-from videoprep.validators.protocol import Finding, Severity, Subject
-from videoprep.validators.registry import validators
+from videoprep.validators.overview import Overview
+from videoprep.validators.protocol import (
+    DatasetValidator,
+    Finding,
+    ReaderRule,
+    Severity,
+    Subject,
+    Validator,
+)
+from videoprep.validators.registry import built_in
 
-RULES = {rule.code: rule for rule in validators()}
-SAMPLE = Sample("videos/a.mp4", "a caption", Path("root"), Location("videos.txt", 7))
+RULES = built_in()
 
 
-def check(code: Code, width: int, height: int, frames: int, **options) -> list[Finding]:
+def sample(caption: str = "a caption", line: int = 7, name: str = "videos/a.mp4") -> Sample:
+    return Sample(name, caption, Path("root"), Location("videos.txt", line), "prompt.txt")
+
+
+def check(code: Code, subject: Subject, **options) -> list[Finding]:
+    rule = RULES[code.value]
+    assert issubclass(rule, Validator)
+    return list(rule(rule.Options(**options)).check(subject))
+
+
+def clip(width: int, height: int, frames: int, **options) -> Subject:
     info, rules = media(width, height, frames), policy(**options)
-    subject = Subject(SAMPLE, info, rules, place(info, rules))
-    return list(RULES[code.value].check(subject))
+    return Subject(sample(), rules, _media=info, _place=place(info, rules))
 
 
 BUCKETS = {"reshape": "center-crop", "height_buckets": (64,), "width_buckets": (96,)}
@@ -40,51 +64,177 @@ BUCKETS = {"reshape": "center-crop", "height_buckets": (64,), "width_buckets": (
             (96, 64, 9),
             {"height_buckets": (64,), "width_buckets": (96,)},
         ),
+        (Code.CROP_LOSS, (96, 160, 9), (96, 72, 9), BUCKETS),
+        (Code.FRAMES_UNUSED, (96, 64, 100), (96, 64, 97), {"reshape": "center-crop"}),
     ],
 )
 def test_failing_and_passing(code: Code, failing, passing, options) -> None:
-    (finding,) = check(code, *failing, **options)
+    (finding,) = check(code, clip(*failing, **options))
     assert finding.code == code.value
-    assert finding.severity is Severity.ERROR
+    assert finding.severity is RULES[code.value].severity
     assert finding.message
     assert finding.remedy
     assert (finding.file, finding.line, finding.video) == ("videos.txt", 7, "videos/a.mp4")
-    assert check(code, *passing, **options) == []
+    assert check(code, clip(*passing, **options)) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "failing", "passing"),
+    [
+        (Code.EMPTY_CAPTION, ["\u200b\u200b", "...", "—", "\x07"], ["7", "🐈", "猫", "a"]),
+        (
+            Code.NOT_ENGLISH,
+            [
+                "Ein Hund läuft langsam am Strand entlang.",
+                "一只猫在沙发上睡觉",
+                "Кот спит на диване",
+            ],
+            ["A dog.", "sks dog", 'A sign that says "Bonjour le monde"', "Tokyo"],
+        ),
+        (
+            Code.CONTROL_CHARACTER,
+            ["a \x1b[31mred car", "a \u202egnp.exe", "a\ufffdb", "a \ue000"],
+            ["naïve café", "👩\u200d🚀 in space", "tab\there", "क्\u200dष"],
+        ),
+        (
+            Code.PLACEHOLDER_CAPTION,
+            ["nan", "NaN", "None", '"null"', "N/A", "TODO."],
+            ["nana sings", "none of them", "A caption", "nan bread"],
+        ),
+        (
+            Code.MARKUP,
+            ["<b>A cat</b>", "cats &amp; dogs", "**A cat** runs", "see https://x.org", "{{who}}"],
+            ["5 < 6 > 4", "AT&T; tower", "a*b*c", "a {cat}", "<3", "I <3 you > me"],
+        ),
+    ],
+)
+def test_captions(code: Code, failing: list[str], passing: list[str]) -> None:
+    for caption in failing:
+        (finding,) = check(code, Subject(sample(caption), policy()))
+        assert finding.code == code.value
+        assert (finding.file, finding.line) == ("prompt.txt", 7), "it points to the caption"
+        assert finding.message.isprintable()
+    for caption in passing:
+        assert check(code, Subject(sample(caption), policy())) == [], caption
+
+
+def test_tokens_are_compared_with_the_models_limit() -> None:
+    def subject(tokens: int | None) -> Subject:
+        return Subject(sample(), policy(), tokens, 226)
+
+    (finding,) = check(Code.CAPTION_TOO_LONG, subject(227))
+    assert finding.message == "227 tokens, the model takes 226: the last 1 are cut"
+    assert check(Code.CAPTION_TOO_LONG, subject(226)) == []
+    assert check(Code.CAPTION_TOO_LONG, subject(None)) == []
 
 
 def test_a_rate_above_the_files_own_is_a_warning() -> None:
-    (finding,) = check(Code.FRAMES_REPEATED, 64, 64, 9, target_fps=16)
+    (finding,) = check(Code.FRAMES_REPEATED, clip(64, 64, 9, target_fps=16))
     assert finding.severity is Severity.WARNING
     assert "8 of 17 frames repeat the one before" in finding.message
     for rate in (None, 4, 8):
-        assert check(Code.FRAMES_REPEATED, 64, 64, 9, target_fps=rate) == []
+        assert check(Code.FRAMES_REPEATED, clip(64, 64, 9, target_fps=rate)) == []
+
+
+def test_a_rate_far_above_the_target_is_a_warning() -> None:
+    (finding,) = check(Code.RATE_FAR_FROM_TARGET, clip(64, 64, 90, target_fps=1))
+    assert finding.message == "8 frames a second, 8.0 times the target"
+    assert check(Code.RATE_FAR_FROM_TARGET, clip(64, 64, 90, target_fps=2)) == []
+    assert check(Code.RATE_FAR_FROM_TARGET, clip(64, 64, 90, target_fps=1), factor=9) == []
+    assert check(Code.RATE_FAR_FROM_TARGET, clip(64, 64, 90)) == []
 
 
 def test_a_size_names_the_nearest_and_who_accepts_it() -> None:
-    (finding,) = check(Code.SIZE_NOT_DIVISIBLE, 720, 480, 49)
+    (finding,) = check(Code.SIZE_NOT_DIVISIBLE, clip(720, 480, 49))
     assert "704×480, 736×480" in finding.remedy
     assert "--profile cogvideox accepts it" in finding.remedy
     assert finding.data["nearest"] == [[704, 480], [736, 480]]
-    (finding,) = check(Code.SIZE_NOT_DIVISIBLE, 1920, 1020, 49)
+    (finding,) = check(Code.SIZE_NOT_DIVISIBLE, clip(1920, 1020, 49))
     assert "--profile" not in finding.remedy
 
 
 def test_with_consent_a_size_is_a_note_of_what_is_cut() -> None:
-    (finding,) = check(Code.SIZE_NOT_DIVISIBLE, 720, 480, 49, reshape="center-crop")
+    (finding,) = check(Code.SIZE_NOT_DIVISIBLE, clip(720, 480, 49, reshape="center-crop"))
     assert finding.severity is Severity.NOTE
     assert "16 columns and 0 rows (2.2%) will be cut" in finding.message
-    (finding,) = check(Code.SIZE_NOT_DIVISIBLE, 368, 240, 49, reshape="resize")
+    (finding,) = check(Code.SIZE_NOT_DIVISIBLE, clip(368, 240, 49, reshape="resize"))
     assert "368×240 scaled to 352×224" in finding.message
 
 
 def test_with_consent_a_count_is_a_note_of_what_is_left_over() -> None:
-    (finding,) = check(Code.FRAME_COUNT, 64, 64, 390, reshape="center-crop")
+    (finding,) = check(Code.FRAME_COUNT, clip(64, 64, 390, reshape="center-crop"))
     assert finding.severity is Severity.NOTE
     assert "49 will be used, 341 of 390 (87.4%) will not" in finding.message
+
+
+def overview(*captions: str, identities: list[int] | None = None) -> Overview:
+    samples = [sample(text, line, f"{line}.mp4") for line, text in enumerate(captions, start=1)]
+    inodes = identities or list(range(len(samples)))
+    pairs = np.array([[1, inode] for inode in inodes], dtype=np.uint64).reshape(-1, 2)
+    made = Overview("videos.txt", len(samples), samples, pairs)
+    for one in samples:
+        made.add(one, None, None)
+    return made
+
+
+def check_dataset(code: Code, over: Overview, **options) -> list[Finding]:
+    rule = RULES[code.value]
+    assert issubclass(rule, DatasetValidator)
+    return list(rule(rule.Options(**options)).check_dataset(over))
+
+
+def test_a_caption_of_several_samples() -> None:
+    found = check_dataset(Code.DUPLICATE_CAPTION, overview("A cat.", "A dog.", "a  CAT.", "A cat."))
+    assert [finding.line for finding in found] == [3, 4]
+    assert "the same caption as in line 1; 3 samples have it" in found[0].message
+    assert check_dataset(Code.DUPLICATE_CAPTION, overview("A cat.", "A dog.")) == []
+
+
+def test_a_file_of_several_samples() -> None:
+    found = check_dataset(Code.DUPLICATE_VIDEO, overview("a", "b", "a", identities=[5, 6, 5]))
+    (finding,) = found
+    assert finding.message == "the same file as in line 1 (1.mp4), with the same caption"
+    assert check_dataset(Code.DUPLICATE_VIDEO, overview("a", "b")) == []
+
+
+def test_a_bucket_smaller_than_a_batch() -> None:
+    over = overview("a")
+    over.buckets = Counter({Bucket(9, 64, 96): 3, Bucket(5, 64, 96): 4})
+    (finding,) = check_dataset(Code.SMALL_BUCKET, over, batch_size=4)
+    assert finding.data["clips"] == 3
+    assert (finding.file, finding.line) == ("videos.txt", None)
+    assert check_dataset(Code.SMALL_BUCKET, over) == []
+
+
+def test_a_share_of_the_dataset_that_is_lost() -> None:
+    over = overview(*"abcdefghij")
+    over.buckets, over.left_out = Counter({Bucket(9, 64, 96): 8}), Counter({"VP302": 1})
+    (finding,) = check_dataset(Code.DATASET_LOSS, over)
+    assert "2 of 10 samples (20%) are left out: VP302 1×, not found or not readable 1×" in (
+        finding.message
+    )
+    assert check_dataset(Code.DATASET_LOSS, over, share=0.2) == []
 
 
 def test_rules_describe_themselves() -> None:
     for code, rule in RULES.items():
         assert code == rule.code == Code(code).value
-        assert rule.name == rule.name.lower().replace(" ", "-")
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.name)
         assert rule.summary.endswith(".")
+        for text in (rule.__doc__, rule.why, rule.example, rule.remedy):
+            assert text
+            assert text.strip()
+        assert rule.needs
+        assert issubclass(rule, Validator | DatasetValidator | ReaderRule)
+        for option in rule.Options.model_fields.values():
+            assert option.description
+    assert len({rule.name for rule in RULES.values()}) == len(RULES)
+
+
+def test_every_code_has_a_rule_or_belongs_to_encoding() -> None:
+    assert {code.value for code in Code} - set(RULES) == {"VP401", "VP402"}
+
+
+def test_the_pages_about_rules_are_up_to_date() -> None:
+    there = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
+    assert there == pages(), "run: python docs/make_rules.py"

@@ -17,6 +17,7 @@ from videoprep.cli.encode import encode
 from videoprep.cli.index import index
 from videoprep.cli.options import join_values
 from videoprep.cli.output import print_error
+from videoprep.cli.rules import rules
 from videoprep.cli.train import train
 from videoprep.cli.validate import validate
 from videoprep.errors import VideoprepError
@@ -33,7 +34,7 @@ app = typer.Typer(
         "help_option_names": ["-h", "--help"],
     },
 )
-for command in (validate, index, encode, train, demo):
+for command in (validate, rules, index, encode, train, demo):
     app.command()(command)
 
 

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from videoprep.errors import SpecError
-
 if TYPE_CHECKING:
     from videoprep.spec.dataset import DatasetSpec
 
@@ -152,23 +150,18 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def named_path(path: Path, dataset: dict[str, Any]) -> Path:
+    """The dataset that is meant: a data root alone names its folder."""
+    root = dataset.get("data_root")
+    return root if root is not None and path == Path() else path
+
+
 def make_spec(path: Path, dataset: dict[str, Any]) -> DatasetSpec:
     """The spec that path and options describe.
 
     Raises:
         SpecError: there is no dataset there, or an option has a wrong value.
     """
-    from pydantic import ValidationError
-
     from videoprep.spec.dataset import DatasetSpec
 
-    root = dataset.get("data_root")
-    if root is not None and path == Path():
-        path = root
-    try:
-        return DatasetSpec.from_path(path, **dataset)
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)
-        )
-        raise SpecError(f"an option has a wrong value: {wrong}") from error
+    return DatasetSpec.from_path(named_path(path, dataset), **dataset)

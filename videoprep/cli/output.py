@@ -20,6 +20,8 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -33,6 +35,7 @@ stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _PLAIN_SECONDS = 30.0
+_BARS_SECONDS = 0.05
 
 
 def safe(value: object, style: str = "") -> Text:
@@ -82,10 +85,15 @@ class _Bars:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[str, Any] = {}
+        self._next = 0.0
 
     def update(self, task: str, done: int, total: int) -> None:
+        now = time.monotonic()
         if task not in self._tasks:
             self._tasks[task] = self._progress.add_task(task, total=total)
+        elif now < self._next and done < total:
+            return  # more often than it is drawn
+        self._next = now + _BARS_SECONDS
         self._progress.update(self._tasks[task], completed=done, total=total)
 
 
@@ -108,7 +116,16 @@ class _Lines:
             self._next[task] = now + _PLAIN_SECONDS
         else:
             return
-        stderr.print(f"{task}: {done}/{total}, {done / max(now - started, 1e-9):.1f}/s")
+        rate = done / max(now - started, 1e-9)
+        left = f", {(total - done) / rate:.0f} s left" if 0 < done < total else ""
+        stderr.print(f"{task}: {done}/{total}, {rate:.1f}/s{left}")
+
+
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f}/s" if task.speed else "")
 
 
 @contextmanager
@@ -121,6 +138,7 @@ def meter() -> Iterator[Meter]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )

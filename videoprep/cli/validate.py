@@ -2,65 +2,293 @@
 
 from __future__ import annotations
 
+import difflib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from enum import Enum
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from videoprep.cli.options import Format, OutputFormat, dataset_options, make_spec
-from videoprep.cli.output import meter, print_json, safe, stdout
+from videoprep.cli.options import dataset_options, named_path
+from videoprep.cli.output import meter, safe, stderr, stdout
+from videoprep.errors import SpecError
 
 if TYPE_CHECKING:
+    from videoprep.spec.dataset import DatasetSpec
+    from videoprep.validators.fixes import Fix
     from videoprep.validators.protocol import Finding
     from videoprep.validators.report import Report
 
-_EXAMPLES = 10
+_EXAMPLES = {"error": 10, "warning": 5, "note": 3}
 _STYLES = {"error": "red", "warning": "yellow", "note": "cyan"}
+_RULES = "Codes, starts of codes, or names; repeat it or separate them by commas."
+
+
+class ReportFormat(str, Enum):
+    """In which form findings are printed."""
+
+    rich = "rich"
+    json = "json"
+    jsonl = "jsonl"
+    github = "github"
+    sarif = "sarif"
+    html = "html"
+
+
+class FailOn(str, Enum):
+    """From which severity on the exit code is 1."""
+
+    error = "error"
+    warning = "warning"
 
 
 @dataset_options
 def validate(
-    path: Path, dataset: dict[str, Any], output_format: Format = OutputFormat.rich
+    path: Path,
+    dataset: dict[str, Any],
+    select: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Apply only these rules, or default, or all. {_RULES}", metavar="RULES"),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help=f"Leave these rules out. {_RULES}", metavar="RULES")
+    ] = None,
+    severity: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another severity for a rule, such as VP111=error.", metavar="RULE=LEVEL"
+        ),
+    ] = None,
+    rule_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An option of a rule, such as VP306.share=0.1.", metavar="RULE.NAME=VALUE"
+        ),
+    ] = None,
+    fail_on: Annotated[
+        FailOn | None,
+        typer.Option(help="Exit with 1 from this severity on. Default: error.", metavar="LEVEL"),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model folder or hub id, whose tokenizer counts captions.")
+    ] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Write a corrected videoprep.yaml and list.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would write.")] = False,
+    write_clean: Annotated[
+        Path | None,
+        typer.Option(help="Write the samples that pass to this CSV or TSV file.", metavar="FILE"),
+    ] = None,
+    output_format: Annotated[
+        ReportFormat,
+        typer.Option(help="rich, json, jsonl, github, sarif or html.", metavar="FORMAT"),
+    ] = ReportFormat.rich,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the report there.", metavar="FILE"),
+    ] = None,
+    time_limit: Annotated[
+        float, typer.Option(help="Seconds to open a small file; large ones get more.", min=0.1)
+    ] = 60.0,
+    memory_limit: Annotated[
+        int, typer.Option(help="MiB of memory that opening a file may take.", min=64)
+    ] = 2048,
 ) -> None:
     """Check a dataset against the rules; exit code 1 if it breaks one.
 
-    Nothing is changed. The default rule: width and height divisible by 32; 4k or 4k+1 frames.
+    Nothing is changed, unless --fix is given. The default rule: width and height divisible by 32;
+    4k or 4k+1 frames. `videoprep rules` lists all rules.
     """
+    from videoprep.media.workers import Limits
     from videoprep.validators.engine import validate as run
 
-    spec = make_spec(path, dataset)
+    chosen = {
+        "select": _words(select),
+        "ignore": _words(ignore),
+        "severity": _pairs(severity, "--severity VP111=error"),
+        "rule_options": _options(rule_option),
+        "fail_on": fail_on.value if fail_on is not None else None,
+    }
+    dataset |= {name: value for name, value in chosen.items() if value}
+    path = named_path(path, dataset)
+    how: dict[str, Any] = {"model": model, "limits": Limits(time_limit, memory_limit)}
     with meter() as shown:
-        report = run(spec, on_progress=lambda done, total: shown.update("checked", done, total))
-    if output_format is OutputFormat.json:
-        print_json(report.to_json())
-    else:
-        print_report(report)
+        report = run(
+            path,
+            on_progress=lambda done, total: shown.update("checked", done, total),
+            **how,
+            **dataset,
+        )
+    _write(report, output_format, output)
+    if (fix or diff or write_clean) and report.overview is not None:
+        from videoprep.spec.dataset import DatasetSpec
+
+        spec = DatasetSpec.from_path(path, **dataset)
+        if write_clean is not None:
+            _write_clean(spec, report, write_clean)
+        if fix or diff:
+            _fix(spec, report, how, write=fix, show=diff)
     raise typer.Exit(0 if report.ok else 1)
+
+
+def _words(given: list[str] | None) -> tuple[str, ...]:
+    return tuple(word.strip() for text in given or () for word in text.split(",") if word.strip())
+
+
+def _pairs(given: list[str] | None, example: str) -> dict[str, str]:
+    pairs = {}
+    for text in given or ():
+        for item in text.split(","):
+            name, equals, value = item.partition("=")
+            if not equals:
+                raise SpecError(f"{item!r} is no pair", remedy=f"write it as in {example}")
+            pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _options(given: list[str] | None) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for text in given or ():
+        left, equals, value = text.partition("=")
+        rule, dot, name = left.partition(".")
+        if not (equals and dot and name):
+            raise SpecError(
+                f"{text!r} is no rule's option", remedy="write it as in VP306.share=0.1"
+            )
+        found.setdefault(rule.strip(), {})[name.strip().replace("-", "_")] = value.strip()
+    return found
+
+
+def _write(report: Report, form: ReportFormat, output: Path | None) -> None:
+    if form is ReportFormat.rich and output is None:
+        print_report(report)
+        return
+    if output is None:
+        for text in _texts(report, form):
+            sys.stdout.write(text)
+        return
+    from videoprep.durable import write_bytes
+
+    write_bytes(output, "".join(_texts(report, form)).encode("utf-8", "backslashreplace"))
+    print_verdict(report)
+    stdout.print(safe(f"the report is in {output}"))
+
+
+def _texts(report: Report, form: ReportFormat) -> Iterator[str]:
+    """The report in pieces."""
+    if form is ReportFormat.rich:
+        with stdout.capture() as captured:
+            print_report(report)
+        return iter([captured.get()])
+    return _writer(form)(report)
+
+
+def _writer(form: ReportFormat) -> Callable[[Report], Iterator[str]]:
+    if form is ReportFormat.html:
+        from videoprep.report.html import as_html
+
+        return as_html
+    if form is ReportFormat.sarif:
+        from videoprep.report.sarif import as_sarif
+
+        return as_sarif
+    if form is ReportFormat.github:
+        from videoprep.report.github import as_github
+
+        return as_github
+    from videoprep.report.json_lines import as_json, as_json_lines
+
+    return as_json if form is ReportFormat.json else as_json_lines
+
+
+def _write_clean(spec: DatasetSpec, report: Report, target: Path) -> None:
+    from videoprep.validators.fixes import clean_rows, passing, write_rows
+
+    if target.suffix.lower() not in (".csv", ".tsv"):
+        raise SpecError(f"{target} is no table", remedy="give a name that ends in .csv or .tsv")
+    keep, _ = passing(spec, report)
+    write_rows(target, clean_rows(spec, keep))
+    hint = f"; use it with --data-root {spec.data_root}" if _elsewhere(target, spec) else ""
+    stderr.print(safe(f"{len(keep)} of {report.total} samples pass; wrote {target}{hint}"))
+
+
+def _elsewhere(target: Path, spec: DatasetSpec) -> bool:
+    return target.resolve().parent != spec.data_root.resolve()
+
+
+def _fix(
+    spec: DatasetSpec, report: Report, how: dict[str, Any], *, write: bool, show: bool
+) -> None:
+    from videoprep.validators.fixes import apply, propose
+
+    fix = propose(spec, report, **how)
+    if not fix.done:
+        stderr.print(safe("nothing to fix"))
+        return
+    if show:
+        _show(fix)
+    for change in fix.done:
+        stderr.print(safe(f"fix: {change}", "bold"))
+    if write:
+        for path in apply(fix):
+            stderr.print(safe(f"wrote {path}"))
+
+
+def _show(fix: Fix) -> None:
+    """The changes as a diff: of the spec, and of the samples that are left out."""
+    old, new = fix.old_text.splitlines(), fix.new_text.splitlines()
+    for line in difflib.unified_diff(old, new, "videoprep.yaml", "videoprep.yaml", lineterm=""):
+        style = {"+": "green", "-": "red"}.get(line[:1], "")
+        stderr.print(safe(line, style))
+    for sample, codes in fix.left_out:
+        caption = json.dumps(sample.caption, ensure_ascii=False)
+        line = f"-{sample.source.line}: {sample.name}, {caption}  ({', '.join(codes)})"
+        stderr.print(safe(line, "red"))
 
 
 def print_report(report: Report) -> None:
     """Findings grouped by rule, with examples, and a summary that adds up."""
     ordered = sorted(report.findings, key=lambda f: (f.code, f.severity.value))
     for (code, severity), group in groupby(ordered, key=lambda f: (f.code, f.severity.value)):
-        _print_group(code, severity, list(group))
-    verdict = safe("clean", "bold green") if report.ok else safe("not clean", "bold red")
+        _print_group(f"{code} {report.name_of(code)}", severity, list(group))
+    print_verdict(report)
+
+
+def print_verdict(report: Report) -> None:
+    """Whether the dataset is ok, and counts that add up."""
+    verdict = safe("not clean", "bold red")
+    if report.ok:
+        warned = report.with_findings or report.unusable
+        verdict = safe("passes, with warnings" if warned else "clean", "bold green")
     counts = f" · {report.total} samples = {report.clean} clean + "
-    counts += f"{report.total - report.clean} with findings"
+    counts += f"{report.with_findings} with findings"
+    if report.unusable:
+        counts += f" + {report.unusable} unusable for reasons that are ignored"
     rules = f" · profile {report.profile}, reshape {report.reshape}"
     stdout.print(verdict + safe(counts + rules))
 
 
-def _print_group(code: str, severity: str, findings: list[Finding]) -> None:
+def _print_group(title: str, severity: str, findings: list[Finding]) -> None:
     plural = "s" if len(findings) > 1 else ""
-    stdout.print(safe(f"{code} {severity}", _STYLES[severity]) + f" · {len(findings)} time{plural}")
-    for finding in findings[:_EXAMPLES]:
+    heading = safe(f"{title} {severity}", _STYLES[severity])
+    stdout.print(heading + f" · {len(findings)} time{plural}")
+    remedies = {finding.remedy for finding in findings}
+    examples = findings[: _EXAMPLES[severity]]
+    for finding in examples:
         where = (
             finding.file if finding.line is None else f"{Path(finding.file).name}:{finding.line}"
         )
         subject = f"{finding.video} ({where})" if finding.video else where
         stdout.print(safe(f"  {subject}: {finding.message}"))
-        stdout.print(safe(f"    → {finding.remedy}", "dim"))
-    if len(findings) > _EXAMPLES:
-        stdout.print(f"  … and {len(findings) - _EXAMPLES} more; --output-format json lists all")
+        if finding.remedy and len(remedies) > 1:
+            stdout.print(safe(f"    → {finding.remedy}", "dim"))
+    if len(findings) > len(examples):
+        stdout.print(safe(f"  … and {len(findings) - len(examples)} more like these", "dim"))
+    if len(remedies) == 1:
+        stdout.print(safe(f"    → {findings[0].remedy}", "dim"))
     stdout.print()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from videoprep.errors import ModelError
 from videoprep.families.contract import Family, TextEncoder, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.profile import FrameRule, Profile
+from videoprep.families.tokenizer import load_token_counter
 
 if TYPE_CHECKING:
     import torch
@@ -71,6 +72,7 @@ class CogVideoX(Family):
     profile = Profile("cogvideox", divisor=16, frame_rules=(FrameRule(4, 0), FrameRule(4, 1)))
     text_parts = ("tokenizer", "text_encoder")
     video_parts = ("vae",)
+    max_tokens = MAX_TOKENS
 
     def recognizes(self, model: ModelFolder) -> bool:
         return str(model.index.get("_class_name", "")).startswith("CogVideoX")
@@ -123,6 +125,9 @@ class CogVideoX(Family):
 
     def embed_shape(self, model: ModelFolder) -> tuple[int, int]:
         return MAX_TOKENS, int(model.config("text_encoder")["d_model"])
+
+    def load_token_counter(self, model: ModelFolder) -> Callable[[str], int]:
+        return load_token_counter(model.path / "tokenizer")
 
     def load_text_encoder(
         self, model: ModelFolder, device: torch.device, dtype: torch.dtype

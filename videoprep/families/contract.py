@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from videoprep.families.model_folder import ModelFolder
@@ -45,12 +45,14 @@ class Family(ABC):
         profile: the sizes and frame counts it accepts.
         text_parts: folders of the model that the text pass reads.
         video_parts: folders of the model that the video pass reads.
+        max_tokens: how many tokens of a caption the text encoder takes.
     """
 
     name: ClassVar[str]
     profile: ClassVar[Profile]
     text_parts: ClassVar[tuple[str, ...]]
     video_parts: ClassVar[tuple[str, ...]]
+    max_tokens: ClassVar[int]
 
     @abstractmethod
     def recognizes(self, model: ModelFolder) -> bool:
@@ -85,6 +87,14 @@ class Family(ABC):
     @abstractmethod
     def embed_shape(self, model: ModelFolder) -> tuple[int, int]:
         """Shape ``(tokens, features)`` of the longest embedding of a caption."""
+
+    @abstractmethod
+    def load_token_counter(self, model: ModelFolder) -> Callable[[str], int]:
+        """Loads the tokenizer alone, without torch: gives a caption's tokens before it is cut.
+
+        Raises:
+            ModelError: there is no tokenizer that can be read.
+        """
 
     @abstractmethod
     def load_text_encoder(

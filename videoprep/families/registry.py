@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import videoprep.families as package
 from videoprep.errors import ModelError, SpecError
 from videoprep.families.contract import Family
-from videoprep.families.model_folder import ModelFolder
+from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.profile import DEFAULT, Profile
 
 
@@ -46,6 +48,31 @@ def get_profile(name: str) -> Profile:
     raise SpecError(
         f"there is no profile {name!r}", remedy=f"{hint}the profiles are: {', '.join(known)}"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounter:
+    """Counts a caption's tokens as one model does.
+
+    Attributes:
+        count: tokens of a caption before it is cut, those that the tokenizer adds included.
+        limit: how many the model takes.
+    """
+
+    count: Callable[[str], int]
+    limit: int
+
+
+def token_counter(model: str) -> TokenCounter:
+    """The token counter of a model folder or hub id; loads its tokenizer, and no torch.
+
+    Raises:
+        ModelError: there is no such model, it is of no known family, or it has no tokenizer.
+    """
+    name_only = open_model(model, ())
+    family = family_of(name_only)
+    folder = open_model(model, ("tokenizer",))
+    return TokenCounter(family.load_token_counter(folder), family.max_tokens)
 
 
 def family_of(model: ModelFolder) -> Family:

@@ -22,7 +22,7 @@ from videoprep.index.bucket import Bucket
 from videoprep.index.clip import Clip, clip_from_row, prompt_key, video_keys
 from videoprep.index.placement import LeftOut, Placement, place
 from videoprep.index.policy import Policy
-from videoprep.media.cache import ProbeCache
+from videoprep.media.inspect import inspect_all
 from videoprep.media.probe import MediaInfo
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.sample import Sample
@@ -119,15 +119,14 @@ class BucketIndex:
         samples = tuple(spec.samples())
         batches: list[pa.RecordBatch] = []
         rows: list[dict[str, Any]] = []
-        with ProbeCache(spec.data_root) as cache:
-            probed = cache.probe_all(sample.video for sample in samples)
-            for done, (sample, result) in enumerate(zip(samples, probed, strict=True), start=1):
-                rows.append(_row(sample, result, policy))
-                if len(rows) == _BATCH:
-                    batches.append(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
-                    rows = []
-                if on_progress is not None:
-                    on_progress(done, len(samples))
+        inspected = inspect_all(spec.data_root, (sample.video for sample in samples))
+        for done, (sample, found) in enumerate(zip(samples, inspected, strict=True), start=1):
+            rows.append(_row(sample, found.media, policy))
+            if len(rows) == _BATCH:
+                batches.append(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
+                rows = []
+            if on_progress is not None:
+                on_progress(done, len(samples))
         batches.append(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
         table = pa.Table.from_batches(batches, schema=SCHEMA)
         made_by = {**policy.to_json(), "allow_outside_root": spec.allow_outside_root}
@@ -285,13 +284,12 @@ def _outside(videos: Iterable[str], root: Path) -> list[str]:
 
 
 def _changed(fingerprints: dict[str, str], root: Path) -> Iterable[str]:
-    with ProbeCache(root) as cache:
-        probed = cache.probe_all(root / video for video in fingerprints)
-        for (video, planned), result in zip(fingerprints.items(), probed, strict=True):
-            if isinstance(result, MediaError):
-                yield f"{video}: {result.message}"
-            elif result.fingerprint != planned:
-                yield f"{video}: its contents changed"
+    inspected = inspect_all(root, (root / video for video in fingerprints))
+    for (video, planned), found in zip(fingerprints.items(), inspected, strict=True):
+        if isinstance(found.media, MediaError):
+            yield f"{video}: {found.media.message}"
+        elif found.media.fingerprint != planned:
+            yield f"{video}: its contents changed"
 
 
 def _row(sample: Sample, probed: MediaInfo | MediaError, policy: Policy) -> dict[str, Any]:

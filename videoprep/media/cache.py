@@ -1,4 +1,4 @@
-"""Probe results kept between runs, so that an unchanged file is opened only once."""
+"""What opening files showed, kept between runs, so that an unchanged file is opened only once."""
 
 from __future__ import annotations
 
@@ -7,47 +7,68 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+import stat
+import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from videoprep.errors import MediaError
-from videoprep.media.probe import MediaInfo, probe
+import av
+
 from videoprep.media.source import signature_of
 
 logger = logging.getLogger(__name__)
 
-# Part of the file's name: raise it when MediaInfo or the way it is found out changes.
-_VERSION = 2
+# Part of the file's name: raise it when what is kept, or the way it is found out, changes.
+_VERSION = 4
 
-# Files probed ahead: enough to keep the threads busy, few enough to keep memory flat.
-_WINDOW = 256
+# Others wait while something is not committed, and a run that is killed loses it.
+_COMMIT_SECONDS = 2.0
 
-_COLUMNS = "path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER"
+_TABLES = """
+    CREATE TABLE IF NOT EXISTS files (
+        path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER,
+        fingerprint TEXT
+    );
+    CREATE TABLE IF NOT EXISTS facts (
+        fingerprint TEXT, kind TEXT, value TEXT, PRIMARY KEY (fingerprint, kind)
+    );
+"""
+_FIND = """
+    SELECT fingerprint, kind, value FROM files LEFT JOIN facts USING (fingerprint)
+    WHERE path = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ? AND inode = ?
+"""
+_FIND_CONTENTS = "SELECT kind, value FROM facts WHERE fingerprint = ?"
 
 Key = tuple[bytes, int, int, int, int]
-Result = MediaInfo | MediaError
+Facts = dict[str, Any]
 
 
-class ProbeCache:
-    """Remembers the `MediaInfo` of files by path, size, times and inode.
+class FactCache:
+    """Remembers what is known of files, by the fingerprint of their contents.
 
-    Lives in ``ROOT/.videoprep/``, or in the user's cache folder where the root is read-only. A
-    cache that cannot be used costs time, never correctness: this is logged and probing goes on
-    without it.
+    A file's size, times and inode tell whether its fingerprint still holds. Lives in
+    ``ROOT/.videoprep/``, or in the user's cache folder where the root is read-only. A cache that
+    cannot be used costs time, never correctness: this is logged, and all goes on without it.
+
+    Attributes:
+        empty: whether nothing was known when it was opened.
     """
 
     def __init__(self, root: Path) -> None:
-        self._file = cache_folder(root) / f"probe-v{_VERSION}.sqlite"
+        # Another FFmpeg may read a file in another way.
+        name = f"facts-v{_VERSION}-av{av.__version__}.sqlite"
+        self._file = cache_folder(root) / name
         self._database: sqlite3.Connection | None = None
+        self._committed = time.monotonic()
+        self.empty = True
         try:
             self._database = _open(self._file)
+            self.empty = self._database.execute("SELECT 1 FROM facts").fetchone() is None
         except (OSError, sqlite3.Error) as error:
             self._give_up(error)
 
-    def __enter__(self) -> ProbeCache:
+    def __enter__(self) -> FactCache:
         return self
 
     def __exit__(
@@ -56,62 +77,59 @@ class ProbeCache:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._database is not None:
-            self._commit()
+        self._commit()
         if self._database is not None:
             self._database.close()
 
-    def probe_all(self, paths: Iterable[Path]) -> Iterator[Result]:
-        """Probes files in parallel; gives one result a path, in the order of the paths.
-
-        Failures are not remembered: a file that a copy has not finished writing is looked at
-        anew the next time.
-        """
-        waiting = iter(paths)
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            while window := list(islice(waiting, _WINDOW)):
-                keys = [_key(path) for path in window]
-                started = [
-                    self._get(key) or pool.submit(_probe, path)
-                    for key, path in zip(keys, window, strict=True)
-                ]
-                for key, item in zip(keys, started, strict=True):
-                    yield self._finish(key, item)
-                self._commit()
-
-    def _finish(self, key: Key | None, item: MediaInfo | Future[Result]) -> Result:
-        if isinstance(item, MediaInfo):
-            return item
-        result = item.result()
-        if key is not None and isinstance(result, MediaInfo):
-            self._put(key, result)
-        return result
-
-    def _get(self, key: Key | None) -> MediaInfo | None:
+    def get(self, key: Key | None) -> tuple[str, Facts] | None:
+        """The fingerprint of a file that has not changed, and the facts of each kind about it."""
         if self._database is None or key is None:
             return None
-        where = "path = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ? AND inode = ?"
         try:
-            row = self._database.execute(f"SELECT info FROM probes WHERE {where}", key).fetchone()  # noqa: S608
-            return MediaInfo.from_json(json.loads(row[0])) if row else None
-        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+            rows = self._database.execute(_FIND, key).fetchall()
+            facts = {kind: json.loads(value) for _, kind, value in rows if kind is not None}
+        except (sqlite3.Error, ValueError, TypeError) as error:
             self._give_up(error)
             return None
+        return (rows[0][0], facts) if rows else None
 
-    def _put(self, key: Key, info: MediaInfo) -> None:
+    def of_contents(self, fingerprint: str) -> Facts:
+        """The facts of each kind about contents that may have lain elsewhere before."""
         if self._database is None:
-            return
-        row = (*key, json.dumps(info.to_json()))
+            return {}
         try:
-            self._database.execute("INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?, ?)", row)
+            rows = self._database.execute(_FIND_CONTENTS, (fingerprint,)).fetchall()
+            return {kind: json.loads(value) for kind, value in rows}
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            self._give_up(error)
+            return {}
+
+    def put(self, key: Key | None, fingerprint: str, facts: Facts) -> None:
+        """Remembers facts about a file.
+
+        Args:
+            key: that of the file before it was opened: one that changes meanwhile has another.
+            fingerprint: that of its contents.
+            facts: by kind.
+        """
+        if self._database is None or key is None:
+            return
+        rows = [(fingerprint, kind, json.dumps(value)) for kind, value in facts.items()]
+        try:
+            file = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)"
+            self._database.execute(file, (*key, fingerprint))
+            self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", rows)
         except sqlite3.Error as error:
             self._give_up(error)
+        if time.monotonic() - self._committed > _COMMIT_SECONDS:
+            self._commit()
 
     def _commit(self) -> None:
         if self._database is None:
             return
         try:
             self._database.commit()
+            self._committed = time.monotonic()
         except sqlite3.Error as error:
             self._give_up(error)
 
@@ -138,22 +156,21 @@ def cache_folder(root: Path) -> Path:
     return base / "videoprep" / name
 
 
-def _probe(path: Path) -> Result:
-    try:
-        return probe(path)
-    except MediaError as error:
-        return error
-
-
-def _key(path: Path) -> Key | None:
+def key_of(path: Path) -> Key | None:
+    """A file's path, size, times and inode; None where they cannot be found out."""
     try:
         return os.fsencode(path.absolute()), *signature_of(path)
     except (OSError, ValueError):
-        return None  # probing it will say what is wrong
+        return None  # opening it will say what is wrong
 
 
 def _open(file: Path) -> sqlite3.Connection:
+    """Opens the database; a link or a FIFO in its place may be a stranger's."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    database = sqlite3.connect(file, timeout=60)
-    database.execute(f"CREATE TABLE IF NOT EXISTS probes ({_COLUMNS}, info TEXT)")
+    if os.path.lexists(file) and not stat.S_ISREG(os.lstat(file).st_mode):
+        raise OSError("is not a regular file")
+    # A generator may be closed by another thread than the one that used it.
+    database = sqlite3.connect(file, timeout=60, check_same_thread=False)
+    database.execute("PRAGMA trusted_schema = OFF")
+    database.executescript(_TABLES)
     return database

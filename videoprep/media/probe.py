@@ -6,11 +6,15 @@ Size and orientation come from the first decoded frame, which also shows that th
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Sequence
-from dataclasses import dataclass
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,11 +23,13 @@ import numpy as np
 import xxhash
 
 from videoprep.errors import Code, MediaError
+from videoprep.media.contents import is_picture, is_picture_container, missing_end, open_regular
 from videoprep.media.orientation import Orientation, orientation_of
 from videoprep.media.timestamps import Timestamps
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -31,9 +37,13 @@ if TYPE_CHECKING:
 # concat, dash) would make FFmpeg open other files or addresses named inside the file.
 _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,apng,"
-    "webp,wmv,ivf,h264,hevc,av1,obu,mxf,yuv4mpegpipe,nut,rm,dv,m4v"
+    "webp,wmv,ivf,h264,hevc,av1,obu,mxf,yuv4mpegpipe,nut,rm,dv,m4v,"
+    "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,"
+    "mp3,wav,flac,aac,ac3,aiff"  # to say that they hold no video
 )
 OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+# Titles in other encodings than UTF-8 are no reason to refuse a file.
+_OPENING: Any = {"options": OPEN_OPTIONS, "metadata_errors": "replace"}
 
 # Codecs whose packets may hold a frame that is never shown.
 _HIDDEN_PACKETS = ("vp8", "libvpx")
@@ -58,6 +68,28 @@ _DISTINCT_SHARE = 0.9
 # timestamps is allowed for: less than what lies between 24 and 23.976.
 _SAME_RATE = Fraction(1, 5000)
 
+# Formats that hold one picture; some of them may hold several.
+_STILL_FORMATS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe")
+_PICTURE_FORMATS = (*_STILL_FORMATS, "gif", "apng", "webp")
+
+# Seconds by which a header may announce more than there is without anything being lost.
+_SLACK = Fraction(1, 2)
+
+_OPAQUE = 255
+
+# What looking into a file may end in.
+FAILURES = (
+    av.error.FFmpegError, OSError, ValueError, ArithmeticError, LookupError, MemoryError,
+    struct.error,
+)  # fmt: skip
+
+MAX_SIDE = 8192
+"""Pixels that a side may have; the memory for one larger picture is a clip's or a bomb's."""
+
+# FFmpeg decodes some frames only to learn what a header already says: in containers that have
+# one for each stream this is skipped, which makes opening several times as fast.
+_QUICK: Any = [{"skip_frame": "all"}] * 16  # PyAV's stub says list[str]
+
 _HASH_CHUNK = 1 << 22
 
 
@@ -78,8 +110,15 @@ class MediaInfo:
             a mirror for a rotation, and loses count in containers without an index of frames and
             in streams that do not start on a key frame.
         sample_aspect_ratio: width of a pixel over its height; 1 where the file does not say.
+        container: FFmpeg's name of the container format.
         codec: FFmpeg's name of the codec.
+        header_frames: how many frames the header announces; 0 where it does not say.
+        packets: how many packets there are, also those that an edit list hides.
+        cut_off: whether the file ends before what its header announces.
+        interlaced: whether the first frame is made of two fields.
         pixel_format: FFmpeg's name of the pixel format.
+        bit_depth: bits of the deepest component.
+        alpha: whether the pixels have transparency.
         color_space: matrix coefficients, FFmpeg's number (1: BT.709, 2: untagged, 6: BT.601).
         color_range: FFmpeg's number (0: untagged, 1: limited, 2: full).
         color_primaries: FFmpeg's number.
@@ -96,8 +135,15 @@ class MediaInfo:
     orientation: Orientation
     pyav_only: bool
     sample_aspect_ratio: Fraction
+    container: str
     codec: str
+    header_frames: int
+    packets: int
+    cut_off: bool
+    interlaced: bool
     pixel_format: str
+    bit_depth: int
+    alpha: bool
     color_space: int
     color_range: int
     color_primaries: int
@@ -134,8 +180,12 @@ class MediaInfo:
         return cls(**fields)
 
 
-def probe(path: Path) -> MediaInfo:
+def probe(path: Path, fingerprint: str | None = None) -> MediaInfo:
     """Looks into a video file.
+
+    Args:
+        path: the file.
+        fingerprint: that of its contents, where it is known already.
 
     Raises:
         MediaError: with `Code.UNREADABLE` where the file cannot be opened or its first frame not
@@ -145,24 +195,54 @@ def probe(path: Path) -> MediaInfo:
         # A FIFO or device would block every decoder for ever: look before opening.
         if not stat.S_ISREG(path.stat().st_mode):
             raise MediaError("not a regular file", code=Code.UNREADABLE, where=str(path))
-        fingerprint = fingerprint_of(path)
-        return _probe_file(path, fingerprint)
+        return _probe_file(path, fingerprint or fingerprint_of(path))
     except MediaError as error:
         error.where = str(path)
         raise
-    except (av.error.FFmpegError, OSError, ValueError, ArithmeticError) as error:
-        raise MediaError(
-            f"cannot be read as a video: {_reason(error)}",
-            code=Code.UNREADABLE,
+    except FAILURES as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> MediaError:
+    """The error for a file that FFmpeg cannot make anything of."""
+    if isinstance(error, MemoryError):
+        return out_of_memory(path)
+    missing = missing_end(path)
+    if missing:
+        return MediaError(
+            f"is cut off: {missing}",
+            code=Code.TRUNCATED,
             where=str(path),
-            remedy="play the file to see whether it is damaged; replace it or remove the sample",
-        ) from error
+            remedy="copy or download the file again",
+        )
+    if is_picture(path):
+        return _still_image(path)
+    return MediaError(
+        f"cannot be read as a video: {_reason(error)}",
+        code=Code.UNREADABLE,
+        where=str(path),
+        remedy="play the file to see whether it is damaged; replace it or remove the sample",
+    )
+
+
+def out_of_memory(path: Path) -> MediaError:
+    """The error for a file that wants more memory than it may have."""
+    return MediaError(
+        "wants more memory than a file may have",
+        code=Code.MEMORY_LIMIT,
+        where=str(path),
+        remedy="re-encode the file, raise --memory-limit, or remove the sample",
+    )
 
 
 def fingerprint_of(path: Path) -> str:
-    """xxh3-128 of the file's bytes, 32 hexadecimal digits. Reads in chunks: memory stays flat."""
+    """xxh3-128 of the file's bytes, 32 hexadecimal digits. Reads in chunks: memory stays flat.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
     digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(_HASH_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
@@ -173,8 +253,11 @@ def best_video_stream(container: InputContainer) -> VideoStream:
 
     Raises:
         MediaError: the file holds no video stream.
+        ValueError: it holds no stream at all, or one of an unknown codec.
     """
     stream = container.streams.best("video")
+    if not container.streams:
+        raise ValueError("no stream is found in it")
     if stream is None or stream.disposition & av.stream.Disposition.attached_pic:
         raise MediaError(
             "holds no video stream",
@@ -189,74 +272,273 @@ def open_file(path: Path) -> InputContainer:
 
     The path is made absolute: FFmpeg takes a relative one such as ``file:/other`` for a URL.
     """
-    return av.open(os.fspath(path.absolute()), options=OPEN_OPTIONS)
+    container: InputContainer = av.open(os.fspath(path.absolute()), **_OPENING)
+    return container
+
+
+def _open_quickly(path: Path) -> InputContainer:
+    """Opens a video for its header; all that is known of its streams stands in there.
+
+    Where it does not, or where what was skipped would have decided which stream is the best, the
+    file is opened as usual.
+    """
+    try:
+        container: InputContainer = av.open(
+            os.fspath(path.absolute()), **_OPENING, stream_options=_QUICK
+        )
+    except ValueError:  # streams show themselves only when packets are read
+        return open_file(path)
+    indexed = any(name in _INDEXED_FORMATS for name in container.format.name.split(","))
+    if indexed and len(container.streams.video) == 1:
+        return container
+    container.close()
+    return open_file(path)
 
 
 def _probe_file(path: Path, fingerprint: str) -> MediaInfo:
-    with open_file(path) as container:
+    found = _scan_quickly(path) or _scan(path)
+    first, stream, shown = found.first, found.stream, found.times.shown
+    _require_size(first.width, first.height)
+    formats = found.container.split(",")
+    timed = not any(name in _UNTIMED_FORMATS for name in formats)
+    if not timed or None in shown or found.codec in _HIDDEN_PACKETS:
+        shown = _decode_all(path, stream.index)
+    timestamps = _timestamps(shown if timed else [None] * len(shown), first, stream)
+    if len(timestamps.ticks) == 1:
+        _require_video(path, formats)
+    orientation = orientation_of(first)
+    width, height = first.width, first.height
+    if orientation.transpose:
+        width, height = height, width
+    indexed = any(name in _INDEXED_FORMATS for name in formats)
+    components = first.format.components
+    return MediaInfo(
+        fingerprint=fingerprint,
+        stream=stream.index,
+        width=width,
+        height=height,
+        timestamps=timestamps,
+        fps=_true_rate(timestamps, stream),
+        variable_frame_rate=timestamps.is_variable(),
+        orientation=orientation,
+        pyav_only=orientation.mirrored or not indexed or len(timestamps.ticks) < len(shown),
+        sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
+        container=found.container,
+        codec=found.codec,
+        header_frames=found.header_frames,
+        packets=found.times.count,
+        cut_off=found.cut_off or missing_end(path) is not None,
+        interlaced=first.interlaced_frame,
+        pixel_format=first.format.name,
+        bit_depth=max((component.bits for component in components), default=8),
+        alpha=_is_transparent(first, found),
+        color_space=int(first.colorspace),
+        color_range=int(first.color_range),
+        color_primaries=int(first.color_primaries),
+        color_transfer=int(first.color_trc),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """What one pass over a file's packets gives."""
+
+    stream: _Stream
+    container: str
+    codec: str
+    header_frames: int
+    cut_off: bool
+    alpha_beside: bool
+    first: VideoFrame
+    times: _Times
+
+
+@dataclass(slots=True)
+class _Times:
+    """The times of the packets that are shown, and what else the packets tell."""
+
+    shown: list[int | None] = field(default_factory=list)
+    count: int = 0
+    last: Packet[VideoStream] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """What the header says of a stream; outlives the container."""
+
+    index: int
+    time_base: Fraction | None
+    guessed_rate: Fraction | None
+    average_rate: Fraction | None
+    frame_rate: Fraction | None
+    sample_aspect_ratio: Fraction | None
+
+
+def _scan_quickly(path: Path) -> _Scan | None:
+    """Decodes the first packet alone, and reads the times of all.
+
+    The picture of a key frame comes out at once when the decoder is told that nothing follows.
+    None where the first packet is no key frame or is not the first that is shown: then only
+    decoding on tells which frame is the first.
+    """
+    with _open_quickly(path) as container:
         stream = best_video_stream(container)
-        first, shown = _scan(container, stream)
-        formats = container.format.name.split(",")
-        timed = not any(name in _UNTIMED_FORMATS for name in formats)
-        if not timed or None in shown or stream.codec_context.name in _HIDDEN_PACKETS:
-            shown = _decode_all(path, stream.index)
-        timestamps = _timestamps(shown if timed else [None] * len(shown), first, stream)
-        orientation = orientation_of(first)
-        width, height = first.width, first.height
-        if orientation.transpose:
-            width, height = height, width
-        indexed = any(name in _INDEXED_FORMATS for name in formats)
-        return MediaInfo(
-            fingerprint=fingerprint,
-            stream=stream.index,
-            width=width,
-            height=height,
-            timestamps=timestamps,
-            fps=_true_rate(timestamps, stream),
-            variable_frame_rate=timestamps.is_variable(),
-            orientation=orientation,
-            pyav_only=orientation.mirrored or not indexed or len(timestamps.ticks) < len(shown),
-            sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
-            codec=stream.codec_context.name,
-            pixel_format=first.format.name,
-            color_space=int(first.colorspace),
-            color_range=int(first.color_range),
-            color_primaries=int(first.color_primaries),
-            color_transfer=int(first.color_trc),
-        )
+        _prepare(stream)
+        packets = container.demux(stream)
+        key = next((packet for packet in packets if packet.size), None)
+        if key is None or not key.is_keyframe or key.is_discard or key.pts is None:
+            return None
+        frames: list[VideoFrame] = []
+        with suppress(av.error.InvalidDataError):
+            frames += stream.codec_context.decode(key)
+            frames += stream.codec_context.decode(None)
+        if len(frames) != 1:
+            return None
+        times = _times(chain([key], packets), stream)
+        if any(tick is None or tick < key.pts for tick in times.shown):
+            return None
+        return _found(container, stream, frames[0], times)
 
 
-def _scan(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame, list[int | None]]:
+def _scan(path: Path) -> _Scan:
     """The first frame, and the times of all packets, in one pass over the file.
 
     Packets are decoded only until the first frame is out.
     """
+    with open_file(path) as container:
+        stream = best_video_stream(container)
+        _prepare(stream)
+        first: list[VideoFrame] = []
+        times = _times(_decoding(container.demux(stream), first), stream)
+        if not first:
+            raise ValueError("no frame of it can be decoded")
+        return _found(container, stream, first[0], times)
+
+
+def _prepare(stream: VideoStream) -> None:
+    if not stream.codec_context:
+        raise ValueError("there is no decoder for its codec")
+    _require_size(stream.codec_context.width, stream.codec_context.height)
     stream.codec_context.thread_count = 1
-    first: VideoFrame | None = None
-    shown: list[int | None] = []
+
+
+def _decoding(
+    packets: Iterable[Packet[VideoStream]], first: list[VideoFrame]
+) -> Iterator[Packet[VideoStream]]:
+    """Passes packets on, and decodes them until there is a frame.
+
+    One that is damaged may come before the first frame is out, which decoders hold back.
+    """
+    for packet in packets:
+        if not first:
+            with suppress(av.error.InvalidDataError):
+                first += packet.decode()[:1]
+        yield packet
+
+
+def _times(packets: Iterable[Packet[VideoStream]], stream: VideoStream) -> _Times:
+    """The times of all packets.
+
+    Files joined without remuxing start their clock again: their frames cannot be told apart.
+    """
+    found = _Times()
+    shown = found.shown
+    slack = int(_CLOCK_RESTART / stream.time_base) if stream.time_base else 0
     latest: int | None = None
-    for packet in container.demux(stream):
-        if first is None:
-            first = next(iter(packet.decode()), None)
-        if packet.size and not packet.is_discard:
-            shown.append(packet.pts)
-            _require_onward(latest, packet.dts, stream, len(shown))
-            latest = latest if packet.dts is None else packet.dts
-    if first is None:
+    for packet in packets:
+        if not packet.size:
+            continue
+        found.count += 1
+        found.last = packet
+        if packet.is_discard:
+            continue
+        shown.append(packet.pts)
+        now = packet.dts
+        if now is None:
+            continue
+        if latest is not None and slack and latest - now > slack:
+            raise _bad_times(f"its clock starts again at packet {len(shown)}")
+        latest = now
+    return found
+
+
+def _found(
+    container: InputContainer, stream: VideoStream, first: VideoFrame, times: _Times
+) -> _Scan:
+    rates = (stream.guessed_rate, stream.average_rate, stream.codec_context.framerate)
+    guessed, average, coded = (Fraction(rate) if rate else None for rate in rates)
+    kept = _Stream(
+        stream.index, stream.time_base, guessed, average, coded, stream.sample_aspect_ratio
+    )
+    return _Scan(
+        stream=kept,
+        container=container.format.name,
+        codec=stream.codec_context.name,
+        header_frames=stream.frames,
+        cut_off=_ends_early(container, stream, times),
+        alpha_beside=stream.metadata.get("alpha_mode") == "1",
+        first=first,
+        times=times,
+    )
+
+
+def _ends_early(container: InputContainer, stream: VideoStream, times: _Times) -> bool:
+    """Whether packets are missing at the end.
+
+    An index says how many there are (its entries, not the header's count: an edit list hides
+    some). A duration speaks for the video where the file holds nothing else.
+    """
+    formats = container.format.name.split(",")
+    if times.last is not None and times.last.is_corrupt:
+        return True
+    if "mov" in formats:
+        entries = stream.index_entries
+        return times.count < len(entries) and times.count < sum(1 for e in entries if e.size)
+    known = [tick for tick in times.shown if tick is not None]
+    alone = len(container.streams) == 1 and "flv" in formats
+    if not alone or not known or not container.duration or not stream.time_base:
+        return False
+    announced = Fraction(container.duration, av.time_base)
+    held = (max(known) - min(0, *known)) * stream.time_base
+    return announced - held > max(_SLACK, held / max(1, len(known) - 1) * 2)
+
+
+def _is_transparent(first: VideoFrame, found: _Scan) -> bool:
+    """Whether pixels have transparency.
+
+    WebM keeps it beside the picture. GIF frames always have it, but rarely let anything through.
+    """
+    if found.alpha_beside:
+        return True
+    alpha = any(component.is_alpha for component in first.format.components)
+    if alpha and found.codec == "gif":
+        return bool((first.to_ndarray(format="bgra")[..., 3] < _OPAQUE).any())
+    return alpha
+
+
+def _require_size(width: int, height: int) -> None:
+    """Refuses what no bucket takes and no memory should hold: before anything is decoded, too."""
+    if max(width, height) > MAX_SIDE:
         raise MediaError(
-            "no frame of it can be decoded",
-            code=Code.UNREADABLE,
-            remedy="replace the file or remove the sample",
+            f"{width}×{height} is larger than {MAX_SIDE} pixels a side",
+            code=Code.TOO_LARGE,
+            remedy="scale the video down, for instance: ffmpeg -i IN -vf scale=1920:-2 OUT.mp4",
         )
-    return first, shown
 
 
-def _require_onward(before: int | None, now: int | None, stream: VideoStream, number: int) -> None:
-    """Files joined without remuxing start their clock again: their frames cannot be told apart."""
-    if before is None or now is None or stream.time_base is None:
-        return
-    if (before - now) * stream.time_base > _CLOCK_RESTART:
-        raise _bad_times(f"its clock starts again at packet {number}")
+def _require_video(path: Path, formats: Sequence[str]) -> None:
+    """A file with a single frame may be a picture."""
+    if any(name in _PICTURE_FORMATS for name in formats) or is_picture_container(path):
+        raise _still_image(path)
+
+
+def _still_image(path: Path) -> MediaError:
+    return MediaError(
+        "is a still image, not a video",
+        code=Code.STILL_IMAGE,
+        where=str(path),
+        remedy="replace the file or remove the sample",
+    )
 
 
 def _bad_times(what: str) -> MediaError:
@@ -280,7 +562,7 @@ def _decode_all(path: Path, stream: int) -> list[int | None]:
         return [time_of(cast("VideoFrame", frame)) for frame in container.decode(video)]
 
 
-def _timestamps(shown: Sequence[int | None], first: VideoFrame, stream: VideoStream) -> Timestamps:
+def _timestamps(shown: Sequence[int | None], first: VideoFrame, stream: _Stream) -> Timestamps:
     """The times of the frames that a decoder gives.
 
     A stream can start in the middle: packets before its first key frame show nothing. Two frames
@@ -293,8 +575,8 @@ def _timestamps(shown: Sequence[int | None], first: VideoFrame, stream: VideoStr
     start = time_of(first)
     if not known or stream.time_base is None:
         # A raw stream does not say when its frames are shown: they are taken as evenly spaced.
-        rates = (stream.guessed_rate, stream.codec_context.framerate, stream.average_rate)
-        rate = next((Fraction(rate) for rate in rates if rate), _RATE_OF_UNTIMED)
+        rates = (stream.guessed_rate, stream.frame_rate, stream.average_rate)
+        rate = next((rate for rate in rates if rate), _RATE_OF_UNTIMED)
         return Timestamps(np.arange(len(shown), dtype=np.int64), 1 / rate, timed=False)
     ticks = np.unique(np.array(known, dtype=np.int64))
     if len(known) < len(shown) or start is None:
@@ -304,9 +586,9 @@ def _timestamps(shown: Sequence[int | None], first: VideoFrame, stream: VideoStr
     return Timestamps(ticks[ticks >= start], stream.time_base)
 
 
-def _true_rate(timestamps: Timestamps, stream: VideoStream) -> Fraction:
+def _true_rate(timestamps: Timestamps, stream: _Stream) -> Fraction:
     """A rate that the header gives and the timestamps agree with, else theirs."""
-    stated = [Fraction(rate) for rate in (stream.guessed_rate, stream.average_rate) if rate]
+    stated = [rate for rate in (stream.guessed_rate, stream.average_rate) if rate]
     measured = timestamps.average_rate()
     if measured is None:
         return stated[0] if stated else _RATE_OF_UNTIMED
@@ -319,4 +601,10 @@ def _true_rate(timestamps: Timestamps, stream: VideoStream) -> Fraction:
 
 def _reason(error: Exception) -> str:
     """The library's own words, without the path that the error already names."""
+    if isinstance(error, av.error.ArgumentError):  # so FFmpeg refuses what OPEN_OPTIONS leave out
+        return "it is in none of the formats that are accepted"
+    if isinstance(error, av.error.EOFError):
+        return "it ends before its first frame"
+    if isinstance(error, av.error.PermissionError) and error.errno == errno.EPERM:
+        return "the decoder fails"  # some decoders use the number for failures of any kind
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import difflib
-import io
+import os
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from videoprep.errors import Code, Problem, SpecError
-from videoprep.spec.entries import Entries, Entry, not_utf8, read_text
+from videoprep.spec.entries import Entries, Entry
+from videoprep.spec.table_kind import VIDEO_ENDING, require_table
+from videoprep.spec.text_file import MAX_LINE, Survey, changed, in_shell, require_list, survey
 
 CAPTION_COLUMNS = ("caption", "captions", "prompt", "prompts", "text")
 """Column names taken for the caption when none is named, in order of preference."""
@@ -18,38 +23,65 @@ CAPTION_COLUMNS = ("caption", "captions", "prompt", "prompts", "text")
 VIDEO_COLUMNS = ("video", "videos", "video_path", "file_name", "filename", "path", "file")
 """Column names taken for the video when none is named, in order of preference."""
 
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+_NAME_COLUMNS = "write the column names in its first line, for instance: video,caption"
+
+_ENDS_IN_VIDEO = re.compile(rf"{VIDEO_ENDING}[\"'\s]*$")
+
+# What the csv module says, and what a user can do with. The first are about where a row ends.
+_RETURN = "new-line character"
+_REASONS = {
+    _RETURN: "a carriage return outside of quotes: is it one row or two?",
+    "unexpected end": "a quote that is opened here is never closed",
+    "field larger": f"a cell has more than {MAX_LINE} characters; is its quote never closed?",
+    "'": "there is text after a closing quote",
+}
+
+_LIMIT = 4 * MAX_LINE + 2  # bytes that the longest line takes in UTF-8, with its end
+
+Row = tuple[int, int, list[str]]
+"""First and last line of a row, and its cells."""
+
+
+class _NotCsvError(ValueError):
+    """From a row on the file is not CSV; where that row begins, and where that was noticed."""
+
+    def __init__(self, reason: str, first: int, noticed: int) -> None:
+        super().__init__(reason)
+        self.code = Code.LINE_ENDS if reason.startswith(_RETURN) else Code.MALFORMED_ROW
+        known = (text for start, text in _REASONS.items() if reason.startswith(start))
+        self.reason = next(known, f"not valid CSV: {reason}")
+        if noticed > first:
+            self.reason += f" (noticed in line {noticed})"
+        self.first = first
+
 
 def delimiter_of(path: Path) -> str:
     """The delimiter that the file's ending stands for."""
     return "\t" if path.suffix.lower() == ".tsv" else ","
 
 
-def read_header(path: Path) -> list[str]:
-    """The column names of a CSV file.
+def guess_columns(path: Path, caption: str | None, video: str | None) -> tuple[str, str]:
+    """The columns that hold captions and videos, where they are not named.
+
+    Where the file's bytes cannot be relied on these are mere names: `read_csv` then says why.
 
     Raises:
-        SpecError: the file is missing, not UTF-8, or empty.
+        SpecError: the file is missing or no table, or no column or several could be meant.
     """
+    require_list(path)
+    require_table(path)
     try:
-        text = read_text(path)
-    except UnicodeDecodeError as error:
-        problem = not_utf8(path, error)
-        raise SpecError(problem.message, where=problem.where, remedy=problem.remedy) from error
-    try:
-        header: list[str] = next(_reader(text, path), [])
-    except csv.Error as error:
-        raise SpecError(
-            f"the header row is not valid CSV: {error}",
-            where=f"{path}:1",
-            remedy="write the column names in the first line, for instance: video,caption",
-        ) from error
-    if not any(name.strip() for name in header):
-        raise SpecError(
-            "the file has no header row",
-            where=str(path),
-            remedy="write the column names in its first line, for instance: video,caption",
-        )
-    return [name.strip() for name in header]
+        header = _header(path)
+    except (_NotCsvError, UnicodeDecodeError) as error:
+        if survey(path, table=True).fatal:
+            return caption or CAPTION_COLUMNS[0], video or VIDEO_COLUMNS[0]
+        raise _no_table(path, f"the header row is not valid CSV: {error}", _NAME_COLUMNS) from error
+    return (
+        caption or _guess(header, CAPTION_COLUMNS, path, "caption"),
+        video or _guess(header, VIDEO_COLUMNS, path, "video"),
+    )
 
 
 def read_csv(path: Path, caption_column: str, video_column: str) -> Entries:
@@ -59,81 +91,261 @@ def read_csv(path: Path, caption_column: str, video_column: str) -> Entries:
     own line; the other rows are not affected.
 
     Raises:
-        SpecError: the file or a column is missing.
+        SpecError: the file or a column is missing, or the file is no table.
     """
-    found = Entries()
-    header = read_header(path)
+    require_list(path)
+    require_table(path)
+    surveyed = survey(path, table=True)
+    found = Entries(str(path), str(path), problems=surveyed.problems, remarks=surveyed.remarks)
+    if surveyed.fatal:
+        found.total = max(1, surveyed.lines - 1)
+        return found
+    try:
+        header = _header(path)
+    except _NotCsvError as error:
+        raise _no_table(path, f"the header row is not valid CSV: {error}", _NAME_COLUMNS) from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise changed(path, error) from error
+    found.remarks += _other_duplicates(path, header, (caption_column, video_column))
     caption_at = _find_column(header, caption_column, path, "--caption-column")
     video_at = _find_column(header, video_column, path, "--video-column")
-    for line, row in _rows(path, found):
+    damaged = {p.line for p in surveyed.problems if p.code is Code.NUL_BYTE}
+    for first, last, row in _body(path, found, surveyed):
         found.total += 1
-        problem = _check_row(row, header, caption_at, video_at, path, line)
-        if problem is not None:
-            found.problems.append(problem)
-            continue
-        found.entries.append(Entry(row[video_at].strip(), row[caption_at].strip(), str(path), line))
+        if len(row) == len(header) and (video := row[video_at].strip()):
+            caption = row[caption_at].strip()
+            if caption and (first == last or not _swallowed(row, video, path)):
+                if not damaged or damaged.isdisjoint(range(first, last + 1)):
+                    found.entries.append(Entry(video, caption, first))
+                continue
+        found.problems.append(_flaw(row, header, caption_at, video_at, path, first))
     return found
 
 
-def _rows(path: Path, found: Entries) -> Iterator[tuple[int, list[str]]]:
-    """Yields ``(first line of the row, cells)``; a quoted caption may span several lines."""
-    text = read_text(path)
-    reader = _reader(text, path)
-    next(reader)
-    line = reader.line_num + 1
+def rows_at(source: Path, lines: set[int]) -> Iterator[list[str]]:
+    """Yields the cells of the header, and of the rows that begin on one of ``lines``."""
+    rows = _rows(source)
+    yield next(rows)[2]
+    last = max(lines, default=0)
+    for first, _, row in rows:
+        if first in lines:
+            yield row
+        if first >= last:  # no further: what follows may not be CSV
+            return
+
+
+def _header(path: Path) -> list[str]:
+    """The column names.
+
+    Raises:
+        SpecError: there is no header row, or it was written with another delimiter.
+        _NotCsvError: it is not valid CSV.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    with path.open("rb") as file:
+        header = next((row for _, _, row in _parsed(file, delimiter_of(path))), [])
+    names = [name.strip() for name in header]
+    if not any(names):
+        raise _no_table(path, "the file has no header row", _NAME_COLUMNS)
+    _require_delimiter(path, names)
+    _require_names(path, names)
+    return names
+
+
+def _body(path: Path, found: Entries, surveyed: Survey) -> Iterator[Row]:
+    """The rows after the header, up to the first that is not CSV."""
+    rows = _rows(path)
+    next(rows)
     try:
-        for row in reader:
-            if row:
-                yield line, row
-            line = reader.line_num + 1
-    except csv.Error as error:
+        yield from rows
+    except _NotCsvError as error:
         # Where the next row would begin cannot be known: each line left counts as a sample.
-        found.total += sum(bool(left.strip()) for left in text.split("\n")[line - 1 :])
+        found.total += max(1, surveyed.lines - error.first + 1)
         found.problems.append(
             Problem(
-                Code.MALFORMED_ROW,
-                f"not valid CSV: {error}",
-                "look for a quote that is not closed, or not doubled, from this line on",
+                error.code,
+                f"{error.reason}; nothing from here on is read",
+                "look for a quote that is not closed, or not doubled, from this line on"
+                if error.code is Code.MALFORMED_ROW
+                else "make it a line end, or put the cell into double quotes",
                 str(path),
-                line,
+                error.first,
             )
         )
 
 
-def _reader(text: str, path: Path) -> Any:
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(path), strict=True)
+def _rows(path: Path) -> Iterator[Row]:
+    """The rows that are not blank; a quoted caption may span several lines.
+
+    Raises:
+        _NotCsvError: from here on the file is not CSV.
+        SpecError: it changed since its survey.
+    """
+    try:
+        with path.open("rb") as file:
+            yield from _parsed(file, delimiter_of(path))
+    except (UnicodeDecodeError, OSError) as error:
+        raise changed(path, error) from error
 
 
-def _check_row(
+def _parsed(file: BinaryIO, delimiter: str) -> Iterator[Row]:
+    reader = csv.reader(_lines(file), delimiter=delimiter, strict=True)
+    before = 0
+    try:
+        for row in reader:
+            last = reader.line_num
+            if len(row) > 1 or (row and row[0].strip()):
+                yield before + 1, last, row
+            before = last
+    except csv.Error as error:
+        raise _NotCsvError(str(error), before + 1, reader.line_num) from error
+
+
+def _lines(file: BinaryIO) -> Iterator[str]:
+    """The lines with their ends, one by one: the last may be damaged and the first still read."""
+    line = file.readline(_LIMIT).removeprefix(codecs.BOM_UTF8)
+    while line:
+        if len(line) == _LIMIT:  # the survey says so, too; half a line must not become a row
+            raise csv.Error(f"a line has more than {MAX_LINE} characters")
+        # The csv module of Python 3.10 refuses NUL bytes; the survey has reported them.
+        yield line.decode().replace("\0", "")
+        line = file.readline(_LIMIT)
+
+
+def _flaw(
     row: list[str], header: list[str], caption_at: int, video_at: int, path: Path, line: int
-) -> Problem | None:
+) -> Problem:
+    """What is wrong with a row that cannot be used."""
+    code, remedy = Code.MALFORMED_ROW, "write the missing entry, or delete the row"
     if len(row) != len(header):
-        return Problem(
-            Code.MALFORMED_ROW,
-            f"{len(row)} cells, but the header has {len(header)}",
-            "put captions that hold a comma into double quotes",
-            str(path),
-            line,
-        )
-    for at in (caption_at, video_at):
-        if not row[at].strip():
-            return Problem(
-                Code.BLANK_LINE,
-                f"the column {header[at]!r} is empty",
-                "write the missing entry, or delete the row",
-                str(path),
-                line,
+        message = f"{len(row)} cells, but the header has {len(header)}"
+        remedy = "put captions that hold a comma into double quotes"
+    elif not row[video_at].strip():
+        code, message = Code.EMPTY_VIDEO, f"the column {header[video_at]!r} is empty"
+    elif not row[caption_at].strip():
+        code, message = Code.EMPTY_CAPTION, f"the column {header[caption_at]!r} is empty"
+    else:
+        message = "a cell spans lines, and one of them looks like a row of its own"
+        remedy = "look for a quote that is not closed in this row"
+    return Problem(code, message, remedy, str(path), line)
+
+
+def _swallowed(row: list[str], video: str, path: Path) -> bool:
+    """Whether a cell that spans lines holds other rows: its quote was meant to close earlier.
+
+    Rows are known by the videos that they name.
+    """
+    delimiter = delimiter_of(path)
+    own = os.path.splitext(video)[1] or "\n"
+    for cell in row:
+        if "\n" not in cell:
+            continue
+        for line in cell.split("\n"):
+            pieces = line.split(delimiter)
+            for piece in pieces:
+                bare = piece.strip("\"' \r\t")
+                is_video = bare.endswith(own) or _ENDS_IN_VIDEO.search(bare)
+                # A sentence may end in a file's name; alone in a line it has no spaces.
+                if is_video and (len(pieces) > 1 or not re.search(r"\s", bare)):
+                    return True
+    return False
+
+
+def _no_table(path: Path, message: str, remedy: str) -> SpecError:
+    return SpecError(message, where=str(path), remedy=remedy, code=Code.NOT_A_TABLE)
+
+
+def _require_delimiter(path: Path, header: list[str]) -> None:
+    """A header that is one cell, with another delimiter in it, was written with that one."""
+    used = delimiter_of(path)
+    if len(header) > 1:
+        return
+    for other in _DELIMITERS:
+        if other != used and other in header[0]:
+            remedy = _separate(path, other)
+            raise _no_table(
+                path,
+                f"its cells are separated by {_DELIMITERS[other]}, not by {_DELIMITERS[used]}",
+                remedy,
             )
-    return None
+
+
+def _separate(path: Path, other: str) -> str:
+    if other in ",\t":
+        return f"give the file the ending {'.csv' if other == ',' else '.tsv'}"
+    convert = (
+        'python3 -c "import csv, sys; csv.writer(sys.stdout).writerows('
+        f"csv.reader(sys.stdin, delimiter='{other}'))\" < {in_shell(path.name)} > new.csv"
+    )
+    return f"separate them by commas, for instance: {convert}"
+
+
+def _require_names(path: Path, names: list[str]) -> None:
+    """A header whose cells name videos is a row of data."""
+    for name in names:
+        if _ENDS_IN_VIDEO.search(name):
+            raise _no_table(
+                path,
+                f"the first row is no header: {name[:200]!r} looks like a video",
+                _NAME_COLUMNS,
+            )
+
+
+def _guess(header: list[str], known: tuple[str, ...], path: Path, what: str) -> str:
+    for name in known:
+        alike = sorted({column for column in header if column.lower() == name})
+        if len(alike) > 1:
+            raise SpecError(
+                f"several columns could be the {what}: {', '.join(alike)}",
+                where=str(path),
+                code=Code.DUPLICATE_COLUMN,
+                remedy=f"name it with --{what}-column",
+            )
+        if alike:
+            return alike[0]
+    raise SpecError(
+        f"no column looks like the {what}; the columns are: {_shown(header)}",
+        where=str(path),
+        code=Code.MISSING_LIST,
+        remedy=f"name it with --{what}-column",
+    )
 
 
 def _find_column(header: list[str], name: str, path: Path, flag: str) -> int:
+    if header.count(name) > 1:
+        raise SpecError(
+            f"{header.count(name)} columns are called {name!r}",
+            where=str(path),
+            remedy="give each column a name of its own",
+            code=Code.DUPLICATE_COLUMN,
+        )
     if name in header:
         return header.index(name)
-    close = difflib.get_close_matches(name, header, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    close = difflib.get_close_matches(name, header[:100], n=1)
+    hint = f"did you mean {close[0][:100]!r}? " if close else ""
     raise SpecError(
-        f"there is no column {name!r}; the columns are: {', '.join(header)}",
+        f"there is no column {name!r}; the columns are: {_shown(header)}",
         where=str(path),
         remedy=f"{hint}name the column with {flag}",
+        code=Code.MISSING_LIST,
     )
+
+
+def _shown(header: list[str]) -> str:
+    """Column names for a message; a stranger's table may have thousands."""
+    return ", ".join(name[:100] for name in header[:20]) + (", …" if len(header) > 20 else "")
+
+
+def _other_duplicates(path: Path, header: list[str], used: tuple[str, str]) -> list[Problem]:
+    twice = [name for name, count in Counter(header).items() if count > 1 and name not in used]
+    return [
+        Problem(
+            Code.DUPLICATE_COLUMN,
+            f"several columns are called {name!r}; they are not used",
+            "give each column a name of its own",
+            str(path),
+            1,
+        )
+        for name in twice
+        if name
+    ]

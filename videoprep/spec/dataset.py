@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
+import gc
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from videoprep.errors import Code, ListError, Problem, SpecError
-from videoprep.spec.csv_file import CAPTION_COLUMNS, VIDEO_COLUMNS, read_csv, read_header
-from videoprep.spec.entries import Entries, Entry
+from videoprep.durable import write_bytes
+from videoprep.errors import Code, ListError, SpecError
+from videoprep.spec.csv_file import guess_columns, read_csv
+from videoprep.spec.entries import Entries
 from videoprep.spec.line_files import read_line_files
 from videoprep.spec.sample import Listing, Location, Sample
+from videoprep.spec.spec_file import NAME, read_spec_file, spec_text
+from videoprep.spec.video_lookup import VideoLookup, is_inside
 
 Reshape = Literal["none", "center-crop", "resize"]
 """May clips be fitted into buckets? ``none``: no; ``center-crop``: by cutting; ``resize``: by
@@ -23,6 +29,8 @@ changing their aspect ratio."""
 PROMPTS = "prompt.txt"
 VIDEOS = "videos.txt"
 TABLE_SUFFIXES = (".csv", ".tsv")
+
+_SHOWN = 5
 
 
 class DatasetSpec(BaseModel):
@@ -45,7 +53,13 @@ class DatasetSpec(BaseModel):
         frame_buckets: allowed frame counts; empty means every count that the profile allows.
         max_num_frames: no clip is longer than this.
         target_fps: sample frames at this rate; ``None`` keeps each file's own.
-        allow_outside_root: accept videos that lie outside ``data_root``.
+        allow_outside_root: accept lists and videos that lie outside ``data_root``.
+        select: the rules that `validate` applies: codes, starts of codes, names, ``default`` or
+            ``all``; empty: ``default``, which is all that need not decode whole videos.
+        ignore: rules that are left out of these.
+        severity: other severities of rules, by code or name.
+        fail_on: the severity from which on a dataset is not ok.
+        rule_options: options of rules, by code or name, then by the option's name.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -63,38 +77,74 @@ class DatasetSpec(BaseModel):
     max_num_frames: PositiveInt = 49
     target_fps: Annotated[float, Field(ge=0.1, le=1000, allow_inf_nan=False)] | None = None
     allow_outside_root: bool = False
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    severity: dict[str, Literal["error", "warning", "note"]] = {}
+    fail_on: Literal["error", "warning"] = "error"
+    rule_options: dict[str, dict[str, Any]] = {}
 
     @classmethod
     def from_path(cls, path: str | os.PathLike[str], **options: Any) -> DatasetSpec:
         """Finds out how the dataset at ``path`` is written.
 
         A table file is read with the usual column names. A folder is looked through for
-        ``prompt.txt`` + ``videos.txt``, then for exactly one CSV or TSV file. Whatever is named
-        in ``options`` is taken as it is.
+        ``videoprep.yaml``, then ``prompt.txt`` + ``videos.txt``, then exactly one CSV or TSV file.
+        Whatever is named in ``options`` is taken as it is.
 
         Raises:
             SpecError: there is no such path, or nothing in it that looks like a dataset.
         """
         chosen = {key: value for key, value in options.items() if value is not None}
+        saved = _saved_spec(Path(path))
+        if saved is not None:
+            chosen = {**read_spec_file(saved), **chosen}
+            path = saved.parent
         root, table = _locate(Path(path), chosen)
         if table is None:
             lists = _line_files(Path(path), root, chosen)
-            return cls(**{"data_root": root, **chosen, **lists})
-        header = read_header(table)
-        guessed = {
-            "data_root": root,
-            "dataset_file": table,
-            "caption_column": _guess(header, CAPTION_COLUMNS, table, "caption", chosen),
-            "video_column": _guess(header, VIDEO_COLUMNS, table, "video", chosen),
-        }
-        return cls(**{**guessed, **chosen, "dataset_file": table})
+            return cls._checked({"data_root": root, **chosen, **lists}, saved)
+        allowed = bool(chosen.get("allow_outside_root"))
+        _require_inside(_table_path(table, root), table, root, allowed)
+        named = [_text(chosen.get(name)) for name in ("caption_column", "video_column")]
+        caption, video = guess_columns(_table_path(table, root), *named)
+        guessed = {"data_root": root, "caption_column": caption, "video_column": video}
+        return cls._checked({**guessed, **chosen, "dataset_file": table}, saved)
+
+    @classmethod
+    def _checked(cls, fields: dict[str, Any], saved: Path | None) -> DatasetSpec:
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            errors = error.errors(include_url=False, include_input=False)
+            wrong = "; ".join(_wrong(e, cls) for e in errors[:_SHOWN])
+            wrong += f"; and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
+            raise SpecError(
+                f"an option has a wrong value: {wrong}",
+                where=str(saved) if saved is not None else None,
+                remedy="correct it; `videoprep validate --help` lists the options",
+            ) from error
 
     @classmethod
     def of(cls, dataset: DatasetSpec | str | os.PathLike[str], **options: Any) -> DatasetSpec:
         """A spec as it is, or the one at a path; with some fields replaced."""
         if isinstance(dataset, DatasetSpec):
-            return cls(**{**dataset.model_dump(), **options})
+            return cls._checked({**dataset.model_dump(), **options}, None)
         return cls.from_path(dataset, **options)
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Writes ``videoprep.yaml`` into a folder, with what differs from the defaults.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path = Path(folder) / NAME
+        write_bytes(path, spec_text(self.saved_fields()).encode())
+        return path
+
+    def saved_fields(self) -> dict[str, Any]:
+        """What differs from the defaults, as plain values; the data root is the file's folder."""
+        fields = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_root"})
+        return {name: value for name, value in fields.items() if name != "allow_outside_root"}
 
     def listing(self) -> Listing:
         """Reads the lists and looks every video up on disk. Opens no video.
@@ -103,17 +153,8 @@ class DatasetSpec(BaseModel):
             SpecError: a list file, a column or the data root is missing.
         """
         _require_folder(self.data_root)
-        found = self._entries()
-        root = self.data_root.resolve()
-        samples: list[Sample] = []
-        problems = list(found.problems)
-        for entry in found.entries:
-            problem = _check_video(entry, root, self.allow_outside_root)
-            if problem is None:
-                samples.append(self._sample(entry))
-            else:
-                problems.append(problem)
-        return Listing(tuple(samples), tuple(problems), found.total)
+        with _no_collection():
+            return self._listing()
 
     def samples(self) -> Iterator[Sample]:
         """The samples, in the order in which they are written.
@@ -129,29 +170,91 @@ class DatasetSpec(BaseModel):
             raise self.empty_error()
         return iter(listing.samples)
 
+    @property
+    def list_file(self) -> Path:
+        """The file that names the videos."""
+        if self.dataset_file is not None:
+            return _table_path(self.dataset_file, self.data_root)
+        return self.data_root / self.video_column
+
     def empty_error(self) -> SpecError:
         """The error for lists that name no sample at all."""
-        where = self.dataset_file or self.data_root / self.video_column
         return SpecError(
-            "the dataset is empty", where=str(where), remedy="write at least one caption and video"
+            "the dataset is empty",
+            where=str(self.list_file),
+            remedy="write at least one caption and video",
+            code=Code.EMPTY_DATASET,
+        )
+
+    def _listing(self) -> Listing:
+        found = self._entries()
+        lookup = VideoLookup(self.data_root, found.video_file, self.allow_outside_root)
+        token = f"{self.id_token.strip()} " if self.id_token and self.id_token.strip() else ""
+        samples: list[Sample] = []
+        unusable: list[Sample] = []
+        for video, caption, line in found.entries:
+            problem = lookup.check(video, line)
+            if problem is not None:
+                found.problems.append(problem)
+            source = Location(found.video_file, line)
+            sample = Sample(video, token + caption, self.data_root, source, found.caption_file)
+            (unusable if problem else samples).append(sample)
+        return Listing(
+            tuple(samples),
+            tuple(unusable),
+            tuple(found.problems),
+            tuple(found.remarks),
+            found.total,
+            lookup.identities(),
         )
 
     def _entries(self) -> Entries:
         if self.dataset_file is not None:
-            table = _table_path(self.dataset_file, self.data_root)
+            table = self.list_file
+            _require_inside(table, self.dataset_file, self.data_root, self.allow_outside_root)
             _require_known_suffix(table)
-            try:
-                return read_csv(table, self.caption_column, self.video_column)
-            except UnicodeDecodeError as error:  # the file changed since its header was read
-                raise SpecError(str(error), where=str(table)) from error
-        return read_line_files(
-            self.data_root / self.caption_column, self.data_root / self.video_column
-        )
+            return read_csv(table, self.caption_column, self.video_column)
+        captions, videos = self.data_root / self.caption_column, self.list_file
+        for path, written in ((captions, self.caption_column), (videos, self.video_column)):
+            _require_inside(path, written, self.data_root, self.allow_outside_root)
+        return read_line_files(captions, videos)
 
-    def _sample(self, entry: Entry) -> Sample:
-        token = self.id_token.strip() if self.id_token else ""
-        caption = f"{token} {entry.caption}" if token else entry.caption
-        return Sample(entry.video, caption, self.data_root, Location(entry.file, entry.line))
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Spares the collector from going through millions of new objects, none of them garbage."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _wrong(error: Any, cls: type[BaseModel]) -> str:
+    """One of pydantic's errors in words; a name that does not exist may be misspelt."""
+    name = ".".join(map(str, error["loc"]))
+    if error["type"] != "extra_forbidden":
+        return f"{name}: {error['msg']}"
+    close = difflib.get_close_matches(name, cls.model_fields, 1)
+    return f"there is no {name}" + (f", did you mean {close[0]}?" if close else "")
+
+
+def _text(value: Any) -> str | None:
+    """A column's name, as far as it is one; what else a spec may hold is refused when checked."""
+    return None if value is None else str(value)
+
+
+def _saved_spec(path: Path) -> Path | None:
+    """The ``videoprep.yaml`` that is named, or lies in the folder that is named."""
+    if path.suffix.lower() in (".yaml", ".yml") and not os.path.isdir(path):
+        return path
+    inside = path / NAME
+    if not os.path.isfile(inside):
+        return None
+    _require_inside(inside, NAME, path, allow_outside=False)
+    return inside
 
 
 def _locate(path: Path, options: dict[str, Any]) -> tuple[Path, Path | None]:
@@ -159,18 +262,26 @@ def _locate(path: Path, options: dict[str, Any]) -> tuple[Path, Path | None]:
     kind = _kind(path)
     if kind == "file":
         _require_known_suffix(path)
-        return Path(options.get("data_root", path.parent)), path
+        return Path(options.get("data_root", path.parent)), path.absolute()
     root = Path(options.get("data_root", path))
     if options.get("dataset_file") is not None:
-        return root, _table_path(Path(options["dataset_file"]), root)
+        return root, Path(options["dataset_file"])
     line_files = [options.get("caption_column", PROMPTS), options.get("video_column", VIDEOS)]
-    missing = [name for name in line_files if not (path / name).exists()]
+    missing = [str(name) for name in line_files if not os.path.exists(path / str(name))]
     if not missing:
         return root, None
-    tables = sorted(p for p in path.iterdir() if p.suffix.lower() in TABLE_SUFFIXES)
-    if len(tables) == 1:
-        return root, tables[0]
-    raise _nothing_found(path, missing, tables)
+    tables = _tables(path)
+    if len(tables) != 1:
+        raise _nothing_found(path, missing, tables)
+    # Found and not named: it has to lie in the folder, as the videos do.
+    _require_inside(tables[0], tables[0].name, path, bool(options.get("allow_outside_root")))
+    return root, Path(tables[0].name) if path == root else tables[0].absolute()
+
+
+def _tables(folder: Path) -> list[Path]:
+    """The folder's tables; hidden files are those of editors and archivers."""
+    found = (p for p in folder.iterdir() if p.suffix.lower() in TABLE_SUFFIXES)
+    return sorted(p for p in found if not p.name.startswith(".") and os.path.isfile(p))
 
 
 def _kind(path: Path) -> Literal["file", "folder"]:
@@ -202,10 +313,13 @@ def _line_files(path: Path, root: Path, options: dict[str, Any]) -> dict[str, st
     if path == root:
         return {}
     defaults = {"caption_column": PROMPTS, "video_column": VIDEOS}
-    return {
-        column: str((path / options.get(column, name)).absolute())
-        for column, name in defaults.items()
-    }
+    found = {}
+    for column, name in defaults.items():
+        written = str(options.get(column, name))
+        allowed = bool(options.get("allow_outside_root"))
+        _require_inside(path / written, written, path, allowed)
+        found[column] = str((path / written).absolute())
+    return found
 
 
 def _nothing_found(path: Path, missing: list[str], tables: list[Path]) -> SpecError:
@@ -218,37 +332,43 @@ def _nothing_found(path: Path, missing: list[str], tables: list[Path]) -> SpecEr
     return SpecError(
         f"no dataset here: {' and '.join(missing)} not found, and no CSV or TSV file",
         where=str(path),
+        code=Code.MISSING_LIST,
         remedy=f"write {PROMPTS} (a caption a line) and {VIDEOS} (a video path a line), "
         "or name other files with --caption-column and --video-column",
-    )
-
-
-def _guess(
-    header: list[str], known: tuple[str, ...], table: Path, what: str, options: dict[str, Any]
-) -> str:
-    if f"{what}_column" in options:
-        return str(options[f"{what}_column"])
-    by_lower = {name.lower(): name for name in header}
-    for name in known:
-        if name in by_lower:
-            return by_lower[name]
-    raise SpecError(
-        f"no column looks like the {what}; the columns are: {', '.join(header)}",
-        where=str(table),
-        remedy=f"name it with --{what}-column",
     )
 
 
 def _table_path(path: Path, root: Path) -> Path:
     """A table named without its folder is looked for in the data root first, as the videos are."""
     inside = root / path
-    return inside if inside.exists() else path
+    return inside if os.path.exists(inside) else path
+
+
+def _require_inside(path: Path, written: str | Path, root: Path, allow_outside: bool) -> None:
+    """A list may be a link that a stranger has put there; an absolute path is the user's own.
+
+    Raises:
+        SpecError: it leads outside the data root.
+    """
+    if allow_outside or os.path.isabs(written):
+        return
+    try:
+        inside = is_inside(os.path.realpath(path), os.path.realpath(root))
+    except ValueError:  # no path at all: a NUL byte in it
+        inside = False
+    if not inside:
+        raise SpecError(
+            "the list leads outside the data root",
+            where=str(path),
+            remedy="name it by its absolute path, or allow it with --allow-outside-root",
+            code=Code.OUTSIDE_ROOT,
+        )
 
 
 def _require_folder(path: Path) -> None:
-    if not path.exists():
+    if not os.path.exists(path):
         raise SpecError("the data root does not exist", where=str(path), remedy="check --data-root")
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise SpecError(
             "the data root is not a folder",
             where=str(path),
@@ -263,36 +383,3 @@ def _require_known_suffix(path: Path) -> None:
             where=str(path),
             remedy=f"give a folder, or a file ending in {' or '.join(TABLE_SUFFIXES)}",
         )
-
-
-def _check_video(entry: Entry, root: Path, allow_outside: bool) -> Problem | None:
-    """Looks one video up; `root` is resolved. Opens nothing, so a FIFO cannot block it."""
-
-    def problem(code: Code, message: str, remedy: str) -> Problem:
-        return Problem(code, message, remedy, entry.file, entry.line)
-
-    if "\0" in entry.video:
-        return problem(Code.MALFORMED_ROW, "the path holds a NUL byte", "write the path anew")
-    path = root / entry.video
-    try:
-        resolved = path.resolve(strict=True)
-        mode = resolved.stat().st_mode
-    except FileNotFoundError:
-        return problem(
-            Code.MISSING_VIDEO,
-            f"no such file: {entry.video}",
-            f"paths are relative to {root}; correct the path or remove the sample",
-        )
-    except (OSError, RuntimeError) as error:
-        return problem(
-            Code.NOT_A_FILE, f"cannot look up {entry.video}: {error}", "correct the path"
-        )
-    if not allow_outside and not resolved.is_relative_to(root):
-        return problem(
-            Code.OUTSIDE_ROOT,
-            f"{entry.video} leads outside the data root",
-            "move the video inside, or allow it with --allow-outside-root",
-        )
-    if not stat.S_ISREG(mode):
-        return problem(Code.NOT_A_FILE, f"{entry.video} is not a regular file", "name a video file")
-    return None

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 
 from videoprep.errors import Code, Problem
-from videoprep.spec.entries import Entries, Entry, not_utf8, read_text, split_lines
+from videoprep.spec.entries import Entries, Entry
+from videoprep.spec.text_file import read_lines, survey
+
+# Stands in for the partner that a line lacks: it is not blank, and nothing pairs with it.
+_NO_LINE = "\0"
 
 
 def read_line_files(captions: Path, videos: Path) -> Entries:
@@ -17,53 +22,49 @@ def read_line_files(captions: Path, videos: Path) -> Entries:
     Raises:
         SpecError: one of the files is missing or cannot be opened.
     """
-    found = Entries()
-    columns: list[list[str]] = []
-    for path in (captions, videos):
-        try:
-            columns.append([line for _, line in split_lines(read_text(path))])
-        except UnicodeDecodeError as error:
-            found.problems.append(not_utf8(path, error))
-            found.total = max(found.total, len(error.object.splitlines()))
-    found.total = max([found.total, *(len(column) for column in columns)])
-    if found.problems:
-        return found
-    if len(columns[0]) != len(columns[1]):
-        found.problems.append(_unequal(captions, videos, *columns))
-    for path, column in zip((captions, videos), columns, strict=True):
-        found.problems.extend(_blank_lines(path, column))
-    if len(columns[0]) == len(columns[1]):
-        found.entries = [
-            Entry(video, caption, str(videos), number)
-            for number, (caption, video) in enumerate(zip(*columns, strict=True), start=1)
-            if caption and video
-        ]
+    found = Entries(video_file=str(videos), caption_file=str(captions))
+    surveys = {path: survey(path) for path in (captions, videos)}
+    for surveyed in surveys.values():
+        found.problems += surveyed.problems
+        found.remarks += surveyed.remarks
+    found.total = max(surveyed.lines for surveyed in surveys.values())
+    if not any(surveyed.fatal for surveyed in surveys.values()):
+        counts = surveys[captions].lines, surveys[videos].lines
+        if counts[0] != counts[1]:
+            found.problems.append(_unequal(captions, videos, *counts))
+        _pair(captions, videos, found, trusted=counts[0] == counts[1])
     return found
 
 
-def _unequal(
-    captions: Path, videos: Path, caption_lines: list[str], video_lines: list[str]
-) -> Problem:
-    longer = captions if len(caption_lines) > len(video_lines) else videos
+def _pair(captions: Path, videos: Path, found: Entries, *, trusted: bool) -> None:
+    lines = zip_longest(read_lines(captions), read_lines(videos), fillvalue=_NO_LINE)
+    for number, (caption, video) in enumerate(lines, start=1):
+        caption, video = caption.strip(), video.strip()
+        if not caption:
+            found.problems.append(_blank(captions, number))
+        if not video:
+            found.problems.append(_blank(videos, number))
+        # A line with NUL bytes has a problem of its own already.
+        if trusted and caption and video and "\0" not in caption and "\0" not in video:
+            found.entries.append(Entry(video, caption, number))
+
+
+def _unequal(captions: Path, videos: Path, caption_lines: int, video_lines: int) -> Problem:
     return Problem(
         Code.UNEQUAL_COUNTS,
-        f"{captions.name} has {len(caption_lines)} lines and {videos.name} has {len(video_lines)}",
+        f"{captions.name} has {caption_lines} lines and {videos.name} has {video_lines}",
         "line n of one file belongs to line n of the other: "
         "find the line that is missing or too many",
-        str(longer),
-        min(len(caption_lines), len(video_lines)) + 1,
+        str(captions if caption_lines > video_lines else videos),
+        min(caption_lines, video_lines) + 1,
     )
 
 
-def _blank_lines(path: Path, column: list[str]) -> list[Problem]:
-    return [
-        Problem(
-            Code.BLANK_LINE,
-            "blank line",
-            "write the missing entry, or delete this line here and its partner in the other file",
-            str(path),
-            number,
-        )
-        for number, line in enumerate(column, start=1)
-        if not line
-    ]
+def _blank(path: Path, number: int) -> Problem:
+    return Problem(
+        Code.BLANK_LINE,
+        "blank line",
+        "write the missing entry, or delete this line here and its partner in the other file",
+        str(path),
+        number,
+    )

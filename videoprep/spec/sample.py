@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from videoprep.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a sample is written: a list file and a line in it, counted from 1."""
+    """Where something is written: a list file and a line in it, counted from 1."""
 
     file: str
-    line: int
+    line: int | None
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        return self.file if self.line is None else f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +31,45 @@ class Sample:
         caption: the text to train with, id token included.
         root: the folder that ``name`` is relative to.
         source: the file and line that name the video.
+        caption_file: the file that holds the caption, at the same line.
     """
 
     name: str
     caption: str
     root: Path
     source: Location
+    caption_file: str
 
     @property
     def video(self) -> Path:
         """The video file."""
         return self.root / self.name
 
+    @property
+    def caption_source(self) -> Location:
+        """The file and line that hold the caption."""
+        if self.caption_file == self.source.file:
+            return self.source
+        return Location(self.caption_file, self.source.line)
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the lists hold: the samples that can be used, and all that is wrong with the rest.
+    """What the lists hold.
 
-    ``total`` counts what was written down, usable or not: it equals ``len(samples)`` plus the
-    number of entries with a problem of their own.
+    Attributes:
+        samples: those that can be used.
+        unusable: those with a caption and a path that leads to no video.
+        problems: all that makes an entry unusable.
+        remarks: what is odd and may be meant.
+        total: entries written down, usable or not: ``len(samples)`` plus the number of entries
+            with a problem of their own.
+        identities: uint64 ``[samples, 2]``: device and inode of each sample's video.
     """
 
     samples: tuple[Sample, ...]
+    unusable: tuple[Sample, ...]
     problems: tuple[Problem, ...]
+    remarks: tuple[Problem, ...]
     total: int
+    identities: NDArray[np.uint64]

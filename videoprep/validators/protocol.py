@@ -1,14 +1,15 @@
 """What a rule is. The built-in rules and those of third parties are made alike.
 
-A rule is pure: it looks at a `Subject`, which the engine has filled, and yields findings. It opens
-no file.
+A rule is pure: it looks at what the engine has filled in, and yields findings. It opens no file.
+There are three kinds: a `Validator` looks at one sample, a `DatasetValidator` at all of them
+together, and a `ReaderRule` only describes what the readers of lists and videos report themselves.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -16,16 +17,45 @@ from pydantic import BaseModel, ConfigDict
 
 from videoprep.index.placement import LeftOut, Placement
 from videoprep.index.policy import Policy
+from videoprep.media.frame_scan import FrameScan
 from videoprep.media.probe import MediaInfo
-from videoprep.spec.sample import Sample
+from videoprep.spec.sample import Location, Sample
+from videoprep.validators.overview import Overview
 
 
 class Severity(str, Enum):
-    """How bad a finding is. Only errors make a dataset fail."""
+    """How bad a finding is. By default only errors make a dataset fail."""
 
     ERROR = "error"
     WARNING = "warning"
     NOTE = "note"
+
+
+class Need(str, Enum):
+    """What a rule looks at. The engine provides the union of what the chosen rules need.
+
+    Attributes:
+        LISTS: the lists alone.
+        CAPTION: the caption; no video is opened.
+        TOKENS: how many tokens the caption has; only where a model is named.
+        HEADER: what the file says of itself, and its first frame.
+        TIMESTAMPS: when each frame is shown.
+        PLAN: where the clip will go.
+        FRAMES: every frame, decoded.
+    """
+
+    LISTS = "lists"
+    CAPTION = "caption"
+    TOKENS = "tokens"
+    HEADER = "header"
+    TIMESTAMPS = "timestamps"
+    PLAN = "plan"
+    FRAMES = "frames"
+
+    @property
+    def opens_videos(self) -> bool:
+        """Whether videos have to be opened for it."""
+        return self in (Need.HEADER, Need.TIMESTAMPS, Need.PLAN, Need.FRAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +67,7 @@ class Finding:
         severity: how bad it is here.
         message: what is wrong, with figures.
         remedy: what to do next.
-        file: the list that names the sample.
+        file: the list that names the sample, or what else the finding is about.
         line: the line in that list, or None where no line is meant.
         video: the video's path as the dataset writes it, or None.
         data: the figures, for machines.
@@ -48,35 +78,58 @@ class Finding:
     message: str
     remedy: str
     file: str
-    line: int | None
+    line: int | None = None
     video: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_severity(self, severity: Severity) -> Finding:
+        """The same finding, more or less severe."""
+        return replace(self, severity=severity)
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One sample as a rule sees it.
+    """One sample as a rule sees it. What none of the chosen rules needs is not there.
 
     Attributes:
         sample: caption, video and where they are written.
-        media: what is in the file.
         policy: the profile and how clips may be fitted.
-        place: where the clip will go, or why it is left out.
+        tokens: how many tokens the caption has, uncut, in the named model's own tokenizer.
+        token_limit: how many the model takes.
     """
 
     sample: Sample
-    media: MediaInfo
     policy: Policy
-    place: Placement | LeftOut
+    tokens: int | None = None
+    token_limit: int | None = None
+    _media: MediaInfo | None = None
+    _place: Placement | LeftOut | None = None
+    _scan: FrameScan | None = None
 
-    def finding(
-        self, rule: Validator, severity: Severity, message: str, remedy: str, **data: Any
-    ) -> Finding:
-        """A finding of ``rule`` on this sample."""
-        source = self.sample.source
-        return Finding(
-            rule.code, severity, message, remedy, source.file, source.line, self.sample.name, data
-        )
+    @property
+    def media(self) -> MediaInfo:
+        """What is in the file; for rules that need `Need.HEADER` or `Need.TIMESTAMPS`."""
+        if self._media is None:
+            raise _not_asked_for(Need.HEADER)
+        return self._media
+
+    @property
+    def place(self) -> Placement | LeftOut:
+        """Where the clip will go, or why it is left out; for rules that need `Need.PLAN`."""
+        if self._place is None:
+            raise _not_asked_for(Need.PLAN)
+        return self._place
+
+    @property
+    def scan(self) -> FrameScan:
+        """What decoding every frame showed; for rules that need `Need.FRAMES`."""
+        if self._scan is None:
+            raise _not_asked_for(Need.FRAMES)
+        return self._scan
+
+
+def _not_asked_for(need: Need) -> LookupError:
+    return LookupError(f"a rule that looks at this has to name Need.{need.name} in its needs")
 
 
 class RuleOptions(BaseModel):
@@ -85,24 +138,97 @@ class RuleOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Validator(ABC):
-    """A rule.
+class Rule(ABC):
+    """What all rules have.
 
     Attributes:
-        code: ``VP`` and three digits; third parties use letters of their own.
+        code: ``VP`` and three digits; third parties use letters of their own, such as ``ACME001``.
         name: a short name in words, joined by hyphens.
         summary: what it demands, in one sentence.
+        why: what goes wrong in training where it is broken.
+        example: what a finding of it is about.
+        remedy: how to mend it.
+        severity: how bad a breach is.
+        needs: what it looks at.
+        opt_in: whether it is left out unless it is asked for, since it takes long.
         Options: the type of ``options``.
     """
 
     code: ClassVar[str]
     name: ClassVar[str]
     summary: ClassVar[str]
+    why: ClassVar[str] = ""
+    example: ClassVar[str] = ""
+    remedy: ClassVar[str] = ""
+    severity: ClassVar[Severity] = Severity.ERROR
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.CAPTION})
+    opt_in: ClassVar[bool] = False
     Options: ClassVar[type[RuleOptions]] = RuleOptions
 
     def __init__(self, options: RuleOptions | None = None) -> None:
-        self.options = options or self.Options()
+        self.options: Any = options if options is not None else self.Options()
+
+    def finding(
+        self,
+        at: Subject | Sample | Location | str,
+        message: str,
+        remedy: str | None = None,
+        *,
+        severity: Severity | None = None,
+        **data: Any,
+    ) -> Finding:
+        """A finding of this rule.
+
+        Args:
+            at: what it is about: a sample, a place in a list, or the path of a list. A rule that
+                looks at captions alone points to where the caption is written.
+            message: what is wrong, with figures.
+            remedy: what to do next; the rule's own by default.
+            severity: how bad it is here; the rule's own by default.
+            data: the figures, for machines.
+        """
+        place, video = self._place(at)
+        return Finding(
+            self.code,
+            self.severity if severity is None else severity,
+            message,
+            self.remedy if remedy is None else remedy,
+            place.file,
+            place.line,
+            video,
+            data,
+        )
+
+    def _place(self, at: Subject | Sample | Location | str) -> tuple[Location, str | None]:
+        if isinstance(at, str):
+            return Location(at, None), None
+        if isinstance(at, Location):
+            return at, None
+        sample = at.sample if isinstance(at, Subject) else at
+        of_caption = self.needs <= {Need.CAPTION, Need.TOKENS}
+        return (sample.caption_source if of_caption else sample.source), sample.name
+
+
+class Validator(Rule):
+    """A rule for each sample on its own."""
 
     @abstractmethod
     def check(self, subject: Subject) -> Iterator[Finding]:
         """Yields what is wrong with one sample."""
+
+
+class DatasetValidator(Rule):
+    """A rule for all samples together, looked at once all of them are known."""
+
+    @abstractmethod
+    def check_dataset(self, overview: Overview) -> Iterator[Finding]:
+        """Yields what is wrong with the dataset."""
+
+
+class ReaderRule(Rule):
+    """Describes what a reader of lists or videos reports when it comes upon it.
+
+    Most have nothing left to check; some are a `Validator` besides.
+    """
+
+    needs = frozenset({Need.LISTS})

@@ -1,34 +1,147 @@
-"""Finds rules: the modules of `videoprep.validators.rules`, and those of third parties."""
+"""Finds rules: the built-in ones, those of plugins, and those written in a notebook."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import pkgutil
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import entry_points
 
 import videoprep.validators.rules as package
-from videoprep.validators.protocol import Validator
+from videoprep.errors import Code
+from videoprep.validators.protocol import (
+    DatasetValidator,
+    Finding,
+    Need,
+    Rule,
+    RuleOptions,
+    Severity,
+    Validator,
+)
 
 ENTRY_POINTS = "videoprep.validators"
 """Third parties name their rule classes in this entry-point group."""
 
+_CODE = re.compile(r"[A-Z][A-Z0-9]{1,15}\d{3}")
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_OWN_CODE = re.compile(r"VP\d{3}")
 
-def validators() -> list[Validator]:
-    """One of each rule with its default options, ordered by code."""
-    classes = [*_built_in(), *(point.load() for point in entry_points(group=ENTRY_POINTS))]
-    return sorted((cls() for cls in classes), key=lambda rule: rule.code)
+_written_here: dict[str, type[Rule]] = {}
 
 
-def _built_in() -> list[type[Validator]]:
-    found: list[type[Validator]] = []
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """All rules there are.
+
+    Attributes:
+        rules: by code, in the order of codes.
+        problems: findings on plugins that cannot be used.
+    """
+
+    rules: dict[str, type[Rule]]
+    problems: list[Finding] = field(default_factory=list)
+
+
+def registry() -> Registry:
+    """All rules. A plugin that is broken or collides with another rule is a finding."""
+    found = dict(built_in())
+    problems: list[Finding] = []
+    for where, rule in _plugins(problems):
+        _add(found, rule, where, problems)
+    found |= _written_here  # the notebook's last word on a rule of its own counts
+    return Registry(dict(sorted(found.items())), problems)
+
+
+@cache
+def built_in() -> dict[str, type[Rule]]:
+    """The rules of the package `videoprep.validators.rules`, by code."""
+    found: dict[str, type[Rule]] = {}
     for info in pkgutil.iter_modules(package.__path__):
         module = importlib.import_module(f"{package.__name__}.{info.name}")
-        found += [
-            member
-            for _, member in inspect.getmembers(module, inspect.isclass)
-            if issubclass(member, Validator)
-            and member.__module__ == module.__name__
-            and not member.__name__.startswith("_")
-        ]
+        for name, member in inspect.getmembers(module, inspect.isclass):
+            if member.__module__ != module.__name__ or name.startswith("_"):
+                continue
+            if issubclass(member, Rule):
+                found[member.code] = member
     return found
+
+
+def register(rule: type[Rule]) -> None:
+    """Adds a rule for the rest of this process; one of the same code is replaced.
+
+    Raises:
+        ValueError: it lacks something, or its code or name is a built-in rule's.
+    """
+    reason = _flaw(rule) or _collision({**built_in()}, rule)
+    if reason is not None:
+        raise ValueError(reason)
+    _written_here[rule.code] = rule
+
+
+def _plugins(problems: list[Finding]) -> Iterable[tuple[str, type[Rule]]]:
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda p: (p.name, p.value)):
+        package_name = point.dist.name if point.dist is not None else "?"
+        where = f"{point.name} = {point.value} (of the package {package_name})"
+        try:
+            rule = point.load()
+        except Exception as error:  # noqa: BLE001 (a stranger's code may raise anything)
+            problems.append(_broken(where, f"{type(error).__name__}: {error}"))
+            continue
+        reason = _flaw(rule)
+        if reason is not None:
+            problems.append(_broken(where, reason))
+            continue
+        yield where, rule
+
+
+def _add(
+    found: dict[str, type[Rule]], rule: type[Rule], where: str, problems: list[Finding]
+) -> None:
+    reason = _collision(found, rule)
+    if reason is None:
+        found[rule.code] = rule
+    else:
+        made_by = built_in()[Code.PLUGIN_COLLIDES.value]()
+        problems.append(made_by.finding(where, f"the plugin's rule is not used: {reason}"))
+
+
+def _broken(where: str, reason: str) -> Finding:
+    made_by = built_in()[Code.PLUGIN_BROKEN.value]()
+    return made_by.finding(where, f"the plugin cannot be used: {reason}")
+
+
+def _collision(found: dict[str, type[Rule]], rule: type[Rule]) -> str | None:
+    if rule.code in found:
+        return f"the code {rule.code} is taken by {found[rule.code].__qualname__}"
+    if _OWN_CODE.fullmatch(rule.code):
+        return f"codes like {rule.code} are videoprep's own"
+    for other in found.values():
+        if other.name == rule.name:
+            return f"the name {rule.name!r} is taken by {other.code}"
+    return None
+
+
+def _flaw(rule: object) -> str | None:
+    """What keeps an object from being a rule, or None."""
+    kinds = (Validator, DatasetValidator)
+    if not (isinstance(rule, type) and issubclass(rule, kinds)):
+        return "it is no subclass of videoprep.Validator or videoprep.DatasetValidator"
+    if inspect.isabstract(rule):
+        return f"{rule.__qualname__} does not define {', '.join(sorted(rule.__abstractmethods__))}"
+    for attribute, pattern, like in (("code", _CODE, "ACME001"), ("name", _NAME, "short-caption")):
+        value = getattr(rule, attribute, None)
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            return f"{rule.__qualname__}.{attribute} is {value!r}; it has to be like {like}"
+    if not isinstance(getattr(rule, "summary", None), str):
+        return f"{rule.__qualname__} has no summary"
+    if not isinstance(rule.severity, Severity):
+        return f"{rule.__qualname__}.severity is no Severity"
+    if not (isinstance(rule.needs, frozenset) and all(isinstance(n, Need) for n in rule.needs)):
+        return f"{rule.__qualname__}.needs is no frozenset of Need"
+    if not (isinstance(rule.Options, type) and issubclass(rule.Options, RuleOptions)):
+        return f"{rule.__qualname__}.Options is no subclass of RuleOptions"
+    return None

@@ -3,46 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from videoprep.errors import Code
 from videoprep.index.placement import LeftOut
-from videoprep.validators.protocol import Finding, Severity, Subject, Validator
+from videoprep.validators.protocol import Finding, Need, Subject, Validator
 
 
 class _LeftOutBecause(Validator):
     """Reports the plan's own reason for leaving a clip out, where it is this rule's."""
 
-    because: ClassVar[Code]
+    needs = frozenset({Need.PLAN})
+    why = "The clip is left out of the plan."
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         place = subject.place
-        if isinstance(place, LeftOut) and place.code is self.because:
-            yield subject.finding(self, Severity.ERROR, place.reason, place.remedy)
+        if isinstance(place, LeftOut) and place.code.value == self.code:
+            yield self.finding(subject, place.reason, place.remedy)
 
 
 class TooSmall(_LeftOutBecause):
     """Nothing is enlarged."""
 
-    because = Code.TOO_SMALL
-    code = because.value
+    code = Code.TOO_SMALL.value
     name = "too-small"
-    summary = "The clip is at least as large as the smallest bucket."
+    summary = "The clip is at least as large as the smallest bucket: it need not be enlarged."
+    example = "320×240 with the only bucket 480×704."
+    remedy = "Add a smaller bucket, replace the file by its original, or remove the sample."
 
 
 class TooShort(_LeftOutBecause):
     """Nothing is slowed down or repeated."""
 
-    because = Code.TOO_SHORT
-    code = because.value
+    code = Code.TOO_SHORT.value
     name = "too-short"
     summary = "The clip has at least as many frames as the smallest frame bucket."
+    example = "33 frames with --frame-buckets 49."
+    remedy = "Add a smaller bucket with --frame-buckets, or remove the sample."
 
 
 class NoExactBucket(_LeftOutBecause):
     """Without consent to reshape a clip needs a bucket of its own size."""
 
-    because = Code.NO_EXACT_BUCKET
-    code = because.value
+    code = Code.NO_EXACT_BUCKET.value
     name = "no-exact-bucket"
     summary = "With --reshape none, one of the buckets has exactly the clip's size."
+    example = "704×480 with the only bucket 256×384, and no consent to reshape."
+    remedy = "Add this size to the buckets, or allow fitting with --reshape center-crop."

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from videoprep.errors import Code
 from videoprep.families.registry import profiles
 from videoprep.index.placement import Placement
-from videoprep.validators.protocol import Finding, Severity, Subject, Validator
+from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
 
-class SizeDivisible(Validator):
+class SizeNotDivisible(Validator):
     """Without consent to reshape a breach is an error; with it, a note of what will be cut."""
 
     code = Code.SIZE_NOT_DIVISIBLE.value
     name = "size-not-divisible"
     summary = "Width and height are divisible by the profile's divisor (default: 32)."
+    why = (
+        "The VAE compresses each side and the transformer groups the latents into patches; what "
+        "is left over is cut, padded or stretched by trainers, each in its own way."
+    )
+    example = "720×480 is not divisible by 32, since 720 = 22.5 × 32."
+    remedy = "Allow fitting with --reshape center-crop, choose the model's --profile, or re-encode."
+    needs = frozenset({Need.HEADER, Need.PLAN})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         media, profile = subject.media, subject.policy.profile
         if profile.accepts_size(media.width, media.height):
             return
-        data = {
+        data: dict[str, Any] = {
             "width": media.width,
             "height": media.height,
             "divisor": profile.divisor,
@@ -30,10 +38,12 @@ class SizeDivisible(Validator):
         }
         broken = f"{media.width}×{media.height} is not divisible by {profile.divisor}"
         if subject.policy.reshape == "none":
-            yield subject.finding(self, Severity.ERROR, broken, _remedy(subject), **data)
+            yield self.finding(subject, broken, _remedy(subject), **data)
         elif isinstance(subject.place, Placement):
             cut = _cut(subject.place, media.width, media.height)
-            yield subject.finding(self, Severity.NOTE, f"{broken}: {cut}", "nothing to do", **data)
+            yield self.finding(
+                subject, f"{broken}: {cut}", "nothing to do", severity=Severity.NOTE, **data
+            )
 
 
 def _accepting(width: int, height: int) -> list[str]:

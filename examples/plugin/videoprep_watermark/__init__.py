@@ -1,0 +1,1 @@
+"""Rules for videoprep: captions that give stock footage away."""

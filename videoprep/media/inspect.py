@@ -1,0 +1,180 @@
+"""Looks into many videos: each is opened at most once, in a worker process, and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from videoprep.errors import Code, MediaError
+from videoprep.media.cache import FactCache, Facts, Key, key_of
+from videoprep.media.frame_scan import FrameScan
+from videoprep.media.probe import MediaInfo
+from videoprep.media.workers import Answer, Do, Limits, Lost, Request, WorkerPool
+
+# A slow disk reads at least so many bytes a second; decoding all frames takes longer.
+_READ_RATE = 4e6
+_DECODE_RATE = 1e5
+_DECODE_FACTOR = 10
+
+# Files a worker that are looked up and asked for together.
+_WINDOW = 512
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What is known of one file.
+
+    Attributes:
+        media: what is in it, or why it cannot be used.
+        scan: what decoding every frame showed, where this was asked for.
+    """
+
+    media: MediaInfo | MediaError
+    scan: FrameScan | None = None
+
+
+def inspect_all(
+    root: Path,
+    paths: Iterable[Path],
+    *,
+    scan: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Iterator[Inspection]:
+    """Looks into files in parallel; gives one result a path, in the order of the paths.
+
+    Args:
+        root: the data root, whose cache is used.
+        paths: the files.
+        scan: whether to decode every frame, too.
+        limits: what one file may take; the time grows with its size.
+
+    Raises:
+        VideoprepError: no worker process can be started.
+    """
+    wanted: tuple[Do, ...] = ("probe", "scan") if scan else ("probe",)
+    waiting = iter(paths)
+    with FactCache(root) as cache, WorkerPool(limits) as pool:
+        while window := list(islice(waiting, _WINDOW * pool.size)):
+            known = [_look_up(path, cache) for path in window]
+            if not cache.empty:
+                _recognize([file for file in known if file.fingerprint is None], cache, pool)
+            answers = pool.run(_requests(known, wanted, limits))
+            for file in known:
+                if _missing(file.facts, wanted):
+                    _take(file, next(answers), cache)
+                facts, file.facts = file.facts, {}
+                yield _inspection(file.path, facts, wanted)
+
+
+@dataclass(slots=True)
+class _Known:
+    """A file as it was at first, its contents' fingerprint, and what is known of them so far."""
+
+    path: Path
+    key: Key | None
+    fingerprint: str | None
+    facts: Facts
+
+
+def _look_up(path: Path, cache: FactCache) -> _Known:
+    key = key_of(path)
+    fingerprint, facts = cache.get(key) or (None, {})
+    return _Known(path, key, fingerprint, facts)
+
+
+def _requests(known: list[_Known], wanted: tuple[Do, ...], limits: Limits) -> Iterator[Request]:
+    for file in known:
+        missing = _missing(file.facts, wanted)
+        if missing:
+            yield Request(
+                ("fingerprint", *missing), file.path, _seconds(file.path, missing, limits)
+            )
+
+
+def _recognize(unknown: list[_Known], cache: FactCache, pool: WorkerPool) -> None:
+    """Files that were moved, copied or touched hold what was looked into before."""
+    requests = [
+        Request(("fingerprint",), file.path, _seconds(file.path, ("probe",), pool.limits))
+        for file in unknown
+    ]
+    for file, answer in zip(unknown, pool.run(requests), strict=True):
+        if isinstance(answer, Lost) or "error" in answer["fingerprint"]:
+            continue  # opening it will say why
+        fingerprint = answer["fingerprint"]["value"]
+        file.facts = cache.of_contents(fingerprint)
+        if file.facts:
+            file.fingerprint = fingerprint
+            cache.put(file.key, fingerprint, {})
+
+
+def _missing(facts: Facts, wanted: tuple[Do, ...]) -> tuple[Do, ...]:
+    if any("error" in fact for fact in facts.values()):
+        return ()  # what does not open does not decode
+    return tuple(kind for kind in wanted if kind not in facts)
+
+
+def _seconds(path: Path, do: tuple[Do, ...], limits: Limits) -> float:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        size = 0  # opening it will say what is wrong
+    seconds = 0.0
+    if "probe" in do:
+        seconds += limits.seconds + size / _READ_RATE
+    if "scan" in do:
+        seconds += _DECODE_FACTOR * limits.seconds + size / _DECODE_RATE
+    return seconds
+
+
+def _take(file: _Known, answer: Answer | Lost, cache: FactCache) -> None:
+    """Adds the facts in an answer; those that last are remembered."""
+    if isinstance(answer, Lost):
+        file.facts["lost"] = answer
+        return
+    hashed = answer.pop("fingerprint")
+    if "error" in hashed:
+        answer["probe"] = hashed
+    else:
+        lasting = {kind: fact for kind, fact in answer.items() if fact.get("lasts", True)}
+        cache.put(file.key, hashed["value"], lasting)
+    file.facts |= answer
+
+
+def _inspection(path: Path, facts: Facts, wanted: tuple[Do, ...]) -> Inspection:
+    lost = facts.get("lost")
+    if lost is not None:
+        return Inspection(_lost(path, lost))
+    for kind in wanted:
+        if "error" in facts[kind]:
+            return Inspection(_error(path, facts[kind]["error"]))
+    media = MediaInfo.from_json(facts["probe"]["value"])
+    scan = FrameScan.from_json(facts["scan"]["value"]) if "scan" in wanted else None
+    return Inspection(media, scan)
+
+
+def _error(path: Path, error: dict[str, Any]) -> MediaError:
+    return MediaError(
+        error["message"], code=Code(error["code"]), where=str(path), remedy=error["remedy"]
+    )
+
+
+def _lost(path: Path, lost: Lost) -> MediaError:
+    remedy = "re-encode the file, or remove the sample"
+    if lost.why == "time":
+        return MediaError(
+            f"opening it {lost.detail}",
+            code=Code.TIME_LIMIT,
+            where=str(path),
+            remedy=f"{remedy}; where the disk is slow, raise --time-limit",
+        )
+    return MediaError(
+        f"opening it crashes the decoder: {lost.detail}",
+        code=Code.DECODER_CRASH,
+        where=str(path),
+        remedy=remedy,
+    )

@@ -1,0 +1,1 @@
+"""Forms of a validation report for other programs, one file each."""

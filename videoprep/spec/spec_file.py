@@ -1,0 +1,105 @@
+"""``videoprep.yaml``: a `DatasetSpec` saved beside its data. Read as data of a stranger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+import yaml
+
+from videoprep.errors import SpecError
+from videoprep.spec.video_lookup import is_inside
+
+NAME = "videoprep.yaml"
+"""What the file is called."""
+
+_MOST_BYTES = 1 << 16
+_LISTS = ("caption_column", "video_column")
+
+
+class _Loader(yaml.SafeLoader):
+    """Without aliases, with which a few lines stand for gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not supported")
+        return super().compose_node(parent, index)
+
+
+def read_spec_file(path: Path) -> dict[str, Any]:
+    """The fields that the file sets, by name; hyphens in names are taken for underscores.
+
+    The file may come with a dataset from elsewhere: the paths in it have to stay in its folder.
+
+    Raises:
+        SpecError: it cannot be read, is no mapping, or leads out of its folder.
+    """
+    fields = _mapping(path)
+    fields = {str(name).replace("-", "_"): value for name, value in fields.items()}
+    if fields.get("allow_outside_root"):
+        raise _error(
+            path, "sets allow_outside_root", "leave it out, and give --allow-outside-root yourself"
+        )
+    root = fields.get("data_root", ".")
+    fields["data_root"] = path.parent / _inside(path, "data_root", root)
+    names = ("dataset_file",) if fields.get("dataset_file") is not None else _LISTS
+    for name in names:
+        if name in fields:
+            fields[name] = _inside(path, name, fields[name])
+    return fields
+
+
+def spec_text(fields: Mapping[str, Any]) -> str:
+    """The file's text; `read_spec_file` reads it back."""
+    return yaml.safe_dump(dict(fields), sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _mapping(path: Path) -> dict[Any, Any]:
+    try:
+        if not path.is_file():  # a FIFO would never end
+            raise _error(path, "is no file", "name a videoprep.yaml")
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise _error(path, f"cannot be read: {error.strerror}", "check its permissions") from error
+    if len(data) > _MOST_BYTES:
+        raise _error(path, f"is larger than {_MOST_BYTES} bytes", "this is no spec")
+    try:
+        fields = yaml.load(data, _Loader)  # noqa: S506 (a SafeLoader)
+    except Exception as error:  # PyYAML raises anything, for instance KeyError at !!bool x
+        reason = " ".join(str(error).split())[:500]
+        raise _error(path, f"is not valid YAML: {reason}", "correct it, or delete it") from error
+    if not isinstance(fields, dict):
+        raise _error(path, "is no mapping of names to values", "write lines such as: profile: wan")
+    return fields
+
+
+def _inside(path: Path, name: str, value: Any) -> str:
+    if not isinstance(value, str) or not _is_path(value):
+        raise _error(path, f"{name} is no path", "write a path relative to this file's folder")
+    leads_out = PurePath(value).is_absolute() or ".." in PurePath(value).parts
+    # A folder that is a link may lead anywhere. The lists are looked at when they are read.
+    if not leads_out and name == "data_root":
+        folder = os.path.realpath(path.parent)
+        leads_out = not is_inside(os.path.realpath(path.parent / value), folder)
+    if leads_out:
+        raise _error(
+            path,
+            f"{name} leads out of the folder: {value[:500]}",
+            "write a path inside the folder, or give it on the command line",
+        )
+    return value
+
+
+def _is_path(value: str) -> bool:
+    """Whether the system takes the text as a path: NUL bytes and lone surrogates it does not."""
+    try:
+        return "\0" not in value and len(os.fsencode(value)) < 4096
+    except UnicodeEncodeError:
+        return False
+
+
+def _error(path: Path, message: str, remedy: str) -> SpecError:
+    return SpecError(message, where=str(path), remedy=remedy)

@@ -1,0 +1,187 @@
+"""Looks up on disk the videos that a list names. Opens none, so that a FIFO cannot block it."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import unicodedata
+from array import array
+from itertools import islice
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoprep.errors import Code, Problem
+
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
+
+# Guessing what a missing path should have been takes several looks at the disk each, and at most
+# so many names of a folder.
+_GUESSES = 100
+_NAMES = 50_000
+
+# A clip with several captions is looked up once; the lists of most datasets name each once.
+_REMEMBERED = 20_000
+
+
+def is_inside(path: str, root: str) -> bool:
+    """Whether a path is the root or lies below it; both are resolved already."""
+    return path == root or path.startswith(root if root.endswith("/") else root + "/")
+
+
+class VideoLookup:
+    """Checks that entries lead to regular files inside the data root.
+
+    Folders are resolved once; each video then costs one look at the disk, links apart.
+    """
+
+    def __init__(self, root: Path, list_file: str, allow_outside: bool) -> None:
+        self._root = os.path.realpath(root)
+        self._prefix = os.path.join(self._root, "")
+        self._list_file = list_file
+        self._allow_outside = allow_outside
+        self._folders: dict[str, bool] = {}
+        self._found: dict[str, tuple[int, int]] = {}
+        self._identities = array("Q")
+        self._names: dict[str, dict[str, str]] = {}
+        self._guesses = 0
+        self._remedy = f"paths are relative to {self._root}; correct the path or remove the sample"
+
+    def identities(self) -> NDArray[np.uint64]:
+        """Uint64 ``[found, 2]``: device and inode of each video found, in the order of `check`."""
+        return np.array(self._identities, dtype=np.uint64).reshape(-1, 2)
+
+    def check(self, video: str, line: int) -> Problem | None:
+        """Looks one video up; gives what is wrong with it, or None."""
+        known = self._found.get(video)
+        if known is not None:
+            self._identities.extend(known)
+            return None
+        path = video if video.startswith("/") else self._prefix + video
+        is_link = False
+        try:
+            status = os.lstat(path)
+            is_link = stat.S_ISLNK(status.st_mode)
+            if not self._is_inside(path, is_link):
+                return self._outside(video, line)
+            if is_link:
+                status = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            inside = self._is_inside(path, is_link) and not _is_url(video)
+            # Whether it exists out there is not the list's business.
+            return self._missing(video, line) if inside else self._outside(video, line)
+        except (OSError, ValueError) as error:  # a loop of links, an overlong name
+            reason = getattr(error, "strerror", None) or error
+            message = f"cannot look up {video[:500]}: {reason}"
+            return self._problem(line, Code.NOT_A_FILE, message, "correct the path")
+        if not stat.S_ISREG(status.st_mode):
+            message = f"{video[:500]} is {_kind_of(status.st_mode)}, not a file"
+            return self._problem(line, Code.NOT_A_FILE, message, "name a video file")
+        identity = status.st_dev, status.st_ino
+        self._identities.extend(identity)
+        if len(self._found) < _REMEMBERED:
+            self._found[video] = identity
+        return None
+
+    def _is_inside(self, path: str, is_link: bool = False) -> bool:
+        """Whether a path stays in the root, links followed; it need not exist."""
+        if self._allow_outside:
+            return True
+        folder, _, name = path.rpartition("/")
+        if is_link or name in ("", ".", ".."):
+            return is_inside(os.path.realpath(path), self._root)
+        inside = self._folders.get(folder)
+        if inside is None:
+            inside = is_inside(os.path.realpath(folder or "/"), self._root)
+            self._folders[folder] = inside
+        return inside
+
+    def _missing(self, video: str, line: int) -> Problem:
+        guess = self._guess(video) if self._guesses < _GUESSES else None
+        remedy = f"is it {guess}? {self._remedy}" if guess else self._remedy
+        message = f"no such file: {video[:500]}"
+        return Problem(Code.MISSING_VIDEO, message, remedy, self._list_file, line)
+
+    def _outside(self, video: str, line: int) -> Problem:
+        if _is_url(video):
+            return self._problem(
+                line,
+                Code.OUTSIDE_ROOT,
+                f"{video[:500]} is an address, not a file in the data root",
+                "download the video into the data root, and name it by its path",
+            )
+        return self._problem(
+            line,
+            Code.OUTSIDE_ROOT,
+            f"{video[:500]} leads outside the data root",
+            "move the video inside, or allow it with --allow-outside-root",
+        )
+
+    def _guess(self, video: str) -> str | None:
+        """What may have been meant: other slashes, quotes, escapes, case, surrounding folder."""
+        self._guesses += 1
+        bare = video.strip("\"'\ufeff")
+        slashed = bare.replace("\\", "/")
+        for candidate in (bare, slashed, unquote(bare), slashed.partition("/")[2]):
+            if candidate and candidate != video and self._is_file(candidate):
+                return candidate
+        alike = self._other_case(slashed)
+        # Letters with accents in one character or two look the same: their codes tell.
+        same_look = alike is not None and _folded(alike, case=False) == _folded(video, case=False)
+        return ascii(alike) if same_look else alike
+
+    def _is_file(self, video: str) -> bool:
+        path = os.path.join(self._root, video)
+        if "\0" in path or not os.path.isfile(path):
+            return False
+        return is_inside(os.path.realpath(path), self._root)
+
+    def _other_case(self, video: str) -> str | None:
+        """The file of the root whose path differs in case, or in how accents are written."""
+        found: list[str] = []
+        for part in video.split("/"):
+            if part in ("", ".", ".."):
+                return None
+            name = self._names_in("/".join(found)).get(_folded(part))
+            if name is None:
+                return None
+            found.append(name)
+        path = "/".join(found)
+        return path if self._is_file(path) else None
+
+    def _names_in(self, folder: str) -> dict[str, str]:
+        """The names in a folder of the root, by what is left of them without case."""
+        if folder not in self._names:
+            whole = os.path.join(self._root, folder)
+            names: list[str] = []
+            if is_inside(os.path.realpath(whole), self._root) and os.path.isdir(whole):
+                with os.scandir(whole) as found:
+                    names = [item.name for item in islice(found, _NAMES)]
+            self._names[folder] = {_folded(name): name for name in names}
+        return self._names[folder]
+
+    def _problem(self, line: int, code: Code, message: str, remedy: str) -> Problem:
+        return Problem(code, message, remedy, self._list_file, line)
+
+
+def _is_url(video: str) -> bool:
+    return ":/" in video and _URL.match(video) is not None
+
+
+def _folded(name: str, *, case: bool = True) -> str:
+    composed = unicodedata.normalize("NFC", name)
+    return composed.casefold() if case else composed
+
+
+def _kind_of(mode: int) -> str:
+    kinds = {
+        stat.S_ISDIR: "a folder",
+        stat.S_ISFIFO: "a FIFO",
+        stat.S_ISSOCK: "a socket",
+        stat.S_ISCHR: "a device",
+        stat.S_ISBLK: "a device",
+    }
+    return next((what for is_kind, what in kinds.items() if is_kind(mode)), "special")

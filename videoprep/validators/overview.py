@@ -1,0 +1,128 @@
+"""What rules for a whole dataset look at: a few numbers a sample, in arrays."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from videoprep.index.bucket import Bucket
+from videoprep.index.placement import LeftOut, Placement
+from videoprep.media.probe import MediaInfo
+from videoprep.spec.sample import Sample
+
+
+def _whole() -> array[int]:
+    return array("I")
+
+
+def _real() -> array[float]:
+    return array("f")
+
+
+@dataclass(slots=True)
+class Figures:
+    """What charts show: of each video that was opened and of each caption, without their order.
+
+    Attributes:
+        widths: pixels a row, upright.
+        heights: rows, upright.
+        frames: frames a video.
+        fps: average frames a second.
+        seconds: a video's duration.
+        words: what spaces part in a caption.
+        tokens: of a caption, uncut; empty where no model is named.
+    """
+
+    widths: array[int] = field(default_factory=_whole)
+    heights: array[int] = field(default_factory=_whole)
+    frames: array[int] = field(default_factory=_whole)
+    fps: array[float] = field(default_factory=_real)
+    seconds: array[float] = field(default_factory=_real)
+    words: array[int] = field(default_factory=_whole)
+    tokens: array[int] = field(default_factory=_whole)
+
+    def add(self, caption: str, media: MediaInfo | None, tokens: int | None) -> None:
+        """Takes up the next sample."""
+        self.words.append(len(caption.split()))
+        if tokens is not None:
+            self.tokens.append(tokens)
+        if media is not None:
+            self.widths.append(media.width)
+            self.heights.append(media.height)
+            self.frames.append(media.frames)
+            self.fps.append(float(media.fps))
+            self.seconds.append(media.duration)
+
+
+@dataclass(slots=True)
+class Overview:
+    """All samples at once, in about 70 bytes each.
+
+    Attributes:
+        list_file: the list that names the samples, for findings that are about all of them.
+        total: samples written down, usable or not.
+        samples: those whose videos were found.
+        identities: ``[samples, 2]``, device and inode of each video.
+        buckets: planned clips a bucket.
+        left_out: samples that are not planned, by the reason's code.
+        figures: numbers for charts.
+    """
+
+    list_file: str
+    total: int
+    samples: Sequence[Sample]
+    identities: NDArray[np.uint64]
+    buckets: Counter[Bucket] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    figures: Figures = field(default_factory=Figures)
+    _captions: array[int] = field(default_factory=lambda: array("Q"))
+    _contents: array[int] = field(default_factory=lambda: array("Q"))
+
+    def add(
+        self,
+        sample: Sample,
+        media: MediaInfo | None,
+        place: Placement | LeftOut | None,
+        tokens: int | None = None,
+    ) -> None:
+        """Takes up the next sample; ``tokens`` where a model's tokenizer counted its caption."""
+        self.figures.add(sample.caption, media, tokens)
+        self._captions.append(xxhash.xxh3_64_intdigest(_comparable(sample.caption)))
+        self._contents.append(int(media.fingerprint[:16], 16) if media else 0)
+        if isinstance(place, Placement):
+            self.buckets[place.bucket] += 1
+        elif isinstance(place, LeftOut):
+            self.left_out[place.code.value] += 1
+
+    def same_captions(self) -> Iterator[list[int]]:
+        """Groups of samples whose captions differ in case and spaces at most."""
+        return _groups(np.frombuffer(self._captions, dtype=np.uint64))
+
+    def same_contents(self) -> Iterator[list[int]]:
+        """Groups of samples whose files hold the same bytes."""
+        return _groups(np.frombuffer(self._contents, dtype=np.uint64), unknown=0)
+
+    def same_files(self) -> Iterator[list[int]]:
+        """Groups of samples that name one file, be it by another spelling or a link."""
+        folded = self.identities[:, 0] * np.uint64(0x9E3779B97F4A7C15) ^ self.identities[:, 1]
+        return _groups(folded)
+
+
+def _comparable(caption: str) -> bytes:
+    return " ".join(caption.split()).casefold().encode("utf-8", "surrogatepass")
+
+
+def _groups(keys: NDArray[np.uint64], unknown: int | None = None) -> Iterator[list[int]]:
+    """Positions that share a key, as lists of two or more, in the order of their first."""
+    order = np.argsort(keys, kind="stable")
+    changes = np.flatnonzero(np.diff(keys[order])) + 1
+    bounds = np.concatenate(([0], changes, [len(keys)]))
+    shared = np.flatnonzero(np.diff(bounds) > 1)
+    groups = (order[bounds[n] : bounds[n + 1]].tolist() for n in shared)
+    yield from sorted(group for group in groups if keys[group[0]] != unknown)

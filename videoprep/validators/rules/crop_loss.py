@@ -1,0 +1,42 @@
+"""VP306: fitting cuts little of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from videoprep.errors import Code
+from videoprep.index.placement import Placement
+from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
+
+
+class CropLossOptions(RuleOptions):
+    """Options of `CropLoss`."""
+
+    share: float = Field(default=0.2, ge=0, le=1, description="share of the picture that may go")
+
+
+class CropLoss(Validator):
+    """A portrait video in a landscape bucket loses head and feet."""
+
+    code = Code.CROP_LOSS.value
+    name = "crop-loss"
+    severity = Severity.WARNING
+    summary = "At most a fifth of the picture is cut."
+    why = "The caption speaks of things that are no longer in the picture."
+    example = "1080×1920 into 480×704: 62 % is cut."
+    remedy = "Add a bucket of the clip's shape, or allow less with --rule-option VP306.share=0.1."
+    needs = frozenset({Need.HEADER, Need.PLAN})
+    Options = CropLossOptions
+
+    def check(self, subject: Subject) -> Iterator[Finding]:
+        place, media = subject.place, subject.media
+        if not isinstance(place, Placement):
+            return
+        crop = place.crop
+        lost = 1 - crop.width * crop.height / (media.width * media.height)
+        if lost > self.options.share:
+            message = f"{lost:.0%} of the picture is cut to fit {media.width}×{media.height} into "
+            message += f"{place.bucket.width}×{place.bucket.height}"
+            yield self.finding(subject, message, lost=round(lost, 4))

@@ -1,0 +1,32 @@
+"""VP013: no video is named twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from videoprep.errors import Code
+from videoprep.validators.overview import Overview
+from videoprep.validators.protocol import DatasetValidator, Finding, Need, Severity
+
+
+class DuplicateVideo(DatasetValidator):
+    """Files are compared, not names: other spellings and links are found, too."""
+
+    code = Code.DUPLICATE_VIDEO.value
+    name = "duplicate-video"
+    severity = Severity.WARNING
+    summary = "No two samples name the same file, not even by another spelling or a link."
+    why = "The clip weighs twice in training, or leaks from the training into the validation set."
+    example = "videos/a.mp4 and ./videos/a.mp4; a link b.mp4 to a.mp4."
+    remedy = "Delete one of the lines, unless the clip is meant to have several captions."
+    needs = frozenset({Need.LISTS})
+
+    def check_dataset(self, overview: Overview) -> Iterator[Finding]:
+        for first, *others in overview.same_files():
+            known = overview.samples[first]
+            for other in others:
+                sample = overview.samples[other]
+                spelling = f" ({known.name})" if known.name != sample.name else ""
+                same = ", with the same caption" if sample.caption == known.caption else ""
+                message = f"the same file as in line {known.source.line}{spelling}{same}"
+                yield self.finding(sample, message, first_line=known.source.line)

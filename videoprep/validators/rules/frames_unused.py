@@ -1,0 +1,40 @@
+"""VP308: most of the video is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from videoprep.errors import Code
+from videoprep.index.placement import Placement
+from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
+
+
+class FramesUnusedOptions(RuleOptions):
+    """Options of `FramesUnused`."""
+
+    share: float = Field(default=0.5, ge=0, le=1, description="share of frames that may go")
+
+
+class FramesUnused(Validator):
+    """One clip is taken from the start of the video; the rest is not seen."""
+
+    code = Code.FRAMES_UNUSED.value
+    name = "frames-unused"
+    severity = Severity.WARNING
+    summary = "At least half of the video's frames are used."
+    why = "The caption may speak of something that happens later."
+    example = "49 of 390 frames are used."
+    remedy = "Raise --max-num-frames, lower --target-fps, or split the video."
+    needs = frozenset({Need.PLAN})
+    Options = FramesUnusedOptions
+
+    def check(self, subject: Subject) -> Iterator[Finding]:
+        place = subject.place
+        if not isinstance(place, Placement):
+            return
+        used, available = place.bucket.frames, place.available
+        if used < available * (1 - self.options.share):
+            message = f"{used} of {available} frames are used, {1 - used / available:.0%} are not"
+            yield self.finding(subject, message, used=used, available=available)

@@ -1,0 +1,190 @@
+"""VP001 to VP017: what the readers of lists report."""
+
+from __future__ import annotations
+
+from videoprep.errors import Code
+from videoprep.validators.protocol import ReaderRule, Severity
+
+_SHIFT = (
+    "A caption that is paired with the wrong video teaches the model something false, and nothing "
+    "in training ever shows it."
+)
+_LOST = "A sample that cannot be found is a sample the model never sees."
+
+
+class MissingList(ReaderRule):
+    """The dataset's description itself has a hole."""
+
+    code = Code.MISSING_LIST.value
+    name = "missing-list"
+    summary = "The caption and video files, or the columns of the table, are there."
+    why = "Without them nothing else can be checked."
+    example = "prompt.txt is called prompts.txt; the table's column is called clip."
+    remedy = "Name them with --caption-column, --video-column and --dataset-file, or rename them."
+
+
+class UnequalCounts(ReaderRule):
+    """Lines are paired by their number, so that one missing line shifts all after it."""
+
+    code = Code.UNEQUAL_COUNTS.value
+    name = "unequal-counts"
+    summary = "The caption file and the video file have equally many lines."
+    why = _SHIFT
+    example = "prompt.txt has 99 lines and videos.txt has 100."
+    remedy = "Find the line that is missing or too many. A CSV file cannot go out of step."
+
+
+class BlankLine(ReaderRule):
+    """A blank line is never skipped: that would shift the lines after it."""
+
+    code = Code.BLANK_LINE.value
+    name = "blank-line"
+    summary = "No line of the line files is blank."
+    why = _SHIFT
+    example = "A blank line at the end of prompt.txt, or between two captions."
+    remedy = "Write the missing entry, or delete the line and its partner in the other file."
+
+
+class NotUtf8(ReaderRule):
+    """Read with another encoding, the caption would be another text."""
+
+    code = Code.NOT_UTF8.value
+    name = "not-utf8"
+    summary = "The lists are UTF-8."
+    why = "Guessed encodings turn letters into others, and the text encoder takes them as they are."
+    example = "A CSV file saved by a spreadsheet as Windows-1252; a UTF-16 file from a notepad."
+    remedy = "Convert the file with iconv; the finding names the encoding that it looks like."
+
+
+class MissingVideo(ReaderRule):
+    """The list names a video that is not there."""
+
+    code = Code.MISSING_VIDEO.value
+    name = "missing-video"
+    summary = "Every video that is named exists."
+    why = _LOST
+    example = "videos/00017.mp4 was never downloaded; the path has backslashes or other case."
+    remedy = "Correct the path, which is relative to the data root, or remove the sample."
+
+
+class OutsideRoot(ReaderRule):
+    """Lists from strangers must not lead to any file of the machine."""
+
+    code = Code.OUTSIDE_ROOT.value
+    name = "outside-root"
+    summary = "Lists and videos lie inside the data root, links followed."
+    why = "A dataset may come from a stranger, and must not make other files of yours part of it."
+    example = "../other/a.mp4, /etc/passwd, a link to a home folder, https://example.org/a.mp4"
+    remedy = "Move the video inside, or allow it with --allow-outside-root. Download addresses."
+
+
+class NotAFile(ReaderRule):
+    """What is named is not a regular file."""
+
+    code = Code.NOT_A_FILE.value
+    name = "not-a-file"
+    summary = "Every video that is named is a regular file."
+    why = "Reading a FIFO or a device may never end."
+    example = "The path of a folder, a FIFO, a device, or a loop of links."
+    remedy = "Name a video file."
+
+
+class MalformedRow(ReaderRule):
+    """Where a row begins and ends, or what belongs to which column, is in doubt."""
+
+    code = Code.MALFORMED_ROW.value
+    name = "malformed-row"
+    summary = "Every row has the header's number of cells, and every quote is closed."
+    why = _SHIFT
+    example = 'a.mp4,A cat, sleeping   ·   a.mp4,"A cat   ·   a line of 200,000 characters'
+    remedy = "Put captions that hold commas or line ends into double quotes, and double a quote."
+
+
+class EmptyVideo(ReaderRule):
+    """A caption without a video."""
+
+    code = Code.EMPTY_VIDEO.value
+    name = "empty-video"
+    summary = "Every row of a table names a video."
+    why = _LOST
+    example = ",A cat sleeps on a sofa."
+    remedy = "Write the video's path, or delete the row."
+
+
+class ByteOrderMark(ReaderRule):
+    """Harmless here, but other programs read it as part of the first caption or column."""
+
+    code = Code.BYTE_ORDER_MARK.value
+    name = "byte-order-mark"
+    severity = Severity.NOTE
+    summary = "The lists do not start with a byte order mark."
+    why = "Other programs take it for a part of the first caption or of the first column's name."
+    example = "A file saved as “UTF-8 with BOM”."
+    remedy = "Save the file as UTF-8 without a byte order mark."
+
+
+class LineEnds(ReaderRule):
+    """Carriage returns where the end of a line is in doubt."""
+
+    code = Code.LINE_ENDS.value
+    name = "line-ends"
+    summary = "All lines end alike, in a newline or in CR LF."
+    why = _SHIFT
+    example = "Lines that end in CR alone (an error); some in CR LF and others in LF (a warning)."
+    remedy = "Convert the file; the finding gives the command."
+
+
+class UnusualSeparator(ReaderRule):
+    """Some programs end a line here, so that their pairs are not those of this one."""
+
+    code = Code.UNUSUAL_SEPARATOR.value
+    name = "unusual-separator"
+    severity = Severity.WARNING
+    summary = "No line holds a character at which other programs end a line."
+    why = "Python's splitlines, for one, cuts the caption in two there and shifts all after it."
+    example = "A line separator (U+2028) pasted from a web page; a vertical tab; NEL."
+    remedy = "Replace it with a space; if two lines were meant, separate them by a newline."
+
+
+class NulByte(ReaderRule):
+    """Text holds none: the file is damaged, or no text."""
+
+    code = Code.NUL_BYTE.value
+    name = "nul-byte"
+    summary = "The lists hold no NUL bytes."
+    why = "They are what a crash of the machine leaves of lines that were being written."
+    example = "A run of NUL bytes at the end of a file."
+    remedy = "Write the lines anew."
+
+
+class NotATable(ReaderRule):
+    """The file has a table's ending and something else in it."""
+
+    code = Code.NOT_A_TABLE.value
+    name = "not-a-table"
+    summary = "A CSV file has a header row and cells separated by commas; a TSV file, by tabs."
+    why = "Read as it is, it would give no samples, or wrong ones."
+    example = "Semicolons instead of commas, a spreadsheet or web page called .csv, no header row."
+    remedy = "Export it as CSV, comma separated, in UTF-8, with the column names in the first line."
+
+
+class DuplicateColumn(ReaderRule):
+    """Which of the two is meant cannot be known."""
+
+    code = Code.DUPLICATE_COLUMN.value
+    name = "duplicate-column"
+    summary = "No two columns have one name."
+    why = "Another program may take the other one."
+    example = "video,caption,caption"
+    remedy = "Give each column a name of its own."
+
+
+class EmptyDataset(ReaderRule):
+    """There is nothing to check."""
+
+    code = Code.EMPTY_DATASET.value
+    name = "empty-dataset"
+    summary = "The dataset has at least one sample."
+    why = "An empty list is rarely meant."
+    example = "A table that is a header row alone."
+    remedy = "Write at least one caption and video."

@@ -1,0 +1,26 @@
+"""VP114: width and height are even."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from videoprep.errors import Code
+from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
+
+
+class OddSize(Validator):
+    """Colour is stored at half the size: an odd side has half a pixel too much of it."""
+
+    code = Code.ODD_SIZE.value
+    name = "odd-size"
+    severity = Severity.WARNING
+    summary = "Width and height are even."
+    why = "Most encoders and players handle odd sides badly: a green or repeated line at the edge."
+    example = "853×480"
+    remedy = "Fit the clip into a bucket, or cut a line: ffmpeg -i IN -vf crop=iw-1:ih OUT.mp4"
+    needs = frozenset({Need.HEADER})
+
+    def check(self, subject: Subject) -> Iterator[Finding]:
+        width, height = subject.media.width, subject.media.height
+        if width % 2 or height % 2:
+            yield self.finding(subject, f"{width}×{height} has an odd side")

@@ -1,0 +1,28 @@
+"""VP112: the picture is stored upright."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from videoprep.errors import Code
+from videoprep.media.orientation import UPRIGHT
+from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
+
+
+class Rotated(Validator):
+    """Here it is turned upright, and its size is that of the upright picture."""
+
+    code = Code.ROTATED.value
+    name = "rotated"
+    severity = Severity.NOTE
+    summary = "The picture is stored upright."
+    why = "Programs that ignore the display matrix train on pictures that lie on their side."
+    example = "A video taken with a phone held upright: stored 1920×1080, shown 1080×1920."
+    remedy = "Nothing here, where it is turned; for others, re-encode the file."
+    needs = frozenset({Need.HEADER})
+
+    def check(self, subject: Subject) -> Iterator[Finding]:
+        turn = subject.media.orientation
+        if turn != UPRIGHT:
+            kind = "mirrored" if turn.mirrored else "turned"
+            yield self.finding(subject, f"the picture is stored {kind} and is put upright")

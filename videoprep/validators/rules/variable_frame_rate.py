@@ -1,0 +1,34 @@
+"""VP111: the time from frame to frame is even."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from videoprep.errors import Code
+from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
+
+
+class VariableFrameRate(Validator):
+    """Here frames are chosen by their times; most trainers count them."""
+
+    code = Code.VARIABLE_FRAME_RATE.value
+    name = "variable-frame-rate"
+    severity = Severity.WARNING
+    summary = "The time from frame to frame is even."
+    why = "Frames that are counted and not timed play parts of the video too fast or too slow."
+    example = "A screen or phone recording whose frames are 17 to 50 ms apart."
+    remedy = "Nothing here, where frames are chosen by time; for others: ffmpeg -i IN -r 24 OUT.mp4"
+    needs = frozenset({Need.TIMESTAMPS})
+
+    def check(self, subject: Subject) -> Iterator[Finding]:
+        media = subject.media
+        if not media.variable_frame_rate or media.cut_off:
+            return  # an end that is missing leaves gaps, and has a finding of its own
+        gaps = np.diff(media.timestamps.seconds())
+        message = f"variable frame rate: {float(media.fps):.3g} frames a second on average, "
+        message += f"{gaps.min() * 1000:.0f} to {gaps.max() * 1000:.0f} ms apart"
+        yield self.finding(
+            subject, message, fps=float(media.fps), shortest=gaps.min(), longest=gaps.max()
+        )
