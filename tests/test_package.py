@@ -14,7 +14,7 @@ import videoprep
 PACKAGE = Path(videoprep.__file__).parent
 
 LAYERS = (
-    ("errors", "durable", "device"),
+    ("errors", "durable", "device", "plain"),
     ("spec",),
     ("media",),
     ("families",),

@@ -25,7 +25,7 @@ def test_demo_and_its_rerun(run_cli: Run, tmp_path: Path) -> None:
 def test_demo_on_a_dataset_of_ones_own(run_cli: Run, tmp_path: Path, real_clips: Path) -> None:
     done = run_cli("demo", "--data", real_clips, "--steps", "2", "-o", "made")
     assert done.returncode == 0, done.stderr
-    assert "VP101 error" in done.stdout
+    assert "VP101 size-not-divisible error" in done.stdout
     assert "8 samples = 8 complete + 0 set aside + 0 left out" in done.stdout
     assert (tmp_path / "made/of-real-clips/lora/pytorch_lora_weights.safetensors").exists()
 

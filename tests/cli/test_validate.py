@@ -186,8 +186,11 @@ def test_a_fix_of_a_table_keeps_its_columns_and_the_old_spec(run_cli: Run, datas
 def test_what_cannot_be_fixed_is_said(run_cli: Run, dataset: Path) -> None:
     (dataset / "prompt.txt").write_text("only one line\n")
     done = run_cli("validate", dataset, "--fix")
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "no sample would be left" in done.stderr
+    done = run_cli("validate", dataset, "--ignore", "VP002", "--write-clean", "clean.csv")
+    assert (done.returncode, "no sample passes" in done.stderr) == (1, True)
+    assert not (dataset.parent / "clean.csv").exists()
     write_lists(dataset, ["one.", "two.", "three."], ["videos/a.mp4", "videos/b.mp4", "none.mp4"])
     dataset.chmod(dataset.stat().st_mode & ~stat.S_IWUSR & ~stat.S_IWGRP & ~stat.S_IWOTH)
     try:
@@ -207,6 +210,34 @@ def test_the_samples_that_pass_can_be_written_alone(run_cli: Run, dataset: Path)
     assert f"--data-root {dataset}" in done.stderr
     assert target.read_text() == "video,caption\nvideos/a.mp4,one\n"
     assert run_cli("validate", target, "--data-root", dataset).returncode == 0
+
+
+def test_what_cannot_be_opened_never_passes(run_cli: Run, dataset: Path) -> None:
+    (dataset / "videos/b.mp4").write_bytes(b"no video")
+    for how in (["--ignore", "VP103"], ["--severity", "VP103=note"]):
+        done = run_cli("validate", dataset, *how, "--write-clean", "clean.csv")
+        assert done.returncode == 0
+        assert "2 clean + 0 with findings + 1 unusable" in done.stdout
+        assert "b.mp4" not in (dataset.parent / "clean.csv").read_text()
+
+
+def test_a_list_that_is_written_can_be_read(run_cli: Run, dataset: Path) -> None:
+    captions = ["A cat\rsleeps", 'He said ""no"", twice', "two\nlines", " = 1 + 1"]
+    rows = [f'videos/a.mp4,"{caption}"\n' for caption in captions]
+    (dataset / "list.csv").write_text("".join(["video,caption\n", *rows]), newline="")
+    before = [s.caption for s in vp.DatasetSpec.from_path(dataset / "list.csv").samples()]
+    done = run_cli("validate", dataset / "list.csv", "--write-clean", dataset / "clean.csv")
+    assert done.returncode == 0, done.stdout
+    assert [s.caption for s in vp.DatasetSpec.from_path(dataset / "clean.csv").samples()] == before
+
+
+def test_a_fix_is_refused_where_it_would_not_be_found(run_cli: Run, dataset: Path) -> None:
+    write_lists(dataset, ["one", "two", "three"], ["a.mp4", "b.mp4", "none.mp4"])
+    (dataset / "videoprep.yaml").write_text("data_root: videos\n")
+    done = run_cli("validate", dataset, "--fix")
+    assert done.returncode == 2
+    assert "described elsewhere" in done.stderr
+    assert not (dataset / "videos/videoprep.yaml").exists()
 
 
 def test_rules_are_listed_and_explained(run_cli: Run) -> None:

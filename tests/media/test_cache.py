@@ -16,7 +16,7 @@ from videoprep.media import workers
 from videoprep.media.cache import FactCache, cache_folder, key_of
 from videoprep.media.frame_scan import FrameScan
 from videoprep.media.inspect import Inspection, inspect_all
-from videoprep.media.probe import MediaInfo
+from videoprep.media.probe import MediaInfo, probe
 from videoprep.media.workers import Limits
 
 
@@ -222,3 +222,39 @@ def test_names_that_are_not_unicode(tmp_path: Path, opened: list[Path]) -> None:
         (info,) = _probe(tmp_path, strange)
         assert isinstance(info, MediaInfo)
     assert len(opened) == 1
+
+
+def test_known_files_between_new_ones_keep_their_facts(tmp_path: Path) -> None:
+    paths = [
+        write_video(tmp_path / f"{n}.mp4", width=64 + 32 * n, frames=5 + 4 * n) for n in range(5)
+    ]
+    truth = [(probe(path).width, probe(path).frames) for path in paths]
+
+    def look(chosen: list[int]) -> list[tuple[int, int]]:
+        found = inspect_all(tmp_path, [paths[n] for n in chosen])
+        return [(one.media.width, one.media.frames) for one in found]
+
+    assert look([1, 3]) == [truth[1], truth[3]]
+    for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 2, 0]):
+        assert look(order) == [truth[n] for n in order]
+
+
+@pytest.mark.parametrize("value", ['{"value": {}}', "3", "null", "[]", '{"value": {"fps": "1/0"}}'])
+def test_facts_that_make_no_sense_are_found_out_anew(tmp_path: Path, value: str) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    (before,) = inspect_all(tmp_path, [path])
+    (file,) = (tmp_path / ".videoprep").glob("*.sqlite")
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE facts SET value = ?", (value,))
+    database.close()
+    (after,) = inspect_all(tmp_path, [path])
+    assert after.media.to_json() == before.media.to_json()
+
+
+def test_other_processes_can_write_between(tmp_path: Path) -> None:
+    paths = [write_video(tmp_path / f"{n}.mp4", frames=5 + 4 * n) for n in range(2)]
+    with FactCache(tmp_path) as one, FactCache(tmp_path) as other:
+        for cache, path in ((one, paths[0]), (other, paths[1])):
+            cache.put(key_of(path), "f" * 32, {"probe": {"value": 1}})
+            cache._write()
+        assert one.get(key_of(paths[1])) is not None

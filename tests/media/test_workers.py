@@ -274,3 +274,22 @@ def test_workers_end_with_their_parent(how: signal.Signals, slow: Path, tmp_path
     while any(Path(f"/proc/{worker}/cmdline").exists() for worker in workers):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_answers_beyond_what_is_held_do_not_stop_the_pool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_HELD", 0)
+    paths = [write_video(tmp_path / f"{n}.mp4") for n in range(6)]
+    requests = [Request(("probe",), path, 30) for path in paths]
+    requests[0] = Request(("probe",), paths[0], 0.0005)  # late before it has begun
+    with WorkerPool(size=2) as pool:
+        first, *others = pool.run(requests)
+    assert isinstance(first, Lost)
+    assert [list(answer) for answer in others] == [["probe"]] * 5
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
+def test_limits_have_to_be_limits(seconds: float) -> None:
+    with pytest.raises(VideoprepError, match="no limits"):
+        Limits(seconds=seconds)

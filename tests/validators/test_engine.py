@@ -13,7 +13,11 @@ import videoprep as vp
 from tests.assets import write_lists, write_video
 from videoprep.media import workers
 from videoprep.validators import registry
-from videoprep.validators.protocol import Finding, Severity, Subject, Validator
+from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
+from videoprep.validators.registry import built_in
+from videoprep.validators.selection import select as selected
+
+RULES = built_in()
 
 UNTAGGED = ["VP117"]
 """The test videos have no colour tags."""
@@ -187,7 +191,73 @@ def test_severities(dataset: Path) -> None:
 def test_exactly_these_rules(dataset: Path) -> None:
     bad_dataset(dataset)
     report = vp.validate(dataset, rules=[ShortCaption()])
-    assert set(report.by_code) == {"ACME001", "VP005", "VP006", "VP103"}
+    assert set(report.by_code) == {"ACME001", "VP005", "VP006"}, "no video is opened for it"
+    report = vp.validate(dataset, rules=[RULES["VP101"]()], severity={"VP306": "note"})
+    assert "VP103" in report.by_code
+
+
+@pytest.mark.parametrize(
+    ("options", "counts"),
+    [
+        ({}, (1, 2, 0)),
+        ({"ignore": ["VP103"]}, (1, 1, 1)),
+        ({"ignore": ["VP103", "VP206"]}, (1, 0, 2)),
+        ({"severity": {"VP103": "note", "VP206": "note"}}, (1, 0, 2)),
+        ({"ignore": ["VP013", "VP103", "VP127"]}, (1, 1, 1)),
+    ],
+)
+def test_counts_add_up_whatever_is_ignored(
+    dataset: Path, options: dict[str, object], counts: tuple[int, int, int]
+) -> None:
+    (dataset / "videos/b.mp4").write_bytes(b"no video")
+    write_lists(dataset, ["one", "nan", "three"], ["videos/a.mp4", "videos/b.mp4", "videos/c.mp4"])
+    (dataset / "videos/c.mp4").write_bytes(b"no video either")
+    ignored = [*UNTAGGED, "VP309", *options.get("ignore", [])]
+    report = vp.validate(dataset, **{**options, "ignore": ignored})
+    assert (report.clean, report.with_findings, report.unusable) == counts
+    assert list(report.passing) == [True, False, False]
+
+
+def test_a_remark_on_a_line_is_about_its_sample(dataset: Path) -> None:
+    write_lists(dataset, ["one\u2028two", "b", "c"])
+    report = vp.validate(dataset, select=["VP0"])
+    assert report.by_code == {"VP012": 1}
+    assert (report.clean, report.with_findings) == (2, 1)
+    table = 'video,caption\nvideos/a.mp4,"first\nsecond\u2028third"\nvideos/b.mp4,fine\n'
+    (dataset / "list.csv").write_text(table)
+    report = vp.validate(dataset / "list.csv", select=["VP0"], fail_on="warning")
+    assert [(f.code, f.line) for f in report.findings] == [("VP012", 2)]
+    assert list(report.passing) == [False, True]
+
+
+def test_the_id_token_hides_no_caption(dataset: Path) -> None:
+    write_lists(dataset, ["nan", "---", "A fine one."])
+    report = vp.validate(dataset, select=["VP2"], id_token="BW")
+    assert report.by_code == {"VP201": 1, "VP206": 1}
+
+
+def test_a_dataset_of_which_nothing_is_left_never_passes(dataset: Path) -> None:
+    (dataset / "prompt.txt").write_text("one\n")
+    report = vp.validate(dataset, ignore=["all"])
+    assert report.findings == ()
+    assert (report.total, report.unusable) == (3, 3)
+    assert not report.ok
+    assert report.rules_left_out > 50
+
+
+def test_a_whole_group_can_be_ignored(dataset: Path) -> None:
+    selection = selected(vp.DatasetSpec.from_path(dataset, select=["all"], ignore=["VP1"]), RULES)
+    assert not any(code.startswith("VP1") for code in selection.rules)
+    assert Need.FRAMES not in selection.needs
+
+
+def test_a_severity_lowers_what_is_worse_than_the_rules_own(dataset: Path) -> None:
+    spec = vp.DatasetSpec.from_path(dataset, severity={"VP117": "note", "VP101": "warning"})
+    selection = selected(spec, RULES)
+    worse = Finding("VP117", Severity.WARNING, "", "", "")
+    milder = Finding("VP101", Severity.NOTE, "", "", "")
+    assert selection.judge(worse).severity is Severity.NOTE
+    assert selection.judge(milder).severity is Severity.NOTE
 
 
 class ShortCaption(Validator):
@@ -228,9 +298,36 @@ class Greedy(ShortCaption):
         yield self.finding(subject, f"{subject.scan.decoded} frames", "")
 
 
+class OddData(ShortCaption):
+    code = "ACME005"
+    name = "odd-data"
+
+    def check(self, subject: Subject) -> Iterator[Finding]:
+        yield self.finding(subject, "nan", "", share=float("nan"))
+
+
+class OddSeverity(ShortCaption):
+    code = "ACME006"
+    name = "odd-severity"
+
+    def check(self, subject: Subject) -> Iterator[Finding]:
+        yield self.finding(subject, "bad", "", severity="error")  # type: ignore[arg-type]
+
+
+class OddLine(ShortCaption):
+    code = "ACME007"
+    name = "odd-line"
+
+    def check(self, subject: Subject) -> Iterator[Finding]:
+        yield Finding(self.code, Severity.ERROR, "bad", "", "videos.txt", "3")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
+        (OddData, "ValueError"),
+        (OddSeverity, "is no Severity"),
+        (OddLine, "has a wrong type"),
         (Failing, "ACME002 (failing) raised ZeroDivisionError: of words"),
         (Impostor, "which is no finding of its own"),
         (Greedy, "has to name Need.FRAMES in its needs"),

@@ -97,6 +97,13 @@ class Unfinished(vp.Validator):
     name = "unfinished"
     summary = "Nothing."
 
+class Demanding(Base):
+    code = "ZZZ005"
+    name = "demanding"
+
+    def __init__(self, options=None):
+        raise RuntimeError("not today")
+
 no_rule = 7
 """
 
@@ -109,6 +116,7 @@ def _plugin(folder: Path, points: dict[str, str]) -> Path:
     lines = [f"{name} = {value}" for name, value in points.items()]
     (info / "entry_points.txt").write_text("\n".join(["[videoprep.validators]", *lines, ""]))
     (folder / "bad_plugin.py").write_text(PLUGIN)
+    (folder / "leaving.py").write_text("raise SystemExit(0)")
     return folder
 
 
@@ -120,6 +128,8 @@ def _plugin(folder: Path, points: dict[str, str]) -> Path:
         ("bad_plugin:no_rule", "VP901", "no subclass of videoprep.Validator"),
         ("bad_plugin:Nameless", "VP901", "Nameless.name is None"),
         ("bad_plugin:Unfinished", "VP901", "does not define check"),
+        ("bad_plugin:Demanding", "VP901", "not today"),
+        ("leaving:Rule", "VP901", "SystemExit"),
         ("bad_plugin:TakesCode", "VP902", "taken by SizeNotDivisible"),
         ("bad_plugin:TakesOwn", "VP902", "videoprep's own"),
         ("bad_plugin:TakesName", "VP902", "taken by VP102"),

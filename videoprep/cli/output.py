@@ -10,7 +10,6 @@ import json
 import math
 import sys
 import time
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -30,6 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 from videoprep.errors import VideoprepError
+from videoprep.plain import plain
 
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -44,13 +44,7 @@ def safe(value: object, style: str = "") -> Text:
     Newlines stay; everything else of Unicode's control and format classes (escapes, bidirectional
     overrides) is written as its code.
     """
-    shown = "".join(
-        char
-        if char == "\n" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-        else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in str(value)
-    )
-    return Text(shown, style=style)
+    return Text(plain(str(value)), style=style)
 
 
 def print_json(data: Any) -> None:

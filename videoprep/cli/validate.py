@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import json
 import sys
 from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
+from rich.text import Text
 
 from videoprep.cli.options import dataset_options, named_path
 from videoprep.cli.output import meter, safe, stderr, stdout
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from videoprep.validators.report import Report
 
 _EXAMPLES = {"error": 10, "warning": 5, "note": 3}
+_CHANGES = 20
 _STYLES = {"error": "red", "warning": "yellow", "note": "cyan"}
 _RULES = "Codes, starts of codes, or names; repeat it or separate them by commas."
 
@@ -132,6 +133,7 @@ def validate(
         if write_clean is not None:
             _write_clean(spec, report, write_clean)
         if fix or diff:
+            _require_beside(path, spec)
             _fix(spec, report, how, write=fix, show=diff)
     raise typer.Exit(0 if report.ok else 1)
 
@@ -172,9 +174,13 @@ def _write(report: Report, form: ReportFormat, output: Path | None) -> None:
         for text in _texts(report, form):
             sys.stdout.write(text)
         return
-    from videoprep.durable import write_bytes
+    from videoprep.durable import write_file
 
-    write_bytes(output, "".join(_texts(report, form)).encode("utf-8", "backslashreplace"))
+    def write(file: BinaryIO) -> None:
+        for text in _texts(report, form):
+            file.write(text.encode("utf-8", "backslashreplace"))
+
+    write_file(output, write)
     print_verdict(report)
     stdout.print(safe(f"the report is in {output}"))
 
@@ -184,7 +190,7 @@ def _texts(report: Report, form: ReportFormat) -> Iterator[str]:
     if form is ReportFormat.rich:
         with stdout.capture() as captured:
             print_report(report)
-        return iter([captured.get()])
+        return iter([Text.from_ansi(captured.get()).plain + "\n"])
     return _writer(form)(report)
 
 
@@ -211,7 +217,7 @@ def _write_clean(spec: DatasetSpec, report: Report, target: Path) -> None:
 
     if target.suffix.lower() not in (".csv", ".tsv"):
         raise SpecError(f"{target} is no table", remedy="give a name that ends in .csv or .tsv")
-    keep, _ = passing(spec, report)
+    keep, _ = passing(report)
     write_rows(target, clean_rows(spec, keep))
     hint = f"; use it with --data-root {spec.data_root}" if _elsewhere(target, spec) else ""
     stderr.print(safe(f"{len(keep)} of {report.total} samples pass; wrote {target}{hint}"))
@@ -219,6 +225,18 @@ def _write_clean(spec: DatasetSpec, report: Report, target: Path) -> None:
 
 def _elsewhere(target: Path, spec: DatasetSpec) -> bool:
     return target.resolve().parent != spec.data_root.resolve()
+
+
+def _require_beside(path: Path, spec: DatasetSpec) -> None:
+    """A fix is written into the data root, and has to be found there by the same command."""
+    folder = path if path.is_dir() else path.parent
+    odd_spec = path.suffix.lower() in (".yaml", ".yml") and path.name != "videoprep.yaml"
+    if folder.resolve() != spec.data_root.resolve() or odd_spec:
+        raise SpecError(
+            "a fix is written beside the videos, and this dataset is described elsewhere",
+            where=str(path),
+            remedy="write a list with --write-clean FILE instead",
+        )
 
 
 def _fix(
@@ -230,8 +248,7 @@ def _fix(
     if not fix.done:
         stderr.print(safe("nothing to fix"))
         return
-    if show:
-        _show(fix)
+    _show(fix, everything=show)
     for change in fix.done:
         stderr.print(safe(f"fix: {change}", "bold"))
     if write:
@@ -239,16 +256,15 @@ def _fix(
             stderr.print(safe(f"wrote {path}"))
 
 
-def _show(fix: Fix) -> None:
+def _show(fix: Fix, *, everything: bool) -> None:
     """The changes as a diff: of the spec, and of the samples that are left out."""
     old, new = fix.old_text.splitlines(), fix.new_text.splitlines()
     for line in difflib.unified_diff(old, new, "videoprep.yaml", "videoprep.yaml", lineterm=""):
         style = {"+": "green", "-": "red"}.get(line[:1], "")
         stderr.print(safe(line, style))
-    for sample, codes in fix.left_out:
-        caption = json.dumps(sample.caption, ensure_ascii=False)
-        line = f"-{sample.source.line}: {sample.name}, {caption}  ({', '.join(codes)})"
-        stderr.print(safe(line, "red"))
+    shown = fix.left_out if everything else fix.left_out[:_CHANGES]
+    for one in shown:
+        stderr.print(safe(f"-{one.line}: {one.what}  ({', '.join(one.codes)})", "red"))
 
 
 def print_report(report: Report) -> None:
@@ -263,13 +279,15 @@ def print_verdict(report: Report) -> None:
     """Whether the dataset is ok, and counts that add up."""
     verdict = safe("not clean", "bold red")
     if report.ok:
-        warned = report.with_findings or report.unusable
+        warned = any(f.severity.value == "warning" for f in report.findings) or report.unusable
         verdict = safe("passes, with warnings" if warned else "clean", "bold green")
     counts = f" · {report.total} samples = {report.clean} clean + "
     counts += f"{report.with_findings} with findings"
     if report.unusable:
         counts += f" + {report.unusable} unusable for reasons that are ignored"
     rules = f" · profile {report.profile}, reshape {report.reshape}"
+    if report.rules_left_out:
+        rules += f" · {report.rules_left_out} rules left out"
     stdout.print(verdict + safe(counts + rules))
 
 

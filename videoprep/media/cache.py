@@ -20,10 +20,10 @@ from videoprep.media.source import signature_of
 logger = logging.getLogger(__name__)
 
 # Part of the file's name: raise it when what is kept, or the way it is found out, changes.
-_VERSION = 4
+_VERSION = 5
 
 # Others wait while something is not committed, and a run that is killed loses it.
-_COMMIT_SECONDS = 2.0
+_WRITE_SECONDS = 2.0
 
 _TABLES = """
     CREATE TABLE IF NOT EXISTS files (
@@ -60,7 +60,9 @@ class FactCache:
         name = f"facts-v{_VERSION}-av{av.__version__}.sqlite"
         self._file = cache_folder(root) / name
         self._database: sqlite3.Connection | None = None
-        self._committed = time.monotonic()
+        self._files: list[tuple[Any, ...]] = []
+        self._facts: list[tuple[str, str, str]] = []
+        self._written = time.monotonic()
         self.empty = True
         try:
             self._database = _open(self._file)
@@ -77,7 +79,7 @@ class FactCache:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._commit()
+        self._write()
         if self._database is not None:
             self._database.close()
 
@@ -114,24 +116,26 @@ class FactCache:
         """
         if self._database is None or key is None:
             return
-        rows = [(fingerprint, kind, json.dumps(value)) for kind, value in facts.items()]
-        try:
-            file = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)"
-            self._database.execute(file, (*key, fingerprint))
-            self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", rows)
-        except sqlite3.Error as error:
-            self._give_up(error)
-        if time.monotonic() - self._committed > _COMMIT_SECONDS:
-            self._commit()
+        self._files.append((*key, fingerprint))
+        self._facts += [(fingerprint, kind, json.dumps(value)) for kind, value in facts.items()]
+        if time.monotonic() - self._written > _WRITE_SECONDS:
+            self._write()
 
-    def _commit(self) -> None:
+    def _write(self) -> None:
+        """Writes what has come in one short go: meanwhile no other process can."""
         if self._database is None:
             return
         try:
-            self._database.commit()
-            self._committed = time.monotonic()
+            with self._database:
+                file = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)"
+                self._database.executemany(file, self._files)
+                fact = "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)"
+                self._database.executemany(fact, self._facts)
         except sqlite3.Error as error:
             self._give_up(error)
+        self._files.clear()
+        self._facts.clear()
+        self._written = time.monotonic()
 
     def _give_up(self, error: Exception) -> None:
         logger.warning(

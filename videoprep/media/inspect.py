@@ -16,6 +16,7 @@ from videoprep.media.workers import Answer, Do, Limits, Lost, Request, WorkerPoo
 
 # A slow disk reads at least so many bytes a second; decoding all frames takes longer.
 _READ_RATE = 4e6
+_BLOCK = 512
 _DECODE_RATE = 1e5
 _DECODE_FACTOR = 10
 
@@ -63,12 +64,16 @@ def inspect_all(
             known = [_look_up(path, cache) for path in window]
             if not cache.empty:
                 _recognize([file for file in known if file.fingerprint is None], cache, pool)
-            answers = pool.run(_requests(known, wanted, limits))
             for file in known:
-                if _missing(file.facts, wanted):
-                    _take(file, next(answers), cache)
-                facts, file.facts = file.facts, {}
-                yield _inspection(file.path, facts, wanted)
+                file.read(wanted)
+            asked = [file for file in known if file.found is None]
+            answers = pool.run([_request(file, wanted, limits) for file in asked])
+            for file in known:
+                if file.found is None:
+                    _take(file, next(answers), wanted, cache)
+                assert file.found is not None  # noqa: S101
+                yield file.found
+                file.found = None  # what has been handed on is not kept
 
 
 @dataclass(slots=True)
@@ -79,6 +84,19 @@ class _Known:
     key: Key | None
     fingerprint: str | None
     facts: Facts
+    found: Inspection | None = None
+
+    def read(self, wanted: tuple[Do, ...]) -> None:
+        """Makes use of the facts that are known, if they are enough, and are what they should be.
+
+        The cache lies with the dataset, and may come from a stranger.
+        """
+        if _missing(self.facts, wanted):
+            return
+        try:
+            self.found = _inspection(self.path, self.facts, wanted)
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError):
+            self.facts = {}
 
 
 def _look_up(path: Path, cache: FactCache) -> _Known:
@@ -87,13 +105,10 @@ def _look_up(path: Path, cache: FactCache) -> _Known:
     return _Known(path, key, fingerprint, facts)
 
 
-def _requests(known: list[_Known], wanted: tuple[Do, ...], limits: Limits) -> Iterator[Request]:
-    for file in known:
-        missing = _missing(file.facts, wanted)
-        if missing:
-            yield Request(
-                ("fingerprint", *missing), file.path, _seconds(file.path, missing, limits)
-            )
+def _request(file: _Known, wanted: tuple[Do, ...], limits: Limits) -> Request:
+    missing = _missing(file.facts, wanted)
+    seconds = _seconds(file.path, missing, limits)
+    return Request(("fingerprint", *missing), file.path, seconds)
 
 
 def _recognize(unknown: list[_Known], cache: FactCache, pool: WorkerPool) -> None:
@@ -113,14 +128,16 @@ def _recognize(unknown: list[_Known], cache: FactCache, pool: WorkerPool) -> Non
 
 
 def _missing(facts: Facts, wanted: tuple[Do, ...]) -> tuple[Do, ...]:
-    if any("error" in fact for fact in facts.values()):
+    if any(isinstance(fact, dict) and "error" in fact for fact in facts.values()):
         return ()  # what does not open does not decode
     return tuple(kind for kind in wanted if kind not in facts)
 
 
 def _seconds(path: Path, do: tuple[Do, ...], limits: Limits) -> float:
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        # A file may be said to be longer than the disk it takes: holes cost no time to speak of.
+        size = min(status.st_size, status.st_blocks * _BLOCK or status.st_size)
     except OSError:
         size = 0  # opening it will say what is wrong
     seconds = 0.0
@@ -131,10 +148,10 @@ def _seconds(path: Path, do: tuple[Do, ...], limits: Limits) -> float:
     return seconds
 
 
-def _take(file: _Known, answer: Answer | Lost, cache: FactCache) -> None:
+def _take(file: _Known, answer: Answer | Lost, wanted: tuple[Do, ...], cache: FactCache) -> None:
     """Adds the facts in an answer; those that last are remembered."""
     if isinstance(answer, Lost):
-        file.facts["lost"] = answer
+        file.found = Inspection(_lost(file.path, answer))
         return
     hashed = answer.pop("fingerprint")
     if "error" in hashed:
@@ -142,13 +159,10 @@ def _take(file: _Known, answer: Answer | Lost, cache: FactCache) -> None:
     else:
         lasting = {kind: fact for kind, fact in answer.items() if fact.get("lasts", True)}
         cache.put(file.key, hashed["value"], lasting)
-    file.facts |= answer
+    file.found = _inspection(file.path, file.facts | answer, wanted)
 
 
 def _inspection(path: Path, facts: Facts, wanted: tuple[Do, ...]) -> Inspection:
-    lost = facts.get("lost")
-    if lost is not None:
-        return Inspection(_lost(path, lost))
     for kind in wanted:
         if "error" in facts[kind]:
             return Inspection(_error(path, facts[kind]["error"]))
@@ -170,7 +184,7 @@ def _lost(path: Path, lost: Lost) -> MediaError:
             f"opening it {lost.detail}",
             code=Code.TIME_LIMIT,
             where=str(path),
-            remedy=f"{remedy}; where the disk is slow, raise --time-limit",
+            remedy=f"{remedy}; on a slow disk, validate once with a higher --time-limit",
         )
     return MediaError(
         f"opening it crashes the decoder: {lost.detail}",

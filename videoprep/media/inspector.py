@@ -23,11 +23,12 @@ import cv2
 
 from videoprep.errors import Code, MediaError
 from videoprep.media.frame_scan import scan_frames
-from videoprep.media.probe import fingerprint_of, out_of_memory, probe, unreadable
+from videoprep.media.probe import fingerprint_of, open_file, out_of_memory, probe, unreadable
 from videoprep.media.source import signature_of
 from videoprep.media.thumbnail import thumbnail
 
 _MIB = 1 << 20
+_LARGE = 1 << 30
 
 # Nothing is written but, by a library perhaps, to standard error.
 _MOST_WRITTEN = 16 * _MIB
@@ -115,6 +116,8 @@ def _signature(path: Path) -> tuple[int, ...] | None:
 
 def _attempt(do: str, path: Path, fingerprint: str | None) -> dict[str, Any]:
     try:
+        if do == "fingerprint" and path.stat().st_size > _LARGE:
+            open_file(path).close()  # what is no video is not read through to its end
         if do == "probe":
             return {"value": probe(path, fingerprint).to_json()}
         return {"value": _DO[do](path)}

@@ -48,6 +48,8 @@ _MOST_HELD = 64 << 20
 # A worker that has begun to answer gets so many seconds to end.
 _ANSWER_SECONDS = 10.0
 
+_MOST_SECONDS = 1e6
+
 Do = Literal["fingerprint", "probe", "scan", "thumbnail"]
 Answer = dict[str, Any]
 """What was asked for, each as ``{"value": …}`` or ``{"error": …}``; see the inspector."""
@@ -64,6 +66,13 @@ class Limits:
 
     seconds: float = 60.0
     memory_mib: int = 2048
+
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds < _MOST_SECONDS or self.memory_mib <= 0:
+            raise VideoprepError(
+                f"no limits: {self.seconds} seconds, {self.memory_mib} MiB",
+                remedy=f"give positive numbers, and less than {_MOST_SECONDS:.0f} seconds",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,20 +236,22 @@ class WorkerPool:
             while len(window) < _WINDOW and (request := next(coming, None)) is not None:
                 window.append(_Job(request))
                 waiting.append(window[-1])
-            if not window:
-                return
-            self._hand_out(waiting, window)
             while window and (result := window[0].result) is not None:
                 window.popleft()
                 yield result
             if window:
+                self._hand_out(waiting, window)
                 self._wait(waiting)
+            elif request is None:
+                return
 
     def _hand_out(self, waiting: deque[_Job], window: deque[_Job]) -> None:
+        """Gives jobs to workers; ``window`` begins with the one whose answer is given next."""
         held = sum(job.length for job in window)
         while waiting:
-            if held > _MOST_HELD and waiting[0] is not window[0]:
-                return  # the answer that is given next is on its way
+            busy = any(worker.jobs for worker in self._workers)
+            if held > _MOST_HELD and busy and waiting[0] is not window[0]:
+                return  # the answers that are given next are on their way
             worker = min(self._workers, key=lambda w: len(w.jobs), default=None)
             if (worker is None or worker.jobs) and len(self._workers) < self.size:
                 worker = self._start()

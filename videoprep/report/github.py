@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from videoprep.plain import plain
 from videoprep.validators.protocol import Finding, Severity
 from videoprep.validators.report import Report
 
@@ -50,13 +51,8 @@ def _relative(file: str) -> str:
 
 def _text(text: str) -> str:
     """Escapes what would end the command, and what would steer a terminal."""
-    plain = "".join(c if c.isprintable() or c in "\r\n" else _escaped(c) for c in text)
-    return plain.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return plain(text, "\r\n").replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _value(text: str) -> str:
     return _text(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode()

@@ -12,7 +12,6 @@ import binascii
 import hashlib
 import os
 import time
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 import videoprep
 from videoprep.errors import Code, VideoprepError
 from videoprep.media.workers import Answer, Lost, Request, WorkerPool
+from videoprep.plain import plain
 from videoprep.spec.sample import Sample
 from videoprep.validators.overview import Figures, Overview
 from videoprep.validators.protocol import Finding, Severity
@@ -46,8 +46,6 @@ _PICTURE_BYTES = 1 << 16
 
 # What opening a video with such a finding does is known already.
 _NOT_OPENED = {Code.TIME_LIMIT.value, Code.DECODER_CRASH.value, Code.MEMORY_LIMIT.value}
-
-_CONTROL = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 _BARS = 8
 _BINS = 12
@@ -130,12 +128,7 @@ def _plain(value: Any) -> Any:
         return value  # the template's own, or made in this file
     text = str(value)
     more = f" … and {len(text) - _CHARACTERS:,} more characters"
-    shown = "".join(
-        char
-        if char == "\n" or unicodedata.category(char) not in _CONTROL
-        else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in text[:_CHARACTERS]
-    )
+    shown = plain(text[:_CHARACTERS])
     return shown + more if len(text) > _CHARACTERS else shown
 
 

@@ -15,6 +15,6 @@ def as_json(report: Report) -> Iterator[str]:
 
 def as_json_lines(report: Report) -> Iterator[str]:
     """A line a finding, with ``"type": "finding"``, then one with ``"type": "summary"``."""
-    for finding in report.to_json()["findings"]:
+    for finding in report.rows():
         yield json.dumps({"type": "finding", **finding}, ensure_ascii=True, allow_nan=False) + "\n"
     yield json.dumps({"type": "summary", **report.summary()}, ensure_ascii=True) + "\n"

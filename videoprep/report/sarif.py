@@ -29,11 +29,14 @@ def as_sarif(report: Report) -> Iterator[str]:
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
         "originalUriBaseIds": {"DATA": {"uri": _folder(report.root)}},
-        "results": [_result(report, finding, numbers) for finding in report.findings],
         "properties": report.summary(),
     }
-    document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
-    yield json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+    start = json.dumps(run, ensure_ascii=True, allow_nan=False).removesuffix("}")
+    yield f'{{"$schema": "{_SCHEMA}", "version": "2.1.0", "runs": [{start}, "results": ['
+    for number, finding in enumerate(report.findings):  # one by one: there may be a million
+        text = json.dumps(_result(report, finding, numbers), ensure_ascii=True, allow_nan=False)
+        yield f"{',' if number else ''}\n{text}"
+    yield "\n]}]}\n"
 
 
 def _rule(rule: Rule) -> dict[str, Any]:

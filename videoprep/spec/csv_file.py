@@ -9,6 +9,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -110,8 +111,12 @@ def read_csv(path: Path, caption_column: str, video_column: str) -> Entries:
     caption_at = _find_column(header, caption_column, path, "--caption-column")
     video_at = _find_column(header, video_column, path, "--video-column")
     damaged = {p.line for p in surveyed.problems if p.code is Code.NUL_BYTE}
+    noted = damaged | {p.line for p in surveyed.remarks}
+    row_of: dict[int | None, int] = {}
     for first, last, row in _body(path, found, surveyed):
         found.total += 1
+        if last > first and noted:
+            row_of |= {line: first for line in range(first + 1, last + 1) if line in noted}
         if len(row) == len(header) and (video := row[video_at].strip()):
             caption = row[caption_at].strip()
             if caption and (first == last or not _swallowed(row, video, path)):
@@ -119,6 +124,9 @@ def read_csv(path: Path, caption_column: str, video_column: str) -> Entries:
                     found.entries.append(Entry(video, caption, first))
                 continue
         found.problems.append(_flaw(row, header, caption_at, video_at, path, first))
+    # What is odd on a later line of a row is said of the row, which is known by its first line.
+    found.remarks = [replace(p, line=row_of.get(p.line, p.line)) for p in found.remarks]
+    found.problems = [replace(p, line=row_of.get(p.line, p.line)) for p in found.problems]
     return found
 
 

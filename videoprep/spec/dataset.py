@@ -13,13 +13,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from videoprep.durable import write_bytes
 from videoprep.errors import Code, ListError, SpecError
 from videoprep.spec.csv_file import guess_columns, read_csv
 from videoprep.spec.entries import Entries
 from videoprep.spec.line_files import read_line_files
 from videoprep.spec.sample import Listing, Location, Sample
-from videoprep.spec.spec_file import NAME, read_spec_file, spec_text
+from videoprep.spec.spec_file import NAME, read_spec_file
 from videoprep.spec.video_lookup import VideoLookup, is_inside
 
 Reshape = Literal["none", "center-crop", "resize"]
@@ -131,16 +130,6 @@ class DatasetSpec(BaseModel):
             return cls._checked({**dataset.model_dump(), **options}, None)
         return cls.from_path(dataset, **options)
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Writes ``videoprep.yaml`` into a folder, with what differs from the defaults.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        path = Path(folder) / NAME
-        write_bytes(path, spec_text(self.saved_fields()).encode())
-        return path
-
     def saved_fields(self) -> dict[str, Any]:
         """What differs from the defaults, as plain values; the data root is the file's folder."""
         fields = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_root"})
@@ -197,7 +186,9 @@ class DatasetSpec(BaseModel):
             if problem is not None:
                 found.problems.append(problem)
             source = Location(found.video_file, line)
-            sample = Sample(video, token + caption, self.data_root, source, found.caption_file)
+            sample = Sample(
+                video, token + caption, self.data_root, source, found.caption_file, token
+            )
             (unusable if problem else samples).append(sample)
         return Listing(
             tuple(samples),

@@ -32,6 +32,7 @@ class Sample:
         root: the folder that ``name`` is relative to.
         source: the file and line that name the video.
         caption_file: the file that holds the caption, at the same line.
+        token: what of ``caption`` is the id token, with the space after it.
     """
 
     name: str
@@ -39,6 +40,12 @@ class Sample:
     root: Path
     source: Location
     caption_file: str
+    token: str = ""
+
+    @property
+    def written(self) -> str:
+        """The caption as it is written, without the id token."""
+        return self.caption[len(self.token) :]
 
     @property
     def video(self) -> Path:

@@ -16,6 +16,7 @@ NAME = "videoprep.yaml"
 """What the file is called."""
 
 _MOST_BYTES = 1 << 16
+_STAY = "write a path inside the folder, or give it on the command line"
 _LISTS = ("caption_column", "video_column")
 
 
@@ -47,8 +48,17 @@ def read_spec_file(path: Path) -> dict[str, Any]:
     names = ("dataset_file",) if fields.get("dataset_file") is not None else _LISTS
     for name in names:
         if name in fields:
-            fields[name] = _inside(path, name, fields[name])
+            fields[name] = _list(path, name, fields[name], fields["data_root"])
     return fields
+
+
+def _list(path: Path, name: str, value: Any, root: Path) -> str:
+    """Where a list lies: beside the videos or beside this file, wherever videos are looked for."""
+    value = _inside(path, name, value)
+    found = root / value if (root / value).exists() else path.parent / value
+    if not is_inside(os.path.realpath(found), os.path.realpath(path.parent)):
+        raise _error(path, f"{name} leads out of the folder: {value[:500]}", _STAY)
+    return str(found.absolute())
 
 
 def spec_text(fields: Mapping[str, Any]) -> str:
@@ -88,7 +98,7 @@ def _inside(path: Path, name: str, value: Any) -> str:
         raise _error(
             path,
             f"{name} leads out of the folder: {value[:500]}",
-            "write a path inside the folder, or give it on the command line",
+            _STAY,
         )
     return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,8 +34,8 @@ from videoprep.validators.registry import built_in, registry
 from videoprep.validators.report import Report
 from videoprep.validators.selection import Selection, of_rules, select
 
-# Of problems that may be meant, or lead nowhere else.
-_MILD_LINE_ENDS = Severity.WARNING
+# Problems of a whole file: no entry of it can be used.
+_OF_ALL = (Code.UNEQUAL_COUNTS, Code.NOT_UTF8, Code.LINE_ENDS)
 
 
 def validate(
@@ -62,8 +63,14 @@ def validate(
         ModelError: the model cannot be found, or has no tokenizer.
     """
     remarks: tuple[Problem, ...] = ()
+    there = registry()
     try:
         spec = DatasetSpec.of(spec, **options)
+        policy = Policy.of(spec)  # wrong choices are said before the lists are read
+        selection = (
+            select(spec, there.rules) if rules is None else of_rules(spec, there.rules, rules)
+        )
+        counter = token_counter(model) if model is not None else None
         listing = spec.listing()
         remarks = listing.remarks
         if not listing.total and not listing.problems:
@@ -72,10 +79,6 @@ def validate(
         if error.code is None:
             raise
         return _hopeless(spec, error, remarks, options)
-    policy = Policy.of(spec)
-    there = registry()
-    selection = select(spec, there.rules) if rules is None else of_rules(spec, rules)
-    counter = token_counter(model) if model is not None else None
     run = _Run(spec, policy, selection, listing, counter)
     run.take(there.problems if rules is None else [])
     run.check(limits, on_progress)
@@ -93,6 +96,7 @@ def _hopeless(
     rule = built_in()[code]()
     where = error.where or (str(spec.data_root) if isinstance(spec, DatasetSpec) else str(spec))
     finding = rule.finding(where, error.message, error.remedy)
+    others = [_of_problem(remark, mild=True) for remark in remarks]
     given = spec.model_dump() if isinstance(spec, DatasetSpec) else options
     return Report(
         root=str(given.get("data_root") or spec),
@@ -102,14 +106,20 @@ def _hopeless(
         total=0,
         clean=0,
         unusable=0,
-        findings=(finding, *(_of_problem(remark, _MILD_LINE_ENDS) for remark in remarks)),
-        rules={code: rule() for code, rule in built_in().items()},
+        findings=(finding, *others),
+        rules={found.code: built_in()[found.code]() for found in (finding, *others)},
     )
 
 
 @dataclass(slots=True)
 class _Run:
-    """One validation: gathers findings, and which samples they are about."""
+    """One validation: gathers findings, and which samples they are about.
+
+    Attributes:
+        dirty: which samples an error or a warning is about.
+        failing: which samples something fails.
+        broken: which samples cannot be opened, whether or not this is told.
+    """
 
     spec: DatasetSpec
     policy: Policy
@@ -118,31 +128,49 @@ class _Run:
     counter: TokenCounter | None
     findings: list[Finding] = field(default_factory=list)
     overview: Overview = field(init=False)
+    lines: NDArray[np.int64] = field(init=False)
     dirty: NDArray[np.bool_] = field(init=False)
+    failing: NDArray[np.bool_] = field(init=False)
+    broken: NDArray[np.bool_] = field(init=False)
     of_sample: list[Validator] = field(init=False)
     of_caption: list[Validator] = field(init=False)
-    broken: int = 0
 
     def __post_init__(self) -> None:
         listing = self.listing
         rules = self.selection.rules.values()
         self.of_sample = [rule for rule in rules if isinstance(rule, Validator)]
-        known = {Need.CAPTION, Need.TOKENS}
-        self.of_caption = [rule for rule in self.of_sample if rule.needs <= known]
-        self.dirty = np.zeros(len(listing.samples), dtype=np.bool_)
+        self.of_caption = [
+            rule for rule in self.of_sample if not any(need.opens_videos for need in rule.needs)
+        ]
+        count = len(listing.samples)
+        self.lines = np.fromiter((s.source.line or 0 for s in listing.samples), np.int64, count)
+        self.dirty, self.failing, self.broken = (np.zeros(count, np.bool_) for _ in range(3))
         self.overview = Overview(
             str(self.spec.list_file), listing.total, listing.samples, listing.identities
         )
 
-    def take(self, found: Iterable[Finding]) -> list[Finding]:
-        """Keeps those findings whose rules are applied, and gives them back."""
+    def take(self, found: Iterable[Finding], number: int | None = None) -> list[Finding]:
+        """Keeps those findings whose rules are applied, and gives them back.
+
+        Args:
+            found: findings.
+            number: the sample that they are about; by default it is known by their lines.
+        """
         kept = [judged for finding in found if (judged := self.selection.judge(finding))]
         self.findings += kept
+        for finding in kept:
+            if finding.severity is Severity.NOTE:
+                continue
+            at = self._sample_at(finding.line) if number is None else number
+            if at is not None:
+                self.dirty[at] = True
+                self.failing[at] |= finding.fails(self.spec.fail_on)
         return kept
 
     def check(self, limits: Limits, on_progress: Callable[[int, int], None] | None) -> None:
-        self.take(_of_problem(problem, None) for problem in self.listing.problems)
-        self.take(_of_problem(remark, _MILD_LINE_ENDS) for remark in self.listing.remarks)
+        """Looks at everything."""
+        self.take(_of_problem(problem) for problem in self.listing.problems)
+        self.take(_of_problem(remark, mild=True) for remark in self.listing.remarks)
         for sample in self.listing.unusable:
             self.take(_apply(self.of_caption, self._subject(sample)))
         for number, (sample, found) in enumerate(
@@ -151,32 +179,51 @@ class _Run:
             self._check_sample(number, sample, found)
             if on_progress is not None:
                 on_progress(number + 1, len(self.listing.samples))
-        self._check_dataset()
+        for rule in self.selection.rules.values():
+            if isinstance(rule, DatasetValidator):
+                at = self.overview.list_file
+                self.take(_guarded(rule, rule.check_dataset, self.overview, at))
 
     def report(self) -> Report:
+        """What was found."""
         # Those of one line together, whatever file they are written in.
         self.findings.sort(key=lambda f: (f.line or 0, f.code, f.file))
+        clean = int((~self.dirty & ~self.broken).sum())
+        unusable = int((~self.dirty & self.broken).sum()) + self._untold()
         return Report(
             root=str(self.spec.data_root),
             profile=self.policy.profile.name,
             reshape=self.policy.reshape,
             fail_on=self.spec.fail_on,
             total=self.listing.total,
-            clean=int((~self.dirty).sum()) - self.broken,
-            unusable=self.broken + self._unreported(),
+            clean=clean,
+            unusable=unusable,
             findings=tuple(self.findings),
             rules=self.selection.rules,
+            rules_left_out=self.selection.left_out,
             overview=self.overview,
+            passing=~self.failing & ~self.broken,
         )
 
-    def _unreported(self) -> int:
-        """Entries that cannot be used for a reason whose rule is not applied."""
+    def _sample_at(self, line: int | None) -> int | None:
+        """The number of the sample that is written on a line."""
+        if line is None:
+            return None
+        at = int(np.searchsorted(self.lines, line))
+        return at if at < len(self.lines) and self.lines[at] == line else None
+
+    def _untold(self) -> int:
+        """Entries that cannot be used, and about which nothing worse than a note is said."""
+        told: set[int | None] = set()
+        untold: set[int | None] = set()
+        for problem in self.listing.problems:
+            judged = self.selection.judge(_of_problem(problem))
+            said = judged is not None and judged.severity is not Severity.NOTE
+            (told if said else untold).add(problem.line)
+            if not said and problem.code in _OF_ALL:
+                return self.listing.total - len(self.listing.samples)
         unusable = self.listing.total - len(self.listing.samples)
-        problems = self.listing.problems
-        told = {p.line for p in problems if p.code.value in self.selection.rules}
-        if all(problem.code.value in self.selection.rules for problem in problems):
-            return 0  # one problem may stand for all lines after it
-        return unusable - min(unusable, len(told))
+        return min(unusable, len(untold - told)) if told else unusable if untold else 0
 
     def _inspected(self, limits: Limits) -> Iterator[Inspection | None]:
         if not any(need.opens_videos for need in self.selection.needs):
@@ -196,7 +243,7 @@ class _Run:
         elif isinstance(found.media, MediaError):
             findings = _apply(self.of_caption, subject)
             findings.append(_of_media_error(sample, found.media))
-            self.broken += found.media.code.value not in self.selection.rules
+            self.broken[number] = True
             self.overview.add(sample, None, None, subject.tokens)
         else:
             placed = place(found.media, self.policy)
@@ -204,30 +251,13 @@ class _Run:
             subject = Subject(sample, self.policy, subject.tokens, subject.token_limit, *known)
             findings = _apply(self.of_sample, subject)
             self.overview.add(sample, found.media, placed, subject.tokens)
-        kept = self.take(findings)
-        self.dirty[number] = any(f.severity is not Severity.NOTE for f in kept)
+        self.take(findings, number)
 
     def _subject(self, sample: Sample) -> Subject:
         if self.counter is None:
             return Subject(sample, self.policy)
         tokens = self.counter.count(sample.caption)
         return Subject(sample, self.policy, tokens, self.counter.limit)
-
-    def _check_dataset(self) -> None:
-        first_of_line: dict[int | None, int] | None = None
-        for rule in self.selection.rules.values():
-            if not isinstance(rule, DatasetValidator):
-                continue
-            at = self.overview.list_file
-            for finding in self.take(_guarded(rule, rule.check_dataset, self.overview, at)):
-                if finding.line is None or finding.severity is Severity.NOTE:
-                    continue
-                if first_of_line is None:
-                    samples = self.listing.samples
-                    first_of_line = {s.source.line: n for n, s in enumerate(samples)}
-                number = first_of_line.get(finding.line)
-                if number is not None:
-                    self.dirty[number] = True
 
 
 def _apply(rules: Iterable[Validator], subject: Subject) -> list[Finding]:
@@ -241,8 +271,7 @@ def _guarded(
     found: list[Finding] = []
     try:
         for finding in check(what):
-            if not isinstance(finding, Finding) or finding.code != rule.code:
-                raise TypeError(f"it yielded {finding!r:.200}, which is no finding of its own")
+            _require_sound(rule, finding)
             found.append(finding)
     except Exception as error:  # noqa: BLE001 (a stranger's code may raise anything)
         failed = built_in()[Code.RULE_FAILED.value]()
@@ -251,12 +280,31 @@ def _guarded(
     return found
 
 
-def _of_problem(problem: Problem, severity: Severity | None) -> Finding:
+def _require_sound(rule: Rule, finding: object) -> None:
+    """Checks what a rule of a third party yields: reports rely on it.
+
+    Raises:
+        TypeError: it is no finding of the rule, or a field has a wrong type.
+        ValueError: its data cannot be written as JSON.
+    """
+    if not isinstance(finding, Finding) or finding.code != rule.code:
+        raise TypeError(f"it yielded {finding!r:.200}, which is no finding of its own")
+    if built_in().get(rule.code) is type(rule):
+        return
+    texts = (finding.message, finding.remedy, finding.file, finding.video or "")
+    line = finding.line
+    if not all(isinstance(text, str) for text in texts) or not isinstance(line, int | None):
+        raise TypeError(f"a field of its finding has a wrong type: {finding!r:.500}")
+    if not isinstance(finding.severity, Severity):
+        raise TypeError(f"the severity {finding.severity!r:.50} is no Severity")
+    json.dumps(dict(finding.data), allow_nan=False)
+
+
+def _of_problem(problem: Problem, *, mild: bool = False) -> Finding:
+    """A reader's problem as a finding; one that makes no entry unusable is a warning at most."""
     rule = built_in()[problem.code.value]
-    own = rule.severity
-    if severity is not None and own is Severity.ERROR:
-        own = severity
-    return Finding(rule.code, own, problem.message, problem.remedy, problem.file, problem.line)
+    severity = Severity.WARNING if mild and rule.severity is Severity.ERROR else rule.severity
+    return Finding(rule.code, severity, problem.message, problem.remedy, problem.file, problem.line)
 
 
 def _of_media_error(sample: Sample, error: MediaError) -> Finding:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,19 +15,28 @@ from pathlib import Path
 from typing import Any
 
 from videoprep.durable import write_bytes
-from videoprep.errors import Code, VideoprepError
+from videoprep.errors import Code, EmptyPlanError, VideoprepError
 from videoprep.spec.csv_file import delimiter_of, rows_at
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.sample import Sample
 from videoprep.spec.spec_file import NAME, spec_text
 from videoprep.validators.engine import validate
-from videoprep.validators.protocol import Finding, Severity
+from videoprep.validators.protocol import Finding
 from videoprep.validators.report import Report
 
 _LIST = "videoprep.csv"
 
 # Fitting clips into buckets, which the user consents to by asking for fixes, mends these.
 _FITTED = (Code.SIZE_NOT_DIVISIBLE.value, Code.FRAME_COUNT.value, Code.NO_EXACT_BUCKET.value)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An entry of the lists that does not pass: its line, what it says, the codes against it."""
+
+    line: int
+    what: str
+    codes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,7 @@ class Fix:
         old_text: what is in ``videoprep.yaml`` now; empty where there is none.
         new_text: what would be.
         rows: the new list, header first.
-        left_out: samples that would be left out, with the codes of what is wrong with them.
+        left_out: what would not be in the new list.
         done: each change, in words.
     """
 
@@ -46,30 +56,32 @@ class Fix:
     old_text: str
     new_text: str
     rows: list[list[str]]
-    left_out: list[tuple[Sample, list[str]]]
+    left_out: list[LeftOut]
     done: list[str]
 
 
-def passing(
-    spec: DatasetSpec, report: Report
-) -> tuple[list[Sample], list[tuple[Sample, list[str]]]]:
-    """The samples that nothing fails, and the others with the codes of what does.
-
-    Captions are as written, without the id token.
-    """
-    failing: dict[int | None, set[str]] = {}
+def passing(report: Report) -> tuple[list[Sample], list[LeftOut]]:
+    """The samples that nothing fails and that can be used, and what is wrong with the others."""
+    assert report.overview is not None  # noqa: S101
+    assert report.passing is not None  # noqa: S101
+    failing: dict[int, list[Finding]] = {}
     for finding in report.findings:
-        if _fails(finding, report.fail_on):
-            failing.setdefault(finding.line, set()).add(finding.code)
-    listing = DatasetSpec.of(spec, id_token=None).listing()
-    keep = [sample for sample in listing.samples if sample.source.line not in failing]
-    others = [*listing.samples, *listing.unusable]
-    left_out = [
-        (sample, sorted(failing[sample.source.line]))
-        for sample in sorted(others, key=lambda sample: sample.source.line or 0)
-        if sample.source.line in failing
-    ]
-    return keep, left_out
+        if finding.fails(report.fail_on) and finding.line is not None:
+            failing.setdefault(finding.line, []).append(finding)
+    keep, left_out = [], []
+    for sample, passes in zip(report.overview.samples, report.passing, strict=True):
+        found = failing.pop(sample.source.line or 0, [])
+        if passes:
+            keep.append(sample)
+        else:
+            text = json.dumps(sample.written, ensure_ascii=False)
+            left_out.append(_left_out(sample.source.line or 0, f"{sample.name}, {text}", found))
+    left_out += [_left_out(line, found[0].message, found) for line, found in failing.items()]
+    return keep, sorted(left_out, key=lambda one: one.line)
+
+
+def _left_out(line: int, what: str, found: list[Finding]) -> LeftOut:
+    return LeftOut(line, what, tuple(sorted({finding.code for finding in found})))
 
 
 def propose(spec: DatasetSpec, report: Report, **how: Any) -> Fix:
@@ -84,25 +96,22 @@ def propose(spec: DatasetSpec, report: Report, **how: Any) -> Fix:
         VideoprepError: no sample would be left.
     """
     done = []
-    fitted = {finding.code for finding in report.findings if _fails(finding, report.fail_on)}
-    if spec.reshape == "none" and fitted & {*_FITTED}:
-        clips = sum(f.code in _FITTED and _fails(f, report.fail_on) for f in report.findings)
+    failing = [finding for finding in report.findings if finding.fails(report.fail_on)]
+    fitted = [finding.code for finding in failing if finding.code in _FITTED]
+    if spec.reshape == "none" and fitted:
         spec = DatasetSpec.of(spec, reshape="center-crop")
         report = validate(spec, **how)
-        codes = ", ".join(sorted(fitted & {*_FITTED}))
-        done.append(f"reshape: none → center-crop, for {clips} findings of {codes}")
-    keep, left_out = passing(spec, report)
+        codes = ", ".join(sorted(set(fitted)))
+        done.append(f"reshape: none → center-crop, for {len(fitted)} findings of {codes}")
+    keep, left_out = passing(report)
     if not keep:
-        raise VideoprepError(
-            "no sample would be left: the lists themselves have to be mended first",
+        raise EmptyPlanError(
+            "no sample would be left",
             where=str(spec.list_file),
-            remedy="see the findings above",
+            remedy="mend what the findings name",
         )
-    if left_out:
-        done.append(f"left out: {len(left_out)} of {report.total} samples")
-    lost = report.total - len(keep) - len(left_out)
-    if lost:
-        done.append(f"left out: {lost} entries of the lists that cannot be read")
+    if len(keep) < report.total:
+        done.append(f"left out: {report.total - len(keep)} of {report.total} samples")
     new = DatasetSpec.of(spec, dataset_file=Path(_free_name(spec.data_root)), **_columns(spec))
     old = spec.data_root / NAME
     old_text = old.read_text(encoding="utf-8", errors="replace") if old.is_file() else ""
@@ -133,21 +142,34 @@ def apply(fix: Fix) -> list[Path]:
 
 
 def clean_rows(spec: DatasetSpec, keep: Iterable[Sample]) -> Iterator[list[str]]:
-    """A table of samples, header first; a table keeps all its columns."""
+    """A table of samples, header first; a table keeps all its columns.
+
+    Raises:
+        EmptyPlanError: there are none.
+    """
     samples = list(keep)
+    if not samples:
+        raise EmptyPlanError(
+            "no sample passes", where=str(spec.list_file), remedy="mend what the findings name"
+        )
     if spec.dataset_file is not None:
         lines = {sample.source.line for sample in samples if sample.source.line is not None}
         yield from rows_at(spec.list_file, lines)
         return
     yield ["video", "caption"]
     for sample in samples:
-        yield [sample.name, sample.caption]
+        yield [sample.name, sample.written]
 
 
 def write_rows(path: Path, rows: Iterable[list[str]]) -> None:
     """Writes a CSV or TSV file, by its ending, whole or not at all."""
     text = io.StringIO(newline="")
-    csv.writer(text, delimiter=delimiter_of(path), lineterminator="\n").writerows(rows)
+    form: Any = {"delimiter": delimiter_of(path), "lineterminator": "\n"}
+    sparing, quoting = csv.writer(text, **form), csv.writer(text, quoting=csv.QUOTE_ALL, **form)
+    for row in rows:
+        # The csv module leaves a carriage return bare, and takes it for the end of the row later.
+        writer = quoting if any("\r" in cell for cell in row) else sparing
+        writer.writerow(row)
     write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
@@ -160,9 +182,3 @@ def _columns(spec: DatasetSpec) -> dict[str, str]:
 def _free_name(root: Path) -> str:
     names = (_LIST, *(f"videoprep-{number}.csv" for number in range(2, 1000)))
     return next(name for name in names if not os.path.lexists(root / name))
-
-
-def _fails(finding: Finding, fail_on: str) -> bool:
-    if finding.severity is Severity.ERROR:
-        return True
-    return fail_on == "warning" and finding.severity is Severity.WARNING

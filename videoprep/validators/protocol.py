@@ -82,6 +82,12 @@ class Finding:
     video: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
 
+    def fails(self, fail_on: str) -> bool:
+        """Whether a dataset is not ok for it, where that is so from ``fail_on`` on."""
+        if self.severity is Severity.ERROR:
+            return True
+        return fail_on == "warning" and self.severity is Severity.WARNING
+
     def with_severity(self, severity: Severity) -> Finding:
         """The same finding, more or less severe."""
         return replace(self, severity=severity)

@@ -88,7 +88,7 @@ def _plugins(problems: list[Finding]) -> Iterable[tuple[str, type[Rule]]]:
         where = f"{point.name} = {point.value} (of the package {package_name})"
         try:
             rule = point.load()
-        except Exception as error:  # noqa: BLE001 (a stranger's code may raise anything)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's code may raise anything)
             problems.append(_broken(where, f"{type(error).__name__}: {error}"))
             continue
         reason = _flaw(rule)
@@ -144,4 +144,8 @@ def _flaw(rule: object) -> str | None:
         return f"{rule.__qualname__}.needs is no frozenset of Need"
     if not (isinstance(rule.Options, type) and issubclass(rule.Options, RuleOptions)):
         return f"{rule.__qualname__}.Options is no subclass of RuleOptions"
+    try:
+        rule()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's code may raise anything)
+        return f"{rule.__qualname__}() raises {type(error).__name__}: {error}"
     return None

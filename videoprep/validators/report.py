@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from videoprep.plain import plain
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import Finding, Rule, Severity
 
@@ -31,7 +35,9 @@ class Report:
         unusable: those that cannot be used for a reason whose rule is not applied.
         findings: everything found.
         rules: the rules that were applied, by code.
+        rules_left_out: how many of the rules that are applied by default were not.
         overview: what is known of all samples together; None where the lists cannot be read.
+        passing: bool ``[samples]``: which of the overview's samples can be used and nothing fails.
     """
 
     root: str
@@ -43,7 +49,9 @@ class Report:
     unusable: int
     findings: tuple[Finding, ...]
     rules: Mapping[str, Rule] = field(default_factory=dict, repr=False)
+    rules_left_out: int = 0
     overview: Overview | None = field(default=None, repr=False)
+    passing: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
 
     @property
     def with_findings(self) -> int:
@@ -52,11 +60,13 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether there is no error; with ``fail_on="warning"``, no warning either."""
-        failing = self.count(Severity.ERROR)
-        if self.fail_on == "warning":
-            failing += self.count(Severity.WARNING)
-        return not failing
+        """Whether there is no error; with ``fail_on="warning"``, no warning either.
+
+        A dataset of which no sample can be used is not ok, whatever is ignored.
+        """
+        if any(finding.fails(self.fail_on) for finding in self.findings):
+            return False
+        return self.passing is None or bool(self.passing.any())
 
     def count(self, severity: Severity) -> int:
         """Findings of that severity."""
@@ -73,12 +83,22 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """A form that `json` can write."""
-        findings = [
-            {**asdict(finding), "severity": finding.severity.value, "rule": self.name_of(code)}
-            for finding in self.findings
-            if (code := finding.code)
-        ]
-        return {**self.summary(), "findings": findings}
+        return {**self.summary(), "findings": list(self.rows())}
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Each finding, in a form that `json` can write."""
+        for finding in self.findings:
+            yield {
+                "code": finding.code,
+                "rule": self.name_of(finding.code),
+                "severity": finding.severity.value,
+                "message": finding.message,
+                "remedy": finding.remedy,
+                "file": finding.file,
+                "line": finding.line,
+                "video": finding.video,
+                "data": dict(finding.data),
+            }
 
     def summary(self) -> dict[str, Any]:
         """The counts, without the findings; JSON values."""
@@ -92,6 +112,7 @@ class Report:
             "clean": self.clean,
             "with_findings": self.with_findings,
             "unusable": self.unusable,
+            "rules_left_out": self.rules_left_out,
             "errors": self.count(Severity.ERROR),
             "warnings": self.count(Severity.WARNING),
             "notes": self.count(Severity.NOTE),
@@ -106,14 +127,14 @@ class Report:
         """
         import pandas as pd
 
-        columns = ["code", "severity", "message", "remedy", "file", "line", "video", "rule", "data"]
-        return pd.DataFrame(self.to_json()["findings"], columns=columns)
+        columns = ["code", "rule", "severity", "message", "remedy", "file", "line", "video", "data"]
+        return pd.DataFrame(list(self.rows()), columns=columns)
 
     def _repr_html_(self) -> str:
         rows = "".join(
             "<tr>"
             + "".join(
-                f"<td>{html.escape(str(cell))}</td>"
+                f"<td>{html.escape(plain(str(cell)))}</td>"
                 for cell in (f.code, f.severity.value, f.video or f.file, f.message, f.remedy)
             )
             + "</tr>"

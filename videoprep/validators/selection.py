@@ -15,6 +15,7 @@ from videoprep.validators.protocol import Finding, Need, ReaderRule, Rule, Sever
 from videoprep.validators.registry import built_in
 
 _DEFAULT, _ALL = "default", "all"
+_RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +24,15 @@ class Selection:
 
     Attributes:
         rules: with their options set, by code.
-        known: all rules that were there to choose from, by code.
         severities: by code, where the rule's own is replaced.
+        needs: the union of what the rules look at.
+        left_out: how many of the rules that are applied by default are not.
     """
 
     rules: Mapping[str, Rule]
-    known: Mapping[str, type[Rule]]
     severities: Mapping[str, Severity]
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """The union of what the rules look at."""
-        return frozenset(need for rule in self.rules.values() for need in rule.needs)
+    needs: frozenset[Need]
+    left_out: int = 0
 
     def judge(self, finding: Finding) -> Finding | None:
         """The finding with its severity here, or None where its rule is not applied.
@@ -44,7 +42,8 @@ class Selection:
         if finding.code not in self.rules:
             return None
         wanted = self.severities.get(finding.code)
-        if wanted is None or finding.severity is not self.known[finding.code].severity:
+        own = self.rules[finding.code].severity
+        if wanted is None or _RANK[finding.severity] > _RANK[own]:
             return finding
         return finding.with_severity(wanted)
 
@@ -55,30 +54,55 @@ def select(spec: DatasetSpec, known: Mapping[str, type[Rule]]) -> Selection:
     Raises:
         SpecError: a code, a name or an option does not exist, or has a wrong value.
     """
-    default = {code for code, rule in known.items() if not rule.opt_in}
-    chosen = set().union(*(_matching(word, known, default) for word in spec.select or (_DEFAULT,)))
+    default = _default(known)
+    words = spec.select or (_DEFAULT,)
+    chosen = set().union(*(_selected(word, known, default) for word in words))
     chosen.add(Code.RULE_FAILED.value)  # what a chosen rule cannot say is said at least
     chosen -= set().union(*(_matching(word, known, default) for word in spec.ignore))
-    severities = {
-        code: Severity(level)
-        for word, level in spec.severity.items()
-        for code in _matching(word, known, default)
-    }
     options = {
         code: given
         for word, given in spec.rule_options.items()
         for code in _matching(word, known, default)
     }
     rules = {code: _made(known[code], options.get(code, {})) for code in known if code in chosen}
-    return Selection(rules, known, severities)
+    needs = frozenset(need for rule in rules.values() for need in rule.needs)
+    return Selection(rules, _severities(spec, known), needs, len(default - chosen))
 
 
-def of_rules(spec: DatasetSpec, rules: Iterable[Rule]) -> Selection:
-    """Exactly these rules, and what readers report."""
+def of_rules(
+    spec: DatasetSpec, known: Mapping[str, type[Rule]], rules: Iterable[Rule]
+) -> Selection:
+    """Exactly these rules, and what readers report on the way.
+
+    Raises:
+        SpecError: see `select`.
+    """
+    own = {rule.code: rule for rule in rules}
     readers = (rule() for rule in built_in().values() if issubclass(rule, ReaderRule))
-    chosen = {rule.code: rule for rule in (*readers, *rules)}
-    known: dict[str, type[Rule]] = {code: type(rule) for code, rule in chosen.items()}
-    return Selection(chosen, known, select(spec, known).severities)
+    chosen = {**{rule.code: rule for rule in readers}, **own}
+    known = {**known, **{code: type(rule) for code, rule in own.items()}}
+    needs = frozenset(need for rule in own.values() for need in rule.needs)
+    return Selection(chosen, _severities(spec, known), needs)
+
+
+def _default(known: Mapping[str, type[Rule]]) -> set[str]:
+    return {code for code, rule in known.items() if not rule.opt_in}
+
+
+def _severities(spec: DatasetSpec, known: Mapping[str, type[Rule]]) -> dict[str, Severity]:
+    default = _default(known)
+    return {
+        code: Severity(level)
+        for word, level in spec.severity.items()
+        for code in _matching(word, known, default)
+    }
+
+
+def _selected(word: str, known: Mapping[str, type[Rule]], default: set[str]) -> set[str]:
+    """As `_matching`, but rules that take long have to be named, unless there are no others."""
+    found = _matching(word, known, default)
+    by_start = word != _ALL and len(found) > 1
+    return found & default or found if by_start else found
 
 
 def _matching(word: str, known: Mapping[str, type[Rule]], default: set[str]) -> set[str]:
@@ -89,9 +113,7 @@ def _matching(word: str, known: Mapping[str, type[Rule]], default: set[str]) -> 
         return set(known)
     upper = word.upper()
     found = {code for code, rule in known.items() if code == upper or rule.name == word.lower()}
-    if not found and len(upper) > 1:
-        begun = {code for code in known if code.startswith(upper)}
-        found = begun & default or begun  # those that take long have to be named
+    found = found or {code for code in known if len(upper) > 1 and code.startswith(upper)}
     if found:
         return found
     words = [*known, *(rule.name for rule in known.values())]

@@ -21,6 +21,6 @@ class EmptyCaption(ReaderRule, Validator):
     needs = frozenset({Need.CAPTION})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
-        caption = subject.sample.caption
+        caption = subject.sample.written
         if not any(char.isalnum() or unicodedata.category(char)[0] in "LNS" for char in caption):
             yield self.finding(subject, "the caption says nothing")

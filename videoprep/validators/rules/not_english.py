@@ -21,6 +21,6 @@ class NotEnglish(Validator):
     remedy = "Translate the captions; leave the rule out with --ignore VP202 if the model knows it."
 
     def check(self, subject: Subject) -> Iterator[Finding]:
-        language = foreign_language(subject.sample.caption)
+        language = foreign_language(subject.sample.written)
         if language is not None:
             yield self.finding(subject, f"the caption looks like {language}", language=language)

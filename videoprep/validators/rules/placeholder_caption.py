@@ -24,6 +24,6 @@ class PlaceholderCaption(Validator):
     remedy = "Write a caption, or remove the sample."
 
     def check(self, subject: Subject) -> Iterator[Finding]:
-        caption = subject.sample.caption.strip("\"'.: ")
+        caption = subject.sample.written.strip("\"'.: ")
         if caption.lower() in _PLACEHOLDERS:
             yield self.finding(subject, f"the caption is {caption!r}")
