@@ -111,7 +111,10 @@ def test_the_exit_code_follows_fail_on(run_cli: Run, dataset: Path) -> None:
         (["--rule-option", "VP306.shore=3"], "its options are: share"),
         (["--fail-on", "note"], "note"),
         (["--output-format", "xml"], "xml"),
-        (["--write-clean", "list.txt"], "ends in .csv or .tsv"),
+        (["--write-clean", "list.txt"], "name a .csv or .tsv file"),
+        (["--output", "."], "is a folder"),
+        (["--select", "VP101", "--ignore", "VP"], "no rule is left"),
+        (["--time-limit", "inf"], "no limits"),
         (["--model", "nowhere"], "no such model folder"),
     ],
 )
@@ -219,6 +222,17 @@ def test_what_cannot_be_opened_never_passes(run_cli: Run, dataset: Path) -> None
         assert done.returncode == 0
         assert "2 clean + 0 with findings + 1 unusable" in done.stdout
         assert "b.mp4" not in (dataset.parent / "clean.csv").read_text()
+
+
+@pytest.mark.parametrize("name", ["prompt.txt", "videos.txt", "videos/a.mp4", "link.csv"])
+def test_the_datasets_own_files_are_not_replaced(run_cli: Run, dataset: Path, name: str) -> None:
+    (dataset / "link.csv").symlink_to("videos.txt")
+    before = (dataset / name).read_bytes()
+    option = "--write-clean" if name.endswith(".csv") else "--output"
+    done = run_cli("validate", dataset, option, dataset / name)
+    assert done.returncode == 2
+    assert "is part of the dataset" in done.stderr
+    assert (dataset / name).read_bytes() == before
 
 
 def test_a_list_that_is_written_can_be_read(run_cli: Run, dataset: Path) -> None:

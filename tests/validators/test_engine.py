@@ -238,11 +238,11 @@ def test_the_id_token_hides_no_caption(dataset: Path) -> None:
 
 def test_a_dataset_of_which_nothing_is_left_never_passes(dataset: Path) -> None:
     (dataset / "prompt.txt").write_text("one\n")
-    report = vp.validate(dataset, ignore=["all"])
+    report = vp.validate(dataset, ignore=["VP0", "VP1", "VP3"])
     assert report.findings == ()
     assert (report.total, report.unusable) == (3, 3)
     assert not report.ok
-    assert report.rules_left_out > 50
+    assert report.rules_left_out > 40
 
 
 def test_a_whole_group_can_be_ignored(dataset: Path) -> None:

@@ -210,7 +210,7 @@ def test_a_share_of_the_dataset_that_is_lost() -> None:
     over = overview(*"abcdefghij")
     over.buckets, over.left_out = Counter({Bucket(9, 64, 96): 8}), Counter({"VP302": 1})
     (finding,) = check_dataset(Code.DATASET_LOSS, over)
-    assert "2 of 10 samples (20%) are left out: VP302 1×, not found or not readable 1×" in (
+    assert "2 of 10 samples (20%) are left out: VP302 1×, not usable as they are listed 1×" in (
         finding.message
     )
     assert check_dataset(Code.DATASET_LOSS, over, share=0.2) == []

@@ -117,6 +117,11 @@ def validate(
     }
     dataset |= {name: value for name, value in chosen.items() if value}
     path = named_path(path, dataset)
+    for target in filter(None, (output, write_clean)):
+        if target.is_dir():
+            raise SpecError("is a folder", where=str(target), remedy="name a file in it")
+    if write_clean is not None and write_clean.suffix.lower() not in (".csv", ".tsv"):
+        raise SpecError(f"{write_clean} is no table", remedy="name a .csv or .tsv file")
     how: dict[str, Any] = {"model": model, "limits": Limits(time_limit, memory_limit)}
     with meter() as shown:
         report = run(
@@ -125,6 +130,8 @@ def validate(
             **how,
             **dataset,
         )
+    for target in filter(None, (output, write_clean)):
+        _require_no_source(target, report)
     _write(report, output_format, output)
     if (fix or diff or write_clean) and report.overview is not None:
         from videoprep.spec.dataset import DatasetSpec
@@ -136,6 +143,23 @@ def validate(
             _require_beside(path, spec)
             _fix(spec, report, how, write=fix, show=diff)
     raise typer.Exit(0 if report.ok else 1)
+
+
+def _require_no_source(target: Path, report: Report) -> None:
+    """What is written replaces a file that is there: it must not be one of the dataset's own."""
+    if report.overview is None or not target.exists():
+        return
+    status, overview = target.stat(), report.overview
+    videos = overview.identities
+    is_video = ((videos[:, 0] == status.st_dev) & (videos[:, 1] == status.st_ino)).any()
+    captions = {sample.caption_file for sample in overview.samples[:1]}
+    lists = [Path(name) for name in (overview.list_file, *captions)]
+    if is_video or any(one.exists() and one.samefile(target) for one in lists):
+        raise SpecError(
+            "is part of the dataset, and would be replaced",
+            where=str(target),
+            remedy="give another name",
+        )
 
 
 def _words(given: list[str] | None) -> tuple[str, ...]:
@@ -215,8 +239,6 @@ def _writer(form: ReportFormat) -> Callable[[Report], Iterator[str]]:
 def _write_clean(spec: DatasetSpec, report: Report, target: Path) -> None:
     from videoprep.validators.fixes import clean_rows, passing, write_rows
 
-    if target.suffix.lower() not in (".csv", ".tsv"):
-        raise SpecError(f"{target} is no table", remedy="give a name that ends in .csv or .tsv")
     keep, _ = passing(report)
     write_rows(target, clean_rows(spec, keep))
     hint = f"; use it with --data-root {spec.data_root}" if _elsewhere(target, spec) else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import sqlite3
@@ -41,7 +40,8 @@ _FIND = """
 _FIND_CONTENTS = "SELECT kind, value FROM facts WHERE fingerprint = ?"
 
 Key = tuple[bytes, int, int, int, int]
-Facts = dict[str, Any]
+Facts = dict[str, str]
+"""What is known of a file by kind, each as JSON text: ``{"value": …}`` or ``{"error": …}``."""
 
 
 class FactCache:
@@ -89,8 +89,8 @@ class FactCache:
             return None
         try:
             rows = self._database.execute(_FIND, key).fetchall()
-            facts = {kind: json.loads(value) for _, kind, value in rows if kind is not None}
-        except (sqlite3.Error, ValueError, TypeError) as error:
+            facts = {kind: str(text) for _, kind, text in rows if kind is not None}
+        except sqlite3.Error as error:
             self._give_up(error)
             return None
         return (rows[0][0], facts) if rows else None
@@ -101,8 +101,8 @@ class FactCache:
             return {}
         try:
             rows = self._database.execute(_FIND_CONTENTS, (fingerprint,)).fetchall()
-            return {kind: json.loads(value) for kind, value in rows}
-        except (sqlite3.Error, ValueError, TypeError) as error:
+            return {kind: str(text) for kind, text in rows}
+        except sqlite3.Error as error:
             self._give_up(error)
             return {}
 
@@ -117,7 +117,7 @@ class FactCache:
         if self._database is None or key is None:
             return
         self._files.append((*key, fingerprint))
-        self._facts += [(fingerprint, kind, json.dumps(value)) for kind, value in facts.items()]
+        self._facts += [(fingerprint, kind, text) for kind, text in facts.items()]
         if time.monotonic() - self._written > _WRITE_SECONDS:
             self._write()
 
@@ -163,7 +163,7 @@ def cache_folder(root: Path) -> Path:
 def key_of(path: Path) -> Key | None:
     """A file's path, size, times and inode; None where they cannot be found out."""
     try:
-        return os.fsencode(path.absolute()), *signature_of(path)
+        return os.fsencode(os.path.abspath(path)), *signature_of(path)
     except (OSError, ValueError):
         return None  # opening it will say what is wrong
 

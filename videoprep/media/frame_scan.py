@@ -13,6 +13,7 @@ import av
 import av.logging
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from videoprep.media.probe import best_video_stream, open_file
@@ -164,6 +165,7 @@ class _Gauge:
     """Measures one frame after the other; keeps the last one only."""
 
     def __init__(self) -> None:
+        self._scaler = VideoReformatter()  # one for all frames: making one takes long
         self._measures: dict[str, bytearray] = {
             name: bytearray() for name in ("brightness", "contrast", "change", "jump", "sharpness")
         }
@@ -173,7 +175,7 @@ class _Gauge:
     def add(self, frame: VideoFrame) -> None:
         width = min(_WIDTH, frame.width)
         height = max(1, round(frame.height * width / frame.width))
-        reduced = frame.reformat(width=width, height=height, format="bgr24")
+        reduced = self._scaler.reformat(frame, width, height, "bgr24", interpolation="AREA")
         small = cast("NDArray[np.uint8]", reduced.to_ndarray())
         luma = cast("NDArray[np.uint8]", cv2.cvtColor(small, cv2.COLOR_BGR2GRAY))
         histogram = _histogram(small)

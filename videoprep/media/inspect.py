@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from functools import lru_cache
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ _DECODE_FACTOR = 10
 # Files a worker that are looked up and asked for together.
 _WINDOW = 512
 
+_ERROR = '{"error"'
+_numbers = count()
+
 DEFAULT_LIMITS = Limits()
 
 
@@ -33,10 +38,12 @@ class Inspection:
     Attributes:
         media: what is in it, or why it cannot be used.
         scan: what decoding every frame showed, where this was asked for.
+        alike: a number that files share of which all but the fingerprint is the same.
     """
 
     media: MediaInfo | MediaError
     scan: FrameScan | None = None
+    alike: int | None = None
 
 
 def inspect_all(
@@ -94,7 +101,7 @@ class _Known:
         if _missing(self.facts, wanted):
             return
         try:
-            self.found = _inspection(self.path, self.facts, wanted)
+            self.found = _inspection(self.path, self.fingerprint, self.facts, wanted)
         except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError):
             self.facts = {}
 
@@ -128,7 +135,7 @@ def _recognize(unknown: list[_Known], cache: FactCache, pool: WorkerPool) -> Non
 
 
 def _missing(facts: Facts, wanted: tuple[Do, ...]) -> tuple[Do, ...]:
-    if any(isinstance(fact, dict) and "error" in fact for fact in facts.values()):
+    if any(text.startswith(_ERROR) for text in facts.values()):
         return ()  # what does not open does not decode
     return tuple(kind for kind in wanted if kind not in facts)
 
@@ -156,19 +163,40 @@ def _take(file: _Known, answer: Answer | Lost, wanted: tuple[Do, ...], cache: Fa
     hashed = answer.pop("fingerprint")
     if "error" in hashed:
         answer["probe"] = hashed
-    else:
-        lasting = {kind: fact for kind, fact in answer.items() if fact.get("lasts", True)}
-        cache.put(file.key, hashed["value"], lasting)
-    file.found = _inspection(file.path, file.facts | answer, wanted)
+    fingerprint = hashed.get("value")
+    fresh = {kind: (_text(fact), fact.get("lasts", True)) for kind, fact in answer.items()}
+    if fingerprint is not None:
+        lasting = {kind: text for kind, (text, lasts) in fresh.items() if lasts}
+        cache.put(file.key, fingerprint, lasting)
+    facts = file.facts | {kind: text for kind, (text, _) in fresh.items()}
+    file.found = _inspection(file.path, fingerprint, facts, wanted)
 
 
-def _inspection(path: Path, facts: Facts, wanted: tuple[Do, ...]) -> Inspection:
-    for kind in wanted:
-        if "error" in facts[kind]:
-            return Inspection(_error(path, facts[kind]["error"]))
-    media = MediaInfo.from_json(facts["probe"]["value"])
-    scan = FrameScan.from_json(facts["scan"]["value"]) if "scan" in wanted else None
-    return Inspection(media, scan)
+def _text(fact: dict[str, Any]) -> str:
+    """A fact as it is kept: without the fingerprint, so that files that are alike have one text."""
+    if "error" in fact:
+        return json.dumps({"error": fact["error"]})
+    value = fact["value"]
+    return json.dumps({"value": {name: value[name] for name in value if name != "fingerprint"}})
+
+
+def _inspection(
+    path: Path, fingerprint: str | None, facts: Facts, wanted: tuple[Do, ...]
+) -> Inspection:
+    for text in facts.values():
+        if text.startswith(_ERROR):
+            return Inspection(_error(path, json.loads(text)["error"]))
+    alike, media = _media(facts["probe"])
+    scan = None
+    if "scan" in wanted:
+        scan = FrameScan.from_json(json.loads(facts["scan"])["value"])
+    return Inspection(media.with_fingerprint(fingerprint or ""), scan, alike)
+
+
+@lru_cache(maxsize=4096)
+def _media(text: str) -> tuple[int, MediaInfo]:
+    """Most files of a dataset have the same size, length and rate: each kind is read once."""
+    return next(_numbers), MediaInfo.from_json({**json.loads(text)["value"], "fingerprint": ""})
 
 
 def _error(path: Path, error: dict[str, Any]) -> MediaError:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from videoprep.errors import Code, MediaError, Problem, SpecError
 from videoprep.families.registry import TokenCounter, token_counter
-from videoprep.index.placement import place
+from videoprep.index.placement import LeftOut, Placement, place
 from videoprep.index.policy import Policy
 from videoprep.media.inspect import DEFAULT_LIMITS, Inspection, inspect_all
+from videoprep.media.probe import MediaInfo
 from videoprep.media.workers import Limits
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.sample import Listing, Sample
@@ -33,6 +34,9 @@ from videoprep.validators.protocol import (
 from videoprep.validators.registry import built_in, registry
 from videoprep.validators.report import Report
 from videoprep.validators.selection import Selection, of_rules, select
+
+_MOST_KINDS = 4096
+_FAILED = Code.RULE_FAILED.value
 
 # Problems of a whole file: no entry of it can be used.
 _OF_ALL = (Code.UNEQUAL_COUNTS, Code.NOT_UTF8, Code.LINE_ENDS)
@@ -112,6 +116,26 @@ def _hopeless(
 
 
 @dataclass(slots=True)
+class _Kind:
+    """Files that differ in their fingerprint alone.
+
+    Attributes:
+        place: where their clips go.
+        speaking: the rules that look at nothing else and have something to say; None as long as
+            this is not known.
+    """
+
+    place: Placement | LeftOut
+    speaking: list[Validator] | None = None
+
+
+def _looks_at_media_alone(rule: Validator) -> bool:
+    """Built-in rules that need no caption and no frames say the same of files that are alike."""
+    of_media = rule.needs <= {Need.HEADER, Need.TIMESTAMPS, Need.PLAN}
+    return of_media and built_in().get(rule.code) is type(rule)
+
+
+@dataclass(slots=True)
 class _Run:
     """One validation: gathers findings, and which samples they are about.
 
@@ -132,15 +156,19 @@ class _Run:
     dirty: NDArray[np.bool_] = field(init=False)
     failing: NDArray[np.bool_] = field(init=False)
     broken: NDArray[np.bool_] = field(init=False)
-    of_sample: list[Validator] = field(init=False)
+    of_media: list[Validator] = field(init=False)
+    of_rest: list[Validator] = field(init=False)
     of_caption: list[Validator] = field(init=False)
+    kinds: dict[int | None, _Kind] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         listing = self.listing
         rules = self.selection.rules.values()
-        self.of_sample = [rule for rule in rules if isinstance(rule, Validator)]
+        of_sample = [rule for rule in rules if isinstance(rule, Validator)]
+        self.of_media = [rule for rule in of_sample if _looks_at_media_alone(rule)]
+        self.of_rest = [rule for rule in of_sample if not _looks_at_media_alone(rule)]
         self.of_caption = [
-            rule for rule in self.of_sample if not any(need.opens_videos for need in rule.needs)
+            rule for rule in of_sample if not any(need.opens_videos for need in rule.needs)
         ]
         count = len(listing.samples)
         self.lines = np.fromiter((s.source.line or 0 for s in listing.samples), np.int64, count)
@@ -246,12 +274,29 @@ class _Run:
             self.broken[number] = True
             self.overview.add(sample, None, None, subject.tokens)
         else:
-            placed = place(found.media, self.policy)
-            known = (found.media, placed, found.scan)
+            kind = self._kind_of(found)
+            known = (found.media, kind.place, found.scan)
             subject = Subject(sample, self.policy, subject.tokens, subject.token_limit, *known)
-            findings = _apply(self.of_sample, subject)
-            self.overview.add(sample, found.media, placed, subject.tokens)
+            findings = _apply(self.of_rest, subject)
+            if kind.speaking is None:
+                of_media = _apply(self.of_media, subject)
+                codes = {finding.code for finding in of_media}
+                kind.speaking = [rule for rule in self.of_media if codes & {rule.code, _FAILED}]
+                findings += of_media
+            else:
+                findings += _apply(kind.speaking, subject)
+            self.overview.add(sample, found.media, kind.place, subject.tokens)
         self.take(findings, number)
+
+    def _kind_of(self, found: Inspection) -> _Kind:
+        """What files that are alike share: their place, and which rules speak of them."""
+        assert isinstance(found.media, MediaInfo)  # noqa: S101
+        kind = self.kinds.get(found.alike)
+        if kind is None:
+            if len(self.kinds) >= _MOST_KINDS:
+                self.kinds.clear()
+            kind = self.kinds[found.alike] = _Kind(place(found.media, self.policy))
+        return kind
 
     def _subject(self, sample: Sample) -> Subject:
         if self.counter is None:
@@ -261,7 +306,10 @@ class _Run:
 
 
 def _apply(rules: Iterable[Validator], subject: Subject) -> list[Finding]:
-    return [f for rule in rules for f in _guarded(rule, rule.check, subject, subject)]
+    found: list[Finding] = []
+    for rule in rules:
+        found += _guarded(rule, rule.check, subject, subject)
+    return found
 
 
 def _guarded(

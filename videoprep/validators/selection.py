@@ -64,6 +64,10 @@ def select(spec: DatasetSpec, known: Mapping[str, type[Rule]]) -> Selection:
         for word, given in spec.rule_options.items()
         for code in _matching(word, known, default)
     }
+    if not chosen & set(known) - {Code.RULE_FAILED.value}:
+        raise SpecError(
+            "no rule is left", remedy="select more, or ignore less; `videoprep rules` lists them"
+        )
     rules = {code: _made(known[code], options.get(code, {})) for code in known if code in chosen}
     needs = frozenset(need for rule in rules.values() for need in rule.needs)
     return Selection(rules, _severities(spec, known), needs, len(default - chosen))

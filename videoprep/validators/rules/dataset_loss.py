@@ -37,7 +37,7 @@ class DatasetLoss(DatasetValidator):
         left_out = sum(overview.left_out.values())
         reasons = [f"{code} {count}×" for code, count in overview.left_out.most_common(3)]
         if lost > left_out:
-            reasons.append(f"not found or not readable {lost - left_out}×")
+            reasons.append(f"not usable as they are listed {lost - left_out}×")
         message = f"{lost} of {overview.total} samples ({lost / overview.total:.0%}) are left out: "
         yield self.finding(
             overview.list_file, message + ", ".join(reasons), lost=lost, total=overview.total
