@@ -94,7 +94,7 @@ def _rows(folder: Path, count: int) -> None:
     with (folder / "list.csv").open("w") as file:
         file.write("video,caption\n")
         for number in range(count):
-            name = number % 1000 if number % 2 else f"gone-{number}"
+            name = number % 1000 if number % 100 else f"gone-{number}"
             file.write(f'{name:0>4}.mp4,"{_caption(rng)}"\n')
     code = (
         "import sys, time, resource, videoprep as vp; started = time.perf_counter();"

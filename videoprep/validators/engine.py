@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -152,7 +154,7 @@ class _Run:
     counter: TokenCounter | None
     findings: list[Finding] = field(default_factory=list)
     overview: Overview = field(init=False)
-    lines: NDArray[np.int64] = field(init=False)
+    lines: array[int] = field(init=False)
     dirty: NDArray[np.bool_] = field(init=False)
     failing: NDArray[np.bool_] = field(init=False)
     broken: NDArray[np.bool_] = field(init=False)
@@ -171,7 +173,7 @@ class _Run:
             rule for rule in of_sample if not any(need.opens_videos for need in rule.needs)
         ]
         count = len(listing.samples)
-        self.lines = np.fromiter((s.source.line or 0 for s in listing.samples), np.int64, count)
+        self.lines = array("q", (sample.source.line or 0 for sample in listing.samples))
         self.dirty, self.failing, self.broken = (np.zeros(count, np.bool_) for _ in range(3))
         self.overview = Overview(
             str(self.spec.list_file), listing.total, listing.samples, listing.identities
@@ -199,12 +201,14 @@ class _Run:
         """Looks at everything."""
         self.take(_of_problem(problem) for problem in self.listing.problems)
         self.take(_of_problem(remark, mild=True) for remark in self.listing.remarks)
-        for sample in self.listing.unusable:
+        for sample in self.listing.unusable if self.of_caption else ():
             self.take(_apply(self.of_caption, self._subject(sample)))
+        looks_closer = self._opens_videos() or self._reads_captions()
         for number, (sample, found) in enumerate(
             zip(self.listing.samples, self._inspected(limits), strict=True)
         ):
-            self._check_sample(number, sample, found)
+            if looks_closer:
+                self._check_sample(number, sample, found)
             if on_progress is not None:
                 on_progress(number + 1, len(self.listing.samples))
         for rule in self.selection.rules.values():
@@ -235,26 +239,42 @@ class _Run:
 
     def _sample_at(self, line: int | None) -> int | None:
         """The number of the sample that is written on a line."""
-        if line is None:
+        if line is None or not self.lines:
             return None
-        at = int(np.searchsorted(self.lines, line))
+        at = line - self.lines[0]  # right wherever each line has one sample
+        if not (0 <= at < len(self.lines) and self.lines[at] == line):
+            at = bisect_left(self.lines, line)
         return at if at < len(self.lines) and self.lines[at] == line else None
 
     def _untold(self) -> int:
         """Entries that cannot be used, and about which nothing worse than a note is said."""
-        told: set[int | None] = set()
-        untold: set[int | None] = set()
-        for problem in self.listing.problems:
-            judged = self.selection.judge(_of_problem(problem))
-            said = judged is not None and judged.severity is not Severity.NOTE
-            (told if said else untold).add(problem.line)
-            if not said and problem.code in _OF_ALL:
-                return self.listing.total - len(self.listing.samples)
         unusable = self.listing.total - len(self.listing.samples)
-        return min(unusable, len(untold - told)) if told else unusable if untold else 0
+        silent = {
+            code
+            for code in {problem.code for problem in self.listing.problems}
+            if not self._is_told(code)
+        }
+        if not silent:
+            return 0
+        if silent & {*_OF_ALL}:
+            return unusable
+        told = {p.line for p in self.listing.problems if p.code not in silent}
+        untold = {p.line for p in self.listing.problems if p.code in silent} - told
+        return min(unusable, len(untold)) if told else unusable
+
+    def _is_told(self, code: Code) -> bool:
+        severity = built_in()[code.value].severity
+        judged = self.selection.judge(Finding(code.value, severity, "", "", ""))
+        return judged is not None and judged.severity is not Severity.NOTE
+
+    def _opens_videos(self) -> bool:
+        return any(need.opens_videos for need in self.selection.needs)
+
+    def _reads_captions(self) -> bool:
+        return bool({Need.CAPTION, Need.TOKENS} & self.selection.needs) or bool(self.of_caption)
 
     def _inspected(self, limits: Limits) -> Iterator[Inspection | None]:
-        if not any(need.opens_videos for need in self.selection.needs):
+        if not self._opens_videos():
             return repeat(None, len(self.listing.samples))
         return inspect_all(
             self.spec.data_root,
