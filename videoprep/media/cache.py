@@ -8,9 +8,10 @@ import os
 import sqlite3
 import stat
 import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import av
 
@@ -34,12 +35,14 @@ _TABLES = """
     );
 """
 _FIND = """
-    SELECT fingerprint, kind, value FROM files LEFT JOIN facts USING (fingerprint)
-    WHERE path = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ? AND inode = ?
+    SELECT path, size, mtime_ns, ctime_ns, inode, fingerprint, kind, value
+    FROM files LEFT JOIN facts USING (fingerprint) WHERE path IN ({})
 """
 _FIND_CONTENTS = "SELECT kind, value FROM facts WHERE fingerprint = ?"
 
 Key = tuple[bytes, int, int, int, int]
+_VARIABLES = 500  # as many as any build of SQLite takes
+
 Facts = dict[str, str]
 """What is known of a file by kind, each as JSON text: ``{"value": …}`` or ``{"error": …}``."""
 
@@ -60,8 +63,7 @@ class FactCache:
         name = f"facts-v{_VERSION}-av{av.__version__}.sqlite"
         self._file = cache_folder(root) / name
         self._database: sqlite3.Connection | None = None
-        self._files: list[tuple[Any, ...]] = []
-        self._facts: list[tuple[str, str, str]] = []
+        self._fresh: dict[Key, tuple[str, Facts]] = {}  # not written yet
         self._written = time.monotonic()
         self.empty = True
         try:
@@ -83,17 +85,25 @@ class FactCache:
         if self._database is not None:
             self._database.close()
 
-    def get(self, key: Key | None) -> tuple[str, Facts] | None:
-        """The fingerprint of a file that has not changed, and the facts of each kind about it."""
-        if self._database is None or key is None:
-            return None
+    def get(self, keys: Iterable[Key | None]) -> dict[Key, tuple[str, Facts]]:
+        """The fingerprints of files that have not changed, and the facts about them by kind."""
+        wanted = {key for key in keys if key is not None}
+        found = {key: self._fresh[key] for key in wanted & self._fresh.keys()}
+        if self._database is None:
+            return found
+        left = iter(sorted(key[0] for key in wanted - found.keys()))
         try:
-            rows = self._database.execute(_FIND, key).fetchall()
-            facts = {kind: str(text) for _, kind, text in rows if kind is not None}
+            while paths := list(islice(left, _VARIABLES)):
+                marks = ",".join("?" * len(paths))
+                for *key, fingerprint, kind, text in self._database.execute(
+                    _FIND.format(marks), paths
+                ):
+                    if tuple(key) in wanted:
+                        facts = found.setdefault(tuple(key), (fingerprint, {}))[1]
+                        facts |= {kind: str(text)} if kind is not None else {}
         except sqlite3.Error as error:
             self._give_up(error)
-            return None
-        return (rows[0][0], facts) if rows else None
+        return found
 
     def of_contents(self, fingerprint: str) -> Facts:
         """The facts of each kind about contents that may have lain elsewhere before."""
@@ -116,8 +126,8 @@ class FactCache:
         """
         if self._database is None or key is None:
             return
-        self._files.append((*key, fingerprint))
-        self._facts += [(fingerprint, kind, text) for kind, text in facts.items()]
+        before = self._fresh.get(key, (fingerprint, {}))[1]
+        self._fresh[key] = fingerprint, {**before, **facts}
         if time.monotonic() - self._written > _WRITE_SECONDS:
             self._write()
 
@@ -128,13 +138,12 @@ class FactCache:
         try:
             with self._database:
                 file = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)"
-                self._database.executemany(file, self._files)
+                self._database.executemany(file, [(*k, f) for k, (f, _) in self._fresh.items()])
                 fact = "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)"
-                self._database.executemany(fact, self._facts)
+                self._database.executemany(fact, _rows(self._fresh.values()))
         except sqlite3.Error as error:
             self._give_up(error)
-        self._files.clear()
-        self._facts.clear()
+        self._fresh.clear()
         self._written = time.monotonic()
 
     def _give_up(self, error: Exception) -> None:
@@ -144,6 +153,12 @@ class FactCache:
         if self._database is not None:
             self._database.close()
         self._database = None
+
+
+def _rows(known: Iterable[tuple[str, Facts]]) -> Iterator[tuple[str, str, str]]:
+    for fingerprint, facts in known:
+        for kind, text in facts.items():
+            yield fingerprint, kind, text
 
 
 def cache_folder(root: Path) -> Path:

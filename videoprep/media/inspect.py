@@ -68,19 +68,22 @@ def inspect_all(
     waiting = iter(paths)
     with FactCache(root) as cache, WorkerPool(limits) as pool:
         while window := list(islice(waiting, _WINDOW * pool.size)):
-            known = [_look_up(path, cache) for path in window]
+            known = _look_up(window, cache)
+            files = list({id(file): file for file in known}.values())
             if not cache.empty:
-                _recognize([file for file in known if file.fingerprint is None], cache, pool)
-            for file in known:
+                _recognize([file for file in files if file.fingerprint is None], cache, pool)
+            for file in files:
                 file.read(wanted)
-            asked = [file for file in known if file.found is None]
+            asked = [file for file in files if file.found is None]
             answers = pool.run([_request(file, wanted, limits) for file in asked])
             for file in known:
                 if file.found is None:
                     _take(file, next(answers), wanted, cache)
                 assert file.found is not None  # noqa: S101
                 yield file.found
-                file.found = None  # what has been handed on is not kept
+                file.uses -= 1
+                if not file.uses:
+                    file.found = None  # what has been handed on is not kept
 
 
 @dataclass(slots=True)
@@ -91,6 +94,7 @@ class _Known:
     key: Key | None
     fingerprint: str | None
     facts: Facts
+    uses: int = 0
     found: Inspection | None = None
 
     def read(self, wanted: tuple[Do, ...]) -> None:
@@ -106,10 +110,18 @@ class _Known:
             self.facts = {}
 
 
-def _look_up(path: Path, cache: FactCache) -> _Known:
-    key = key_of(path)
-    fingerprint, facts = cache.get(key) or (None, {})
-    return _Known(path, key, fingerprint, facts)
+def _look_up(paths: list[Path], cache: FactCache) -> list[_Known]:
+    """One for each path; paths to one unchanged file share theirs."""
+    keys = [key_of(path) for path in paths]
+    facts = cache.get(keys)
+    shared: dict[Key | Path, _Known] = {}
+    known = []
+    for path, key in zip(paths, keys, strict=True):
+        fingerprint, of_file = facts.get(key, (None, {})) if key is not None else (None, {})
+        file = shared.setdefault(key or path, _Known(path, key, fingerprint, of_file))
+        file.uses += 1
+        known.append(file)
+    return known
 
 
 def _request(file: _Known, wanted: tuple[Do, ...], limits: Limits) -> Request:
