@@ -112,7 +112,16 @@ def made(findings: list[Finding], samples: list[Sample], root: Path) -> Report:
     total, dirty = max(len(samples), 1), len({f.line for f in findings})
     clean = max(total - dirty, 0)
     return Report(
-        str(root), "default", "none", "error", total, clean, 0, tuple(findings), rules, overview
+        str(root),
+        "default",
+        "none",
+        "error",
+        total,
+        clean,
+        0,
+        tuple(findings),
+        rules,
+        overview=overview,
     )
 
 
