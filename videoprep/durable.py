@@ -20,6 +20,15 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 Writer = Callable[[BinaryIO], None]
 
 
+def may_write(folder: Path) -> bool:
+    """Whether files may be put into a folder.
+
+    One without any write bit is meant to stay as it is, even where the user (root) could write to
+    it all the same.
+    """
+    return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
+
+
 def write_file(path: Path, write: Writer) -> None:
     """Writes a file, replacing one that is there."""
     temporary = _write_temporary(path, write)

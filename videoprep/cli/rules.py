@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated
 
 import typer
 
 from videoprep.cli.options import Format, OutputFormat
 from videoprep.cli.output import print_json, safe, stdout
-from videoprep.errors import VideoprepError
 
 
 def rules(
@@ -20,17 +18,14 @@ def rules(
 ) -> None:
     """List the rules that validate applies, or explain one: why, example, remedy."""
     from videoprep.validators.registry import registry
+    from videoprep.validators.selection import no_such_rule
 
     there = registry()
     chosen = list(there.rules.values())
     if rule is not None:
         chosen = [r for r in chosen if rule.upper() == r.code or rule.lower() == r.name]
         if not chosen:
-            words = [*there.rules, *(r.name for r in there.rules.values())]
-            close = difflib.get_close_matches(rule.upper(), words, 1)
-            close = close or difflib.get_close_matches(rule.lower(), words, 1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            raise VideoprepError(f"there is no rule {rule!r}", remedy=f"{hint}see: videoprep rules")
+            raise no_such_rule(rule, there.rules)
     if output_format is OutputFormat.json:
         fields = ("code", "name", "summary", "why", "example", "remedy", "opt_in")
         print_json(

@@ -106,6 +106,7 @@ def validate(
     4k or 4k+1 frames. `videoprep rules` lists all rules.
     """
     from videoprep.media.workers import Limits
+    from videoprep.spec.dataset import TABLE_SUFFIXES, DatasetSpec
     from videoprep.validators.engine import validate as run
 
     chosen = {
@@ -120,7 +121,7 @@ def validate(
     for target in filter(None, (output, write_clean)):
         if target.is_dir():
             raise SpecError("is a folder", where=str(target), remedy="name a file in it")
-    if write_clean is not None and write_clean.suffix.lower() not in (".csv", ".tsv"):
+    if write_clean is not None and write_clean.suffix.lower() not in TABLE_SUFFIXES:
         raise SpecError(f"{write_clean} is no table", remedy="name a .csv or .tsv file")
     how: dict[str, Any] = {"model": model, "limits": Limits(time_limit, memory_limit)}
     with meter() as shown:
@@ -134,8 +135,6 @@ def validate(
         _require_no_source(target, report)
     _write(report, output_format, output)
     if (fix or diff or write_clean) and report.overview is not None:
-        from videoprep.spec.dataset import DatasetSpec
-
         spec = DatasetSpec.from_path(path, **dataset)
         if write_clean is not None:
             _write_clean(spec, report, write_clean)
@@ -251,8 +250,10 @@ def _elsewhere(target: Path, spec: DatasetSpec) -> bool:
 
 def _require_beside(path: Path, spec: DatasetSpec) -> None:
     """A fix is written into the data root, and has to be found there by the same command."""
+    from videoprep.spec.spec_file import NAME
+
     folder = path if path.is_dir() else path.parent
-    odd_spec = path.suffix.lower() in (".yaml", ".yml") and path.name != "videoprep.yaml"
+    odd_spec = path.suffix.lower() in (".yaml", ".yml") and path.name != NAME
     if folder.resolve() != spec.data_root.resolve() or odd_spec:
         raise SpecError(
             "a fix is written beside the videos, and this dataset is described elsewhere",
@@ -280,8 +281,10 @@ def _fix(
 
 def _show(fix: Fix, *, everything: bool) -> None:
     """The changes as a diff: of the spec, and of the samples that are left out."""
+    from videoprep.spec.spec_file import NAME
+
     old, new = fix.old_text.splitlines(), fix.new_text.splitlines()
-    for line in difflib.unified_diff(old, new, "videoprep.yaml", "videoprep.yaml", lineterm=""):
+    for line in difflib.unified_diff(old, new, NAME, NAME, lineterm=""):
         style = {"+": "green", "-": "red"}.get(line[:1], "")
         stderr.print(safe(line, style))
     shown = fix.left_out if everything else fix.left_out[:_CHANGES]

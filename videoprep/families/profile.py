@@ -28,11 +28,17 @@ class Profile:
         name: how it is asked for.
         divisor: width and height are multiples of it, in pixels.
         frame_rules: a frame count must keep one of them.
+        compression: pixels a side of a latent pixel.
+        frames_per_latent: frames in a latent frame; the first may be alone in its own.
+        patch: latent pixels a side of a token.
     """
 
     name: str
     divisor: int
     frame_rules: tuple[FrameRule, ...]
+    compression: int = 8
+    frames_per_latent: int = 4
+    patch: int = 2
 
     def accepts_size(self, width: int, height: int) -> bool:
         """Whether both sides are positive multiples of the divisor."""
@@ -64,6 +70,12 @@ class Profile:
             above += 1
         below = self.frames_within(frames - 1)
         return [above] if below is None else [below, above]
+
+    def latent_tokens(self, frames: int, height: int, width: int) -> int:
+        """How many tokens the transformer sees of a clip of that many pixels."""
+        side = self.compression * self.patch
+        latent_frames = -(-frames // self.frames_per_latent)
+        return latent_frames * (height // side) * (width // side)
 
     def frame_rule(self) -> str:
         """The frame rules in words, for instance ``4k or 4k+1``."""

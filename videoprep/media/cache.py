@@ -15,6 +15,7 @@ from types import TracebackType
 
 import av
 
+from videoprep.durable import may_write
 from videoprep.media.source import signature_of
 
 logger = logging.getLogger(__name__)
@@ -164,11 +165,10 @@ def _rows(known: Iterable[tuple[str, Facts]]) -> Iterator[tuple[str, str, str]]:
 def cache_folder(root: Path) -> Path:
     """``ROOT/.videoprep``, or a folder of its own in the user's cache where the root is read-only.
 
-    A folder without any write bit is meant to stay as it is, even where the user (root) could
-    write to it all the same. A link is not followed: the dataset may come from a stranger.
+    A link is not followed: the dataset may come from a stranger.
     """
     inside = root / ".videoprep"
-    if root.stat().st_mode & 0o222 and os.access(root, os.W_OK) and not inside.is_symlink():
+    if may_write(root) and not inside.is_symlink():
         return inside
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]

@@ -69,8 +69,9 @@ _DISTINCT_SHARE = 0.9
 _SAME_RATE = Fraction(1, 5000)
 
 # Formats that hold one picture; some of them may hold several.
-_STILL_FORMATS = ("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe")
-_PICTURE_FORMATS = (*_STILL_FORMATS, "gif", "apng", "webp")
+_PICTURE_FORMATS = (
+    "png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "gif", "apng", "webp",
+)  # fmt: skip
 
 # Seconds by which a header may announce more than there is without anything being lost.
 _SLACK = Fraction(1, 2)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import logging
 import os
 import time
 from collections import Counter
@@ -33,6 +34,8 @@ from videoprep.spec.sample import Sample
 from videoprep.validators.overview import Figures, Overview
 from videoprep.validators.protocol import Finding, Severity
 from videoprep.validators.report import Report
+
+logger = logging.getLogger(__name__)
 
 # What a browser opens at once; a million findings would be a page that nobody can read.
 _FINDINGS = 2000
@@ -235,8 +238,8 @@ def _thumbnails(paths: list[Path]) -> dict[Path, Markup]:
                     found[path] = picture
                 if time.monotonic() > until:
                     break
-    except VideoprepError:
-        return found  # without workers there is a report, though no pictures
+    except VideoprepError as error:  # without workers there is a report, though no pictures
+        logger.warning("the report has no pictures: %s", error)
     return found
 
 

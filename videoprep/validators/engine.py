@@ -179,8 +179,8 @@ class _Run:
             str(self.spec.list_file), listing.total, listing.samples, listing.identities
         )
 
-    def take(self, found: Iterable[Finding], number: int | None = None) -> list[Finding]:
-        """Keeps those findings whose rules are applied, and gives them back.
+    def take(self, found: Iterable[Finding], number: int | None = None) -> None:
+        """Keeps those findings whose rules are applied.
 
         Args:
             found: findings.
@@ -195,7 +195,6 @@ class _Run:
             if at is not None:
                 self.dirty[at] = True
                 self.failing[at] |= finding.fails(self.spec.fail_on)
-        return kept
 
     def check(self, limits: Limits, on_progress: Callable[[int, int], None] | None) -> None:
         """Looks at everything."""

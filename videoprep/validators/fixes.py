@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videoprep.durable import write_bytes
+from videoprep.durable import may_write, write_bytes
 from videoprep.errors import Code, EmptyPlanError, VideoprepError
 from videoprep.spec.csv_file import delimiter_of, rows_at
 from videoprep.spec.dataset import DatasetSpec
@@ -31,7 +31,7 @@ _FITTED = (Code.SIZE_NOT_DIVISIBLE.value, Code.FRAME_COUNT.value, Code.NO_EXACT_
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class Dropped:
     """An entry of the lists that does not pass: its line, what it says, the codes against it."""
 
     line: int
@@ -56,11 +56,11 @@ class Fix:
     old_text: str
     new_text: str
     rows: list[list[str]]
-    left_out: list[LeftOut]
+    left_out: list[Dropped]
     done: list[str]
 
 
-def passing(report: Report) -> tuple[list[Sample], list[LeftOut]]:
+def passing(report: Report) -> tuple[list[Sample], list[Dropped]]:
     """The samples that nothing fails and that can be used, and what is wrong with the others."""
     assert report.overview is not None  # noqa: S101
     assert report.passing is not None  # noqa: S101
@@ -75,13 +75,13 @@ def passing(report: Report) -> tuple[list[Sample], list[LeftOut]]:
             keep.append(sample)
         else:
             text = json.dumps(sample.written, ensure_ascii=False)
-            left_out.append(_left_out(sample.source.line or 0, f"{sample.name}, {text}", found))
-    left_out += [_left_out(line, found[0].message, found) for line, found in failing.items()]
+            left_out.append(_dropped(sample.source.line or 0, f"{sample.name}, {text}", found))
+    left_out += [_dropped(line, found[0].message, found) for line, found in failing.items()]
     return keep, sorted(left_out, key=lambda one: one.line)
 
 
-def _left_out(line: int, what: str, found: list[Finding]) -> LeftOut:
-    return LeftOut(line, what, tuple(sorted({finding.code for finding in found})))
+def _dropped(line: int, what: str, found: list[Finding]) -> Dropped:
+    return Dropped(line, what, tuple(sorted({finding.code for finding in found})))
 
 
 def propose(spec: DatasetSpec, report: Report, **how: Any) -> Fix:
@@ -126,7 +126,7 @@ def apply(fix: Fix) -> list[Path]:
         VideoprepError: the data root is meant to stay as it is.
     """
     root = fix.spec.data_root
-    if not (root.stat().st_mode & 0o222 and os.access(root, os.W_OK)):
+    if not may_write(root):
         raise VideoprepError(
             "the data root is read-only, so that no spec can be written there",
             where=str(root),

@@ -120,10 +120,19 @@ def _matching(word: str, known: Mapping[str, type[Rule]], default: set[str]) -> 
     found = found or {code for code in known if len(upper) > 1 and code.startswith(upper)}
     if found:
         return found
+    raise no_such_rule(word, known)
+
+
+def no_such_rule(word: str, known: Mapping[str, type[Rule]]) -> SpecError:
+    """The error for a word that stands for no rule; it names the one that is nearest."""
     words = [*known, *(rule.name for rule in known.values())]
-    close = difflib.get_close_matches(upper, words, 1) or difflib.get_close_matches(word, words, 1)
+    close = [
+        near
+        for spelling in (word.upper(), word.lower())
+        for near in difflib.get_close_matches(spelling, words, 1)
+    ]
     hint = f"did you mean {close[0]}? " if close else ""
-    raise SpecError(
+    return SpecError(
         f"there is no rule {word!r}",
         remedy=f"{hint}give a code, a name, the start of codes such as VP1, default, or all; "
         "`videoprep rules` lists them",
