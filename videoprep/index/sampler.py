@@ -2,128 +2,432 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from itertools import chain, islice
+from typing import Any, Generic, TypeVar, get_args
 
 from videoprep.errors import PlanError
 from videoprep.index.bucket import Bucket
+from videoprep.index.epochs import Cut, EpochPlan, Tail
+from videoprep.index.shuffle import key_of
+from videoprep.index.streams import LAST_EPOCH, Bucketed, make_streams
 
-Tail = Literal["pad", "drop"]
+_VERSION = 1
+_STATE_TYPES: dict[str, tuple[type, ...]] = {
+    "version": (int,),
+    "digest": (str,),
+    "seed": (int,),
+    "tail": (str,),
+    "batch_size": (int, type(None)),
+    "max_tokens": (int, type(None)),
+    "world_size": (int,),
+    "global_batches": (str,),
+    "epoch": (int,),
+    "batch": (int,),
+}
 
-
-class Bucketed(Protocol):
-    """Anything that knows the bucket of each of its items: `BucketIndex`, `LatentDataset`."""
-
-    @property
-    def buckets(self) -> Sequence[Bucket]:
-        """The bucket of each item."""
-
-    @property
-    def digest(self) -> str:
-        """Stands for the items and their order."""
+Batch = TypeVar("Batch")
 
 
 class BucketBatchSampler:
-    """Yields lists of item numbers, each list from one bucket.
+    """Yields lists of item numbers, each list from one bucket. For ``batch_sampler`` of a loader.
 
     A pure function of the data's digest, the seed, the epoch and the global batch: each bucket is
     shuffled and cut into global batches, the batches are shuffled, and each rank takes its slice
-    of every one. So at each step all ranks have the same bucket, and together they see each item
-    once an epoch. Use it as ``batch_sampler`` of a `DataLoader`.
+    of every one. So at each step all ranks have the same bucket.
+
+    ``len()`` is the number of batches of the whole current epoch, also after a resume.
+
+    An epoch whose last batch was yielded is over: the next iteration yields the next epoch. One
+    that is broken off is yielded again from where it began. `state_dict` counts what was yielded,
+    which with worker processes is more than the training loop got: then iterate over `count`.
 
     Args:
         data: what is sampled.
-        batch_size: items in a batch of one rank.
-        rank: which slice is yielded.
+        batch_size: items in a batch of one rank; or else ``max_tokens``.
+        rank: which slice is yielded. None: those of all ranks in turn, for a loader that deals
+            batches out to processes itself, as that of accelerate does.
         world_size: how many slices there are.
         seed: makes another order.
-        tail: what becomes of the items left when a bucket is cut: ``pad`` fills the last batch
-            with items of the same bucket again, so that none is lost; ``drop`` leaves them out.
+        tail: what becomes of the items left when a bucket is cut. ``pad`` fills the last batch
+            with items of the same bucket again; ``drop`` leaves them out of this epoch; ``carry``
+            has them come first in the next one.
+        max_tokens: latent tokens in a batch of one rank: each bucket has as many items in a batch
+            as fit.
+
+    Attributes:
+        batch_size: as given; None with ``max_tokens``.
+        max_tokens, rank, world_size, seed, tail: as given.
+
+    Raises:
+        PlanError: an argument is illegal, there are no items, or no batch can be filled.
     """
 
     def __init__(
         self,
         data: Bucketed,
-        batch_size: int,
+        batch_size: int | None = None,
         *,
-        rank: int = 0,
+        rank: int | None = 0,
         world_size: int = 1,
         seed: int = 0,
         tail: Tail = "pad",
+        max_tokens: int | None = None,
     ) -> None:
-        if batch_size < 1 or world_size < 1 or not 0 <= rank < world_size or seed < 0:
-            raise PlanError(
-                f"batch_size {batch_size}, rank {rank}, world_size {world_size}, seed {seed} "
-                "do not fit",
-                remedy="use batch_size ≥ 1, 0 ≤ rank < world_size and seed ≥ 0",
-            )
+        _check_arguments(batch_size, max_tokens, rank, world_size, seed, tail)
         self.batch_size = batch_size
+        self.max_tokens = max_tokens
         self.rank = rank
         self.world_size = world_size
         self.seed = seed
-        self.epoch = 0
-        self.tail = tail
+        self.tail: Tail = tail
         self._digest = data.digest
-        self._members = _by_bucket(data.buckets)
-        if not data.buckets:
-            raise PlanError("there are no clips to sample", remedy="encode or plan some first")
-        if not len(self):
+        self._streams = make_streams(data, seed)
+        buckets = [stream.bucket for stream in self._streams]
+        if batch_size is None:
+            parts = _fitting(data, buckets, max_tokens or 0)
+        else:
+            parts = [batch_size] * len(buckets)
+        self._sizes = [part * world_size for part in parts]  # of each stream's global batch
+        self._check_filled()
+        self._epoch = 0
+        self._start = 0  # where the next iteration begins
+        self._done: int | None = None  # where the latest one is; None before it
+        self._loaded = False  # a state that no iteration has taken up yet
+        self._handing_over = False  # a counted loader is taking up the batches
+        self._known_cuts: tuple[int, tuple[Cut, ...]] | None = None
+
+    def _check_filled(self) -> None:
+        if self.tail != "drop":
+            return
+        if all(s.most() < size for s, size in zip(self._streams, self._sizes, strict=True)):
             raise PlanError(
-                f"no bucket fills a global batch of {self._global}, so no batch is left",
-                remedy='use tail="pad", a smaller batch_size, or fewer buckets',
+                f"no bucket fills a global batch of {min(self._sizes)}, so no batch is left",
+                remedy='use tail="pad" or "carry", a smaller batch, or fewer buckets',
             )
 
+    # What an epoch holds
+
     @property
-    def _global(self) -> int:
-        return self.batch_size * self.world_size
+    def epoch(self) -> int:
+        """The current epoch."""
+        return self._epoch
+
+    @property
+    def sampler(self) -> BucketBatchSampler:
+        """Itself: where Lightning and accelerate look for what to call `set_epoch` on."""
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Global batches of the current epoch: the batches that each rank gets."""
+        return self._steps(self._epoch)
 
     @property
     def dropped(self) -> int:
-        """Items left out of each epoch; 0 unless ``tail`` is ``drop``."""
-        if self.tail == "pad":
-            return 0
-        return sum(len(items) % self._global for items in self._members)
+        """Items left out of the current epoch; 0 unless ``tail`` is ``drop``."""
+        return sum(cut.dropped for cut in self._cuts(self._epoch))
 
     @property
     def repeated(self) -> int:
-        """Items seen twice in each epoch to fill last batches; 0 unless ``tail`` is ``pad``."""
-        if self.tail == "drop":
-            return 0
-        return sum(-len(items) % self._global for items in self._members)
+        """Places filled with items again in the current epoch; 0 unless ``tail`` is ``pad``."""
+        return sum(cut.repeated for cut in self._cuts(self._epoch))
 
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch that the next iteration yields."""
-        self.epoch = epoch
+    @property
+    def carried(self) -> int:
+        """Items that the current epoch leaves to the next; 0 unless ``tail`` is ``carry``."""
+        return sum(cut.carried for cut in self._cuts(self._epoch))
+
+    def describe(self) -> str:
+        """What the current epoch holds, and what becomes of the items left, in some lines."""
+        cuts = self._cuts(self._epoch)
+        tails = {
+            "pad": f"pad: {self.repeated:,} places of last batches are filled with items again",
+            "drop": f"drop: {self.dropped:,} items are left out of this epoch",
+            "carry": f"carry: {self.carried:,} items are left to the next epoch",
+        }
+        lines = [
+            f"epoch {self._epoch}: {sum(cut.items for cut in cuts):,} items, {self.steps:,} steps "
+            f"of {self.world_size} rank{'s' if self.world_size > 1 else ''}",
+            f"tail {tails[self.tail]}",
+        ]
+        for stream, cut in zip(self._streams, cuts, strict=True):
+            lines.append(
+                f"  {stream.bucket}: {cut.items:,} items, {cut.batches:,} steps of "
+                f"{cut.size // self.world_size} × {self.world_size}"
+            )
+        return "\n".join(lines)
+
+    def _cuts(self, epoch: int) -> tuple[Cut, ...]:
+        """What an epoch makes of each stream; those of the latest epoch are kept."""
+        if self._known_cuts is None or self._known_cuts[0] != epoch:
+            cuts = [
+                Cut(stream.came(epoch), stream.came(epoch + 1), size, self.tail)
+                for stream, size in zip(self._streams, self._sizes, strict=True)
+            ]
+            self._known_cuts = epoch, tuple(cuts)
+        return self._known_cuts[1]
+
+    def _steps(self, epoch: int) -> int:
+        return sum(cut.batches for cut in self._cuts(epoch))
+
+    @property
+    def _ranks(self) -> Sequence[int]:
+        return range(self.world_size) if self.rank is None else (self.rank,)
+
+    # Iterating
 
     def __len__(self) -> int:
-        """Batches a rank sees in an epoch."""
-        size = self._global
-        if self.tail == "pad":
-            return sum(-(-len(items) // size) for items in self._members)
-        return sum(len(items) // size for items in self._members)
+        return self.steps * len(self._ranks)
 
     def __iter__(self) -> Iterator[list[int]]:
-        random = np.random.default_rng([int(self._digest, 16), self.seed, self.epoch])
-        batches = [batch for items in self._members for batch in self._cut(items, random)]
-        start = self.rank * self.batch_size
-        for number in random.permutation(len(batches)):
-            yield batches[number][start : start + self.batch_size].tolist()
+        if self._handing_over:
+            yield from self._batches()
+        else:
+            yield from self._counted(self._batches, len(self._ranks))
 
-    def _cut(
-        self, items: NDArray[np.int64], random: np.random.Generator
-    ) -> list[NDArray[np.int64]]:
-        shuffled = random.permutation(items)
-        count = -(-len(items) // self._global) if self.tail == "pad" else len(items) // self._global
-        # np.resize repeats from the start where more items are asked for than there are.
-        return list(np.resize(shuffled, count * self._global).reshape(count, self._global))
+    def set_epoch(self, epoch: int) -> None:
+        """Starts another epoch at its beginning; the current one stays where it is.
+
+        A loader given to `count` is not heard if it calls this while it starts: some number their
+        epochs from 0 in each process, which would undo `load_state_dict`.
+
+        Raises:
+            PlanError: there is no such epoch.
+        """
+        if self._handing_over:
+            return
+        self._close_finished_epoch()
+        if epoch == self._epoch:
+            return
+        if not 0 <= epoch <= LAST_EPOCH:
+            raise PlanError(f"there is no epoch {epoch}", remedy="number epochs from 0")
+        if self._loaded and epoch < self._epoch:
+            warnings.warn(
+                f"set_epoch({epoch}) discards the loaded state: epoch {self._epoch}, batch "
+                f"{self._start}. If the loader calls it, iterate over sampler.count(loader)",
+                stacklevel=2,
+            )
+        self._move_to(int(epoch), 0)
+
+    def count(self, loader: Iterable[Batch]) -> CountedLoader[Batch]:
+        """The loader, with the batches counted that it delivers, not those that workers draw.
+
+        Args:
+            loader: any loader that takes its batches from this sampler.
+
+        Raises:
+            PlanError: the loader has another number of batches than each rank should get.
+        """
+        if isinstance(loader, Sized) and len(loader) != self.steps:
+            raise PlanError(
+                f"the loader delivers {len(loader)} batches an epoch, not {self.steps}",
+                remedy="give it this sampler as batch_sampler; where it deals batches out to "
+                f"processes itself, make the sampler with rank=None and their number as "
+                f"world_size (now {self.world_size})",
+            )
+        return CountedLoader(self, loader)
+
+    def _counted(self, start: Callable[[], Iterator[Batch]], to_a_step: int) -> Iterator[Batch]:
+        """Iterates over the current epoch; so many batches make a step."""
+        self._close_finished_epoch()
+        self._loaded = False
+        begin = self._done = self._start
+        for number, batch in enumerate(start(), start=1):
+            self._done = begin + number // to_a_step
+            yield batch
+        self._close_finished_epoch()
+
+    def _batches(self) -> Iterator[list[int]]:
+        """The rest of the current epoch."""
+        plan = EpochPlan.of(self._streams, self._cuts(self._epoch), self._epoch)
+        return plan.slices(self._ranks, self.world_size, self._start)
+
+    def _hand_over(self, loader: Iterable[Batch]) -> Iterator[Batch]:
+        """A loader's batches. It has taken up this sampler's when it gives its first."""
+        self._handing_over = True
+        try:
+            batches = iter(loader)
+            first = list(islice(batches, 1))
+        finally:
+            self._handing_over = False
+        return chain(first, batches)
+
+    def _close_finished_epoch(self) -> None:
+        if self._done is not None and self._done >= self.steps:
+            self._move_to(self._epoch + 1, 0)
+
+    def _move_to(self, epoch: int, start: int) -> None:
+        self._epoch, self._start, self._done, self._loaded = epoch, start, None, False
+
+    # State
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the next batch is, as JSON values of a fixed size; equal on all ranks."""
+        epoch, batch = self._epoch, self._start if self._done is None else self._done
+        if self._done is not None and self._done >= self.steps:
+            epoch, batch = epoch + 1, 0
+        return {
+            "version": _VERSION,
+            "digest": self._digest,
+            "seed": self.seed,
+            "tail": self.tail,
+            "batch_size": self.batch_size,
+            "max_tokens": self.max_tokens,
+            "world_size": self.world_size,
+            "global_batches": self._global_batches(),
+            "epoch": epoch,
+            "batch": batch,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on at the next batch of a state, on as many ranks as one likes.
+
+        Raises:
+            PlanError: the state is malformed, or of other data, another seed or tail, or other
+                global batches.
+        """
+        _check_state(state)
+        if state["digest"] != self._digest:
+            raise _refused(
+                f"was saved with other data: digest {state['digest']}, here {self._digest}",
+                "load it with the data it was saved with, or start anew without it",
+            )
+        for name, own in (("seed", self.seed), ("tail", self.tail)):
+            if state[name] != own:
+                raise _refused(
+                    f"was saved with {name} {state[name]!r}, this sampler has {own!r}",
+                    f"make the sampler with {name}={state[name]!r}",
+                )
+        if state["global_batches"] != self._global_batches():
+            raise self._other_batches(state)
+        epoch, batch = state["epoch"], state["batch"]
+        if not 0 <= epoch <= LAST_EPOCH or not 0 <= batch < max(1, self._steps(epoch)):
+            raise _malformed(f"has no batch {batch} of epoch {epoch}")
+        self._move_to(epoch, batch)
+        self._loaded = True
+
+    def _global_batches(self) -> str:
+        """Stands for the size of each bucket's global batch."""
+        pairs = zip(self._streams, self._sizes, strict=True)
+        return f"{key_of(*(f'{stream.bucket} {size}' for stream, size in pairs)):016x}"
+
+    def _other_batches(self, state: Mapping[str, Any]) -> PlanError:
+        saved, own = _said(state), _said(self.__dict__)
+        remedy = f"make the sampler with {saved}"
+        if saved == own:
+            remedy = "clips have other numbers of latent tokens now; start anew without the state"
+        elif state["batch_size"] is not None:
+            size, rest = divmod(state["batch_size"] * state["world_size"], self.world_size)
+            if not rest:
+                remedy = f"use batch_size={size} with world_size={self.world_size}"
+        return _refused(f"was saved with {saved}; {own} makes other global batches", remedy)
 
 
-def _by_bucket(buckets: Sequence[Bucket]) -> list[NDArray[np.int64]]:
-    """Item numbers of each bucket, buckets in their natural order."""
-    members: dict[Bucket, list[int]] = {}
-    for item, bucket in enumerate(buckets):
-        members.setdefault(bucket, []).append(item)
-    return [np.array(members[bucket], dtype=np.int64) for bucket in sorted(members)]
+class CountedLoader(Generic[Batch]):
+    """A loader whose delivered batches its sampler counts; made by `BucketBatchSampler.count`.
+
+    ``len()`` is the number of batches of the whole current epoch.
+
+    Attributes:
+        sampler: that which counts.
+        loader: that which delivers.
+    """
+
+    def __init__(self, sampler: BucketBatchSampler, loader: Iterable[Batch]) -> None:
+        self.sampler = sampler
+        self.loader = loader
+
+    def __len__(self) -> int:
+        return self.sampler.steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.sampler._counted(lambda: self.sampler._hand_over(self.loader), 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sampler's."""
+        return self.sampler.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Has the sampler go on at the next batch of a state."""
+        self.sampler.load_state_dict(state)
+
+
+def _check_arguments(
+    batch_size: int | None,
+    max_tokens: int | None,
+    rank: int | None,
+    world_size: int,
+    seed: int,
+    tail: str,
+) -> None:
+    sizes = {"batch_size": batch_size, "max_tokens": max_tokens}
+    given = {name: size for name, size in sizes.items() if size is not None}
+    if len(given) != 1:
+        raise PlanError(
+            f"{' and '.join(given) or 'neither batch_size nor max_tokens'} given: it must be one",
+            remedy="give batch_size=4, or max_tokens=20_000",
+        )
+    [(name, size)] = given.items()
+    slice_of = 0 if rank is None else rank
+    whole = all(isinstance(number, int) for number in (size, slice_of, world_size, seed))
+    if not whole or size < 1 or not 0 <= slice_of < world_size or seed < 0:
+        raise PlanError(
+            f"{name} {size}, rank {rank}, world_size {world_size}, seed {seed} do not fit",
+            remedy=f"use whole numbers: {name} ≥ 1, 0 ≤ rank < world_size and seed ≥ 0",
+        )
+    if tail not in get_args(Tail):
+        raise PlanError(
+            f"there is no tail {tail!r}", remedy=f"use one of {', '.join(get_args(Tail))}"
+        )
+
+
+def _fitting(data: Bucketed, buckets: Sequence[Bucket], max_tokens: int) -> list[int]:
+    """How many clips of each bucket have at most ``max_tokens`` latent tokens together."""
+    count = getattr(data, "latent_tokens", None)
+    if count is None:
+        raise PlanError(
+            "max_tokens is given, but the data does not tell how many tokens a clip has",
+            remedy="give the data a method latent_tokens(bucket) -> int, or use batch_size",
+        )
+    tokens = [int(count(bucket)) for bucket in buckets]
+    named = [f"{bucket} has {n} latent tokens" for bucket, n in zip(buckets, tokens, strict=True)]
+    for name, number in zip(named, tokens, strict=True):
+        if number < 1:
+            raise PlanError(f"a clip of {name}", remedy="leave it out, or use batch_size")
+        if number > max_tokens:
+            raise PlanError(
+                f"max_tokens is {max_tokens}, but a clip of {name}",
+                remedy=f"use max_tokens={max(tokens)} or more, or leave this bucket out",
+            )
+    return [max_tokens // number for number in tokens]
+
+
+def _check_state(state: object) -> None:
+    if not isinstance(state, Mapping):
+        raise _malformed(f"is of the type {type(state).__name__}")
+    version = state.get("version")
+    if type(version) is int and version > _VERSION:
+        raise _refused(
+            f"has version {version}; this videoprep reads up to {_VERSION}", "upgrade videoprep"
+        )
+    for name, types in _STATE_TYPES.items():
+        if name not in state:
+            raise _malformed(f"has no {name!r}")
+        if type(state[name]) not in types:  # not isinstance: True is no number here
+            raise _malformed(f"has {name} {state[name]!r}")
+
+
+def _said(arguments: Mapping[str, Any]) -> str:
+    """The arguments that decide how large global batches are."""
+    names = ("batch_size", "max_tokens", "world_size")
+    return ", ".join(f"{name}={arguments[name]}" for name in names if arguments[name] is not None)
+
+
+def _refused(message: str, remedy: str) -> PlanError:
+    return PlanError(f"the sampler's state {message}", remedy=remedy)
+
+
+def _malformed(message: str) -> PlanError:
+    return _refused(message, "load what state_dict() gave, or start anew without a state")
