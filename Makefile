@@ -33,6 +33,9 @@ docs: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/encode.py
 	$(BIN)/python benchmarks/index.py
+	$(BIN)/python benchmarks/plan.py
+	$(BIN)/python benchmarks/buckets.py
+	$(BIN)/python benchmarks/sampler.py
 	$(BIN)/python benchmarks/validate.py
 	$(BIN)/python benchmarks/language.py
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from tests.assets import write_dataset
 from videoprep.demo.scenes import render_dataset
@@ -21,6 +22,10 @@ REAL_CLIPS = REPOSITORY.parent / "shared" / "data" / "real-clips"
 # Two workers share two cores: one thread each is fastest, and results do not depend on it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# The first example of a test may import a library, and others share the cores.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 
 @pytest.fixture(scope="session")

@@ -37,3 +37,12 @@ def choose_device(asked: str, local_rank: int = 0) -> torch.device:
             remedy="use --device cpu, or check the driver and the torch build",
         ) from error
     return device
+
+
+def device_name(device: torch.device) -> str:
+    """What a device is called: a GPU's product name, else torch's word for it."""
+    import torch
+
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return device.type

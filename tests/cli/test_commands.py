@@ -41,13 +41,29 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "--caption-column",
         "--video-column",
         "--id-token",
+        "--start-column",
+        "--end-column",
+        "--time-unit",
+        "--split-column",
+        "--weight-column",
+        "--repeats-column",
         "--profile",
         "--reshape",
+        "--allow-upscale",
+        "--crop-seed",
+        "--buckets",
+        "--num-buckets",
+        "--max-pixels",
         "--height-buckets",
         "--width-buckets",
         "--frame-buckets",
         "--max-num-frames",
+        "--max-frames",
         "--target-fps",
+        "--clip-mode",
+        "--clips-per-video",
+        "--min-gap",
+        "--split",
         "--allow-outside-root",
         "--output-format",
         "--help",
@@ -57,12 +73,12 @@ def test_the_command_line_surface_is_as_documented() -> None:
         | {"--select", "--ignore", "--severity", "--rule-option", "--fail-on", "--model"}
         | {"--fix", "--diff", "--write-clean", "--output", "--time-limit", "--memory-limit"},
         "rules": {"--output-format", "--help"},
-        "index": dataset | {"--output"},
+        "index": dataset | {"--output", "--diff", "--on-missing", "--batch-size", "--num-gpus"},
         "encode": dataset
         | {"--output", "--model", "--image-latents", "--dtype", "--device", "--batch-size"}
-        | {"--decoder", "--use-tiling", "--revision"},
+        | {"--decoder", "--use-tiling", "--revision", "--on-missing"},
         "train": {"--model", "--output", "--steps", "--batch-size", "--learning-rate", "--rank"}
-        | {"--seed", "--device", "--revision", "--output-format", "--help"},
+        | {"--seed", "--device", "--revision", "--output-format", "--help", "--split"},
         "demo": {"--data", "--output", "--steps", "--help"},
     }
     runner = CliRunner()
@@ -151,7 +167,26 @@ def test_left_out_samples_make_exit_code_1(
     assert "2 samples = 1 planned + 1 left out" in done.stdout
     done = run_cli("encode", dataset, "-o", "store", "--model", tiny_model)
     assert done.returncode == 1
-    assert "2 samples = 1 complete + 0 set aside + 1 left out" in done.stdout
+    assert "1 clip = 1 complete + 0 set aside · 1 of 2 samples left out" in done.stdout
+
+
+def test_videos_that_vanish_are_skipped_on_request(
+    run_cli: Run, dataset: Path, tiny_model: Path
+) -> None:
+    assert run_cli("index", dataset, "-o", "plan.parquet").returncode == 0
+    (dataset / "videos/b.mp4").unlink()
+    command = ["encode", "plan.parquet", "-o", "store", "--model", tiny_model]
+    done = run_cli(*command)
+    assert done.returncode == 2
+    assert "videos/b.mp4" in done.stderr
+    assert "--on-missing skip" in done.stderr
+    done = run_cli(*command, "--on-missing", "skip")
+    assert done.returncode == 1, done.stderr
+    assert "left out videos/b.mp4 (videos.txt:2): VP403 it was planned, but" in done.stdout
+    assert "2 clips = 2 complete + 0 set aside · 1 of 3 samples left out" in done.stdout
+    done = run_cli("encode", dataset, "-o", "other", "--model", tiny_model, "--on-missing", "skip")
+    assert done.returncode == 1, done.stderr
+    assert "left out videos/b.mp4 (videos.txt:2): VP005" in done.stdout
 
 
 def _no_vae(folder: Path, tiny_model: Path) -> Path:
@@ -205,7 +240,7 @@ def test_an_unreadable_video(run_cli: Run, dataset: Path, tiny_model: Path) -> N
     assert "videos/b.mp4 (videos.txt:2)" in done.stdout
     done = run_cli("encode", dataset, "-o", "store", "--model", tiny_model)
     assert done.returncode == 1
-    assert "3 samples = 2 complete + 0 set aside + 1 left out" in done.stdout
+    assert "2 clips = 2 complete + 0 set aside · 1 of 3 samples left out" in done.stdout
     _clean(done)
 
 

@@ -15,7 +15,7 @@ def test_demo_and_its_rerun(run_cli: Run, tmp_path: Path) -> None:
     for path in ("dataset/videos/00011.mp4", "index.parquet", "latents/catalogue.parquet"):
         assert (made / path).exists()
     assert (made / "lora/pytorch_lora_weights.safetensors").exists()
-    assert "12 samples = 12 complete + 0 set aside + 0 left out" in done.stdout
+    assert "12 clips = 12 complete + 0 set aside · 0 of 12 samples left out" in done.stdout
     assert "videoprep encode" in done.stdout
     again = run_cli("demo", "--steps", "4")
     assert again.returncode == 0, again.stderr
@@ -26,7 +26,7 @@ def test_demo_on_a_dataset_of_ones_own(run_cli: Run, tmp_path: Path, real_clips:
     done = run_cli("demo", "--data", real_clips, "--steps", "2", "-o", "made")
     assert done.returncode == 0, done.stderr
     assert "VP101 size-not-divisible error" in done.stdout
-    assert "8 samples = 8 complete + 0 set aside + 0 left out" in done.stdout
+    assert "8 clips = 8 complete + 0 set aside · 0 of 8 samples left out" in done.stdout
     assert (tmp_path / "made/of-real-clips/lora/pytorch_lora_weights.safetensors").exists()
 
 

@@ -14,6 +14,7 @@ import torch
 import videoprep as vp
 from tests.assets import write_lists, write_video
 from videoprep.errors import ModelError, PlanError, SourceError, StoreError, VideoprepError
+from videoprep.index.calibration import recall
 from videoprep.store.recipe import COMPONENTS
 
 
@@ -257,6 +258,34 @@ def test_clips_that_leave_the_plan_are_counted(
     assert len(vp.LatentDataset(store)) == 1
 
 
+def test_several_padded_clips_a_video_in_splits(
+    dataset: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    store = tmp_path / "store"
+    index = vp.BucketIndex.build(
+        dataset,
+        reshape="pad",
+        buckets=("4x64x64",),
+        clip_mode="chunk",
+        split={"train": 0.5, "val": 0.5},
+    )
+    result = encode(index, tiny_model, store)
+    assert (result.samples, result.clips, result.complete) == (3, 5, 5)
+    data = vp.LatentDataset(store)
+    taken = [(item["metadata"]["clip"], item["metadata"]["frame_indices"]) for item in data]
+    assert taken == [(0, [0, 1, 2, 3]), (1, [4, 5, 6, 7])] * 2 + [(0, [0, 1, 2, 3])]
+    sizes = {name: len(vp.LatentDataset(store, split=name)) for name in data.splits}
+    assert sum(sizes.values()) == 5
+    with pytest.raises(StoreError, match="there is no split 'vla'; there are: "):
+        vp.LatentDataset(store, split="vla")
+    for bad in ("a.mp4", "b.mp4"):
+        (dataset / "videos" / bad).unlink()
+    left = index.check_sources("skip")
+    again = encode(left, tiny_model, store)
+    assert (again.samples, again.clips, again.complete, again.encoded) == (3, 1, 1, 0)
+    assert [entry.code for entry in again.left_out] == ["VP403", "VP403"]
+
+
 def test_values_that_are_not_finite_are_set_aside(
     dataset: Path, tmp_path: Path, tiny_model: Path
 ) -> None:
@@ -270,6 +299,18 @@ def test_values_that_are_not_finite_are_set_aside(
     result = encode(dataset, model, tmp_path / "store")
     assert _counts(result) == {"video_latents": (0, 0, 3), "prompt_embeds": (3, 0, 0)}
     assert {entry.code for entry in result.set_aside} == {"VP402"}
+
+
+def test_the_pace_is_kept_for_estimates(dataset: Path, tmp_path: Path, tiny_model: Path) -> None:
+    assert recall(dataset) is None
+    encode(dataset, tiny_model, tmp_path / "store")
+    kept = recall(dataset)
+    assert kept is not None
+    assert (kept.model, kept.device, kept.dtype) == (str(tiny_model), "cpu", "float32")
+    assert kept.pixels_per_second > 0
+    assert kept.captions_per_second > 0
+    encode(dataset, tiny_model, tmp_path / "store")
+    assert recall(dataset) == kept, "a run that encodes nothing tells nothing"
 
 
 def test_long_captions_are_counted(dataset: Path, tmp_path: Path, tiny_model: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,13 @@ from hypothesis import strategies as st
 import videoprep as vp
 from videoprep.errors import Code, PlanError, SpecError
 from videoprep.index.bucket import Bucket
-from videoprep.index.placement import LeftOut, Placement, place
+from videoprep.index.placement import LeftOut, Placement, frames_used, place
 from videoprep.index.policy import Policy
-from videoprep.media.geometry import whole
+from videoprep.media.geometry import Box, whole
 from videoprep.media.orientation import UPRIGHT
 from videoprep.media.probe import MediaInfo
 from videoprep.media.timestamps import Timestamps
+from videoprep.spec.sample import NO_EXTRAS, Extras
 
 
 def media(width: int, height: int, frames: int, fps: int = 8) -> MediaInfo:
@@ -54,63 +57,199 @@ def policy(**options) -> Policy:
     return Policy.of(vp.DatasetSpec(data_root=Path(), **options))
 
 
+def one(found: tuple[Placement, ...] | LeftOut) -> Placement:
+    """The only clip of a sample."""
+    assert isinstance(found, tuple)
+    (placement,) = found
+    return placement
+
+
 sides = st.integers(1, 4096)
 multiples = st.lists(st.integers(1, 40).map(lambda n: 32 * n), min_size=1, max_size=5)
 frame_counts = st.lists(st.sampled_from([1, 4, 5, 16, 17, 32, 33, 49]), max_size=4)
+triples = st.lists(
+    st.tuples(st.sampled_from([1, 4, 5, 16, 17, 33, 49]), st.integers(1, 30), st.integers(1, 30)),
+    min_size=1,
+    max_size=5,
+).map(lambda found: {"buckets": tuple(f"{f}x{32 * h}x{32 * w}" for f, h, w in found)})
+products = st.tuples(multiples, multiples, frame_counts).map(
+    lambda found: dict(
+        zip(("height_buckets", "width_buckets", "frame_buckets"), found, strict=True)
+    )
+)
+own_sizes = st.fixed_dictionaries(
+    {"frame_buckets": frame_counts, "max_pixels": st.none() | st.integers(1024, 10**6)}
+)
+time_ranges = st.builds(
+    lambda start, length, unit: Extras(start=start, end=start + length, unit=unit),
+    st.integers(0, 60),
+    st.integers(1, 300),
+    st.sampled_from(["seconds", "frames"]),
+)
 
 
 @given(
-    sides,
-    sides,
-    st.integers(1, 400),
-    st.sampled_from(["none", "center-crop", "resize"]),
-    st.one_of(st.none(), st.tuples(multiples, multiples)),
-    frame_counts,
-    st.one_of(st.none(), st.floats(1, 60)),
+    size=st.tuples(sides, sides),
+    frames=st.integers(1, 400),
+    fps=st.sampled_from([1, 8, 25, 30]),
+    reshape=st.sampled_from(["none", "center-crop", "random-crop", "resize", "pad"]),
+    upscale=st.booleans(),
+    buckets=st.one_of(triples, products, own_sizes),
+    target_fps=st.one_of(st.none(), st.floats(1, 60)),
+    mode=st.sampled_from(["head", "middle", "chunk", "slide", "all-frames-stride", "uniform"]),
+    limit=st.integers(1, 5),
+    extras=st.just(NO_EXTRAS) | time_ranges,
 )
-def test_a_place_is_legal_and_lies_inside(
-    width, height, frames, reshape, sizes, counts, target_fps
+def test_every_clip_is_legal_and_lies_inside(
+    size, frames, fps, reshape, upscale, buckets, target_fps, mode, limit, extras
 ) -> None:
-    heights, widths = sizes or ((), ())
+    several = mode in ("uniform", "chunk", "slide")
     rules = policy(
         reshape=reshape,
-        height_buckets=heights,
-        width_buckets=widths,
-        frame_buckets=counts,
+        allow_upscale=upscale,
         target_fps=target_fps,
+        clip_mode=mode,
+        clips_per_video=limit if several else None,
+        **buckets,
     )
-    info = media(width, height, frames)
-    found = place(info, rules)
+    info = media(*size, frames, fps)
+    found = place(info, rules, extras)
     if isinstance(found, LeftOut):
         assert found.reason
         assert found.remedy
         return
-    bucket, crop = found.bucket, found.crop
+    assert 1 <= len(found) <= (limit if several else 1)
+    assert frames_used(found) <= found[0].available
+    for clip in found:
+        check_clip(clip, info, rules)
+    for before, after in pairwise(found):
+        assert before.start < after.start
+        if mode != "slide":
+            assert before.end <= after.start + 1e-9
+
+
+def check_clip(clip: Placement, info: MediaInfo, rules: Policy) -> None:
+    """What holds for every clip."""
+    bucket, crop, fit = clip.bucket, clip.crop, clip.fit
     assert rules.profile.accepts_size(bucket.width, bucket.height)
     assert rules.profile.accepts_frames(bucket.frames)
-    assert bucket.frames <= 49
-    assert bucket.width <= width
-    assert bucket.height <= height
-    assert 0 <= crop.x <= crop.x + crop.width <= width
-    assert 0 <= crop.y <= crop.y + crop.height <= height
-    assert len(found.frame_indices) == bucket.frames <= found.available
-    assert found.frame_indices.max() < frames
-    if heights:
-        assert bucket.height in heights
-        assert bucket.width in widths
-    if reshape == "none":
-        assert (bucket.width, bucket.height) == (width, height)
-    if reshape != "center-crop":
-        assert crop == whole(width, height)
+    assert bucket.frames <= rules.max_num_frames
+    assert 0 <= crop.x <= crop.x + crop.width <= info.width
+    assert 0 <= crop.y <= crop.y + crop.height <= info.height
+    assert 0 <= fit.x <= fit.x + fit.width <= bucket.width
+    assert 0 <= fit.y <= fit.y + fit.height <= bucket.height
+    if not rules.allow_upscale:
+        assert fit.width <= crop.width
+        assert fit.height <= crop.height
+    if rules.sizes:
+        assert (bucket.height, bucket.width) in rules.sizes
+    if rules.counts_asked:
+        assert bucket.frames in rules.counts_asked
+    if rules.reshape == "none":
+        assert (bucket.width, bucket.height) == (info.width, info.height)
+    if rules.reshape not in ("center-crop", "random-crop"):
+        assert crop == whole(info.width, info.height)
+    if rules.reshape != "pad":
+        assert fit == whole(bucket.width, bucket.height)
+    check_times(clip, info)
+
+
+def check_times(clip: Placement, info: MediaInfo) -> None:
+    """Frames are those nearest to their ideal times."""
+    indices = clip.frame_indices
+    assert len(indices) == clip.bucket.frames <= clip.available
+    assert indices.min() >= 0
+    assert indices.max() < info.frames
+    assert (np.diff(indices) >= 0).all()
+    times = info.timestamps.seconds()
+    ideal = clip.start + np.arange(len(indices)) / float(clip.rate)
+    inside = ideal <= times[-1]  # after the last frame there is no nearer one
+    half = 0.5 / float(info.fps) + 1e-6
+    assert (np.abs(times[indices] - ideal)[inside] <= half).all()
 
 
 def test_frames_are_within_half_a_frame_of_their_time() -> None:
     info = media(64, 64, 300, fps=25)
-    found = place(info, policy(target_fps=8))
-    assert isinstance(found, Placement)
+    found = one(place(info, policy(target_fps=8)))
     times = found.frame_indices / 25
     ideal = np.arange(found.bucket.frames) / 8
     assert np.abs(times - ideal).max() <= 0.5 / 25 + 1e-9
+
+
+def test_a_time_range_in_seconds_and_in_frames() -> None:
+    info = media(64, 64, 250, fps=25)
+    rules = policy(frame_buckets=(17, 49), reshape="center-crop")
+    in_seconds = one(place(info, rules, Extras(start=4.0, end=6.0)))
+    in_frames = one(place(info, rules, Extras(start=100, end=150, unit="frames")))
+    for found in (in_seconds, in_frames):
+        assert found.frame_indices.tolist() == list(range(100, 149))
+        assert found.available == 50
+        assert (found.start, round(found.end, 3)) == (4.0, 5.96)
+    slower = one(place(info, policy(target_fps=8, max_num_frames=16), Extras(start=4.0, end=6.0)))
+    assert slower.frame_indices.tolist() == [ceil(99.5 + 3.125 * n) for n in range(16)], (
+        "the earlier of two"
+    )
+
+
+@pytest.mark.parametrize(
+    "extras",
+    [
+        Extras(start=10.0),
+        Extras(start=9.0, end=10.6),
+        Extras(start=250, unit="frames"),
+        Extras(start=0, end=251, unit="frames"),
+    ],
+)
+def test_a_time_range_outside_the_video(extras: Extras) -> None:
+    found = place(media(64, 64, 250, fps=25), policy(), extras)
+    assert isinstance(found, LeftOut)
+    assert found.code is Code.RANGE_OUTSIDE
+    assert "time range" in found.reason
+
+
+def test_an_end_that_was_rounded_is_the_videos_end() -> None:
+    found = one(place(media(64, 64, 250, fps=25), policy(), Extras(start=8.0, end=10.4)))
+    assert found.available == 50
+
+
+def test_random_crops_are_the_same_every_time_and_not_all_in_the_middle() -> None:
+    rules = policy(reshape="random-crop", buckets=("9x64x64",))
+    crops = set()
+    for number in range(20):
+        info = media(200, 100, 9).with_fingerprint(f"{number:032x}")
+        found = one(place(info, rules))
+        again = one(place(info, rules))
+        assert again.crop == found.crop
+        assert (found.crop.width, found.crop.height) == (100, 100)
+        crops.add(found.crop.x)
+    assert len(crops) > 10
+    other = one(place(info, policy(reshape="random-crop", buckets=("9x64x64",), crop_seed=1)))
+    assert other.crop != found.crop
+
+
+def test_padding_keeps_the_whole_picture() -> None:
+    found = one(place(media(200, 100, 9), policy(reshape="pad", buckets=("9x64x64",))))
+    assert found.crop == whole(200, 100)
+    assert found.fit == Box(0, 16, 64, 32)
+    own = one(place(media(100, 90, 9), policy(reshape="pad")))
+    assert (own.bucket.height, own.bucket.width) == (96, 128)
+    assert own.fit.width < 128, "the picture keeps its shape"
+
+
+def test_enlarging_needs_consent() -> None:
+    small = media(48, 48, 9)
+    left_out = place(small, policy(reshape="center-crop", buckets=("9x64x64",)))
+    assert isinstance(left_out, LeftOut)
+    assert left_out.code is Code.TOO_SMALL
+    rules = policy(reshape="center-crop", buckets=("9x64x64",), allow_upscale=True)
+    assert one(place(small, rules)).bucket == Bucket(9, 64, 64)
+
+
+def test_listed_buckets_each_have_their_own_lengths() -> None:
+    rules = policy(reshape="center-crop", buckets=("49x64x64", "17x64x96", "33x64x64"))
+    assert one(place(media(64, 64, 40), rules)).bucket == Bucket(33, 64, 64)
+    assert one(place(media(96, 64, 400), rules)).bucket == Bucket(17, 64, 96)
+    assert one(place(media(96, 96, 20), rules)).bucket == Bucket(17, 64, 96), "too short for 64×64"
 
 
 @pytest.mark.parametrize(
@@ -141,8 +280,7 @@ def test_examples(size, frames: int, options, expected) -> None:
         assert isinstance(found, LeftOut)
         assert found.code is expected
     else:
-        assert isinstance(found, Placement)
-        assert found.bucket == expected
+        assert one(found).bucket == expected
 
 
 def test_the_nearest_shape_wins_then_the_nearest_area() -> None:
@@ -155,8 +293,7 @@ def test_the_nearest_shape_wins_then_the_nearest_area() -> None:
         (1920, 1280): (512, 768),
         (300, 1000): (512, 256),
     }.items():
-        found = place(media(*size, 9), rules)
-        assert isinstance(found, Placement)
+        found = one(place(media(*size, 9), rules))
         assert (found.bucket.height, found.bucket.width) == expected
 
 
@@ -183,3 +320,35 @@ def test_frame_buckets_above_the_limit() -> None:
 def test_an_unknown_profile() -> None:
     with pytest.raises(SpecError, match="no profile 'wam'"):
         policy(profile="wam")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"buckets": ("49x480x704",), "height_buckets": (64,), "width_buckets": (64,)}, "both say"),
+        ({"buckets": ("49x64x64",), "frame_buckets": (17,)}, "how long clips are"),
+        ({"buckets": "auto", "reshape": "none"}, "forbids fitting"),
+        ({"num_buckets": 3}, "none are"),
+        ({"max_pixels": 10_000, "buckets": ("49x64x64",)}, "leave it out|limits sizes"),
+        ({"clip_mode": "head", "clips_per_video": 2}, "one clip a sample"),
+        ({"clip_mode": "middle", "min_gap": 1.0}, "one clip a sample"),
+        ({"clip_mode": "uniform"}, "how many clips"),
+        ({"buckets": ("50x100x64",)}, r"50×100×64 \(height not divisible by 32.*frames not"),
+    ],
+)
+def test_wishes_that_contradict_each_other(options, message: str) -> None:
+    with pytest.raises(PlanError, match=message) as raised:
+        policy(**options)
+    assert raised.value.remedy
+
+
+def test_auto_buckets_are_consent_to_fit() -> None:
+    assert policy(buckets="auto").reshape == "center-crop"
+    assert policy(buckets="auto", reshape="pad").reshape == "pad"
+    assert policy().reshape == "none"
+
+
+def test_the_longest_frame_bucket_is_the_limit() -> None:
+    assert policy(frame_buckets=(17, 81)).max_num_frames == 81
+    assert policy().max_num_frames == 49
+    assert policy(max_num_frames=30).max_num_frames == 30

@@ -146,7 +146,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_known(tmp_path: Path) -> No
     key = key_of(path)
     write_video(path, frames=5)
     with FactCache(tmp_path) as cache:
-        cache.put(key, "0" * 32, {"probe": {"value": "of the file as it was"}})
+        cache.put(key, "0" * 32, {"probe": "of the file as it was"})
         assert cache.get([key_of(path)]) == {}
 
 
@@ -186,7 +186,7 @@ def test_a_damaged_cache_costs_time_only(
     else:
         with sqlite3.connect(file) as database:
             if damage == "row":
-                database.execute("UPDATE facts SET value = '{'")
+                database.execute("UPDATE texts SET value = '{'")
             elif damage == "table":
                 database.execute("DROP TABLE facts")
                 database.execute("CREATE TABLE facts (something TEXT)")
@@ -239,13 +239,16 @@ def test_known_files_between_new_ones_keep_their_facts(tmp_path: Path) -> None:
         assert look(order) == [truth[n] for n in order]
 
 
-@pytest.mark.parametrize("value", ['{"value": {}}', "3", "null", "[]", '{"value": {"fps": "1/0"}}'])
+@pytest.mark.parametrize(
+    "value",
+    ['{"value": {}}', "3", "null", "[]", "[" * 99_999, '{"value": {"fps": "1/0"}}', '{"error": 1}'],
+)
 def test_facts_that_make_no_sense_are_found_out_anew(tmp_path: Path, value: str) -> None:
     path = write_video(tmp_path / "a.mp4")
     (before,) = inspect_all(tmp_path, [path])
     (file,) = (tmp_path / ".videoprep").glob("*.sqlite")
     with sqlite3.connect(file) as database:
-        database.execute("UPDATE facts SET value = ?", (value,))
+        database.execute("UPDATE texts SET value = ?", (value,))
     database.close()
     (after,) = inspect_all(tmp_path, [path])
     assert after.media.to_json() == before.media.to_json()
@@ -277,3 +280,68 @@ def test_a_file_that_is_named_often_is_opened_once(
     found = list(inspect_all(tmp_path, [paths[n % 2] for n in range(50)]))
     assert [one.media.frames for one in found] == [5, 9] * 25
     assert sorted(asked) == paths
+
+
+def test_files_that_are_alike_share_what_is_kept(tmp_path: Path) -> None:
+    paths = [write_video(tmp_path / f"{n}.mp4", lift=40 + n) for n in range(3)]
+    for _ in range(2):
+        found = _inspect(tmp_path, *paths)
+        assert len({one.alike for one in found}) == 1
+        assert len({id(one.shared) for one in found}) == 1
+        assert len({one.fingerprint for one in found}) == 3
+        for path, one in zip(paths, found, strict=True):
+            assert isinstance(one.media, MediaInfo)
+            assert one.media is one.media
+            assert one.media.to_json() == probe(path).to_json()
+    (file,) = cache_folder(tmp_path).glob("*.sqlite")
+    with sqlite3.connect(file) as database:
+        assert database.execute("SELECT count(*) FROM texts").fetchone() == (1,)
+    database.close()
+
+
+def test_facts_of_a_copy_are_those_of_its_contents(tmp_path: Path, opened: list[Path]) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    copy = Path(shutil.copy(path, tmp_path / "b.mp4"))
+    _inspect(tmp_path, path)
+    _inspect(tmp_path, copy, scan=True)
+    before = len(opened)
+    (found,) = _inspect(tmp_path, path, scan=True)
+    assert found.scan is not None, "what decoding the copy showed"
+    assert len(opened) == before
+
+
+def test_a_key_is_that_of_the_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").mkdir()
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"x")
+    detours = ["a.mp4", "./a.mp4", "x/../a.mp4", "x//../a.mp4", f"{tmp_path}/./a.mp4"]
+    assert {key_of(detour) for detour in detours} == {key_of(path)}
+    key = key_of(path)
+    assert key is not None
+    assert key[0] == os.fsencode(path)
+    for nothing in ("", "gone.mp4", "nul\0.mp4", "\ud800.mp4", "a.mp4/"):
+        assert key_of(nothing) is None
+
+
+def test_paths_may_be_text(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    gone = f"{tmp_path}/gone.mp4"
+    for _ in range(2):
+        found, missing = inspect_all(tmp_path, [str(path), gone])
+        assert found.media.fingerprint == probe(path).fingerprint
+        assert str(missing.media).startswith(gone)
+
+
+@pytest.mark.parametrize("damage", ["fingerprint = x'00'", "fingerprint = NULL"])
+def test_a_strange_fingerprint_is_not_believed(tmp_path: Path, damage: str) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    (before,) = _probe(tmp_path, path)
+    (file,) = cache_folder(tmp_path).glob("*.sqlite")
+    with sqlite3.connect(file) as database:
+        database.execute(f"UPDATE contents SET {damage}")
+    database.close()
+    (after,) = _probe(tmp_path, path)
+    assert after.to_json() == before.to_json()

@@ -13,7 +13,7 @@ from tests.assets import LEVEL_STEP, LIFT, MATRICES, level, write_video
 from videoprep.errors import Code, MediaError, SourceError, VideoprepError
 from videoprep.media.clip import ClipPixels, load_clip, normalize
 from videoprep.media.decode import FrameChoice, choose_decoder, decode_frames
-from videoprep.media.geometry import Box, center_box, whole
+from videoprep.media.geometry import Box, center_box, letter_box, whole
 from videoprep.media.probe import probe
 
 # In which corner the bright quarter lies once the picture stands upright.
@@ -158,7 +158,7 @@ def test_a_clip_is_cropped_and_resized(tmp_path: Path, decoder: str) -> None:
     path = write_video(tmp_path / "a.mp4", width=128, height=96, frames=5)
     crop = center_box(128, 96, 32, 64)
     assert crop == Box(40, 0, 48, 96)
-    clip = ClipPixels(_choice(path, [0, 2, 4]), "", 128, 96, crop, 32, 64)
+    clip = ClipPixels(_choice(path, [0, 2, 4]), "", 128, 96, crop, whole(32, 64), 32, 64)
     pixels = load_clip(clip, decoder)
     assert pixels.shape == (3, 3, 64, 32)
     assert str(pixels.dtype) == "torch.uint8"
@@ -170,15 +170,29 @@ def test_a_clip_is_cropped_and_resized(tmp_path: Path, decoder: str) -> None:
 
 def test_without_fitting_pixels_are_untouched(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames=5)
-    clip = ClipPixels(_choice(path, [0, 4]), "", 96, 64, whole(96, 64), 96, 64)
+    clip = ClipPixels(_choice(path, [0, 4]), "", 96, 64, whole(96, 64), whole(96, 64), 96, 64)
     pixels = load_clip(clip, "pyav")
     for frame, picture in zip(pixels, _frames(path, [0, 4], "pyav"), strict=True):
         assert np.array_equal(frame.permute(1, 2, 0).numpy(), picture)
 
 
+def test_a_padded_clip_is_black_around_the_picture(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", width=128, height=64, frames=5)
+    fit = letter_box(128, 64, 64, 64)
+    assert fit == Box(0, 16, 64, 32)
+    choice = _choice(path, [0])
+    pixels = load_clip(ClipPixels(choice, "", 128, 64, whole(128, 64), fit, 64, 64), "pyav")
+    shrunk = ClipPixels(choice, "", 128, 64, whole(128, 64), whole(64, 32), 64, 32)
+    assert np.array_equal(pixels[:, :, 16:48], load_clip(shrunk, "pyav"))
+    assert pixels.shape == (1, 3, 64, 64)
+    assert not pixels[:, :, :16].any()
+    assert not pixels[:, :, 48:].any()
+    assert int(pixels[0, 0, 20, 4]) == pytest.approx(level(0) + LIFT, abs=2)
+
+
 def test_a_size_other_than_planned_is_an_error(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames=5)
-    clip = ClipPixels(_choice(path, [0]), "", 128, 64, whole(128, 64), 96, 64)
+    clip = ClipPixels(_choice(path, [0]), "", 128, 64, whole(128, 64), whole(96, 64), 96, 64)
     with pytest.raises(MediaError, match="96×64, planned were 128×64"):
         load_clip(clip, "pyav")
 

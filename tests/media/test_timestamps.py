@@ -25,7 +25,7 @@ def test_each_ideal_time_gets_its_nearest_frame(
     steps: list[int], first: int, rate: Fraction, count: int
 ) -> None:
     timestamps = _timestamps(steps, first)
-    chosen = nearest_frames(timestamps, rate, count)
+    chosen = nearest_frames(timestamps.seconds(), rate, count)
     exact = [Fraction(int(t - timestamps.ticks[0]), 1000) for t in timestamps.ticks]
     for number, frame in enumerate(chosen):
         ideal = number / rate
@@ -40,7 +40,7 @@ def test_at_its_own_rate_every_frame_is_taken_once(count: int, fps: int) -> None
     timestamps = Timestamps(np.arange(count, dtype=np.int64) * (90000 // fps), base)
     rate = Fraction(fps)
     assert frames_available(timestamps, rate, rate) == count
-    assert nearest_frames(timestamps, rate, count).tolist() == list(range(count))
+    assert nearest_frames(timestamps.seconds(), rate, count).tolist() == list(range(count))
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_at_its_own_rate_every_frame_is_taken_once(count: int, fps: int) -> None
 def test_times_rounded_to_milliseconds_skip_no_frame(rate: Fraction) -> None:
     ticks = np.array([round(1000 * n / rate) for n in range(400)], dtype=np.int64)
     timestamps = Timestamps(ticks, Fraction(1, 1000))
-    assert nearest_frames(timestamps, rate, 400).tolist() == list(range(400))
+    assert nearest_frames(timestamps.seconds(), rate, 400).tolist() == list(range(400))
     assert not timestamps.is_variable()
 
 
 def test_25_to_8_frames_a_second() -> None:
     timestamps = Timestamps(np.arange(132, dtype=np.int64) * 512, Fraction(1, 12800))
     assert frames_available(timestamps, Fraction(25), Fraction(8)) == 42
-    chosen = nearest_frames(timestamps, Fraction(8), 41)
+    chosen = nearest_frames(timestamps.seconds(), Fraction(8), 41)
     assert chosen[:6].tolist() == [0, 3, 6, 9, 12, 16]
     assert np.diff(chosen).mean() == pytest.approx(3.125)
 

@@ -386,6 +386,60 @@ _add("swallowed-odd-ending",
 _add("tsv", table("video\tcaption\na.mp4\tone, and\n", "x.tsv"), "", ((A, "one, and"),))
 _add("hidden-tables", both(table(HEAD + ROWS), table(b"\0\5\x16\7", "._metadata.csv")), "", FINE)
 
+# Columns beside: the column, what its cell says, and whether that cannot be read.
+VALUES: dict[str, tuple[str, str]] = {
+    "time-word": ("start", "soon"),
+    "time-comma": ("start", '"1,5"'),
+    "time-negative": ("start", "-1"),
+    "time-sign": ("start", "+1"),
+    "time-nan": ("start", "nan"),
+    "time-infinite": ("end", "inf"),
+    "time-overflow": ("end", "1e400"),
+    "time-huge": ("end", "9" * 5000),
+    "time-arabic": ("start", "\u0661\u0662"),
+    "time-wide": ("start", "\uff11"),
+    "time-underscore": ("start", "1_000"),
+    "time-hex": ("start", "0x10"),
+    "time-exponent": ("start", "1e"),
+    "clock-seconds": ("start", "1:75"),
+    "clock-minutes": ("start", "1:75:00"),
+    "clock-long": ("start", "1:1:1:1"),
+    "clock-empty": ("start", "1:"),
+    "clock-negative": ("start", "-0:01"),
+    "end-zero": ("end", "0"),
+    "frame-fraction": ("start_frame", "1.5"),
+    "frame-clock": ("start_frame", "0:01"),
+    "frame-negative": ("start_frame", "-1"),
+    "frame-huge": ("end_frame", "9" * 20),
+    "frame-arabic": ("end_frame", "\u0663"),
+    "weight-word": ("weight", "high"),
+    "weight-negative": ("weight", "-0.5"),
+    "weight-nan": ("weight", "NaN"),
+    "weight-infinite": ("weight", "-inf"),
+    "weight-overflow": ("weight", "1e999"),
+    "weight-exponent": ("weight", "1e99999"),
+    "repeats-fraction": ("repeats", "1.5"),
+    "repeats-negative": ("repeats", "-1"),
+    "repeats-huge": ("repeats", "10001"),
+    "split-long": ("split", "x" * 101),
+    "split-lines": ("split", '"a\nb"'),
+    "split-escape": ("split", "\x1b[31mtrain"),
+    "split-override": ("split", "\u202eniart"),
+    "split-separator": ("split", "a\u2029b"),
+}
+for _name, (_column, _cell) in VALUES.items():
+    _found = "VP018 T:3" + (",VP012 T:3" if "\u2029" in _cell else "")
+    _add(_name, table(f"video,caption,{_column}\na.mp4,one,\nb.mp4,two,{_cell}\nc.mp4,three,\n"),
+         _found, ENDS, 3)  # fmt: skip
+_RANGE = "video,caption,start,end\na.mp4,one,,\n{}c.mp4,three,,\n"
+_add("end-before-start", table(_RANGE.format("b.mp4,two,2,1\n")), "VP018 T:3", ENDS, 3)
+_add("end-at-start", table(_RANGE.format("b.mp4,two,0:01,1.0\n")), "VP018 T:3", ENDS, 3)
+_add("two-bad-values", table(_RANGE.format("b.mp4,two,x,y\n")), "VP018 T:3,VP018 T:3", ENDS, 3)
+_add("bad-value-later", table(_RANGE.format('b.mp4,"t\nwo",x,\n')), "VP018 T:3", ENDS, 3)
+_add("seconds-and-frames", table("video,caption,start,end_frame\na.mp4,one,1,2\n"), "VP016 T")
+_add("same-starts", table("video,caption,start,start\na.mp4,one,1,2\n"), "VP016 T")
+_add("alike-starts", table("video,caption,start,Start\na.mp4,one,1,2\n"), "VP016 T")
+
 
 def main(folder: str) -> None:
     """Writes all of them."""

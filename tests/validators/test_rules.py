@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from tests.index.test_placement import media, policy
 from videoprep.errors import Code
 from videoprep.index.bucket import Bucket
 from videoprep.index.placement import place
-from videoprep.spec.sample import Location, Sample
+from videoprep.spec.sample import Extras, Location, Sample
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import (
     DatasetValidator,
@@ -44,7 +45,7 @@ def check(code: Code, subject: Subject, **options) -> list[Finding]:
 
 def clip(width: int, height: int, frames: int, **options) -> Subject:
     info, rules = media(width, height, frames), policy(**options)
-    return Subject(sample(), rules, _media=info, _place=place(info, rules))
+    return Subject(sample(), rules, _media=info, _plan=place(info, rules))
 
 
 BUCKETS = {"reshape": "center-crop", "height_buckets": (64,), "width_buckets": (96,)}
@@ -65,7 +66,14 @@ BUCKETS = {"reshape": "center-crop", "height_buckets": (64,), "width_buckets": (
             {"height_buckets": (64,), "width_buckets": (96,)},
         ),
         (Code.CROP_LOSS, (96, 160, 9), (96, 72, 9), BUCKETS),
+        (Code.ENLARGED, (48, 64, 9), (96, 64, 9), {**BUCKETS, "allow_upscale": True}),
         (Code.FRAMES_UNUSED, (96, 64, 100), (96, 64, 97), {"reshape": "center-crop"}),
+        (
+            Code.FRAMES_UNUSED,
+            (96, 64, 400),
+            (96, 64, 40),
+            {"reshape": "center-crop", "clip_mode": "chunk", "clips_per_video": 3},
+        ),
     ],
 )
 def test_failing_and_passing(code: Code, failing, passing, options) -> None:
@@ -197,6 +205,27 @@ def test_a_file_of_several_samples() -> None:
     assert check_dataset(Code.DUPLICATE_VIDEO, overview("a", "b")) == []
 
 
+def test_parts_of_one_file_are_no_duplicates() -> None:
+    over = overview("a", "b", "c", identities=[5, 5, 5])
+    parts = (Extras(start=0, end=2), Extras(start=2, end=4), Extras(start=0, end=2))
+    over.samples = [replace(s, extras=e) for s, e in zip(over.samples, parts, strict=True)]
+    (finding,) = check_dataset(Code.DUPLICATE_VIDEO, over)
+    assert finding.line == 3
+
+
+def test_a_time_range_that_is_not_in_the_video() -> None:
+    info, rules = media(64, 64, 80, fps=8), policy()
+    for end, count in ((10.4, 0), (12.0, 1)):
+        extras = Extras(start=8.0, end=end)
+        plan = place(info, rules, extras)
+        subject = Subject(replace(sample(), extras=extras), rules, _media=info, _plan=plan)
+        found = check(Code.RANGE_OUTSIDE, subject)
+        assert len(found) == count
+    assert "the time range 8 to 12 (seconds) is not in the video, which has 10.00 s" in (
+        found[0].message
+    )
+
+
 def test_a_bucket_smaller_than_a_batch() -> None:
     over = overview("a")
     over.buckets = Counter({Bucket(9, 64, 96): 3, Bucket(5, 64, 96): 4})
@@ -209,6 +238,7 @@ def test_a_bucket_smaller_than_a_batch() -> None:
 def test_a_share_of_the_dataset_that_is_lost() -> None:
     over = overview(*"abcdefghij")
     over.buckets, over.left_out = Counter({Bucket(9, 64, 96): 8}), Counter({"VP302": 1})
+    over.planned = 8
     (finding,) = check_dataset(Code.DATASET_LOSS, over)
     assert "2 of 10 samples (20%) are left out: VP302 1×, not usable as they are listed 1×" in (
         finding.message
@@ -232,7 +262,7 @@ def test_rules_describe_themselves() -> None:
 
 
 def test_every_code_has_a_rule_or_belongs_to_encoding() -> None:
-    assert {code.value for code in Code} - set(RULES) == {"VP401", "VP402"}
+    assert {code.value for code in Code} - set(RULES) == {"VP401", "VP402", "VP403"}
 
 
 def test_the_pages_about_rules_are_up_to_date() -> None:

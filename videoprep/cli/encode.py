@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from videoprep.cli.index import build_index, print_left_out
-from videoprep.cli.options import Format, OutputFormat, dataset_options, make_spec
+from videoprep.cli.options import (
+    Format,
+    Missing,
+    OnMissing,
+    OutputFormat,
+    dataset_options,
+    make_spec,
+)
 from videoprep.cli.output import meter, print_json, safe, stdout, table
 
 if TYPE_CHECKING:
@@ -44,6 +51,7 @@ def encode(
         bool, typer.Option("--use-tiling", help="Let the VAE work in tiles: less memory.")
     ] = False,
     revision: Revision = None,
+    on_missing: OnMissing = Missing.error,
     output_format: Format = OutputFormat.rich,
 ) -> None:
     """Encode video latents, first-frame latents and prompt embeddings into a store.
@@ -56,7 +64,7 @@ def encode(
     from videoprep.encoding.run import encode as run
 
     def plan() -> BucketIndex:
-        index = _plan(path, dataset)
+        index = _plan(path, dataset, on_missing.value)
         quiet_libraries()  # from now on; the download of the model, before, shows itself
         return index
 
@@ -89,9 +97,9 @@ def encode(
     raise typer.Exit(0 if result.ok else 1)
 
 
-def _plan(path: Path, dataset: dict[str, Any]) -> BucketIndex:
+def _plan(path: Path, dataset: dict[str, Any], on_missing: Literal["error", "skip"]) -> BucketIndex:
     if path.suffix != ".parquet" or path.is_dir():
-        return build_index(make_spec(path, dataset))
+        return build_index(make_spec(path, dataset), on_missing)
     from videoprep.index.table import BucketIndex
 
     given = sorted(name for name, value in dataset.items() if value)
@@ -100,9 +108,7 @@ def _plan(path: Path, dataset: dict[str, Any]) -> BucketIndex:
         raise typer.BadParameter(
             f"{path} is a finished plan: {names} must be given when it is made"
         )
-    index = BucketIndex.load(path)
-    index.check_sources()
-    return index
+    return BucketIndex.load(path).check_sources(on_missing)
 
 
 def quiet_libraries() -> None:
@@ -139,8 +145,10 @@ def print_result(result: EncodeResult) -> None:
         )
     if not result.encoded:
         stdout.print("nothing to do: everything that can be encoded is there")
+    plural = "" if result.clips == 1 else "s"
     stdout.print(
-        f"{result.samples} samples = {result.complete} complete + "
-        f"{result.clips - result.complete} set aside + {len(result.left_out)} left out "
-        f"· decoder {result.decoder} · {result.seconds:.1f} s"
+        f"{result.clips} clip{plural} = {result.complete} complete + "
+        f"{result.clips - result.complete} set aside · "
+        f"{len(result.left_out)} of {result.samples} samples left out · "
+        f"decoder {result.decoder} · {result.seconds:.1f} s"
     )

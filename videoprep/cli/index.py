@@ -1,24 +1,33 @@
-"""`videoprep index`: plans every clip and saves the plan."""
+"""`videoprep index`: plans every clip, saves the plan and says what it comes to."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from videoprep.cli.options import Format, OutputFormat, dataset_options, make_spec
-from videoprep.cli.output import meter, print_json, safe, stdout, table
+from videoprep.cli.options import (
+    Format,
+    Missing,
+    OnMissing,
+    OutputFormat,
+    dataset_options,
+    make_spec,
+)
+from videoprep.cli.output import meter, print_json, safe, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from videoprep.index.table import BucketIndex, LeftOutSample
+    from videoprep.index.table import OnMissing as OnMissingWord
     from videoprep.spec.dataset import DatasetSpec
 
 _SHOWN = 20
+_OUTPUT = Path("index.parquet")
+_GPUS = 8  # with one clip each: the global batch that is told about where nothing is said
 
 
 @dataset_options
@@ -26,108 +35,204 @@ def index(
     path: Path,
     dataset: dict[str, Any],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write.", show_default=True)
-    ] = Path("index.parquet"),
+        Path | None,
+        typer.Option("--output", "-o", help="File to write.", show_default=str(_OUTPUT)),
+    ] = None,
+    diff: Annotated[
+        Path | None,
+        typer.Option(
+            "--diff", help="Say what changed since this index; write nothing.", metavar="OLD"
+        ),
+    ] = None,
+    on_missing: OnMissing = Missing.error,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Clips in a batch of one GPU, in your trainer.")
+    ] = 1,
+    num_gpus: Annotated[
+        int, typer.Option(min=1, help="GPUs that train; times the batch size: the global batch.")
+    ] = _GPUS,
     output_format: Format = OutputFormat.rich,
 ) -> None:
     """Plan every clip: its frames, its crop, its bucket. Uses no GPU.
 
-    Exit code 1 if samples are left out; each is named with its reason.
+    Says what the plan comes to: what is cut and thrown away, tokens, disk, what incomplete batches
+    would drop, and what to do about small buckets. Exit code 1 if samples are left out; each is
+    named with its reason.
     """
-    _require_index(output)
-    made = build_index(make_spec(path, dataset))
+    if diff is not None:
+        if output is not None:
+            raise typer.BadParameter("--diff writes nothing: leave out --output")
+        _diff(make_spec(path, dataset), diff, on_missing.value, output_format)
+        return
+    output = output or _OUTPUT
+    _require_writable(output)
+    spec = make_spec(path, dataset)
+    made = build_index(spec, on_missing.value)
     made.require_clips()
     made.save(output)
     if output_format is OutputFormat.json:
-        print_json({"output": str(output), **describe(made)})
+        print_json({"output": str(output), **describe(made, batch_size, num_gpus)})
     else:
-        print_index(made)
+        print_index(made, spec, batch_size=batch_size, num_gpus=num_gpus)
         stdout.print(safe(f"written: {output}"))
-    raise typer.Exit(1 if made.left_out else 0)
+    raise typer.Exit(1 if _left_out(made, 1) else 0)
 
 
-def _require_index(path: Path) -> None:
-    """Only an index is written over: the option is easily given a list or a video by mistake."""
-    from videoprep.errors import PlanError
+def _diff(
+    spec: DatasetSpec, old: Path, on_missing: OnMissingWord, output_format: OutputFormat
+) -> None:
+    from videoprep.cli.plan import print_diff, print_policy
     from videoprep.index.table import BucketIndex
 
-    if not path.exists():
-        return
-    try:
-        BucketIndex.load(path)
-    except PlanError as error:
+    before = BucketIndex.load(old)
+    made = build_index(spec, on_missing)
+    changed = made.diff(before)
+    if output_format is OutputFormat.json:
+        left_out = [asdict(entry) for entry in made.left_out]
+        counts = {"samples": made.samples, "clips": len(made)}
+        print_json({"old": str(old), **counts, **changed.to_json(), "left_out": left_out})
+    else:
+        print_policy(made.policy, spec)
+        print_diff(changed, str(old))
+        _print_counts(made)
+    raise typer.Exit(1 if _left_out(made, 1) else 0)
+
+
+def _require_writable(path: Path) -> None:
+    """Checks before the work that its result can be written, and replaces nothing but an index.
+
+    The option is easily given a list or a video by mistake.
+    """
+    from videoprep.durable import may_write
+    from videoprep.errors import PlanError
+
+    another = "choose another -o"
+    if path.is_dir():
+        raise PlanError("is a folder", where=str(path), remedy="name a file in it")
+    if path.exists() and not _is_index(path):
+        raise PlanError("exists and is not an index", where=str(path), remedy=another)
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise PlanError("is not a folder", where=str(folder), remedy=another)
+    if not may_write(folder):
         raise PlanError(
-            "exists and is not an index", where=str(path), remedy="choose another -o"
-        ) from error
+            "is read-only, so that no index can be written there", where=str(folder), remedy=another
+        )
 
 
-def build_index(spec: DatasetSpec) -> BucketIndex:
+def _is_index(path: Path) -> bool:
+    """Whether it is an index, also one of a version that can no longer be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():  # a pipe would be waited for
+        return False
+    try:
+        return b"videoprep.index" in (pq.read_schema(path).metadata or {})
+    except (pa.ArrowException, OSError):
+        return False
+
+
+def build_index(spec: DatasetSpec, on_missing: OnMissingWord = "error") -> BucketIndex:
     """Builds an index and shows how far it is."""
     from videoprep.index.table import BucketIndex
 
     with meter() as shown:
         return BucketIndex.build(
-            spec, on_progress=lambda done, total: shown.update("probed", done, total)
+            spec,
+            on_missing=on_missing,
+            on_progress=lambda done, total: shown.update("planned", done, total),
         )
 
 
-def describe(index: BucketIndex) -> dict[str, Any]:
-    """The plan for machines."""
+def describe(index: BucketIndex, batch_size: int = 1, num_gpus: int = _GPUS) -> dict[str, Any]:
+    """The plan for machines.
+
+    Args:
+        index: the plan.
+        batch_size: clips in a batch of one GPU.
+        num_gpus: how many train.
+    """
+    from videoprep.index.calibration import estimate, recall
+    from videoprep.index.suggestions import suggest
+    from videoprep.index.summary import summarize
+
+    summary = summarize(index, batch_size * num_gpus)
+    speed = recall(index.data_root)
     return {
-        "samples": index.table.num_rows,
-        "clips": len(index),
+        **summary.to_json(),
         "policy": index.policy,
-        "buckets": [
-            {"frames": b.frames, "height": b.height, "width": b.width, "clips": count}
-            for b, count in sorted(Counter(index.buckets).items())
-        ],
+        "advice": suggest(index, summary).to_json(),
+        "calibration": None if speed is None else asdict(speed),
+        "encoding_seconds": None
+        if speed is None
+        else {one.name: estimate([one], speed, image_latents=True) for one in summary.components},
         "left_out": [asdict(entry) for entry in index.left_out],
     }
 
 
-def print_index(index: BucketIndex) -> None:
-    """The plan for people: the buckets, what is cut, who is left out."""
-    buckets = table("buckets", ">frames", ">height", ">width", ">clips", ">cut", ">frames unused")
-    for bucket, rows in _by_bucket(index).items():
-        buckets.add_row(*map(str, bucket), str(len(rows)), _cut(rows), _unused(rows))
-    stdout.print(buckets)
-    print_left_out(index.left_out)
+def print_index(
+    index: BucketIndex,
+    spec: DatasetSpec | None = None,
+    *,
+    batch_size: int = 1,
+    num_gpus: int = _GPUS,
+) -> None:
+    """The plan for people.
+
+    Args:
+        index: the plan.
+        spec: what it was made from, to say where times, splits and weights come from.
+        batch_size: clips in a batch of one GPU.
+        num_gpus: how many train.
+    """
+    from videoprep.cli.plan import print_advice, print_policy, print_summary
+    from videoprep.index.calibration import recall
+    from videoprep.index.suggestions import suggest
+    from videoprep.index.summary import summarize
+
+    summary = summarize(index, batch_size * num_gpus)
+    print_policy(index.policy, spec)
+    speed = recall(index.data_root)
+    print_summary(summary, index.policy, speed, batch_size=batch_size, num_gpus=num_gpus)
+    print_advice(suggest(index, summary))
+    _print_counts(index)
+
+
+def _print_counts(index: BucketIndex) -> None:
+    """Who is left out, and counts that add up."""
+    left_out = index.table["left_out_code"].length() - len(index)
+    print_left_out(_left_out(index, _SHOWN), left_out)
+    samples = index.samples
     stdout.print(
-        f"{index.table.num_rows} samples = {len(index)} planned + {len(index.left_out)} left out"
+        f"{samples} samples = {samples - left_out} planned + {left_out} left out; "
+        f"{len(index)} clips"
     )
 
 
-def print_left_out(left_out: Sequence[LeftOutSample]) -> None:
-    """Names the samples that are not planned."""
+def _left_out(index: BucketIndex, most: int) -> list[LeftOutSample]:
+    """The first samples that are not planned; there may be millions."""
+    import numpy as np
+
+    from videoprep.index.table import BucketIndex
+
+    rows = np.flatnonzero(index.table["left_out_code"].is_valid().to_numpy())[:most]
+    return BucketIndex(index.table.take(rows), index.data_root, index.policy).left_out
+
+
+def print_left_out(left_out: Sequence[LeftOutSample], total: int | None = None) -> None:
+    """Names the samples that are not planned.
+
+    Args:
+        left_out: the first of them, or all.
+        total: how many there are; None: those.
+    """
+    total = len(left_out) if total is None else total
     for entry in left_out[:_SHOWN]:
         stdout.print(
             safe("left out ", "yellow")
             + safe(f"{entry.video} ({Path(entry.file).name}:{entry.line}): ")
             + safe(f"{entry.code} {entry.reason}")
         )
-    if len(left_out) > _SHOWN:
-        stdout.print(
-            f"… and {len(left_out) - _SHOWN} more left out; --output-format json lists all"
-        )
-
-
-def _by_bucket(index: BucketIndex) -> dict[tuple[int, int, int], list[dict[str, Any]]]:
-    columns = ["frames", "height", "width", "crop_width", "crop_height"]
-    columns += ["source_width", "source_height", "available_frames"]
-    found: dict[tuple[int, int, int], list[dict[str, Any]]] = {}
-    for row in index.table.select(columns).to_pylist():
-        if row["frames"] is not None:
-            found.setdefault((row["frames"], row["height"], row["width"]), []).append(row)
-    return dict(sorted(found.items()))
-
-
-def _cut(rows: list[dict[str, Any]]) -> str:
-    kept = sum(row["crop_width"] * row["crop_height"] for row in rows)
-    whole = sum(row["source_width"] * row["source_height"] for row in rows)
-    return f"{1 - kept / whole:.1%}"
-
-
-def _unused(rows: list[dict[str, Any]]) -> str:
-    used = sum(row["frames"] for row in rows)
-    available = sum(row["available_frames"] for row in rows)
-    return f"{available - used} of {available}"
+    if total > _SHOWN:
+        stdout.print(f"… and {total - _SHOWN} more left out; --output-format json lists all")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from videoprep.spec.dataset import DatasetSpec
 
 # Options whose values the ancestor writes one after the other: --height_buckets 256 320 384.
-_LISTS = ("--height-buckets", "--width-buckets", "--frame-buckets")
-_NUMBERS = re.compile(r"\d+(,\d+)*,?")
+_LISTS = ("--height-buckets", "--width-buckets", "--frame-buckets", "--buckets")
+_NUMBERS = re.compile(r"\d+(x\d+x\d+)?(,\d+(x\d+x\d+)?)*,?")
 
 
 class OutputFormat(str, Enum):
@@ -33,7 +33,34 @@ class ReshapeMode(str, Enum):
 
     none = "none"
     center_crop = "center-crop"
+    random_crop = "random-crop"
     resize = "resize"
+    pad = "pad"
+
+
+class Mode(str, Enum):
+    """Which parts of a video become clips."""
+
+    head = "head"
+    middle = "middle"
+    uniform = "uniform"
+    chunk = "chunk"
+    slide = "slide"
+    all_frames_stride = "all-frames-stride"
+
+
+class Unit(str, Enum):
+    """What times are in."""
+
+    seconds = "seconds"
+    frames = "frames"
+
+
+class Missing(str, Enum):
+    """What becomes of samples whose video is not there."""
+
+    error = "error"
+    skip = "skip"
 
 
 def join_values(arguments: list[str]) -> list[str]:
@@ -61,11 +88,19 @@ def _numbers(text: str | None) -> tuple[int, ...] | None:
         raise typer.BadParameter(f"{text!r} is not a list of numbers such as 256,320") from error
 
 
+_BUCKET = re.compile(r"[1-9]\d{0,6}(x[1-9]\d{0,6}){2}")
+
 Path_ = Annotated[
     Path, typer.Argument(help="Dataset folder, CSV or TSV file.", show_default="this folder")
 ]
 Format = Annotated[
     OutputFormat, typer.Option("--output-format", help="rich or json.", metavar="FORMAT")
+]
+OnMissing = Annotated[
+    Missing,
+    typer.Option(
+        "--on-missing", help="Videos that are gone: error, or skip and list them.", metavar="HOW"
+    ),
 ]
 _Text = str | None
 
@@ -88,18 +123,67 @@ _DATASET = {
     "dataset_file": _option(Path | None, "CSV or TSV file with the samples."),
     "caption_column": _option(_Text, "Caption file, or the table's caption column."),
     "video_column": _option(_Text, "File of video paths, or the table's video column."),
+    "start_column": _option(_Text, "The table's column of where clips begin; '': none."),
+    "end_column": _option(_Text, "The table's column of where clips end, exclusive; '': none."),
+    "time_unit": _option(
+        Unit | None, "What both are in: seconds or frames. Default: seconds.", metavar="UNIT"
+    ),
+    "split_column": _option(_Text, "The table's column of splits; '': none."),
+    "weight_column": _option(_Text, "The table's column of weights; '': none."),
+    "repeats_column": _option(_Text, "The table's column of repeats in an epoch; '': none."),
     "id_token": _option(_Text, "Put before every caption."),
     "profile": _option(_Text, "Rules for sizes and frame counts: default, or a family's name."),
     "reshape": _option(
         ReshapeMode | None,
-        "May clips be fitted into buckets: none, center-crop or resize. Default: none.",
+        "May clips be fitted into buckets: none, center-crop, random-crop, resize or pad. "
+        "Default: none; center-crop with --buckets auto.",
         metavar="MODE",
+    ),
+    "allow_upscale": _Shared(
+        Annotated[bool, typer.Option("--allow-upscale", help="Clips may be enlarged to fit.")],
+        default=False,
+    ),
+    "crop_seed": _option(int | None, "Other places for random-crop. Default: 0.", min=0),
+    "buckets": _option(
+        _Text,
+        "Frames × height × width, such as 49x480x704,81x480x704; or auto: chosen from the "
+        "dataset's own sizes.",
+        metavar="LIST",
+    ),
+    "num_buckets": _option(int | None, "How many auto may choose at most.", min=1),
+    "max_pixels": _option(
+        int | None, "Height × width of chosen buckets, and of clips' own sizes, at most.", min=1
     ),
     "height_buckets": _option(_Text, "Allowed heights, such as 256,480.", metavar="LIST"),
     "width_buckets": _option(_Text, "Allowed widths, such as 384,704.", metavar="LIST"),
     "frame_buckets": _option(_Text, "Allowed frame counts, such as 17,49.", metavar="LIST"),
-    "max_num_frames": _option(int | None, "No clip is longer. Default: 49.", min=1),
+    "max_num_frames": _Shared(
+        Annotated[
+            int | None,
+            typer.Option(
+                "--max-num-frames",
+                "--max-frames",
+                help="No clip is longer. Default: the longest frame bucket, or 49.",
+                min=1,
+            ),
+        ]
+    ),
     "target_fps": _option(float | None, "Take frames at this rate. Default: the file's own."),
+    "clip_mode": _option(
+        Mode | None,
+        "Which parts of a video become clips: head, middle, uniform, chunk, slide or "
+        "all-frames-stride. Default: head.",
+        metavar="MODE",
+    ),
+    "clips_per_video": _option(int | None, "Clips of each sample at most.", min=1),
+    "min_gap": _option(
+        float | None,
+        "Seconds between a clip's end and the next one's start; for slide from start to start.",
+        min=0,
+    ),
+    "split": _option(
+        _Text, "Shares by name, such as train=0.95,val=0.05; by content.", metavar="SHARES"
+    ),
     "allow_outside_root": _Shared(
         Annotated[
             bool,
@@ -145,9 +229,40 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     for name in ("height_buckets", "width_buckets", "frame_buckets"):
         if name in given:
             given[name] = _numbers(given[name])
-    if "reshape" in given:
-        given["reshape"] = given["reshape"].value
+    for name in ("reshape", "clip_mode", "time_unit"):
+        if name in given:
+            given[name] = given[name].value
+    if "buckets" in given:
+        given["buckets"] = _buckets(given["buckets"])
+    if "split" in given:
+        given["split"] = _shares(given["split"])
     return given
+
+
+def _buckets(text: str) -> str | tuple[str, ...]:
+    """Reads ``auto``, or ``49x480x704,81×480×704``."""
+    if text.strip() == "auto":
+        return "auto"
+    parts = tuple(part.lower().replace("×", "x") for part in text.replace(",", " ").split())
+    for part in parts:
+        if not _BUCKET.fullmatch(part):
+            raise typer.BadParameter(f"{part!r} is neither auto nor a bucket such as 49x480x704")
+    return parts
+
+
+def _shares(text: str) -> dict[str, float]:
+    """Reads ``train=0.95,val=0.05``."""
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, share = part.partition("=")
+        try:
+            number = float(share)
+        except ValueError:
+            number = 0.0
+        if not equals or not name.strip() or not 0 < number <= 1 or name.strip() in shares:
+            raise typer.BadParameter(f"{part!r} is no share such as train=0.95, or is given twice")
+        shares[name.strip()] = number
+    return shares
 
 
 def named_path(path: Path, dataset: dict[str, Any]) -> Path:

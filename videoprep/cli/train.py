@@ -19,6 +19,10 @@ def train(
     store: Annotated[Path, typer.Argument(help="A store made by `videoprep encode`.")],
     model: Model,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for weights and log.")],
+    split: Annotated[
+        str | None,
+        typer.Option(help="Train on this split. Default: train where there are splits, else all."),
+    ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 1000,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips a step.")] = 1,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of AdamW.")] = 1e-3,
@@ -35,6 +39,7 @@ def train(
         store,
         model=model,
         output=output,
+        split=split,
         steps=steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -66,6 +71,8 @@ def print_result(result: TrainResult) -> None:
         f"loss on fixed clips, noise and timesteps: {result.loss_before:.4f} → "
         f"{result.loss_after:.4f}"
     )
+    of_split = f" of the split {result.split}" if result.split is not None else ""
+    stdout.print(safe(f"trained on {result.clips} clips{of_split}"))
     if result.incomplete:
         stdout.print(
             safe(

@@ -33,7 +33,7 @@ class EncodeResult:
 
     Attributes:
         store: the store.
-        samples: samples in the lists; equals ``clips`` + ``len(left_out)``.
+        samples: samples in the lists; each has clips or is in ``left_out``.
         clips: clips planned; each is complete or in ``set_aside``.
         complete: clips that have every component.
         components: counts of distinct artifacts.
@@ -78,8 +78,9 @@ class EncodeResult:
             for name, r in self.components.items()
         )
         return (
-            f"<p><b>{html.escape(self.store)}</b>: {self.complete} of {self.samples} samples are "
-            f"complete, {len(self.left_out)} left out, {self.clips - self.complete} set aside</p>"
+            f"<p><b>{html.escape(self.store)}</b>: {self.complete} of {self.clips} clips are "
+            f"complete, {self.clips - self.complete} set aside, {len(self.left_out)} of "
+            f"{self.samples} samples left out</p>"
             f"<table><tr><th></th><th>encoded</th><th>reused</th><th>set aside</th></tr>{rows}"
             "</table>"
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videoprep.device import choose_device
+from videoprep.device import choose_device, device_name
 from videoprep.encoding.coordination import (
     Coordinator,
     join,
@@ -26,6 +26,7 @@ from videoprep.errors import PlanError, StoreError
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import families, family_of
+from videoprep.index.calibration import Calibration, remember
 from videoprep.index.table import BucketIndex
 from videoprep.media.decode import choose_decoder
 from videoprep.spec.dataset import DatasetSpec
@@ -109,9 +110,11 @@ def encode(
             components = _components(store, image_latents)
             job, before = _prepare(index, *opened, store, components, settings)
             with _shared(job, store, coordinator):
-                _work(job, store, torch_device, batch_size, coordinator, on_progress)
+                pace = _work(job, store, torch_device, batch_size, coordinator, on_progress)
                 _wait_for_others(coordinator, job, on_progress)
-            return _finish(job, store, before, time.monotonic() - started)
+            result = _finish(job, store, before, time.monotonic() - started)
+            _remember(pace, job, torch_device)
+            return result
         torch_device = choose_device(device, coordinator.local_rank)
         job = Job.receive(Path(wait_for(coordinator, "job")))
         _work(job, store, torch_device, batch_size, coordinator, None)
@@ -131,8 +134,7 @@ def _plan(source: Source | Callable[[], BucketIndex]) -> BucketIndex:
     if isinstance(source, DatasetSpec):
         return BucketIndex.build(source)
     if isinstance(source, BucketIndex):
-        source.check_sources()
-        return source
+        return source.check_sources()
     return source()
 
 
@@ -211,12 +213,13 @@ def _work(
     batch_size: int,
     coordinator: Coordinator,
     on_progress: OnProgress | None,
-) -> None:
+) -> _Pace:
     """Claims units and encodes them until none is left: the text pass, then the video pass."""
     from videoprep.encoding.worker import Worker
 
     family = families()[job.family]
     worker = Worker(family, job.model, job.settings, device, batch_size)
+    pace = _Pace()
     for number, units in enumerate(job.passes()):
         while (claimed := coordinator.add(f"claimed/{number}", 1) - 1) < len(units):
             unit = units[claimed]
@@ -227,9 +230,51 @@ def _work(
                 coordinator.add(f"set_aside/{unit.component}", set_aside)
                 _tell(job, coordinator, unit.component, on_progress)
 
+            worker.load(unit.component)  # which is not what an estimate scales up
+            started = time.monotonic()
             worker.run(unit, job.clips(unit), store.folder(job.recipes[unit.component]), on_done)
+            pace.add(unit, time.monotonic() - started)
         worker.release()
     coordinator.add("finished", 1)
+    return pace
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How fast this process encoded: pixels and captions, and the seconds that each took."""
+
+    pixels: int = 0
+    video_seconds: float = 0.0
+    captions: int = 0
+    text_seconds: float = 0.0
+
+    def add(self, unit: Unit, seconds: float) -> None:
+        """Counts a unit that was encoded."""
+        if unit.component == "prompt_embeds":
+            self.captions += len(unit.keys)
+            self.text_seconds += seconds
+        else:
+            self.pixels += unit.cost
+            self.video_seconds += seconds
+
+
+def _remember(pace: _Pace, job: Job, device: torch.device) -> None:
+    """Keeps the pace beside the dataset, from which `videoprep index` estimates the next run.
+
+    A run that encoded only captions, or only clips, has half of it to tell, and keeps nothing.
+    """
+    if not pace.pixels or not pace.captions:
+        return
+    remember(
+        job.index.data_root,
+        Calibration(
+            model=job.model.name,
+            device=device_name(device),
+            dtype=job.settings.dtype,
+            pixels_per_second=pace.pixels / pace.video_seconds,
+            captions_per_second=pace.captions / pace.text_seconds,
+        ),
+    )
 
 
 def _wait_for_others(coordinator: Coordinator, job: Job, on_progress: OnProgress | None) -> None:
@@ -267,10 +312,10 @@ def _finish(
     job.index.save(store.index_file)
     set_aside = write_catalogue(store, job.index, after)
     planned_prompts = job.planned_keys("prompt_embeds")
-    lacking = {(entry.file, entry.line) for entry in set_aside}
+    lacking = {(entry.file, entry.line, entry.clip) for entry in set_aside}
     return EncodeResult(
         store=str(store.root),
-        samples=job.index.table.num_rows,
+        samples=job.index.samples,
         clips=len(job.index),
         complete=len(job.index) - len(lacking),
         components=counts,

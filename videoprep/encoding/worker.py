@@ -23,6 +23,7 @@ from videoprep.media.clip import load_clip, normalize
 from videoprep.media.source import SourceGuard
 from videoprep.store.commit import commit_unit
 from videoprep.store.receipt import Failure
+from videoprep.store.recipe import Component
 
 _DECODE_THREADS = 2
 
@@ -70,6 +71,13 @@ class Worker:
     _sources: SourceGuard = field(default_factory=SourceGuard)
     _text: TextEncoder | None = None
     _video: VideoEncoder | None = None
+
+    def load(self, component: Component) -> None:
+        """Loads the model that a component needs, if it is not loaded."""
+        if component == "prompt_embeds":
+            self._text_encoder()
+        else:
+            self._video_encoder()
 
     def run(self, unit: Unit, clips: Sequence[Clip], folder: Path, on_done: OnDone) -> None:
         """Encodes a unit and commits it."""

@@ -31,6 +31,8 @@ class Profile:
         compression: pixels a side of a latent pixel.
         frames_per_latent: frames in a latent frame; the first may be alone in its own.
         patch: latent pixels a side of a token.
+        latent_channels: of a latent; its moments have twice as many.
+        embed_shape: tokens and features of a caption's embedding.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Profile:
     compression: int = 8
     frames_per_latent: int = 4
     patch: int = 2
+    latent_channels: int = 16
+    embed_shape: tuple[int, int] = (226, 4096)
 
     def accepts_size(self, width: int, height: int) -> bool:
         """Whether both sides are positive multiples of the divisor."""
@@ -76,6 +80,12 @@ class Profile:
         side = self.compression * self.patch
         latent_frames = -(-frames // self.frames_per_latent)
         return latent_frames * (height // side) * (width // side)
+
+    def moments_shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """Shape ``(2 × C, F', H', W')`` of what is stored of a clip of that many pixels."""
+        latent_frames = -(-frames // self.frames_per_latent)
+        sides = height // self.compression, width // self.compression
+        return 2 * self.latent_channels, latent_frames, *sides
 
     def frame_rule(self) -> str:
         """The frame rules in words, for instance ``4k or 4k+1``."""

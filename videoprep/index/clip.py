@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from videoprep.index.bucket import Bucket
-from videoprep.index.placement import Placement
+from videoprep.index.numbers import from_text
 from videoprep.media.clip import ClipPixels
 from videoprep.media.decode import FrameChoice
 from videoprep.media.geometry import Box
-from videoprep.media.probe import MediaInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +21,8 @@ class Clip:
 
     Attributes:
         row: its row in the index.
+        sample: stands for the sample, whatever its line and caption.
+        number: which of the sample's clips it is, from 0.
         video: the file, as the dataset names it.
         caption: the text, id token included.
         file: the list that names it.
@@ -36,6 +36,8 @@ class Clip:
     """
 
     row: int
+    sample: str
+    number: int
     video: str
     caption: str
     file: str
@@ -48,20 +50,28 @@ class Clip:
     prompt_key: str
 
 
-def video_keys(media: MediaInfo, placement: Placement) -> tuple[str, str]:
-    """Keys of the clip and of its first frame: the file's contents, the frames, the transform."""
-    crop, bucket = placement.crop, placement.bucket
-    fitting = [crop.x, crop.y, crop.width, crop.height, bucket.height, bucket.width]
-    indices = placement.frame_indices.tolist()
-    return (
-        _key(["video", media.fingerprint, media.stream, indices, fitting]),
-        _key(["image", media.fingerprint, media.stream, indices[:1], fitting]),
-    )
+def video_key(fingerprint: str, transform: str) -> str:
+    """Key of a clip or of its first frame.
+
+    Args:
+        fingerprint: of the file's contents.
+        transform: which frames are taken and what is done to them.
+    """
+    return _key(f"{fingerprint} {transform}")
+
+
+def transform_of(
+    stream: int, frames: str, crop: Box, fit: Box, bucket: Bucket, *, image: bool = False
+) -> str:
+    """All that decides a clip's pixels apart from the file's contents, or those of an image."""
+    boxes = f"{crop.x},{crop.y},{crop.width},{crop.height} {fit.x},{fit.y},{fit.width},{fit.height}"
+    kind = "image" if image else "video"
+    return f"{kind} {stream} {frames} {boxes} {bucket.height},{bucket.width}"
 
 
 def prompt_key(caption: str) -> str:
     """Key of a caption."""
-    return _key(["prompt", caption])
+    return _key(f"prompt {caption}")
 
 
 def clip_from_row(row: int, values: dict[str, Any], root: Path) -> Clip:
@@ -70,8 +80,8 @@ def clip_from_row(row: int, values: dict[str, Any], root: Path) -> Clip:
     frames = FrameChoice(
         path=root / values["video"],
         stream=values["stream"],
-        indices=values["frame_indices"],
-        ticks=values["frame_ticks"],
+        indices=from_text(values["frame_indices"]),
+        ticks=None if values["frame_ticks"] is None else from_text(values["frame_ticks"]),
         time_base=Fraction(values["time_base"]),
         pyav_only=values["pyav_only"],
     )
@@ -80,14 +90,25 @@ def clip_from_row(row: int, values: dict[str, Any], root: Path) -> Clip:
         fingerprint=values["fingerprint"],
         source_width=values["source_width"],
         source_height=values["source_height"],
-        crop=Box(*(values[f"crop_{side}"] for side in ("x", "y", "width", "height"))),
+        crop=_box(values, "crop"),
+        fit=_box(values, "fit"),
         width=bucket.width,
         height=bucket.height,
     )
-    taken = ("video", "caption", "file", "line", "fps", "video_key", "image_key", "prompt_key")
-    return Clip(row=row, bucket=bucket, pixels=pixels, **{name: values[name] for name in taken})
+    taken = ("sample", "video", "caption", "file", "line", "fps")
+    keys = ("video_key", "image_key", "prompt_key")
+    return Clip(
+        row=row,
+        number=values["clip"],
+        bucket=bucket,
+        pixels=pixels,
+        **{name: values[name] for name in (*taken, *keys)},
+    )
 
 
-def _key(parts: list[Any]) -> str:
-    text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _box(values: dict[str, Any], name: str) -> Box:
+    return Box(*(values[f"{name}_{side}"] for side in ("x", "y", "width", "height")))
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import log
+from functools import lru_cache
+from math import log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +15,14 @@ from numpy.typing import NDArray
 from videoprep.errors import Code
 from videoprep.index.bucket import Bucket
 from videoprep.index.policy import Policy
-from videoprep.media.geometry import Box, center_box, whole
+from videoprep.index.windows import Window
+from videoprep.media.geometry import Box, center_box, letter_box, whole
 from videoprep.media.probe import MediaInfo
 from videoprep.media.timestamps import frames_available, nearest_frames
+from videoprep.spec.sample import NO_EXTRAS, Extras
+
+# Seconds by which a range may reach beyond the video: its end was rounded, or taken from a header.
+_SLACK = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +32,24 @@ class Placement:
     Attributes:
         bucket: frames, height and width after fitting.
         crop: the part of each upright source frame that is kept.
+        fit: where that part lies in the bucket; what is around it is black.
         frame_indices: int32 ``[frames]``: the source frames, in order of presentation.
         rate: frames a second at which they are taken.
-        available: how many frames at that rate the source holds.
+        speed: how many times faster than in the file things move; 1 but for
+            ``all-frames-stride``.
+        start: seconds from the file's first frame to the clip's first.
+        end: seconds to where the clip ends.
+        available: how many frames at that rate there are to take clips from.
     """
 
     bucket: Bucket
     crop: Box
+    fit: Box
     frame_indices: NDArray[np.int32]
     rate: Fraction
+    speed: Fraction
+    start: float
+    end: float
     available: int
 
 
@@ -45,34 +62,75 @@ class LeftOut:
     remedy: str
 
 
-def place(media: MediaInfo, policy: Policy) -> Placement | LeftOut:
-    """Decides a clip's bucket, crop and frames from what is in its file."""
-    breach = _breach(media, policy) if policy.reshape == "none" else None
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The part of a video that a sample is about.
+
+    Attributes:
+        seconds: float64 ``[source frames]``: when each is shown, from the first one on.
+        first: the first frame of the part.
+        start: seconds from the file's first frame to where the part begins.
+        available: frames in it at the planned rate.
+        rate: that rate.
+        as_they_are: whether frames are taken one after the other, at the file's own even rate.
+    """
+
+    seconds: NDArray[np.float64]
+    first: int
+    start: float
+    available: int
+    rate: Fraction
+    as_they_are: bool
+
+
+def place(
+    media: MediaInfo, policy: Policy, extras: Extras = NO_EXTRAS
+) -> tuple[Placement, ...] | LeftOut:
+    """Decides a sample's clips from what is in its file: bucket, crop and frames of each."""
+    breach = _breach(media, policy, extras) if policy.reshape == "none" else None
     if breach is not None:
         return breach
-    size = _choose_size(media, policy)
+    span = _span(media, policy.target_fps or media.fps, extras)
+    if isinstance(span, LeftOut):
+        return span
+    size = _choose_size(media, policy, span.available)
     if isinstance(size, LeftOut):
         return size
-    rate = policy.target_fps or media.fps
-    available = frames_available(media.timestamps, media.fps, rate)
-    count = _choose_count(available, policy)
-    if isinstance(count, LeftOut):
-        return count
-    height, width = size
-    crop = whole(media.width, media.height)
-    if policy.reshape == "center-crop":
-        crop = center_box(media.width, media.height, width, height)
-    return Placement(
-        bucket=Bucket(count, height, width),
-        crop=crop,
-        frame_indices=_choose_frames(media, rate, count),
-        rate=rate,
-        available=available,
-    )
+    windows = policy.windows.cut(span.available, _counts(policy, size, span.available), span.rate)
+    return tuple(_placement(media, policy, span, size, window) for window in windows)
 
 
-def _breach(media: MediaInfo, policy: Policy) -> LeftOut | None:
-    """Without consent to reshape, a clip has to keep the profile's rule as it is."""
+def available_frames(media: MediaInfo, policy: Policy, extras: Extras = NO_EXTRAS) -> int:
+    """How many frames at the planned rate a sample has; 0 where its range is not in the video."""
+    span = _span(media, policy.target_fps or media.fps, extras)
+    return 0 if isinstance(span, LeftOut) else span.available
+
+
+def frames_used(clips: Sequence[Placement]) -> int:
+    """How many of a sample's available frames its clips cover; what two share counts once."""
+    covered, reached = Fraction(0), Fraction(-1)
+    for clip in sorted(clips, key=lambda clip: clip.start):
+        start, end = Fraction(clip.start), Fraction(clip.end)
+        covered += max(Fraction(0), end - max(start, reached)) * clip.rate * clip.speed
+        reached = max(reached, end)
+    return min(round(covered), clips[0].available)
+
+
+def crop_anywhere(placement: Placement, media: MediaInfo, seed: int) -> Placement:
+    """The same with its crop moved to a place that the seed, the contents and the time decide."""
+    crop = placement.crop
+    text = f"{seed} {media.fingerprint} {placement.frame_indices[0]} {placement.bucket}"
+    digest = hashlib.sha256(text.encode()).digest()
+    across = int.from_bytes(digest[:8], "big") % (media.width - crop.width + 1)
+    down = int.from_bytes(digest[8:16], "big") % (media.height - crop.height + 1)
+    return replace(placement, crop=replace(crop, x=across, y=down))
+
+
+def _breach(media: MediaInfo, policy: Policy, extras: Extras) -> LeftOut | None:
+    """Without consent to reshape, a clip has to keep the profile's rule as it is.
+
+    Its length, too, unless the user has asked for parts of the video or for another rate.
+    """
     profile = policy.profile
     if not profile.accepts_size(media.width, media.height):
         return LeftOut(
@@ -80,7 +138,8 @@ def _breach(media: MediaInfo, policy: Policy) -> LeftOut | None:
             f"{media.width}×{media.height} is not divisible by {profile.divisor}",
             "allow fitting with --reshape center-crop, or choose another --profile",
         )
-    if policy.target_fps is None and not profile.accepts_frames(media.frames):
+    whole_video = extras.start is None and extras.end is None and policy.windows.mode == "head"
+    if whole_video and policy.target_fps is None and not profile.accepts_frames(media.frames):
         return LeftOut(
             Code.FRAME_COUNT,
             f"{media.frames} frames are neither {profile.frame_rule().replace(' or ', ' nor ')}",
@@ -89,59 +148,183 @@ def _breach(media: MediaInfo, policy: Policy) -> LeftOut | None:
     return None
 
 
-def _choose_size(media: MediaInfo, policy: Policy) -> tuple[int, int] | LeftOut:
-    """``(height, width)``: nearest in aspect ratio, then in area, never enlarging."""
+def _span(media: MediaInfo, rate: Fraction, extras: Extras) -> _Span | LeftOut:
+    """The sample's part of the video, in frames at ``rate``."""
+    as_they_are = rate == media.fps and not media.variable_frame_rate
+    times = media.timestamps
+    seconds = times.seconds()
+    if extras.start is None and extras.end is None:
+        available = frames_available(times, media.fps, rate)
+        return _Span(seconds, 0, 0.0, available, rate, as_they_are)
+    found = _range(media, seconds, extras)
+    if isinstance(found, LeftOut):
+        return found
+    start, end = found
+    if as_they_are:
+        first = int(nearest_frames(seconds, rate, 1, start)[0])
+        at_end = end >= media.duration
+        last = media.frames if at_end else int(nearest_frames(seconds, rate, 1, end)[0])
+        return _Span(seconds, first, float(seconds[first]), max(1, last - first), rate, True)
+    # Times are rounded when they are written: half a frame of the file may be missing at the end.
+    slack = min(0.5, float(rate) / float(media.fps) / 2)
+    available = max(1, int((end - start) * float(rate) + slack))
+    return _Span(seconds, 0, start, available, rate, False)
+
+
+def _range(
+    media: MediaInfo, seconds: NDArray[np.float64], extras: Extras
+) -> tuple[float, float] | LeftOut:
+    """Seconds from the first frame to where the sample begins, and to where it ends."""
+    start, end = extras.start or 0.0, extras.end
+    if extras.unit == "frames":
+        inside = start < media.frames and (end is None or end <= media.frames)
+        if inside:
+            to_end = end is None or end == media.frames
+            return float(seconds[int(start)]), media.duration if to_end else float(
+                seconds[int(end or 0)]
+            )
+        held = f"{media.frames} frames"
+    else:
+        inside = start < media.duration and (end is None or end <= media.duration + _SLACK)
+        if inside:
+            return start, media.duration if end is None else min(end, media.duration)
+        held = f"{media.duration:.2f} s"
+    written = f"{start:g} to {'the end' if end is None else f'{end:g}'} ({extras.unit})"
+    return LeftOut(
+        Code.RANGE_OUTSIDE,
+        f"the time range {written} is not in the video, which has {held}",
+        "correct start and end, or say with --time-unit what they are in",
+    )
+
+
+def _choose_size(media: MediaInfo, policy: Policy, available: int) -> tuple[int, int] | LeftOut:
+    """``(height, width)``: nearest in aspect ratio, then in area."""
     if not policy.sizes:
-        own = policy.profile.size_within(media.width, media.height)
-        return (own[1], own[0]) if own else _too_small(media, f"{policy.profile.divisor} pixels")
-    if policy.reshape == "none":
-        if (media.height, media.width) in policy.sizes:
-            return media.height, media.width
+        own = _own_size(media, policy)
+        if own is None:
+            return _too_small(media, f"{policy.profile.divisor} pixels")
+        return own if _counts(policy, own, available) else _too_short(available, policy)
+    if policy.reshape == "none" and (media.height, media.width) not in policy.sizes:
         return LeftOut(
             Code.NO_EXACT_BUCKET,
             f"no bucket is exactly {media.width}×{media.height}",
             "add this size to the buckets, or allow fitting with --reshape center-crop",
         )
-    fitting = [(h, w) for h, w in policy.sizes if h <= media.height and w <= media.width]
-    if not fitting:
+    order = _order(
+        policy.reshape, policy.allow_upscale, media.width, media.height, tuple(policy.sizes)
+    )
+    if not order:
         return _too_small(media, "the smallest bucket")
-    return min(fitting, key=lambda size: _distance(media, *size))
+    size = next((size for size in order if _counts(policy, size, available)), None)
+    return size if size is not None else _too_short(available, policy)
 
 
-def _distance(media: MediaInfo, height: int, width: int) -> tuple[float, float]:
-    aspect = abs(log((width * media.height) / (height * media.width)))
-    area = abs(log((width * height) / (media.width * media.height)))
+@lru_cache(maxsize=4096)
+def _order(
+    reshape: str, enlarge: bool, width: int, height: int, sizes: tuple[tuple[int, int], ...]
+) -> tuple[tuple[int, int], ...]:
+    """The sizes that a picture may be fitted to, the nearest first."""
+    if reshape == "none":
+        return ((height, width),)
+    fits = _fits_padded if reshape == "pad" else _fits
+    fitting = [(h, w) for h, w in sizes if enlarge or fits(w, h, width, height)]
+    return tuple(sorted(fitting, key=lambda size: _distance(width, height, *size)))
+
+
+def _fits(width: int, height: int, of_width: int, of_height: int) -> bool:
+    return width <= of_width and height <= of_height
+
+
+def _fits_padded(width: int, height: int, of_width: int, of_height: int) -> bool:
+    """The picture is put whole into the bucket: one side alone decides how much it shrinks."""
+    return width <= of_width or height <= of_height
+
+
+def _distance(of_width: int, of_height: int, height: int, width: int) -> tuple[float, float]:
+    aspect = abs(log((width * of_height) / (height * of_width)))
+    area = abs(log((width * height) / (of_width * of_height)))
     # Equal ratios reached by different divisions differ in the last bits: they are one ratio.
     return round(aspect, 9), area
 
 
-def _choose_count(available: int, policy: Policy) -> int | LeftOut:
-    """The longest legal count that fits."""
+def _own_size(media: MediaInfo, policy: Policy) -> tuple[int, int] | None:
+    """The clip's own ``(height, width)``, not above the limit, cut or padded to a legal one."""
+    width, height = media.width, media.height
+    limit = policy.max_pixels
+    if limit is not None and width * height > limit:
+        if policy.reshape == "none":
+            return None
+        scale = sqrt(limit / (width * height))
+        width, height = int(width * scale), int(height * scale)
+    elif policy.reshape == "pad":
+        up = policy.profile.nearest_sizes(width, height)[-1]
+        if limit is None or up[0] * up[1] <= limit:
+            return up[1], up[0]
+    own = policy.profile.size_within(width, height)
+    return None if own is None else (own[1], own[0])
+
+
+def _counts(policy: Policy, size: tuple[int, int], available: int) -> tuple[int, ...]:
+    """Frame counts that a clip of that size may have and that there are, ascending."""
     limit = min(available, policy.max_num_frames)
-    if policy.frame_counts:
-        fitting = [n for n in policy.frame_counts if n <= limit]
-        count = max(fitting, default=None)
+    listed = policy.sizes.get(size) or policy.frame_counts
+    if listed:
+        return tuple(count for count in listed if count <= limit)
+    longest = policy.profile.frames_within(limit)
+    return () if longest is None else (longest,)
+
+
+def _placement(
+    media: MediaInfo, policy: Policy, span: _Span, size: tuple[int, int], window: Window
+) -> Placement:
+    height, width = size
+    rate = span.rate if window.stride == 1 else span.rate / window.stride
+    start = span.start + window.offset / float(span.rate)
+    if span.as_they_are and window.stride == 1:
+        first = span.first + window.offset
+        indices = np.arange(first, first + window.frames, dtype=np.int32)
     else:
-        count = policy.profile.frames_within(limit)
-    if count is None:
-        shortest = min(policy.frame_counts, default=1)
-        return LeftOut(
-            Code.TOO_SHORT,
-            f"{available} frames are fewer than the smallest frame bucket, {shortest}",
-            "add a smaller bucket with --frame-buckets, or remove the sample",
-        )
-    return count
+        indices = nearest_frames(span.seconds, rate, window.frames, start)
+    crop, fit = _fitting(media, policy, height, width)
+    placement = Placement(
+        bucket=Bucket(window.frames, height, width),
+        crop=crop,
+        fit=fit,
+        frame_indices=indices,
+        rate=rate,
+        speed=window.stride,
+        start=start,
+        end=start + window.frames / float(rate),
+        available=span.available,
+    )
+    if policy.reshape == "random-crop":
+        return crop_anywhere(placement, media, policy.crop_seed)
+    return placement
 
 
-def _choose_frames(media: MediaInfo, rate: Fraction, count: int) -> NDArray[np.int32]:
-    if rate == media.fps and not media.variable_frame_rate:
-        return np.arange(count, dtype=np.int32)
-    return nearest_frames(media.timestamps, rate, count)
+def _fitting(media: MediaInfo, policy: Policy, height: int, width: int) -> tuple[Box, Box]:
+    """Which part of the picture is kept, and where it lies in the bucket."""
+    picture, bucket = whole(media.width, media.height), whole(width, height)
+    if policy.reshape == "pad":
+        enlarge = policy.allow_upscale
+        return picture, letter_box(media.width, media.height, width, height, enlarge=enlarge)
+    if policy.reshape in ("center-crop", "random-crop"):
+        return center_box(media.width, media.height, width, height), bucket
+    return picture, bucket
 
 
 def _too_small(media: MediaInfo, than: str) -> LeftOut:
     return LeftOut(
         Code.TOO_SMALL,
         f"{media.width}×{media.height} is smaller than {than} and would have to be enlarged",
-        "add a smaller bucket with --height-buckets and --width-buckets, or remove the sample",
+        "add a smaller bucket, allow enlarging with --allow-upscale, or remove the sample",
+    )
+
+
+def _too_short(available: int, policy: Policy) -> LeftOut:
+    shortest = min(policy.counts_asked, default=1)
+    return LeftOut(
+        Code.TOO_SHORT,
+        f"{available} frames are fewer than the smallest frame bucket, {shortest}",
+        "add a smaller bucket with --frame-buckets, or remove the sample",
     )

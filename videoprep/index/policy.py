@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -10,7 +11,15 @@ from typing import Any
 from videoprep.errors import PlanError
 from videoprep.families.profile import Profile
 from videoprep.families.registry import get_profile
+from videoprep.index.bucket import Bucket
+from videoprep.index.windows import WindowPolicy
 from videoprep.spec.dataset import DatasetSpec, Reshape
+
+DEFAULT_MAX_FRAMES = 49
+"""No clip is longer, where neither a limit nor frame buckets are given."""
+
+Sizes = Mapping[tuple[int, int], tuple[int, ...]]
+"""``(height, width)`` of the buckets; the frame counts that there are of each, ascending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,49 +29,77 @@ class Policy:
     Attributes:
         profile: which sizes and frame counts are legal.
         reshape: whether clips may be fitted, and how.
-        sizes: the ``(height, width)`` there are; empty: each clip's own, cut to a legal one.
-        frame_counts: the lengths there are; empty: all that the profile allows.
+        allow_upscale: whether they may be enlarged.
+        crop_seed: decides where ``random-crop`` cuts.
+        sizes: the buckets; empty: each clip's own size, cut to a legal one.
+        frame_counts: the lengths there are in every size; empty: all that the profile allows, or
+            those of each size where buckets are listed.
+        max_pixels: height × width of a clip's own size is not above it; None: no limit.
         max_num_frames: no clip is longer.
         target_fps: rate at which frames are taken; None: the file's own.
+        windows: which parts of a video become clips.
+        auto: whether the sizes are still to be chosen; `survey.resolve` does.
+        num_buckets: how many may be chosen.
+        frames_chosen: whether frame counts, too, were chosen and not asked for.
     """
 
     profile: Profile
     reshape: Reshape
-    sizes: tuple[tuple[int, int], ...]
+    allow_upscale: bool
+    crop_seed: int
+    sizes: Sizes = field(hash=False)
     frame_counts: tuple[int, ...]
+    max_pixels: int | None
     max_num_frames: int
     target_fps: Fraction | None
+    windows: WindowPolicy
+    auto: bool = False
+    num_buckets: int | None = None
+    frames_chosen: bool = False
 
     @classmethod
     def of(cls, spec: DatasetSpec) -> Policy:
         """The policy that a spec asks for.
 
         Raises:
-            PlanError: a bucket is illegal for the profile; it names all that are.
+            PlanError: a bucket is illegal for the profile, and it names all that are; or wishes
+                contradict each other.
             SpecError: there is no such profile.
         """
         profile = get_profile(spec.profile)
-        if bool(spec.height_buckets) != bool(spec.width_buckets):
-            raise PlanError(
-                "heights and widths make buckets only together",
-                remedy="give both --height-buckets and --width-buckets, or neither",
-            )
-        _require_legal(spec, profile)
-        counts = tuple(sorted(n for n in spec.frame_buckets if n <= spec.max_num_frames))
-        if spec.frame_buckets and not counts:
-            raise PlanError(
-                f"every frame bucket is above --max-num-frames {spec.max_num_frames}",
-                remedy="raise --max-num-frames or give a smaller frame bucket",
-            )
+        auto = spec.buckets == "auto"
+        _require_one_kind(spec)
+        buckets = [] if spec.buckets == "auto" else [_bucket(text) for text in spec.buckets]
+        _require_legal(spec, buckets, profile)
+        limit = _frame_limit(spec, buckets)
+        counts = tuple(sorted(set(spec.frame_buckets)))
         rate = Fraction(spec.target_fps).limit_denominator(1001) if spec.target_fps else None
+        sizes = dict.fromkeys(product(spec.height_buckets, spec.width_buckets), counts)
         return cls(
             profile=profile,
-            reshape=spec.reshape,
-            sizes=tuple(product(sorted(spec.height_buckets), sorted(spec.width_buckets))),
+            reshape=spec.reshape or ("center-crop" if auto else "none"),
+            allow_upscale=spec.allow_upscale,
+            crop_seed=spec.crop_seed,
+            sizes=dict(sorted(sizes.items())) or sizes_of(buckets),
             frame_counts=counts,
-            max_num_frames=spec.max_num_frames,
+            max_pixels=spec.max_pixels,
+            max_num_frames=limit,
             target_fps=rate,
+            windows=WindowPolicy.of(spec),
+            auto=auto,
+            num_buckets=spec.num_buckets,
         )
+
+    def with_buckets(self, buckets: Sequence[Bucket]) -> Policy:
+        """The same with buckets that were chosen."""
+        chosen = not self.frame_counts
+        return replace(self, auto=False, sizes=sizes_of(buckets), frames_chosen=chosen)
+
+    @property
+    def counts_asked(self) -> tuple[int, ...]:
+        """Every frame count that the user has asked for."""
+        listed = {count for counts in self.sizes.values() for count in counts}
+        return tuple(sorted(listed | set(self.frame_counts)))
 
     def to_json(self) -> dict[str, Any]:
         """What a saved index says about how it was made."""
@@ -71,27 +108,103 @@ class Policy:
             "divisor": self.profile.divisor,
             "frame_rule": self.profile.frame_rule(),
             "reshape": self.reshape,
-            "sizes": [list(size) for size in self.sizes],
+            "allow_upscale": self.allow_upscale,
+            "crop_seed": self.crop_seed,
+            "sizes": [[*size, list(counts)] for size, counts in self.sizes.items()],
             "frame_counts": list(self.frame_counts),
+            "max_pixels": self.max_pixels,
             "max_num_frames": self.max_num_frames,
             "target_fps": str(self.target_fps) if self.target_fps else None,
+            **self.windows.to_json(),
         }
 
 
-def _require_legal(spec: DatasetSpec, profile: Profile) -> None:
-    divisor = profile.divisor
+def sizes_of(buckets: Sequence[Bucket]) -> Sizes:
+    """Buckets by their size."""
+    found: dict[tuple[int, int], set[int]] = {}
+    for bucket in buckets:
+        found.setdefault((bucket.height, bucket.width), set()).add(bucket.frames)
+    return {size: tuple(sorted(counts)) for size, counts in sorted(found.items())}
+
+
+def _bucket(text: str) -> Bucket:
+    frames, height, width = (int(part) for part in text.split("x"))
+    return Bucket(frames, height, width)
+
+
+def _require_one_kind(spec: DatasetSpec) -> None:
+    """Buckets are listed whole, made of heights and widths, or chosen: one of these."""
+    if bool(spec.height_buckets) != bool(spec.width_buckets):
+        raise PlanError(
+            "heights and widths make buckets only together",
+            remedy="give both --height-buckets and --width-buckets, or neither",
+        )
+    if spec.buckets and spec.height_buckets:
+        raise PlanError(
+            "--buckets and --height-buckets with --width-buckets both say which sizes there are",
+            remedy="give one of them",
+        )
+    if spec.buckets == "auto":
+        if spec.reshape == "none":
+            raise PlanError(
+                "buckets chosen with --buckets auto are for fitted clips, and --reshape none "
+                "forbids fitting",
+                remedy="leave --reshape out (center-crop), or choose another mode",
+            )
+        return
+    if spec.buckets and spec.frame_buckets:
+        raise PlanError(
+            "--buckets and --frame-buckets both say how long clips are",
+            remedy="give one of them",
+        )
+    if spec.num_buckets is not None:
+        raise PlanError(
+            "--num-buckets is how many buckets may be chosen, and none are",
+            remedy="add --buckets auto, or leave it out",
+        )
+    if spec.max_pixels is not None and (spec.buckets or spec.height_buckets):
+        raise PlanError(
+            "--max-pixels limits sizes that are not listed, and these are",
+            remedy="leave it out, or choose sizes with --buckets auto",
+        )
+
+
+def _frame_limit(spec: DatasetSpec, buckets: Sequence[Bucket]) -> int:
+    counts = sorted({*spec.frame_buckets, *(bucket.frames for bucket in buckets)})
+    limit = spec.max_num_frames
+    if limit is None:
+        return counts[-1] if counts else DEFAULT_MAX_FRAMES
+    above = [n for n in counts if n > limit]
+    if above:
+        raise PlanError(
+            f"frame buckets above --max-num-frames {limit}: {', '.join(map(str, above))}",
+            remedy="raise --max-num-frames, or leave these buckets out",
+        )
+    return limit
+
+
+def _require_legal(spec: DatasetSpec, buckets: Sequence[Bucket], profile: Profile) -> None:
     wrong = [
-        f"{side} {n} (not divisible by {divisor}; nearest: {_around(n, divisor)})"
+        f"{side} {n} ({_why_size(n, profile)})"
         for side, values in (("height", spec.height_buckets), ("width", spec.width_buckets))
         for n in values
-        if n % divisor
+        if n % profile.divisor
     ]
     wrong += [
-        f"frames {n} (not {profile.frame_rule()}; nearest: "
-        f"{', '.join(map(str, profile.nearest_frames(n)))})"
+        f"frames {n} ({_why_frames(n, profile)})"
         for n in spec.frame_buckets
         if not profile.accepts_frames(n)
     ]
+    for bucket in buckets:
+        reasons = [
+            f"{side} {_why_size(n, profile)}"
+            for side, n in (("height", bucket.height), ("width", bucket.width))
+            if n % profile.divisor
+        ]
+        if not profile.accepts_frames(bucket.frames):
+            reasons.append(f"frames {_why_frames(bucket.frames, profile)}")
+        if reasons:
+            wrong.append(f"{bucket} ({'; '.join(reasons)})")
     if wrong:
         raise PlanError(
             f"buckets illegal for the profile {profile.name!r}: {'; '.join(wrong)}",
@@ -99,6 +212,12 @@ def _require_legal(spec: DatasetSpec, profile: Profile) -> None:
         )
 
 
-def _around(value: int, divisor: int) -> str:
-    down = value - value % divisor
-    return ", ".join(str(n) for n in (down, down + divisor) if n)
+def _why_size(value: int, profile: Profile) -> str:
+    down = value - value % profile.divisor
+    nearest = ", ".join(str(n) for n in (down, down + profile.divisor) if n)
+    return f"not divisible by {profile.divisor}; nearest: {nearest}"
+
+
+def _why_frames(value: int, profile: Profile) -> str:
+    nearest = ", ".join(map(str, profile.nearest_frames(value)))
+    return f"not {profile.frame_rule()}; nearest: {nearest}"

@@ -7,63 +7,43 @@ import html
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from videoprep.durable import write_file
-from videoprep.errors import Code, EmptyPlanError, MediaError, PlanError
-from videoprep.index.bucket import Bucket
-from videoprep.index.clip import Clip, clip_from_row, prompt_key, video_keys
-from videoprep.index.placement import LeftOut, Placement, place
+from videoprep.errors import Code, EmptyPlanError, ListError, MediaError, PlanError
+from videoprep.families.registry import get_profile
+from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.builder import OnProgress, build_table, left_out_table
+from videoprep.index.clip import Clip, clip_from_row
+from videoprep.index.diff import IndexDiff, compare
+from videoprep.index.placement import LeftOut
 from videoprep.index.policy import Policy
+from videoprep.index.schema import FILE_SCHEMA, REPEATED, SCHEMA, VERSION
+from videoprep.index.splits import assign_splits
+from videoprep.index.survey import resolve
 from videoprep.media.inspect import inspect_all
-from videoprep.media.probe import MediaInfo
 from videoprep.spec.dataset import DatasetSpec
-from videoprep.spec.sample import Sample
+from videoprep.spec.sample import Listing
 
-VERSION = 1
+if TYPE_CHECKING:
+    import pandas
+
+OnMissing = Literal["error", "skip"]
+"""What becomes of a video that is gone or changed: an error, or it is left out and listed."""
+
 _METADATA = b"videoprep.index"
 _BATCH = 65_536
-
-SCHEMA = pa.schema(
-    [
-        ("video", pa.string()),
-        ("caption", pa.string()),
-        ("file", pa.string()),
-        ("line", pa.int64()),
-        ("fingerprint", pa.string()),
-        ("stream", pa.int16()),
-        ("pyav_only", pa.bool_()),
-        ("source_width", pa.int32()),
-        ("source_height", pa.int32()),
-        ("source_frames", pa.int32()),
-        ("source_fps", pa.float64()),
-        ("available_frames", pa.int32()),
-        ("fps", pa.float64()),
-        ("frame_indices", pa.list_(pa.int32())),
-        ("frame_ticks", pa.list_(pa.int64())),
-        ("time_base", pa.string()),
-        ("crop_x", pa.int32()),
-        ("crop_y", pa.int32()),
-        ("crop_width", pa.int32()),
-        ("crop_height", pa.int32()),
-        ("frames", pa.int32()),
-        ("height", pa.int32()),
-        ("width", pa.int32()),
-        ("video_key", pa.string()),
-        ("image_key", pa.string()),
-        ("prompt_key", pa.string()),
-        ("left_out_code", pa.string()),
-        ("left_out_reason", pa.string()),
-    ]
-)
-"""One row a sample. A planned one has a bucket and keys; one left out has a code and a reason."""
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +60,15 @@ class LeftOutSample:
 class BucketIndex:
     """Every clip of a dataset with its frames, crop and bucket, and every sample left out.
 
-    Made by `build` or `load`. ``len()`` counts the planned clips.
+    Made by `build` or `load`; never changed. ``len()`` counts the planned clips.
 
     Attributes:
-        table: one row a sample, with `SCHEMA`.
+        table: one row a clip, and one a sample that is left out, with `schema.SCHEMA`.
         data_root: the folder that ``video`` is relative to.
         policy: how it was made, as JSON values.
     """
 
-    def __init__(self, table: pa.Table, data_root: Path, policy: dict[str, Any]) -> None:
+    def __init__(self, table: pa.Table, data_root: Path, policy: Mapping[str, Any]) -> None:
         self.table = table
         self.data_root = data_root
         self.policy = policy
@@ -99,90 +79,96 @@ class BucketIndex:
         cls,
         spec: DatasetSpec | str | os.PathLike[str],
         *,
-        on_progress: Callable[[int, int], None] | None = None,
+        on_missing: OnMissing = "error",
+        on_progress: OnProgress | None = None,
         **options: Any,
     ) -> BucketIndex:
         """Probes every video and plans every clip. Uses no GPU and imports no torch.
 
+        Videos that were probed before and have not changed are not opened again.
+
         Args:
             spec: the dataset, or its path.
+            on_missing: ``skip`` leaves samples out whose video is not there, and lists them.
             on_progress: called with how many samples are done, and how many there are.
             options: fields of the spec to replace, for instance ``reshape="center-crop"``.
 
         Raises:
             ListError: the lists hold mistakes.
             SpecError: the dataset is empty, or has no such profile.
-            PlanError: a bucket is illegal.
+            PlanError: a bucket is illegal or longer than every clip, wishes contradict each other,
+                or copies of one video are in several splits.
         """
         spec = DatasetSpec.of(spec, **options)
         policy = Policy.of(spec)
-        samples = tuple(spec.samples())
-        batches: list[pa.RecordBatch] = []
-        rows: list[dict[str, Any]] = []
+        listing = spec.listing()
+        missing = _missing(listing) if on_missing == "skip" else {}
+        problems = [p for p in listing.problems if p.line not in missing]
+        if problems:
+            raise ListError(problems)
+        if not listing.total:
+            raise spec.empty_error()
+        samples = listing.samples
+        policy = resolve(policy, spec.data_root, samples)
         inspected = inspect_all(spec.data_root, (sample.video for sample in samples))
-        for done, (sample, found) in enumerate(zip(samples, inspected, strict=True), start=1):
-            rows.append(_row(sample, found.media, policy))
-            if len(rows) == _BATCH:
-                batches.append(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
-                rows = []
-            if on_progress is not None:
-                on_progress(done, len(samples))
-        batches.append(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
-        table = pa.Table.from_batches(batches, schema=SCHEMA)
+        table = build_table(samples, inspected, policy, on_progress)
+        if missing:
+            gone = ((s, missing.get(s.source.line)) for s in listing.unusable)
+            rows = left_out_table((sample, reason) for sample, reason in gone if reason)
+            table = pa.concat_tables([table, rows]).unify_dictionaries()
         made_by = {**policy.to_json(), "allow_outside_root": spec.allow_outside_root}
-        return cls(table, spec.data_root.resolve(), made_by)
+        index = cls(table, spec.data_root.resolve(), made_by)
+        return index._with_splits(spec.split)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> BucketIndex:
         """Reads an index that `save` wrote.
 
         Raises:
-            PlanError: the file is missing, is no index, or is of a newer version.
+            PlanError: the file is missing, is no index, or is of another version.
         """
         file = Path(path)
         if not file.is_file():
             raise PlanError(
                 "no such index", where=str(file), remedy="make one with `videoprep index`"
             )
+        anew = "make it anew with `videoprep index`"
         try:
-            table = pq.read_table(file)
+            schema = pq.read_schema(file)
+            metadata = _metadata(schema)
+            if metadata is None:
+                raise PlanError(
+                    "is not an index of videoprep",
+                    where=str(file),
+                    remedy="give a folder with a dataset, or an index made with `videoprep index`",
+                )
+            _require_version(metadata["version"], file)
+            if schema.remove_metadata() != FILE_SCHEMA or not _is_whole(metadata):
+                raise PlanError(
+                    "its columns are not those of an index", where=str(file), remedy=anew
+                )
+            table = pq.read_table(file, read_dictionary=list(REPEATED))
         except (pa.ArrowException, OSError) as error:
             raise PlanError(
-                f"cannot be read as Parquet: {error}",
-                where=str(file),
-                remedy="make it anew with `videoprep index`",
+                f"cannot be read as Parquet: {error}", where=str(file), remedy=anew
             ) from error
-        metadata = _metadata(table)
-        if metadata is None:
-            raise PlanError(
-                "is not an index of videoprep",
-                where=str(file),
-                remedy="give a folder with a dataset, or an index made with `videoprep index`",
-            )
-        if metadata["version"] > VERSION:
-            raise PlanError(
-                f"has version {metadata['version']}; this videoprep reads up to {VERSION}",
-                where=str(file),
-                remedy="upgrade videoprep, or make the index anew",
-            )
-        table = table.replace_schema_metadata(None)
-        if table.schema != SCHEMA or not {"data_root", "policy"} <= metadata.keys():
-            raise PlanError(
-                "its columns are not those of an index",
-                where=str(file),
-                remedy="make it anew with `videoprep index`",
-            )
+        table = table.replace_schema_metadata(None).cast(SCHEMA).unify_dictionaries()
         return cls(table, Path(metadata["data_root"]), metadata["policy"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the index as Parquet. Equal indices give equal bytes."""
         metadata = {"version": VERSION, "data_root": str(self.data_root), "policy": self.policy}
-        text = json.dumps(metadata, sort_keys=True).encode()
-        table = self.table.replace_schema_metadata({_METADATA: text})
-        write_file(Path(path), lambda file: pq.write_table(table, file, compression="zstd"))
+        text = json.dumps(metadata, sort_keys=True, default=dict).encode()
+        schema = FILE_SCHEMA.with_metadata({_METADATA: text})
+        write_file(Path(path), lambda file: _write(file, self.table, schema))
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are, planned and left out."""
+        return int(pc.count_distinct(self.table["sample"]).as_py())
 
     def clips(self) -> Iterator[Clip]:
         """The planned clips, in the order of the lists."""
@@ -200,21 +186,123 @@ class BucketIndex:
         columns = ("video", "file", "line", "left_out_code", "left_out_reason")
         return [LeftOutSample(*row.values()) for row in table.select(columns).to_pylist()]
 
-    @property
-    def buckets(self) -> Sequence[Bucket]:
+    @cached_property
+    def buckets(self) -> BucketColumn:
         """The bucket of each planned clip, in order."""
-        table = self.table.take(self._rows)
-        columns = (table[name].to_pylist() for name in ("frames", "height", "width"))
-        return [Bucket(*row) for row in zip(*columns, strict=True)]
+        columns = (self._planned(name).to_numpy() for name in ("frames", "height", "width"))
+        return BucketColumn.of(*columns)
 
     @property
+    def multiplicity(self) -> NDArray[np.float64]:
+        """Float64 ``[clips]``: how often each comes in an epoch: its weight times its repeats."""
+        product: NDArray[np.float64] = pc.multiply(
+            self._planned("weight"), self._planned("repeats")
+        ).to_numpy()
+        return product
+
+    @cached_property
     def digest(self) -> str:
-        """Stands for the planned clips and their order: 32 hexadecimal digits."""
-        table = self.table.take(self._rows)
+        """Stands for the planned clips, their order and their weights: 32 hexadecimal digits."""
         digest = hashlib.sha256()
-        for video, prompt in zip(table["video_key"], table["prompt_key"], strict=True):
-            digest.update(f"{video}{prompt}".encode())
+        for name in ("video_key", "prompt_key"):
+            for chunk in self._planned(name).chunks:
+                digest.update("".join(chunk.to_pylist()).encode())
+        digest.update(self.multiplicity.tobytes())
         return digest.hexdigest()[:32]
+
+    def latent_tokens(self, bucket: Bucket) -> int:
+        """How many tokens a transformer sees of a clip of the bucket, by the index's profile."""
+        profile = get_profile(self.policy["profile"])
+        return profile.latent_tokens(bucket.frames, bucket.height, bucket.width)
+
+    def filter(
+        self, where: pc.Expression | NDArray[np.bool_] | None = None, /, **equal: Any
+    ) -> BucketIndex:
+        """The rows that fulfil all conditions.
+
+        Args:
+            where: an expression such as ``pc.field("source_fps") > 20``, or a bool array with an
+                entry for each row of ``table``.
+            equal: values, or lists of values, of columns: ``split="val"``, ``frames=[17, 33]``.
+
+        Raises:
+            PlanError: there is no such column.
+        """
+        unknown = sorted(equal.keys() - set(SCHEMA.names))
+        if unknown:
+            raise PlanError(
+                f"an index has no column {', '.join(unknown)}",
+                remedy=f"its columns are: {', '.join(SCHEMA.names)}",
+            )
+        table = self.table
+        keep = np.ones(table.num_rows, np.bool_)
+        for name, value in equal.items():
+            values = value if isinstance(value, (list, tuple, set)) else [value]
+            column = _plain(table[name])
+            keep &= pc.is_in(column, value_set=pa.array(list(values), column.type)).to_numpy()
+        if isinstance(where, pc.Expression):
+            numbers = pa.array(np.arange(table.num_rows))
+            chosen = table.append_column("row", numbers).filter(where)["row"].to_numpy()
+            keep &= np.isin(np.arange(table.num_rows), chosen)
+        elif where is not None:
+            keep &= where
+        return self._with_table(table.filter(pa.array(keep)))
+
+    def split(self, shares: Mapping[str, float] | None = None) -> dict[str, BucketIndex]:
+        """The planned clips of each split.
+
+        Clips of one video and of its copies are always in one split.
+
+        Args:
+            shares: of each split, together 1; None: as they were planned.
+
+        Raises:
+            PlanError: the shares do not sum up to 1.
+        """
+        index = self if shares is None else self._with_splits(shares, anew=True)
+        names = list(shares or sorted(filter(None, pc.unique(index.table["split"]).to_pylist())))
+        return {name: index.filter(split=name, left_out_code=None) for name in names}
+
+    @classmethod
+    def concat(cls, indices: Sequence[BucketIndex]) -> BucketIndex:
+        """One index of several datasets; paths become relative to the folder that holds all.
+
+        Raises:
+            PlanError: there are none, they are for different profiles, or share a sample.
+        """
+        if not indices:
+            raise PlanError("there is no index to join", remedy="give one at least")
+        profiles = {index.policy["profile"] for index in indices}
+        if len(profiles) > 1:
+            raise PlanError(
+                f"the indices are for different profiles: {', '.join(sorted(profiles))}",
+                remedy="plan all with one --profile",
+            )
+        root = Path(os.path.commonpath([index.data_root for index in indices]))
+        table = pa.concat_tables([_moved(index, root) for index in indices]).unify_dictionaries()
+        if pc.count_distinct(table["sample"]).as_py() < sum(index.samples for index in indices):
+            raise PlanError(
+                "the indices share samples: of which plan is not decided",
+                remedy="leave one of them out, or remove its rows with `filter`",
+            )
+        policies = [index.policy for index in indices]
+        same = all(policy == policies[0] for policy in policies)
+        policy = policies[0] if same else {"profile": profiles.pop(), "of": policies}
+        outside = any(policy.get("allow_outside_root") for policy in policies)
+        return cls(table, root, {**policy, "allow_outside_root": outside})
+
+    def diff(self, old: BucketIndex) -> IndexDiff:
+        """What changed since an older index, and what would have to be encoded again."""
+        return compare(self.table, old.table)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """All rows as a data frame.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        frame: pandas.DataFrame = self.table.to_pandas()
+        return frame
 
     def require_clips(self) -> None:
         """Checks that there is something to encode.
@@ -234,29 +322,74 @@ class BucketIndex:
             remedy="allow fitting with --reshape center-crop, or see `videoprep validate`",
         )
 
-    def check_sources(self) -> None:
+    def check_sources(self, on_missing: OnMissing = "error") -> BucketIndex:
         """Checks that the videos are still those that were planned.
+
+        Args:
+            on_missing: ``skip`` leaves out the clips of videos that are not, with `VP403`.
+
+        Returns:
+            The index, without those clips.
 
         Raises:
             PlanError: some have changed, vanished or lead outside the data root; it names them.
         """
-        planned = self.table.take(self._rows).select(["video", "fingerprint"]).to_pylist()
-        fingerprints = {row["video"]: row["fingerprint"] for row in planned}
-        changed = list(_changed(fingerprints, self.data_root))
+        planned = self.table.take(self._rows).select(["video", "fingerprint"])
+        fingerprints = dict(zip(*(column.to_pylist() for column in planned.columns), strict=True))
         if not self.policy.get("allow_outside_root"):
-            changed += _outside(fingerprints, self.data_root)
-        if changed:
-            shown = "; ".join(changed[:10]) + ("; …" if len(changed) > 10 else "")
-            raise PlanError(
-                f"{len(changed)} videos are not as they were planned: {shown}",
-                where=str(self.data_root),
-                remedy="make the index anew with `videoprep index`",
-            )
+            _require_inside(fingerprints, self.data_root)
+        changed = dict(_changed(fingerprints, self.data_root))
+        if not changed:
+            return self
+        if on_missing == "skip":
+            return self._without(changed)
+        shown = "; ".join(f"{video}: {why}" for video, why in list(changed.items())[:_SHOWN])
+        raise PlanError(
+            f"{len(changed)} videos are not as they were planned: {shown}"
+            + ("; …" if len(changed) > _SHOWN else ""),
+            where=str(self.data_root),
+            remedy="make the index anew with `videoprep index`, or go on without them with "
+            "--on-missing skip",
+        )
+
+    def _planned(self, name: str) -> pa.ChunkedArray:
+        return self.table[name].take(pa.array(self._rows))
+
+    def _with_table(self, table: pa.Table) -> BucketIndex:
+        return BucketIndex(table, self.data_root, self.policy)
+
+    def _with_splits(self, shares: Mapping[str, float], *, anew: bool = False) -> BucketIndex:
+        written = self.table["split"].to_pylist()
+        if not shares and not any(written):
+            return self
+        planned = pc.is_null(self.table["left_out_code"])
+        contents = pc.if_else(planned, self.table["fingerprint"], None).to_pylist()
+        splits = assign_splits(
+            contents,
+            [None] * len(written) if anew else written,
+            self.table["video"].to_pylist(),
+            shares,
+        )
+        at = SCHEMA.get_field_index("split")
+        column = pa.array(splits, pa.string()).dictionary_encode()
+        return self._with_table(self.table.set_column(at, SCHEMA.field(at), column))
+
+    def _without(self, changed: Mapping[str, str]) -> BucketIndex:
+        """The clips of some videos become samples that are left out."""
+        table = self.table.append_column("row", pa.array(np.arange(self.table.num_rows)))
+        of_these = pc.is_in(table["video"], value_set=pa.array(list(changed), pa.string()))
+        gone = pc.and_(of_these, pc.is_null(table["left_out_code"]))
+        # The first row of each sample stays, to say that it is left out.
+        rows = {row["sample"]: row for row in reversed(table.filter(gone).to_pylist())}
+        left_out = [_left_out(row, changed[row["video"]]) for row in rows.values()]
+        made = pa.Table.from_pylist(left_out, schema=table.schema)
+        joined = pa.concat_tables([table.filter(pc.invert(gone)), made]).unify_dictionaries()
+        return self._with_table(joined.sort_by("row").drop_columns(["row"]))
 
     def _repr_html_(self) -> str:
         cells = "".join(
             f"<tr><td>{html.escape(str(bucket))}</td><td>{count}</td></tr>"
-            for bucket, count in sorted(Counter(self.buckets).items())
+            for bucket, count in self.buckets.counts().items()
         )
         return (
             f"<p><b>BucketIndex</b>: {len(self)} clips, {len(self.left_out)} left out</p>"
@@ -264,81 +397,89 @@ class BucketIndex:
         )
 
 
-def _metadata(table: pa.Table) -> dict[str, Any] | None:
+def _missing(listing: Listing) -> dict[int | None, LeftOut]:
+    """The samples whose video is not there, by their lines."""
+    return {
+        problem.line: LeftOut(problem.code, problem.message, problem.remedy)
+        for problem in listing.problems
+        if problem.code is Code.MISSING_VIDEO and problem.line is not None
+    }
+
+
+def _metadata(schema: pa.Schema) -> dict[str, Any] | None:
     """What `BucketIndex.save` wrote beside the rows, or None where it did not write the file."""
     try:
-        metadata = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
+        metadata = json.loads((schema.metadata or {}).get(_METADATA, b"{}"))
     except ValueError:
         return None
     known = isinstance(metadata, dict) and isinstance(metadata.get("version"), int)
     return metadata if known else None
 
 
-def _outside(videos: Iterable[str], root: Path) -> list[str]:
+def _is_whole(metadata: dict[str, Any]) -> bool:
+    root, policy = metadata.get("data_root"), metadata.get("policy")
+    return isinstance(root, str) and isinstance(policy, dict) and "profile" in policy
+
+
+def _require_version(version: int, file: Path) -> None:
+    if version > VERSION:
+        raise PlanError(
+            f"has version {version}; this videoprep reads version {VERSION}",
+            where=str(file),
+            remedy="upgrade videoprep, or make the index anew with `videoprep index`",
+        )
+    if version < VERSION:
+        raise PlanError(
+            f"has version {version}, which this videoprep no longer reads",
+            where=str(file),
+            remedy="make it anew with `videoprep index`",
+        )
+
+
+def _write(file: BinaryIO, table: pa.Table, schema: pa.Schema) -> None:
+    """Text that is held once in memory is written out: the bytes tell nothing of its history."""
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for start in range(0, max(1, table.num_rows), _BATCH):
+            part = table.slice(start, _BATCH).cast(FILE_SCHEMA)
+            writer.write_table(part.cast(schema), row_group_size=_BATCH)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _moved(index: BucketIndex, root: Path) -> pa.Table:
+    """The index's table with paths that are relative to another root."""
+    prefix = index.data_root.relative_to(root).as_posix()
+    if prefix == ".":
+        return index.table
+    videos = pc.binary_join_element_wise(f"{prefix}/", index.table["video"], "")
+    return index.table.set_column(SCHEMA.get_field_index("video"), "video", videos)
+
+
+def _left_out(row: dict[str, Any], why: str) -> dict[str, Any]:
+    """A clip's row as that of a sample that is left out."""
+    of_sample = ("row", "sample", "video", "caption", "file", "line", "weight", "repeats")
+    kept = {name: row[name] for name in of_sample}
+    reason = f"it was planned, but {why}"
+    return {**kept, "left_out_code": Code.SOURCE_CHANGED.value, "left_out_reason": reason}
+
+
+def _require_inside(videos: Iterable[str], root: Path) -> None:
     resolved = root.resolve()
-    return [
-        f"{video}: leads outside the data root"
-        for video in videos
-        if not (root / video).resolve().is_relative_to(resolved)
-    ]
+    outside = [v for v in videos if not (root / v).resolve().is_relative_to(resolved)]
+    if outside:
+        raise PlanError(
+            f"{len(outside)} videos lead outside the data root: {'; '.join(outside[:_SHOWN])}",
+            where=str(root),
+            remedy="make the index anew with `videoprep index`",
+        )
 
 
-def _changed(fingerprints: dict[str, str], root: Path) -> Iterable[str]:
+def _changed(fingerprints: Mapping[str, str], root: Path) -> Iterator[tuple[str, str]]:
     inspected = inspect_all(root, (root / video for video in fingerprints))
     for (video, planned), found in zip(fingerprints.items(), inspected, strict=True):
         if isinstance(found.media, MediaError):
-            yield f"{video}: {found.media.message}"
+            yield video, found.media.message
         elif found.media.fingerprint != planned:
-            yield f"{video}: its contents changed"
-
-
-def _row(sample: Sample, probed: MediaInfo | MediaError, policy: Policy) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
-    row |= {
-        "video": sample.name,
-        "caption": sample.caption,
-        # Parquet holds Unicode only; a path may hold any bytes.
-        "file": os.fsencode(sample.source.file).decode("utf-8", "backslashreplace"),
-        "line": sample.source.line,
-    }
-    if isinstance(probed, MediaError):
-        return row | _reason(probed.code, probed.message)
-    row |= {
-        "fingerprint": probed.fingerprint,
-        "stream": probed.stream,
-        "pyav_only": probed.pyav_only,
-        "source_width": probed.width,
-        "source_height": probed.height,
-        "source_frames": probed.frames,
-        "source_fps": float(probed.fps),
-    }
-    placed = place(probed, policy)
-    if isinstance(placed, LeftOut):
-        return row | _reason(placed.code, placed.reason)
-    return row | _planned(sample, probed, placed)
-
-
-def _reason(code: Code, reason: str) -> dict[str, Any]:
-    return {"left_out_code": code.value, "left_out_reason": reason}
-
-
-def _planned(sample: Sample, media: MediaInfo, placement: Placement) -> dict[str, Any]:
-    video_key, image_key = video_keys(media, placement)
-    crop, bucket, times = placement.crop, placement.bucket, media.timestamps
-    return {
-        "available_frames": placement.available,
-        "fps": float(placement.rate),
-        "frame_indices": placement.frame_indices.tolist(),
-        "frame_ticks": times.ticks[placement.frame_indices].tolist() if times.timed else None,
-        "time_base": str(times.time_base),
-        "crop_x": crop.x,
-        "crop_y": crop.y,
-        "crop_width": crop.width,
-        "crop_height": crop.height,
-        "frames": bucket.frames,
-        "height": bucket.height,
-        "width": bucket.width,
-        "video_key": video_key,
-        "image_key": image_key,
-        "prompt_key": prompt_key(sample.caption),
-    }
+            yield video, "its contents changed"

@@ -26,6 +26,7 @@ class ClipPixels:
         source_width: width of the upright frames, as planned.
         source_height: height of the upright frames, as planned.
         crop: which part of each.
+        fit: where that part lies, after; around it all is black.
         width: pixels a row, after.
         height: rows, after.
     """
@@ -35,6 +36,7 @@ class ClipPixels:
     source_width: int
     source_height: int
     crop: Box
+    fit: Box
     width: int
     height: int
 
@@ -70,12 +72,15 @@ def _fit(picture: Picture, clip: ClipPixels) -> torch.Tensor:
             code=Code.DECODE_FAILED,
             where=str(clip.frames.path),
         )
-    box = clip.crop
+    box, fit = clip.crop, clip.fit
     part = picture[box.y : box.y + box.height, box.x : box.x + box.width]
     frame = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1).contiguous()
-    if (box.height, box.width) == (clip.height, clip.width):
+    if (box.height, box.width) != (fit.height, fit.width):
+        frame = resize(
+            frame, [fit.height, fit.width], interpolation=InterpolationMode.BICUBIC, antialias=True
+        )
+    if (fit.height, fit.width) == (clip.height, clip.width):
         return frame
-    resized: torch.Tensor = resize(
-        frame, [clip.height, clip.width], interpolation=InterpolationMode.BICUBIC, antialias=True
-    )
-    return resized
+    canvas = torch.zeros((3, clip.height, clip.width), dtype=torch.uint8)
+    canvas[:, fit.y : fit.y + fit.height, fit.x : fit.x + fit.width] = frame
+    return canvas

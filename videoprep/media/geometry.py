@@ -28,3 +28,14 @@ def center_box(width: int, height: int, to_width: int, to_height: int) -> Box:
     box_width = min(width, round(height * to_width / to_height))
     box_height = min(height, round(width * to_height / to_width))
     return Box((width - box_width) // 2, (height - box_height) // 2, box_width, box_height)
+
+
+def letter_box(
+    width: int, height: int, to_width: int, to_height: int, *, enlarge: bool = False
+) -> Box:
+    """Where a picture of ``width`` × ``height`` lies, whole and centred, in another shape."""
+    scale = min(to_width / width, to_height / height)
+    scale = scale if enlarge else min(1, scale)
+    box_width = min(to_width, max(1, round(width * scale)))
+    box_height = min(to_height, max(1, round(height * scale)))
+    return Box((to_width - box_width) // 2, (to_height - box_height) // 2, box_width, box_height)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count, islice
 from pathlib import Path
@@ -30,25 +31,41 @@ _numbers = count()
 
 DEFAULT_LIMITS = Limits()
 
+_NOTHING: tuple[str, Facts] = ("", {})
+
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """What is known of one file.
 
     Attributes:
-        media: what is in it, or why it cannot be used.
+        shared: what is in it but for its fingerprint, which is empty here: one object for files
+            that are alike; or why it cannot be used.
+        fingerprint: that of its contents; empty where it cannot be used.
         scan: what decoding every frame showed, where this was asked for.
         alike: a number that files share of which all but the fingerprint is the same.
     """
 
-    media: MediaInfo | MediaError
+    shared: MediaInfo | MediaError
+    fingerprint: str = ""
     scan: FrameScan | None = None
     alike: int | None = None
+    _media: MediaInfo | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def media(self) -> MediaInfo | MediaError:
+        """What is in it, or why it cannot be used; made when it is asked for."""
+        if isinstance(self.shared, MediaError):
+            return self.shared
+        if self._media is None:
+            object.__setattr__(self, "_media", self.shared.with_fingerprint(self.fingerprint))
+        assert self._media is not None  # noqa: S101
+        return self._media
 
 
 def inspect_all(
     root: Path,
-    paths: Iterable[Path],
+    paths: Iterable[str | os.PathLike[str]],
     *,
     scan: bool = False,
     limits: Limits = DEFAULT_LIMITS,
@@ -57,7 +74,7 @@ def inspect_all(
 
     Args:
         root: the data root, whose cache is used.
-        paths: the files.
+        paths: the files; plain text is quickest.
         scan: whether to decode every frame, too.
         limits: what one file may take; the time grows with its size.
 
@@ -68,69 +85,79 @@ def inspect_all(
     waiting = iter(paths)
     with FactCache(root) as cache, WorkerPool(limits) as pool:
         while window := list(islice(waiting, _WINDOW * pool.size)):
-            known = _look_up(window, cache)
-            files = list({id(file): file for file in known}.values())
+            looked = _look_up(window, wanted, cache)
+            unknown = list({id(one): one for one in looked if isinstance(one, _Unknown)}.values())
             if not cache.empty:
-                _recognize([file for file in files if file.fingerprint is None], cache, pool)
-            for file in files:
-                file.read(wanted)
-            asked = [file for file in files if file.found is None]
-            answers = pool.run([_request(file, wanted, limits) for file in asked])
-            for file in known:
-                if file.found is None:
-                    _take(file, next(answers), wanted, cache)
-                assert file.found is not None  # noqa: S101
-                yield file.found
-                file.uses -= 1
-                if not file.uses:
-                    file.found = None  # what has been handed on is not kept
+                _recognize([file for file in unknown if not file.fingerprint], wanted, cache, pool)
+            answers = pool.run(
+                [_request(file, wanted, limits) for file in unknown if file.found is None]
+            )
+            unknown.clear()  # what has been handed on is not kept
+            looked.reverse()
+            while looked:
+                one = looked.pop()
+                if isinstance(one, _Unknown):
+                    if one.found is None:
+                        one.found = _take(one, next(answers), wanted, cache)
+                    one = one.found
+                yield one
 
 
 @dataclass(slots=True)
-class _Known:
-    """A file as it was at first, its contents' fingerprint, and what is known of them so far."""
+class _Unknown:
+    """A file as it was at first, of which too little is known: that, and what is found out."""
 
     path: Path
     key: Key | None
-    fingerprint: str | None
+    fingerprint: str
     facts: Facts
-    uses: int = 0
     found: Inspection | None = None
 
-    def read(self, wanted: tuple[Do, ...]) -> None:
-        """Makes use of the facts that are known, if they are enough, and are what they should be.
 
-        The cache lies with the dataset, and may come from a stranger.
-        """
-        if _missing(self.facts, wanted):
-            return
-        try:
-            self.found = _inspection(self.path, self.fingerprint, self.facts, wanted)
-        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError):
-            self.facts = {}
-
-
-def _look_up(paths: list[Path], cache: FactCache) -> list[_Known]:
+def _look_up(
+    paths: list[str | os.PathLike[str]], wanted: tuple[Do, ...], cache: FactCache
+) -> list[Inspection | _Unknown]:
     """One for each path; paths to one unchanged file share theirs."""
     keys = [key_of(path) for path in paths]
-    facts = cache.get(keys)
-    shared: dict[Key | Path, _Known] = {}
-    known = []
+    stored = cache.get(keys)
+    shared: dict[Key | str, Inspection | _Unknown] = {}
+    looked = []
     for path, key in zip(paths, keys, strict=True):
-        fingerprint, of_file = facts.get(key, (None, {})) if key is not None else (None, {})
-        file = shared.setdefault(key or path, _Known(path, key, fingerprint, of_file))
-        file.uses += 1
-        known.append(file)
-    return known
+        same = key or os.fspath(path)
+        one = shared.get(same)
+        if one is None:
+            fingerprint, facts = stored.get(key, _NOTHING) if key else _NOTHING
+            one = shared[same] = _known(path, fingerprint, facts, wanted) or _Unknown(
+                Path(path), key, fingerprint, facts if _missing(facts, wanted) else {}
+            )
+        looked.append(one)
+    return looked
 
 
-def _request(file: _Known, wanted: tuple[Do, ...], limits: Limits) -> Request:
+def _known(
+    path: str | os.PathLike[str], fingerprint: str, facts: Facts, wanted: tuple[Do, ...]
+) -> Inspection | None:
+    """What the facts say, if they are enough, and are what they should be.
+
+    The cache lies with the dataset, and may come from a stranger.
+    """
+    try:
+        return _inspection(path, fingerprint, facts, wanted)
+    except (
+        KeyError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError
+    ):  # fmt: skip
+        return None
+
+
+def _request(file: _Unknown, wanted: tuple[Do, ...], limits: Limits) -> Request:
     missing = _missing(file.facts, wanted)
     seconds = _seconds(file.path, missing, limits)
     return Request(("fingerprint", *missing), file.path, seconds)
 
 
-def _recognize(unknown: list[_Known], cache: FactCache, pool: WorkerPool) -> None:
+def _recognize(
+    unknown: list[_Unknown], wanted: tuple[Do, ...], cache: FactCache, pool: WorkerPool
+) -> None:
     """Files that were moved, copied or touched hold what was looked into before."""
     requests = [
         Request(("fingerprint",), file.path, _seconds(file.path, ("probe",), pool.limits))
@@ -140,10 +167,11 @@ def _recognize(unknown: list[_Known], cache: FactCache, pool: WorkerPool) -> Non
         if isinstance(answer, Lost) or "error" in answer["fingerprint"]:
             continue  # opening it will say why
         fingerprint = answer["fingerprint"]["value"]
-        file.facts = cache.of_contents(fingerprint)
-        if file.facts:
-            file.fingerprint = fingerprint
+        facts = cache.of_contents(fingerprint)
+        if facts:
             cache.put(file.key, fingerprint, {})
+            file.found = _known(file.path, fingerprint, facts, wanted)
+            file.facts = facts if _missing(facts, wanted) else {}
 
 
 def _missing(facts: Facts, wanted: tuple[Do, ...]) -> tuple[Do, ...]:
@@ -167,11 +195,12 @@ def _seconds(path: Path, do: tuple[Do, ...], limits: Limits) -> float:
     return seconds
 
 
-def _take(file: _Known, answer: Answer | Lost, wanted: tuple[Do, ...], cache: FactCache) -> None:
+def _take(
+    file: _Unknown, answer: Answer | Lost, wanted: tuple[Do, ...], cache: FactCache
+) -> Inspection:
     """Adds the facts in an answer; those that last are remembered."""
     if isinstance(answer, Lost):
-        file.found = Inspection(_lost(file.path, answer))
-        return
+        return Inspection(_lost(file.path, answer))
     hashed = answer.pop("fingerprint")
     if "error" in hashed:
         answer["probe"] = hashed
@@ -181,7 +210,7 @@ def _take(file: _Known, answer: Answer | Lost, wanted: tuple[Do, ...], cache: Fa
         lasting = {kind: text for kind, (text, lasts) in fresh.items() if lasts}
         cache.put(file.key, fingerprint, lasting)
     facts = file.facts | {kind: text for kind, (text, _) in fresh.items()}
-    file.found = _inspection(file.path, fingerprint, facts, wanted)
+    return _inspection(file.path, fingerprint or "", facts, wanted)
 
 
 def _text(fact: dict[str, Any]) -> str:
@@ -193,16 +222,16 @@ def _text(fact: dict[str, Any]) -> str:
 
 
 def _inspection(
-    path: Path, fingerprint: str | None, facts: Facts, wanted: tuple[Do, ...]
+    path: str | os.PathLike[str], fingerprint: str, facts: Facts, wanted: tuple[Do, ...]
 ) -> Inspection:
     for text in facts.values():
         if text.startswith(_ERROR):
             return Inspection(_error(path, json.loads(text)["error"]))
-    alike, media = _media(facts["probe"])
+    alike, shared = _media(facts["probe"])
     scan = None
     if "scan" in wanted:
         scan = FrameScan.from_json(json.loads(facts["scan"])["value"])
-    return Inspection(media.with_fingerprint(fingerprint or ""), scan, alike)
+    return Inspection(shared, fingerprint, scan, alike)
 
 
 @lru_cache(maxsize=4096)
@@ -211,9 +240,9 @@ def _media(text: str) -> tuple[int, MediaInfo]:
     return next(_numbers), MediaInfo.from_json({**json.loads(text)["value"], "fingerprint": ""})
 
 
-def _error(path: Path, error: dict[str, Any]) -> MediaError:
+def _error(path: str | os.PathLike[str], error: dict[str, Any]) -> MediaError:
     return MediaError(
-        error["message"], code=Code(error["code"]), where=str(path), remedy=error["remedy"]
+        error["message"], code=Code(error["code"]), where=os.fspath(path), remedy=error["remedy"]
     )
 
 

@@ -92,13 +92,23 @@ def frames_available(timestamps: Timestamps, source_rate: Fraction, rate: Fracti
     return max(1, int((span + 1 / source_rate) * rate + _TOLERANCE))
 
 
-def nearest_frames(timestamps: Timestamps, rate: Fraction, count: int) -> NDArray[np.int32]:
-    """For each ideal time ``i / rate`` the index of the frame that is nearest in time.
+def nearest_frames(
+    seconds: NDArray[np.float64], rate: Fraction, count: int, start: float = 0.0
+) -> NDArray[np.int32]:
+    """For each ideal time ``start + i / rate`` the index of the frame that is nearest in time.
 
-    Of two frames equally near the earlier one is taken. Int32 array ``[count]``.
+    Of two frames equally near the earlier one is taken.
+
+    Args:
+        seconds: float64 array ``[frames]``: when each frame is shown, from the first one on.
+        rate: wanted frames a second.
+        count: how many frames are wanted.
+        start: seconds to the first.
+
+    Returns:
+        Int32 array ``[count]``.
     """
-    seconds = timestamps.seconds()
-    ideal = np.arange(count, dtype=np.float64) * (rate.denominator / rate.numerator)
+    ideal = start + np.arange(count, dtype=np.float64) * (rate.denominator / rate.numerator)
     after = np.clip(np.searchsorted(seconds, ideal), 1, max(1, len(seconds) - 1))
     before = after - 1
     if len(seconds) == 1:

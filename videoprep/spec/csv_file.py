@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import codecs
 import csv
-import difflib
 import os
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from videoprep.errors import Code, Problem, SpecError
+from videoprep.spec import columns
 from videoprep.spec.entries import Entries, Entry
+from videoprep.spec.extras import BadValueError, ExtrasReader, TimeUnit
+from videoprep.spec.sample import NO_EXTRAS, Extras
 from videoprep.spec.table_kind import VIDEO_ENDING, require_table
 from videoprep.spec.text_file import MAX_LINE, Survey, changed, in_shell, require_list, survey
-
-CAPTION_COLUMNS = ("caption", "captions", "prompt", "prompts", "text")
-"""Column names taken for the caption when none is named, in order of preference."""
-
-VIDEO_COLUMNS = ("video", "videos", "video_path", "file_name", "filename", "path", "file")
-"""Column names taken for the video when none is named, in order of preference."""
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -63,8 +58,8 @@ def delimiter_of(path: Path) -> str:
     return "\t" if path.suffix.lower() == ".tsv" else ","
 
 
-def guess_columns(path: Path, caption: str | None, video: str | None) -> tuple[str, str]:
-    """The columns that hold captions and videos, where they are not named.
+def guess_columns(path: Path, named: Mapping[str, Any]) -> dict[str, str]:
+    """The fields of a spec that say which columns hold what, as far as ``named`` does not.
 
     Where the file's bytes cannot be relied on these are mere names: `read_csv` then says why.
 
@@ -77,19 +72,22 @@ def guess_columns(path: Path, caption: str | None, video: str | None) -> tuple[s
         header = _header(path)
     except (_NotCsvError, UnicodeDecodeError) as error:
         if survey(path, table=True).fatal:
-            return caption or CAPTION_COLUMNS[0], video or VIDEO_COLUMNS[0]
+            return dict(columns.DEFAULTS)
         raise _no_table(path, f"the header row is not valid CSV: {error}", _NAME_COLUMNS) from error
-    return (
-        caption or _guess(header, CAPTION_COLUMNS, path, "caption"),
-        video or _guess(header, VIDEO_COLUMNS, path, "video"),
-    )
+    return columns.guess(header, named, path)
 
 
-def read_csv(path: Path, caption_column: str, video_column: str) -> Entries:
-    """Reads the two named columns.
+def read_csv(path: Path, used: Mapping[str, str], unit: TimeUnit = "seconds") -> Entries:
+    """Reads some columns.
 
-    A row with an empty cell, or with more or fewer cells than the header, is a problem of its
-    own line; the other rows are not affected.
+    A row with an empty caption or video, with a cell that cannot be read, or with more or fewer
+    cells than the header, is a problem of its own line; the other rows are not affected.
+
+    Args:
+        path: the table.
+        used: names of columns by what they hold: ``caption``, ``video``, and of `extras.EXTRAS`
+            those that there are.
+        unit: what times are in.
 
     Raises:
         SpecError: the file or a column is missing, or the file is no table.
@@ -107,9 +105,10 @@ def read_csv(path: Path, caption_column: str, video_column: str) -> Entries:
         raise _no_table(path, f"the header row is not valid CSV: {error}", _NAME_COLUMNS) from error
     except (UnicodeDecodeError, OSError) as error:
         raise changed(path, error) from error
-    found.remarks += _other_duplicates(path, header, (caption_column, video_column))
-    caption_at = _find_column(header, caption_column, path, "--caption-column")
-    video_at = _find_column(header, video_column, path, "--video-column")
+    found.remarks += columns.other_duplicates(header, used.values(), path)
+    at = {what: columns.find(header, name, path, what) for what, name in used.items()}
+    caption_at, video_at = at.pop("caption"), at.pop("video")
+    read_extras = _extras_reader({what: (used[what], place) for what, place in at.items()}, unit)
     damaged = {p.line for p in surveyed.problems if p.code is Code.NUL_BYTE}
     noted = damaged | {p.line for p in surveyed.remarks}
     row_of: dict[int | None, int] = {}
@@ -121,7 +120,10 @@ def read_csv(path: Path, caption_column: str, video_column: str) -> Entries:
             caption = row[caption_at].strip()
             if caption and (first == last or not _swallowed(row, video, path)):
                 if not damaged or damaged.isdisjoint(range(first, last + 1)):
-                    found.entries.append(Entry(video, caption, first))
+                    try:
+                        found.entries.append(Entry(video, caption, first, read_extras(row)))
+                    except BadValueError as error:
+                        found.problems += _bad_values(error, path, first)
                 continue
         found.problems.append(_flaw(row, header, caption_at, video_at, path, first))
     # What is odd on a later line of a row is said of the row, which is known by its first line.
@@ -238,6 +240,21 @@ def _flaw(
     return Problem(code, message, remedy, str(path), line)
 
 
+def _extras_reader(
+    places: dict[str, tuple[str, int]], unit: TimeUnit
+) -> Callable[[list[str]], Extras]:
+    return ExtrasReader(places, unit).read if places else lambda row: NO_EXTRAS
+
+
+def _bad_values(error: BadValueError, path: Path, line: int) -> Iterator[Problem]:
+    remedy = (
+        "correct the cell, or leave it empty; if the column means something else, turn it off by an "
+        "empty name, for instance --split-column ''"
+    )
+    for reason in error.reasons:
+        yield Problem(Code.BAD_VALUE, reason, remedy, str(path), line)
+
+
 def _swallowed(row: list[str], video: str, path: Path) -> bool:
     """Whether a cell that spans lines holds other rows: its quote was meant to close earlier.
 
@@ -297,63 +314,3 @@ def _require_names(path: Path, names: list[str]) -> None:
                 f"the first row is no header: {name[:200]!r} looks like a video",
                 _NAME_COLUMNS,
             )
-
-
-def _guess(header: list[str], known: tuple[str, ...], path: Path, what: str) -> str:
-    for name in known:
-        alike = sorted({column for column in header if column.lower() == name})
-        if len(alike) > 1:
-            raise SpecError(
-                f"several columns could be the {what}: {', '.join(alike)}",
-                where=str(path),
-                code=Code.DUPLICATE_COLUMN,
-                remedy=f"name it with --{what}-column",
-            )
-        if alike:
-            return alike[0]
-    raise SpecError(
-        f"no column looks like the {what}; the columns are: {_shown(header)}",
-        where=str(path),
-        code=Code.MISSING_LIST,
-        remedy=f"name it with --{what}-column",
-    )
-
-
-def _find_column(header: list[str], name: str, path: Path, flag: str) -> int:
-    if header.count(name) > 1:
-        raise SpecError(
-            f"{header.count(name)} columns are called {name!r}",
-            where=str(path),
-            remedy="give each column a name of its own",
-            code=Code.DUPLICATE_COLUMN,
-        )
-    if name in header:
-        return header.index(name)
-    close = difflib.get_close_matches(name, header[:100], n=1)
-    hint = f"did you mean {close[0][:100]!r}? " if close else ""
-    raise SpecError(
-        f"there is no column {name!r}; the columns are: {_shown(header)}",
-        where=str(path),
-        remedy=f"{hint}name the column with {flag}",
-        code=Code.MISSING_LIST,
-    )
-
-
-def _shown(header: list[str]) -> str:
-    """Column names for a message; a stranger's table may have thousands."""
-    return ", ".join(name[:100] for name in header[:20]) + (", …" if len(header) > 20 else "")
-
-
-def _other_duplicates(path: Path, header: list[str], used: tuple[str, str]) -> list[Problem]:
-    twice = [name for name, count in Counter(header).items() if count > 1 and name not in used]
-    return [
-        Problem(
-            Code.DUPLICATE_COLUMN,
-            f"several columns are called {name!r}; they are not used",
-            "give each column a name of its own",
-            str(path),
-            1,
-        )
-        for name in twice
-        if name
-    ]

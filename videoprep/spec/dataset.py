@@ -16,14 +16,22 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from videoprep.errors import Code, ListError, SpecError
 from videoprep.spec.csv_file import guess_columns, read_csv
 from videoprep.spec.entries import Entries
+from videoprep.spec.extras import EXTRAS, TimeUnit
 from videoprep.spec.line_files import read_line_files
 from videoprep.spec.sample import Listing, Location, Sample
 from videoprep.spec.spec_file import NAME, read_spec_file
 from videoprep.spec.video_lookup import VideoLookup, is_inside
 
-Reshape = Literal["none", "center-crop", "resize"]
-"""May clips be fitted into buckets? ``none``: no; ``center-crop``: by cutting; ``resize``: by
-changing their aspect ratio."""
+Reshape = Literal["none", "center-crop", "random-crop", "resize", "pad"]
+"""May clips be fitted into buckets? ``none``: no; ``center-crop``: by cutting; ``random-crop``: by
+cutting elsewhere than in the middle; ``resize``: by changing their aspect ratio; ``pad``: by adding
+black bars."""
+
+ClipMode = Literal["head", "middle", "uniform", "chunk", "slide", "all-frames-stride"]
+"""Which parts of a video, or of a sample's time range, become clips."""
+
+BucketText = Annotated[str, Field(pattern=r"^[1-9]\d{0,6}x[1-9]\d{0,6}x[1-9]\d{0,6}$")]
+"""Frames, height and width: ``49x480x704``."""
 
 PROMPTS = "prompt.txt"
 VIDEOS = "videos.txt"
@@ -43,15 +51,37 @@ class DatasetSpec(BaseModel):
         dataset_file: a CSV or TSV file, absolute or relative to ``data_root``.
         caption_column: caption file, or the table's caption column.
         video_column: file of video paths, or the table's video column.
+        start_column: the table's column of where samples begin in their videos. For this and the
+            columns that follow ``None`` or empty: there is none; `from_path` looks for one where
+            it is ``None``.
+        end_column: the table's column of where they end, exclusive.
+        time_unit: what both are in; ``None``: seconds.
+        split_column: the table's column of the splits that samples belong to.
+        weight_column: the table's column of how often samples come in an epoch on average.
+        repeats_column: the table's column of how often they come in an epoch; the weight is
+            multiplied by it.
         id_token: put before each caption, with a space.
         profile: name of the rules for sizes and frame counts: ``default`` or a family's name.
-        reshape: whether clips may be fitted into buckets, and how.
+        reshape: whether clips may be fitted into buckets, and how; ``None``: ``center-crop``
+            with ``buckets="auto"``, else ``none``.
+        allow_upscale: clips may be enlarged to fit.
+        crop_seed: makes other places for ``random-crop``.
+        buckets: such as ``49x480x704``; or ``auto``: chosen from the dataset's own sizes.
+        num_buckets: how many ``auto`` may choose; ``None``: as few as do well.
+        max_pixels: height × width of no bucket is above this, where they are not listed.
         height_buckets: allowed heights in pixels; all pairs with ``width_buckets`` are buckets.
-            Where both are empty each clip keeps its own size, cut down to a legal one.
+            Where no buckets are given each clip keeps its own size, cut down to a legal one.
         width_buckets: allowed widths in pixels.
         frame_buckets: allowed frame counts; empty means every count that the profile allows.
-        max_num_frames: no clip is longer than this.
+        max_num_frames: no clip is longer than this; ``None``: the longest of the frame buckets
+            that are given, else 49.
         target_fps: sample frames at this rate; ``None`` keeps each file's own.
+        clip_mode: which parts of a video become clips.
+        clips_per_video: at most so many of each sample; ``None``: one for ``head``, ``middle`` and
+            ``all-frames-stride``, else as many as there are.
+        min_gap: seconds between one clip's end and the next one's start; for ``slide`` from start
+            to start.
+        split: shares of the dataset by name, such as ``{"train": 0.95, "val": 0.05}``.
         allow_outside_root: accept lists and videos that lie outside ``data_root``.
         select: the rules that `validate` applies: codes, starts of codes, names, ``default`` or
             ``all``; empty: ``default``, which is all that need not decode whole videos.
@@ -67,14 +97,29 @@ class DatasetSpec(BaseModel):
     dataset_file: Path | None = None
     caption_column: str = Field(default=PROMPTS, min_length=1)
     video_column: str = Field(default=VIDEOS, min_length=1)
+    start_column: str | None = None
+    end_column: str | None = None
+    time_unit: TimeUnit | None = None
+    split_column: str | None = None
+    weight_column: str | None = None
+    repeats_column: str | None = None
     id_token: str | None = None
     profile: str = "default"
-    reshape: Reshape = "none"
+    reshape: Reshape | None = None
+    allow_upscale: bool = False
+    crop_seed: Annotated[int, Field(ge=0)] = 0
+    buckets: Literal["auto"] | tuple[BucketText, ...] = ()
+    num_buckets: PositiveInt | None = None
+    max_pixels: PositiveInt | None = None
     height_buckets: tuple[PositiveInt, ...] = ()
     width_buckets: tuple[PositiveInt, ...] = ()
     frame_buckets: tuple[PositiveInt, ...] = ()
-    max_num_frames: PositiveInt = 49
+    max_num_frames: PositiveInt | None = None
     target_fps: Annotated[float, Field(ge=0.1, le=1000, allow_inf_nan=False)] | None = None
+    clip_mode: ClipMode = "head"
+    clips_per_video: PositiveInt | None = None
+    min_gap: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    split: dict[str, Annotated[float, Field(gt=0, le=1)]] = {}
     allow_outside_root: bool = False
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -104,10 +149,8 @@ class DatasetSpec(BaseModel):
             return cls._checked({"data_root": root, **chosen, **lists}, saved)
         allowed = bool(chosen.get("allow_outside_root"))
         _require_inside(_table_path(table, root), table, root, allowed)
-        named = [_text(chosen.get(name)) for name in ("caption_column", "video_column")]
-        caption, video = guess_columns(_table_path(table, root), *named)
-        guessed = {"data_root": root, "caption_column": caption, "video_column": video}
-        return cls._checked({**guessed, **chosen, "dataset_file": table}, saved)
+        guessed = guess_columns(_table_path(table, root), chosen)
+        return cls._checked({"data_root": root, **guessed, **chosen, "dataset_file": table}, saved)
 
     @classmethod
     def _checked(cls, fields: dict[str, Any], saved: Path | None) -> DatasetSpec:
@@ -181,13 +224,13 @@ class DatasetSpec(BaseModel):
         token = f"{self.id_token.strip()} " if self.id_token and self.id_token.strip() else ""
         samples: list[Sample] = []
         unusable: list[Sample] = []
-        for video, caption, line in found.entries:
+        for video, caption, line, extras in found.entries:
             problem = lookup.check(video, line)
             if problem is not None:
                 found.problems.append(problem)
             source = Location(found.video_file, line)
             sample = Sample(
-                video, token + caption, self.data_root, source, found.caption_file, token
+                video, token + caption, self.data_root, source, found.caption_file, token, extras
             )
             (unusable if problem else samples).append(sample)
         return Listing(
@@ -204,11 +247,26 @@ class DatasetSpec(BaseModel):
             table = self.list_file
             _require_inside(table, self.dataset_file, self.data_root, self.allow_outside_root)
             _require_known_suffix(table)
-            return read_csv(table, self.caption_column, self.video_column)
+            used = {"caption": self.caption_column, "video": self.video_column}
+            return read_csv(table, {**used, **self._extra_columns()}, self.time_unit or "seconds")
+        self._require_no_extras()
         captions, videos = self.data_root / self.caption_column, self.list_file
         for path, written in ((captions, self.caption_column), (videos, self.video_column)):
             _require_inside(path, written, self.data_root, self.allow_outside_root)
         return read_line_files(captions, videos)
+
+    def _extra_columns(self) -> dict[str, str]:
+        """The names of the columns beside caption and video, by what they hold."""
+        names = {what: getattr(self, f"{what}_column") for what in EXTRAS}
+        return {what: name for what, name in names.items() if name}
+
+    def _require_no_extras(self) -> None:
+        for what in self._extra_columns():
+            raise SpecError(
+                f"{what}_column names a table's column, and the dataset is two line files",
+                where=str(self.data_root),
+                remedy="write videos, captions and this column into one CSV file",
+            )
 
 
 @contextmanager
@@ -230,11 +288,6 @@ def _wrong(error: Any, cls: type[BaseModel]) -> str:
         return f"{name}: {error['msg']}"
     close = difflib.get_close_matches(name, cls.model_fields, 1)
     return f"there is no {name}" + (f", did you mean {close[0]}?" if close else "")
-
-
-def _text(value: Any) -> str | None:
-    """A column's name, as far as it is one; what else a spec may hold is refused when checked."""
-    return None if value is None else str(value)
 
 
 def _saved_spec(path: Path) -> Path | None:

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from videoprep.errors import Problem
+from videoprep.spec.sample import NO_EXTRAS, Extras
 
 
 class Entry(NamedTuple):
-    """A caption and a video's path, as written at ``line`` of their files."""
+    """A caption and a video's path, at ``line`` of their files, and what goes with them."""
 
     video: str
     caption: str
     line: int
+    extras: Extras = NO_EXTRAS
 
 
 @dataclass(slots=True)

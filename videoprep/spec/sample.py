@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,31 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
+class Extras:
+    """What a row says beside its video and caption.
+
+    Attributes:
+        start: where the sample begins in the video, in ``unit``; None: at its first frame.
+        end: where it ends, exclusive; None: where the video ends.
+        unit: what both are in.
+        split: the split that it belongs to.
+        weight: how often it comes in an epoch on average, times ``repeats``.
+        repeats: how often it comes in an epoch.
+    """
+
+    start: float | None = None
+    end: float | None = None
+    unit: Literal["seconds", "frames"] = "seconds"
+    split: str | None = None
+    weight: float = 1.0
+    repeats: int = 1
+
+
+NO_EXTRAS = Extras()
+"""Those of a row that says nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One caption and one video.
 
@@ -33,6 +60,7 @@ class Sample:
         source: the file and line that name the video.
         caption_file: the file that holds the caption, at the same line.
         token: what of ``caption`` is the id token, with the space after it.
+        extras: what its row says beside.
     """
 
     name: str
@@ -41,6 +69,7 @@ class Sample:
     source: Location
     caption_file: str
     token: str = ""
+    extras: Extras = NO_EXTRAS
 
     @property
     def written(self) -> str:
@@ -51,6 +80,11 @@ class Sample:
     def video(self) -> Path:
         """The video file."""
         return self.root / self.name
+
+    @property
+    def path(self) -> str:
+        """The video file as text, which is several times as fast as `video`."""
+        return os.path.join(self.root, self.name)
 
     @property
     def caption_source(self) -> Location:

@@ -11,29 +11,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from videoprep.durable import write_bytes, write_file
+from videoprep.index.schema import FILE_SCHEMA
 from videoprep.index.table import BucketIndex
 from videoprep.store.layout import Store
 from videoprep.store.receipt import Failure, StoredTensor, read_receipts
 from videoprep.store.recipe import COMPONENTS, KEY_COLUMN, Component, Recipe
 
 _CLIP_COLUMNS = (
-    "video",
-    "caption",
-    "file",
-    "line",
-    "fps",
-    "frames",
-    "height",
-    "width",
-    "source_width",
-    "source_height",
-    "crop_x",
-    "crop_y",
-    "crop_width",
-    "crop_height",
-    "frame_indices",
-    "fingerprint",
-)
+    "sample", "clip", "video", "caption", "file", "line", "split", "weight", "repeats",
+    "fps", "speed", "start", "end", "frames", "height", "width", "source_width", "source_height",
+    "crop_x", "crop_y", "crop_width", "crop_height", "fit_x", "fit_y", "fit_width", "fit_height",
+    "frame_indices", "fingerprint",
+)  # fmt: skip
 _BATCH = 65_536
 
 
@@ -73,11 +62,22 @@ def read_artifacts(store: Store, recipe: Recipe) -> Artifacts:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A clip that lacks an artifact because making it failed."""
+    """A clip that lacks an artifact because making it failed.
+
+    Attributes:
+        video: the file, as the dataset names it.
+        file: the list that names it.
+        line: the line in that list.
+        clip: which of the sample's clips it is, from 0.
+        component: what could not be made.
+        code: why, in a stable word.
+        reason: why, in words.
+    """
 
     video: str
     file: str
     line: int
+    clip: int
     component: Component
     code: str
     reason: str
@@ -89,7 +89,7 @@ def write_catalogue(
     """Writes ``catalogue.parquet`` and ``failures.jsonl`` anew; gives the clips set aside."""
     set_aside: list[SetAside] = []
     rows = _rows(index, artifacts, set_aside)
-    schema = _schema(index.table.schema, artifacts)
+    schema = _schema(artifacts)
     write_file(store.catalogue_file, lambda file: _write_table(file, rows, schema))
     lines = "".join(json.dumps(asdict(entry)) + "\n" for entry in set_aside)
     write_bytes(store.failures_file, lines.encode())
@@ -128,6 +128,7 @@ def _rows(
                             values["video"],
                             values["file"],
                             values["line"],
+                            values["clip"],
                             component,
                             failure.code,
                             failure.reason,
@@ -151,8 +152,8 @@ def _place(component: Component, key: str, made: Artifacts) -> dict[str, Any]:
     }
 
 
-def _schema(index_schema: pa.Schema, components: Iterable[Component]) -> pa.Schema:
-    fields = [index_schema.field(name) for name in _CLIP_COLUMNS]
+def _schema(components: Iterable[Component]) -> pa.Schema:
+    fields = [FILE_SCHEMA.field(name) for name in _CLIP_COLUMNS]
     for component in (name for name in COMPONENTS if name in set(components)):
         fields += [
             pa.field(f"{component}_key", pa.string()),

@@ -10,15 +10,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch.utils.data import Dataset
 
 from videoprep.errors import StoreError
-from videoprep.index.bucket import Bucket
+from videoprep.families.registry import get_profile
+from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.numbers import from_text
 from videoprep.store.layout import Store, StoreInfo
 from videoprep.store.recipe import COMPONENTS, Component
 
@@ -34,17 +38,19 @@ class LatentDataset(Dataset[dict[str, Any]]):
 
     Args:
         path: the store.
+        split: only the clips of this split; None: all.
 
     Attributes:
         info: what the store holds and how it was made.
         components: the tensors that each item has.
+        split: the split that was asked for.
         incomplete: clips of the plan that lack a component and are therefore no items.
 
     Raises:
-        StoreError: there is no store, or it has no catalogue yet.
+        StoreError: there is no store, it has no catalogue yet, or no such split.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, split: str | None = None) -> None:
         self._store = Store(Path(path))
         self.info: StoreInfo = self._store.read_info()
         if not self._store.catalogue_file.is_file():
@@ -57,6 +63,9 @@ class LatentDataset(Dataset[dict[str, Any]]):
         self.components: tuple[Component, ...] = tuple(
             name for name in COMPONENTS if f"{name}_shard" in table.column_names
         )
+        self.split = split
+        if split is not None:
+            table = _of_split(table, split, self._store)
         complete = _complete(table, self.components)
         self._table = table.filter(complete)
         self.incomplete: int = table.num_rows - self._table.num_rows
@@ -79,22 +88,42 @@ class LatentDataset(Dataset[dict[str, Any]]):
         item["metadata"] = {
             name: value for name, value in row.items() if not name.startswith(prefixes)
         }
+        item["metadata"]["frame_indices"] = list(from_text(row["frame_indices"]))
         return item
 
     @cached_property
-    def buckets(self) -> Sequence[Bucket]:
+    def buckets(self) -> BucketColumn:
         """The bucket of each clip."""
-        columns = (self._table[name].to_pylist() for name in ("frames", "height", "width"))
-        return [Bucket(*row) for row in zip(*columns, strict=True)]
+        columns = (self._table[name].to_numpy() for name in ("frames", "height", "width"))
+        return BucketColumn.of(*columns)
+
+    @property
+    def multiplicity(self) -> NDArray[np.float64]:
+        """Float64 ``[clips]``: how often each comes in an epoch: its weight times its repeats."""
+        product: NDArray[np.float64] = pc.multiply(
+            self._table["weight"], self._table["repeats"]
+        ).to_numpy()
+        return product
 
     @cached_property
     def digest(self) -> str:
-        """Stands for the clips and their order: 32 hexadecimal digits."""
+        """Stands for the clips, their order and their weights: 32 hexadecimal digits."""
         digest = hashlib.sha256()
         for component in self.components:
-            for key in self._table[f"{component}_key"]:
-                digest.update(key.as_py().encode())
+            for chunk in self._table[f"{component}_key"].chunks:
+                digest.update("".join(chunk.to_pylist()).encode())
+        digest.update(self.multiplicity.tobytes())
         return digest.hexdigest()[:32]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that the clips are in, in alphabetical order."""
+        return tuple(sorted(filter(None, pc.unique(self._table["split"]).to_pylist())))
+
+    def latent_tokens(self, bucket: Bucket) -> int:
+        """How many tokens the family's transformer sees of a clip of the bucket."""
+        profile = get_profile(self.info.family)
+        return profile.latent_tokens(bucket.frames, bucket.height, bucket.width)
 
     def _row(self, index: int) -> dict[str, list[Any]]:
         row: dict[str, list[Any]] = self._table.slice(index % len(self), 1).to_pydict()
@@ -135,6 +164,17 @@ def _read_catalogue(path: Path) -> pa.Table:
             where=str(path),
             remedy="run the same `videoprep encode` command again: it writes the catalogue anew",
         ) from error
+
+
+def _of_split(table: pa.Table, split: str, store: Store) -> pa.Table:
+    there = sorted(filter(None, pc.unique(table["split"]).to_pylist()))
+    if split not in there:
+        raise StoreError(
+            f"there is no split {split!r}; there are: {', '.join(there) or 'none'}",
+            where=str(store.root),
+            remedy="plan with --split, or a column split in the table, and encode again",
+        )
+    return table.filter(pc.equal(table["split"], split))
 
 
 def _complete(table: pa.Table, components: Sequence[Component]) -> pa.ChunkedArray | pa.Array:

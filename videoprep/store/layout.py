@@ -12,7 +12,7 @@ from videoprep.durable import write_bytes
 from videoprep.errors import StoreError
 from videoprep.store.recipe import COMPONENTS, Component, Recipe
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Store:
         """Reads ``store.json``.
 
         Raises:
-            StoreError: it is missing, damaged, or of a newer format.
+            StoreError: it is missing, damaged, or of another format.
         """
         if not self.info_file.is_file():
             raise StoreError(
@@ -79,11 +79,12 @@ class Store:
         try:
             data = json.loads(self.info_file.read_bytes())
             version = int(data["format_version"])
-            if version > FORMAT_VERSION:
+            if version != FORMAT_VERSION:
+                newer = version > FORMAT_VERSION
                 raise StoreError(
-                    f"has format {version}; this videoprep reads up to {FORMAT_VERSION}",
+                    f"has format {version}; this videoprep reads format {FORMAT_VERSION}",
                     where=str(self.root),
-                    remedy="upgrade videoprep",
+                    remedy="upgrade videoprep" if newer else "encode into a new folder",
                 )
             recipes = {
                 component: Recipe(component, dict(data["recipes"][component]))

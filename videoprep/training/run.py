@@ -59,6 +59,7 @@ class TrainResult:
         log: a JSON line a step.
         steps: how many were made.
         clips: the clips that were trained on.
+        split: the split that they are; None where the plan has none.
         incomplete: clips of the store that lack a component and were not.
         loss_before: mean loss on fixed clips, noise and timesteps before training.
         loss_after: the same after.
@@ -69,6 +70,7 @@ class TrainResult:
     log: str
     steps: int
     clips: int
+    split: str | None
     incomplete: int
     loss_before: float
     loss_after: float
@@ -80,6 +82,7 @@ def train(
     *,
     model: str | os.PathLike[str],
     output: str | os.PathLike[str],
+    split: str | None = None,
     steps: int = 1000,
     batch_size: int = 1,
     learning_rate: float = 1e-3,
@@ -97,6 +100,8 @@ def train(
         model: the diffusers folder or hub id that the store was encoded with; only its
             transformer and scheduler are read.
         output: folder for the weights and the log.
+        split: train on the clips of this split; None: ``train`` where the plan has splits, else
+            all clips.
         steps: optimiser steps.
         batch_size: clips a step.
         learning_rate: of AdamW.
@@ -114,7 +119,7 @@ def train(
         ModelError: the model folder is not whole.
     """
     require_peft()
-    data = LatentDataset(store)
+    data = _training_clips(store, split)
     folder = _claim_output(Path(output), overwrite)
     if not len(data):
         raise TrainError("the store has no complete clip", where=str(store), remedy="encode some")
@@ -148,9 +153,25 @@ def train(
             remedy="lower --learning-rate",
         )
     saved = str(save_lora(transformer, folder))
-    result = TrainResult(saved, log, steps, len(data), data.incomplete, before, after, seconds)
+    result = TrainResult(
+        saved, log, steps, len(data), data.split, data.incomplete, before, after, seconds
+    )
     write_bytes(folder / "result.json", (json.dumps(asdict(result), indent=2) + "\n").encode())
     return result
+
+
+def _training_clips(store: str | os.PathLike[str], split: str | None) -> LatentDataset:
+    """The clips to train on: those kept for validation must not be among them unasked."""
+    data = LatentDataset(store, split=split)
+    if split is not None or not data.splits:
+        return data
+    if "train" not in data.splits:
+        raise TrainError(
+            f"the store has splits, and none is called train: {', '.join(data.splits)}",
+            where=str(store),
+            remedy="name one with --split",
+        )
+    return LatentDataset(store, split="train")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from videoprep.errors import Code, MediaError, Problem, SpecError
 from videoprep.families.registry import TokenCounter, token_counter
 from videoprep.index.placement import LeftOut, Placement, place
 from videoprep.index.policy import Policy
+from videoprep.index.survey import resolve
 from videoprep.media.inspect import DEFAULT_LIMITS, Inspection, inspect_all
 from videoprep.media.probe import MediaInfo
 from videoprep.media.workers import Limits
@@ -85,6 +86,8 @@ def validate(
         if error.code is None:
             raise
         return _hopeless(spec, error, remarks, options)
+    if any(need is Need.PLAN for need in selection.needs):
+        policy = resolve(policy, spec.data_root, listing.samples, limits=limits)
     run = _Run(spec, policy, selection, listing, counter)
     run.take(there.problems if rules is None else [])
     run.check(limits, on_progress)
@@ -107,7 +110,7 @@ def _hopeless(
     return Report(
         root=str(given.get("data_root") or spec),
         profile=given.get("profile", DatasetSpec.model_fields["profile"].default),
-        reshape=given.get("reshape", DatasetSpec.model_fields["reshape"].default),
+        reshape=given.get("reshape") or "none",
         fail_on=given.get("fail_on", DatasetSpec.model_fields["fail_on"].default),
         total=0,
         clean=0,
@@ -122,12 +125,12 @@ class _Kind:
     """Files that differ in their fingerprint alone.
 
     Attributes:
-        place: where their clips go.
+        plan: where their clips go, or why there are none.
         speaking: the rules that look at nothing else and have something to say; None as long as
             this is not known.
     """
 
-    place: Placement | LeftOut
+    plan: tuple[Placement, ...] | LeftOut
     speaking: list[Validator] | None = None
 
 
@@ -161,7 +164,7 @@ class _Run:
     of_media: list[Validator] = field(init=False)
     of_rest: list[Validator] = field(init=False)
     of_caption: list[Validator] = field(init=False)
-    kinds: dict[int | None, _Kind] = field(default_factory=dict)
+    kinds: dict[tuple[Any, ...], _Kind] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         listing = self.listing
@@ -293,8 +296,8 @@ class _Run:
             self.broken[number] = True
             self.overview.add(sample, None, None, subject.tokens)
         else:
-            kind = self._kind_of(found)
-            known = (found.media, kind.place, found.scan)
+            kind = self._kind_of(sample, found)
+            known = (found.media, kind.plan, found.scan)
             subject = Subject(sample, self.policy, subject.tokens, subject.token_limit, *known)
             findings = _apply(self.of_rest, subject)
             if kind.speaking is None:
@@ -304,17 +307,19 @@ class _Run:
                 findings += of_media
             else:
                 findings += _apply(kind.speaking, subject)
-            self.overview.add(sample, found.media, kind.place, subject.tokens)
+            self.overview.add(sample, found.media, kind.plan, subject.tokens)
         self.take(findings, number)
 
-    def _kind_of(self, found: Inspection) -> _Kind:
-        """What files that are alike share: their place, and which rules speak of them."""
+    def _kind_of(self, sample: Sample, found: Inspection) -> _Kind:
+        """What samples that are alike share: their plan, and which rules speak of them."""
         assert isinstance(found.media, MediaInfo)  # noqa: S101
-        kind = self.kinds.get(found.alike)
+        extras = sample.extras
+        alike = (found.alike, extras.start, extras.end, extras.unit)
+        kind = self.kinds.get(alike)
         if kind is None:
             if len(self.kinds) >= _MOST_KINDS:
                 self.kinds.clear()
-            kind = self.kinds[found.alike] = _Kind(place(found.media, self.policy))
+            kind = self.kinds[alike] = _Kind(place(found.media, self.policy, extras))
         return kind
 
     def _subject(self, sample: Sample) -> Subject:

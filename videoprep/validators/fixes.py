@@ -98,7 +98,7 @@ def propose(spec: DatasetSpec, report: Report, **how: Any) -> Fix:
     done = []
     failing = [finding for finding in report.findings if finding.fails(report.fail_on)]
     fitted = [finding.code for finding in failing if finding.code in _FITTED]
-    if spec.reshape == "none" and fitted:
+    if report.reshape == "none" and fitted:
         spec = DatasetSpec.of(spec, reshape="center-crop")
         report = validate(spec, **how)
         codes = ", ".join(sorted(set(fitted)))

@@ -70,6 +70,7 @@ class Overview:
         samples: those whose videos were found.
         identities: ``[samples, 2]``, device and inode of each video.
         buckets: planned clips a bucket.
+        planned: samples that have a clip.
         left_out: samples that are not planned, by the reason's code.
         figures: numbers for charts.
     """
@@ -79,6 +80,7 @@ class Overview:
     samples: Sequence[Sample]
     identities: NDArray[np.uint64]
     buckets: Counter[Bucket] = field(default_factory=Counter)
+    planned: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     figures: Figures = field(default_factory=Figures)
     _captions: array[int] = field(default_factory=lambda: array("Q"))
@@ -88,30 +90,43 @@ class Overview:
         self,
         sample: Sample,
         media: MediaInfo | None,
-        place: Placement | LeftOut | None,
+        plan: tuple[Placement, ...] | LeftOut | None,
         tokens: int | None = None,
     ) -> None:
         """Takes up the next sample; ``tokens`` where a model's tokenizer counted its caption."""
         self.figures.add(sample.caption, media, tokens)
         self._captions.append(xxhash.xxh3_64_intdigest(_comparable(sample.caption)))
         self._contents.append(int(media.fingerprint[:16], 16) if media else 0)
-        if isinstance(place, Placement):
-            self.buckets[place.bucket] += 1
-        elif isinstance(place, LeftOut):
-            self.left_out[place.code.value] += 1
+        if isinstance(plan, LeftOut):
+            self.left_out[plan.code.value] += 1
+        elif plan is not None:
+            self.planned += 1
+            self.buckets.update(placement.bucket for placement in plan)
 
     def same_captions(self) -> Iterator[list[int]]:
         """Groups of samples whose captions differ in case and spaces at most."""
         return _groups(np.frombuffer(self._captions, dtype=np.uint64))
 
     def same_contents(self) -> Iterator[list[int]]:
-        """Groups of samples whose files hold the same bytes."""
-        return _groups(np.frombuffer(self._contents, dtype=np.uint64), unknown=0)
+        """Groups of samples whose files hold the same bytes, and that are about the same part."""
+        contents = np.frombuffer(self._contents, dtype=np.uint64)
+        return _groups(np.where(contents == 0, contents, contents ^ self._parts()), unknown=0)
 
     def same_files(self) -> Iterator[list[int]]:
-        """Groups of samples that name one file, be it by another spelling or a link."""
+        """Groups of samples that name the same part of one file, be it by another spelling."""
         folded = self.identities[:, 0] * np.uint64(0x9E3779B97F4A7C15) ^ self.identities[:, 1]
-        return _groups(folded)
+        return _groups(folded ^ self._parts())
+
+    def _parts(self) -> NDArray[np.uint64]:
+        """A hash of each sample's time range; 0 for a whole video."""
+        return np.fromiter(map(_part, self.samples), dtype=np.uint64, count=len(self.samples))
+
+
+def _part(sample: Sample) -> int:
+    extras = sample.extras
+    if extras.start is None and extras.end is None:
+        return 0
+    return xxhash.xxh3_64_intdigest(f"{extras.start} {extras.end} {extras.unit}".encode())
 
 
 def _comparable(caption: str) -> bytes:

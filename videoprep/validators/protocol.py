@@ -109,7 +109,7 @@ class Subject:
     tokens: int | None = None
     token_limit: int | None = None
     _media: MediaInfo | None = None
-    _place: Placement | LeftOut | None = None
+    _plan: tuple[Placement, ...] | LeftOut | None = None
     _scan: FrameScan | None = None
 
     @property
@@ -120,11 +120,18 @@ class Subject:
         return self._media
 
     @property
-    def place(self) -> Placement | LeftOut:
-        """Where the clip will go, or why it is left out; for rules that need `Need.PLAN`."""
-        if self._place is None:
+    def clips(self) -> tuple[Placement, ...]:
+        """Where the sample's clips will go; none where it is left out. Needs `Need.PLAN`."""
+        if self._plan is None:
             raise _not_asked_for(Need.PLAN)
-        return self._place
+        return () if isinstance(self._plan, LeftOut) else self._plan
+
+    @property
+    def left_out(self) -> LeftOut | None:
+        """Why the sample is not planned, if it is not; for rules that need `Need.PLAN`."""
+        if self._plan is None:
+            raise _not_asked_for(Need.PLAN)
+        return self._plan if isinstance(self._plan, LeftOut) else None
 
     @property
     def scan(self) -> FrameScan:

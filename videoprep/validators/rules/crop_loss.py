@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from videoprep.errors import Code
-from videoprep.index.placement import Placement
 from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
 
 
@@ -31,12 +30,12 @@ class CropLoss(Validator):
     Options = CropLossOptions
 
     def check(self, subject: Subject) -> Iterator[Finding]:
-        place, media = subject.place, subject.media
-        if not isinstance(place, Placement):
+        media = subject.media
+        if not subject.clips:
             return
-        crop = place.crop
+        crop, bucket = subject.clips[0].crop, subject.clips[0].bucket  # the same in all of them
         lost = 1 - crop.width * crop.height / (media.width * media.height)
         if lost > self.options.share:
             message = f"{lost:.0%} of the picture is cut to fit {media.width}×{media.height} into "
-            message += f"{place.bucket.width}×{place.bucket.height}"
+            message += f"{bucket.width}×{bucket.height}"
             yield self.finding(subject, message, lost=round(lost, 4))

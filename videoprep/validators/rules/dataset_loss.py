@@ -31,7 +31,7 @@ class DatasetLoss(DatasetValidator):
     Options = DatasetLossOptions
 
     def check_dataset(self, overview: Overview) -> Iterator[Finding]:
-        lost = overview.total - sum(overview.buckets.values())
+        lost = overview.total - overview.planned
         if lost <= self.options.share * overview.total:
             return
         left_out = sum(overview.left_out.values())

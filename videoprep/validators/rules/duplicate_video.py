@@ -15,7 +15,7 @@ class DuplicateVideo(DatasetValidator):
     code = Code.DUPLICATE_VIDEO.value
     name = "duplicate-video"
     severity = Severity.WARNING
-    summary = "No two samples name the same file, not even by another spelling or a link."
+    summary = "No two samples name the same file, or the same part of it, not even by a link."
     why = "The clip weighs twice in training, or leaks from the training into the validation set."
     example = "videos/a.mp4 and ./videos/a.mp4; a link b.mp4 to a.mp4."
     remedy = "Delete one of the lines, unless the clip is meant to have several captions."

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from videoprep.errors import Code
-from videoprep.index.placement import Placement
+from videoprep.index.placement import Placement, frames_used
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
 
@@ -38,12 +38,12 @@ class FrameCount(Validator):
             remedy = f"nearest legal counts: {', '.join(map(str, nearest))}; "
             remedy += "trim the file, or allow fitting with --reshape center-crop"
             yield self.finding(subject, broken, remedy, **data)
-        elif isinstance(subject.place, Placement):
-            message = f"{broken}: {_unused(subject.place)}"
+        elif subject.clips:
+            message = f"{broken}: {_unused(subject.clips)}"
             yield self.finding(subject, message, "nothing to do", severity=Severity.NOTE, **data)
 
 
-def _unused(place: Placement) -> str:
-    used, available = place.bucket.frames, place.available
+def _unused(clips: Sequence[Placement]) -> str:
+    used, available = frames_used(clips), clips[0].available
     unused = available - used
     return f"{used} will be used, {unused} of {available} ({unused / available:.1%}) will not"

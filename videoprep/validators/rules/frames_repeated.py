@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from videoprep.errors import Code
-from videoprep.index.placement import Placement
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
 
@@ -22,16 +23,16 @@ class FramesRepeated(Validator):
     needs = frozenset({Need.PLAN, Need.TIMESTAMPS})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
-        place = subject.place
-        if not isinstance(place, Placement) or subject.policy.target_fps is None:
+        if not subject.clips or subject.policy.target_fps is None:
             return
-        used = len(place.frame_indices)
-        repeated = used - len(set(place.frame_indices.tolist()))
-        if repeated and place.rate > subject.media.fps:
+        used = sum(len(clip.frame_indices) for clip in subject.clips)
+        repeated = used - sum(len(np.unique(clip.frame_indices)) for clip in subject.clips)
+        rate = subject.clips[0].rate
+        if repeated and rate > subject.media.fps:
             own = float(subject.media.fps)
             yield self.finding(
                 subject,
-                f"at {float(place.rate):g} frames a second, {repeated} of {used} frames repeat the "
+                f"at {float(rate):g} frames a second, {repeated} of {used} frames repeat the "
                 f"one before: the file has {own:g}",
                 f"use --target-fps {own:g} or less",
                 repeated=repeated,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from videoprep.errors import Code
-from videoprep.index.placement import Placement
+from videoprep.index.placement import frames_used
 from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
 
 
@@ -18,7 +18,7 @@ class FramesUnusedOptions(RuleOptions):
 
 
 class FramesUnused(Validator):
-    """One clip is taken from the start of the video; the rest is not seen."""
+    """Unless asked for more, one clip is taken from the start; the rest is not seen."""
 
     code = Code.FRAMES_UNUSED.value
     name = "frames-unused"
@@ -26,15 +26,16 @@ class FramesUnused(Validator):
     summary = "At least half of the video's frames are used."
     why = "The caption may speak of something that happens later."
     example = "49 of 390 frames are used."
-    remedy = "Raise --max-num-frames, lower --target-fps, or split the video."
+    remedy = (
+        "Take more clips with --clip-mode chunk, raise --max-num-frames, or lower --target-fps."
+    )
     needs = frozenset({Need.PLAN})
     Options = FramesUnusedOptions
 
     def check(self, subject: Subject) -> Iterator[Finding]:
-        place = subject.place
-        if not isinstance(place, Placement):
+        if not subject.clips:
             return
-        used, available = place.bucket.frames, place.available
+        used, available = frames_used(subject.clips), subject.clips[0].available
         if used < available * (1 - self.options.share):
             message = f"{used} of {available} frames are used, {1 - used / available:.0%} are not"
             yield self.finding(subject, message, used=used, available=available)

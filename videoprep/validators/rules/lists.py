@@ -1,4 +1,4 @@
-"""VP001 to VP017: what the readers of lists report."""
+"""VP001 to VP018: what the readers of lists report."""
 
 from __future__ import annotations
 
@@ -188,3 +188,14 @@ class EmptyDataset(ReaderRule):
     why = "An empty list is rarely meant."
     example = "A table that is a header row alone."
     remedy = "Write at least one caption and video."
+
+
+class BadValue(ReaderRule):
+    """What a cell means must not be guessed: the sample would be another one."""
+
+    code = Code.BAD_VALUE.value
+    name = "bad-value"
+    summary = "Start, end, split, weight and repeats of a table hold what they should, or nothing."
+    why = "A time range that is read wrongly pairs the caption with another part of the video."
+    example = "A start of 1:75, an end before the start, a weight of nan, repeats of 1.5."
+    remedy = "Correct the cell, or leave it empty. Turn a column off with, say, --split-column ''."

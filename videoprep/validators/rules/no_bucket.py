@@ -1,11 +1,10 @@
-"""VP301, VP302, VP303: the clip fits one of the buckets that were asked for."""
+"""VP301, VP302, VP303, VP310: the clip fits one of the buckets, and lies in the video."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from videoprep.errors import Code
-from videoprep.index.placement import LeftOut
 from videoprep.validators.protocol import Finding, Need, Subject, Validator
 
 
@@ -16,19 +15,22 @@ class _LeftOutBecause(Validator):
     why = "The clip is left out of the plan."
 
     def check(self, subject: Subject) -> Iterator[Finding]:
-        place = subject.place
-        if isinstance(place, LeftOut) and place.code.value == self.code:
-            yield self.finding(subject, place.reason, place.remedy)
+        left_out = subject.left_out
+        if left_out is not None and left_out.code.value == self.code:
+            yield self.finding(subject, left_out.reason, left_out.remedy)
 
 
 class TooSmall(_LeftOutBecause):
-    """Nothing is enlarged."""
+    """Nothing is enlarged unasked."""
 
     code = Code.TOO_SMALL.value
     name = "too-small"
     summary = "The clip is at least as large as the smallest bucket: it need not be enlarged."
     example = "320×240 with the only bucket 480×704."
-    remedy = "Add a smaller bucket, replace the file by its original, or remove the sample."
+    remedy = (
+        "Add a smaller bucket, replace the file by its original, allow enlarging with "
+        "--allow-upscale, or remove the sample."
+    )
 
 
 class TooShort(_LeftOutBecause):
@@ -49,3 +51,16 @@ class NoExactBucket(_LeftOutBecause):
     summary = "With --reshape none, one of the buckets has exactly the clip's size."
     example = "704×480 with the only bucket 256×384, and no consent to reshape."
     remedy = "Add this size to the buckets, or allow fitting with --reshape center-crop."
+
+
+class RangeOutside(_LeftOutBecause):
+    """A caption that speaks of a part of the video which is not there."""
+
+    code = Code.RANGE_OUTSIDE.value
+    name = "range-outside"
+    summary = "A sample's time range lies in its video; half a second may be missing at the end."
+    why = "The clip is left out of the plan: the caption would be trained on something else."
+    example = (
+        "start 12, end 17 (seconds) in a video of 10 s; frames written where seconds are read."
+    )
+    remedy = "Correct the row's start and end, or say with --time-unit what they are in."

@@ -39,8 +39,8 @@ class SizeNotDivisible(Validator):
         broken = f"{media.width}×{media.height} is not divisible by {profile.divisor}"
         if subject.policy.reshape == "none":
             yield self.finding(subject, broken, _remedy(subject), **data)
-        elif isinstance(subject.place, Placement):
-            cut = _cut(subject.place, media.width, media.height)
+        elif subject.clips:
+            cut = _cut(subject.clips[0], media.width, media.height)
             yield self.finding(
                 subject, f"{broken}: {cut}", "nothing to do", severity=Severity.NOTE, **data
             )
@@ -63,12 +63,14 @@ def _remedy(subject: Subject) -> str:
 
 def _cut(place: Placement, width: int, height: int) -> str:
     """What fitting does, in pixels and percent."""
-    crop, bucket = place.crop, place.bucket
+    crop, fit, bucket = place.crop, place.fit, place.bucket
     parts = []
     columns, rows = width - crop.width, height - crop.height
     if columns or rows:
         share = 1 - crop.width * crop.height / (width * height)
         parts.append(f"{columns} columns and {rows} rows ({share:.1%}) will be cut")
-    if (crop.width, crop.height) != (bucket.width, bucket.height):
-        parts.append(f"{crop.width}×{crop.height} scaled to {bucket.width}×{bucket.height}")
+    if (crop.width, crop.height) != (fit.width, fit.height):
+        parts.append(f"{crop.width}×{crop.height} scaled to {fit.width}×{fit.height}")
+    if (fit.width, fit.height) != (bucket.width, bucket.height):
+        parts.append(f"padded to {bucket.width}×{bucket.height}")
     return ", ".join(parts)

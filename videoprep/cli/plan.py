@@ -1,0 +1,302 @@
+"""The plan in words: tables of its buckets, frames, batches and artifacts, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from videoprep.cli.output import safe, stdout, table
+from videoprep.index.calibration import Calibration, estimate
+
+if TYPE_CHECKING:
+    from videoprep.index.bucket import Bucket
+    from videoprep.index.diff import IndexDiff
+    from videoprep.index.suggestions import Advice, SmallBucket
+    from videoprep.index.summary import BucketSummary, Summary
+    from videoprep.spec.dataset import DatasetSpec
+
+_SHOWN = 20
+_SIZES = (1, 2, 4, 8)  # clips in a batch of one GPU, and GPUs
+
+
+def print_policy(policy: Mapping[str, Any], spec: DatasetSpec | None) -> None:
+    """How the plan was made.
+
+    Args:
+        policy: of the index.
+        spec: what it was made from; None where that is not known.
+    """
+    upscale = ", enlarging allowed" if policy.get("allow_upscale") else ""
+    chosen = spec is not None and spec.buckets == "auto"
+    stdout.print(
+        safe(
+            f"profile {policy['profile']} · reshape {policy.get('reshape')}{upscale} · "
+            f"{_sizes(policy, chosen)}"
+        )
+    )
+    rate = f"{_rate(policy)} fps" if policy.get("target_fps") else "each file's own rate"
+    stdout.print(safe(f"frames at {rate} · {_windows(policy)}"))
+    extras = " · ".join(_extras(spec)) if spec is not None else ""
+    if extras:
+        stdout.print(safe(extras))
+
+
+def print_summary(
+    summary: Summary,
+    policy: Mapping[str, Any],
+    calibration: Calibration | None,
+    *,
+    batch_size: int,
+    num_gpus: int,
+) -> None:
+    """What the plan comes to."""
+    _print_buckets(summary)
+    _print_frames(summary, policy)
+    for note in _notes(summary):
+        stdout.print(safe(note))
+    _print_components(summary, calibration, num_gpus)
+    _print_batches(summary, batch_size, num_gpus)
+
+
+def print_advice(advice: Advice) -> None:
+    """What to do about small buckets."""
+    if not advice.small:
+        return
+    made = table(
+        f"buckets that do not fill a global batch of {advice.global_batch}",
+        "bucket", ">clips", "without it", ">cut", ">pixels", ">frames", ">repeats",
+    )  # fmt: skip
+    for one in advice.small[:_SHOWN]:
+        made.add_row(*_small_row(one))
+    stdout.print(made)
+    _print_more(len(advice.small), "small buckets")
+    stdout.print(
+        "without it: where its clips would go, and what that changes · repeats: to fill a batch",
+        style="dim",
+    )
+    if advice.options is not None:
+        left = f"; {advice.left} would still be too small" if advice.left else ""
+        stdout.print(safe(f"→ fewer buckets: plan with {advice.options}{left}"))
+    stdout.print("→ the same buckets, filled: a table with these numbers in a column `repeats`")
+
+
+def print_diff(diff: IndexDiff, old: str) -> None:
+    """What changed since an older index."""
+    made = table(f"since {old}", "what changed", ">clips")
+    for what, count in sorted(diff.counts.items()):
+        made.add_row(what, str(count))
+    made.add_row("unchanged", str(diff.unchanged))
+    stdout.print(made)
+    for change in diff.changes[:_SHOWN]:
+        clip = f", clip {change.clip}" if change.clip else ""
+        line = f" (line {change.line}{clip})" if change.line is not None else ""
+        stdout.print(safe(f"{change.video}{line}: {', '.join(change.what)}"))
+    _print_more(len(diff.changes), "changes")
+    encode = table("to encode that was not planned before", "component", ">artifacts")
+    for name, count in diff.to_encode.items():
+        encode.add_row(name, str(count))
+    stdout.print(encode)
+
+
+def _print_buckets(summary: Summary) -> None:
+    padded = any(one.padded for one in summary.buckets)
+    weighted = any(one.draws != one.clips for one in summary.buckets)
+    columns = ["bucket", ">clips", ">cut", ">scale", ">used", ">tokens", ">a clip"]
+    if padded:
+        columns.insert(3, ">black")
+    if weighted:
+        columns.insert(2, ">an epoch")
+    made = table("buckets (frames × height × width)", *columns)
+    largest = sorted(summary.buckets, key=lambda one: -one.clips)[:_SHOWN]
+    for one in sorted(largest, key=lambda one: one.bucket):
+        made.add_row(*_bucket_row(one, padded=padded, weighted=weighted))
+    stdout.print(made)
+    _print_more(len(summary.buckets), "buckets with fewer clips")
+    stdout.print(
+        "cut: of the picture's area · scale: of a side · used: of the samples' frames\n"
+        "tokens: of the latent · a clip: its video latents on disk",
+        style="dim",
+    )
+
+
+def _bucket_row(one: BucketSummary, *, padded: bool, weighted: bool) -> list[str]:
+    row = [str(one.bucket), str(one.clips), f"{one.cut:.1%}", f"×{one.scale:.2f}"]
+    row += [_share(one.frames_used, one.frames_available), str(one.latent_tokens)]
+    row.append(_size(one.clip_bytes))
+    if padded:
+        row.insert(3, f"{one.padded:.1%}")
+    if weighted:
+        row.insert(2, str(one.draws))
+    return row
+
+
+def _print_frames(summary: Summary, policy: Mapping[str, Any]) -> None:
+    frames = summary.frames
+    rate = f"at {_rate(policy)} fps" if policy.get("target_fps") else "at each file's own rate"
+    made = table(f"frames {rate}", "where they go", ">frames", ">share")
+    why = f"{policy.get('clip_mode')}, {_limit(policy)}"
+    rows = [
+        ("in clips", frames.used),
+        (f"outside the clips ({why})", frames.outside),
+        ("between the clips", frames.between),
+        ("passed over by clips that are sped up", frames.skipped),
+        *((f"left out: {one.code}", one.frames) for one in summary.left_out),
+    ]
+    for words, count in [*(row for row in rows if row[1]), ("together", frames.available)]:
+        made.add_row(words, str(count), _share(count, frames.available))
+    stdout.print(made)
+
+
+def _notes(summary: Summary) -> Iterator[str]:
+    """What is only said where there is something to say."""
+    unknown = sum(one.unknown for one in summary.left_out)
+    if unknown:
+        yield f"not counted: samples left out whose frames are not known: {unknown}"
+    each = summary.frames.source_frames_each
+    if summary.clips and abs(each - 1) > 0.005:
+        repeats = ": frames are repeated" if each < 1 else ""
+        yield f"one frame stands for {each:.2f} frames of the file on average{repeats}"
+    if summary.sped_up:
+        speed = summary.speed
+        yield f"{summary.sped_up} clips are sped up ×{speed.least:.2f}–×{speed.most:.2f}"
+    if summary.enlarged:
+        factor = summary.enlargement
+        yield (
+            f"{summary.enlarged} clips are enlarged ×{factor.mean:.2f} on average, "
+            f"×{factor.most:.2f} at most"
+        )
+    if summary.clips > summary.planned:
+        number = summary.clips_per_sample
+        yield (
+            f"{number.least:.0f} to {number.most:.0f} clips a sample, {number.mean:.1f} on average"
+        )
+    if summary.splits:
+        parts = (f"{name or 'none'} {count}" for name, count in summary.splits.items())
+        yield f"clips by split: {', '.join(parts)}"
+
+
+def _print_components(summary: Summary, calibration: Calibration | None, num_gpus: int) -> None:
+    timed = calibration is not None
+    columns = ["component", ">artifacts", ">on disk", *([">one process"] if timed else [])]
+    made = table("to encode, in bf16; fp32 takes twice the disk", *columns)
+    for one in summary.components:
+        name = "image_latents, if asked for" if one.name == "image_latents" else one.name
+        row = [name, str(one.artifacts), _size(one.bytes)]
+        if calibration is not None:
+            row.append(_duration(estimate([one], calibration, image_latents=True)))
+        made.add_row(*row)
+    total = ["together", "", _size(sum(one.bytes for one in summary.components))]
+    if calibration is not None:
+        total.append(_duration(estimate(summary.components, calibration, image_latents=True)))
+    made.add_row(*total)
+    stdout.print(made)
+    if calibration is None:
+        stdout.print("how long it takes is told once some of it was encoded", style="dim")
+        return
+    seconds = estimate(summary.components, calibration, image_latents=True) / num_gpus
+    shared = f"; {num_gpus} that share it: {_duration(seconds)}" if num_gpus > 1 else ""
+    how = f"{calibration.model} on {calibration.device}, {calibration.dtype}"
+    stdout.print(safe(f"as fast as the last run, {how}{shared}"))
+
+
+def _print_batches(summary: Summary, batch_size: int, num_gpus: int) -> None:
+    sizes, gpus = sorted({*_SIZES, batch_size}), sorted({*_SIZES, num_gpus})
+    of = f" of {summary.batched_split}" if summary.batched_split is not None else ""
+    title = f"clips{of} that a trainer drops with incomplete batches"
+    made = table(title, ">batch size", *(f">{n} GPU{'s' if n > 1 else ''}" for n in gpus))
+    for size in sizes:
+        dropped = (summary.dropped(size * number) for number in gpus)
+        made.add_row(str(size), *(f"{n} ({_share(n, summary.draws, 0)})" for n in dropped))
+    stdout.print(made)
+    stdout.print("BucketBatchSampler drops none, unless asked to", style="dim")
+
+
+def _small_row(one: SmallBucket) -> list[str]:
+    repeats = "—" if one.repeats is None else str(one.repeats)
+    if one.move is None:
+        return [str(one.bucket), str(one.clips), "—", "", "", "", repeats]
+    move = one.move
+    changes = (f"{0 - value:+.1%}" for value in (-move.cut, move.pixels, move.frames))
+    return [str(one.bucket), str(one.clips), _targets(move.targets), *changes, repeats]
+
+
+def _targets(targets: Mapping[Bucket, int]) -> str:
+    first, *others = sorted(targets, key=lambda bucket: -targets[bucket])
+    return f"{first}" + (f" and {len(others)} more" if others else "")
+
+
+def _print_more(count: int, what: str) -> None:
+    if count > _SHOWN:
+        stdout.print(f"… and {count - _SHOWN} more {what}; --output-format json lists all")
+
+
+def _sizes(policy: Mapping[str, Any], chosen: bool) -> str:
+    """Which buckets there may be."""
+    sizes = policy.get("sizes") or []
+    if not sizes:
+        limit = policy.get("max_pixels")
+        return "each clip's own size" + (f", at most {limit} pixels" if limit else "")
+    lengths = [len(counts or policy["frame_counts"]) for *_, counts in sizes]
+    if not all(lengths):
+        return f"{len(sizes)} sizes of any legal length"
+    return f"{sum(lengths)} buckets {'chosen' if chosen else 'given'}"
+
+
+def _rate(policy: Mapping[str, Any]) -> str:
+    from fractions import Fraction
+
+    return f"{float(Fraction(policy['target_fps'])):g}"
+
+
+def _windows(policy: Mapping[str, Any]) -> str:
+    """Which parts of a video become clips."""
+    parts = [f"clip mode {policy.get('clip_mode')}", _limit(policy)]
+    if policy.get("clips_per_video"):
+        parts.append(f"at most {policy['clips_per_video']} a sample")
+    if policy.get("min_gap") is not None:
+        parts.append(f"gap {policy['min_gap']:g} s")
+    return ", ".join(parts)
+
+
+def _limit(policy: Mapping[str, Any]) -> str:
+    return f"at most {policy.get('max_num_frames')} frames"
+
+
+def _extras(spec: DatasetSpec) -> Iterator[str]:
+    """Where time ranges, splits and weights come from."""
+    times = [column for column in (spec.start_column, spec.end_column) if column]
+    if times:
+        yield f"time ranges from {', '.join(times)} ({spec.time_unit or 'seconds'})"
+    if spec.split_column:
+        yield f"splits from {spec.split_column}"
+    if spec.split:
+        shares = ", ".join(f"{name} {share:.4g}" for name, share in spec.split.items())
+        yield f"splits by content: {shares}"
+    weights = [column for column in (spec.weight_column, spec.repeats_column) if column]
+    if weights:
+        yield f"weights from {' × '.join(weights)}"
+
+
+def _share(part: float, whole: float, digits: int = 1) -> str:
+    return f"{part / whole if whole else 0:.{digits}%}"
+
+
+def _size(count: float) -> str:
+    """Bytes in the unit that leaves less than 1000."""
+    units = ["B", "kB", "MB", "GB", "TB", "PB"]
+    while count >= 999.5 and len(units) > 1:
+        count /= 1000
+        units.pop(0)
+    return f"{count:.0f} B" if units[0] == "B" else f"{count:.3g} {units[0]}"
+
+
+def _duration(seconds: float) -> str:
+    """In the two largest units, such as ``3 h 20 min``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 1 else "< 1 s"
+    for unit, length, part, of_part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60)):
+        if seconds >= length:
+            whole, rest = divmod(round(seconds / of_part), length // of_part)
+            return f"{whole} {unit} {rest} {part}"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"

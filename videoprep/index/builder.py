@@ -1,0 +1,272 @@
+"""From samples and what is in their videos to the rows of an index."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from videoprep.errors import Code, MediaError, PlanError
+from videoprep.index.clip import prompt_key, transform_of, video_key
+from videoprep.index.numbers import to_text
+from videoprep.index.placement import LeftOut, Placement, available_frames, place
+from videoprep.index.policy import Policy
+from videoprep.index.schema import OF_SAMPLE, SCHEMA
+from videoprep.media.inspect import Inspection
+from videoprep.media.probe import MediaInfo
+from videoprep.spec.sample import Sample
+
+_BATCH = 65_536
+_MOST_KINDS = 4096
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What clips of files that are alike have in common.
+
+    Attributes:
+        columns: values of all columns that are not the sample's own.
+        video: what is done to the pixels; empty where the sample is left out.
+        image: the same for the first frame alone.
+    """
+
+    columns: dict[str, Any]
+    video: str = ""
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The plan of samples that are alike: a row each clip, or one that says why there is none."""
+
+    rows: tuple[_Shared, ...]
+    available: int = 0
+
+
+def build_table(
+    samples: Sequence[Sample],
+    inspected: Iterable[Inspection],
+    policy: Policy,
+    on_progress: OnProgress | None = None,
+) -> pa.Table:
+    """Plans every sample; gives a table with `SCHEMA`, in the order of the samples.
+
+    Raises:
+        PlanError: a frame bucket is longer than every clip.
+    """
+    planner = _Planner(policy)
+    rows = _Rows()
+    for done, (sample, name, found) in enumerate(
+        zip(samples, sample_names(samples), inspected, strict=True), start=1
+    ):
+        for number, shared in enumerate(planner.kind_of(sample, found).rows):
+            rows.add(sample, name, number, found.fingerprint, shared)
+        if on_progress is not None:
+            on_progress(done, len(samples))
+    planner.require_reachable()
+    return rows.table()
+
+
+def left_out_table(reasons: Iterable[tuple[Sample, LeftOut]]) -> pa.Table:
+    """Rows of samples of which nothing is known but why they cannot be used."""
+    known = tuple(reasons)
+    rows = _Rows()
+    names = sample_names([sample for sample, _ in known])
+    for (sample, reason), name in zip(known, names, strict=True):
+        rows.add(sample, name, 0, "", _Shared(_reason(reason.code, reason.reason)))
+    return rows.table()
+
+
+def sample_names(samples: Sequence[Sample]) -> Iterator[str]:
+    """A name for each sample, 16 hexadecimal digits, that its line and caption do not decide.
+
+    Of samples that name the same part of the same video, the first, second … are told apart.
+    """
+    hashes = np.fromiter(map(_hash, samples), dtype=np.uint64, count=len(samples))
+    order = np.argsort(hashes, kind="stable")
+    again = np.flatnonzero(np.diff(hashes[order]) == 0) + 1
+    repeated: dict[int, int] = {}
+    for at in again.tolist():
+        repeated[int(order[at])] = repeated.get(int(order[at - 1]), 0) + 1
+    for number, value in enumerate(hashes.tolist()):
+        name = f"{value:016x}"
+        nth = repeated.get(number)
+        yield name if nth is None else xxhash.xxh3_64_hexdigest(f"{name} {nth}".encode())
+
+
+def _hash(sample: Sample) -> int:
+    extras = sample.extras
+    if extras.start is None and extras.end is None:
+        return xxhash.xxh3_64_intdigest(sample.name.encode("utf-8", "surrogateescape"))
+    text = f"{sample.name}\0{extras.start}\0{extras.end}\0{extras.unit}"
+    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogateescape"))
+
+
+@dataclass(slots=True)
+class _Planner:
+    """Plans files that are alike once."""
+
+    policy: Policy
+    longest: int = 0
+    kinds: dict[Any, _Kind] = field(default_factory=dict)
+
+    def kind_of(self, sample: Sample, found: Inspection) -> _Kind:
+        """The plan of one sample."""
+        # Where the crop lies depends on the contents: no two files are alike.
+        alone = self.policy.reshape == "random-crop"
+        media, extras = found.media if alone else found.shared, sample.extras
+        if isinstance(media, MediaError):
+            return _Kind((_Shared(_reason(media.code, media.message)),))
+        alike = (found.alike, extras.start, extras.end, extras.unit)
+        kind = None if alone else self.kinds.get(alike)
+        if kind is None:
+            kind = self._plan(sample, media)
+            if len(self.kinds) >= _MOST_KINDS:
+                self.kinds.clear()
+            self.kinds[alike] = kind
+            self.longest = max(self.longest, kind.available)
+        return kind
+
+    def _plan(self, sample: Sample, media: MediaInfo) -> _Kind:
+        placed = place(media, self.policy, sample.extras)
+        if isinstance(placed, LeftOut):
+            columns = _of_media(media) | _reason(placed.code, placed.reason)
+            available = available_frames(media, self.policy, sample.extras)
+            return _Kind((_Shared(columns),), available)
+        rows = tuple(_shared(media, placement) for placement in placed)
+        return _Kind(rows, placed[0].available)
+
+    def require_reachable(self) -> None:
+        """Checks that every frame bucket that was asked for fits some clip."""
+        asked = () if self.policy.frames_chosen else self.policy.counts_asked
+        above = [n for n in asked if n > self.longest]
+        if above and self.longest:
+            rate = f" at {float(self.policy.target_fps):g} fps" if self.policy.target_fps else ""
+            raise PlanError(
+                f"frame buckets longer than every clip: {', '.join(map(str, above))}; the longest "
+                f"has {self.longest} frames{rate}",
+                remedy="leave these buckets out, or raise --target-fps",
+            )
+
+
+class _Rows:
+    """Gathers rows by column; what many share is written down once a batch."""
+
+    def __init__(self) -> None:
+        self._batches: list[pa.RecordBatch] = []
+        self._start()
+
+    def _start(self) -> None:
+        self._own: dict[str, list[Any]] = {name: [] for name in OF_SAMPLE}
+        self._shared: list[_Shared] = []
+        self._numbers: dict[int, int] = {}
+        self._shared_of: list[int] = []
+
+    def add(
+        self, sample: Sample, name: str, number: int, fingerprint: str, shared: _Shared
+    ) -> None:
+        """Adds a clip of a sample, or the sample where it is left out."""
+        at = self._numbers.get(id(shared))
+        if at is None:
+            at = self._numbers[id(shared)] = len(self._shared)
+            self._shared.append(shared)
+        self._shared_of.append(at)
+        own, extras = self._own, sample.extras
+        planned = bool(shared.video)
+        own["sample"].append(name)
+        own["clip"].append(number if planned else None)
+        own["video"].append(sample.name)
+        own["caption"].append(sample.caption)
+        own["file"].append(_readable(sample.source.file))
+        own["line"].append(sample.source.line)
+        own["split"].append(extras.split)
+        own["weight"].append(extras.weight)
+        own["repeats"].append(extras.repeats)
+        own["fingerprint"].append(fingerprint or None)
+        own["video_key"].append(video_key(fingerprint, shared.video) if planned else None)
+        own["image_key"].append(video_key(fingerprint, shared.image) if planned else None)
+        own["prompt_key"].append(prompt_key(sample.caption) if planned else None)
+        if len(self._shared_of) == _BATCH:
+            self._flush()
+
+    def table(self) -> pa.Table:
+        """All rows."""
+        self._flush()
+        return pa.Table.from_batches(self._batches, schema=SCHEMA).unify_dictionaries()
+
+    def _flush(self) -> None:
+        positions = pa.array(self._shared_of, pa.int32())
+        columns = []
+        for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True):
+            plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+            if name in self._own:
+                column = pa.array(self._own[name], plain)
+                column = column.dictionary_encode() if plain is not kind else column
+            else:
+                column = pa.array([one.columns.get(name) for one in self._shared], plain)
+                column = column.dictionary_encode() if plain is not kind else column
+                column = column.take(positions)
+            columns.append(column)
+        self._batches.append(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))
+        self._start()
+
+
+@cache
+def _readable(path: str) -> str:
+    """Parquet holds Unicode only; a path may hold any bytes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _reason(code: Code, reason: str) -> dict[str, Any]:
+    return {"left_out_code": code.value, "left_out_reason": reason}
+
+
+def _of_media(media: MediaInfo) -> dict[str, Any]:
+    return {
+        "stream": media.stream,
+        "pyav_only": media.pyav_only,
+        "source_width": media.width,
+        "source_height": media.height,
+        "source_frames": media.frames,
+        "source_fps": float(media.fps),
+    }
+
+
+def _shared(media: MediaInfo, placement: Placement) -> _Shared:
+    crop, fit, bucket, times = placement.crop, placement.fit, placement.bucket, media.timestamps
+    indices = placement.frame_indices
+    frames = to_text(indices)
+    columns = {
+        **_of_media(media),
+        "available_frames": placement.available,
+        "start": placement.start,
+        "end": placement.end,
+        "fps": float(placement.rate),
+        "speed": float(placement.speed),
+        "frame_indices": frames,
+        "frame_ticks": to_text(times.ticks[indices]) if times.timed else None,
+        "time_base": str(times.time_base),
+        "frames": bucket.frames,
+        "height": bucket.height,
+        "width": bucket.width,
+    }
+    for name, box in (("crop", crop), ("fit", fit)):
+        columns |= {
+            f"{name}_x": box.x,
+            f"{name}_y": box.y,
+            f"{name}_width": box.width,
+            f"{name}_height": box.height,
+        }
+    return _Shared(
+        columns,
+        transform_of(media.stream, frames, crop, fit, bucket),
+        transform_of(media.stream, str(indices[0]), crop, fit, bucket, image=True),
+    )

@@ -1,0 +1,151 @@
+"""What changed between two indices of a dataset, and what has to be encoded again."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+_ASPECTS: Mapping[str, tuple[str, ...]] = {
+    "contents": ("fingerprint",),
+    "frames": ("stream", "frame_indices"),
+    "picture": (
+        "crop_x", "crop_y", "crop_width", "crop_height",
+        "fit_x", "fit_y", "fit_width", "fit_height", "height", "width",
+    ),
+    "caption": ("caption",),
+    "split": ("split",),
+    "weight": ("weight", "repeats"),
+    "left out": ("left_out_code",),
+}  # fmt: skip
+"""What may change about a clip, by the columns that show it."""
+
+_KEYS = {
+    "video_latents": "video_key",
+    "image_latents": "image_key",
+    "prompt_embeds": "prompt_key",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A clip that is not as it was.
+
+    Attributes:
+        video: the file, as the dataset names it.
+        line: where the list names it; in the old list where it was removed.
+        clip: which of the sample's clips; None where the sample is left out.
+        what: ``added``, ``removed``, or what of it changed.
+    """
+
+    video: str
+    line: int | None
+    clip: int | None
+    what: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDiff:
+    """What changed since an older index.
+
+    Attributes:
+        unchanged: clips, and samples left out, that are as they were.
+        counts: how many were added, removed, or changed in which way.
+        to_encode: artifacts that the old index did not need, by component.
+        changes: every one of them, those of the new index in its order first.
+    """
+
+    unchanged: int
+    counts: Mapping[str, int]
+    to_encode: Mapping[str, int]
+    changes: tuple[Change, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """A form that `json` can write."""
+        return {
+            "unchanged": self.unchanged,
+            "counts": dict(self.counts),
+            "to_encode": dict(self.to_encode),
+            "changes": [
+                {"video": c.video, "line": c.line, "clip": c.clip, "what": list(c.what)}
+                for c in self.changes
+            ],
+        }
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(what)}</td><td>{count}</td></tr>"
+            for what, count in {"unchanged": self.unchanged, **self.counts}.items()
+        )
+        return f"<p><b>IndexDiff</b></p><table>{rows}</table>"
+
+
+def compare(new: pa.Table, old: pa.Table) -> IndexDiff:
+    """Compares two tables with the columns of an index. Clips are matched by sample and number."""
+    new_names, old_names = _names(new), _names(old)
+    places = pc.index_in(new_names, value_set=old_names)
+    kept = pc.is_valid(places).to_numpy(zero_copy_only=False)
+    before = old.take(places.drop_null())
+    after = new.filter(pa.array(kept))
+    changed = {aspect: _differ(after, before, columns) for aspect, columns in _ASPECTS.items()}
+    any_changed = np.logical_or.reduce(list(changed.values()))
+    removed = old.filter(pc.invert(pc.is_in(old_names, value_set=new_names)))
+    changes = (
+        *_changed(after, changed, any_changed),
+        *_listed(new.filter(pa.array(~kept)), "added"),
+        *_listed(removed, "removed"),
+    )
+    return IndexDiff(
+        unchanged=int((~any_changed).sum()),
+        counts=Counter(what for change in changes for what in change.what),
+        to_encode={name: _missing(new[key], old[key]) for name, key in _KEYS.items()},
+        changes=changes,
+    )
+
+
+def _names(table: pa.Table) -> pa.Array:
+    """``sample clip``; a sample that is left out takes the place of its first clip."""
+    number = pc.cast(pc.fill_null(table["clip"], 0), pa.string())
+    joined = pc.binary_join_element_wise(table["sample"], number, " ")
+    return pa.concat_arrays(joined.chunks) if joined.num_chunks else pa.array([], pa.string())
+
+
+def _differ(new: pa.Table, old: pa.Table, columns: tuple[str, ...]) -> NDArray[np.bool_]:
+    different = np.zeros(new.num_rows, np.bool_)
+    for name in columns:
+        one, other = _plain(new[name]), _plain(old[name])
+        unequal = pc.fill_null(pc.not_equal(one, other), False)
+        null = pc.not_equal(pc.is_null(one), pc.is_null(other))
+        different |= pc.or_(unequal, null).to_numpy()
+    return different
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _changed(
+    table: pa.Table, changed: Mapping[str, NDArray[np.bool_]], any_changed: NDArray[np.bool_]
+) -> Iterator[Change]:
+    numbers = np.flatnonzero(any_changed)
+    rows = table.select(["video", "line", "clip"]).take(pa.array(numbers)).to_pylist()
+    for number, row in zip(numbers.tolist(), rows, strict=True):
+        yield Change(**row, what=tuple(name for name, mask in changed.items() if mask[number]))
+
+
+def _listed(table: pa.Table, what: str) -> Iterator[Change]:
+    for row in table.select(["video", "line", "clip"]).to_pylist():
+        yield Change(**row, what=(what,))
+
+
+def _missing(new: pa.ChunkedArray, old: pa.ChunkedArray) -> int:
+    """Distinct values that are not in the old column."""
+    distinct = pc.drop_null(pc.unique(new))
+    return int(pc.sum(pc.invert(pc.is_in(distinct, value_set=pc.unique(old)))).as_py() or 0)

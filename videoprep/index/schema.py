@@ -1,0 +1,73 @@
+"""The columns of an index. Documented in ``docs/index.md``."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+VERSION = 2
+
+FILE_SCHEMA = pa.schema(
+    [
+        ("sample", pa.string()),
+        ("clip", pa.int32()),
+        ("video", pa.string()),
+        ("caption", pa.string()),
+        ("file", pa.string()),
+        ("line", pa.int64()),
+        ("split", pa.string()),
+        ("weight", pa.float64()),
+        ("repeats", pa.int32()),
+        ("fingerprint", pa.string()),
+        ("stream", pa.int16()),
+        ("pyav_only", pa.bool_()),
+        ("source_width", pa.int32()),
+        ("source_height", pa.int32()),
+        ("source_frames", pa.int32()),
+        ("source_fps", pa.float64()),
+        ("available_frames", pa.int32()),
+        ("start", pa.float64()),
+        ("end", pa.float64()),
+        ("fps", pa.float64()),
+        ("speed", pa.float64()),
+        ("frame_indices", pa.string()),
+        ("frame_ticks", pa.string()),
+        ("time_base", pa.string()),
+        ("crop_x", pa.int32()),
+        ("crop_y", pa.int32()),
+        ("crop_width", pa.int32()),
+        ("crop_height", pa.int32()),
+        ("fit_x", pa.int32()),
+        ("fit_y", pa.int32()),
+        ("fit_width", pa.int32()),
+        ("fit_height", pa.int32()),
+        ("frames", pa.int32()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("video_key", pa.string()),
+        ("image_key", pa.string()),
+        ("prompt_key", pa.string()),
+        ("left_out_code", pa.string()),
+        ("left_out_reason", pa.string()),
+    ]
+)
+"""One row a clip, and one a sample that is left out: with a code and a reason, without a bucket."""
+
+REPEATED = (
+    "file", "split", "frame_indices", "frame_ticks", "time_base", "left_out_code",
+    "left_out_reason",
+)  # fmt: skip
+"""Text that many rows share: held once each in memory."""
+
+SCHEMA = pa.schema(
+    [
+        pa.field(f.name, pa.dictionary(pa.int32(), pa.string())) if f.name in REPEATED else f
+        for f in FILE_SCHEMA
+    ]
+)
+"""The same columns as they are held in memory."""
+
+OF_SAMPLE = (
+    "sample", "clip", "video", "caption", "file", "line", "split", "weight", "repeats",
+    "fingerprint", "video_key", "image_key", "prompt_key",
+)  # fmt: skip
+"""Columns that are each row's own; the others are the same for clips that are alike."""
