@@ -115,7 +115,8 @@ def test_options_in_the_ancestors_spelling(run_cli: Run, dataset: Path, tmp_path
     done = run_cli("index", *arguments, "--output_format", "json")
     assert (done.returncode, done.stderr.count("Error")) == (0, 0), done.stderr
     plan = json.loads(done.stdout)
-    assert plan["policy"]["sizes"] == [[32, 32], [32, 64], [64, 32], [64, 64]]
+    sizes = plan["policy"]["sizes"]
+    assert sizes == [[32, 32, [5]], [32, 64, [5]], [64, 32, [5]], [64, 64, [5]]]
     assert plan["clips"] == 3
     assert (tmp_path / "plan.parquet").exists()
 

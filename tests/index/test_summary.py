@@ -88,10 +88,10 @@ def test_another_rate_and_enlarging() -> None:
 def test_samples_left_out_by_code() -> None:
     summary = summarize(
         index_of(
-            left_out("a", "VP302", source_frames=30, source_fps=24.0),
+            left_out("a", "VP302", available_frames=10),
             clip("b", 9, 64, 64),
             left_out("c", "VP103"),
-            left_out("d", "VP302", source_frames=300, source_fps=24.0, available_frames=7),
+            left_out("d", "VP302", source_frames=300, available_frames=7),
             target_fps="8",
         )
     )

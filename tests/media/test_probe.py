@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import random
 import struct
 import subprocess
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
+import numpy as np
 import pytest
+import xxhash
 
 from tests.assets import MATRICES, write_video
 from tests.conftest import need
 from videoprep.errors import Code, MediaError
+from videoprep.media import probe as module
 from videoprep.media.probe import MediaInfo, fingerprint_of, probe
 
 
@@ -98,6 +103,12 @@ def test_the_fingerprint_is_of_the_contents(tmp_path: Path) -> None:
     assert fingerprint_of(path) == fingerprint_of(copy)
     copy.write_bytes(path.read_bytes() + b"\0")
     assert fingerprint_of(path) != fingerprint_of(copy)
+
+
+def test_the_fingerprint_is_of_all_contents(tmp_path: Path) -> None:
+    data = random.Random(1).randbytes(3_000_001)
+    (tmp_path / "a.bin").write_bytes(data)
+    assert fingerprint_of(tmp_path / "a.bin") == xxhash.xxh3_128(data).hexdigest()
 
 
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n"
@@ -222,3 +233,104 @@ def test_frames_an_hour_apart(tmp_path: Path) -> None:
     info = probe(write_video(tmp_path / "a.mkv", frames=3, fps=1000, times=hours))
     assert info.frames == 3
     assert float(info.fps) == pytest.approx(1 / 3600)
+
+
+_KINDS = {
+    "progressive": {},
+    "slices": {"x264-params": "slices=4"},
+    "cavlc": {"profile": "baseline"},
+    "fields": {"flags": "+ilme+ildct", "x264-params": "tff=1"},
+    "tagged": {"colorspace": "bt709", "color_range": "tv", "color_trc": "bt709"},
+    "deep": {"pix_fmt": "yuv420p10le"},
+    "fragmented": {"movflags": "+frag_keyframe+empty_moov"},
+}
+
+
+def _noise(path: Path, options: dict[str, str], aspect: Fraction = Fraction(1)) -> Path:
+    """A video whose pictures take many bytes."""
+    rng = np.random.default_rng(0)
+    options = dict(options)
+    muxing = {name: options.pop(name) for name in ("movflags",) if name in options}
+    with av.open(str(path), "w", options=muxing) as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height = 160, 96
+        stream.pix_fmt = options.pop("pix_fmt", "yuv420p")
+        stream.codec_context.sample_aspect_ratio = aspect
+        stream.options = {"crf": "18", "threads": "1", "g": "5", **options}
+        for _ in range(11):
+            picture = rng.integers(0, 255, (96, 160, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+@pytest.mark.parametrize("kind", _KINDS)
+@pytest.mark.parametrize("damaged", [False, True])
+def test_the_headers_of_a_picture_tell_what_all_of_it_does(
+    tmp_path: Path, kind: str, ending: str, damaged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _noise(tmp_path / f"a{ending}", _KINDS[kind])
+    if damaged:
+        with av.open(str(path)) as container:
+            key = next(iter(container.demux(video=0)))
+            at, count = (key.pos or 0) + 1500, key.size - 1600
+        data = bytearray(path.read_bytes())
+        data[at : at + count] = random.Random(2).randbytes(count)
+        path.write_bytes(data)
+    asked: list[bool] = []
+
+    def headers_of(*arguments: Any) -> Any:
+        asked.append(packet_of(*arguments) is not None)
+        return packet_of(*arguments)
+
+    packet_of = module._headers_of
+    monkeypatch.setattr(module, "_headers_of", headers_of)
+    by_headers = probe(path).to_json()
+    assert asked[0] or (damaged and kind == "slices")  # whose lengths are damaged, too
+    monkeypatch.setattr(module, "_headers_of", lambda *_: None)
+    assert by_headers == probe(path).to_json()
+    monkeypatch.setattr(module, "_scan_quickly", lambda _path: None)
+    assert by_headers == probe(path).to_json()
+
+
+def test_pictures_of_garbage_are_unreadable(tmp_path: Path) -> None:
+    path = _noise(tmp_path / "a.mp4", {})
+    data = bytearray(path.read_bytes())
+    at, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    data[at:end] = random.Random(3).randbytes(end - at)
+    path.write_bytes(data)
+    with pytest.raises(MediaError) as raised:
+        probe(path)
+    assert raised.value.code is Code.UNREADABLE
+
+
+def test_an_aspect_that_only_the_stream_tells(tmp_path: Path) -> None:
+    path = _noise(tmp_path / "a.mp4", {}, aspect=Fraction(4, 3))
+    data = path.read_bytes()
+    assert b"pasp" in data
+    path.write_bytes(data.replace(b"pasp", b"free"))
+    assert probe(path).sample_aspect_ratio == Fraction(4, 3)
+
+
+@pytest.mark.parametrize("times", [[0, 40, 80, 120], [0, 33, 67, 100, 133], [0, 40, 80, 200, 240]])
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+def test_the_rate_is_what_ffmpeg_makes_of_all_packets(
+    tmp_path: Path, times: list[int], ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / f"a{ending}", frames=len(times), fps=1000, times=times)
+    quick = probe(path).to_json()
+    monkeypatch.setattr(module, "_is_even", lambda _: False)
+    assert quick == probe(path).to_json()
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov"])
+def test_an_ordinary_file_is_opened_once(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _noise(tmp_path / f"a{ending}", {})
+    opened: list[str] = []
+    av_open = av.open
+    monkeypatch.setattr(av, "open", lambda name, **how: opened.append(name) or av_open(name, **how))
+    assert probe(path).frames == 11
+    assert len(opened) == 1

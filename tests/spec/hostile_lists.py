@@ -386,7 +386,7 @@ _add("swallowed-odd-ending",
 _add("tsv", table("video\tcaption\na.mp4\tone, and\n", "x.tsv"), "", ((A, "one, and"),))
 _add("hidden-tables", both(table(HEAD + ROWS), table(b"\0\5\x16\7", "._metadata.csv")), "", FINE)
 
-# Columns beside: the column, what its cell says, and whether that cannot be read.
+# Columns beside video and caption: the column, and a cell in it that cannot be read.
 VALUES: dict[str, tuple[str, str]] = {
     "time-word": ("start", "soon"),
     "time-comma": ("start", '"1,5"'),

@@ -158,9 +158,6 @@ def test_a_misspelt_column_is_an_error(tmp_path: Path, what: str) -> None:
     assert raised.value.code is Code.MISSING_LIST
 
 
-TIMES = {"start": "start", "end": "end", "start_frame": "start", "end_frame": "end"}
-
-
 @pytest.mark.parametrize(
     ("header", "options", "expected"),
     [

@@ -91,7 +91,7 @@ def _index(spec: DatasetSpec, path: Path) -> BucketIndex:
     index = build_index(spec)
     index.require_clips()
     index.save(path)
-    print_index(index)
+    print_index(index, spec)
     return index
 
 

@@ -105,11 +105,12 @@ def _require_writable(path: Path) -> None:
     """
     from videoprep.durable import may_write
     from videoprep.errors import PlanError
+    from videoprep.index.table import BucketIndex
 
     another = "choose another -o"
     if path.is_dir():
         raise PlanError("is a folder", where=str(path), remedy="name a file in it")
-    if path.exists() and not _is_index(path):
+    if path.exists() and not BucketIndex.is_index(path):
         raise PlanError("exists and is not an index", where=str(path), remedy=another)
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir():
@@ -118,19 +119,6 @@ def _require_writable(path: Path) -> None:
         raise PlanError(
             "is read-only, so that no index can be written there", where=str(folder), remedy=another
         )
-
-
-def _is_index(path: Path) -> bool:
-    """Whether it is an index, also one of a version that can no longer be read."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not path.is_file():  # a pipe would be waited for
-        return False
-    try:
-        return b"videoprep.index" in (pq.read_schema(path).metadata or {})
-    except (pa.ArrowException, OSError):
-        return False
 
 
 def build_index(spec: DatasetSpec, on_missing: OnMissingWord = "error") -> BucketIndex:

@@ -212,10 +212,9 @@ def _print_batches(summary: Summary, batch_size: int, num_gpus: int) -> None:
 
 
 def _small_row(one: SmallBucket) -> list[str]:
-    repeats = "—" if one.repeats is None else str(one.repeats)
-    if one.move is None:
+    move, repeats = one.move, str(one.repeats)
+    if move is None:
         return [str(one.bucket), str(one.clips), "—", "", "", "", repeats]
-    move = one.move
     changes = (f"{0 - value:+.1%}" for value in (-move.cut, move.pixels, move.frames))
     return [str(one.bucket), str(one.clips), _targets(move.targets), *changes, repeats]
 

@@ -138,8 +138,9 @@ class _Planner:
     def _plan(self, sample: Sample, media: MediaInfo) -> _Kind:
         placed = place(media, self.policy, sample.extras)
         if isinstance(placed, LeftOut):
-            columns = _of_media(media) | _reason(placed.code, placed.reason)
             available = available_frames(media, self.policy, sample.extras)
+            columns = _of_media(media) | _reason(placed.code, placed.reason)
+            columns["available_frames"] = available
             return _Kind((_Shared(columns),), available)
         rows = tuple(_shared(media, placement) for placement in placed)
         return _Kind(rows, placed[0].available)

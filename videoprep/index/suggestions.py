@@ -62,21 +62,20 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class SmallBucket:
-    """A bucket that does not fill a batch.
+    """A bucket that does not fill a batch, and of which clips come at all.
 
     Attributes:
         bucket: which.
         clips: how many it has.
         draws: how many of them come in an epoch.
-        repeats: how often each would have to come to fill a batch, times what it comes now; None:
-            none ever comes.
+        repeats: how often each would have to come to fill a batch, times what it comes now.
         move: what dropping it would mean; None: some of its clips would be left out.
     """
 
     bucket: Bucket
     clips: int
     draws: int
-    repeats: int | None
+    repeats: int
     move: Move | None
 
     def to_json(self) -> dict[str, Any]:
@@ -121,7 +120,8 @@ def suggest(index: BucketIndex, summary: Summary) -> Advice:
     """What to do about the buckets of a plan that do not fill the summary's global batch."""
     size = summary.global_batch
     small = sorted(
-        (one for one in summary.buckets if one.draws < size), key=lambda one: (one.draws, one.clips)
+        (one for one in summary.buckets if 0 < one.draws < size),
+        key=lambda one: (one.draws, one.clips),
     )
     if not small:
         return Advice(size, ())
@@ -139,13 +139,12 @@ def suggest(index: BucketIndex, summary: Summary) -> Advice:
     if not index.policy.get("sizes"):  # listing them would have clips of other buckets move, too
         return Advice(size, described, "--buckets auto")
     kept = _merge(shapes, draws, size, fitting)
-    left = sum(count < size for count in kept.values())
+    left = sum(0 < count < size for count in kept.values())
     return Advice(size, described, _option(kept) if len(kept) < len(draws) else None, left)
 
 
 def _described(one: BucketSummary, size: int, move: Move | None) -> SmallBucket:
-    repeats = ceil(size / one.draws) if one.draws else None
-    return SmallBucket(one.bucket, one.clips, one.draws, repeats, move)
+    return SmallBucket(one.bucket, one.clips, one.draws, ceil(size / one.draws), move)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -399,17 +398,10 @@ def _moments_bytes(profile: Profile, frames: int, bucket: Bucket) -> int:
 
 
 def _left_out(index: BucketIndex) -> tuple[LeftOutSummary, ...]:
-    table = index.table.select(
-        ["left_out_code", "available_frames", "source_frames", "source_fps"]
-    ).filter(pc.is_valid(index.table["left_out_code"]))
-    asked = index.policy.get("target_fps")
-    frames = pc.cast(table["source_frames"], pa.float64())
-    if asked is not None:
-        frames = pc.multiply(frames, pc.divide(float(Fraction(asked)), table["source_fps"]))
-    frames = pc.coalesce(table["available_frames"], pc.cast(pc.round(frames), pa.int32()))
+    table = index.table.filter(pc.is_valid(index.table["left_out_code"]))
     codes = pc.cast(table["left_out_code"], pa.string())
     grouped = (
-        pa.table({"code": codes, "frames": frames})
+        pa.table({"code": codes, "frames": table["available_frames"]})
         .group_by("code")
         .aggregate([("frames", "sum"), ("frames", "count"), ("code", "count")])
         .sort_by("code")

@@ -52,7 +52,7 @@ def _shapes(
     on_file: Callable[[], None] | None,
 ) -> Shapes:
     widths, heights, frames = array("i"), array("i"), array("i")
-    inspected = inspect_all(root, (sample.video for sample in samples), limits=limits)
+    inspected = inspect_all(root, (sample.path for sample in samples), limits=limits)
     for sample, found in zip(samples, inspected, strict=True):
         media = found.shared
         if not isinstance(media, MediaError) and (

@@ -110,7 +110,7 @@ class BucketIndex:
             raise spec.empty_error()
         samples = listing.samples
         policy = resolve(policy, spec.data_root, samples)
-        inspected = inspect_all(spec.data_root, (sample.video for sample in samples))
+        inspected = inspect_all(spec.data_root, (sample.path for sample in samples))
         table = build_table(samples, inspected, policy, on_progress)
         if missing:
             gone = ((s, missing.get(s.source.line)) for s in listing.unusable)
@@ -154,6 +154,16 @@ class BucketIndex:
             ) from error
         table = table.replace_schema_metadata(None).cast(SCHEMA).unify_dictionaries()
         return cls(table, Path(metadata["data_root"]), metadata["policy"])
+
+    @staticmethod
+    def is_index(path: str | os.PathLike[str]) -> bool:
+        """Whether a file is an index, also one of a version that can no longer be read."""
+        if not os.path.isfile(path):  # a pipe would be waited for
+            return False
+        try:
+            return _metadata(pq.read_schema(path)) is not None
+        except (pa.ArrowException, OSError):
+            return False
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the index as Parquet. Equal indices give equal bytes."""
@@ -477,7 +487,7 @@ def _require_inside(videos: Iterable[str], root: Path) -> None:
 
 
 def _changed(fingerprints: Mapping[str, str], root: Path) -> Iterator[tuple[str, str]]:
-    inspected = inspect_all(root, (root / video for video in fingerprints))
+    inspected = inspect_all(root, (f"{root}/{video}" for video in fingerprints))
     for (video, planned), found in zip(fingerprints.items(), inspected, strict=True):
         if isinstance(found.media, MediaError):
             yield video, found.media.message

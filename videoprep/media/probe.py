@@ -1,7 +1,8 @@
 """What is in a video file: a header, a scan of its packets, and one decoded frame.
 
 Header frame counts lie (a trimmed file still announces the whole), so the packets are counted.
-Size and orientation come from the first decoded frame, which also shows that the file decodes.
+Size and orientation come from the first decoded frame, which also shows that the file decodes;
+damage to its picture, and to those that follow, is for a scan of the frames to find.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from videoprep.media.timestamps import Timestamps
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -91,7 +93,21 @@ MAX_SIDE = 8192
 # one for each stream this is skipped, which makes opening several times as fast.
 _QUICK: Any = [{"skip_frame": "all"}] * 16  # PyAV's stub says list[str]
 
-_HASH_CHUNK = 1 << 22
+# Told to skip all pictures, FFmpeg reads up to 5 MB in search of one. A container whose index
+# tells all times has no need of that, unless FFmpeg has to estimate the rate.
+_INDEX_ONLY = {**OPEN_OPTIONS, "probesize": "32"}
+
+# Types of H.264 units that hold picture data, and more bytes than the header before those data has
+# in a key frame. Were it longer, the decoder would give no frame, and more would be looked at.
+_SLICES, _UNIT_TYPE = (1, 5), 0x1F
+_SLICE_HEADER = 256
+
+# For a decoder that gets little more than headers: what is missing is not to be made up, nor to be
+# complained of.
+_HEADERS_ONLY = {"ec": "0", "skip_loop_filter": "all", "log_level_offset": "64"}
+
+# What fits into a processor's cache.
+_HASH_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,23 +302,39 @@ def open_file(path: Path) -> InputContainer:
     return container
 
 
-def _open_quickly(path: Path) -> InputContainer:
+def _open_quickly(path: Path, by_index: bool) -> tuple[InputContainer, bool]:
     """Opens a video for its header; all that is known of its streams stands in there.
 
     Where it does not, or where what was skipped would have decided which stream is the best, the
     file is opened as usual.
+
+    Args:
+        path: the file.
+        by_index: whether no packets need be looked at if the container has an index of times.
+
+    Returns:
+        The container, and whether that was so.
     """
+    name = os.fspath(path.absolute())
+    opening = {**_OPENING, "options": _INDEX_ONLY} if by_index else _OPENING
     try:
-        container: InputContainer = av.open(
-            os.fspath(path.absolute()), **_OPENING, stream_options=_QUICK
-        )
+        container: InputContainer = av.open(name, **opening, stream_options=_QUICK)
     except ValueError:  # streams show themselves only when packets are read
-        return open_file(path)
-    indexed = any(name in _INDEXED_FORMATS for name in container.format.name.split(","))
-    if indexed and len(container.streams.video) == 1:
-        return container
+        return open_file(path), False
+    formats, alone = container.format.name.split(","), len(container.streams.video) == 1
+    if alone and by_index and "mov" in formats and _is_small(container.streams.video[0]):
+        return container, True
+    indexed = any(name in _INDEXED_FORMATS for name in formats)
+    if alone and indexed and not by_index:
+        return container, False
     container.close()
-    return open_file(path)
+    return _open_quickly(path, by_index=False) if alone and indexed else (open_file(path), False)
+
+
+def _is_small(stream: VideoStream) -> bool:
+    """Whether the header gives a size that is allowed. What it says may be wrong either way."""
+    decoder = stream.codec_context
+    return bool(decoder) and max(decoder.width, decoder.height) <= MAX_SIDE
 
 
 def _probe_file(path: Path, fingerprint: str) -> MediaInfo:
@@ -384,30 +416,88 @@ class _Stream:
     sample_aspect_ratio: Fraction | None
 
 
-def _scan_quickly(path: Path) -> _Scan | None:
+def _scan_quickly(path: Path, by_index: bool = True) -> _Scan | None:
     """Decodes the first packet alone, and reads the times of all.
 
     The picture of a key frame comes out at once when the decoder is told that nothing follows.
     None where the first packet is no key frame or is not the first that is shown: then only
     decoding on tells which frame is the first.
     """
-    with _open_quickly(path) as container:
+    container, by_index = _open_quickly(path, by_index)
+    with container:
         stream = best_video_stream(container)
         _prepare(stream)
         packets = container.demux(stream)
         key = next((packet for packet in packets if packet.size), None)
         if key is None or not key.is_keyframe or key.is_discard or key.pts is None:
             return None
-        frames: list[VideoFrame] = []
-        with suppress(av.error.InvalidDataError):
-            frames += stream.codec_context.decode(key)
-            frames += stream.codec_context.decode(None)
-        if len(frames) != 1:
+        first = _decode_alone(key, stream)
+        if first is None:
             return None
         times = _times(chain([key], packets), stream)
         if any(tick is None or tick < key.pts for tick in times.shown):
             return None
-        return _found(container, stream, frames[0], times)
+        found = _found(container, stream, first, times)
+    if by_index and (found.cut_off or not _is_even(found)):
+        return _scan_quickly(path, by_index=False)
+    return found
+
+
+def _is_even(found: _Scan) -> bool:
+    """Whether the header speaks for all frames, and has them all equally far apart.
+
+    Only then does FFmpeg take the header's word for the rate.
+    """
+    stream, times = found.stream, found.times
+    rate = stream.guessed_rate
+    if not rate or rate != stream.average_rate or not stream.time_base:
+        return False
+    interval = 1 / (rate * stream.time_base)
+    if interval.denominator != 1 or found.header_frames != times.count:
+        return False
+    ticks = np.array(times.shown, dtype=np.int64)
+    ticks.sort()
+    return bool((np.diff(ticks) == int(interval)).all())
+
+
+def _decode_alone(key: Packet[VideoStream], stream: VideoStream) -> VideoFrame | None:
+    """The frame of a key packet, if it gives exactly one."""
+    decoder = stream.codec_context
+    headers = _headers_of(key, decoder)
+    if headers is not None:
+        decoder.options = _HEADERS_ONLY
+        key = headers
+    frames: list[VideoFrame] = []
+    with suppress(av.error.InvalidDataError):
+        frames += decoder.decode(key)
+        frames += decoder.decode(None)
+    return frames[0] if len(frames) == 1 else None
+
+
+def _headers_of(key: Packet[VideoStream], decoder: VideoCodecContext) -> Packet[VideoStream] | None:
+    """An H.264 packet without most of its picture data; None where it is not that simple.
+
+    The decoder makes up what is damaged or missing in a picture, and gives a frame all the same:
+    if it gives one for the headers it gives one for the whole, and all that is asked of it stands
+    in the headers. The picture data take nearly all of the time.
+    """
+    setup = decoder.extradata or b""
+    if decoder.name != "h264" or setup[:1] != b"\1" or len(setup) < 7 or any(key.iter_sidedata()):
+        return None
+    prefix = (setup[4] & 3) + 1  # bytes that give a unit's length
+    data, end = bytes(key), 0
+    units = []
+    while end < len(data):
+        start = end + prefix
+        end = start + int.from_bytes(data[end:start], "big")
+        if not start + 1 < end <= len(data):
+            return None
+        is_slice = data[start] & _UNIT_TYPE in _SLICES
+        kept = data[start : min(end, start + _SLICE_HEADER) if is_slice else end]
+        units += [len(kept).to_bytes(prefix, "big"), kept]
+    headers = cast("Packet[VideoStream]", av.Packet(b"".join(units)))
+    headers.pts, headers.dts, headers.time_base = key.pts, key.dts, key.time_base
+    return headers
 
 
 def _scan(path: Path) -> _Scan:
@@ -477,9 +567,9 @@ def _found(
 ) -> _Scan:
     rates = (stream.guessed_rate, stream.average_rate, stream.codec_context.framerate)
     guessed, average, coded = (Fraction(rate) if rate else None for rate in rates)
-    kept = _Stream(
-        stream.index, stream.time_base, guessed, average, coded, stream.sample_aspect_ratio
-    )
+    # The container's, or what the decoder has found.
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    kept = _Stream(stream.index, stream.time_base, guessed, average, coded, aspect)
     return _Scan(
         stream=kept,
         container=container.format.name,

@@ -248,8 +248,8 @@ def _extras_reader(
 
 def _bad_values(error: BadValueError, path: Path, line: int) -> Iterator[Problem]:
     remedy = (
-        "correct the cell, or leave it empty; if the column means something else, turn it off by an "
-        "empty name, for instance --split-column ''"
+        "correct the cell, or leave it empty; if the column means something else, turn it off by "
+        "an empty name, for instance --split-column ''"
     )
     for reason in error.reasons:
         yield Problem(Code.BAD_VALUE, reason, remedy, str(path), line)

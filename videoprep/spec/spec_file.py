@@ -54,12 +54,12 @@ def read_spec_file(path: Path) -> dict[str, Any]:
 
 def _list(path: Path, name: str, value: Any, root: Path) -> str:
     """Where a list lies: beside the videos or beside this file, wherever videos are looked for."""
-    value = _inside(path, name, value)
-    found = root / value if os.path.exists(root / value) else path.parent / value
+    written = _inside(path, name, value)
+    found = root / written if os.path.exists(root / written) else path.parent / written
     if name in _LISTS and not os.path.exists(found):
-        return value  # a column of the table that lies there
+        return written  # a column of the table that lies there
     if not is_inside(os.path.realpath(found), os.path.realpath(path.parent)):
-        raise _error(path, f"{name} leads out of the folder: {value[:500]}", _STAY)
+        raise _error(path, f"{name} leads out of the folder: {written[:500]}", _STAY)
     return str(found.absolute())
 
 

@@ -280,7 +280,7 @@ class _Run:
             return repeat(None, len(self.listing.samples))
         return inspect_all(
             self.spec.data_root,
-            (sample.video for sample in self.listing.samples),
+            (sample.path for sample in self.listing.samples),
             scan=Need.FRAMES in self.selection.needs,
             limits=limits,
         )
