@@ -88,7 +88,7 @@ def test_what_is_suggested_helps(run_cli: Run, mixed: Path) -> None:
     ]
     assert small[0]["move"] is None  # it is too short for anything else
     options = before["advice"]["options"]
-    assert options == "--buckets 5x64x64,9x64x96"
+    assert options == "--reshape center-crop --buckets 5x64x64,9x64x96"
     after = batched(*options.split(), "--reshape", "center-crop")
     assert [one["clips"] for one in after["buckets"]] == [2, 5]
     assert after["advice"] == {

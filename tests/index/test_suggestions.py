@@ -39,7 +39,7 @@ def test_where_clips_would_go_and_what_that_costs() -> None:
     assert one.move.cut == pytest.approx(1 / 9, abs=1e-6)
     assert one.move.pixels == pytest.approx(1 / 9, abs=1e-6)
     assert one.move.frames == 0
-    assert (advice.options, advice.left) == ("--buckets 49x480x640", 0)
+    assert (advice.options, advice.left) == ("--reshape center-crop --buckets 49x480x640", 0)
 
 
 def test_nothing_is_enlarged_and_no_frame_is_made_up() -> None:
@@ -68,10 +68,10 @@ def test_clips_move_on_when_their_next_bucket_goes_too() -> None:
     rows = [*_clips(1, 49, 480, 720), *_clips(2, 49, 480, 640), *_clips(9, 49, 448, 640)]
     advice = _advice(*rows)
     assert [one.clips for one in advice.small] == [1, 2]
-    assert (advice.options, advice.left) == ("--buckets 49x448x640", 0)
+    assert (advice.options, advice.left) == ("--reshape center-crop --buckets 49x448x640", 0)
     # Where one fills the other, that one stays.
     advice = _advice(*_clips(1, 49, 480, 720), *_clips(3, 49, 480, 640))
-    assert (advice.options, advice.left) == ("--buckets 49x480x640", 0)
+    assert (advice.options, advice.left) == ("--reshape center-crop --buckets 49x480x640", 0)
 
 
 def test_clips_that_would_lose_much_are_rather_repeated() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -242,8 +243,14 @@ def test_the_index_of_a_filtered_one_is_as_if_planned_so(dataset: Path, tmp_path
     assert [clip.video for clip in portrait.clips()] == ["videos/c.mp4"]
     assert len(index.filter(pc.field("frames") > 5)) == 2
     assert len(index.filter(np.array([True, False, True]), width=[96])) == 1
+    assert len(index.filter(frames=np.array([9, 17]))) == 2
     with pytest.raises(PlanError, match="no column hight"):
         index.filter(hight=96)
+    for wrong in (np.ones(1, np.bool_), np.ones(3), pc.field("hight") > 3):
+        with pytest.raises(PlanError, match="the condition does not fit"):
+            index.filter(wrong)
+    with pytest.raises(PlanError, match="the condition does not fit"):
+        index.filter(frames="many")
     write_lists(dataset, ["A grey clip named c."], ["videos/c.mp4"])
     portrait.save(tmp_path / "filtered")
     again = vp.BucketIndex.build(dataset)
@@ -258,14 +265,21 @@ def test_the_index_of_a_filtered_one_is_as_if_planned_so(dataset: Path, tmp_path
 def test_indices_are_joined(dataset: Path, tmp_path: Path) -> None:
     write_video(tmp_path / "more/d.mp4", frames=13)
     write_lists(tmp_path / "more", ["d"], ["d.mp4"])
+    (tmp_path / "v.txt").write_text("more/d.mp4\n")
+    (tmp_path / "c.txt").write_text("d\n")
     one, other = vp.BucketIndex.build(dataset), vp.BucketIndex.build(tmp_path / "more")
     joined = vp.BucketIndex.concat([one, other])
     assert joined.data_root == tmp_path.resolve()
     assert [clip.pixels.frames.path.is_file() for clip in joined.clips()] == [True] * 4
     assert len(joined) == joined.samples == 4
     joined.check_sources()
-    with pytest.raises(PlanError, match="share samples"):
+    with pytest.raises(PlanError, match="share clips"):
         vp.BucketIndex.concat([one, one])
+    above = vp.BucketIndex.build(
+        vp.DatasetSpec(data_root=tmp_path, video_column="v.txt", caption_column="c.txt")
+    )
+    with pytest.raises(PlanError, match="share clips"):
+        vp.BucketIndex.concat([above, other])
     cropped = vp.BucketIndex.build(dataset, profile="cogvideox")
     with pytest.raises(PlanError, match="different profiles: cogvideox, default"):
         vp.BucketIndex.concat([other, cropped])
@@ -291,8 +305,13 @@ def test_splits_go_by_contents(tmp_path: Path) -> None:
     assert later.table["split"].to_pylist()[:42] == index.table["split"].to_pylist()
     again = index.split({"a": 0.5, "b": 0.5})
     assert len(again["a"]) + len(again["b"]) == 42
+    other_order = index.split({"b": 0.5, "a": 0.5})
+    assert other_order["a"].digest == again["a"].digest, "not the order of writing decides"
     with pytest.raises(PlanError, match=r"sum up to 0\.9"):
         vp.BucketIndex.build(tmp_path, split={"train": 0.8, "val": 0.1})
+    for shares in ({"a": -0.5, "b": 1.5}, {"a": float("nan"), "b": 1.0}):
+        with pytest.raises(PlanError, match="no share of a dataset"):
+            index.split(shares)
 
 
 def test_splits_that_are_written(dataset: Path) -> None:
@@ -301,7 +320,8 @@ def test_splits_that_are_written(dataset: Path) -> None:
     table = write_table(dataset, ",split", rows)
     index = vp.BucketIndex.build(table)
     assert index.table["split"].to_pylist() == ["val", "val", None], "a copy goes with it"
-    assert {name: len(part) for name, part in index.split().items()} == {"val": 2}
+    with pytest.raises(PlanError, match="1 of 3 clips were planned without a split"):
+        index.split()
     shared = vp.BucketIndex.build(table, split={"train": 1.0})
     assert shared.table["split"].to_pylist() == ["val", "val", "train"]
     rows[1] = "videos/copy.mp4,two,train"
@@ -411,3 +431,73 @@ def test_only_what_changed_is_opened_again(dataset: Path, opened: list[str]) -> 
     write_lists(dataset, ["c", "d"], names[2:])
     vp.BucketIndex.build(dataset, reshape="center-crop", buckets="auto", target_fps=4)
     assert not opened, "another plan needs no video, either"
+
+
+def test_joined_indices_do_not_leak(dataset: Path, tmp_path: Path) -> None:
+    """The same file names are other samples, the same contents are in one split."""
+    copy = tmp_path / "more"
+    shutil.copytree(dataset, copy)
+    one = vp.BucketIndex.build(write_table(dataset, ",split", ["videos/a.mp4,one,val"]))
+    other = vp.BucketIndex.build(write_table(copy, ",split", ["videos/a.mp4,one,"]))
+    joined = vp.BucketIndex.concat([one, other])
+    assert joined.samples == len(joined) == 2
+    assert joined.table["split"].to_pylist() == ["val", "val"]
+    table = write_table(copy, ",split", ["videos/a.mp4,one,train"])
+    with pytest.raises(PlanError, match="the same video is in several splits"):
+        vp.BucketIndex.concat([one, vp.BucketIndex.build(table)])
+
+
+def test_a_dataset_that_was_moved(dataset: Path, tmp_path: Path) -> None:
+    vp.BucketIndex.build(dataset).save(tmp_path / "index.parquet")
+    moved = dataset.rename(tmp_path / "moved")
+    with pytest.raises(PlanError, match=r"is not there(.|\n)*--data-root"):
+        vp.BucketIndex.load(tmp_path / "index.parquet").check_sources()
+    index = vp.BucketIndex.load(tmp_path / "index.parquet", data_root=moved)
+    assert len(index.check_sources()) == 3
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "what"),
+    [
+        ("frame_indices", "0:3", "not as many frame_indices as frames"),
+        ("frame_indices", "0:99999999999", "no ascending numbers"),
+        ("frame_indices", "a:b", "no ascending numbers"),
+        ("frame_indices", "8,7,6,5,4,3,2,1,0", "no ascending numbers"),
+        ("frame_indices", "1:10", "outside the file"),
+        ("frame_indices", None, "has no frame_indices"),
+        ("frame_ticks", "0:3", "frame_ticks"),
+        ("time_base", "x", "time_base"),
+        ("time_base", "1/0", "time_base"),
+        ("crop_x", -5, "crop_x is out of bounds"),
+        ("crop_x", 5, "crop reaches out"),
+        ("fit_width", 97, "reaches out of the bucket"),
+        ("stream", -1, "stream is out of bounds"),
+        ("height", 353, "illegal for default"),
+        ("frames", -49, "frames is out of bounds"),
+        ("width", 2147483647, "width is out of bounds"),
+        ("weight", float("nan"), "weight is out of bounds"),
+        ("video", None, "a row has no video"),
+        ("clip", None, "has no clip"),
+    ],
+)
+def test_a_file_that_no_plan_made(dataset: Path, tmp_path: Path, column, value, what) -> None:
+    index = vp.BucketIndex.build(dataset)
+    rows = index.table.to_pylist()
+    rows[1][column] = value
+    table = pa.Table.from_pylist(rows, schema=index.table.schema)
+    vp.BucketIndex(table, index.data_root, index.policy).save(tmp_path / "index.parquet")
+    with pytest.raises(PlanError, match=what) as raised:
+        vp.BucketIndex.load(tmp_path / "index.parquet")
+    assert "index.parquet" in str(raised.value)
+
+
+def test_keys_are_those_of_the_plan(dataset: Path, tmp_path: Path) -> None:
+    """A changed crop with the old key would bring latents of another picture."""
+    index = vp.BucketIndex.build(dataset, reshape="center-crop", buckets=("5x64x64",))
+    index.check_sources()
+    rows = index.table.to_pylist()
+    rows[0]["crop_x"] -= 1
+    table = pa.Table.from_pylist(rows, schema=index.table.schema)
+    changed = vp.BucketIndex(table, index.data_root, index.policy)
+    with pytest.raises(PlanError, match=r"row 0, videos/a\.mp4, was changed"):
+        changed.check_sources()

@@ -50,7 +50,7 @@ def nothing_is_left() -> Iterator[None]:
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file whose scan takes seconds: many large frames in few bytes."""
     path = tmp_path_factory.mktemp("slow") / "slow.mp4"
-    return write_video(path, width=1280, height=720, frames=900, codec="mpeg4")
+    return write_video(path, width=1280, height=720, frames=1600, codec="mpeg4")
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_any_cell_is_read_or_refused(what: str, cell: str, unit: str) -> None:
 @given(st.floats(0, MOST), st.integers(0, 10_000))
 def test_numbers_as_python_writes_them(number: float, repeats: int) -> None:
     assert _read("start", repr(number)) == number
-    assert _read("weight", repr(number)) == number
+    assert _read("weight", repr(number / 1e5)) == number / 1e5
     assert _read("repeats", str(repeats)) == repeats
 
 
@@ -212,7 +212,7 @@ def test_a_bad_value_is_named_and_touches_no_other_row(tmp_path: Path) -> None:
         (
             Code.BAD_VALUE,
             3,
-            f"column 'weight': '{'9' * 60}…' is not a number from 0 to 1000000000",
+            f"column 'weight': '{'9' * 60}…' is not a number from 0 to 10000",
         ),
         (Code.BAD_VALUE, 4, "the end, 4.5, does not come after the start, 5"),
     ]
@@ -256,3 +256,11 @@ def test_the_command_line(
     assert "invalid" in run_cli("validate", dataset, "--time-unit", "x").stderr.lower()
     off = [item for what in names for item in (f"--{what}-column", "")]
     assert run_cli("validate", dataset / "list.csv", *off, "--select", "VP0").returncode == 0
+
+
+def test_a_sample_comes_so_many_times_at_most(tmp_path: Path) -> None:
+    path = _table(tmp_path, "weight,repeats", "100,100", "100,101")
+    listing = vp.DatasetSpec.from_path(path).listing()
+    assert [sample.source.line for sample in listing.samples] == [2]
+    (problem,) = listing.problems
+    assert "weight × repeats is above 10000" in problem.message

@@ -102,13 +102,14 @@ def _plan(path: Path, dataset: dict[str, Any], on_missing: Literal["error", "ski
         return build_index(make_spec(path, dataset), on_missing)
     from videoprep.index.table import BucketIndex
 
-    given = sorted(name for name, value in dataset.items() if value)
+    root = dataset.get("data_root")
+    given = sorted(name for name, value in dataset.items() if value and name != "data_root")
     if given:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise typer.BadParameter(
             f"{path} is a finished plan: {names} must be given when it is made"
         )
-    return BucketIndex.load(path).check_sources(on_missing)
+    return BucketIndex.load(path, data_root=root).check_sources(on_missing)
 
 
 def quiet_libraries() -> None:

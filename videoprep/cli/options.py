@@ -140,8 +140,9 @@ _DATASET = {
         metavar="MODE",
     ),
     "allow_upscale": _Shared(
-        Annotated[bool, typer.Option("--allow-upscale", help="Clips may be enlarged to fit.")],
-        default=False,
+        Annotated[
+            bool | None, typer.Option("--allow-upscale", help="Clips may be enlarged to fit.")
+        ],
     ),
     "crop_seed": _option(int | None, "Other places for random-crop. Default: 0.", min=0),
     "buckets": _option(
@@ -186,10 +187,9 @@ _DATASET = {
     ),
     "allow_outside_root": _Shared(
         Annotated[
-            bool,
+            bool | None,
             typer.Option("--allow-outside-root", help="Accept videos outside the data root."),
         ],
-        default=False,
     ),
 }
 
@@ -241,10 +241,10 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 def _buckets(text: str) -> str | tuple[str, ...]:
     """Reads ``auto``, or ``49x480x704,81×480×704``."""
-    if text.strip() == "auto":
+    if text.strip().lower() == "auto":
         return "auto"
     parts = tuple(part.lower().replace("×", "x") for part in text.replace(",", " ").split())
-    for part in parts:
+    for part in parts or ("",):
         if not _BUCKET.fullmatch(part):
             raise typer.BadParameter(f"{part!r} is neither auto nor a bucket such as 49x480x704")
     return parts

@@ -76,7 +76,9 @@ def print_advice(advice: Advice) -> None:
     )
     if advice.options is not None:
         left = f"; {advice.left} would still be too small" if advice.left else ""
-        stdout.print(safe(f"→ fewer buckets: plan with {advice.options}{left}"))
+        stdout.print(
+            safe(f"→ fewer buckets: plan with {advice.options}, no other bucket options{left}")
+        )
     stdout.print("→ the same buckets, filled: a table with these numbers in a column `repeats`")
 
 

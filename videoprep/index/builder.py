@@ -20,10 +20,13 @@ from videoprep.index.policy import Policy
 from videoprep.index.schema import OF_SAMPLE, SCHEMA
 from videoprep.media.inspect import Inspection
 from videoprep.media.probe import MediaInfo
-from videoprep.spec.sample import Sample
+from videoprep.spec.sample import Extras, Sample
 
 _BATCH = 65_536
 _MOST_KINDS = 4096
+
+PATH_DIGITS = 16
+"""So many characters of a sample's name stand for the path of its video."""
 
 OnProgress = Callable[[int, int], None]
 
@@ -86,27 +89,36 @@ def left_out_table(reasons: Iterable[tuple[Sample, LeftOut]]) -> pa.Table:
 
 
 def sample_names(samples: Sequence[Sample]) -> Iterator[str]:
-    """A name for each sample, 16 hexadecimal digits, that its line and caption do not decide.
+    """A name for each sample that its line and caption do not decide.
 
-    Of samples that name the same part of the same video, the first, second … are told apart.
+    Sixteen hexadecimal digits for the video's path; ``-`` and eight for its time range, where it
+    has one; ``+2``, ``+3`` … where the same has been named before.
     """
     hashes = np.fromiter(map(_hash, samples), dtype=np.uint64, count=len(samples))
     order = np.argsort(hashes, kind="stable")
     again = np.flatnonzero(np.diff(hashes[order]) == 0) + 1
-    repeated: dict[int, int] = {}
+    nth: dict[int, int] = {}
     for at in again.tolist():
-        repeated[int(order[at])] = repeated.get(int(order[at - 1]), 0) + 1
-    for number, value in enumerate(hashes.tolist()):
-        name = f"{value:016x}"
-        nth = repeated.get(number)
-        yield name if nth is None else xxhash.xxh3_64_hexdigest(f"{name} {nth}".encode())
+        nth[int(order[at])] = nth.get(int(order[at - 1]), 1) + 1
+    for number, sample in enumerate(samples):
+        name = path_name(sample.name) + _range_name(sample.extras)
+        yield f"{name}+{nth[number]}" if number in nth else name
+
+
+def path_name(video: str) -> str:
+    """What the names of a video's samples begin with: 16 hexadecimal digits."""
+    return xxhash.xxh3_64_hexdigest(video.encode("utf-8", "surrogateescape"))
+
+
+def _range_name(extras: Extras) -> str:
+    if extras.start is None and extras.end is None:
+        return ""
+    text = f"{extras.start} {extras.end} {extras.unit}"
+    return f"-{xxhash.xxh3_64_intdigest(text.encode()) >> 32:08x}"
 
 
 def _hash(sample: Sample) -> int:
-    extras = sample.extras
-    if extras.start is None and extras.end is None:
-        return xxhash.xxh3_64_intdigest(sample.name.encode("utf-8", "surrogateescape"))
-    text = f"{sample.name}\0{extras.start}\0{extras.end}\0{extras.unit}"
+    text = sample.name + _range_name(sample.extras)
     return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogateescape"))
 
 
@@ -147,8 +159,7 @@ class _Planner:
 
     def require_reachable(self) -> None:
         """Checks that every frame bucket that was asked for fits some clip."""
-        asked = () if self.policy.frames_chosen else self.policy.counts_asked
-        above = [n for n in asked if n > self.longest]
+        above = [n for n in self.policy.counts_asked if n > self.longest]
         if above and self.longest:
             rate = f" at {float(self.policy.target_fps):g} fps" if self.policy.target_fps else ""
             raise PlanError(

@@ -8,8 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from videoprep.index.bucket import Bucket
-from videoprep.index.numbers import from_text
+from videoprep.index.numbers import from_text, to_text
 from videoprep.media.clip import ClipPixels
 from videoprep.media.decode import FrameChoice
 from videoprep.media.geometry import Box
@@ -72,6 +74,17 @@ def transform_of(
 def prompt_key(caption: str) -> str:
     """Key of a caption."""
     return _key(f"prompt {caption}")
+
+
+def keys_of(clip: Clip) -> tuple[str, str, str]:
+    """The keys of a clip, of its first frame and of its caption, from all that decides them."""
+    pixels, frames = clip.pixels, clip.pixels.frames
+    boxes = pixels.crop, pixels.fit
+    taken = to_text(np.asarray(frames.indices, dtype=np.int64))
+    video = transform_of(frames.stream, taken, *boxes, clip.bucket)
+    image = transform_of(frames.stream, str(frames.indices[0]), *boxes, clip.bucket, image=True)
+    contents = pixels.fingerprint
+    return video_key(contents, video), video_key(contents, image), prompt_key(clip.caption)
 
 
 def clip_from_row(row: int, values: dict[str, Any], root: Path) -> Clip:

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from videoprep.index.schema import plain
+
 _ASPECTS: Mapping[str, tuple[str, ...]] = {
     "contents": ("fingerprint",),
     "frames": ("stream", "frame_indices"),
@@ -120,15 +122,11 @@ def _names(table: pa.Table) -> pa.Array:
 def _differ(new: pa.Table, old: pa.Table, columns: tuple[str, ...]) -> NDArray[np.bool_]:
     different = np.zeros(new.num_rows, np.bool_)
     for name in columns:
-        one, other = _plain(new[name]), _plain(old[name])
+        one, other = plain(new[name]), plain(old[name])
         unequal = pc.fill_null(pc.not_equal(one, other), False)
         null = pc.not_equal(pc.is_null(one), pc.is_null(other))
         different |= pc.or_(unequal, null).to_numpy()
     return different
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def _changed(

@@ -202,7 +202,7 @@ def _choose_size(media: MediaInfo, policy: Policy, available: int) -> tuple[int,
     if not policy.sizes:
         own = _own_size(media, policy)
         if own is None:
-            return _too_small(media, f"{policy.profile.divisor} pixels")
+            return _too_small(media, _least_own(policy))
         return own if _counts(policy, own, available) else _too_short(available, policy)
     if policy.reshape == "none" and (media.height, media.width) not in policy.sizes:
         return LeftOut(
@@ -245,6 +245,13 @@ def _distance(of_width: int, of_height: int, height: int, width: int) -> tuple[f
     area = abs(log((width * height) / (of_width * of_height)))
     # Equal ratios reached by different divisions differ in the last bits: they are one ratio.
     return round(aspect, 9), area
+
+
+def _least_own(policy: Policy) -> str:
+    divisor = policy.profile.divisor
+    if policy.max_pixels is None:
+        return f"{divisor} pixels a side"
+    return f"{divisor} pixels a side once it is within --max-pixels {policy.max_pixels}"
 
 
 def _own_size(media: MediaInfo, policy: Policy) -> tuple[int, int] | None:
@@ -316,7 +323,7 @@ def _fitting(media: MediaInfo, policy: Policy, height: int, width: int) -> tuple
 def _too_small(media: MediaInfo, than: str) -> LeftOut:
     return LeftOut(
         Code.TOO_SMALL,
-        f"{media.width}×{media.height} is smaller than {than} and would have to be enlarged",
+        f"{media.width}×{media.height} is smaller than {than}: it would have to be enlarged",
         "add a smaller bucket, allow enlarging with --allow-upscale, or remove the sample",
     )
 

@@ -40,7 +40,7 @@ class Policy:
         windows: which parts of a video become clips.
         auto: whether the sizes are still to be chosen; `survey.resolve` does.
         num_buckets: how many may be chosen.
-        frames_chosen: whether frame counts, too, were chosen and not asked for.
+        chosen: whether the sizes were chosen.
     """
 
     profile: Profile
@@ -55,7 +55,7 @@ class Policy:
     windows: WindowPolicy
     auto: bool = False
     num_buckets: int | None = None
-    frames_chosen: bool = False
+    chosen: bool = False
 
     @classmethod
     def of(cls, spec: DatasetSpec) -> Policy:
@@ -92,14 +92,13 @@ class Policy:
 
     def with_buckets(self, buckets: Sequence[Bucket]) -> Policy:
         """The same with buckets that were chosen."""
-        chosen = not self.frame_counts
-        return replace(self, auto=False, sizes=sizes_of(buckets), frames_chosen=chosen)
+        return replace(self, auto=False, sizes=sizes_of(buckets), chosen=True)
 
     @property
     def counts_asked(self) -> tuple[int, ...]:
         """Every frame count that the user has asked for."""
         listed = {count for counts in self.sizes.values() for count in counts}
-        return tuple(sorted(listed | set(self.frame_counts)))
+        return tuple(sorted(set(self.frame_counts) | (set() if self.chosen else listed)))
 
     def to_json(self) -> dict[str, Any]:
         """What a saved index says about how it was made."""
@@ -110,6 +109,7 @@ class Policy:
             "reshape": self.reshape,
             "allow_upscale": self.allow_upscale,
             "crop_seed": self.crop_seed,
+            "buckets_chosen": self.chosen,
             "sizes": [[*size, list(counts)] for size, counts in self.sizes.items()],
             "frame_counts": list(self.frame_counts),
             "max_pixels": self.max_pixels,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import chain, islice
+from numbers import Integral
 from typing import Any, Generic, TypeVar, get_args
 
 from videoprep.errors import PlanError
@@ -76,11 +77,12 @@ class BucketBatchSampler:
         max_tokens: int | None = None,
     ) -> None:
         _check_arguments(batch_size, max_tokens, rank, world_size, seed, tail)
-        self.batch_size = batch_size
-        self.max_tokens = max_tokens
-        self.rank = rank
-        self.world_size = world_size
-        self.seed = seed
+        # Plain numbers, also where numpy's are given: the state is written as JSON.
+        self.batch_size = None if batch_size is None else int(batch_size)
+        self.max_tokens = None if max_tokens is None else int(max_tokens)
+        self.rank = None if rank is None else int(rank)
+        self.world_size = int(world_size)
+        self.seed = int(seed)
         self.tail: Tail = tail
         self._digest = data.digest
         self._streams = make_streams(data, seed)
@@ -201,7 +203,7 @@ class BucketBatchSampler:
         self._close_finished_epoch()
         if epoch == self._epoch:
             return
-        if not 0 <= epoch <= LAST_EPOCH:
+        if not _is_whole(epoch) or not 0 <= epoch <= LAST_EPOCH:
             raise PlanError(f"there is no epoch {epoch}", remedy="number epochs from 0")
         if self._loaded and epoch < self._epoch:
             warnings.warn(
@@ -371,7 +373,7 @@ def _check_arguments(
         )
     [(name, size)] = given.items()
     slice_of = 0 if rank is None else rank
-    whole = all(isinstance(number, int) for number in (size, slice_of, world_size, seed))
+    whole = all(_is_whole(number) for number in (size, slice_of, world_size, seed))
     if not whole or size < 1 or not 0 <= slice_of < world_size or seed < 0:
         raise PlanError(
             f"{name} {size}, rank {rank}, world_size {world_size}, seed {seed} do not fit",
@@ -381,6 +383,10 @@ def _check_arguments(
         raise PlanError(
             f"there is no tail {tail!r}", remedy=f"use one of {', '.join(get_args(Tail))}"
         )
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def _fitting(data: Bucketed, buckets: Sequence[Bucket], max_tokens: int) -> list[int]:

@@ -71,3 +71,8 @@ OF_SAMPLE = (
     "fingerprint", "video_key", "image_key", "prompt_key",
 )  # fmt: skip
 """Columns that are each row's own; the others are the same for clips that are alike."""
+
+
+def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column whose text is held once each, written out."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from videoprep.errors import PlanError
 
@@ -48,14 +49,26 @@ def assign_splits(
     return found
 
 
-def _bounds(shares: Mapping[str, float]) -> tuple[list[str], np.ndarray]:
+def require_shares(shares: Mapping[str, float]) -> None:
+    """Checks that shares are shares.
+
+    Raises:
+        PlanError: one is not above 0, or they do not sum up to 1.
+    """
+    example = "for instance: --split train=0.95,val=0.05"
+    wrong = [f"{name}={share}" for name, share in shares.items() if not 0 < share <= 1]
+    if wrong:
+        raise PlanError(f"no share of a dataset: {', '.join(wrong)}", remedy=example)
     total = sum(shares.values())
     if shares and abs(total - 1) > 1e-9:
-        raise PlanError(
-            f"the shares of the splits sum up to {total:g}, not to 1",
-            remedy="for instance: --split train=0.95,val=0.05",
-        )
-    return list(shares), np.cumsum(list(shares.values()))[:-1] if shares else np.zeros(0)
+        raise PlanError(f"the shares of the splits sum up to {total:g}, not to 1", remedy=example)
+
+
+def _bounds(shares: Mapping[str, float]) -> tuple[list[str], NDArray[np.float64]]:
+    """The names in alphabetical order, whatever the order of writing, and where each ends."""
+    require_shares(shares)
+    names = sorted(shares)
+    return names, np.cumsum([shares[name] for name in names])[:-1] if names else np.zeros(0)
 
 
 def _written_by_contents(

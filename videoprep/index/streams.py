@@ -132,7 +132,7 @@ def _weights(data: Bucketed, items: int) -> NDArray[np.float64] | None:
     if len(wrong):
         raise PlanError(
             f"the multiplicity of clip {wrong[0]} is {weights[wrong[0]]}",
-            remedy="give each clip a finite weight of 0 or more",
+            remedy="give each clip a finite weight from 0 to 2147483647",
         )
     return None if bool((weights == 1).all()) else weights
 

@@ -140,7 +140,10 @@ def suggest(index: BucketIndex, summary: Summary) -> Advice:
         return Advice(size, described, "--buckets auto")
     kept = _merge(shapes, draws, size, fitting)
     left = sum(0 < count < size for count in kept.values())
-    return Advice(size, described, _option(kept) if len(kept) < len(draws) else None, left)
+    if left >= len(small):  # all of the loss, and none of the gain
+        return Advice(size, described, None, len(small))
+    options = f"--reshape {index.policy['reshape']} {_option(kept)}"
+    return Advice(size, described, options, left)
 
 
 def _described(one: BucketSummary, size: int, move: Move | None) -> SmallBucket:

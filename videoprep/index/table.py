@@ -7,11 +7,11 @@ import html
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -23,13 +23,20 @@ from videoprep.durable import write_file
 from videoprep.errors import Code, EmptyPlanError, ListError, MediaError, PlanError
 from videoprep.families.registry import get_profile
 from videoprep.index.bucket import Bucket, BucketColumn
-from videoprep.index.builder import OnProgress, build_table, left_out_table
-from videoprep.index.clip import Clip, clip_from_row
+from videoprep.index.builder import (
+    PATH_DIGITS,
+    OnProgress,
+    build_table,
+    left_out_table,
+    path_name,
+)
+from videoprep.index.clip import Clip, clip_from_row, keys_of
 from videoprep.index.diff import IndexDiff, compare
 from videoprep.index.placement import LeftOut
 from videoprep.index.policy import Policy
-from videoprep.index.schema import FILE_SCHEMA, REPEATED, SCHEMA, VERSION
-from videoprep.index.splits import assign_splits
+from videoprep.index.schema import FILE_SCHEMA, REPEATED, SCHEMA, VERSION, plain
+from videoprep.index.soundness import require_sound
+from videoprep.index.splits import assign_splits, require_shares
 from videoprep.index.survey import resolve
 from videoprep.media.inspect import inspect_all
 from videoprep.spec.dataset import DatasetSpec
@@ -99,8 +106,11 @@ class BucketIndex:
             PlanError: a bucket is illegal or longer than every clip, wishes contradict each other,
                 or copies of one video are in several splits.
         """
+        if on_missing not in get_args(OnMissing):
+            raise PlanError(f"on_missing is {on_missing!r}", remedy="say error or skip")
         spec = DatasetSpec.of(spec, **options)
         policy = Policy.of(spec)
+        require_shares(spec.split)  # wrong wishes are said before any video is opened
         listing = spec.listing()
         missing = _missing(listing) if on_missing == "skip" else {}
         problems = [p for p in listing.problems if p.line not in missing]
@@ -116,16 +126,30 @@ class BucketIndex:
             gone = ((s, missing.get(s.source.line)) for s in listing.unusable)
             rows = left_out_table((sample, reason) for sample, reason in gone if reason)
             table = pa.concat_tables([table, rows]).unify_dictionaries()
-        made_by = {**policy.to_json(), "allow_outside_root": spec.allow_outside_root}
+        made_by = {
+            **policy.to_json(),
+            "split": dict(sorted(spec.split.items())),
+            "allow_outside_root": spec.allow_outside_root,
+        }
         index = cls(table, spec.data_root.resolve(), made_by)
         return index._with_splits(spec.split)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> BucketIndex:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        data_root: str | os.PathLike[str] | None = None,
+    ) -> BucketIndex:
         """Reads an index that `save` wrote.
 
+        Args:
+            path: the file.
+            data_root: the folder that videos are relative to, where the dataset was moved.
+
         Raises:
-            PlanError: the file is missing, is no index, or is of another version.
+            PlanError: the file is missing, is no index, is of another version, or holds what no
+                plan can hold.
         """
         file = Path(path)
         if not file.is_file():
@@ -153,7 +177,9 @@ class BucketIndex:
                 f"cannot be read as Parquet: {error}", where=str(file), remedy=anew
             ) from error
         table = table.replace_schema_metadata(None).cast(SCHEMA).unify_dictionaries()
-        return cls(table, Path(metadata["data_root"]), metadata["policy"])
+        require_sound(table, metadata["policy"]["profile"], str(file))
+        root = Path(data_root).resolve() if data_root is not None else Path(metadata["data_root"])
+        return cls(table, root, metadata["policy"])
 
     @staticmethod
     def is_index(path: str | os.PathLike[str]) -> bool:
@@ -236,7 +262,7 @@ class BucketIndex:
             equal: values, or lists of values, of columns: ``split="val"``, ``frames=[17, 33]``.
 
         Raises:
-            PlanError: there is no such column.
+            PlanError: there is no such column, or a condition does not fit the table.
         """
         unknown = sorted(equal.keys() - set(SCHEMA.names))
         if unknown:
@@ -246,16 +272,23 @@ class BucketIndex:
             )
         table = self.table
         keep = np.ones(table.num_rows, np.bool_)
-        for name, value in equal.items():
-            values = value if isinstance(value, (list, tuple, set)) else [value]
-            column = _plain(table[name])
-            keep &= pc.is_in(column, value_set=pa.array(list(values), column.type)).to_numpy()
-        if isinstance(where, pc.Expression):
-            numbers = pa.array(np.arange(table.num_rows))
-            chosen = table.append_column("row", numbers).filter(where)["row"].to_numpy()
-            keep &= np.isin(np.arange(table.num_rows), chosen)
-        elif where is not None:
-            keep &= where
+        try:
+            for name, value in equal.items():
+                alone = value is None or isinstance(value, (str, int, float, bool))
+                column = plain(table[name])
+                values = pa.array([value] if alone else list(value), column.type)
+                keep &= pc.is_in(column, value_set=values).to_numpy()
+            if isinstance(where, pc.Expression):
+                numbers = pa.array(np.arange(table.num_rows))
+                chosen = table.append_column("row", numbers).filter(where)["row"].to_numpy()
+                keep &= np.isin(np.arange(table.num_rows), chosen)
+            elif where is not None:
+                keep &= _mask(where, table.num_rows)
+        except (pa.ArrowException, TypeError) as error:
+            raise PlanError(
+                f"the condition does not fit the index: {error}",
+                remedy="compare columns with values of their types: see docs/index.md",
+            ) from error
         return self._with_table(table.filter(pa.array(keep)))
 
     def split(self, shares: Mapping[str, float] | None = None) -> dict[str, BucketIndex]:
@@ -267,19 +300,28 @@ class BucketIndex:
             shares: of each split, together 1; None: as they were planned.
 
         Raises:
-            PlanError: the shares do not sum up to 1.
+            PlanError: the shares do not sum up to 1; or they are not given, and not every planned
+                clip has a split.
         """
         index = self if shares is None else self._with_splits(shares, anew=True)
-        names = list(shares or sorted(filter(None, pc.unique(index.table["split"]).to_pylist())))
+        without = pc.sum(pc.is_null(index._planned("split"))).as_py() or 0
+        if without:
+            raise PlanError(
+                f"{without} of {len(index)} clips were planned without a split",
+                remedy='give shares, such as {"train": 0.9, "val": 0.1}, or fill the column split',
+            )
+        names = sorted(shares or pc.unique(index._planned("split")).to_pylist())
         return {name: index.filter(split=name, left_out_code=None) for name in names}
 
     @classmethod
-    def concat(cls, indices: Sequence[BucketIndex]) -> BucketIndex:
+    def concat(cls, indices: Iterable[BucketIndex]) -> BucketIndex:
         """One index of several datasets; paths become relative to the folder that holds all.
 
         Raises:
-            PlanError: there are none, they are for different profiles, or share a sample.
+            PlanError: there are none, they are for different profiles, share a clip, have the same
+                video in several splits, or only some of them may lead outside their root.
         """
+        indices = list(indices)
         if not indices:
             raise PlanError("there is no index to join", remedy="give one at least")
         profiles = {index.policy["profile"] for index in indices}
@@ -290,16 +332,24 @@ class BucketIndex:
             )
         root = Path(os.path.commonpath([index.data_root for index in indices]))
         table = pa.concat_tables([_moved(index, root) for index in indices]).unify_dictionaries()
-        if pc.count_distinct(table["sample"]).as_py() < sum(index.samples for index in indices):
+        number = pc.cast(pc.fill_null(table["clip"], 0), pa.string())
+        clips = pc.binary_join_element_wise(table["sample"], number, " ")
+        if pc.count_distinct(clips).as_py() < len(clips):
             raise PlanError(
-                "the indices share samples: of which plan is not decided",
+                "the indices share clips: which plan holds is not decided",
                 remedy="leave one of them out, or remove its rows with `filter`",
             )
         policies = [index.policy for index in indices]
         same = all(policy == policies[0] for policy in policies)
         policy = policies[0] if same else {"profile": profiles.pop(), "of": policies}
-        outside = any(policy.get("allow_outside_root") for policy in policies)
-        return cls(table, root, {**policy, "allow_outside_root": outside})
+        outside = {bool(policy.get("allow_outside_root")) for policy in policies}
+        if len(outside) > 1:
+            raise PlanError(
+                "only some of the indices may lead outside their data root",
+                remedy="plan all of them with --allow-outside-root, or none",
+            )
+        joined = cls(table, root, {**policy, "allow_outside_root": outside.pop()})
+        return joined._with_splits({})  # a copy of a video goes where the other one is
 
     def diff(self, old: BucketIndex) -> IndexDiff:
         """What changed since an older index, and what would have to be encoded again."""
@@ -329,7 +379,9 @@ class BucketIndex:
         raise EmptyPlanError(
             f"all {self.table.num_rows} samples are left out: {listed}",
             where=str(self.data_root),
-            remedy="allow fitting with --reshape center-crop, or see `videoprep validate`",
+            remedy="see `videoprep validate`"
+            if self.policy.get("reshape") != "none"
+            else "allow fitting with --reshape center-crop, or see `videoprep validate`",
         )
 
     def check_sources(self, on_missing: OnMissing = "error") -> BucketIndex:
@@ -342,8 +394,16 @@ class BucketIndex:
             The index, without those clips.
 
         Raises:
-            PlanError: some have changed, vanished or lead outside the data root; it names them.
+            PlanError: some have changed, vanished or lead outside the data root; it names them. Or
+                a clip's keys are not those of its plan.
         """
+        if not self.data_root.is_dir():
+            raise PlanError(
+                "the folder of the videos is not there",
+                where=str(self.data_root),
+                remedy="if it was moved, say where it is with --data-root",
+            )
+        self._require_own_keys()
         planned = self.table.take(self._rows).select(["video", "fingerprint"])
         fingerprints = dict(zip(*(column.to_pylist() for column in planned.columns), strict=True))
         if not self.policy.get("allow_outside_root"):
@@ -361,6 +421,19 @@ class BucketIndex:
             remedy="make the index anew with `videoprep index`, or go on without them with "
             "--on-missing skip",
         )
+
+    def _require_own_keys(self) -> None:
+        """What was encoded is found by its key: one that is another clip's would bring its latents.
+
+        Raises:
+            PlanError: the file was changed by hand.
+        """
+        for clip in self.clips():
+            if (clip.video_key, clip.image_key, clip.prompt_key) != keys_of(clip):
+                raise PlanError(
+                    f"the plan of row {clip.row}, {clip.video}, was changed after it was made",
+                    remedy="make the index anew with `videoprep index`",
+                )
 
     def _planned(self, name: str) -> pa.ChunkedArray:
         return self.table[name].take(pa.array(self._rows))
@@ -454,17 +527,25 @@ def _write(file: BinaryIO, table: pa.Table, schema: pa.Schema) -> None:
             writer.write_table(part.cast(schema), row_group_size=_BATCH)
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-
-
 def _moved(index: BucketIndex, root: Path) -> pa.Table:
     """The index's table with paths that are relative to another root."""
     prefix = index.data_root.relative_to(root).as_posix()
     if prefix == ".":
         return index.table
-    videos = pc.binary_join_element_wise(f"{prefix}/", index.table["video"], "")
-    return index.table.set_column(SCHEMA.get_field_index("video"), "video", videos)
+    videos = [v if os.path.isabs(v) else f"{prefix}/{v}" for v in index.table["video"].to_pylist()]
+    before = index.table["sample"].to_pylist()
+    names = [path_name(v) + name[PATH_DIGITS:] for v, name in zip(videos, before, strict=True)]
+    table = index.table
+    for name, values in (("video", videos), ("sample", names)):
+        table = table.set_column(SCHEMA.get_field_index(name), name, pa.array(values, pa.string()))
+    return table
+
+
+def _mask(where: object, rows: int) -> NDArray[np.bool_]:
+    mask = np.asarray(where)
+    if mask.dtype != np.bool_ or mask.shape != (rows,):
+        raise TypeError(f"it is {mask.dtype} {list(mask.shape)}, and there are {rows} rows")
+    return mask
 
 
 def _left_out(row: dict[str, Any], why: str) -> dict[str, Any]:
@@ -487,7 +568,7 @@ def _require_inside(videos: Iterable[str], root: Path) -> None:
 
 
 def _changed(fingerprints: Mapping[str, str], root: Path) -> Iterator[tuple[str, str]]:
-    inspected = inspect_all(root, (f"{root}/{video}" for video in fingerprints))
+    inspected = inspect_all(root, (os.path.join(root, video) for video in fingerprints))
     for (video, planned), found in zip(fingerprints.items(), inspected, strict=True):
         if isinstance(found.media, MediaError):
             yield video, found.media.message

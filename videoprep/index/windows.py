@@ -83,7 +83,7 @@ class WindowPolicy:
         fitting = [count for count in counts if count <= available]
         if not fitting:
             return []
-        gap = None if self.gap is None else ceil(self.gap * rate)
+        gap = None if self.gap is None else ceil(Fraction(str(self.gap)) * rate)
         found = _MODES[self.mode](available, fitting, gap, self.limit)
         return found if self.limit is None else found[: self.limit]
 

@@ -25,8 +25,8 @@ def center_box(width: int, height: int, to_width: int, to_height: int) -> Box:
 
     Rounding to whole pixels strays from that ratio by less than one pixel.
     """
-    box_width = min(width, round(height * to_width / to_height))
-    box_height = min(height, round(width * to_height / to_width))
+    box_width = min(width, max(1, round(height * to_width / to_height)))
+    box_height = min(height, max(1, round(width * to_height / to_width)))
     return Box((width - box_width) // 2, (height - box_height) // 2, box_width, box_height)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ _TOLERANCE = Fraction(1, 100)
 _VARIABLE_SHARE = 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Timestamps:
     """Presentation times of the frames of one stream, in order.
 
@@ -34,9 +35,8 @@ class Timestamps:
     timed: bool = True
 
     def seconds(self) -> NDArray[np.float64]:
-        """Float64 array ``[frames]``: seconds since the first frame."""
-        seconds: NDArray[np.float64] = (self.ticks - self.ticks[0]) * np.float64(self.time_base)
-        return seconds
+        """Float64 array ``[frames]``: seconds since the first frame. Not to be written to."""
+        return _seconds(self)
 
     def average_rate(self) -> Fraction | None:
         """Frames a second, from the first frame to the last; None for a single frame."""
@@ -69,6 +69,13 @@ class Timestamps:
         else:
             ticks = _evenly(data["first"], data["last"], data["count"])
         return cls(ticks, Fraction(data["time_base"]), data["timed"])
+
+
+@lru_cache(maxsize=16)  # a list may name thousands of parts of one long video
+def _seconds(timestamps: Timestamps) -> NDArray[np.float64]:
+    ticks = timestamps.ticks
+    seconds: NDArray[np.float64] = (ticks - ticks[0]) * np.float64(timestamps.time_base)
+    return seconds
 
 
 def _evenly(first: int, last: int, count: int) -> NDArray[np.int64]:

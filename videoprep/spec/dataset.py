@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from videoprep.errors import Code, ListError, SpecError
 from videoprep.spec.csv_file import guess_columns, read_csv
@@ -32,6 +32,9 @@ ClipMode = Literal["head", "middle", "uniform", "chunk", "slide", "all-frames-st
 
 BucketText = Annotated[str, Field(pattern=r"^[1-9]\d{0,6}x[1-9]\d{0,6}x[1-9]\d{0,6}$")]
 """Frames, height and width: ``49x480x704``."""
+
+Side = Annotated[int, Field(gt=0, le=65_536)]
+FrameCount = Annotated[int, Field(gt=0, le=10_000_000)]
 
 PROMPTS = "prompt.txt"
 VIDEOS = "videos.txt"
@@ -110,11 +113,11 @@ class DatasetSpec(BaseModel):
     crop_seed: Annotated[int, Field(ge=0)] = 0
     buckets: Literal["auto"] | tuple[BucketText, ...] = ()
     num_buckets: PositiveInt | None = None
-    max_pixels: PositiveInt | None = None
-    height_buckets: tuple[PositiveInt, ...] = ()
-    width_buckets: tuple[PositiveInt, ...] = ()
-    frame_buckets: tuple[PositiveInt, ...] = ()
-    max_num_frames: PositiveInt | None = None
+    max_pixels: Annotated[int, Field(gt=0, le=2**32)] | None = None
+    height_buckets: tuple[Side, ...] = ()
+    width_buckets: tuple[Side, ...] = ()
+    frame_buckets: tuple[FrameCount, ...] = ()
+    max_num_frames: FrameCount | None = None
     target_fps: Annotated[float, Field(ge=0.1, le=1000, allow_inf_nan=False)] | None = None
     clip_mode: ClipMode = "head"
     clips_per_video: PositiveInt | None = None
@@ -126,6 +129,14 @@ class DatasetSpec(BaseModel):
     severity: dict[str, Literal["error", "warning", "note"]] = {}
     fail_on: Literal["error", "warning"] = "error"
     rule_options: dict[str, dict[str, Any]] = {}
+
+    @field_validator("buckets", mode="before")
+    @classmethod
+    def _as_on_the_command_line(cls, value: Any) -> Any:
+        """Accepts ``49x480x704,81x480x704`` as text."""
+        if isinstance(value, str) and value != "auto":
+            return tuple(value.replace(",", " ").split())
+        return value
 
     @classmethod
     def from_path(cls, path: str | os.PathLike[str], **options: Any) -> DatasetSpec:

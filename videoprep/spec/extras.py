@@ -19,9 +19,9 @@ EXTRAS = ("start", "end", "split", "weight", "repeats")
 """What a table may say beside; each in a column of its own."""
 
 MOST = 10**9
-"""Times in seconds or frames, and weights, are not above it."""
+"""Times in seconds or frames are not above it."""
 
-MOST_REPEATS = 10_000
+MOST_TIMES = 10_000
 """A sample comes at most so many times in an epoch: a slip must not make epochs that never end."""
 
 _MOST_LETTERS = 100
@@ -79,6 +79,8 @@ class ExtrasReader:
         start, end = values.get("start", 0.0), values.get("end", math.inf)
         if end <= start:
             wrong.append(f"the end, {end:.12g}, does not come after the start, {start:.12g}")
+        if values.get("weight", 1.0) * values.get("repeats", 1) > MOST_TIMES:
+            wrong.append(f"weight × repeats is above {MOST_TIMES}")
         if wrong:
             raise BadValueError(wrong)
         return Extras(unit=self._unit, **values) if values else NO_EXTRAS
@@ -104,12 +106,12 @@ def _frame(text: str) -> float:
 
 @lru_cache(_REMEMBERED)
 def _weight(text: str) -> float:
-    return _number(text, f"a number from 0 to {MOST}")
+    return _number(text, f"a number from 0 to {MOST_TIMES}", MOST_TIMES)
 
 
 @lru_cache(_REMEMBERED)
 def _repeats(text: str) -> int:
-    return _integer(text, MOST_REPEATS, f"a whole number from 0 to {MOST_REPEATS}")
+    return _integer(text, MOST_TIMES, f"a whole number from 0 to {MOST_TIMES}")
 
 
 @lru_cache(_REMEMBERED)
@@ -119,9 +121,9 @@ def _split(text: str) -> str:
     return sys.intern(text)
 
 
-def _number(text: str, expected: str) -> float:
+def _number(text: str, expected: str, most: float = MOST) -> float:
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
-    if not value <= MOST:  # so is nan
+    if not value <= most:  # so is nan
         raise ValueError(expected)
     return value
 
