@@ -174,6 +174,9 @@ def test_real_clips_in_buckets_of_their_own(real_clips: Path) -> None:
         ideal = np.arange(clip.bucket.frames) / 8
         best = np.abs(times[None, :] - ideal[:, None]).min(axis=1)
         assert np.abs(taken - ideal) == pytest.approx(best, abs=1e-6), "each the nearest in time"
+        if clip.video == "videos/bunny.mp4":
+            apart = (frames.indices[-1] - frames.indices[0]) / (clip.bucket.frames - 1)
+            assert apart == pytest.approx(3.125), "25 frames a second at 8"
 
 
 def test_it_renders_itself_without_trusting_captions(dataset: Path) -> None:
