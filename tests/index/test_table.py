@@ -247,6 +247,11 @@ def test_the_index_of_a_filtered_one_is_as_if_planned_so(dataset: Path, tmp_path
     assert len(index.filter(pc.field("frames") > 5)) == 2
     assert len(index.filter(np.array([True, False, True]), width=[96])) == 1
     assert len(index.filter(frames=np.array([9, 17]))) == 2
+    nothing = index.filter(height=1)
+    assert (len(nothing), nothing.samples, nothing.left_out, nothing.buckets) == (0, 0, [], [])
+    assert nothing.digest != index.digest
+    nothing.save(tmp_path / "nothing")
+    assert len(vp.BucketIndex.load(tmp_path / "nothing")) == 0
     with pytest.raises(PlanError, match="no column hight"):
         index.filter(hight=96)
     for wrong in (np.ones(1, np.bool_), np.ones(3), pc.field("hight") > 3):

@@ -79,7 +79,8 @@ class BucketIndex:
         self.table = table
         self.data_root = data_root
         self.policy = policy
-        self._rows = pc.indices_nonzero(pc.is_null(table["left_out_code"])).to_numpy()
+        # Not pc.indices_nonzero: of an empty table it kills the process, up to pyarrow 25.
+        self._rows = np.flatnonzero(pc.is_null(table["left_out_code"]).to_numpy())
 
     @classmethod
     def build(
