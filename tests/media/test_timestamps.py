@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoprep.media.timestamps import Timestamps, frames_available, nearest_frames
+from videoprep.media.timestamps import Timestamps, frames_available, nearest_frame, nearest_frames
 
 intervals = st.lists(st.integers(1, 5000), min_size=0, max_size=60)
 rates = st.fractions(Fraction(1, 2), 120, max_denominator=1001)
@@ -67,3 +67,9 @@ def test_json_is_lossless(steps: list[int]) -> None:
     again = Timestamps.from_json(timestamps.to_json())
     assert again.ticks.tolist() == timestamps.ticks.tolist()
     assert again.time_base == timestamps.time_base
+
+
+@given(st.lists(st.integers(1, 50), max_size=30), st.floats(-1, 40))
+def test_one_frame_is_the_first_of_many(gaps: list[int], time: float) -> None:
+    seconds = np.cumsum([0, *gaps]) / 25
+    assert nearest_frame(seconds, time) == nearest_frames(seconds, Fraction(1), 1, time)[0]

@@ -18,7 +18,7 @@ from videoprep.index.policy import Policy
 from videoprep.index.windows import Window
 from videoprep.media.geometry import Box, center_box, letter_box, whole
 from videoprep.media.probe import MediaInfo
-from videoprep.media.timestamps import frames_available, nearest_frames
+from videoprep.media.timestamps import frames_available, nearest_frame, nearest_frames
 from videoprep.spec.sample import NO_EXTRAS, Extras
 
 # Seconds by which a range may reach beyond the video: its end was rounded, or taken from a header.
@@ -156,14 +156,14 @@ def _span(media: MediaInfo, rate: Fraction, extras: Extras) -> _Span | LeftOut:
     if extras.start is None and extras.end is None:
         available = frames_available(times, media.fps, rate)
         return _Span(seconds, 0, 0.0, available, rate, as_they_are)
-    found = _range(media, seconds, extras)
+    duration = media.duration
+    found = _range(seconds, duration, extras)
     if isinstance(found, LeftOut):
         return found
     start, end = found
     if as_they_are:
-        first = int(nearest_frames(seconds, rate, 1, start)[0])
-        at_end = end >= media.duration
-        last = media.frames if at_end else int(nearest_frames(seconds, rate, 1, end)[0])
+        first = nearest_frame(seconds, start)
+        last = media.frames if end >= duration else nearest_frame(seconds, end)
         return _Span(seconds, first, float(seconds[first]), max(1, last - first), rate, True)
     # Times are rounded when they are written: half a frame of the file may be missing at the end.
     slack = min(0.5, float(rate) / float(media.fps) / 2)
@@ -172,23 +172,20 @@ def _span(media: MediaInfo, rate: Fraction, extras: Extras) -> _Span | LeftOut:
 
 
 def _range(
-    media: MediaInfo, seconds: NDArray[np.float64], extras: Extras
+    seconds: NDArray[np.float64], duration: float, extras: Extras
 ) -> tuple[float, float] | LeftOut:
     """Seconds from the first frame to where the sample begins, and to where it ends."""
-    start, end = extras.start or 0.0, extras.end
+    start, end, frames = extras.start or 0.0, extras.end, len(seconds)
     if extras.unit == "frames":
-        inside = start < media.frames and (end is None or end <= media.frames)
-        if inside:
-            to_end = end is None or end == media.frames
-            return float(seconds[int(start)]), media.duration if to_end else float(
-                seconds[int(end or 0)]
-            )
-        held = f"{media.frames} frames"
+        held = f"{frames} frames"
+        if start < frames and (end is None or end <= frames):
+            to_end = end is None or end == frames
+            until = duration if to_end else float(seconds[int(end or 0)])
+            return float(seconds[int(start)]), until
     else:
-        inside = start < media.duration and (end is None or end <= media.duration + _SLACK)
-        if inside:
-            return start, media.duration if end is None else min(end, media.duration)
-        held = f"{media.duration:.2f} s"
+        held = f"{duration:.2f} s"
+        if start < duration and (end is None or end <= duration + _SLACK):
+            return start, duration if end is None else min(end, duration)
     written = f"{start:g} to {'the end' if end is None else f'{end:g}'} ({extras.unit})"
     return LeftOut(
         Code.RANGE_OUTSIDE,

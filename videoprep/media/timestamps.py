@@ -19,6 +19,10 @@ _TOLERANCE = Fraction(1, 100)
 _VARIABLE_SHARE = 0.1
 
 
+# Times are floats: a difference below a nanosecond is a tie, not a nearer frame.
+_TIE = 1e-9
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Timestamps:
     """Presentation times of the frames of one stream, in order.
@@ -99,6 +103,15 @@ def frames_available(timestamps: Timestamps, source_rate: Fraction, rate: Fracti
     return max(1, int((span + 1 / source_rate) * rate + _TOLERANCE))
 
 
+def nearest_frame(seconds: NDArray[np.float64], time: float) -> int:
+    """The index of the frame that is nearest in time, as in `nearest_frames`."""
+    after = min(max(int(np.searchsorted(seconds, time)), 1), max(1, len(seconds) - 1))
+    if len(seconds) == 1:
+        return 0
+    take_before = time - seconds[after - 1] <= seconds[after] - time + _TIE
+    return after - 1 if take_before else after
+
+
 def nearest_frames(
     seconds: NDArray[np.float64], rate: Fraction, count: int, start: float = 0.0
 ) -> NDArray[np.int32]:
@@ -120,6 +133,5 @@ def nearest_frames(
     before = after - 1
     if len(seconds) == 1:
         return np.zeros(count, dtype=np.int32)
-    # Times are floats: a difference below a nanosecond is a tie, not a nearer frame.
-    take_before = ideal - seconds[before] <= seconds[after] - ideal + 1e-9
+    take_before = ideal - seconds[before] <= seconds[after] - ideal + _TIE
     return np.where(take_before, before, after).astype(np.int32)
