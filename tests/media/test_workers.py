@@ -230,10 +230,13 @@ def test_a_worker_that_cannot_start(
         assert "no_such_module" in str(raised.value)
 
 
+# A suite that a shell runs in the background ignores interrupts, and so would the script.
 _SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from videoprep.media.inspect import inspect_all
+signal.signal(signal.SIGINT, signal.default_int_handler)
 {before}
 for item in inspect_all(Path(sys.argv[1]), [Path(sys.argv[2])] * 3, scan={scan}):
     Path(sys.argv[1], "found.txt").open("a").write(f"{{item.media.frames}}\\n")
