@@ -27,11 +27,10 @@ def print_policy(policy: Mapping[str, Any], spec: DatasetSpec | None) -> None:
         spec: what it was made from; None where that is not known.
     """
     upscale = ", enlarging allowed" if policy.get("allow_upscale") else ""
-    chosen = spec is not None and spec.buckets == "auto"
     stdout.print(
         safe(
             f"profile {policy['profile']} · reshape {policy.get('reshape')}{upscale} · "
-            f"{_sizes(policy, chosen)}"
+            f"{_sizes(policy)}"
         )
     )
     rate = f"{_rate(policy)} fps" if policy.get("target_fps") else "each file's own rate"
@@ -231,7 +230,7 @@ def _print_more(count: int, what: str) -> None:
         stdout.print(f"… and {count - _SHOWN} more {what}; --output-format json lists all")
 
 
-def _sizes(policy: Mapping[str, Any], chosen: bool) -> str:
+def _sizes(policy: Mapping[str, Any]) -> str:
     """Which buckets there may be."""
     sizes = policy.get("sizes") or []
     if not sizes:
@@ -240,7 +239,7 @@ def _sizes(policy: Mapping[str, Any], chosen: bool) -> str:
     lengths = [len(counts or policy["frame_counts"]) for *_, counts in sizes]
     if not all(lengths):
         return f"{len(sizes)} sizes of any legal length"
-    return f"{sum(lengths)} buckets {'chosen' if chosen else 'given'}"
+    return f"{sum(lengths)} buckets {'chosen' if policy.get('buckets_chosen') else 'given'}"
 
 
 def _rate(policy: Mapping[str, Any]) -> str:

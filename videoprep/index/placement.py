@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from videoprep.errors import Code
 from videoprep.index.bucket import Bucket
-from videoprep.index.policy import Policy
+from videoprep.index.policy import CROPS, Policy
 from videoprep.index.windows import Window
 from videoprep.media.geometry import Box, center_box, letter_box, whole
 from videoprep.media.probe import MediaInfo
@@ -312,7 +312,7 @@ def _fitting(media: MediaInfo, policy: Policy, height: int, width: int) -> tuple
     if policy.reshape == "pad":
         enlarge = policy.allow_upscale
         return picture, letter_box(media.width, media.height, width, height, enlarge=enlarge)
-    if policy.reshape in ("center-crop", "random-crop"):
+    if policy.reshape in CROPS:
         return center_box(media.width, media.height, width, height), bucket
     return picture, bucket
 

@@ -18,6 +18,9 @@ from videoprep.spec.dataset import DatasetSpec, Reshape
 DEFAULT_MAX_FRAMES = 49
 """No clip is longer, where neither a limit nor frame buckets are given."""
 
+CROPS = ("center-crop", "random-crop")
+"""The ways of fitting that cut."""
+
 Sizes = Mapping[tuple[int, int], tuple[int, ...]]
 """``(height, width)`` of the buckets; the frame counts that there are of each, ascending."""
 

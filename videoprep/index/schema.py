@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 VERSION = 2
 
@@ -71,6 +77,27 @@ OF_SAMPLE = (
     "fingerprint", "video_key", "image_key", "prompt_key",
 )  # fmt: skip
 """Columns that are each row's own; the others are the same for clips that are alike."""
+
+
+def multiplicity_of(table: pa.Table) -> NDArray[np.float64]:
+    """Float64 ``[rows]``: how often each clip comes in an epoch: its weight times its repeats."""
+    product: NDArray[np.float64] = pc.multiply(table["weight"], table["repeats"]).to_numpy()
+    return product
+
+
+def digest_of(table: pa.Table, keys: Iterable[str]) -> str:
+    """Stands for the clips of a table, their order and their weights: 32 hexadecimal digits.
+
+    Args:
+        table: a row a clip.
+        keys: the columns that name what is made of each.
+    """
+    digest = hashlib.sha256()
+    for name in keys:
+        for chunk in table[name].chunks:
+            digest.update("".join(chunk.to_pylist()).encode())
+    digest.update(multiplicity_of(table).tobytes())
+    return digest.hexdigest()[:32]
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from videoprep.index.auto_buckets import Shapes, assign
 from videoprep.index.bucket import Bucket
+from videoprep.index.policy import CROPS
 from videoprep.index.summary import BucketSummary, Summary
 from videoprep.index.table import BucketIndex
-
-_CROPS = ("center-crop", "random-crop")
-_ONE_CLIP = ("head", "middle", "all-frames-stride")
+from videoprep.index.windows import SINGLE
 
 # More buckets than these are not looked through one by one: they are better chosen anew.
 _MOST = 64
@@ -168,7 +167,7 @@ class _Fitting:
         reshape = policy.get("reshape", "none")
         if reshape == "none":
             return None
-        return cls(reshape in _CROPS, bool(policy.get("allow_upscale")))
+        return cls(reshape in CROPS, bool(policy.get("allow_upscale")))
 
     def kept(self, shapes: Shapes, buckets: Sequence[Bucket]) -> NDArray[np.float64]:
         """The share of each shape's picture that is kept in its bucket."""
@@ -186,7 +185,7 @@ def _shapes(index: BucketIndex, buckets: Sequence[Bucket]) -> Iterator[tuple[Buc
     )
     planned = np.flatnonzero(table["left_out_code"].is_null().to_numpy())
     # Where a sample has several clips, one that moves cannot become longer.
-    frames = "available_frames" if index.policy.get("clip_mode") in _ONE_CLIP else "frames"
+    frames = "available_frames" if index.policy.get("clip_mode") in SINGLE else "frames"
     for bucket in buckets:
         rows = table.take(planned[column.codes == kinds.index(bucket)])
         names = ("source_width", "source_height", frames)

@@ -11,7 +11,7 @@ import numpy as np
 from videoprep.errors import MediaError
 from videoprep.index.auto_buckets import Shapes, choose_buckets
 from videoprep.index.placement import available_frames
-from videoprep.index.policy import Policy
+from videoprep.index.policy import CROPS, Policy
 from videoprep.media.inspect import DEFAULT_LIMITS, inspect_all
 from videoprep.media.workers import Limits
 from videoprep.spec.sample import Sample
@@ -38,7 +38,7 @@ def resolve(
         max_frames=policy.max_num_frames,
         frame_counts=policy.frame_counts,
         number=policy.num_buckets,
-        crops=policy.reshape in ("center-crop", "random-crop"),
+        crops=policy.reshape in CROPS,
         enlarges=policy.allow_upscale,
     )
     return policy.with_buckets(buckets)

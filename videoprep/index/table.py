@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 import json
 import os
@@ -34,7 +33,15 @@ from videoprep.index.clip import Clip, clip_from_row, keys_of
 from videoprep.index.diff import IndexDiff, compare
 from videoprep.index.placement import LeftOut
 from videoprep.index.policy import Policy
-from videoprep.index.schema import FILE_SCHEMA, REPEATED, SCHEMA, VERSION, plain
+from videoprep.index.schema import (
+    FILE_SCHEMA,
+    REPEATED,
+    SCHEMA,
+    VERSION,
+    digest_of,
+    multiplicity_of,
+    plain,
+)
 from videoprep.index.soundness import require_sound
 from videoprep.index.splits import assign_splits, require_shares
 from videoprep.index.survey import resolve
@@ -232,20 +239,13 @@ class BucketIndex:
     @property
     def multiplicity(self) -> NDArray[np.float64]:
         """Float64 ``[clips]``: how often each comes in an epoch: its weight times its repeats."""
-        product: NDArray[np.float64] = pc.multiply(
-            self._planned("weight"), self._planned("repeats")
-        ).to_numpy()
-        return product
+        return multiplicity_of(self._planned_rows(["weight", "repeats"]))
 
     @cached_property
     def digest(self) -> str:
         """Stands for the planned clips, their order and their weights: 32 hexadecimal digits."""
-        digest = hashlib.sha256()
-        for name in ("video_key", "prompt_key"):
-            for chunk in self._planned(name).chunks:
-                digest.update("".join(chunk.to_pylist()).encode())
-        digest.update(self.multiplicity.tobytes())
-        return digest.hexdigest()[:32]
+        keys = ["video_key", "prompt_key"]
+        return digest_of(self._planned_rows([*keys, "weight", "repeats"]), keys)
 
     def latent_tokens(self, bucket: Bucket) -> int:
         """How many tokens a transformer sees of a clip of the bucket, by the index's profile."""
@@ -405,7 +405,7 @@ class BucketIndex:
                 remedy="if it was moved, say where it is with --data-root",
             )
         self._require_own_keys()
-        planned = self.table.take(self._rows).select(["video", "fingerprint"])
+        planned = self._planned_rows(["video", "fingerprint"])
         fingerprints = dict(zip(*(column.to_pylist() for column in planned.columns), strict=True))
         if not self.policy.get("allow_outside_root"):
             _require_inside(fingerprints, self.data_root)
@@ -437,7 +437,10 @@ class BucketIndex:
                 )
 
     def _planned(self, name: str) -> pa.ChunkedArray:
-        return self.table[name].take(pa.array(self._rows))
+        return self._planned_rows([name])[name]
+
+    def _planned_rows(self, names: list[str]) -> pa.Table:
+        return self.table.select(names).take(pa.array(self._rows))
 
     def _with_table(self, table: pa.Table) -> BucketIndex:
         return BucketIndex(table, self.data_root, self.policy)

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from videoprep.errors import PlanError
 from videoprep.spec.dataset import ClipMode, DatasetSpec
 
-_SINGLE = ("head", "middle", "all-frames-stride")
+SINGLE = ("head", "middle", "all-frames-stride")
+"""The modes that give one clip a sample."""
 
 
 class Window(NamedTuple):
@@ -52,7 +53,7 @@ class WindowPolicy:
             PlanError: the mode does not go with a number of clips or a gap.
         """
         mode, limit, gap = spec.clip_mode, spec.clips_per_video, spec.min_gap
-        if mode in _SINGLE and ((limit or 1) > 1 or gap is not None):
+        if mode in SINGLE and ((limit or 1) > 1 or gap is not None):
             raise PlanError(
                 f"--clip-mode {mode} gives one clip a sample: no more clips and no gap",
                 remedy="leave out --clips-per-video and --min-gap, or choose --clip-mode chunk, "
@@ -84,8 +85,7 @@ class WindowPolicy:
         if not fitting:
             return []
         gap = None if self.gap is None else ceil(Fraction(str(self.gap)) * rate)
-        found = _MODES[self.mode](available, fitting, gap, self.limit)
-        return found if self.limit is None else found[: self.limit]
+        return _MODES[self.mode](available, fitting, gap, self.limit)
 
 
 _Mode = Callable[[int, Sequence[int], "int | None", "int | None"], list[Window]]

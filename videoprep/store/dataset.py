@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from videoprep.errors import StoreError
 from videoprep.families.registry import get_profile
 from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.numbers import from_text
+from videoprep.index.schema import digest_of, multiplicity_of
 from videoprep.store.layout import Store, StoreInfo
 from videoprep.store.recipe import COMPONENTS, Component
 
@@ -100,20 +100,12 @@ class LatentDataset(Dataset[dict[str, Any]]):
     @property
     def multiplicity(self) -> NDArray[np.float64]:
         """Float64 ``[clips]``: how often each comes in an epoch: its weight times its repeats."""
-        product: NDArray[np.float64] = pc.multiply(
-            self._table["weight"], self._table["repeats"]
-        ).to_numpy()
-        return product
+        return multiplicity_of(self._table)
 
     @cached_property
     def digest(self) -> str:
         """Stands for the clips, their order and their weights: 32 hexadecimal digits."""
-        digest = hashlib.sha256()
-        for component in self.components:
-            for chunk in self._table[f"{component}_key"].chunks:
-                digest.update("".join(chunk.to_pylist()).encode())
-        digest.update(self.multiplicity.tobytes())
-        return digest.hexdigest()[:32]
+        return digest_of(self._table, [f"{component}_key" for component in self.components])
 
     @property
     def splits(self) -> tuple[str, ...]:
