@@ -14,7 +14,7 @@ import videoprep
 PACKAGE = Path(videoprep.__file__).parent
 
 LAYERS = (
-    ("errors", "durable", "device", "plain"),
+    ("errors", "failpoints", "durable", "device", "files", "plain", "remote_files"),
     ("spec",),
     ("media",),
     ("families",),

@@ -2,20 +2,38 @@
 
 A file is written under a temporary name in its own folder, flushed and fsynced, renamed into
 place, and the folder fsynced so that the new name survives too. Modes follow the umask.
+
+Its writer holds a lock on a temporary file. The kernel lets go of it when the process ends in any
+way, so that a leftover can be told from a file that is being written.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from videoprep.failpoints import reach
+
 # What file systems without hard links answer to a link.
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+# Locked by another process, or a file system that knows no locks.
+_NO_LOCK = (errno.EWOULDBLOCK, errno.EACCES, errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK)
+
+# Seconds after which a leftover of another machine is one: locks may not reach from there to here.
+_ABANDONED_SECONDS = 3600.0
+
+# A file that was made a moment ago may not be locked yet.
+_FRESH_SECONDS = 5.0
+
+_SUFFIX = ".tmp"
 
 Writer = Callable[[BinaryIO], None]
 
@@ -37,6 +55,7 @@ def write_file(path: Path, write: Writer) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+    reach("file.placed", path.name)
     _sync_folder(path.parent)
 
 
@@ -56,6 +75,7 @@ def create_file(path: Path, write: Writer) -> bool:
         return _create_without_links(path, temporary.read_bytes())
     finally:
         temporary.unlink(missing_ok=True)
+    reach("file.placed", path.name)
     _sync_folder(path.parent)
     return True
 
@@ -68,6 +88,39 @@ def write_bytes(path: Path, data: bytes) -> None:
 def create_bytes(path: Path, data: bytes) -> bool:
     """`create_file` for contents that are at hand."""
     return create_file(path, lambda file: _write_all(file, data))
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of that name is one that is being written, or was left over."""
+    return name.startswith(".") and name.endswith(_SUFFIX)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether nobody holds the lock on a file any more: its owner is dead.
+
+    A file of another machine has to be old, too, since locks need not reach from there to here.
+    """
+    try:
+        with path.open("rb") as file:
+            age = time.time() - os.fstat(file.fileno()).st_mtime
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCK:
+            raise
+        return False
+    own = f".{socket.gethostname()}-" in path.name
+    return age > (_FRESH_SECONDS if own else _ABANDONED_SECONDS)
+
+
+def lock(descriptor: int) -> None:
+    """Locks a file for as long as this process holds it open."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCK:  # a file system without locks: age alone has to tell
+            raise
 
 
 def _create_without_links(path: Path, data: bytes) -> bool:
@@ -97,10 +150,9 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
 
 def _write_temporary(path: Path, write: Writer) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Host and process tell a later sweep whether the owner of a leftover still lives; the random
-    # part keeps containers apart that have both in common.
+    # The host tells whether a lock can be relied on; the random part keeps writers apart.
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    temporary = path.with_name(f".{path.name}.{owner}.tmp")
+    temporary = path.with_name(f".{path.name}.{owner}{_SUFFIX}")
     # 0o666 lets the umask decide, as for any file that a user makes.
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -108,9 +160,13 @@ def _write_temporary(path: Path, write: Writer) -> Path:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     try:
         with os.fdopen(descriptor, "wb") as file:
+            lock(descriptor)
+            reach("file.begun", path.name)
             write(file)
             file.flush()
+            reach("file.written", path.name)
             os.fsync(file.fileno())
+            reach("file.synced", path.name)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
