@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from tests.assets import write_dataset
+from tests.s3_server import S3Server, running_server
 from videoprep.demo.scenes import render_dataset
 from videoprep.demo.tiny_model import build_tiny_model
 
@@ -81,6 +83,23 @@ def real_clips() -> Path:
     if not REAL_CLIPS.is_dir():
         pytest.skip("the real clips are not here")
     return REAL_CLIPS
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A real S3 server."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty bucket, with the environment that a user would set to reach it."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"bucket-{secrets.token_hex(8)}"
+    s3_server.make_bucket(bucket)
+    return f"s3://{bucket}"
 
 
 @pytest.fixture

@@ -158,6 +158,8 @@ def open_files(location: str | os.PathLike[str]) -> Files:
     """
     if not is_url(location):
         return LocalFiles(Path(location))
+    if str(location).startswith("file:///"):  # a local folder can promise more than fsspec does
+        return LocalFiles(Path(str(location).removeprefix("file://")))
     from videoprep.remote_files import RemoteFiles
 
     return RemoteFiles(str(location))
