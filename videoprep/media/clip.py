@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from videoprep.errors import Code, MediaError
 from videoprep.media.decode import DecoderName, FrameChoice, Picture, decode_frames
@@ -40,6 +42,51 @@ class ClipPixels:
     width: int
     height: int
 
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the pixels: ``(F, 3, H, W)``."""
+        return len(self.frames.indices), 3, self.height, self.width
+
+    def to_json(self) -> dict[str, Any]:
+        """A form that `json` can write; `from_json` reads it back."""
+        frames, crop, fit = self.frames, self.crop, self.fit
+        return {
+            "path": str(frames.path),
+            "stream": frames.stream,
+            "indices": [int(index) for index in frames.indices],
+            "ticks": None if frames.ticks is None else [int(tick) for tick in frames.ticks],
+            "time_base": str(frames.time_base),
+            "pyav_only": frames.pyav_only,
+            "fingerprint": self.fingerprint,
+            "source": [self.source_width, self.source_height],
+            "crop": [crop.x, crop.y, crop.width, crop.height],
+            "fit": [fit.x, fit.y, fit.width, fit.height],
+            "size": [self.width, self.height],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ClipPixels:
+        """The inverse of `to_json`."""
+        frames = FrameChoice(
+            path=Path(data["path"]),
+            stream=data["stream"],
+            indices=data["indices"],
+            ticks=data["ticks"],
+            time_base=Fraction(data["time_base"]),
+            pyav_only=data["pyav_only"],
+        )
+        (source_width, source_height), (width, height) = data["source"], data["size"]
+        return cls(
+            frames=frames,
+            fingerprint=data["fingerprint"],
+            source_width=source_width,
+            source_height=source_height,
+            crop=Box(*data["crop"]),
+            fit=Box(*data["fit"]),
+            width=width,
+            height=height,
+        )
+
 
 def load_clip(clip: ClipPixels, decoder: DecoderName) -> torch.Tensor:
     """The clip's pixels: uint8 ``[F, 3, H, W]`` RGB. Each frame is fitted as it comes.
@@ -50,8 +97,18 @@ def load_clip(clip: ClipPixels, decoder: DecoderName) -> torch.Tensor:
     """
     import torch
 
-    frames = decode_frames(clip.frames, decoder)
-    return torch.stack([_fit(picture, clip) for picture in frames])
+    pixels = torch.empty(clip.shape, dtype=torch.uint8)
+    load_clip_into(pixels, clip, decoder)
+    return pixels
+
+
+def load_clip_into(pixels: torch.Tensor, clip: ClipPixels, decoder: DecoderName) -> None:
+    """The same as `load_clip`, written to where there is room for it.
+
+    At most one decoded frame is in memory beside ``pixels``, which an error leaves half written.
+    """
+    for out, picture in zip(pixels, decode_frames(clip.frames, decoder), strict=True):
+        _fit(picture, clip, out)
 
 
 def normalize(pixels: torch.Tensor) -> torch.Tensor:
@@ -59,7 +116,8 @@ def normalize(pixels: torch.Tensor) -> torch.Tensor:
     return 2.0 * (pixels.float() / 255.0) - 1.0
 
 
-def _fit(picture: Picture, clip: ClipPixels) -> torch.Tensor:
+def _fit(picture: Picture, clip: ClipPixels, out: torch.Tensor) -> None:
+    """Writes a frame, cropped and resized, to ``out``: uint8 ``[3, H, W]``."""
     import numpy as np
     import torch
     from torchvision.transforms.v2 import InterpolationMode
@@ -74,13 +132,14 @@ def _fit(picture: Picture, clip: ClipPixels) -> torch.Tensor:
         )
     box, fit = clip.crop, clip.fit
     part = picture[box.y : box.y + box.height, box.x : box.x + box.width]
-    frame = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1).contiguous()
+    frame = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)
     if (box.height, box.width) != (fit.height, fit.width):
         frame = resize(
-            frame, [fit.height, fit.width], interpolation=InterpolationMode.BICUBIC, antialias=True
+            frame.contiguous(),
+            [fit.height, fit.width],
+            interpolation=InterpolationMode.BICUBIC,
+            antialias=True,
         )
-    if (fit.height, fit.width) == (clip.height, clip.width):
-        return frame
-    canvas = torch.zeros((3, clip.height, clip.width), dtype=torch.uint8)
-    canvas[:, fit.y : fit.y + fit.height, fit.x : fit.x + fit.width] = frame
-    return canvas
+    if (fit.height, fit.width) != (clip.height, clip.width):
+        out.zero_()
+    out[:, fit.y : fit.y + fit.height, fit.x : fit.x + fit.width] = frame

@@ -35,8 +35,6 @@ DecoderName = Literal["torchcodec", "pyav"]
 Picture = NDArray[np.uint8]
 """One upright frame: uint8 RGB ``[H, W, 3]``, full range."""
 
-_TORCHCODEC_CHUNK = 16
-
 
 @cache
 def torchcodec_missing() -> str | None:
@@ -174,18 +172,19 @@ def _decode_torchcodec(choice: FrameChoice) -> Iterator[Picture]:
             num_ffmpeg_threads=1,
             seek_mode="exact",
         )
-        for start in range(0, len(choice.indices), _TORCHCODEC_CHUNK):
-            part = slice(start, start + _TORCHCODEC_CHUNK)
-            batch = decoder.get_frames_at(indices=[int(i) for i in choice.indices[part]])
-            if choice.ticks is None or not _same_times(
-                batch.pts_seconds.numpy(), choice.ticks[part], choice.time_base
-            ):
-                return
-            yield from batch.data.numpy()
+        for number, index in enumerate(choice.indices):
+            if not number or index != choice.indices[number - 1]:
+                frame = decoder.get_frame_at(int(index))
+                if not _is_asked_for(frame.pts_seconds, number, choice):
+                    return
+            yield frame.data.numpy()
     except (RuntimeError, ValueError, IndexError) as error:
         logger.debug("torchcodec gives %s up, PyAV goes on: %s", choice.path, error)
 
 
-def _same_times(seconds: NDArray[np.float64], ticks: Sequence[int], time_base: Fraction) -> bool:
-    planned = np.asarray(ticks, dtype=np.float64) * float(time_base)
-    return bool((np.abs(seconds - planned) < float(time_base) / 2).all())
+def _is_asked_for(seconds: float, number: int, choice: FrameChoice) -> bool:
+    """Whether a frame is shown when the choice's frame of this number is."""
+    if choice.ticks is None:
+        return False
+    tick = float(choice.time_base)
+    return abs(seconds - float(choice.ticks[number]) * tick) < tick / 2

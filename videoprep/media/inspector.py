@@ -1,56 +1,41 @@
 """The process that opens videos. What a hostile file does to it costs one file.
 
-It reads one JSON request a line from standard input and answers each with one JSON line. It is
-started by `videoprep.media.workers`, which watches over its time; its memory it limits itself.
+It reads one JSON request a line from standard input and answers each with one JSON line; see
+`videoprep.media.serving`.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import os
-import queue
-import resource
-import signal
-import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-import av
 import cv2
 
 from videoprep.errors import Code, MediaError
 from videoprep.media.frame_scan import scan_frames
 from videoprep.media.probe import fingerprint_of, open_file, out_of_memory, probe, unreadable
+from videoprep.media.serving import MIB, Service, limit_memory
 from videoprep.media.source import signature_of
 from videoprep.media.thumbnail import thumbnail
 
-_MIB = 1 << 20
 _LARGE = 1 << 30
-
-# Nothing is written but, by a library perhaps, to standard error.
-_MOST_WRITTEN = 16 * _MIB
-_LONGEST_ANSWER = 16 * _MIB
+_LONGEST_ANSWER = 16 * MIB
 
 
 def serve(memory_mib: int) -> None:
     """Answers requests until standard input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    answers = _take_standard_output()
+    service = Service()
     cv2.setNumThreads(1)
-    av.logging.set_level(None)
-    _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_FSIZE, _MOST_WRITTEN)
-    requests: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
-    answers.write("{}\n")  # ready
-    while True:
-        answers.flush()
-        request = json.loads(requests.get())
-        _limit_memory(memory_mib)
-        answers.write(_text(request, _answer(request)) + "\n")
+
+    def answer(line: bytes) -> str:
+        request = json.loads(line)
+        limit_memory(memory_mib)
+        return _text(request, _answer(request))
+
+    service.run(answer)
 
 
 def _text(request: dict[str, Any], answer: dict[str, Any]) -> str:
@@ -61,35 +46,6 @@ def _text(request: dict[str, Any], answer: dict[str, Any]) -> str:
     error = _error(out_of_memory(Path(request["path"])), lasts=False)
     keep = ("fingerprint",)
     return json.dumps({do: answer.get(do) if do in keep else error for do in request["do"]})
-
-
-def _read_requests(requests: queue.Queue[str]) -> None:
-    """Ends the process when the parent is gone, also in the middle of a file."""
-    for line in sys.stdin:
-        requests.put(line)
-    os._exit(0)
-
-
-def _take_standard_output() -> TextIO:
-    """Keeps the way to the parent for answers alone: libraries may print what they like."""
-    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)
-    return answers
-
-
-def _limit_memory(memory_mib: int) -> None:
-    """What this process takes by itself, which may grow from file to file, does not count."""
-    with Path("/proc/self/statm").open(encoding="ascii") as file:
-        now = int(file.read().split()[0]) * resource.getpagesize()
-    _lower(resource.RLIMIT_AS, now + memory_mib * _MIB)
-
-
-def _lower(kind: int, wanted: int) -> None:
-    """Sets a limit, or keeps the one there is where it is tighter."""
-    _, hard = resource.getrlimit(kind)
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    resource.setrlimit(kind, (wanted, hard))
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:

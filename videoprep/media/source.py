@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
 
@@ -10,15 +11,19 @@ from videoprep.media.probe import fingerprint_of
 
 Signature = tuple[int, int, int, int]
 
+# Files that are remembered: a dataset may have many millions.
+_REMEMBERED = 100_000
+
 
 class SourceGuard:
     """Compares files with the fingerprints that were planned, reading each file once.
 
-    While a file's size, times and inode stay, it is not read again.
+    While a file's size, times and inode stay, it is not read again, unless many others were
+    meanwhile.
     """
 
     def __init__(self) -> None:
-        self._known: dict[Path, tuple[Signature, str]] = {}
+        self._known: OrderedDict[Path, tuple[Signature, str]] = OrderedDict()
         self._lock = Lock()
 
     def require(self, path: Path, fingerprint: str) -> None:
@@ -40,6 +45,9 @@ class SourceGuard:
             ) from error
         with self._lock:
             self._known[path] = signature, found
+            self._known.move_to_end(path)
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
         if found != fingerprint:
             raise SourceError(
                 "the video changed after it was planned",

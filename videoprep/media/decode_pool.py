@@ -1,0 +1,305 @@
+"""Clips decoded ahead in worker processes: a hostile video costs one clip, and no more.
+
+Pixels come back in shared memory, without a copy, and in order. How much of them there may be at
+a time is a number of bytes, not of clips.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from videoprep.errors import Code, MediaError, SourceError, VideoprepError
+from videoprep.media.clip import ClipPixels
+from videoprep.media.decode import DecoderName
+from videoprep.media.loader import error_of
+from videoprep.media.shared_memory import Arena, Piece
+from videoprep.media.workers import BEGIN, IN_HAND, Limits, Lost, Worker, Workers
+
+if TYPE_CHECKING:
+    import torch
+
+_CODE = BEGIN + (
+    "from videoprep.media.loader import serve; "
+    "serve(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))"
+)
+
+# Many workers that import torch at a time from a slow disk.
+_START_SECONDS = 900.0
+
+# What a clip takes beside opening its file: decoding from the file's beginning at the slowest.
+_DECODE_FACTOR = 10
+_DECODE_RATE = 1e5
+
+_LIMITS = Limits()
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class Decoded:
+    """The pixels of a clip.
+
+    Attributes:
+        pixels: uint8 ``[F, 3, H, W]``, a view into shared memory; valid until `release`.
+    """
+
+    pixels: torch.Tensor
+    _release: Callable[[], None] = field(repr=False)
+
+    def release(self) -> None:
+        """Gives the memory back to the pool, from any thread; a second time does nothing.
+
+        What reads the pixels has to be done: other clips will be written there.
+        """
+        self._release()
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A clip on its way, and what became of it."""
+
+    item: Any
+    path: Path
+    shape: tuple[int, ...]
+    request: bytes
+    room: int
+    seconds: float
+    piece: Piece | None = None
+    tries: int = 0
+    done: bool = False
+    error: MediaError | SourceError | None = None
+
+    def line(self) -> str:
+        assert self.piece is not None  # noqa: S101
+        return json.dumps({"start": self.piece.start, "length": len(self.request)})
+
+    def take(self, line: bytes) -> None:
+        self.error = error_of(json.loads(line), self.path)
+        self.done = True
+
+    def lose(self, lost: Lost) -> None:
+        self.error = _lost(self.path, lost)
+        self.done = True
+
+
+class DecodePool:
+    """Worker processes that decode clips. Use it in a ``with`` block, from one thread.
+
+    Args:
+        decoder: which is asked first.
+        size: worker processes.
+        memory: bytes of pixels that there are at most, those that are not released included. The
+            clip that is given next may always be there beside them, however large.
+        limits: what a clip may take, beside its pixels; its time grows with the file.
+        ahead: clips that are decoded, or being decoded, before they are asked for; by default two
+            a worker. A caller that takes many at a time wants as many.
+
+    Attributes:
+        waited: seconds that `run` spent waiting for a worker when it was asked for a clip.
+
+    Raises:
+        VideoprepError: these numbers are not positive, or the system gives no shared memory.
+    """
+
+    def __init__(
+        self,
+        decoder: DecoderName,
+        *,
+        size: int,
+        memory: int,
+        limits: Limits = _LIMITS,
+        ahead: int | None = None,
+    ) -> None:
+        ahead = IN_HAND * size if ahead is None else ahead
+        if min(size, memory, ahead) <= 0:
+            raise VideoprepError(
+                f"no decode pool: {size} workers, {memory} bytes, {ahead} clips ahead",
+                remedy="give positive numbers",
+            )
+        self.waited = 0.0
+        self._size = size
+        self._ahead = ahead
+        self._in_hand = max(IN_HAND, -(-ahead // size))
+        self._limits = limits
+        self._running = False
+        try:
+            self._arena = Arena(memory)
+        except OSError as error:
+            raise VideoprepError(
+                f"no memory can be shared with worker processes: {error}",
+                remedy="allow for less memory of decoded clips, or raise the limits (ulimit -a)",
+            ) from error
+        shared = self._arena.memory
+        numbers = [limits.memory_mib, shared.number, shared.size]
+        self._workers: Workers[_Job] = Workers(
+            _CODE, [decoder, *map(str, numbers)], [shared.number], _START_SECONDS
+        )
+
+    def __enter__(self) -> DecodePool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Starts the processes without waiting for them; they take seconds to be ready.
+
+        Raises:
+            VideoprepError: a worker cannot be started.
+        """
+        while len(self._workers.running) < self._size:
+            self._workers.start()
+
+    def close(self) -> None:
+        """Ends the processes at once. Pixels that were given stay as they are, released or not."""
+        self._workers.close()
+        self._arena.close()
+
+    def run(
+        self, clips: Iterable[tuple[T, ClipPixels]]
+    ) -> Iterator[tuple[T, Decoded | MediaError | SourceError]]:
+        """Gives the pixels of each clip, or what is wrong with it, in the order of the clips.
+
+        Clips are taken from ``clips`` only when a clip is asked for, and only as many as workers
+        and memory have room for. A clip that crashes its worker is tried once more, alone.
+
+        Raises:
+            VideoprepError: a worker cannot be started.
+            RuntimeError: the last `run` is not over.
+        """
+        if self._running:
+            raise RuntimeError("one run of a decode pool has to end before the next begins")
+        self._running = True
+        coming = iter(clips)
+        window: deque[_Job] = deque()
+        waiting: deque[_Job] = deque()
+        try:
+            while True:
+                self._fill(coming, window, waiting)
+                if not window:
+                    return
+                while not window[0].done:
+                    self._wait(waiting)
+                    self._hand_out(window, waiting)
+                result = self._result(window[0])
+                yield window.popleft().item, result
+        finally:
+            self._running = False
+            self._abandon(window)
+
+    def _fill(
+        self,
+        coming: Iterator[tuple[T, ClipPixels]],
+        window: deque[_Job],
+        waiting: deque[_Job],
+    ) -> None:
+        """Takes clips as long as there are workers and memory for them."""
+        self._hand_out(window, waiting)
+        while not waiting and len(window) < self._ahead:
+            pulled = next(coming, None)
+            if pulled is None:
+                return
+            window.append(_job(*pulled, self._limits))
+            waiting.append(window[-1])
+            self._hand_out(window, waiting)
+
+    def _hand_out(self, window: deque[_Job], waiting: deque[_Job]) -> None:
+        """Gives jobs to workers; ``window`` begins with the one whose answer is given next."""
+        while waiting:
+            job = waiting[0]
+            if job.piece is None:
+                job.piece = self._arena.take(job.room, beyond=job is window[0])
+            worker = self._worker_for(job) if job.piece else None
+            if worker is None or job.piece is None:
+                return
+            self._arena.memory.write(job.piece.start, job.request)
+            worker.give(waiting.popleft())
+
+    def _worker_for(self, job: _Job) -> Worker[_Job] | None:
+        """One that has room for a job; a new one rather than one that is busy.
+
+        A job that took its worker with it gets a new one for itself.
+        """
+        running = self._workers.running
+        room = [w for w in running if len(w.jobs) < self._in_hand and not _is_alone(w)]
+        best = min(room, key=lambda w: len(w.jobs), default=None)
+        if job.tries and len(running) == self._size and best is not None and not best.jobs:
+            self._workers.remove(best)
+        if (job.tries or best is None or best.jobs) and len(running) < self._size:
+            return self._workers.start()
+        return None if job.tries else best
+
+    def _wait(self, waiting: deque[_Job]) -> None:
+        before = time.monotonic()
+        try:
+            self._workers.wait(waiting)
+        finally:
+            self.waited += time.monotonic() - before
+
+    def _result(self, job: _Job) -> Decoded | MediaError | SourceError:
+        assert job.piece is not None  # noqa: S101
+        give_back = partial(self._arena.give_back, job.piece)
+        if job.error is None:
+            return Decoded(self._arena.memory.tensor(job.piece.start, job.shape), give_back)
+        give_back()
+        return job.error
+
+    def _abandon(self, window: deque[_Job]) -> None:
+        """Nobody will ask for these clips: those who are at them end, and their memory is free."""
+        for worker in [worker for worker in self._workers.running if worker.jobs]:
+            self._workers.remove(worker)
+        for job in window:
+            if job.piece is not None:
+                self._arena.give_back(job.piece)
+
+
+def _is_alone(worker: Worker[_Job]) -> bool:
+    return any(job.tries for job in worker.jobs)
+
+
+def _job(item: object, clip: ClipPixels, limits: Limits) -> _Job:
+    path = clip.frames.path
+    absolute = replace(clip, frames=replace(clip.frames, path=path.absolute()))
+    request = json.dumps(absolute.to_json()).encode()
+    frames, channels, height, width = clip.shape
+    room = max(frames * channels * height * width, len(request))
+    return _Job(item, path, clip.shape, request, room, _seconds(path, limits))
+
+
+def _seconds(path: Path, limits: Limits) -> float:
+    try:
+        size = os.stat(path).st_size
+    except OSError:
+        size = 0  # the worker will say what is wrong
+    return _DECODE_FACTOR * limits.seconds + size / _DECODE_RATE
+
+
+def _lost(path: Path, lost: Lost) -> MediaError:
+    remedy = "re-encode the file, or remove the sample"
+    if lost.why == "time":
+        return MediaError(
+            f"decoding it {lost.detail}",
+            code=Code.TIME_LIMIT,
+            where=str(path),
+            remedy=f"{remedy}; on a slow disk, allow it more time",
+        )
+    return MediaError(
+        f"decoding it crashes the decoder: {lost.detail}",
+        code=Code.DECODER_CRASH,
+        where=str(path),
+        remedy=remedy,
+    )
