@@ -379,10 +379,7 @@ def _title(progress: Progress, silent: float) -> Text:
 
 def _table(progress: Progress, *, bars: bool) -> Table:
     """A row per component and one for the accelerator, in the same columns."""
-    # As wide as they will ever be: the bars must not change with the numbers.
-    totals = max((len(str(each.total)) for each in progress.components.values()), default=1)
-    widths = (max(2 * totals + 1, 9), 11, 10)
-    right = [Column(no_wrap=True, justify="right", min_width=width) for width in widths]
+    right = [Column(no_wrap=True, justify="right") for _ in range(3)]
     table = Table.grid(
         Column(no_wrap=True),
         Column(ratio=1),
@@ -395,7 +392,10 @@ def _table(progress: Progress, *, bars: bool) -> Table:
     def add(name: Text, bar: RenderableType, *cells: Text) -> None:
         table.add_row(name, bar if bars else Text(), *cells)
 
-    add(Text(), Text(), *_headings("done", "set aside", "time left"))
+    # As wide as the numbers will ever be: the bars must not change with them.
+    totals = max((len(str(each.total)) for each in progress.components.values()), default=1)
+    done = "done".rjust(max(2 * totals + 1, 9))
+    add(Text(), Text(), *_headings(done, "set aside", " time left"))
     for name, each in progress.components.items():
         add(_name(name), _component_bar(each), *_component_cells(each))
     add(Text(), Text(), *_headings("busy", "decode wait", "write wait"))
