@@ -27,6 +27,8 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 # Locked by another process, or a file system that knows no locks.
 _NO_LOCK = (errno.EWOULDBLOCK, errno.EACCES, errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK)
 
+_LOCK_TRIES, _LOCK_SECONDS = 20, 0.005
+
 # Seconds after which a leftover of another machine is one: locks may not reach from there to here.
 _ABANDONED_SECONDS = 3600.0
 
@@ -101,26 +103,45 @@ def is_abandoned(path: Path) -> bool:
     A file of another machine has to be old, too, since locks need not reach from there to here.
     """
     try:
-        with path.open("rb") as file:
-            age = time.time() - os.fstat(file.fileno()).st_mtime
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        age = time.time() - path.stat().st_mtime
+        if is_locked(path):
+            return False
     except FileNotFoundError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LOCK:
-            raise
         return False
     own = f".{socket.gethostname()}-" in path.name
     return age > (_FRESH_SECONDS if own else _ABANDONED_SECONDS)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process that this machine knows of holds a file's lock.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _NO_LOCK:
+                raise
+            return True
+    return False
+
+
 def lock(descriptor: int) -> None:
-    """Locks a file for as long as this process holds it open."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in _NO_LOCK:  # a file system without locks: age alone has to tell
-            raise
+    """Locks a file for as long as this process holds it open.
+
+    On a file system without locks nothing is locked: there the age of files has to tell.
+    """
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _NO_LOCK:
+                raise
+            time.sleep(_LOCK_SECONDS)  # another process is just looking whether it is locked
+        else:
+            return
 
 
 def _create_without_links(path: Path, data: bytes) -> bool:

@@ -85,6 +85,8 @@ class Code(str, Enum):
     DECODE_FAILED = "VP401"
     NOT_FINITE = "VP402"
     SOURCE_CHANGED = "VP403"
+    OUT_OF_MEMORY = "VP404"
+    KILLS_ITS_PROCESS = "VP405"
     PLUGIN_BROKEN = "VP901"
     PLUGIN_COLLIDES = "VP902"
     RULE_FAILED = "VP903"
@@ -215,6 +217,12 @@ class ModelError(VideoprepError):
 
 class StoreError(VideoprepError):
     """The store is missing, damaged, or belongs to another model or recipe."""
+
+
+class FailuresError(VideoprepError):
+    """More clips were set aside than was allowed: the run was stopped. All that was made stays."""
+
+    exit_code = 1
 
 
 class TrainError(VideoprepError):

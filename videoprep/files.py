@@ -6,6 +6,7 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -77,6 +78,10 @@ class Files(ABC):
     def delete(self, name: str) -> None:
         """Removes a file, if it is there."""
 
+    def delete_folder(self, folder: str) -> None:
+        """Removes a folder if it is empty; behind most URLs there are none apart from files."""
+        del folder
+
     @abstractmethod
     def path(self, name: str) -> Path | None:
         """Where a file lies on this machine; None where it lies elsewhere."""
@@ -128,6 +133,10 @@ class LocalFiles(Files):
 
     def delete(self, name: str) -> None:
         (self.root / name).unlink(missing_ok=True)
+
+    def delete_folder(self, folder: str) -> None:
+        with suppress(OSError):  # it is not empty, or not there
+            (self.root / folder).rmdir()
 
     def path(self, name: str) -> Path:
         return self.root / name

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from videoprep.cli.output import meter, safe, stdout
+from videoprep.cli.output import safe, stdout
 from videoprep.errors import VideoprepError
 
 if TYPE_CHECKING:
@@ -99,15 +99,7 @@ def _encode(index: BucketIndex, model: Path, store: Path) -> EncodeResult:
     from videoprep.cli.encode import print_result
     from videoprep.encoding.run import encode
 
-    with meter() as shown:
-        result = encode(
-            index,
-            model=model,
-            output=store,
-            image_latents=True,
-            device="cpu",
-            on_progress=lambda p: shown.update(p.component, p.done, p.total),
-        )
+    result = encode(index, model=model, output=store, image_latents=True, device="cpu")
     if result is None:
         raise VideoprepError("the demo runs in one process", remedy="start it without torchrun")
     print_result(result)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from videoprep.encoding.posterior import Posterior
 from videoprep.errors import VideoprepError
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
@@ -18,20 +20,27 @@ if TYPE_CHECKING:
 
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
+EIGHT_BIT = "int8"
+"""A text encoder whose weights are held in 8 bits, by bitsandbytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How this run encodes.
 
     Attributes:
-        dtype: name of the torch dtype to compute and store in.
+        dtype: name of the torch dtype to compute the VAE and to store in.
+        text_dtype: name of the torch dtype to compute the text encoder in, or `EIGHT_BIT`.
         decoder: which library decodes.
         tiling: whether the VAE works in tiles, which saves memory and changes the result.
+        posterior: what of the VAE's posterior is stored.
     """
 
     dtype: str
+    text_dtype: str
     decoder: DecoderName
     tiling: bool
+    posterior: Posterior
 
 
 def choose_dtype(asked: str, device: torch.device) -> str:
@@ -49,6 +58,44 @@ def choose_dtype(asked: str, device: torch.device) -> str:
     return DTYPES[asked]
 
 
+def choose_text_dtype(asked: str, dtype: str) -> str:
+    """Name of what the text encoder computes in; ``auto`` is what all is stored in.
+
+    Raises:
+        VideoprepError: there is no such dtype, or bitsandbytes is not installed.
+    """
+    if asked == "auto":
+        return dtype
+    if asked in DTYPES:
+        return DTYPES[asked]
+    if asked != EIGHT_BIT:
+        raise VideoprepError(
+            f"no dtype {asked!r} for the text encoder",
+            remedy=f"choose one of: auto, {', '.join(DTYPES)}, {EIGHT_BIT}",
+        )
+    for package in ("bitsandbytes", "accelerate"):
+        if importlib.util.find_spec(package) is None:
+            raise VideoprepError(
+                f"a text encoder in 8 bits needs {package}",
+                remedy="pip install bitsandbytes accelerate, or choose another "
+                "--text-encoder-dtype",
+            )
+    return EIGHT_BIT
+
+
+def choose_posterior(asked: str) -> Posterior:
+    """What of the posterior is stored.
+
+    Raises:
+        VideoprepError: there is no such choice.
+    """
+    if asked not in get_args(Posterior):
+        raise VideoprepError(
+            f"no posterior {asked!r}", remedy=f"choose one of: {', '.join(get_args(Posterior))}"
+        )
+    return asked  # type: ignore[return-value]
+
+
 def make_recipes(
     family: Family, model: ModelFolder, components: Iterable[Component], settings: Settings
 ) -> Mapping[Component, Recipe]:
@@ -57,7 +104,11 @@ def make_recipes(
     video = None
     for component in components:
         if component == "prompt_embeds":
-            fields = {**family.text_identity(model), "dtype": settings.dtype}
+            fields = {
+                **family.text_identity(model),
+                "dtype": settings.dtype,
+                "computed_in": settings.text_dtype,
+            }
         else:
             video = video or family.video_identity(model)
             fields = {
@@ -66,7 +117,7 @@ def make_recipes(
                 "decoder": settings.decoder,
                 "pixels": PIXELS,
                 "tiling": settings.tiling,
-                "posterior": "moments",
+                "posterior": settings.posterior,
             }
         recipes[component] = Recipe(component, {"family": family.name, **fields})
     return recipes

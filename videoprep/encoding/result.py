@@ -9,22 +9,44 @@ from typing import Any
 
 from videoprep.index.table import LeftOutSample
 from videoprep.store.catalogue import SetAside
+from videoprep.store.receipt import Damage
 from videoprep.store.recipe import Component
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentResult:
-    """What became of the artifacts of one component.
+    """What became of the artifacts of one component, distinct ones; the four add up to the plan's.
 
     Attributes:
-        encoded: made by this run.
+        encoded: made since the run began.
         reused: already there.
         set_aside: failed, now or before.
+        pending: neither: the work of other jobs, where several share it.
     """
 
     encoded: int
     reused: int
     set_aside: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of this process went, in seconds.
+
+    Attributes:
+        text: the text pass, without loading.
+        video: the video pass, without loading.
+        busy: the accelerator, or the CPU in its place, encoded.
+        waiting_for_decode: it waited for pixels.
+        waiting_for_write: it waited for the disk.
+    """
+
+    text: float
+    video: float
+    busy: float
+    waiting_for_decode: float
+    waiting_for_write: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +56,49 @@ class EncodeResult:
     Attributes:
         store: the store.
         samples: samples in the lists; each has clips or is in ``left_out``.
-        clips: clips planned; each is complete or in ``set_aside``.
+        clips: clips planned: those ``complete``, ``failed`` and ``pending``.
         complete: clips that have every component.
+        failed: clips that lack a component because making it failed.
         components: counts of distinct artifacts.
         left_out: samples that were not planned, with reasons.
-        set_aside: clips that lack an artifact, with reasons.
+        set_aside: the failures of ``failed``, with reasons.
         unlisted: clips of an earlier plan that are not in this one; what was encoded for them stays
             in the store, but the catalogue no longer names them.
         truncated: captions that were cut to the text encoder's limit.
+        tiled: latents that were made in tiles because memory did not suffice.
+        damages: files of the store that were found damaged, and whose units were made anew.
+        swept: leftovers of dead processes that were removed.
         decoder: which library decoded.
         seconds: how long the run took.
+        timings: where this process's time went.
     """
 
     store: str
     samples: int
     clips: int
     complete: int
+    failed: int
     components: Mapping[Component, ComponentResult]
     left_out: Sequence[LeftOutSample]
     set_aside: Sequence[SetAside]
     unlisted: int
     truncated: int
+    tiled: int
+    damages: Sequence[Damage]
+    swept: Sequence[str]
     decoder: str
     seconds: float
+    timings: Timings
 
     @property
     def ok(self) -> bool:
-        """Whether every sample is encoded."""
+        """Whether nothing was left out and nothing failed; other jobs may have work to do yet."""
         return not self.left_out and not self.set_aside
+
+    @property
+    def pending(self) -> int:
+        """Clips that wait for other jobs."""
+        return self.clips - self.complete - self.failed
 
     @property
     def encoded(self) -> int:
@@ -70,17 +107,19 @@ class EncodeResult:
 
     def to_json(self) -> dict[str, Any]:
         """A form that `json` can write."""
-        return {"ok": self.ok, "encoded": self.encoded, **asdict(self)}
+        return {"ok": self.ok, "encoded": self.encoded, "pending": self.pending, **asdict(self)}
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{name}</td><td>{r.encoded}</td><td>{r.reused}</td><td>{r.set_aside}</td></tr>"
+            f"<tr><td>{name}</td><td>{r.encoded}</td><td>{r.reused}</td><td>{r.set_aside}</td>"
+            f"<td>{r.pending}</td></tr>"
             for name, r in self.components.items()
         )
+        names = ("", "encoded", "already there", "set aside", "pending")
+        head = "".join(f"<th>{name}</th>" for name in names)
         return (
             f"<p><b>{html.escape(self.store)}</b>: {self.complete} of {self.clips} clips are "
-            f"complete, {self.clips - self.complete} set aside, {len(self.left_out)} of "
-            f"{self.samples} samples left out</p>"
-            f"<table><tr><th></th><th>encoded</th><th>reused</th><th>set aside</th></tr>{rows}"
-            "</table>"
+            f"complete, {self.failed} set aside, {self.pending} pending, {len(self.left_out)} of "
+            f"{self.samples} samples left out · {self.seconds:.1f} s</p>"
+            f"<table><tr>{head}</tr>{rows}</table>"
         )

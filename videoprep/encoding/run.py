@@ -1,56 +1,62 @@
-"""`encode`: from a plan to a finished store, alone or as one of torchrun's ranks."""
+"""`encode`: from a plan to a finished store, alone or as one of several ranks or jobs."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from videoprep.device import choose_device, device_name
 from videoprep.encoding.coordination import (
     Coordinator,
+    CoordinatorLostError,
     join,
     raise_if_failed,
     report_failure,
     wait_for,
 )
-from videoprep.encoding.job import Job, plan_work, remove_shared
-from videoprep.encoding.recipes import Settings, choose_dtype, make_recipes
-from videoprep.encoding.result import ComponentResult, EncodeResult
-from videoprep.encoding.units import Unit
-from videoprep.errors import PlanError, StoreError
+from videoprep.encoding.effort import Effort, Share
+from videoprep.encoding.finish import finish
+from videoprep.encoding.job import Job, work_of
+from videoprep.encoding.recipes import (
+    Settings,
+    choose_dtype,
+    choose_posterior,
+    choose_text_dtype,
+    make_recipes,
+)
+from videoprep.encoding.result import EncodeResult
+from videoprep.encoding.units import Items, Unit, dearest_first, plan_units, share_of
+from videoprep.errors import PlanError
+from videoprep.failpoints import reach
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import families, family_of
 from videoprep.index.calibration import Calibration, remember
 from videoprep.index.table import BucketIndex
 from videoprep.media.decode import choose_decoder
+from videoprep.media.workers import Limits
+from videoprep.report.panel import Style, shown
+from videoprep.report.progress import OnProgress
 from videoprep.spec.dataset import DatasetSpec
-from videoprep.store.catalogue import Artifacts, count_unlisted, read_artifacts, write_catalogue
+from videoprep.store.catalogue import Artifacts, read_artifacts
 from videoprep.store.layout import Store, StoreInfo
+from videoprep.store.receipt import Damage
 from videoprep.store.recipe import COMPONENTS, Component
+from videoprep.store.sessions import Session
+from videoprep.store.sweep import sweep
 
 if TYPE_CHECKING:
     import torch
 
-_POLL_SECONDS = 0.2
+    from videoprep.encoding.tally import Tally
 
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a component is, over all ranks."""
-
-    component: Component
-    done: int
-    total: int
-    set_aside: int
-
-
-OnProgress = Callable[[Progress], None]
 Source = BucketIndex | DatasetSpec | str | os.PathLike[str]
 
 
@@ -61,67 +67,248 @@ def encode(
     output: str | os.PathLike[str],
     image_latents: bool = False,
     dtype: str = "auto",
+    text_encoder_dtype: str = "auto",
+    posterior: str = "moments",
     device: str = "auto",
-    batch_size: int = 1,
+    batch_size: int | None = None,
     decoder: str = "auto",
+    decode_workers: int | None = None,
     use_tiling: bool = False,
     revision: str | None = None,
+    num_shards: int = 1,
+    shard_id: int = 0,
+    retry_failed: bool = False,
+    max_failures: int | None = None,
+    watchdog: float = 1800.0,
+    limits: Limits | None = None,
+    progress: Style = "auto",
     on_progress: OnProgress | None = None,
 ) -> EncodeResult | None:
     """Encodes every planned clip that the store does not hold yet.
 
     The text pass comes first; the text encoder is freed before the VAE is loaded. Under torchrun
-    every rank calls this; rank 0 plans, all encode, rank 0 writes the catalogue.
+    every rank calls this; rank 0 plans, all encode, rank 0 writes the catalogue. It can be stopped
+    in any way and called again: what is committed stays, and nothing is made twice.
 
     Args:
         source: the plan; or a dataset or its path, planned with the spec's options; or a function
             that makes the plan, called on rank 0 alone.
         model: a diffusers folder or a hub id.
-        output: the store; made, or gone on with.
+        output: the store, a folder or an fsspec URL; made, or gone on with.
         image_latents: encode the first frame of each clip alone as well.
-        dtype: ``auto``, ``fp32``, ``fp16`` or ``bf16``: what is computed and stored in.
+        dtype: ``auto``, ``fp32``, ``fp16`` or ``bf16``: what the VAE computes and all is stored in.
+        text_encoder_dtype: ``auto`` (as ``dtype``), one of the others, or ``int8``: what the text
+            encoder computes in.
+        posterior: ``moments``, ``mean`` or ``sample``: what is stored of the VAE's posterior.
         device: ``auto``, ``cpu``, ``cuda`` or any name that torch knows.
-        batch_size: clips in a micro-batch; a CPU always takes one at a time.
+        batch_size: clips or captions in a micro-batch at most; None: found by trial. A CPU always
+            takes one at a time.
         decoder: ``auto``, ``torchcodec`` or ``pyav``.
+        decode_workers: processes that decode; None: as the machine allows.
         use_tiling: let the VAE work in tiles: less memory, another result.
         revision: the hub revision of the model.
-        on_progress: called on rank 0 while the work goes on.
+        num_shards: how many jobs share the work without talking to each other.
+        shard_id: which of them this is, from 0.
+        retry_failed: try again what earlier runs set aside.
+        max_failures: stop when more artifacts than this are set aside; None: never.
+        watchdog: seconds that one step of the device or one commit may take; 0: for ever.
+        limits: what decoding one clip may take.
+        progress: how progress is shown on rank 0: ``auto`` (a panel in a terminal or a notebook,
+            else lines), ``panel``, ``lines``, ``json`` or ``none``.
+        on_progress: called about once a second on rank 0, in a thread, instead of showing it.
 
     Returns:
         What was done, on rank 0; None on the other ranks.
 
     Raises:
-        VideoprepError: something is missing or does not fit; nothing was encoded. What an earlier
-            run has committed stays.
+        VideoprepError: something is missing or does not fit. What was committed stays.
+        KeyboardInterrupt: SIGINT came; what was finished is committed.
+        SystemExit: SIGTERM came; likewise.
     """
-    started = time.monotonic()
-    coordinator = join()
-    store = Store(Path(output))
-    try:
-        if coordinator.rank == 0:
-            # What can be wrong without torch is found before its slow import.
-            opened = _open(str(model), revision)
-            index = _plan(source)
-            index.require_clips()
-            torch_device = choose_device(device, coordinator.local_rank)
-            settings = Settings(
-                choose_dtype(dtype, torch_device), choose_decoder(decoder), use_tiling
-            )
-            components = _components(store, image_latents)
-            job, before = _prepare(index, *opened, store, components, settings)
-            with _shared(job, store, coordinator):
-                pace = _work(job, store, torch_device, batch_size, coordinator, on_progress)
-                _wait_for_others(coordinator, job, on_progress)
-            result = _finish(job, store, before, time.monotonic() - started)
-            _remember(pace, job, torch_device)
-            return result
+    effort = Effort(
+        batch_size=batch_size,
+        decode_workers=decode_workers,
+        max_failures=max_failures,
+        watchdog=watchdog,
+        limits=limits or Limits(),
+    )
+    share = Share(shard_id, num_shards)
+    with _ranks() as coordinator:
+        run = _Run(Store.open(output), coordinator, effort, share, retry_failed)
+        if coordinator.rank != 0:
+            run.follow(choose_device(device, coordinator.local_rank))
+            return None
+        # What can be wrong without torch is found before its slow import.
+        opened = _open(str(model), revision)
+        index = _plan(source)
+        index.require_clips()
         torch_device = choose_device(device, coordinator.local_rank)
-        job = Job.receive(Path(wait_for(coordinator, "job")))
-        _work(job, store, torch_device, batch_size, coordinator, None)
+        own = choose_dtype(dtype, torch_device)
+        settings = Settings(
+            dtype=own,
+            text_dtype=choose_text_dtype(text_encoder_dtype, own),
+            decoder=choose_decoder(decoder),
+            tiling=use_tiling,
+            posterior=choose_posterior(posterior),
+        )
+        prepared = run.prepare(index, *opened, image_latents, settings)
+        with nullcontext(on_progress) if on_progress else shown(progress) as told:
+            return run.lead(prepared, torch_device, told)
+
+
+@contextmanager
+def _ranks() -> Iterator[Coordinator]:
+    """The ranks of this run; one that fails tells the others."""
+    coordinator = join()
+    try:
+        yield coordinator
     except BaseException as error:
-        report_failure(coordinator, error)
+        leaves = isinstance(error, (KeyboardInterrupt, SystemExit)) and coordinator.rank != 0
+        if not leaves:  # a rank that was told to go leaves its work to the others
+            with suppress(CoordinatorLostError):  # the error itself is what counts
+                report_failure(coordinator, error)
         raise
-    return None
+    finally:
+        coordinator.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A run of which all is checked and the store made ready.
+
+    Attributes:
+        index: the plan.
+        model: the model folder.
+        family: its family.
+        settings: dtype, decoder and so on.
+        info: what ``store.json`` says.
+    """
+
+    index: BucketIndex
+    model: ModelFolder
+    family: Family
+    settings: Settings
+    info: StoreInfo
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One process's part of a run.
+
+    Attributes:
+        store: where all goes.
+        coordinator: the ranks.
+        effort: micro-batches, workers, bounds.
+        share: this job's part of the work.
+        retry_failed: whether to try again what was set aside.
+    """
+
+    store: Store
+    coordinator: Coordinator
+    effort: Effort
+    share: Share
+    retry_failed: bool
+
+    def prepare(
+        self,
+        index: BucketIndex,
+        model: ModelFolder,
+        family: Family,
+        image_latents: bool,
+        settings: Settings,
+    ) -> _Prepared:
+        """Makes the store ready. Nothing is written before all is checked."""
+        _require_legal_buckets(index, family)
+        components = _components(self.store, image_latents)
+        recipes = make_recipes(family, model, components, settings)
+        facts = {**family.facts(model), "posterior": settings.posterior}
+        info = StoreInfo(family.name, model.name, model.revision, facts, recipes)
+        info = self.store.claim(info)
+        reach("store.claimed")
+        return _Prepared(index, model, family, settings, info)
+
+    def lead(
+        self, prepared: _Prepared, device: torch.device, on_progress: OnProgress | None
+    ) -> EncodeResult:
+        """Rank 0: plans the work, does its part of it, and writes the catalogue."""
+        started = time.monotonic()
+        with Session(self.store.files) as session:
+            swept = sweep(self.store.files, session)
+            before, damages = self._committed(prepared)
+            job = self._job(prepared, before)
+            with self._shared(job, session):
+                tally = self._work(job, session, device, on_progress)
+            result = finish(
+                job, self.store, before, tally, damages, swept, time.monotonic() - started
+            )
+            reach("run.finished")
+        _remember(tally, job, device)
+        return result
+
+    def follow(self, device: torch.device) -> None:
+        """Another rank: takes the job that rank 0 has planned, and does its part of it."""
+
+        def check() -> None:
+            raise_if_failed(self.coordinator)
+
+        name = wait_for(self.coordinator, "job", check)
+        job = Job.receive(self.store.files, name)
+        with Session(self.store.files) as session:
+            self._work(job, session, device, None)
+
+    def _committed(
+        self, prepared: _Prepared
+    ) -> tuple[Mapping[Component, Artifacts], tuple[Damage, ...]]:
+        """What is there. A receipt that does not hold is removed, so that its unit is made anew."""
+        recipes = prepared.info.recipes
+        before = {name: read_artifacts(self.store, recipes[name]) for name in recipes}
+        damages = tuple(damage for made in before.values() for damage in made.damages)
+        for damage in damages:
+            if damage.receipt is not None:
+                self.store.files.delete(damage.receipt)
+        return before, damages
+
+    def _job(self, prepared: _Prepared, before: Mapping[Component, Artifacts]) -> Job:
+        index, family, model = prepared.index, prepared.family, prepared.model
+        units: list[Unit] = []
+        works: list[Items] = []
+        attempts: dict[str, int] = {}
+        for component, made in before.items():
+            items = work_of(component, index, family, model, prepared.settings)
+            works.append(items)
+            failed = made.failed["key"]
+            tried: dict[str, int] = {}
+            if self.retry_failed:
+                numbers = made.failed["attempt"].to_pylist()
+                tried = dict(zip(failed.to_pylist(), numbers, strict=True))
+                failed = failed.slice(0, 0)
+            attempts |= tried
+            settled = pa.chunked_array([*made.stored["key"].chunks, *failed.chunks], pa.string())
+            units += plan_units(items, settled.combine_chunks(), tried)
+        if self.share.count > 1:
+            units = share_of(works, units, self.share.number, self.share.count)
+        recipes = prepared.info.recipes
+        return Job(
+            index, model, family.name, prepared.settings, recipes, dearest_first(units), attempts
+        )
+
+    @contextmanager
+    def _shared(self, job: Job, session: Session) -> Iterator[None]:
+        """Lets the other ranks read the job while the block runs."""
+        if self.coordinator.world_size == 1:
+            yield
+            return
+        with job.shared(self.store.files, session.id):
+            reach("job.shared")
+            self.coordinator.publish("job", session.id)
+            yield
+
+    def _work(
+        self, job: Job, session: Session, device: torch.device, on_progress: OnProgress | None
+    ) -> Tally:
+        from videoprep.encoding.work import do_work
+
+        return do_work(job, self.store, session, device, self.effort, self.coordinator, on_progress)
 
 
 def _plan(source: Source | Callable[[], BucketIndex]) -> BucketIndex:
@@ -130,7 +317,7 @@ def _plan(source: Source | Callable[[], BucketIndex]) -> BucketIndex:
         if path.suffix == ".parquet" and not path.is_dir():
             source = BucketIndex.load(path)
         else:
-            source = DatasetSpec.from_path(path)
+            source = DatasetSpec.from_path(source)
     if isinstance(source, DatasetSpec):
         return BucketIndex.build(source)
     if isinstance(source, BucketIndex):
@@ -140,7 +327,7 @@ def _plan(source: Source | Callable[[], BucketIndex]) -> BucketIndex:
 
 def _components(store: Store, image_latents: bool) -> list[Component]:
     """What is to be made. A component that the store has is kept complete, asked for or not."""
-    there = set(store.read_info().recipes) if store.info_file.exists() else set()
+    there = set(store.read_info().recipes) if store.exists() else set()
     wanted = there | {"video_latents", "prompt_embeds"}
     if image_latents:
         wanted.add("image_latents")
@@ -156,31 +343,13 @@ def _open(name: str, revision: str | None) -> tuple[ModelFolder, Family]:
     return model, family
 
 
-def _prepare(
-    index: BucketIndex,
-    model: ModelFolder,
-    family: Family,
-    store: Store,
-    components: Sequence[Component],
-    settings: Settings,
-) -> tuple[Job, Mapping[Component, Artifacts]]:
-    """Plans the work and makes the store ready. Nothing is written before all is checked."""
-    _require_legal_buckets(index, family)
-    recipes = make_recipes(family, model, components, settings)
-    facts = family.facts(model)
-    store.claim(StoreInfo(family.name, model.name, model.revision, facts, recipes))
-    before = {component: read_artifacts(store, recipes[component]) for component in components}
-    units = plan_work(index, family, model, settings, before)
-    return Job(index, model, family.name, settings, recipes, units), before
-
-
 def _require_legal_buckets(index: BucketIndex, family: Family) -> None:
     """The plan may have been made for another profile than the model's."""
     profile = family.profile
     illegal = sorted(
         {
             str(bucket)
-            for bucket in index.buckets
+            for bucket in index.buckets.counts()
             if not profile.accepts_size(bucket.width, bucket.height)
             or not profile.accepts_frames(bucket.frames)
         }
@@ -192,78 +361,15 @@ def _require_legal_buckets(index: BucketIndex, family: Family) -> None:
         )
 
 
-@contextmanager
-def _shared(job: Job, store: Store, coordinator: Coordinator) -> Iterator[None]:
-    """Lets the other ranks read the job while the block runs."""
-    if coordinator.world_size == 1:
-        yield
-        return
-    folder = job.share(store.root)
-    coordinator.publish("job", str(folder.resolve()))
-    try:
-        yield
-    finally:
-        remove_shared(folder)
-
-
-def _work(
-    job: Job,
-    store: Store,
-    device: torch.device,
-    batch_size: int,
-    coordinator: Coordinator,
-    on_progress: OnProgress | None,
-) -> _Pace:
-    """Claims units and encodes them until none is left: the text pass, then the video pass."""
-    from videoprep.encoding.worker import Worker
-
-    family = families()[job.family]
-    worker = Worker(family, job.model, job.settings, device, batch_size)
-    pace = _Pace()
-    for number, units in enumerate(job.passes()):
-        while (claimed := coordinator.add(f"claimed/{number}", 1) - 1) < len(units):
-            unit = units[claimed]
-            raise_if_failed(coordinator)
-
-            def on_done(encoded: int, set_aside: int, unit: Unit = unit) -> None:
-                coordinator.add(f"encoded/{unit.component}", encoded)
-                coordinator.add(f"set_aside/{unit.component}", set_aside)
-                _tell(job, coordinator, unit.component, on_progress)
-
-            worker.load(unit.component)  # which is not what an estimate scales up
-            started = time.monotonic()
-            worker.run(unit, job.clips(unit), store.folder(job.recipes[unit.component]), on_done)
-            pace.add(unit, time.monotonic() - started)
-        worker.release()
-    coordinator.add("finished", 1)
-    return pace
-
-
-@dataclass(slots=True)
-class _Pace:
-    """How fast this process encoded: pixels and captions, and the seconds that each took."""
-
-    pixels: int = 0
-    video_seconds: float = 0.0
-    captions: int = 0
-    text_seconds: float = 0.0
-
-    def add(self, unit: Unit, seconds: float) -> None:
-        """Counts a unit that was encoded."""
-        if unit.component == "prompt_embeds":
-            self.captions += len(unit.keys)
-            self.text_seconds += seconds
-        else:
-            self.pixels += unit.cost
-            self.video_seconds += seconds
-
-
-def _remember(pace: _Pace, job: Job, device: torch.device) -> None:
+def _remember(tally: Tally, job: Job, device: torch.device) -> None:
     """Keeps the pace beside the dataset, from which `videoprep index` estimates the next run.
 
     A run that encoded only captions, or only clips, has half of it to tell, and keeps nothing.
     """
-    if not pace.pixels or not pace.captions:
+    captions = tally.counts["prompt_embeds"].cost
+    pixels = sum(c.cost for name, c in tally.counts.items() if name != "prompt_embeds")
+    text_seconds, video_seconds = (tally.phases.get(phase, 0.0) for phase in ("text", "video"))
+    if not (pixels and captions and text_seconds and video_seconds):
         return
     remember(
         job.index.data_root,
@@ -271,71 +377,7 @@ def _remember(pace: _Pace, job: Job, device: torch.device) -> None:
             model=job.model.name,
             device=device_name(device),
             dtype=job.settings.dtype,
-            pixels_per_second=pace.pixels / pace.video_seconds,
-            captions_per_second=pace.captions / pace.text_seconds,
+            pixels_per_second=pixels / video_seconds,
+            captions_per_second=captions / text_seconds,
         ),
     )
-
-
-def _wait_for_others(coordinator: Coordinator, job: Job, on_progress: OnProgress | None) -> None:
-    while coordinator.add("finished", 0) < coordinator.world_size:
-        raise_if_failed(coordinator)
-        for component in job.recipes:
-            _tell(job, coordinator, component, on_progress)
-        time.sleep(_POLL_SECONDS)
-
-
-def _tell(
-    job: Job, coordinator: Coordinator, component: Component, on_progress: OnProgress | None
-) -> None:
-    if on_progress is None:
-        return
-    encoded = coordinator.add(f"encoded/{component}", 0)
-    set_aside = coordinator.add(f"set_aside/{component}", 0)
-    on_progress(Progress(component, encoded + set_aside, job.totals[component], set_aside))
-
-
-def _finish(
-    job: Job,
-    store: Store,
-    before: Mapping[Component, Artifacts],
-    seconds: float,
-) -> EncodeResult:
-    """Writes the catalogue and counts, from what the receipts now say.
-
-    Raises:
-        StoreError: an artifact of the plan is neither stored nor set aside.
-    """
-    after = {name: read_artifacts(store, recipe) for name, recipe in job.recipes.items()}
-    counts = {name: _count(job, name, before[name], made) for name, made in after.items()}
-    unlisted = count_unlisted(store, job.index)
-    job.index.save(store.index_file)
-    set_aside = write_catalogue(store, job.index, after)
-    planned_prompts = job.planned_keys("prompt_embeds")
-    lacking = {(entry.file, entry.line, entry.clip) for entry in set_aside}
-    return EncodeResult(
-        store=str(store.root),
-        samples=job.index.samples,
-        clips=len(job.index),
-        complete=len(job.index) - len(lacking),
-        components=counts,
-        left_out=job.index.left_out,
-        set_aside=set_aside,
-        unlisted=unlisted,
-        truncated=len(after["prompt_embeds"].truncated & planned_prompts),
-        decoder=job.settings.decoder,
-        seconds=seconds,
-    )
-
-
-def _count(job: Job, component: Component, before: Artifacts, after: Artifacts) -> ComponentResult:
-    planned = job.planned_keys(component)
-    stored, failed = planned & after.stored.keys(), planned & after.failures.keys()
-    lost = len(planned) - len(stored) - len(failed)
-    if lost:
-        raise StoreError(
-            f"{lost} {component} are neither stored nor set aside",
-            remedy="run the same command again: it encodes what is missing",
-        )
-    reused = len(planned & before.stored.keys())
-    return ComponentResult(len(stored) - reused, reused, len(failed))

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
 from videoprep.index.bucket import Bucket
-from videoprep.store.recipe import Component
+from videoprep.store.recipe import KEY_COLUMN, Component
 
 MAX_BYTES = 256 << 20
 """A shard is about this large at most."""
@@ -22,75 +28,111 @@ keeps many ranks busy."""
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One artifact to make.
+class Measure:
+    """What the artifacts of one bucket are.
 
     Attributes:
-        key: its name.
-        row: a row of the index that asks for it; the first of several.
-        bucket: what it is made from; one frame for an image.
+        source: what one is made from; one frame for an image, nothing for a text.
         bytes: its expected size.
-        pixels: what making it costs.
+        pixels: what making it costs; 1 for a text.
     """
 
-    key: str
-    row: int
-    bucket: Bucket
+    source: Bucket
     bytes: int
     pixels: int
 
 
-@dataclass(frozen=True, slots=True)
+TEXT = Bucket(0, 0, 0)
+"""What a caption is made from has no size."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Items:
+    """The distinct artifacts of one component that a plan needs, in the plan's order.
+
+    Attributes:
+        component: which one.
+        keys: the artifacts.
+        rows: int64, for each the first row of the index that asks for it.
+        groups: int64, for each which of ``measures`` is its own.
+        measures: what the artifacts of each bucket are, ordered by what they are made from.
+    """
+
+    component: Component
+    keys: pa.Array
+    rows: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    measures: Sequence[Measure]
+
+    @property
+    def cost(self) -> int:
+        """Pixels of all together."""
+        counts = np.bincount(self.groups, minlength=len(self.measures))
+        pairs = zip(counts, self.measures, strict=True)
+        return sum(int(count) * measure.pixels for count, measure in pairs)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Unit:
     """The work of one shard.
 
     Attributes:
         component: what is made.
         name: the shard's name, from the keys in it.
-        rows: index rows, one an artifact.
-        keys: the artifacts, in the order in which they are made.
-        cost: pixels to encode.
+        rows: int64, index rows, one an artifact, in the order in which they are made.
+        cost: pixels to encode; of captions, how many.
     """
 
     component: Component
     name: str
-    rows: tuple[int, ...]
-    keys: tuple[str, ...]
+    rows: NDArray[np.int64]
     cost: int
 
-
-def distinct(items: Iterable[Item], settled: Callable[[str], bool]) -> list[Item]:
-    """The items that still have to be made, each key once."""
-    found: dict[str, Item] = {}
-    for item in items:
-        if item.key not in found and not settled(item.key):
-            found[item.key] = item
-    return list(found.values())
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
-def unit_limit(items: Iterable[Item]) -> int:
-    """How many pixels a unit may have, from all items of the plan, done or not."""
-    pixels = {item.key: item.pixels for item in items}
-    return min(MAX_PIXELS, sum(pixels.values()) // PARTS)
+def items_of(component: Component, table: pa.Table, measure: Callable[[Bucket], Measure]) -> Items:
+    """The artifacts of a component, from the index's table; those of left-out samples are null."""
+    keys = table[KEY_COLUMN[component]].combine_chunks()
+    distinct = pc.unique(keys.drop_null())
+    rows = pc.index_in(distinct, value_set=keys).to_numpy(zero_copy_only=False).astype(np.int64)
+    sizes = np.stack(
+        [
+            pc.fill_null(table[name], 0).to_numpy()[rows].astype(np.int64)
+            for name in ("frames", "height", "width")
+        ],
+        axis=1,
+    )
+    if component == "prompt_embeds":
+        sizes[:] = 0
+    elif component == "image_latents":
+        sizes[:, 0] = 1
+    known, groups = np.unique(sizes, axis=0, return_inverse=True)
+    measures = [measure(Bucket(*map(int, size))) for size in known]
+    return Items(component, distinct, rows, groups.reshape(-1).astype(np.int64), measures)
 
 
-def plan_units(component: Component, items: Sequence[Item], limit: int) -> list[Unit]:
-    """Cuts items into units: one bucket a unit, in plan order, each as full as the limits allow.
+def plan_units(
+    items: Items,
+    settled: pa.Array,
+    attempts: Mapping[str, int],
+) -> list[Unit]:
+    """Cuts what is not settled into units of one bucket, in plan order, of about equal cost.
 
-    Depends on nothing but the plan: what is encoded together does not change with the number of
-    ranks. Because all items of a bucket are alike, leaving out whole units does not move the cuts
-    between the others, so that an interrupted run goes on with the units it had planned.
+    Depends on nothing but the plan and what is committed: what lies together in a shard does not
+    change with the number of ranks. Because all artifacts of a bucket are alike, leaving out whole
+    units does not move the cuts between the others, so that an interrupted run goes on with the
+    units it had planned.
+
+    Args:
+        items: all artifacts of the plan, done or not.
+        settled: keys that need no work.
+        attempts: for keys that were set aside before and are tried again, how often they were.
     """
-    by_bucket: dict[Bucket, list[Item]] = {}
-    for item in items:
-        by_bucket.setdefault(item.bucket, []).append(item)
-    units: list[Unit] = []
-    for bucket in sorted(by_bucket):
-        members = by_bucket[bucket]
-        size = _unit_size(members[0], limit)
-        starts = range(0, len(members), size)
-        units += [_unit(component, bucket, members[at : at + size]) for at in starts]
-    return units
+    missing = pc.invert(pc.is_in(items.keys, value_set=settled))
+    left = np.flatnonzero(missing.to_numpy(zero_copy_only=False))
+    return [_unit(items, members, attempts) for members in _cut(items, left)]
 
 
 def dearest_first(units: Iterable[Unit]) -> list[Unit]:
@@ -98,24 +140,63 @@ def dearest_first(units: Iterable[Unit]) -> list[Unit]:
     return sorted(units, key=lambda unit: (-unit.cost, unit.component, unit.name))
 
 
-def _unit_size(item: Item, limit: int) -> int:
-    by_bytes = MAX_BYTES // max(1, item.bytes)
-    by_pixels = limit // max(1, item.pixels)
-    return max(1, min(by_bytes, by_pixels))
+def share_of(items: Sequence[Items], units: Iterable[Unit], number: int, shares: int) -> list[Unit]:
+    """The units of one of several jobs that do not talk to each other.
+
+    Every job comes to the same shares, also when others have committed some of the work already:
+    the whole plan is dealt out, dearest unit first to the job with the least, and a unit goes where
+    its first artifact went.
+
+    Args:
+        items: all artifacts of the plan, by component.
+        units: those still to be done.
+        number: which job, from 0.
+        shares: how many jobs there are.
+    """
+    owner = {one.component: np.zeros(int(one.rows.max()) + 1, np.int32) for one in items}
+    whole = [(one, members) for one in items for members in _cut(one, np.arange(len(one.keys)))]
+    costs = [len(members) * one.measures[one.groups[members[0]]].pixels for one, members in whole]
+    loads = [(0, share) for share in range(shares)]
+    for at in sorted(range(len(whole)), key=lambda n: (-costs[n], n)):
+        one, members = whole[at]
+        load, share = heapq.heappop(loads)
+        heapq.heappush(loads, (load + costs[at], share))
+        owner[one.component][one.rows[members]] = share
+    return [unit for unit in units if owner[unit.component][unit.rows[0]] == number]
 
 
-def _unit(component: Component, bucket: Bucket, members: Sequence[Item]) -> Unit:
-    keys = tuple(item.key for item in members)
-    digest = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
-    prefix = (
-        "text"
-        if component == "prompt_embeds"
-        else f"{bucket.frames}x{bucket.height}x{bucket.width}"
-    )
+def _cut(items: Items, left: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Positions of artifacts, in pieces."""
+    counts = np.bincount(items.groups, minlength=len(items.measures))
+    limit = min(MAX_PIXELS, items.cost // PARTS)
+    groups = items.groups[left]
+    for group, measure in enumerate(items.measures):
+        members = left[groups == group]
+        size = _unit_size(measure, int(counts[group]), limit)
+        for start in range(0, len(members), size):
+            yield members[start : start + size]
+
+
+def _unit_size(measure: Measure, count: int, limit: int) -> int:
+    """How many artifacts a unit has: as many as the limits allow, and about as many in each."""
+    by_bytes = MAX_BYTES // max(1, measure.bytes)
+    by_pixels = limit // max(1, measure.pixels)
+    most = max(1, min(by_bytes, by_pixels))
+    pieces = -(-count // most)
+    return -(-count // max(1, pieces))
+
+
+def _unit(items: Items, members: NDArray[np.int64], attempts: Mapping[str, int]) -> Unit:
+    keys = items.keys.take(pa.array(members)).to_pylist()
+    # A unit that is tried again is another one: the receipt of the first stays.
+    named = [f"{key}#{attempts[key] + 1}" if key in attempts else key for key in keys]
+    digest = hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]
+    measure = items.measures[items.groups[members[0]]]
+    source = measure.source
+    prefix = "text" if source == TEXT else f"{source.frames}x{source.height}x{source.width}"
     return Unit(
-        component=component,
+        component=items.component,
         name=f"{prefix}-{digest}",
-        rows=tuple(item.row for item in members),
-        keys=keys,
-        cost=sum(item.pixels for item in members),
+        rows=items.rows[members],
+        cost=len(members) * measure.pixels,
     )

@@ -64,6 +64,13 @@ class CogVideoXVideo(VideoEncoder):
             moments: torch.Tensor = self._vae.encode(pixels).latent_dist.parameters
         return moments
 
+    def save_memory(self, *, slicing: bool, tiling: bool) -> None:
+        self._vae.use_slicing = slicing
+        if tiling:
+            self._vae.enable_tiling()
+        else:
+            self._vae.disable_tiling()
+
 
 class CogVideoX(Family):
     """CogVideoX 2b and 5b, text-to-video and image-to-video."""
@@ -130,15 +137,19 @@ class CogVideoX(Family):
         return load_token_counter(model.path / "tokenizer")
 
     def load_text_encoder(
-        self, model: ModelFolder, device: torch.device, dtype: torch.dtype
+        self, model: ModelFolder, device: torch.device, dtype: torch.dtype, *, eight_bit: bool
     ) -> TextEncoder:
-        from transformers import AutoTokenizer, T5EncoderModel
+        from transformers import AutoTokenizer, BitsAndBytesConfig, T5EncoderModel
 
         tokenizer = AutoTokenizer.from_pretrained(str(model.path / "tokenizer"))
-        encoder = T5EncoderModel.from_pretrained(
-            str(model.path / "text_encoder"), dtype=dtype, use_safetensors=True
-        )
-        return CogVideoXText(tokenizer, encoder.to(device).eval())
+        how: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
+        if eight_bit:
+            how |= {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}
+            how |= {"device_map": {"": str(device)}}
+        encoder = T5EncoderModel.from_pretrained(str(model.path / "text_encoder"), **how)
+        if not eight_bit:
+            encoder = encoder.to(device)
+        return CogVideoXText(tokenizer, encoder.eval())
 
     def load_video_encoder(
         self, model: ModelFolder, device: torch.device, dtype: torch.dtype, *, tiling: bool

@@ -36,6 +36,15 @@ class VideoEncoder(ABC):
             pixels: float32 ``[B, 3, F, H, W]`` in −1…1, on any device.
         """
 
+    @abstractmethod
+    def save_memory(self, *, slicing: bool, tiling: bool) -> None:
+        """Sets how the VAE saves memory from now on.
+
+        Args:
+            slicing: one clip of a batch after the other; does not change the result.
+            tiling: in tiles, which changes the result.
+        """
+
 
 class Family(ABC):
     """One model family: what its data must look like and how it is encoded.
@@ -98,9 +107,16 @@ class Family(ABC):
 
     @abstractmethod
     def load_text_encoder(
-        self, model: ModelFolder, device: torch.device, dtype: torch.dtype
+        self, model: ModelFolder, device: torch.device, dtype: torch.dtype, *, eight_bit: bool
     ) -> TextEncoder:
-        """Loads tokenizer and text encoder."""
+        """Loads tokenizer and text encoder.
+
+        Args:
+            model: where they are.
+            device: where the encoder runs.
+            dtype: what it computes in.
+            eight_bit: whether its weights are held in 8 bits, by bitsandbytes.
+        """
 
     @abstractmethod
     def load_video_encoder(

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from videoprep.durable import write_bytes, write_file
 from videoprep.index.schema import FILE_SCHEMA
 from videoprep.index.table import BucketIndex
-from videoprep.store.layout import Store
-from videoprep.store.receipt import Failure, StoredTensor, read_receipts
+from videoprep.store.layout import CATALOGUE, FAILURES, FORMAT_VERSION, INDEX, Store
+from videoprep.store.receipt import Damage, Receipt, read_receipts
 from videoprep.store.recipe import COMPONENTS, KEY_COLUMN, Component, Recipe
+
+METADATA = b"videoprep.catalogue"
 
 _CLIP_COLUMNS = (
     "sample", "clip", "video", "caption", "file", "line", "split", "weight", "repeats",
@@ -25,39 +27,108 @@ _CLIP_COLUMNS = (
 )  # fmt: skip
 _BATCH = 65_536
 
+_STORED = pa.schema(
+    [
+        ("key", pa.string()),
+        ("shard", pa.string()),
+        ("offset", pa.int64()),
+        ("bytes", pa.int64()),
+        ("dtype", pa.string()),
+        ("shape", pa.list_(pa.int64())),
+        ("xxh3", pa.string()),
+    ]
+)
+_FAILED = pa.schema(
+    [
+        ("key", pa.string()),
+        ("code", pa.string()),
+        ("reason", pa.string()),
+        ("attempt", pa.int32()),
+    ]
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
     """What the receipts of one component say.
 
     Attributes:
-        stored: shard path relative to the store, and place in it, by key.
-        failures: those set aside, by key; none that is stored.
+        stored: a row an artifact: key, and shard, offset, bytes, dtype, shape, xxh3.
+        failed: a row an artifact that was set aside and is not stored: key, code, reason, attempt.
         truncated: keys of captions cut to the text encoder's limit.
+        tiled: keys of latents that were made in tiles because memory did not suffice.
+        damages: receipts that do not hold; what they speak of is not among the above.
+        units: the units that have a receipt which holds.
     """
 
-    stored: Mapping[str, tuple[str, StoredTensor]]
-    failures: Mapping[str, Failure]
-    truncated: frozenset[str]
+    stored: pa.Table
+    failed: pa.Table
+    truncated: pa.Array
+    tiled: pa.Array
+    damages: tuple[Damage, ...]
+    units: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """Columns in the making; what is repeated is held once."""
+
+    stored: dict[str, list[Any]] = field(default_factory=lambda: {n: [] for n in _STORED.names})
+    failed: dict[str, list[Any]] = field(default_factory=lambda: {n: [] for n in _FAILED.names})
+    truncated: list[str] = field(default_factory=list)
+    tiled: list[str] = field(default_factory=list)
+    damages: list[Damage] = field(default_factory=list)
+    units: set[str] = field(default_factory=set)
+    shapes: dict[tuple[int, ...], list[int]] = field(default_factory=dict)
+
+    def add(self, receipt: Receipt, folder: str) -> None:
+        """Adds what a receipt says."""
+        self.units.add(receipt.unit)
+        shard = f"{folder}/{receipt.shard}"
+        for one in receipt.tensors:
+            shape = self.shapes.setdefault(one.shape, list(one.shape))
+            row = (one.key, shard, one.offset, one.size, one.dtype, shape, one.xxh3)
+            for column, value in zip(self.stored.values(), row, strict=True):
+                column.append(value)
+        for failure in receipt.failures:
+            for name, column in self.failed.items():
+                column.append(getattr(failure, name))
+        self.truncated += receipt.truncated
+        self.tiled += receipt.tiled
 
 
 def read_artifacts(store: Store, recipe: Recipe) -> Artifacts:
     """Reads all receipts of a recipe.
 
     Raises:
-        StoreError: a receipt is damaged or its shard missing.
+        OSError: the file system fails.
     """
-    stored: dict[str, tuple[str, StoredTensor]] = {}
-    failures: dict[str, Failure] = {}
-    truncated: set[str] = set()
-    for receipt in read_receipts(store.folder(recipe)):
-        for tensor in receipt.tensors:
-            shard = f"{recipe.component}/{recipe.id}/{receipt.shard}"
-            stored.setdefault(tensor.key, (shard, tensor))
-        failures |= {failure.key: failure for failure in receipt.failures}
-        truncated.update(receipt.truncated)
-    unmet = {key: failure for key, failure in failures.items() if key not in stored}
-    return Artifacts(stored, unmet, frozenset(truncated))
+    gathered = _Gathered()
+    folder = store.folder(recipe)
+    for found in read_receipts(store.files, folder):
+        if isinstance(found, Damage):
+            gathered.damages.append(found)
+        else:
+            gathered.add(found, folder)
+    stored = _first_of_each(pa.table(gathered.stored, schema=_STORED))
+    failed = pa.table(gathered.failed, schema=_FAILED).sort_by([("attempt", "descending")])
+    unmet = pc.invert(pc.is_in(failed["key"], value_set=stored["key"].combine_chunks()))
+    return Artifacts(
+        stored=stored,
+        failed=_first_of_each(failed.filter(unmet)),
+        truncated=pa.array(gathered.truncated, pa.string()),
+        tiled=pa.array(gathered.tiled, pa.string()),
+        damages=tuple(gathered.damages),
+        units=frozenset(gathered.units),
+    )
+
+
+def _first_of_each(table: pa.Table) -> pa.Table:
+    """An artifact that two units hold, or that failed more than once, counts once."""
+    distinct = pc.unique(table["key"])
+    if len(distinct) == table.num_rows:
+        return table
+    return table.take(pc.index_in(distinct, value_set=table["key"].combine_chunks()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +143,7 @@ class SetAside:
         component: what could not be made.
         code: why, in a stable word.
         reason: why, in words.
+        attempt: how often it has been tried.
     """
 
     video: str
@@ -81,98 +153,96 @@ class SetAside:
     component: Component
     code: str
     reason: str
+    attempt: int
+
+
+def set_aside(index: BucketIndex, artifacts: Mapping[Component, Artifacts]) -> list[SetAside]:
+    """The clips of a plan that lack an artifact because making it failed, in the plan's order."""
+    found: list[tuple[int, int, SetAside]] = []
+    for order, (component, made) in enumerate(artifacts.items()):
+        failed = {row["key"]: row for row in made.failed.to_pylist()}
+        keys = index.table[KEY_COLUMN[component]]
+        lacking = pc.is_in(keys, value_set=made.failed["key"].combine_chunks())
+        numbers = pa.array(range(index.table.num_rows)).filter(lacking.combine_chunks())
+        names = ["video", "file", "line", "clip"]
+        rows = index.table.select([*names, KEY_COLUMN[component]]).filter(lacking).to_pylist()
+        for number, row in zip(numbers.to_pylist(), rows, strict=True):
+            why = failed[row[KEY_COLUMN[component]]]
+            place = {name: row[name] for name in names}
+            told = {name: why[name] for name in ("code", "reason", "attempt")}
+            entry = SetAside(**place, component=component, **told)
+            found.append((number, order, entry))
+    return [entry for _, _, entry in sorted(found, key=lambda item: item[:2])]
 
 
 def write_catalogue(
     store: Store, index: BucketIndex, artifacts: Mapping[Component, Artifacts]
 ) -> list[SetAside]:
-    """Writes ``catalogue.parquet`` and ``failures.jsonl`` anew; gives the clips set aside."""
-    set_aside: list[SetAside] = []
-    rows = _rows(index, artifacts, set_aside)
+    """Writes ``catalogue.parquet`` and ``failures.jsonl`` anew; gives the clips set aside.
+
+    The plan has to be saved before: the catalogue says which one it follows.
+    """
+    store.files.write(CATALOGUE, catalogue_writer(store, index, artifacts))
+    lacking = set_aside(index, artifacts)
+    store.files.write_bytes(FAILURES, failure_lines(lacking))
+    return lacking
+
+
+def failure_lines(lacking: Sequence[SetAside]) -> bytes:
+    """The contents of ``failures.jsonl``."""
+    return "".join(json.dumps(asdict(entry)) + "\n" for entry in lacking).encode()
+
+
+def catalogue_writer(
+    store: Store, index: BucketIndex, artifacts: Mapping[Component, Artifacts]
+) -> Any:
+    """Writes the catalogue's bytes to a file; equal plans and receipts give equal bytes."""
     schema = _schema(artifacts)
-    write_file(store.catalogue_file, lambda file: _write_table(file, rows, schema))
-    lines = "".join(json.dumps(asdict(entry)) + "\n" for entry in set_aside)
-    write_bytes(store.failures_file, lines.encode())
-    return set_aside
+    facts = {"version": FORMAT_VERSION, "index_xxh3": store.digest(INDEX)}
+    schema = schema.with_metadata({METADATA: json.dumps(facts, sort_keys=True).encode()})
+
+    def write(file: BinaryIO) -> None:
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            for table in _tables(index, artifacts, schema):
+                writer.write_table(table, row_group_size=_BATCH)
+
+    return write
 
 
 def count_unlisted(store: Store, index: BucketIndex) -> int:
     """Clips that the catalogue names and ``index`` does not have."""
-    if not store.catalogue_file.is_file():
+    if store.files.size(CATALOGUE) is None:
         return 0
     columns = ["video_latents_key", "prompt_embeds_key"]
     try:
-        listed = pq.read_table(store.catalogue_file, columns=columns)
+        listed = pq.read_table(pa.BufferReader(store.files.read(CATALOGUE)), columns=columns)
     except (pa.ArrowException, OSError):
         return 0  # damaged; it is about to be written anew
     planned = index.table.select(["video_key", "prompt_key"])
-    known = set(zip(*(column.to_pylist() for column in planned.columns), strict=True))
-    pairs = zip(*(column.to_pylist() for column in listed.columns), strict=True)
-    return sum(pair not in known for pair in pairs)
+    known = pc.binary_join_element_wise(*planned.columns, " ")
+    pairs = pc.binary_join_element_wise(*listed.columns, " ")
+    there = pc.is_in(pairs, value_set=known.combine_chunks())
+    return int(pc.sum(pc.invert(there)).as_py() or 0)
 
 
-def _rows(
-    index: BucketIndex, artifacts: Mapping[Component, Artifacts], set_aside: list[SetAside]
-) -> Iterator[dict[str, Any]]:
-    for batch in index.table.to_batches(max_chunksize=1024):
-        for values in batch.to_pylist():
-            if values["left_out_code"] is not None:
-                continue
-            row = {name: values[name] for name in _CLIP_COLUMNS}
-            for component, made in artifacts.items():
-                key = values[KEY_COLUMN[component]]
-                row |= _place(component, key, made)
-                if failure := made.failures.get(key):
-                    set_aside.append(
-                        SetAside(
-                            values["video"],
-                            values["file"],
-                            values["line"],
-                            values["clip"],
-                            component,
-                            failure.code,
-                            failure.reason,
-                        )
-                    )
-            yield row
-
-
-def _place(component: Component, key: str, made: Artifacts) -> dict[str, Any]:
-    if key not in made.stored:
-        return {f"{component}_key": key}
-    shard, tensor = made.stored[key]
-    return {
-        f"{component}_key": key,
-        f"{component}_shard": shard,
-        f"{component}_offset": tensor.offset,
-        f"{component}_bytes": tensor.size,
-        f"{component}_dtype": tensor.dtype,
-        f"{component}_shape": list(tensor.shape),
-        f"{component}_xxh3": tensor.xxh3,
-    }
+def _tables(
+    index: BucketIndex, artifacts: Mapping[Component, Artifacts], schema: pa.Schema
+) -> Iterator[pa.Table]:
+    planned = index.table.filter(pc.is_null(index.table["left_out_code"]))
+    keys = {name: made.stored["key"].combine_chunks() for name, made in artifacts.items()}
+    for start in range(0, max(1, planned.num_rows), _BATCH):
+        part = planned.slice(start, _BATCH)
+        columns = [part[name] for name in _CLIP_COLUMNS]
+        for component in (name for name in COMPONENTS if name in artifacts):
+            own = part[KEY_COLUMN[component]]
+            at = pc.index_in(own, value_set=keys[component])
+            places = artifacts[component].stored.drop_columns(["key"]).take(at)
+            columns += [own, *places.columns]
+        yield pa.table(columns, names=schema.names).cast(schema)
 
 
 def _schema(components: Iterable[Component]) -> pa.Schema:
     fields = [FILE_SCHEMA.field(name) for name in _CLIP_COLUMNS]
     for component in (name for name in COMPONENTS if name in set(components)):
-        fields += [
-            pa.field(f"{component}_key", pa.string()),
-            pa.field(f"{component}_shard", pa.string()),
-            pa.field(f"{component}_offset", pa.int64()),
-            pa.field(f"{component}_bytes", pa.int64()),
-            pa.field(f"{component}_dtype", pa.string()),
-            pa.field(f"{component}_shape", pa.list_(pa.int64())),
-            pa.field(f"{component}_xxh3", pa.string()),
-        ]
+        fields += [pa.field(f"{component}_{one.name}", one.type) for one in _STORED]
     return pa.schema(fields)
-
-
-def _write_table(file: Any, rows: Iterator[dict[str, Any]], schema: pa.Schema) -> None:
-    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        batch: list[dict[str, Any]] = []
-        for row in rows:
-            batch.append(row)
-            if len(batch) == _BATCH:
-                writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-                batch = []
-        writer.write_table(pa.Table.from_pylist(batch, schema=schema))

@@ -4,90 +4,142 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
 
 import xxhash
 
-from videoprep.durable import create_bytes, write_bytes
+from videoprep.files import Files
 from videoprep.store.receipt import Failure, Receipt, StoredTensor
 
 if TYPE_CHECKING:
     import torch
 
+_ALIGNMENT = 8
 
-def commit_unit(
-    folder: Path,
-    unit: str,
-    tensors: Mapping[str, torch.Tensor],
-    failures: Sequence[Failure],
-    truncated: Sequence[str],
-) -> bool:
+_DTYPES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
+    "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of a unit's artifacts.
+
+    Attributes:
+        tensors: those that were made, on the host.
+        failures: those set aside.
+        truncated: keys of captions that were cut to the text encoder's limit.
+        tiled: keys of latents that were made in tiles because memory did not suffice.
+    """
+
+    tensors: Mapping[str, torch.Tensor]
+    failures: Sequence[Failure] = ()
+    truncated: Sequence[str] = ()
+    tiled: Sequence[str] = ()
+
+
+def commit_unit(files: Files, folder: str, unit: str, made: Made) -> bool:
     """Writes a unit's shard and receipt; says whether this call was the one that made it exist.
 
     The shard's name ends in a hash of its contents, so two jobs that encode the same unit never
-    write over each other's shard, even where an accelerator gives them different bits; the first
+    write over each other's shard, also where an accelerator gives them other bits; the first
     receipt decides which one counts, and the loser removes its own.
+
+    Raises:
+        OSError: something cannot be written.
     """
-    shard, data = None, b""
-    if tensors:
-        data = _serialize(tensors)
-        shard = f"{unit}-{xxhash.xxh3_64_hexdigest(data)}.safetensors"
-        write_bytes(folder / shard, data)
+    shard = _Shard(made.tensors) if made.tensors else None
+    name = f"{unit}-{shard.xxh3[:16]}.safetensors" if shard else None
+    if shard is not None:
+        files.write(f"{folder}/{name}", shard.write)
     receipt = Receipt(
         unit=unit,
-        shard=shard,
-        size=len(data),
-        xxh3=xxhash.xxh3_128_hexdigest(data),
-        tensors=tuple(_entries(data)) if data else (),
-        failures=tuple(failures),
-        truncated=tuple(truncated),
+        shard=name,
+        size=shard.size if shard else 0,
+        xxh3=shard.xxh3 if shard else xxhash.xxh3_128_hexdigest(b""),
+        tensors=tuple(shard.entries) if shard else (),
+        failures=tuple(sorted(made.failures, key=lambda failure: failure.key)),
+        truncated=tuple(sorted(made.truncated)),
+        tiled=tuple(sorted(made.tiled)),
     )
-    path = folder / f"{unit}.json"
-    if create_bytes(path, receipt.to_bytes()):
+    path = f"{folder}/{unit}.json"
+    if files.create(path, receipt.to_bytes()):
         return True
-    if shard is not None and _winner(path) not in (shard, None):
-        (folder / shard).unlink(missing_ok=True)
+    if name is not None and _winner(files, path) not in (name, None):
+        files.delete(f"{folder}/{name}")
     return False
 
 
-def _winner(receipt: Path) -> str | None:
+def _winner(files: Files, receipt: str) -> str | None:
     """The shard that a receipt counts, or None while its writer has not finished it."""
     try:
-        shard: str | None = json.loads(receipt.read_bytes())["shard"]
-    except (ValueError, KeyError, TypeError):
+        return Receipt.from_bytes(files.read(receipt)).shard
+    except (ValueError, FileNotFoundError):
         return None
-    return shard
 
 
-def _serialize(tensors: Mapping[str, torch.Tensor]) -> bytes:
-    from safetensors.torch import save
+class _Shard:
+    """A safetensors file in the making, hashed and written without a second copy in memory.
 
-    # One metadata key: with two or more the bytes are not deterministic.
-    data: bytes = save(
-        {key: tensor.contiguous() for key, tensor in tensors.items()}, metadata={"format": "pt"}
-    )
+    Attributes:
+        entries: where each tensor will lie, ordered by key.
+        size: bytes of the file.
+        xxh3: xxh3-128 of the file.
+    """
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self._tensors = [(key, tensors[key].contiguous()) for key in sorted(tensors)]
+        self._header = _header(self._tensors)
+        whole = xxhash.xxh3_128(self._header)
+        self.entries: list[StoredTensor] = []
+        at = len(self._header)
+        for key, tensor in self._tensors:
+            data = _bytes(tensor)
+            whole.update(data)
+            digest = xxhash.xxh3_64_hexdigest(data)
+            kind = _dtype(tensor)
+            self.entries.append(StoredTensor(key, at, len(data), kind, tuple(tensor.shape), digest))
+            at += len(data)
+        self.size = at
+        self.xxh3 = whole.hexdigest()
+
+    def write(self, file: BinaryIO) -> None:
+        """Writes the file."""
+        for piece in self._pieces():
+            file.write(piece)
+
+    def _pieces(self) -> Iterator[bytes | memoryview]:
+        yield self._header
+        for _, tensor in self._tensors:
+            yield _bytes(tensor)
+
+
+def _header(tensors: Sequence[tuple[str, torch.Tensor]]) -> bytes:
+    """The head of a safetensors file; its length keeps what follows aligned."""
+    entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    at = 0
+    for key, tensor in tensors:
+        end = at + tensor.nbytes
+        entries[key] = {
+            "dtype": _dtype(tensor),
+            "shape": list(tensor.shape),
+            "data_offsets": [at, end],
+        }
+        at = end
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _bytes(tensor: torch.Tensor) -> memoryview:
+    import torch
+
+    data: memoryview = tensor.reshape(-1).view(torch.uint8).numpy().data
     return data
 
 
-def _entries(data: bytes) -> list[StoredTensor]:
-    """Reads the header of a serialized shard: where each tensor lies."""
-    (header_size,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + header_size])
-    start = 8 + header_size
-    view = memoryview(data)
-    entries = []
-    for key in sorted(name for name in header if name != "__metadata__"):
-        begin, end = header[key]["data_offsets"]
-        entries.append(
-            StoredTensor(
-                key=key,
-                offset=start + begin,
-                size=end - begin,
-                dtype=header[key]["dtype"],
-                shape=tuple(header[key]["shape"]),
-                xxh3=xxhash.xxh3_64_hexdigest(view[start + begin : start + end]),
-            )
-        )
-    return entries
+def _dtype(tensor: torch.Tensor) -> str:
+    return _DTYPES[str(tensor.dtype).removeprefix("torch.")]

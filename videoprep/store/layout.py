@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from videoprep.durable import write_bytes
+import xxhash
+
 from videoprep.errors import StoreError
+from videoprep.files import Files, open_files
+from videoprep.index.table import BucketIndex
 from videoprep.store.recipe import COMPONENTS, Component, Recipe
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+
+INFO = "store.json"
+"""What the store holds and how it was made."""
+
+INDEX = "index.parquet"
+"""The plan that the catalogue follows."""
+
+CATALOGUE = "catalogue.parquet"
+"""A row a clip; derived from the index and the receipts."""
+
+FAILURES = "failures.jsonl"
+"""The clips set aside; derived from the receipts."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +43,7 @@ class StoreInfo:
         revision: its commit on the hub; None for a local folder.
         facts: what a trainer must know: scaling, channels, compression.
         recipes: the recipe of each component that the store holds.
+        earlier: recipes by which artifacts were made before; the catalogue names none of them.
     """
 
     family: str
@@ -32,37 +51,37 @@ class StoreInfo:
     revision: str | None
     facts: Mapping[str, Any]
     recipes: Mapping[Component, Recipe]
+    earlier: tuple[Recipe, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The paths of a store."""
+    """A store's files.
 
-    root: Path
+    Attributes:
+        files: its folder, on this machine or behind a URL.
+    """
 
-    @property
-    def info_file(self) -> Path:
-        """What the store holds and how it was made."""
-        return self.root / "store.json"
+    files: Files
 
-    @property
-    def index_file(self) -> Path:
-        """The plan that the catalogue follows."""
-        return self.root / "index.parquet"
-
-    @property
-    def catalogue_file(self) -> Path:
-        """A row a clip; derived from the index and the receipts."""
-        return self.root / "catalogue.parquet"
+    @classmethod
+    def open(cls, location: str | os.PathLike[str]) -> Store:
+        """The store at a path or URL; it need not exist yet."""
+        return cls(open_files(location))
 
     @property
-    def failures_file(self) -> Path:
-        """The clips set aside; derived from the receipts."""
-        return self.root / "failures.jsonl"
+    def location(self) -> str:
+        """Path or URL."""
+        return self.files.location
 
-    def folder(self, recipe: Recipe) -> Path:
+    @staticmethod
+    def folder(recipe: Recipe) -> str:
         """Where the shards and receipts of a recipe lie."""
-        return self.root / recipe.component / recipe.id
+        return f"{recipe.component}/{recipe.id}"
+
+    def exists(self) -> bool:
+        """Whether there is a ``store.json``."""
+        return self.files.size(INFO) is not None
 
     def read_info(self) -> StoreInfo:
         """Reads ``store.json``.
@@ -70,102 +89,201 @@ class Store:
         Raises:
             StoreError: it is missing, damaged, or of another format.
         """
-        if not self.info_file.is_file():
-            raise StoreError(
-                "no store here: store.json is missing",
-                where=str(self.root),
-                remedy="make one with `videoprep encode PATH -o STORE --model MODEL`",
-            )
         try:
-            data = json.loads(self.info_file.read_bytes())
-            version = int(data["format_version"])
-            if version != FORMAT_VERSION:
-                newer = version > FORMAT_VERSION
-                raise StoreError(
-                    f"has format {version}; this videoprep reads format {FORMAT_VERSION}",
-                    where=str(self.root),
-                    remedy="upgrade videoprep" if newer else "encode into a new folder",
-                )
-            recipes = {
-                component: Recipe(component, dict(data["recipes"][component]))
-                for component in COMPONENTS
-                if component in data["recipes"]
-            }
-            return StoreInfo(
-                family=data["family"],
-                model=data["model"],
-                revision=data.get("revision"),
-                facts=dict(data["facts"]),
-                recipes=recipes,
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            data = self.files.read(INFO)
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise StoreError(
-                f"is no store.json of videoprep: {error!r}",
-                where=str(self.info_file),
-                remedy="choose another -o, or delete the folder and encode anew",
+                f"no store here: {INFO} is missing",
+                where=self.location,
+                remedy="make one with `videoprep encode PATH -o STORE --model MODEL`",
             ) from error
+        except OSError as error:
+            raise _no_info(self.files, f"cannot be read: {error.strerror or error}") from error
+        try:
+            fields = json.loads(data)
+            _require_version(int(fields["format_version"]), self.location)
+            info = _from_json(fields)
+        except (ValueError, KeyError, TypeError) as error:
+            raise _no_info(self.files, f"is no {INFO} of videoprep: {error!r}") from error
+        if fields.get("xxh3") != _digest(fields):
+            raise _no_info(self.files, "was changed or damaged: its checksum does not fit")
+        return info
 
-    def claim(self, info: StoreInfo) -> None:
-        """Makes the folder this model's store, or adds components to one that is.
+    def claim(self, info: StoreInfo) -> StoreInfo:
+        """Makes the folder this model's store, or adds to one that is; gives what it says now.
+
+        A component whose recipe is another one than before starts anew by that recipe. What was
+        made by the one before stays, and is taken up again if it is asked for again.
 
         Raises:
-            StoreError: the folder holds something else, or artifacts of another model or recipe.
+            StoreError: the folder holds something else, or artifacts of another family.
         """
-        if self.root.exists() and not self.root.is_dir():
+        path = self.files.path("")
+        if path is not None and path.exists() and not path.is_dir():
             raise StoreError(
-                "exists and is not a folder", where=str(self.root), remedy="choose another -o"
+                "exists and is not a folder", where=self.location, remedy="choose another -o"
             )
-        known: dict[Component, Recipe] = {}
-        if self.info_file.exists():
+        if self.exists():
             old = self._with_receipts(self.read_info())
-            self._require_same(old, info)
-            known = dict(old.recipes)
-        elif self.root.is_dir() and _visible(self.root):
+            _require_family(old, info, self.location)
+            info = _merge(old, info)
+        elif not self._is_empty_or_remains():
             raise StoreError(
                 "exists, is not empty, and is no store",
-                where=str(self.root),
+                where=self.location,
                 remedy="choose another -o, or empty the folder",
             )
-        merged = replace(info, recipes={**known, **info.recipes})
-        if not self.info_file.exists() or merged != self.read_info():
-            write_bytes(self.info_file, _to_json(merged))
+        if not self.exists() or info != self.read_info():
+            self.files.write_bytes(INFO, _to_json(info))
+        return info
+
+    def load_index(self) -> BucketIndex:
+        """The plan that the catalogue follows.
+
+        Raises:
+            StoreError: there is none.
+            PlanError: it is damaged.
+        """
+        path = self.files.path(INDEX)
+        if path is not None and path.is_file():
+            return BucketIndex.load(path)
+        if self.files.size(INDEX) is None:
+            raise StoreError(
+                f"the store has no {INDEX}: its encoding was not finished",
+                where=self.location,
+                remedy="run the same `videoprep encode` command again; it goes on where it was",
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / INDEX
+            with copy.open("wb") as file:
+                for piece in self.files.chunks(INDEX):
+                    file.write(piece)
+            return BucketIndex.load(copy)
+
+    def save_index(self, index: BucketIndex) -> None:
+        """Writes the plan."""
+        path = self.files.path(INDEX)
+        if path is not None:
+            index.save(path)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / INDEX
+            index.save(copy)
+            with copy.open("rb") as made:
+                self.files.write(INDEX, lambda file: shutil.copyfileobj(made, file))
+
+    def digest(self, name: str) -> str:
+        """xxh3-128 of a file, 32 hexadecimal digits.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        digest = xxhash.xxh3_128()
+        for piece in self.files.chunks(name):
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def _is_empty_or_remains(self) -> bool:
+        """Whether there is nothing, or nothing but what is left of a store without its info."""
+        names = {*self.files.folders(), *self.files.names()}
+        visible = {name for name in names if not name.startswith(".")}
+        return not visible - {*COMPONENTS, INDEX, CATALOGUE, FAILURES}
 
     def _with_receipts(self, info: StoreInfo) -> StoreInfo:
         """Leaves out recipes by which nothing was ever committed: they bind nobody."""
         used = {
             component: recipe
             for component, recipe in info.recipes.items()
-            if any(self.folder(recipe).glob("[!.]*.json"))
+            if any(is_receipt(name) for name in self.files.names(self.folder(recipe)))
         }
         return replace(info, recipes=used)
 
-    def _require_same(self, old: StoreInfo, new: StoreInfo) -> None:
-        different = [
-            f"{component}: {'; '.join(new.recipes[component].differences(recipe.fields))}"
-            for component, recipe in old.recipes.items()
-            if component in new.recipes and new.recipes[component].id != recipe.id
-        ]
-        if old.recipes and old.family != new.family:
-            different.insert(0, f"family: {old.family!r} there, {new.family!r} asked for")
-        if different:
-            raise StoreError(
-                f"was made with another model or recipe ({old.model}): {'. '.join(different)}",
-                where=str(self.root),
-                remedy="choose another -o, or use the model and options it was made with",
-            )
+
+def is_receipt(name: str) -> bool:
+    """Whether a file of a recipe's folder is a receipt."""
+    return name.endswith(".json") and not name.startswith(".")
 
 
-def _visible(folder: Path) -> Sequence[Path]:
-    return [path for path in folder.iterdir() if not path.name.startswith(".")]
+def is_shard(name: str) -> bool:
+    """Whether a file of a recipe's folder is a shard."""
+    return name.endswith(".safetensors") and not name.startswith(".")
+
+
+def _merge(old: StoreInfo, new: StoreInfo) -> StoreInfo:
+    """The new recipes count; of the old ones those for other components stay."""
+    known = {recipe.id: recipe for recipe in (*old.earlier, *old.recipes.values())}
+    recipes = {**old.recipes, **new.recipes}
+    current = {recipe.id for recipe in recipes.values()}
+    earlier = sorted(
+        (recipe for recipe in known.values() if recipe.id not in current),
+        key=lambda recipe: (recipe.component, recipe.id),
+    )
+    return replace(new, recipes=recipes, earlier=tuple(earlier))
+
+
+def _require_family(old: StoreInfo, new: StoreInfo, where: str) -> None:
+    if old.recipes and old.family != new.family:
+        raise StoreError(
+            f"holds artifacts for the family {old.family!r} ({old.model}), not {new.family!r}",
+            where=where,
+            remedy="choose another -o: a store is for one family",
+        )
+
+
+def _require_version(version: int, where: str) -> None:
+    if version != FORMAT_VERSION:
+        newer = version > FORMAT_VERSION
+        raise StoreError(
+            f"has format {version}; this videoprep reads format {FORMAT_VERSION}",
+            where=where,
+            remedy="upgrade videoprep" if newer else "encode into a new folder",
+        )
+
+
+def _no_info(files: Files, what: str) -> StoreError:
+    return StoreError(
+        what,
+        where=files.where(INFO),
+        remedy="if this is no store, choose another -o; if it is, delete this file and run the "
+        "same `videoprep encode` command: it writes it anew and finds all that is committed",
+    )
+
+
+def _from_json(data: Mapping[str, Any]) -> StoreInfo:
+    recipes = {
+        component: Recipe(component, dict(data["recipes"][component]))
+        for component in COMPONENTS
+        if component in data["recipes"]
+    }
+    earlier: Sequence[Mapping[str, Any]] = data["earlier"]
+    return StoreInfo(
+        family=data["family"],
+        model=data["model"],
+        revision=data["revision"],
+        facts=dict(data["facts"]),
+        recipes=recipes,
+        earlier=tuple(Recipe(e["component"], dict(e["fields"])) for e in earlier),
+    )
 
 
 def _to_json(info: StoreInfo) -> bytes:
-    data = {
+    data: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "family": info.family,
         "model": info.model,
         "revision": info.revision,
         "facts": dict(info.facts),
         "recipes": {name: dict(info.recipes[name].fields) for name in sorted(info.recipes)},
+        "earlier": [
+            {"component": recipe.component, "fields": dict(recipe.fields)}
+            for recipe in info.earlier
+        ],
     }
+    data["xxh3"] = _digest(data)
     return (json.dumps(data, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    """Of all but the digest itself: one flipped bit that leaves valid JSON is noticed."""
+    rest = {name: value for name, value in data.items() if name != "xxh3"}
+    return xxhash.xxh3_128_hexdigest(json.dumps(rest, sort_keys=True).encode())

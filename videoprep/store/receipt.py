@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from videoprep.errors import StoreError
+import xxhash
+
+from videoprep.files import Files
+from videoprep.store.layout import is_receipt
+
+_READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +39,19 @@ class StoredTensor:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An artifact that was set aside, and why."""
+    """An artifact that was set aside.
+
+    Attributes:
+        key: which one.
+        code: why, in a stable word.
+        reason: why, in words.
+        attempt: how often making it has been tried, in runs that set it aside.
+    """
 
     key: str
     code: str
     reason: str
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,7 @@ class Receipt:
         tensors: the artifacts in it, ordered by key.
         failures: the artifacts set aside.
         truncated: keys of captions that were cut to the text encoder's limit.
+        tiled: keys of latents that were made in tiles because memory did not suffice.
     """
 
     unit: str
@@ -61,53 +75,99 @@ class Receipt:
     xxh3: str
     tensors: tuple[StoredTensor, ...]
     failures: tuple[Failure, ...]
-    truncated: tuple[str, ...]
+    truncated: tuple[str, ...] = ()
+    tiled: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The receipt as JSON, without times or hosts: equal work gives equal bytes."""
-        return (json.dumps(asdict(self), sort_keys=True, indent=1) + "\n").encode()
+        data = asdict(self)
+        data["digest"] = _digest(data)
+        return (json.dumps(data, sort_keys=True, indent=1) + "\n").encode()
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Receipt:
-        """The inverse of `to_bytes`."""
+    def from_bytes(cls, text: bytes) -> Receipt:
+        """The inverse of `to_bytes`.
+
+        Raises:
+            ValueError: it is no receipt, or was changed since it was written.
+        """
+        try:
+            data = json.loads(text)
+            if data.pop("digest") != _digest(data):
+                raise ValueError("its checksum does not fit")
+            return cls._from_json(data)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"it lacks something: {error!r}") from error
+
+    @classmethod
+    def _from_json(cls, data: dict[str, Any]) -> Receipt:
         fields = dict(data)
         fields["tensors"] = tuple(
             StoredTensor(**{**entry, "shape": tuple(entry["shape"])}) for entry in data["tensors"]
         )
         fields["failures"] = tuple(Failure(**entry) for entry in data["failures"])
         fields["truncated"] = tuple(data["truncated"])
+        fields["tiled"] = tuple(data["tiled"])
         return cls(**fields)
 
 
-def read_receipts(folder: Path) -> Iterator[Receipt]:
-    """The receipts of one recipe, ordered by name. Each one's shard is there, whole in size.
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A file of the store that is not as it was written.
+
+    Attributes:
+        name: the file, relative to the store.
+        what: what is wrong with it, in words.
+        receipt: the receipt by whose removal the unit comes to be encoded again, if it is one's.
+    """
+
+    name: str
+    what: str
+    receipt: str | None = None
+
+
+def _digest(data: dict[str, Any]) -> str:
+    rest = {name: value for name, value in data.items() if name != "digest"}
+    return xxhash.xxh3_128_hexdigest(json.dumps(rest, sort_keys=True).encode())
+
+
+def read_receipts(files: Files, folder: str) -> Iterator[Receipt | Damage]:
+    """The receipts of one recipe, ordered by name; what is wrong with those that do not hold.
+
+    A receipt holds where it can be read and its shard is there, whole in size. The shard's
+    contents are not looked at; `verify` does that.
 
     Raises:
-        StoreError: a receipt cannot be read, or its shard is missing or of another size.
+        OSError: the file system fails. That is no damage: it may pass.
     """
-    for path in sorted(folder.glob("[!.]*.json")):
-        try:
-            receipt = Receipt.from_json(json.loads(path.read_bytes()))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"the receipt cannot be read: {error!r}",
-                where=str(path),
-                remedy="delete this file and encode again: only its unit is redone",
-            ) from error
-        _require_shard(folder, path, receipt)
-        yield receipt
+    names = files.names(folder)
+    shards = {name for name in names if name.endswith(".safetensors")}
+    receipts = [name for name in names if is_receipt(name)]
+
+    def read(name: str) -> Receipt | Damage:
+        return _read(files, folder, name, shards)
+
+    if files.path("") is not None:
+        yield from map(read, receipts)
+        return
+    with ThreadPoolExecutor(_READERS) as pool:  # elsewhere each takes a while to answer
+        yield from pool.map(read, receipts)
 
 
-def _require_shard(folder: Path, path: Path, receipt: Receipt) -> None:
+def _read(files: Files, folder: str, name: str, shards: set[str]) -> Receipt | Damage:
+    path = f"{folder}/{name}"
+    try:
+        receipt = Receipt.from_bytes(files.read(path))
+    except ValueError as error:
+        return Damage(path, f"the receipt cannot be read: {error}", path)
+    if f"{receipt.unit}.json" != name:
+        return Damage(path, f"is the receipt of another unit, {receipt.unit}", path)
     if receipt.shard is None:
-        return
-    shard = folder / receipt.shard
-    size = shard.stat().st_size if shard.is_file() else None
-    if size == receipt.size:
-        return
-    found = "is missing" if size is None else f"has {size} bytes instead of {receipt.size}"
-    raise StoreError(
-        f"the shard {found}",
-        where=str(shard),
-        remedy=f"delete {path} and encode again: only this unit is redone",
-    )
+        return receipt
+    shard = f"{folder}/{receipt.shard}"
+    size = files.size(shard) if receipt.shard in shards else None
+    if size is None:
+        return Damage(shard, "the shard is missing", path)
+    if size != receipt.size:
+        return Damage(shard, f"the shard has {size} bytes instead of {receipt.size}", path)
+    return receipt

@@ -1,0 +1,144 @@
+"""The way of pixels to the device and of results back, without making the device wait."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+
+class Landing(Protocol):
+    """A result on its way to the host."""
+
+    def wait(self) -> torch.Tensor:
+        """The result on the host, once it is there."""
+
+
+class Lanes(Protocol):
+    """How a device is fed."""
+
+    def up(self, clips: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Clips of one shape, uint8, as a batch on the device. They are free again after it."""
+
+    def down(self, result: torch.Tensor) -> Landing:
+        """Sends a result to the host."""
+
+    def working(self) -> AbstractContextManager[None]:
+        """A context in which the device's time is counted as busy."""
+
+
+def lanes_of(device: torch.device, add_busy: Callable[[float], None]) -> Lanes:
+    """The lanes of a device; ``add_busy`` is told the seconds in which it worked."""
+    return CudaLanes(device, add_busy) if device.type == "cuda" else HostLanes(device, add_busy)
+
+
+@dataclass(frozen=True, slots=True)
+class _Landed:
+    result: torch.Tensor
+
+    def wait(self) -> torch.Tensor:
+        return self.result
+
+
+class HostLanes:
+    """For the CPU, and for devices of which torch tells nothing more: one step after the other."""
+
+    def __init__(self, device: torch.device, add_busy: Callable[[float], None]) -> None:
+        self._device = device
+        self._add_busy = add_busy
+
+    def up(self, clips: Sequence[torch.Tensor]) -> torch.Tensor:
+        """See `Lanes`. The copy is what makes the clips' memory free again."""
+        return torch.stack(list(clips)).to(self._device)
+
+    def down(self, result: torch.Tensor) -> Landing:
+        """See `Lanes`."""
+        return _Landed(result.to("cpu", copy=True))
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """See `Lanes`."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._add_busy(time.monotonic() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class _InFlight:
+    result: torch.Tensor
+    arrived: torch.cuda.Event
+
+    def wait(self) -> torch.Tensor:
+        self.arrived.synchronize()
+        # Pinned memory is scarce: what waits for its unit to be whole waits elsewhere.
+        return self.result.clone()
+
+
+class CudaLanes:
+    """For CUDA: copies go through pinned memory on streams of their own, beside the computation.
+
+    At most two batches are under way, so that the device always has the next one, and memory does
+    not grow.
+    """
+
+    _UNDER_WAY = 2
+
+    def __init__(self, device: torch.device, add_busy: Callable[[float], None]) -> None:
+        self._device = device
+        self._add_busy = add_busy
+        self._in = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._out = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._spans: deque[tuple[torch.cuda.Event, torch.cuda.Event]] = deque()
+
+    def up(self, clips: Sequence[torch.Tensor]) -> torch.Tensor:
+        """See `Lanes`."""
+        shape = (len(clips), *clips[0].shape)
+        host = torch.empty(shape, dtype=clips[0].dtype, pin_memory=True)
+        for place, clip in zip(host, clips, strict=True):
+            place.copy_(clip)
+        compute = torch.cuda.current_stream(self._device)
+        with torch.cuda.stream(self._in):
+            batch = host.to(self._device, non_blocking=True)
+        compute.wait_stream(self._in)
+        batch.record_stream(compute)
+        return batch
+
+    def down(self, result: torch.Tensor) -> Landing:
+        """See `Lanes`."""
+        host = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
+        self._out.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(self._out):
+            host.copy_(result, non_blocking=True)
+            result.record_stream(self._out)
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            arrived.record(self._out)
+        return _InFlight(host, arrived)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """See `Lanes`. Waits first while more batches are under way than may be."""
+        while len(self._spans) >= self._UNDER_WAY:
+            self._land()
+        begin, end = (_timer() for _ in range(2))
+        begin.record(torch.cuda.current_stream(self._device))
+        try:
+            yield
+        finally:
+            end.record(torch.cuda.current_stream(self._device))
+            self._spans.append((begin, end))
+
+    def _land(self) -> None:
+        begin, end = self._spans.popleft()
+        end.synchronize()
+        self._add_busy(begin.elapsed_time(end) / 1000)
+
+
+def _timer() -> torch.cuda.Event:
+    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]

@@ -1,0 +1,86 @@
+"""Captions to embeddings: each distinct caption once, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from videoprep.device import free_memory, is_out_of_memory
+from videoprep.encoding.micro_batch import MicroBatches
+from videoprep.encoding.rank import Rank, Sent, Work
+from videoprep.encoding.writer import Writer
+from videoprep.errors import Code
+from videoprep.failpoints import reach
+from videoprep.families.contract import TextEncoder
+from videoprep.store.receipt import Failure
+
+_MOST = 64
+
+
+def encode_text(rank: Rank, works: Iterator[Work], encoder: TextEncoder) -> None:
+    """Encodes and commits units of captions.
+
+    Raises:
+        OSError: a unit cannot be written.
+    """
+    most = 1 if rank.device.type == "cpu" else rank.effort.batch_size or _MOST
+    sizes: MicroBatches[str] = MicroBatches(most)
+    with Writer(rank) as writer:
+        for work in works:
+            _encode_unit(rank, work, encoder, sizes, writer)
+            writer.put(work)
+
+
+def _encode_unit(
+    rank: Rank, work: Work, encoder: TextEncoder, sizes: MicroBatches[str], writer: Writer
+) -> None:
+    waiting = list(range(len(work.keys)))
+    while waiting:
+        rank.check()
+        writer.check()
+        failure = work.kills(waiting[0])
+        if failure is not None:
+            _set_aside(rank, work, failure)
+            waiting.pop(0)
+            continue
+        size = 1 if work.claim.careful else sizes.size("text")
+        batch, waiting = waiting[:size], waiting[size:]
+        if work.claim.careful:
+            rank.claims.announce(work.claim, [work.keys[batch[0]]])
+        if not _encode_batch(rank, work, encoder, batch):
+            sizes.failed("text", len(batch))
+            if len(batch) > 1:
+                waiting = batch + waiting
+                continue
+            reason = "memory does not suffice for this caption alone"
+            _set_aside(rank, work, work.failure(batch[0], Code.OUT_OF_MEMORY, reason))
+            continue
+        sizes.succeeded("text", len(batch))
+        reach("clip.encoded", work.keys[batch[-1]])
+
+
+def _set_aside(rank: Rank, work: Work, failure: Failure) -> None:
+    work.failures.append(failure)
+    rank.tally.settle(work.unit.component, 0, 1, work.pixels, 0)
+
+
+def _encode_batch(rank: Rank, work: Work, encoder: TextEncoder, batch: Sequence[int]) -> bool:
+    """Sends the embeddings of some captions on their way; False where memory does not suffice."""
+    captions = [work.clips[at].caption for at in batch]
+    keys = [work.keys[at] for at in batch]
+    try:
+        with rank.watchdog.watching(f"encoding {len(batch)} captions"), rank.lanes.working():
+            embeds = encoder.encode(captions).to(getattr(torch, rank.job.settings.dtype))
+            work.sent.append(Sent(keys, rank.lanes.down(embeds)))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        free_memory(rank.device)
+        return False
+    limit = embeds.shape[1]
+    for key, caption in zip(keys, captions, strict=True):
+        if encoder.count_tokens(caption) > limit:
+            work.truncated.append(key)
+    rank.tally.settle(work.unit.component, len(batch), 0, work.pixels, 0)
+    return True

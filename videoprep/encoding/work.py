@@ -1,0 +1,186 @@
+"""Doing the work of a job in one process: the text pass, the video pass, what is left behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+
+from videoprep.device import free_memory
+from videoprep.encoding.claiming import claimed, free, uncommitted
+from videoprep.encoding.coordination import Coordinator, report_failure
+from videoprep.encoding.effort import Effort
+from videoprep.encoding.heartbeat import Heartbeat
+from videoprep.encoding.interruption import Interruption
+from videoprep.encoding.job import Job
+from videoprep.encoding.lanes import lanes_of
+from videoprep.encoding.overview import Overview
+from videoprep.encoding.rank import Rank, Work
+from videoprep.encoding.recipes import EIGHT_BIT
+from videoprep.encoding.tally import Counts, Tally
+from videoprep.encoding.text_pass import encode_text
+from videoprep.encoding.video_pass import decode_pool, encode_video
+from videoprep.encoding.watchdog import Watchdog
+from videoprep.errors import ModelError, VideoprepError
+from videoprep.families.model_folder import ModelFolder
+from videoprep.families.registry import families
+from videoprep.report.progress import OnProgress
+from videoprep.store.claims import Claims
+from videoprep.store.layout import Store
+from videoprep.store.sessions import Session
+
+if TYPE_CHECKING:
+    from videoprep.families.contract import TextEncoder, VideoEncoder
+
+_POLL_SECONDS = 0.2
+
+
+def do_work(
+    job: Job,
+    store: Store,
+    session: Session,
+    device: torch.device,
+    effort: Effort,
+    coordinator: Coordinator,
+    on_progress: OnProgress | None,
+) -> Tally:
+    """Encodes this rank's part of a job; on rank 0 also what other ranks leave behind.
+
+    Raises:
+        KeyboardInterrupt: SIGINT came; what was finished is committed.
+        SystemExit: SIGTERM came; likewise.
+        VideoprepError: the work cannot go on.
+    """
+    tally = Tally(session.id, {component: Counts() for component in job.recipes})
+    first = coordinator.rank == 0
+    overview = Overview(job.totals, coordinator.world_size) if first else None
+    claims = Claims(store.files, session)
+
+    def say(word: str) -> None:
+        report_failure(coordinator, VideoprepError(word))
+
+    with (
+        Interruption() as interruption,
+        Watchdog(effort.watchdog, say) as watchdog,
+        Heartbeat(coordinator, session, tally, overview, on_progress) as heartbeat,
+    ):
+        rank = Rank(
+            job=job,
+            family=families()[job.family],
+            store=store,
+            claims=claims,
+            coordinator=coordinator,
+            tally=tally,
+            heartbeat=heartbeat,
+            interruption=interruption,
+            watchdog=watchdog,
+            device=device,
+            lanes=lanes_of(device, tally.add_busy),
+            effort=effort,
+        )
+        try:
+            _do_passes(rank)
+            if overview is not None:
+                _finish_for_others(rank, overview)
+        finally:
+            claims.release_all()
+            heartbeat.finish()
+    return tally
+
+
+def _do_passes(rank: Rank) -> None:
+    text, video = rank.job.passes()
+    if text:
+        _do_text(rank, claimed(rank, text, "text"))
+    if video:
+        _do_video(rank, claimed(rank, video, "video"))
+    rank.tally.begin("finishing")
+
+
+def _do_text(rank: Rank, works: Iterator[Work]) -> bool:
+    """Encodes units of captions; says whether there were any."""
+    first = next(works, None)
+    if first is None:
+        return False
+    encoder = _load_text(rank)
+    rank.tally.begin("text")
+    encode_text(rank, _with(first, works), encoder)
+    rank.tally.end()
+    del encoder
+    free_memory(rank.device)
+    return True
+
+
+def _do_video(rank: Rank, works: Iterator[Work]) -> bool:
+    """Encodes units of clips and first frames; says whether there were any."""
+    first = next(works, None)
+    if first is None:
+        return False
+    with decode_pool(rank) as pool:
+        pool.start()  # while the VAE is loaded
+        encoder = _load_video(rank)
+        rank.tally.begin("video")
+        encode_video(rank, _with(first, works), encoder, pool)
+        rank.tally.end()
+    del encoder
+    free_memory(rank.device)
+    return True
+
+
+def _with(first: Work, rest: Iterator[Work]) -> Iterator[Work]:
+    yield first
+    yield from rest
+
+
+def _finish_for_others(rank: Rank, overview: Overview) -> None:
+    """Waits for the other ranks, and does what those that died have left."""
+
+    def lost() -> tuple[int, ...]:
+        return overview.lost(time.monotonic())
+
+    while not overview.finished(without=lost()):
+        rank.check()
+        time.sleep(_POLL_SECONDS)
+    for do, units in zip((_do_text, _do_video), rank.job.passes(), strict=True):
+        while waiting := uncommitted(rank, units):
+            rank.check()
+            rank.claims.presume_dead(overview.sessions(lost()))
+            if not do(rank, free(rank, waiting)):
+                time.sleep(_POLL_SECONDS)  # another run at this store has them in hand
+    rank.tally.begin("done")
+
+
+def _load_text(rank: Rank) -> TextEncoder:
+    settings = rank.job.settings
+    eight_bit = settings.text_dtype == EIGHT_BIT
+    dtype = getattr(torch, settings.dtype if eight_bit else settings.text_dtype)
+    with _loading(rank.job.model, "text encoder"):
+        return rank.family.load_text_encoder(
+            rank.job.model, rank.device, dtype, eight_bit=eight_bit
+        )
+
+
+def _load_video(rank: Rank) -> VideoEncoder:
+    settings = rank.job.settings
+    dtype = getattr(torch, settings.dtype)
+    with _loading(rank.job.model, "VAE"):
+        return rank.family.load_video_encoder(
+            rank.job.model, rank.device, dtype, tiling=settings.tiling
+        )
+
+
+@contextmanager
+def _loading(model: ModelFolder, what: str) -> Iterator[None]:
+    """Says which model failed to load; the libraries' own errors often do not."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        raise ModelError(
+            f"the {what} cannot be loaded: {type(error).__name__}: {error}",
+            where=str(model.path),
+            remedy="download the model again; if memory ran out, use another device or dtype",
+        ) from error

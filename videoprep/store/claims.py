@@ -1,0 +1,130 @@
+"""Who works on which unit. A claim is only an optimisation: correctness rests on receipts.
+
+A claim is a small file, written before a unit is begun and removed once it is committed. One whose
+owner is dead tells that the unit was begun and not finished; after several deaths the clips are
+encoded one at a time, each announced before, so that a clip that kills its process is found, and
+is set aside alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+from videoprep.files import Files
+from videoprep.store.sessions import Session
+
+FOLDER = ".claims"
+
+_CAREFUL_AFTER = 2
+_DEADLY_AFTER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A unit that a process has begun.
+
+    Attributes:
+        name: the claim's file.
+        session: the process.
+        deaths: how many processes died while they worked on the unit.
+        deadly: how many died on each artifact, by key, since they are encoded one at a time.
+        current: the artifacts in hand; only told while they are encoded one at a time.
+    """
+
+    name: str
+    session: str
+    deaths: int = 0
+    deadly: dict[str, int] = field(default_factory=dict)
+    current: tuple[str, ...] = ()
+
+    @property
+    def careful(self) -> bool:
+        """Whether the artifacts are to be made one at a time, each announced before."""
+        return self.deaths >= _CAREFUL_AFTER
+
+    def kills(self, key: str) -> bool:
+        """Whether an artifact has killed its process so often that it is to be set aside."""
+        return self.deadly.get(key, 0) >= _DEADLY_AFTER
+
+
+class Claims:
+    """The claims at a store, made and read on behalf of one session."""
+
+    def __init__(self, files: Files, session: Session) -> None:
+        self._files = files
+        self._session = session
+        self._held: dict[str, Claim] = {}
+        self._presumed_dead: set[str] = set()
+
+    def take(self, folder: str, unit: str) -> Claim | None:
+        """Claims a unit; None where a living process of another job has it."""
+        claim = self._take(_name(folder, unit))
+        if claim is not None:
+            self._held[claim.name] = claim
+        return claim
+
+    def presume_dead(self, sessions: set[str]) -> None:
+        """Takes sessions for dead, whatever their locks say: they have been silent for too long."""
+        self._presumed_dead |= sessions
+
+    def _take(self, name: str) -> Claim | None:
+        claim = Claim(name, self._session.id)
+        if self._files.create(name, _to_bytes(claim)):
+            return claim
+        other = self._read(name)
+        if other is None:
+            return self._put(claim)
+        if other.session == self._session.id:
+            return self._put(replace(other, current=()))
+        if self._is_alive(other.session):
+            return None
+        deadly = dict(other.deadly)
+        for key in other.current:
+            deadly[key] = deadly.get(key, 0) + 1
+        return self._put(replace(claim, deaths=other.deaths + 1, deadly=deadly))
+
+    def announce(self, claim: Claim, keys: Sequence[str]) -> None:
+        """Says what is encoded next."""
+        self._put(replace(claim, current=tuple(keys)))
+
+    def release(self, claim: Claim) -> None:
+        """Gives a unit back: it is committed, or left to others."""
+        self._files.delete(claim.name)
+        self._held.pop(claim.name, None)
+
+    def release_all(self) -> None:
+        """Gives back what this process still has: it ends, and is no death."""
+        for claim in list(self._held.values()):
+            self.release(claim)
+        self._files.delete_folder(FOLDER)
+
+    def sweep(self) -> None:
+        """Removes the claims of processes that are dead."""
+        for name in self._files.names(FOLDER):
+            claim = self._read(f"{FOLDER}/{name}")
+            if claim is None or not self._is_alive(claim.session):
+                self._files.delete(f"{FOLDER}/{name}")
+
+    def _is_alive(self, session: str) -> bool:
+        return session not in self._presumed_dead and self._session.is_alive(session)
+
+    def _put(self, claim: Claim) -> Claim:
+        self._files.write_bytes(claim.name, _to_bytes(claim))
+        return claim
+
+    def _read(self, name: str) -> Claim | None:
+        try:
+            data = json.loads(self._files.read(name))
+            return Claim(**{**data, "name": name, "current": tuple(data["current"])})
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return None  # just released, or torn: as good as none
+
+
+def _name(folder: str, unit: str) -> str:
+    return f"{FOLDER}/{folder.replace('/', '-')}-{unit}.json"
+
+
+def _to_bytes(claim: Claim) -> bytes:
+    return json.dumps(asdict(claim)).encode()
