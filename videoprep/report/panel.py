@@ -297,7 +297,7 @@ class _Bar:
         self._shares = shares
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        return Measurement(_LEAST_BAR, options.max_width)
+        return Measurement(_LEAST_BAR, _LEAST_BAR)  # its column takes what is left over
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
@@ -342,8 +342,9 @@ class View:
         room = options.max_width - _FRAME
         for bars in (True, False):
             table = _table(progress, bars=bars)
-            # Asked without a limit: a table with little room says that it needs no more.
-            if Measurement.get(console, options.update_width(1000), table).minimum <= room:
+            # Asked without a limit: a table with little room says that it needs no more. And the
+            # minimum would be that of cells broken into words.
+            if Measurement.get(console, options.update_width(1000), table).maximum <= room:
                 return _panel(progress, silent, table, room)
         return Group(*_flowing(progress, silent, options.max_width))
 
