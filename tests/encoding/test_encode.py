@@ -331,7 +331,7 @@ def test_half_precision(dataset: Path, tmp_path: Path, tiny_model: Path, dtype: 
     assert {item[name].dtype for name in ("video_latents", "prompt_embeds")} == {expected}
 
 
-def test_the_store_of_another_model_or_recipe_is_refused(
+def test_another_recipe_makes_only_what_it_decides_and_the_old_one_is_taken_up_again(
     dataset: Path, tmp_path: Path, tiny_model: Path
 ) -> None:
     store = tmp_path / "store"
@@ -340,13 +340,41 @@ def test_the_store_of_another_model_or_recipe_is_refused(
     model = shutil.copytree(tiny_model, tmp_path / "model")
     config = json.loads((model / "vae/config.json").read_text())
     (model / "vae/config.json").write_text(json.dumps({**config, "scaling_factor": 0.7}))
-    with pytest.raises(StoreError, match="another model or recipe") as raised:
-        encode(dataset, model, store)
-    assert "choose another -o" in str(raised.value)
-    for options in ({"dtype": "bf16"}, {"use_tiling": True}):
-        with pytest.raises(StoreError, match="another model or recipe"):
-            encode(dataset, tiny_model, store, **options)
-    assert contents(store) == before
+    other = encode(dataset, model, store)
+    assert _counts(other) == {"video_latents": (3, 0, 0), "prompt_embeds": (0, 3, 0)}
+    assert vp.LatentDataset(store).info.facts["scaling_factor"] == 0.7
+    tiled = encode(dataset, tiny_model, store, use_tiling=True)
+    assert _counts(tiled) == {"video_latents": (3, 0, 0), "prompt_embeds": (0, 3, 0)}
+    eight = encode(dataset, tiny_model, store, text_encoder_dtype="bf16")
+    assert _counts(eight) == {"video_latents": (0, 3, 0), "prompt_embeds": (3, 0, 0)}
+    again = encode(dataset, tiny_model, store)
+    assert again.encoded == 0
+    after = contents(store)
+    assert {n: after[n] for n in before if n != "store.json"} == {
+        n: data for n, data in before.items() if n != "store.json"
+    }
+    assert len(vp.LatentDataset(store).info.earlier) == 3
+
+
+@pytest.mark.parametrize("posterior", ["mean", "sample"])
+def test_another_posterior(
+    dataset: Path, tmp_path: Path, tiny_model: Path, posterior: str
+) -> None:
+    encode(dataset, tiny_model, tmp_path / "moments", image_latents=True)
+    for name in ("one", "two"):
+        encode(dataset, tiny_model, tmp_path / name, image_latents=True, posterior=posterior)
+    moments, one = (vp.LatentDataset(tmp_path / name)[0] for name in ("moments", "one"))
+    for component in ("video_latents", "image_latents"):
+        mean, log_variance = moments[component].chunk(2)
+        assert one[component].shape == mean.shape
+        if posterior == "mean":
+            assert torch.equal(one[component], mean)
+        else:
+            drawn = (one[component] - mean) / torch.exp(0.5 * log_variance.clamp(-30, 20))
+            assert abs(float(drawn.mean())) < 0.2
+            assert 0.8 < float(drawn.std()) < 1.2
+    assert vp.LatentDataset(tmp_path / "one").info.facts["posterior"] == posterior
+    assert contents(tmp_path / "one") == contents(tmp_path / "two"), "the draw is the artifact's"
 
 
 @pytest.mark.parametrize("part", ["vae", "text_encoder", "tokenizer", "model_index.json"])
@@ -378,6 +406,10 @@ def test_a_plan_that_the_family_cannot_encode(
         ({"dtype": "int8"}, "no dtype 'int8'"),
         ({"decoder": "decord"}, "no decoder 'decord'"),
         ({"device": "quantum"}, "the device 'quantum' cannot be used"),
+        ({"posterior": "median"}, "no posterior 'median'"),
+        ({"text_encoder_dtype": "int4"}, "no dtype 'int4' for the text encoder"),
+        ({"num_shards": 2, "shard_id": 2}, "there is no shard 2 of 2"),
+        ({"batch_size": 0}, "batch_size is 0"),
     ],
 )
 def test_wrong_options(
@@ -405,8 +437,8 @@ def test_text_encoder_and_vae_are_never_loaded_together(
     alive_when_vae_loads: list[int] = []
     load_text, load_video = CogVideoX.load_text_encoder, CogVideoX.load_video_encoder
 
-    def text(self, *arguments):
-        encoder = load_text(self, *arguments)
+    def text(self, *arguments, **options):
+        encoder = load_text(self, *arguments, **options)
         assert isinstance(encoder._model, T5EncoderModel)
         texts.append(weakref.ref(encoder._model))
         return encoder
@@ -428,8 +460,11 @@ def test_text_encoder_and_vae_are_never_loaded_together(
 def test_progress_is_told(dataset: Path, tmp_path: Path, tiny_model: Path) -> None:
     told = []
     encode(dataset, tiny_model, tmp_path / "store", on_progress=told.append)
-    last = {p.component: (p.done, p.total, p.set_aside) for p in told}
+    last = {name: (c.done, c.total, c.set_aside) for name, c in told[-1].components.items()}
     assert last == {"video_latents": (3, 3, 0), "prompt_embeds": (3, 3, 0)}
+    assert told[-1].phase == "done"
+    assert told[-1].seconds_left == 0
+    assert 0 < told[-1].busy <= 1
 
 
 def test_a_damaged_catalogue_is_written_anew(

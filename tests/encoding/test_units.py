@@ -2,82 +2,146 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from videoprep.encoding.units import (
     MAX_BYTES,
     MAX_PIXELS,
-    Item,
+    Items,
+    Measure,
     Unit,
     dearest_first,
-    distinct,
+    items_of,
     plan_units,
-    unit_limit,
+    share_of,
 )
 from videoprep.index.bucket import Bucket
 
-KINDS = (
-    (Bucket(49, 480, 704), 60 << 20),  # four a unit, by bytes
-    (Bucket(81, 1024, 1024), 1 << 20),  # six a unit, by pixels
-    (Bucket(9, 64, 96), 300 << 20),  # one alone is too large: one a unit
-)
+NOTHING = pa.array([], pa.string())
+KINDS = {
+    Bucket(49, 480, 704): 60 << 20,  # four a unit, by bytes
+    Bucket(81, 1024, 1024): 1 << 20,  # six a unit, by pixels
+    Bucket(9, 64, 96): 300 << 20,  # one alone is too large: one a unit
+}
 
 
-def _items(kinds: list[int]) -> list[Item]:
-    return [
-        Item(f"key{n}", n, KINDS[kind][0], KINDS[kind][1], KINDS[kind][0].pixels)
-        for n, kind in enumerate(kinds)
-    ]
+def _table(kinds: list[int | None], names: list[str] | None = None) -> pa.Table:
+    """An index's table; None is a sample that is left out."""
+    buckets = [None if kind is None else list(KINDS)[kind] for kind in kinds]
+    keys = names or [f"key{n}" for n in range(len(kinds))]
+    columns = {
+        "video_key": pa.array(
+            [key if bucket else None for key, bucket in zip(keys, buckets, strict=True)],
+            pa.string(),
+        )
+    }
+    columns["image_key"] = columns["prompt_key"] = columns["video_key"]
+    for name in ("frames", "height", "width"):
+        columns[name] = pa.array([b and getattr(b, name) for b in buckets], pa.int32())
+    return pa.table(columns)
 
 
-items = st.lists(st.integers(0, 2), max_size=60).map(_items)
+def _measure(bucket: Bucket) -> Measure:
+    return Measure(bucket, KINDS.get(bucket, 1), bucket.pixels)
 
 
-@given(items)
-def test_every_item_is_in_exactly_one_unit(items: list[Item]) -> None:
-    units = plan_units("video_latents", items, MAX_PIXELS)
-    keys = [key for unit in units for key in unit.keys]
-    assert sorted(keys) == sorted(item.key for item in items)
-    by_key = {item.key: item for item in items}
+def _items(kinds: list[int | None]) -> Items:
+    return items_of("video_latents", _table(kinds), _measure)
+
+
+def _keys(items: Items, unit: Unit) -> list[str]:
+    by_row = dict(zip(items.rows.tolist(), items.keys.to_pylist(), strict=True))
+    return [by_row[row] for row in unit.rows.tolist()]
+
+
+plans = st.lists(st.sampled_from([0, 1, 2, None]), max_size=60).map(_items)
+
+
+@given(plans)
+def test_every_artifact_is_in_exactly_one_unit(items: Items) -> None:
+    units = plan_units(items, NOTHING, {})
+    keys = [key for unit in units for key in _keys(items, unit)]
+    assert sorted(keys) == sorted(items.keys.to_pylist())
+    group = dict(zip(items.rows.tolist(), items.groups.tolist(), strict=True))
     for unit in units:
-        members = [by_key[key] for key in unit.keys]
-        assert len({item.bucket for item in members}) == 1
-        assert tuple(item.row for item in members) == unit.rows
-        assert sum(item.bytes for item in members) <= MAX_BYTES or len(members) == 1
-        assert sum(item.pixels for item in members) <= MAX_PIXELS or len(members) == 1
+        (number,) = {group[row] for row in unit.rows.tolist()}
+        measure = items.measures[number]
+        assert unit.cost == len(unit) * measure.pixels
+        assert len(unit) * measure.bytes <= MAX_BYTES or len(unit) == 1
+        assert unit.cost <= MAX_PIXELS or len(unit) == 1
     assert len({unit.name for unit in units}) == len(units)
 
 
-@given(items, st.data())
-def test_what_is_left_is_cut_as_before(items: list[Item], data: st.DataObject) -> None:
-    limit = unit_limit(items)
-    units = plan_units("video_latents", items, limit)
+@given(plans, st.data())
+def test_what_is_left_is_cut_as_before(items: Items, data: st.DataObject) -> None:
+    units = plan_units(items, NOTHING, {})
     done = data.draw(st.sets(st.sampled_from(units))) if units else set()
-    committed = {key for unit in done for key in unit.keys}
-    missing = distinct(items, committed.__contains__)
-    left: list[Unit] = plan_units("video_latents", missing, limit)
+    settled = pa.array([key for unit in done for key in _keys(items, unit)], pa.string())
+    left = plan_units(items, settled, {})
     assert {unit.name for unit in left} == {unit.name for unit in units if unit not in done}
 
 
-@given(items)
-def test_the_dearest_come_first(items: list[Item]) -> None:
-    costs = [unit.cost for unit in dearest_first(plan_units("video_latents", items, MAX_PIXELS))]
+@given(plans, st.integers(1, 5), st.data())
+def test_jobs_that_do_not_talk_share_without_gap_or_overlap(
+    items: Items, shares: int, data: st.DataObject
+) -> None:
+    units = plan_units(items, NOTHING, {})
+    dealt = [share_of([items], units, number, shares) for number in range(shares)]
+    names = [unit.name for share in dealt for unit in share]
+    assert sorted(names) == sorted(unit.name for unit in units)
+    # A job that starts late, when others have committed, comes to the same shares.
+    done = data.draw(st.sets(st.sampled_from(units))) if units else set()
+    left = [unit for unit in units if unit not in done]
+    for number, share in enumerate(dealt):
+        late = share_of([items], left, number, shares)
+        assert [u.name for u in late] == [u.name for u in share if u not in done]
+
+
+@given(plans)
+def test_the_dearest_come_first(items: Items) -> None:
+    costs = [unit.cost for unit in dearest_first(plan_units(items, NOTHING, {}))]
     assert costs == sorted(costs, reverse=True)
 
 
-def test_equal_keys_are_made_once() -> None:
-    bucket = Bucket(9, 64, 96)
-    twice = [Item("same", n, bucket, 1, 1) for n in range(3)]
-    assert [item.row for item in distinct(twice, lambda _: False)] == [0]
-    assert distinct(twice, lambda _: True) == []
+def test_shares_cost_about_the_same() -> None:
+    items = _items([0] * 700 + [1] * 90)
+    units = plan_units(items, NOTHING, {})
+    costs = [sum(u.cost for u in share_of([items], units, n, 4)) for n in range(4)]
+    assert max(costs) - min(costs) <= max(unit.cost for unit in units)
 
 
-def test_a_small_dataset_still_gives_many_ranks_work() -> None:
-    items = [Item(f"key{n}", n, KINDS[0][0], 1, KINDS[0][0].pixels) for n in range(128)]
-    units = plan_units("video_latents", items, unit_limit(items))
-    assert [len(unit.keys) for unit in units] == [2] * 64
-    many = items * 2 + [
-        Item(f"more{n}", n, KINDS[0][0], 1, KINDS[0][0].pixels) for n in range(5000)
-    ]
-    assert unit_limit(many) == MAX_PIXELS
+def test_equal_keys_are_made_once_and_left_out_samples_never() -> None:
+    table = _table([2, 2, None, 2], ["other", "same", "gone", "same"])
+    items = items_of("video_latents", table, _measure)
+    assert items.keys.to_pylist() == ["other", "same"]
+    assert items.rows.tolist() == [0, 1]
+    assert plan_units(items, pa.array(["same", "other"]), {}) == []
+
+
+def test_first_frames_are_made_from_one_frame_and_captions_from_none() -> None:
+    table = _table([0, 1])
+    images = items_of("image_latents", table, lambda b: Measure(b, 1, b.pixels))
+    assert [m.source for m in images.measures] == [Bucket(1, 480, 704), Bucket(1, 1024, 1024)]
+    texts = items_of("prompt_embeds", table, lambda b: Measure(b, 1, 1))
+    assert [m.source for m in texts.measures] == [Bucket(0, 0, 0)]
+    assert [unit.name.partition("-")[0] for unit in plan_units(texts, NOTHING, {})] == ["text"] * 2
+
+
+def test_a_small_dataset_still_gives_many_ranks_work_of_equal_size() -> None:
+    small = {Bucket(49, 480, 704): Measure(Bucket(49, 480, 704), 1, 49 * 480 * 704)}
+    items = items_of("video_latents", _table([0] * 130), lambda bucket: small[bucket])
+    sizes = [len(unit) for unit in plan_units(items, NOTHING, {})]
+    assert sizes == [2] * 65
+    uneven = items_of("video_latents", _table([0] * 1950), lambda bucket: small[bucket])
+    counts = np.array([len(unit) for unit in plan_units(uneven, NOTHING, {})])
+    assert (counts[:-1] == counts[0]).all(), "leaving out whole units moves no cut"
+    assert counts[-1] > counts[0] // 2, "no unit is a small rest"
+
+
+def test_a_unit_that_is_tried_again_is_another_one() -> None:
+    items = _items([2])
+    first, second, third = (plan_units(items, NOTHING, a)[0] for a in ({}, {"key0": 1}, {"key0": 2}))
+    assert len({first.name, second.name, third.name}) == 3

@@ -23,28 +23,29 @@ def _info(dtype: str = "float32", **more) -> StoreInfo:
 def _commit_something(store: Store) -> None:
     """A recipe binds a store only once something was made by it."""
     for recipe in store.read_info().recipes.values():
-        store.folder(recipe).mkdir(parents=True, exist_ok=True)
-        (store.folder(recipe) / "unit.json").write_text("{}")
+        store.files.write_bytes(f"{store.folder(recipe)}/unit.json", b"{}")
 
 
 def test_a_recipe_without_receipts_binds_nobody(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = Store.open(tmp_path)
     store.claim(_info())
     store.claim(_info("bfloat16"))
     assert store.read_info() == _info("bfloat16")
 
 
-def test_a_new_store_and_its_rerun(tmp_path: Path) -> None:
-    store = Store(tmp_path / "deep" / "store")
+@pytest.mark.parametrize("where", ["deep/store", "memory://layout/store"])
+def test_a_new_store_and_its_rerun(tmp_path: Path, where: str) -> None:
+    store = Store.open(where if "://" in where else tmp_path / where)
+    assert not store.exists()
+    assert store.claim(_info()) == _info()
+    written = store.files.read("store.json")
     store.claim(_info())
-    written = store.info_file.read_bytes()
-    store.claim(_info())
-    assert store.info_file.read_bytes() == written
+    assert store.files.read("store.json") == written
     assert store.read_info() == _info()
 
 
 def test_components_can_be_added(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = Store.open(tmp_path)
     store.claim(_info())
     image = Recipe("image_latents", {"vae": "abc"})
     store.claim(_info(image_latents=image))
@@ -53,34 +54,67 @@ def test_components_can_be_added(tmp_path: Path) -> None:
     assert set(store.read_info().recipes) == {"video_latents", "image_latents"}
 
 
-def test_another_recipe_is_refused_and_the_difference_named(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_another_recipe_takes_over_and_the_earlier_one_is_remembered(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
     store.claim(_info())
     _commit_something(store)
-    before = store.info_file.read_bytes()
-    with pytest.raises(StoreError, match="dtype: 'float32' there, 'bfloat16' asked for"):
-        store.claim(_info("bfloat16"))
-    with pytest.raises(StoreError, match="family: 'cogvideox' there, 'wan' asked for"):
+    old, new = (info.recipes["video_latents"] for info in (_info(), _info("bfloat16")))
+    assert store.claim(_info("bfloat16")).earlier == (old,)
+    assert store.read_info().recipes["video_latents"] == new
+    assert new.differences(old.fields) == ["dtype: 'float32' there, 'bfloat16' asked for"]
+    _commit_something(store)
+    assert store.claim(_info()).earlier == (new,), "it is taken up again"
+    assert store.claim(_info()).earlier == (new,)
+
+
+def test_a_store_is_for_one_family(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.claim(_info())
+    _commit_something(store)
+    before = store.files.read("store.json")
+    with pytest.raises(StoreError, match="for the family 'cogvideox' .tiny., not 'wan'"):
         store.claim(replace(_info(), family="wan"))
-    assert store.info_file.read_bytes() == before
+    assert store.files.read("store.json") == before
 
 
 def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(StoreError, match="is no store"):
-        Store(tmp_path).claim(_info())
+        Store.open(tmp_path).claim(_info())
     with pytest.raises(StoreError, match="is not a folder"):
-        Store(tmp_path / "notes.txt").claim(_info())
+        Store.open(tmp_path / "notes.txt").claim(_info())
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_what_is_left_of_a_store_that_lost_its_info_is_taken_up(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.claim(_info())
+    _commit_something(store)
+    written = store.files.read("store.json")
+    store.files.delete("store.json")
+    store.claim(_info())
+    assert store.files.read("store.json") == written
+
+
 def test_damaged_missing_and_newer_stores(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = Store.open(tmp_path)
     with pytest.raises(StoreError, match=r"store\.json is missing"):
         store.read_info()
-    store.info_file.write_text("{")
-    with pytest.raises(StoreError, match=r"is no store\.json of videoprep"):
-        store.read_info()
-    store.info_file.write_text(json.dumps({"format_version": 99}))
-    with pytest.raises(StoreError, match="has format 99"):
+    for text, message in (
+        ("{", r"is no store\.json of videoprep"),
+        ("[]", r"is no store\.json of videoprep"),
+        (json.dumps({"format_version": 99}), "has format 99"),
+        (json.dumps({"format_version": 2}), "has format 2; this videoprep reads format 3"),
+    ):
+        store.files.write_bytes("store.json", text.encode())
+        with pytest.raises(StoreError, match=message):
+            store.read_info()
+
+
+def test_one_changed_letter_is_noticed(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.claim(_info())
+    changed = store.files.read("store.json").replace(b"float32", b"float16")
+    store.files.write_bytes("store.json", changed)
+    with pytest.raises(StoreError, match="its checksum does not fit"):
         store.read_info()

@@ -153,7 +153,7 @@ def share_of(items: Sequence[Items], units: Iterable[Unit], number: int, shares:
         number: which job, from 0.
         shares: how many jobs there are.
     """
-    owner = {one.component: np.zeros(int(one.rows.max()) + 1, np.int32) for one in items}
+    owner = {one.component: np.zeros(int(one.rows.max(initial=-1)) + 1, np.int32) for one in items}
     whole = [(one, members) for one in items for members in _cut(one, np.arange(len(one.keys)))]
     costs = [len(members) * one.measures[one.groups[members[0]]].pixels for one, members in whole]
     loads = [(0, share) for share in range(shares)]
