@@ -414,14 +414,14 @@ def test_it_becomes_a_data_frame(dataset: Path) -> None:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that were handed to a worker to be opened, in order; hashing does not count."""
     names: list[str] = []
-    real = workers._Worker.give
+    real = workers.Worker.give
 
-    def give(worker: workers._Worker, job: workers._Job) -> None:
+    def give(worker: workers.Worker, job: workers._Inspection) -> None:
         if "probe" in job.request.do:
             names.append(job.request.path.name)
         real(worker, job)
 
-    monkeypatch.setattr(workers._Worker, "give", give)
+    monkeypatch.setattr(workers.Worker, "give", give)
     return names
 
 

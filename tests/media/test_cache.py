@@ -24,14 +24,14 @@ from videoprep.media.workers import Limits
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were handed to a worker to be opened, in order; hashing does not count."""
     paths: list[Path] = []
-    real = workers._Worker.give
+    real = workers.Worker.give
 
-    def give(worker: workers._Worker, job: workers._Job) -> None:
+    def give(worker: workers.Worker, job: workers._Inspection) -> None:
         if set(job.request.do) & {"probe", "scan"}:
             paths.append(job.request.path)
         real(worker, job)
 
-    monkeypatch.setattr(workers._Worker, "give", give)
+    monkeypatch.setattr(workers.Worker, "give", give)
     return paths
 
 
@@ -67,13 +67,13 @@ def test_a_scan_is_added_to_what_is_known(tmp_path: Path, monkeypatch: pytest.Mo
     path = write_video(tmp_path / "a.mp4")
     _inspect(tmp_path, path)
     asked: list[tuple[str, ...]] = []
-    real = workers._Worker.give
+    real = workers.Worker.give
 
-    def give(worker: workers._Worker, job: workers._Job) -> None:
+    def give(worker: workers.Worker, job: workers._Inspection) -> None:
         asked.append(job.request.do)
         real(worker, job)
 
-    monkeypatch.setattr(workers._Worker, "give", give)
+    monkeypatch.setattr(workers.Worker, "give", give)
     assert _inspect(tmp_path, path, scan=True)[0].scan is not None
     assert _inspect(tmp_path, path)[0].scan is None
     assert asked == [("fingerprint", "scan")]

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.assets import write_video
+from tests.media.processes import children, cpu_seconds, nothing_left
 from videoprep.errors import Code, MediaError, VideoprepError
 from videoprep.media import inspect
 from videoprep.media import workers as module
@@ -23,27 +24,11 @@ from videoprep.media.probe import MediaInfo
 from videoprep.media.workers import Limits, Lost, Request, WorkerPool
 
 
-def _children() -> dict[int, str]:
-    """This process's children and their states; Z: a zombie."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue  # it ended meanwhile
-            if int(fields[1]) == os.getpid():
-                found[int(entry.name)] = fields[0]
-    return found
-
-
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     """No process and no file descriptor outlives a test."""
-    processes, files = _children(), len(os.listdir("/proc/self/fd"))
-    yield
-    assert _children().keys() <= processes.keys()
-    assert len(os.listdir("/proc/self/fd")) <= files
+    with nothing_left():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +49,14 @@ def videos(tmp_path: Path) -> list[Path]:
 
 def _while_it_works(do: Callable[[int], object], times: int = 1) -> threading.Thread:
     """Does something to the worker process as soon as it is busy with a file."""
-    known = set(_children())
+    known = set(children())
 
     def act() -> None:
         done: set[int] = set()
         deadline = time.monotonic() + 30
         while len(done) < times and time.monotonic() < deadline:
-            for process in set(_children()) - known - done:
-                if _cpu_seconds(process) > 1.0:  # more than it takes to start
+            for process in set(children()) - known - done:
+                if cpu_seconds(process) > 1.0:  # more than it takes to start
                     do(process)
                     done.add(process)
             time.sleep(0.01)
@@ -79,14 +64,6 @@ def _while_it_works(do: Callable[[int], object], times: int = 1) -> threading.Th
     thread = threading.Thread(target=act)
     thread.start()
     return thread
-
-
-def _cpu_seconds(process: int) -> float:
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _scan(slow: Path, *others: Path, seconds: float = 60.0) -> list[object]:
@@ -101,7 +78,7 @@ def test_order(videos: list[Path], slow: Path) -> None:
     with WorkerPool(size=2) as pool:
         answers = list(pool.run(Request(("fingerprint",), path, 60.0) for path in paths))
         again = list(pool.run(Request(("fingerprint",), path, 60.0) for path in paths))
-        assert len(_children()) >= 2
+        assert len(children()) >= 2
     assert answers == again
     values = [answer["fingerprint"]["value"] for answer in answers if isinstance(answer, dict)]
     assert len(values) == len(paths)
@@ -176,7 +153,7 @@ def test_an_answer_cannot_swell_the_parent(tmp_path: Path, monkeypatch: pytest.M
 def test_closed_early(videos: list[Path], tmp_path: Path) -> None:
     results = inspect_all(tmp_path, videos)
     assert isinstance(next(results).media, MediaInfo)
-    assert _children()
+    assert children()
     results.close()  # type: ignore[attr-defined]
 
 
@@ -267,7 +244,7 @@ def test_workers_end_with_their_parent(how: signal.Signals, slow: Path, tmp_path
     process = _start(tmp_path, slow, scan=True)
     deadline = time.monotonic() + 30
     workers: list[int] = []
-    while not any(_cpu_seconds(worker) > 1.0 for worker in workers):
+    while not any(cpu_seconds(worker) > 1.0 for worker in workers):
         assert time.monotonic() < deadline
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         workers = [int(word) for word in children.read_text().split()]

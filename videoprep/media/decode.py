@@ -157,7 +157,9 @@ def _failed(choice: FrameChoice, what: str) -> MediaError:
 
 
 def _to_rgb(frame: VideoFrame) -> Picture:
-    return orientation_of(frame).apply(cast(Picture, frame.to_ndarray(format="rgb24")))
+    # By default PyAV starts as many threads as there are cores, for each frame anew.
+    picture = frame.to_ndarray(format="rgb24", threads=1)
+    return orientation_of(frame).apply(cast(Picture, picture))
 
 
 def _decode_torchcodec(choice: FrameChoice) -> Iterator[Picture]:

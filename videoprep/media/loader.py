@@ -22,8 +22,9 @@ from videoprep.media.serving import Service, limit_memory
 from videoprep.media.shared_memory import SharedMemory
 from videoprep.media.source import SourceGuard
 
-# How torch says that memory is used up.
-_NO_MEMORY = "allocate memory"
+# How torch says that memory is used up, and how others do: a thread, too, takes memory to start.
+_NO_MEMORY_WORDS = "allocate memory"
+_NO_MEMORY = (MemoryError, BlockingIOError)
 
 
 def serve(decoder: DecoderName, memory_mib: int, number: int, size: int) -> None:
@@ -79,13 +80,17 @@ class _Loader:
 
 
 def _unexpected(path: Path, error: Exception) -> MediaError:
-    if isinstance(error, MemoryError) or _NO_MEMORY in str(error):
+    if isinstance(error, _NO_MEMORY) or _NO_MEMORY_WORDS in str(error):
         return out_of_memory(path)
-    return MediaError(f"does not decode: {type(error).__name__}: {error}", code=Code.DECODE_FAILED)
+    return MediaError(
+        f"does not decode: {type(error).__name__}: {error}",
+        code=Code.DECODE_FAILED,
+        remedy="re-encode the file, or remove the sample",
+    )
 
 
 def _text(error: VideoprepError) -> str:
-    if isinstance(error.__cause__, MemoryError):
+    if isinstance(error.__cause__, _NO_MEMORY):
         error = out_of_memory(Path())
     data = {"message": error.message, "remedy": error.remedy}
     return json.dumps({"error": data | {"code": _code(error)}})
