@@ -38,6 +38,8 @@ bench: $(READY)
 	$(BIN)/python benchmarks/sampler.py
 	$(BIN)/python benchmarks/validate.py
 	$(BIN)/python benchmarks/language.py
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/reading.py
 
 clean:
 	rm -rf $(VENV)
