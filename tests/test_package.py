@@ -14,7 +14,10 @@ import videoprep
 PACKAGE = Path(videoprep.__file__).parent
 
 LAYERS = (
-    ("errors", "failpoints", "durable", "device", "files", "plain", "remote_files"),
+    (
+        *("errors", "failpoints", "durable", "device", "files", "plain"),
+        *("remote_files", "mirror", "staging"),
+    ),
     ("spec",),
     ("media",),
     ("families",),

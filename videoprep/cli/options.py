@@ -88,10 +88,23 @@ def _numbers(text: str | None) -> tuple[int, ...] | None:
         raise typer.BadParameter(f"{text!r} is not a list of numbers such as 256,320") from error
 
 
+def _place(text: str | Path) -> Path:
+    """A path, or the one that stands for a URL: ``pathlib`` would make ``s3:/`` of ``s3://``."""
+    from videoprep.mirror import local_path
+
+    return local_path(text)
+
+
 _BUCKET = re.compile(r"[1-9]\d{0,6}(x[1-9]\d{0,6}){2}")
 
 Path_ = Annotated[
-    Path, typer.Argument(help="Dataset folder, CSV or TSV file.", show_default="this folder")
+    Path,
+    typer.Argument(
+        parser=_place,
+        metavar="PATH",
+        help="Dataset folder, CSV or TSV file, or the URL of one, such as s3://bucket/dataset.",
+        show_default="this folder",
+    ),
 ]
 Format = Annotated[
     OutputFormat, typer.Option("--output-format", help="rich or json.", metavar="FORMAT")
@@ -117,10 +130,14 @@ def _option(kind: Any, text: str, default: Any = None, **more: Any) -> _Shared:
     return _Shared(Annotated[kind, typer.Option(help=text, **more)], default)
 
 
+_PLACE = {"parser": _place, "metavar": "PATH"}
+
 _DATASET = {
     "path": _Shared(Path_, Path()),
-    "data_root": _option(Path | None, "Folder that video paths are relative to."),
-    "dataset_file": _option(Path | None, "CSV or TSV file with the samples."),
+    "data_root": _option(
+        Path | None, "Folder that video paths are relative to; or its URL.", **_PLACE
+    ),
+    "dataset_file": _option(Path | None, "CSV or TSV file with the samples; or its URL.", **_PLACE),
     "caption_column": _option(_Text, "Caption file, or the table's caption column."),
     "video_column": _option(_Text, "File of video paths, or the table's video column."),
     "start_column": _option(_Text, "The table's column of where clips begin; '': none."),

@@ -236,11 +236,12 @@ def _writer(form: ReportFormat) -> Callable[[Report], Iterator[str]]:
 
 
 def _write_clean(spec: DatasetSpec, report: Report, target: Path) -> None:
+    from videoprep.mirror import shown
     from videoprep.validators.fixes import clean_rows, passing, write_rows
 
     keep, _ = passing(report)
     write_rows(target, clean_rows(spec, keep))
-    hint = f"; use it with --data-root {spec.data_root}" if _elsewhere(target, spec) else ""
+    hint = f"; use it with --data-root {shown(spec.data_root)}" if _elsewhere(target, spec) else ""
     stderr.print(safe(f"{len(keep)} of {report.total} samples pass; wrote {target}{hint}"))
 
 
@@ -250,8 +251,15 @@ def _elsewhere(target: Path, spec: DatasetSpec) -> bool:
 
 def _require_beside(path: Path, spec: DatasetSpec) -> None:
     """A fix is written into the data root, and has to be found there by the same command."""
+    from videoprep.mirror import remote_of, shown
     from videoprep.spec.spec_file import NAME
 
+    if remote_of(spec.data_root) is not None:
+        raise SpecError(
+            "a fix is written beside the videos, and nothing is written into a remote folder",
+            where=shown(spec.data_root),
+            remedy="write a list with --write-clean FILE instead",
+        )
     folder = path if path.is_dir() else path.parent
     odd_spec = path.suffix.lower() in (".yaml", ".yml") and path.name != NAME
     if folder.resolve() != spec.data_root.resolve() or odd_spec:

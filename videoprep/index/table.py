@@ -46,8 +46,10 @@ from videoprep.index.soundness import require_sound
 from videoprep.index.splits import assign_splits, require_shares
 from videoprep.index.survey import resolve
 from videoprep.media.inspect import inspect_all
+from videoprep.mirror import local_path, remote_of, shown
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.sample import Listing
+from videoprep.staging import bring
 
 if TYPE_CHECKING:
     import pandas
@@ -78,7 +80,7 @@ class BucketIndex:
 
     Attributes:
         table: one row a clip, and one a sample that is left out, with `schema.SCHEMA`.
-        data_root: the folder that ``video`` is relative to.
+        data_root: the folder that ``video`` is relative to; of a remote dataset what stands for it.
         policy: how it was made, as JSON values.
     """
 
@@ -153,16 +155,18 @@ class BucketIndex:
 
         Args:
             path: the file.
-            data_root: the folder that videos are relative to, where the dataset was moved.
+            data_root: the folder that videos are relative to, or its URL, where the dataset was
+                moved.
 
         Raises:
             PlanError: the file is missing, is no index, is of another version, or holds what no
                 plan can hold.
         """
-        file = Path(path)
+        file = local_path(path)
+        bring(file.parent, [file.name])
         if not file.is_file():
             raise PlanError(
-                "no such index", where=str(file), remedy="make one with `videoprep index`"
+                "no such index", where=shown(file), remedy="make one with `videoprep index`"
             )
         anew = "make it anew with `videoprep index`"
         try:
@@ -186,7 +190,8 @@ class BucketIndex:
             ) from error
         table = table.replace_schema_metadata(None).cast(SCHEMA).unify_dictionaries()
         require_sound(table, metadata["policy"]["profile"], str(file))
-        root = Path(data_root).resolve() if data_root is not None else Path(metadata["data_root"])
+        root = local_path(metadata["data_root"] if data_root is None else data_root)
+        root = root if data_root is None else root.resolve()
         return cls(table, root, metadata["policy"])
 
     @staticmethod
@@ -201,7 +206,7 @@ class BucketIndex:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the index as Parquet. Equal indices give equal bytes."""
-        metadata = {"version": VERSION, "data_root": str(self.data_root), "policy": self.policy}
+        metadata = {"version": VERSION, "data_root": shown(self.data_root), "policy": self.policy}
         text = json.dumps(metadata, sort_keys=True, default=dict).encode()
         schema = FILE_SCHEMA.with_metadata({_METADATA: text})
         write_file(Path(path), lambda file: _write(file, self.table, schema))
@@ -332,6 +337,11 @@ class BucketIndex:
                 remedy="plan all with one --profile",
             )
         root = Path(os.path.commonpath([index.data_root for index in indices]))
+        if remote_of(root) is None and any(remote_of(index.data_root) for index in indices):
+            raise PlanError(
+                "indices of different remote folders cannot be joined",
+                remedy="plan the folder that holds them all",
+            )
         table = pa.concat_tables([_moved(index, root) for index in indices]).unify_dictionaries()
         number = pc.cast(pc.fill_null(table["clip"], 0), pa.string())
         clips = pc.binary_join_element_wise(table["sample"], number, " ")
@@ -398,7 +408,10 @@ class BucketIndex:
             PlanError: some have changed, vanished or lead outside the data root; it names them. Or
                 a clip's keys are not those of its plan.
         """
-        if not self.data_root.is_dir():
+        remote = remote_of(self.data_root)
+        if remote is not None:
+            remote.listing(fresh=True)
+        elif not self.data_root.is_dir():
             raise PlanError(
                 "the folder of the videos is not there",
                 where=str(self.data_root),
@@ -414,11 +427,11 @@ class BucketIndex:
             return self
         if on_missing == "skip":
             return self._without(changed)
-        shown = "; ".join(f"{video}: {why}" for video, why in list(changed.items())[:_SHOWN])
+        named = "; ".join(f"{video}: {why}" for video, why in list(changed.items())[:_SHOWN])
         raise PlanError(
-            f"{len(changed)} videos are not as they were planned: {shown}"
+            f"{len(changed)} videos are not as they were planned: {named}"
             + ("; …" if len(changed) > _SHOWN else ""),
-            where=str(self.data_root),
+            where=shown(self.data_root),
             remedy="make the index anew with `videoprep index`, or go on without them with "
             "--on-missing skip",
         )

@@ -19,6 +19,9 @@ from typing import Any
 import av
 
 from videoprep.durable import may_write
+from videoprep.mirror import Remote, remote_of
+from videoprep.remote_files import RemoteFile
+from videoprep.staging import Staging
 
 logger = logging.getLogger(__name__)
 
@@ -211,8 +214,12 @@ def _digest(text: str) -> bytes:
 def cache_folder(root: Path) -> Path:
     """``ROOT/.videoprep``, or a folder of its own in the user's cache where the root is read-only.
 
-    A link is not followed: the dataset may come from a stranger.
+    A link is not followed: the dataset may come from a stranger. That of a remote folder lies
+    beside what is downloaded, out of reach of the names in it.
     """
+    remote = remote_of(root)
+    if remote is not None:
+        return remote.top / ".videoprep"
     inside = root / ".videoprep"
     if may_write(root) and not inside.is_symlink():
         return inside
@@ -232,6 +239,35 @@ def key_of(path: str | os.PathLike[str]) -> Key | None:
         return _absolute(name).encode(*_CODEC), signature
     except (OSError, ValueError, struct.error):
         return None  # opening it will say what is wrong
+
+
+def keys_of(root: Path, paths: Iterable[str | os.PathLike[str]]) -> list[Key | None]:
+    """`key_of` for files of a data root; in a remote one by what its listing says of them."""
+    remote = remote_of(root)
+    if remote is None:
+        return [key_of(path) for path in paths]
+    listing = remote.listing()
+    names = ((path, remote.name_of(path)) for path in paths)
+    return [
+        key_of(path) if name is None else _remote_key(remote, name, listing.get(name))
+        for path, name in names
+    ]
+
+
+def staged_key(remote: Remote, path: Path) -> Key | None:
+    """The key of a remote file as it was brought to this machine."""
+    name = remote.name_of(path)
+    if name is None:
+        return key_of(path)
+    return _remote_key(remote, name, Staging.of(remote.root).version(path))
+
+
+def _remote_key(remote: Remote, name: str, found: RemoteFile | None) -> Key | None:
+    """A remote file's URL, size and version; None where the backend tells too little."""
+    if found is None or not found.version:
+        return None
+    signature = f"{found.size} {found.version}".encode("utf-8", "surrogatepass")
+    return f"{remote.url}/{name}".encode("utf-8", "surrogatepass"), signature
 
 
 def _absolute(name: str) -> str:

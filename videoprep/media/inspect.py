@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from videoprep.errors import Code, MediaError
-from videoprep.media.cache import FactCache, Facts, Key, key_of
+from videoprep.media.cache import FactCache, Facts, Key, keys_of, staged_key
 from videoprep.media.frame_scan import FrameScan
 from videoprep.media.probe import MediaInfo
+from videoprep.media.staged import groups_here
 from videoprep.media.workers import Answer, Do, Limits, Lost, Request, WorkerPool
+from videoprep.mirror import Remote, remote_of, shown
 
 # A slow disk reads at least so many bytes a second; decoding all frames takes longer.
 _READ_RATE = 4e6
@@ -83,15 +85,16 @@ def inspect_all(
     """
     wanted: tuple[Do, ...] = ("probe", "scan") if scan else ("probe",)
     waiting = iter(paths)
+    remote = remote_of(root)
     with FactCache(root) as cache, WorkerPool(limits) as pool:
         while window := list(islice(waiting, _WINDOW * pool.size)):
-            looked = _look_up(window, wanted, cache)
+            looked = _look_up(root, window, wanted, cache)
             unknown = list({id(one): one for one in looked if isinstance(one, _Unknown)}.values())
-            if not cache.empty:
+            if not cache.empty and remote is None:
                 _recognize([file for file in unknown if not file.fingerprint], wanted, cache, pool)
-            answers = pool.run(
-                [_request(file, wanted, limits) for file in unknown if file.found is None]
-            )
+            asked = [file for file in unknown if file.found is None]
+            answers = _answers(asked, wanted, limits, pool, remote)
+            del asked
             unknown.clear()  # what has been handed on is not kept
             looked.reverse()
             while looked:
@@ -115,10 +118,10 @@ class _Unknown:
 
 
 def _look_up(
-    paths: list[str | os.PathLike[str]], wanted: tuple[Do, ...], cache: FactCache
+    root: Path, paths: list[str | os.PathLike[str]], wanted: tuple[Do, ...], cache: FactCache
 ) -> list[Inspection | _Unknown]:
     """One for each path; paths to one unchanged file share theirs."""
-    keys = [key_of(path) for path in paths]
+    keys = keys_of(root, paths)
     stored = cache.get(keys)
     shared: dict[Key | str, Inspection | _Unknown] = {}
     looked = []
@@ -147,6 +150,42 @@ def _known(
         KeyError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError
     ):  # fmt: skip
         return None
+
+
+def _answers(
+    files: list[_Unknown],
+    wanted: tuple[Do, ...],
+    limits: Limits,
+    pool: WorkerPool,
+    remote: Remote | None,
+) -> Iterator[Answer | Lost | MediaError]:
+    """What the workers say of each file, in order; of a remote one that is gone, an error."""
+    if remote is None:
+        return pool.run([_request(file, wanted, limits) for file in files])
+    return _remote_answers(files, wanted, limits, pool, remote)
+
+
+def _remote_answers(
+    files: list[_Unknown],
+    wanted: tuple[Do, ...],
+    limits: Limits,
+    pool: WorkerPool,
+    remote: Remote,
+) -> Iterator[Answer | Lost | MediaError]:
+    left = iter(files)
+    for group in groups_here(remote, [file.path for file in files]):
+        here = list(islice(left, len(group)))
+        for file in here:  # it may have been written since it was listed
+            file.key = staged_key(remote, file.path)
+        answers = pool.run(
+            [
+                _request(file, wanted, limits)
+                for file, (_, error) in zip(here, group, strict=True)
+                if error is None
+            ]
+        )
+        for _, error in group:
+            yield next(answers) if error is None else error
 
 
 def _request(file: _Unknown, wanted: tuple[Do, ...], limits: Limits) -> Request:
@@ -196,9 +235,11 @@ def _seconds(path: Path, do: tuple[Do, ...], limits: Limits) -> float:
 
 
 def _take(
-    file: _Unknown, answer: Answer | Lost, wanted: tuple[Do, ...], cache: FactCache
+    file: _Unknown, answer: Answer | Lost | MediaError, wanted: tuple[Do, ...], cache: FactCache
 ) -> Inspection:
     """Adds the facts in an answer; those that last are remembered."""
+    if isinstance(answer, MediaError):
+        return Inspection(answer)
     if isinstance(answer, Lost):
         return Inspection(_lost(file.path, answer))
     hashed = answer.pop("fingerprint")
@@ -242,7 +283,7 @@ def _media(text: str) -> tuple[int, MediaInfo]:
 
 def _error(path: str | os.PathLike[str], error: dict[str, Any]) -> MediaError:
     return MediaError(
-        error["message"], code=Code(error["code"]), where=os.fspath(path), remedy=error["remedy"]
+        error["message"], code=Code(error["code"]), where=shown(path), remedy=error["remedy"]
     )
 
 
@@ -252,12 +293,12 @@ def _lost(path: Path, lost: Lost) -> MediaError:
         return MediaError(
             f"opening it {lost.detail}",
             code=Code.TIME_LIMIT,
-            where=str(path),
+            where=shown(path),
             remedy=f"{remedy}; on a slow disk, validate once with a higher --time-limit",
         )
     return MediaError(
         f"opening it crashes the decoder: {lost.detail}",
         code=Code.DECODER_CRASH,
-        where=str(path),
+        where=shown(path),
         remedy=remedy,
     )

@@ -8,6 +8,7 @@ from threading import Lock
 
 from videoprep.errors import SourceError
 from videoprep.media.probe import fingerprint_of
+from videoprep.mirror import shown
 
 Signature = tuple[int, int, int, int]
 
@@ -40,7 +41,7 @@ class SourceGuard:
         except OSError as error:
             raise SourceError(
                 f"the video cannot be read: {error.strerror}",
-                where=str(path),
+                where=shown(path),
                 remedy="bring it back, or plan anew; what is encoded so far is kept",
             ) from error
         with self._lock:
@@ -51,7 +52,7 @@ class SourceGuard:
         if found != fingerprint:
             raise SourceError(
                 "the video changed after it was planned",
-                where=str(path),
+                where=shown(path),
                 remedy="plan anew: run the same command on the dataset, or `videoprep index`; "
                 "what is encoded so far is kept",
             )

@@ -14,13 +14,22 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from videoprep.errors import Code, ListError, SpecError
+from videoprep.mirror import local_path
 from videoprep.spec.csv_file import guess_columns, read_csv
 from videoprep.spec.entries import Entries
 from videoprep.spec.extras import EXTRAS, TimeUnit
 from videoprep.spec.line_files import read_line_files
+from videoprep.spec.remote_lists import (
+    bring_again,
+    bring_lists,
+    bring_named,
+    remote_errors,
+    with_urls,
+)
+from videoprep.spec.remote_lookup import lookup_in
 from videoprep.spec.sample import Listing, Location, Sample
 from videoprep.spec.spec_file import NAME, read_spec_file
-from videoprep.spec.video_lookup import VideoLookup, is_inside
+from videoprep.spec.video_lookup import is_inside
 
 Reshape = Literal["none", "center-crop", "random-crop", "resize", "pad"]
 """May clips be fitted into buckets? ``none``: no; ``center-crop``: by cutting; ``random-crop``: by
@@ -130,6 +139,12 @@ class DatasetSpec(BaseModel):
     fail_on: Literal["error", "warning"] = "error"
     rule_options: dict[str, dict[str, Any]] = {}
 
+    @field_validator("data_root", "dataset_file", mode="before")
+    @classmethod
+    def _without_urls(cls, value: Any) -> Any:
+        """A URL becomes the path that stands for it."""
+        return local_path(value) if isinstance(value, str) else value
+
     @field_validator("buckets", mode="before")
     @classmethod
     def _as_on_the_command_line(cls, value: Any) -> Any:
@@ -142,6 +157,8 @@ class DatasetSpec(BaseModel):
     def from_path(cls, path: str | os.PathLike[str], **options: Any) -> DatasetSpec:
         """Finds out how the dataset at ``path`` is written.
 
+        The path may be a URL that fsspec knows, such as ``s3://bucket/dataset``; see `mirror`.
+
         A table file is read with the usual column names. A folder is looked through for
         ``videoprep.yaml``, then ``prompt.txt`` + ``videos.txt``, then exactly one CSV or TSV file.
         Whatever is named in ``options`` is taken as it is.
@@ -150,13 +167,23 @@ class DatasetSpec(BaseModel):
             SpecError: there is no such path, or nothing in it that looks like a dataset.
         """
         chosen = {key: value for key, value in options.items() if value is not None}
-        saved = _saved_spec(Path(path))
+        for name in ("data_root", "dataset_file"):
+            if name in chosen:
+                chosen[name] = local_path(chosen[name])
+        with remote_errors():
+            return cls._found(local_path(path), chosen)
+
+    @classmethod
+    def _found(cls, path: Path, chosen: dict[str, Any]) -> DatasetSpec:
+        bring_lists(path, chosen)
+        saved = _saved_spec(path)
         if saved is not None:
+            bring_named(saved, read_spec_file(saved))
             chosen = {**read_spec_file(saved), **chosen}
             path = saved.parent
-        root, table = _locate(Path(path), chosen)
+        root, table = _locate(path, chosen)
         if table is None:
-            lists = _line_files(Path(path), root, chosen)
+            lists = _line_files(path, root, chosen)
             return cls._checked({"data_root": root, **chosen, **lists}, saved)
         allowed = bool(chosen.get("allow_outside_root"))
         _require_inside(_table_path(table, root), table, root, allowed)
@@ -195,9 +222,11 @@ class DatasetSpec(BaseModel):
         Raises:
             SpecError: a list file, a column or the data root is missing.
         """
-        _require_folder(self.data_root)
-        with _no_collection():
-            return self._listing()
+        with remote_errors():
+            bring_again(self.data_root, self._list_files())
+            _require_folder(self.data_root)
+            with _no_collection():
+                return self._listing()
 
     def samples(self) -> Iterator[Sample]:
         """The samples, in the order in which they are written.
@@ -231,7 +260,8 @@ class DatasetSpec(BaseModel):
 
     def _listing(self) -> Listing:
         found = self._entries()
-        lookup = VideoLookup(self.data_root, found.video_file, self.allow_outside_root)
+        found = with_urls(found)
+        lookup = lookup_in(self.data_root, found.video_file, self.allow_outside_root)
         token = f"{self.id_token.strip()} " if self.id_token and self.id_token.strip() else ""
         samples: list[Sample] = []
         unusable: list[Sample] = []
@@ -265,6 +295,11 @@ class DatasetSpec(BaseModel):
         for path, written in ((captions, self.caption_column), (videos, self.video_column)):
             _require_inside(path, written, self.data_root, self.allow_outside_root)
         return read_line_files(captions, videos)
+
+    def _list_files(self) -> list[Path]:
+        if self.dataset_file is not None:
+            return [self.list_file]
+        return [self.data_root / self.caption_column, self.list_file]
 
     def _extra_columns(self) -> dict[str, str]:
         """The names of the columns beside caption and video, by what they hold."""

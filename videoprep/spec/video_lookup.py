@@ -70,7 +70,7 @@ class VideoLookup:
             if is_link:
                 status = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
-            inside = self._is_inside(path, is_link) and not _is_url(video)
+            inside = self._is_inside(path, is_link) and not is_address(video)
             # Whether it exists out there is not the list's business.
             return self._missing(video, line) if inside else self._outside(video, line)
         except (OSError, ValueError) as error:  # a loop of links, an overlong name
@@ -106,7 +106,7 @@ class VideoLookup:
         return Problem(Code.MISSING_VIDEO, message, remedy, self._list_file, line)
 
     def _outside(self, video: str, line: int) -> Problem:
-        if _is_url(video):
+        if is_address(video):
             return self._problem(
                 line,
                 Code.OUTSIDE_ROOT,
@@ -130,7 +130,7 @@ class VideoLookup:
                 return candidate
         alike = self._other_case(slashed)
         # Letters with accents in one character or two look the same: their codes tell.
-        same_look = alike is not None and _folded(alike, case=False) == _folded(video, case=False)
+        same_look = alike is not None and folded(alike, case=False) == folded(video, case=False)
         return ascii(alike) if same_look else alike
 
     def _is_file(self, video: str) -> bool:
@@ -145,7 +145,7 @@ class VideoLookup:
         for part in video.split("/"):
             if part in ("", ".", ".."):
                 return None
-            name = self._names_in("/".join(found)).get(_folded(part))
+            name = self._names_in("/".join(found)).get(folded(part))
             if name is None:
                 return None
             found.append(name)
@@ -160,18 +160,20 @@ class VideoLookup:
             if is_inside(os.path.realpath(whole), self._root) and os.path.isdir(whole):
                 with os.scandir(whole) as found:
                     names = [item.name for item in islice(found, _NAMES)]
-            self._names[folder] = {_folded(name): name for name in names}
+            self._names[folder] = {folded(name): name for name in names}
         return self._names[folder]
 
     def _problem(self, line: int, code: Code, message: str, remedy: str) -> Problem:
         return Problem(code, message, remedy, self._list_file, line)
 
 
-def _is_url(video: str) -> bool:
+def is_address(video: str) -> bool:
+    """Whether an entry is a URL."""
     return ":/" in video and _URL.match(video) is not None
 
 
-def _folded(name: str, *, case: bool = True) -> str:
+def folded(name: str, *, case: bool = True) -> str:
+    """A name without the differences that one does not see: of accents, and of case."""
     composed = unicodedata.normalize("NFC", name)
     return composed.casefold() if case else composed
 

@@ -22,6 +22,7 @@ from videoprep.index.survey import resolve
 from videoprep.media.inspect import DEFAULT_LIMITS, Inspection, inspect_all
 from videoprep.media.probe import MediaInfo
 from videoprep.media.workers import Limits
+from videoprep.mirror import shown, shown_in
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.sample import Listing, Sample
 from videoprep.validators.overview import Overview
@@ -108,7 +109,7 @@ def _hopeless(
     others = [_of_problem(remark, mild=True) for remark in remarks]
     given = spec.model_dump() if isinstance(spec, DatasetSpec) else options
     return Report(
-        root=str(given.get("data_root") or spec),
+        root=shown_in(str(given.get("data_root") or spec)),
         profile=given.get("profile", DatasetSpec.model_fields["profile"].default),
         reshape=given.get("reshape") or "none",
         fail_on=given.get("fail_on", DatasetSpec.model_fields["fail_on"].default),
@@ -179,7 +180,7 @@ class _Run:
         self.lines = array("q", (sample.source.line or 0 for sample in listing.samples))
         self.dirty, self.failing, self.broken = (np.zeros(count, np.bool_) for _ in range(3))
         self.overview = Overview(
-            str(self.spec.list_file), listing.total, listing.samples, listing.identities
+            shown(self.spec.list_file), listing.total, listing.samples, listing.identities
         )
 
     def take(self, found: Iterable[Finding], number: int | None = None) -> None:
@@ -225,7 +226,7 @@ class _Run:
         clean = int((~self.dirty & ~self.broken).sum())
         unusable = int((~self.dirty & self.broken).sum()) + self._untold()
         return Report(
-            root=str(self.spec.data_root),
+            root=shown(self.spec.data_root),
             profile=self.policy.profile.name,
             reshape=self.policy.reshape,
             fail_on=self.spec.fail_on,
