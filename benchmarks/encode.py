@@ -1,73 +1,92 @@
-"""Encoding, whole, against the bare model forwards on the same pixels and threads.
+"""Encoding, whole, against the bare model forwards on the same batches and threads.
 
-    python benchmarks/encode.py
+    python benchmarks/encode.py [DATASET] [--max-num-frames N] [--repeats N]
 
-Prints the ratio of `videoprep.encode` (decode, crop, encode, commit) to the VAE and text encoder
-forwards alone, both in this run on this CPU. 1.00 would mean that everything else is free.
+DATASET is by default the real clips beside the checkout, center-cropped. Prints the ratio of
+`videoprep.encode` (planning, loading the models, decode, crop, encode, commit, catalogue; libraries
+imported before) to the VAE and text encoder forwards alone, both in this run on this CPU, with one
+thread. 1.00 would mean that everything else is free.
 """
 
+import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 import videoprep as vp
-from videoprep.demo.scenes import Scene, write_scene
 from videoprep.demo.tiny_model import build_tiny_model
 from videoprep.families.cogvideox import FAMILY
 from videoprep.families.model_folder import ModelFolder
 from videoprep.media.clip import load_clip, normalize
+from videoprep.media.decode import choose_decoder
 
-CLIPS, FRAMES, HEIGHT, WIDTH = 6, 17, 128, 192
-
-
-def make_dataset(folder: Path) -> None:
-    """Some clips, large enough that the models and not the set-up dominate."""
-    names, captions = [], []
-    for number in range(CLIPS):
-        colour = ("red", "green", "blue", "yellow", "purple", "orange")[number % 6]
-        scene = Scene("ball", colour, "bounces up and down", "at noon", WIDTH, HEIGHT, FRAMES)
-        names.append(f"{number}.mp4")
-        captions.append(f"{scene.caption} Take {number}.")
-        write_scene(folder / names[-1], scene)
-    (folder / "prompt.txt").write_text("\n".join(captions) + "\n")
-    (folder / "videos.txt").write_text("\n".join(names) + "\n")
+REAL_CLIPS = Path(__file__).parents[2] / "shared/data/real-clips"
 
 
 def forwards(index: vp.BucketIndex, model: Path) -> float:
-    """Seconds of the forwards alone, pixels decoded before."""
+    """Seconds of the forwards alone; each clip's pixels are decoded before its clock runs."""
     folder, cpu = ModelFolder(model, "tiny"), torch.device("cpu")
-    clips = list(index.clips())
-    pixels = [normalize(load_clip(c.pixels, "pyav")).permute(1, 0, 2, 3)[None] for c in clips]
-    text = FAMILY.load_text_encoder(folder, cpu, torch.float32)
+    text = FAMILY.load_text_encoder(folder, cpu, torch.float32, eight_bit=False)
     video = FAMILY.load_video_encoder(folder, cpu, torch.float32, tiling=False)
-    video.encode(pixels[0])  # warm up
-    started = time.perf_counter()
-    for clip in clips:
+    seconds = 0.0
+    for clip in index.clips():
+        first = replace(clip.pixels, frames=clip.pixels.frames.first())
+        batches = [
+            normalize(load_clip(pixels, choose_decoder())).permute(1, 0, 2, 3)[None]
+            for pixels in (clip.pixels, first)
+        ]
+        started = time.perf_counter()
         text.encode([clip.caption])
-    for clip in pixels:
-        video.encode(clip)
-    return time.perf_counter() - started
+        for batch in batches:
+            video.encode(batch)
+        seconds += time.perf_counter() - started
+    return seconds
+
+
+def whole(index: vp.BucketIndex, model: Path, store: Path) -> vp.EncodeResult:
+    """One encode run into an empty store."""
+    return vp.encode(
+        index, model=model, output=store, image_latents=True, device="cpu", progress="none"
+    )
 
 
 def main() -> None:
-    """Measures three times and prints the ratios."""
+    """Measures and prints the ratios."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("dataset", nargs="?", type=Path, default=REAL_CLIPS)
+    parser.add_argument("--max-num-frames", type=int, default=49)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        make_dataset(root / "data")
         model = build_tiny_model(root / "model")
-        index = vp.BucketIndex.build(vp.DatasetSpec.from_path(root / "data"))
-        vp.encode(index, model=model, output=root / "warm-up", device="cpu")
-        ratios = []
-        for attempt in range(3):
+        index = vp.BucketIndex.build(
+            options.dataset,
+            reshape="center-crop",
+            profile="cogvideox",
+            max_num_frames=options.max_num_frames,
+        )
+        whole(
+            index.filter(clip=0).filter(sample=index.table["sample"][0].as_py()), model, root / "0"
+        )
+        print(
+            f"{len(index)} clips, CPU, one thread: " + ", ".join(map(str, index.buckets.counts()))
+        )
+        for attempt in range(1, options.repeats + 1):
             bare = forwards(index, model)
             started = time.perf_counter()
-            vp.encode(index, model=model, output=root / f"store-{attempt}", device="cpu")
-            ratios.append((time.perf_counter() - started) / bare)
-    print(f"{CLIPS} clips of {FRAMES}×{HEIGHT}×{WIDTH}, CPU, one thread")
-    print(f"videoprep.encode / bare forwards: {', '.join(f'{r:.2f}' for r in ratios)}")
+            result = whole(index, model, root / str(attempt))
+            took = time.perf_counter() - started
+            timings = result.timings
+            print(
+                f"videoprep.encode {took:.1f} s / bare forwards {bare:.1f} s = {took / bare:.3f}"
+                f" (asked: 1.10) · busy {timings.busy:.1f} s, waiting: decode "
+                f"{timings.waiting_for_decode:.1f} s, write {timings.waiting_for_write:.1f} s"
+            )
 
 
 if __name__ == "__main__":

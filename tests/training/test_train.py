@@ -87,9 +87,16 @@ def test_sampling_equals_that_of_diffusers() -> None:
     from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
     moments = torch.randn(2, 32, 3, 4, 6, generator=torch.Generator().manual_seed(1)) * 3
-    ours = sample_latents(moments, 0.7, torch.Generator().manual_seed(2))
+    ours = sample_latents(moments, "moments", 0.7, torch.Generator().manual_seed(2))
     theirs = DiagonalGaussianDistribution(moments).sample(torch.Generator().manual_seed(2)) * 0.7
     assert torch.allclose(ours, theirs.permute(0, 2, 1, 3, 4), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("posterior", ["mean", "sample"])
+def test_where_no_moments_are_stored_nothing_is_drawn(posterior: str) -> None:
+    stored = torch.randn(2, 16, 3, 4, 6)
+    ours = sample_latents(stored, posterior, 0.7, torch.Generator())
+    assert torch.equal(ours, (stored * 0.7).permute(0, 2, 1, 3, 4))
 
 
 def test_the_loss_is_the_usual_weighted_one(tiny_model: Path) -> None:
@@ -98,7 +105,7 @@ def test_the_loss_is_the_usual_weighted_one(tiny_model: Path) -> None:
 
     from videoprep.families.model_folder import ModelFolder
 
-    objective = load_objective(ModelFolder(tiny_model, "tiny"), 0.7)
+    objective = load_objective(ModelFolder(tiny_model, "tiny"), 0.7, "moments")
     transformer = CogVideoXTransformer3DModel.from_pretrained(str(tiny_model / "transformer"))
     draw = torch.Generator().manual_seed(0)
     batch = {
@@ -109,7 +116,7 @@ def test_the_loss_is_the_usual_weighted_one(tiny_model: Path) -> None:
     with torch.no_grad():
         loss = objective.loss(transformer, batch, torch.Generator().manual_seed(5), timesteps)
         generator = torch.Generator().manual_seed(5)
-        latents = sample_latents(batch["video_latents"], 0.7, generator)
+        latents = sample_latents(batch["video_latents"], "moments", 0.7, generator)
         noise = torch.randn(latents.shape, generator=generator)
         noisy = objective.scheduler.add_noise(latents, noise, timesteps)
         output = transformer(noisy, batch["prompt_embeds"], timesteps, return_dict=False)[0]

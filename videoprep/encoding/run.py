@@ -139,7 +139,7 @@ def encode(
             run.follow(choose_device(device, coordinator.local_rank))
             return None
         # What can be wrong without torch is found before its slow import.
-        opened = _open(str(model), revision)
+        opened = open_checked(str(model), revision)
         index = _plan(source)
         index.require_clips()
         torch_device = choose_device(device, coordinator.local_rank)
@@ -334,7 +334,7 @@ def _components(store: Store, image_latents: bool) -> list[Component]:
     return [component for component in COMPONENTS if component in wanted]
 
 
-def _open(name: str, revision: str | None) -> tuple[ModelFolder, Family]:
+def open_checked(name: str, revision: str | None) -> tuple[ModelFolder, Family]:
     """Finds the model and its family, and checks that the folder is whole."""
     parts = {part for f in families().values() for part in (*f.text_parts, *f.video_parts)}
     model = open_model(name, tuple(sorted(parts)), revision)

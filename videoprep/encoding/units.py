@@ -135,6 +135,23 @@ def plan_units(
     return [_unit(items, members, attempts) for members in _cut(items, left)]
 
 
+def unit_of(items: Items, keys: pa.Array, attempts: Mapping[str, int]) -> Unit | None:
+    """The unit of some artifacts; its name tells whether it is one that was planned before.
+
+    Args:
+        items: all artifacts of the plan.
+        keys: those of the unit, in any order.
+        attempts: for keys that had been set aside before the unit, how often they were.
+
+    Returns:
+        None where the plan has not all of them any more, or they are of different buckets.
+    """
+    members = np.flatnonzero(pc.is_in(items.keys, value_set=keys).to_numpy(zero_copy_only=False))
+    if not len(members) or len(members) < len(keys) or len(set(items.groups[members])) > 1:
+        return None
+    return _unit(items, members, attempts)
+
+
 def dearest_first(units: Iterable[Unit]) -> list[Unit]:
     """The order of claiming: long units last would leave the other ranks idle at the end."""
     return sorted(units, key=lambda unit: (-unit.cost, unit.component, unit.name))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from videoprep.device import free_memory, is_out_of_memory
@@ -17,12 +19,17 @@ from videoprep.failpoints import reach
 from videoprep.families.contract import VideoEncoder
 from videoprep.media.clip import ClipPixels, normalize
 from videoprep.media.decode_pool import Decoded, DecodePool
+from videoprep.staging import Staging
 from videoprep.store.receipt import Failure
 
 _MOST = 8
 _MOST_WORKERS = 8
 
+_FETCHERS = 4
+
 Shape = tuple[int, ...]
+Request = tuple[tuple[Work, int], ClipPixels]
+"""A clip to decode, and of which unit and place in it it is."""
 
 
 def decode_pool(rank: Rank) -> DecodePool:
@@ -30,8 +37,18 @@ def decode_pool(rank: Rank) -> DecodePool:
     effort = rank.effort
     size = effort.decode_workers or _workers(rank)
     return DecodePool(
-        rank.job.settings.decoder, size=size, memory=effort.decode_memory, limits=effort.limits
+        rank.job.settings.decoder,
+        size=size,
+        memory=effort.decode_memory,
+        limits=effort.limits,
+        ahead=max(2 * size, _micro_batch(rank)),
+        check=rank.check,
     )
+
+
+def _micro_batch(rank: Rank) -> int:
+    """How many clips are encoded together at most."""
+    return 1 if rank.device.type == "cpu" else rank.effort.batch_size or _MOST
 
 
 def _workers(rank: Rank) -> int:
@@ -54,21 +71,22 @@ def encode_video(
     """
     with Writer(rank) as writer:
         run = _VideoPass(rank, encoder, writer)
-        answers = pool.run(_requests(rank, works, writer))
+        staging = Staging.of(rank.job.index.data_root)
+        answers = pool.run(_brought(_requests(rank, works, writer), staging))
         while True:
             asked = time.monotonic()
             place, answer = next(answers, (None, None))
             rank.tally.add_decode(time.monotonic() - asked)
             if place is None or answer is None:
                 break
+            work, at = place
+            staging.done(work.clips[at].pixels.frames.path)
             rank.check()
             writer.check()
-            run.take(*place, answer)
+            run.take(work, at, answer)
 
 
-def _requests(
-    rank: Rank, works: Iterator[Work], writer: Writer
-) -> Iterator[tuple[tuple[Work, int], ClipPixels]]:
+def _requests(rank: Rank, works: Iterator[Work], writer: Writer) -> Iterator[Request]:
     """What is to be decoded. Pulling it claims units, when they are needed."""
     for work in works:
         first = work.unit.component == "image_latents"
@@ -88,6 +106,26 @@ def _requests(
             writer.put(work)
 
 
+def _brought(requests: Iterator[Request], staging: Staging) -> Iterator[Request]:
+    """Videos that lie elsewhere are brought here a little ahead."""
+    if not staging.is_remote:
+        yield from requests
+        return
+    ahead: deque[tuple[Request, Future[None]]] = deque()
+    with ThreadPoolExecutor(_FETCHERS) as fetchers:
+        for request in requests:
+            ahead.append((request, fetchers.submit(staging.fetch, request[1].frames.path)))
+            if len(ahead) > _FETCHERS:
+                yield _here(*ahead.popleft())
+        while ahead:
+            yield _here(*ahead.popleft())
+
+
+def _here(request: Request, fetched: Future[None]) -> Request:
+    fetched.result()
+    return request
+
+
 @dataclass(slots=True)
 class _VideoPass:
     """Gathers decoded clips into micro-batches, and units into commits."""
@@ -99,8 +137,7 @@ class _VideoPass:
     batch: list[tuple[int, Decoded]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        on_host = self.rank.device.type == "cpu"
-        self.sizes = MicroBatches(1 if on_host else self.rank.effort.batch_size or _MOST)
+        self.sizes = MicroBatches(_micro_batch(self.rank))
 
     def take(self, work: Work, at: int, answer: Decoded | MediaError | SourceError) -> None:
         """Takes the next answer; answers come in order, so the last of a unit ends it."""

@@ -102,6 +102,7 @@ class DecodePool:
         limits: what a clip may take, beside its pixels; its time grows with the file.
         ahead: clips that are decoded, or being decoded, before they are asked for; by default two
             a worker. A caller that takes many at a time wants as many.
+        check: called now and then while a clip is waited for; what it raises ends the `run`.
 
     Attributes:
         waited: seconds that `run` spent waiting for a worker when it was asked for a clip.
@@ -118,6 +119,7 @@ class DecodePool:
         memory: int,
         limits: Limits = _LIMITS,
         ahead: int | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         ahead = IN_HAND * size if ahead is None else ahead
         if min(size, memory, ahead) <= 0:
@@ -126,6 +128,7 @@ class DecodePool:
                 remedy="give positive numbers",
             )
         self.waited = 0.0
+        self._check = check
         self._size = size
         self._ahead = ahead
         self._in_hand = max(IN_HAND, -(-ahead // size))
@@ -193,6 +196,7 @@ class DecodePool:
                 if not window:
                     return
                 while not window[0].done:
+                    self._check()
                     self._wait(waiting)
                     self._hand_out(window, waiting)
                 result = self._result(window[0])

@@ -38,6 +38,10 @@ _WINDOW = 512
 
 _START_SECONDS = 120.0
 _KILL_SECONDS = 5.0
+
+# Who waits looks so often whether it is still to wait.
+_LOOK_SECONDS = 0.5
+
 _MOST_WORDS = 2000
 _READ = 1 << 16
 _CODE = BEGIN + "from videoprep.media.inspector import serve; serve(int(sys.argv[2]))"
@@ -277,7 +281,7 @@ class Workers(Generic[J]):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def wait(self, waiting: deque[J]) -> None:
-        """Waits for an answer or a deadline; some worker has to have a job.
+        """Waits for an answer or a deadline, or a moment; some worker has to have a job.
 
         Of a worker that is gone, or has to go, the first job is to blame. The others go back to
         ``waiting``, and so does the first after its first crash.
@@ -286,7 +290,7 @@ class Workers(Generic[J]):
             VideoprepError: a worker did not start.
         """
         soonest = min(worker.deadline for worker in self.running if worker.jobs)
-        events = self._selector.select(max(0.0, soonest - time.monotonic()))
+        events = self._selector.select(min(max(0.0, soonest - time.monotonic()), _LOOK_SECONDS))
         for key, _ in events:
             worker = key.fileobj
             if isinstance(worker, Worker) and not worker.read():

@@ -22,19 +22,23 @@ _LOG_VARIANCE = (-30.0, 20.0)
 
 
 def sample_latents(
-    moments: torch.Tensor, scaling_factor: float, generator: torch.Generator
+    stored: torch.Tensor, posterior: str, scaling_factor: float, generator: torch.Generator
 ) -> torch.Tensor:
     """Draws from the stored posterior.
 
     Args:
-        moments: unscaled ``[B, 2 × C, F, H, W]``, mean first and log variance after.
+        stored: unscaled ``[B, 2 × C, F, H, W]``, mean first and log variance after; where only the
+            mean or a sample was stored, ``[B, C, F, H, W]``, from which nothing is drawn.
+        posterior: which of them: ``moments``, ``mean`` or ``sample``.
         scaling_factor: the VAE's.
         generator: on the CPU, so that every device draws the same numbers.
 
     Returns:
         Scaled latents ``[B, F, C, H, W]``, as the transformer takes them.
     """
-    mean, log_variance = moments.float().chunk(2, dim=1)
+    if posterior != "moments":
+        return (stored.float() * scaling_factor).permute(0, 2, 1, 3, 4)
+    mean, log_variance = stored.float().chunk(2, dim=1)
     deviation = torch.exp(0.5 * log_variance.clamp(*_LOG_VARIANCE))
     noise = torch.randn(mean.shape, generator=generator).to(mean.device)
     return ((mean + deviation * noise) * scaling_factor).permute(0, 2, 1, 3, 4)
@@ -50,10 +54,12 @@ class Objective:
     Attributes:
         scheduler: the model's, from its folder.
         scaling_factor: the VAE's, from ``store.json``.
+        posterior: what of the VAE's posterior is stored, likewise.
     """
 
     scheduler: Any
     scaling_factor: float
+    posterior: str
 
     def loss(
         self,
@@ -66,12 +72,14 @@ class Objective:
 
         Args:
             transformer: the model in training.
-            batch: ``video_latents`` ``[B, 2 × C, F, H, W]`` and ``prompt_embeds``
+            batch: ``video_latents`` as `sample_latents` takes them, and ``prompt_embeds``
                 ``[B, tokens, features]``, on the model's device.
             generator: draws latents, noise and timesteps, on the CPU.
             timesteps: int64 ``[B]``; drawn evenly where None.
         """
-        latents = sample_latents(batch["video_latents"], self.scaling_factor, generator)
+        latents = sample_latents(
+            batch["video_latents"], self.posterior, self.scaling_factor, generator
+        )
         if timesteps is None:
             count = self.scheduler.config.num_train_timesteps
             timesteps = torch.randint(0, count, (len(latents),), generator=generator)
@@ -135,7 +143,7 @@ def check_model(model: ModelFolder, latent_channels: int, text_features: int) ->
         )
 
 
-def load_objective(model: ModelFolder, scaling_factor: float) -> Objective:
+def load_objective(model: ModelFolder, scaling_factor: float, posterior: str) -> Objective:
     """The objective with the scheduler in the model's folder."""
     import diffusers
 
@@ -147,4 +155,4 @@ def load_objective(model: ModelFolder, scaling_factor: float) -> Objective:
             where=str(model.path / "scheduler"),
             remedy="use a scheduler with v_prediction or epsilon",
         )
-    return Objective(scheduler, scaling_factor)
+    return Objective(scheduler, scaling_factor, posterior)

@@ -133,7 +133,7 @@ def train(
         )
     facts = data.info.facts
     check_model(opened, int(facts["latent_channels"]), data[0]["prompt_embeds"].shape[-1])
-    objective = load_objective(opened, float(facts["scaling_factor"]))
+    objective = load_objective(opened, float(facts["scaling_factor"]), facts["posterior"])
     torch_device = choose_device(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # for the LoRA's first weights
