@@ -356,10 +356,18 @@ def test_another_recipe_makes_only_what_it_decides_and_the_old_one_is_taken_up_a
     assert len(vp.LatentDataset(store).info.earlier) == 3
 
 
+def test_a_text_encoder_in_eight_bits(dataset: Path, tmp_path: Path, tiny_model: Path) -> None:
+    for name, text_dtype in (("whole", "auto"), ("eight", "int8")):
+        encode(dataset, tiny_model, tmp_path / name, text_encoder_dtype=text_dtype)
+    whole, eight = (vp.LatentDataset(tmp_path / name)[0] for name in ("whole", "eight"))
+    assert torch.equal(whole["video_latents"], eight["video_latents"])
+    assert eight["prompt_embeds"].dtype == torch.float32
+    pairs = whole["prompt_embeds"].flatten(), eight["prompt_embeds"].flatten()
+    assert 0.97 < float(torch.cosine_similarity(*pairs, dim=0)) < 1 - 1e-7
+
+
 @pytest.mark.parametrize("posterior", ["mean", "sample"])
-def test_another_posterior(
-    dataset: Path, tmp_path: Path, tiny_model: Path, posterior: str
-) -> None:
+def test_another_posterior(dataset: Path, tmp_path: Path, tiny_model: Path, posterior: str) -> None:
     encode(dataset, tiny_model, tmp_path / "moments", image_latents=True)
     for name in ("one", "two"):
         encode(dataset, tiny_model, tmp_path / name, image_latents=True, posterior=posterior)

@@ -143,5 +143,7 @@ def test_a_small_dataset_still_gives_many_ranks_work_of_equal_size() -> None:
 
 def test_a_unit_that_is_tried_again_is_another_one() -> None:
     items = _items([2])
-    first, second, third = (plan_units(items, NOTHING, a)[0] for a in ({}, {"key0": 1}, {"key0": 2}))
+    first, second, third = (
+        plan_units(items, NOTHING, a)[0] for a in ({}, {"key0": 1}, {"key0": 2})
+    )
     assert len({first.name, second.name, third.name}) == 3

@@ -157,7 +157,8 @@ def _finish_for_others(rank: Rank, overview: Overview) -> None:
 def _load_text(rank: Rank) -> TextEncoder:
     settings = rank.job.settings
     eight_bit = settings.text_dtype == EIGHT_BIT
-    dtype = getattr(torch, settings.dtype if eight_bit else settings.text_dtype)
+    # What is not held in 8 bits: float16, which bitsandbytes computes in, overflows in T5.
+    dtype = torch.bfloat16 if eight_bit else getattr(torch, settings.text_dtype)
     with _loading(rank.job.model, "text encoder"):
         return rank.family.load_text_encoder(
             rank.job.model, rank.device, dtype, eight_bit=eight_bit
