@@ -103,9 +103,19 @@ def read_artifacts(store: Store, recipe: Recipe) -> Artifacts:
     Raises:
         OSError: the file system fails.
     """
-    gathered = _Gathered()
     folder = store.folder(recipe)
-    for found in read_receipts(store.files, folder):
+    return gather(read_receipts(store.files, folder), folder)
+
+
+def gather(receipts: Iterable[Receipt | Damage], folder: str) -> Artifacts:
+    """What receipts of one folder say, as columns.
+
+    Args:
+        receipts: ordered by name; of an artifact that two of them have, the first counts.
+        folder: where they and their shards lie.
+    """
+    gathered = _Gathered()
+    for found in receipts:
         if isinstance(found, Damage):
             gathered.damages.append(found)
         else:

@@ -199,6 +199,11 @@ class Store:
         return replace(info, recipes=used)
 
 
+def info_bytes(info: StoreInfo) -> bytes:
+    """What ``store.json`` holds, to the byte."""
+    return _to_json(info)
+
+
 def is_receipt(name: str) -> bool:
     """Whether a file of a recipe's folder is a receipt."""
     return name.endswith(".json") and not name.startswith(".")
