@@ -11,7 +11,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.1
 _JOIN_SECONDS = 600.0
+_SILENT_SECONDS = 120.0
+_LEADER = "leader"
 
 
 class Coordinator(Protocol):
@@ -119,15 +121,14 @@ class Ranks:
         own = secrets.token_hex(8)
         board = PrefixStore("videoprep/join", store)
         if rank == 0:
-            self._greeter = threading.Thread(
-                target=_greet, args=(board, world_size, own, self._closed), daemon=True
-            )
-            self._greeter.start()
             attempt = own
         else:
             with _reaching():
                 attempt = _await_greeting(board, rank, own)
         self._store: KeyValueStore = PrefixStore(f"videoprep/{attempt}", store)
+        if rank == 0:
+            self._greeter = threading.Thread(target=self._greet, args=(board, own), daemon=True)
+            self._greeter.start()
 
     def add(self, name: str, amount: int) -> int:
         """Adds to a shared counter and gives its new value."""
@@ -149,6 +150,24 @@ class Ranks:
         self._closed.set()
         if self._greeter is not None:
             self._greeter.join()
+
+    def _greet(self, board: KeyValueStore, attempt: str) -> None:
+        """Answers every rank that comes, and says that rank 0 lives, as long as it does."""
+        greeted = dict.fromkeys(range(1, self.world_size), "")
+        beat = 0
+        while not self._closed.wait(_POLL_SECONDS):
+            beat += 1
+            try:
+                self._store.set(_LEADER, str(beat))
+                for rank, known in greeted.items():
+                    if not board.check([f"rank/{rank}"]):
+                        continue
+                    word = board.get(f"rank/{rank}").decode()
+                    if word != known:
+                        board.set(f"answer/{word}", attempt)
+                        greeted[rank] = word
+            except RuntimeError:
+                return  # the store is gone; whatever needs it will say so
 
 
 def join() -> Coordinator:
@@ -173,22 +192,27 @@ def is_first_rank() -> bool:
     return os.environ.get("RANK", "0") == "0" or int(os.environ.get("WORLD_SIZE", "1")) == 1
 
 
-def wait_for(coordinator: Coordinator, name: str, check: Callable[[], None]) -> str:
-    """Waits until a value is published.
-
-    Args:
-        coordinator: where.
-        name: of the value.
-        check: raises when waiting is in vain.
+def wait_for(coordinator: Coordinator, name: str) -> str:
+    """Waits until rank 0 has published a value.
 
     Raises:
-        OtherRankError: a rank has failed in the meantime.
+        OtherRankError: a rank has failed in the meantime, or rank 0 is gone.
     """
+    seen, since = None, time.monotonic()
     while True:
         value = coordinator.read(name)
         if value is not None:
             return value
-        check()
+        raise_if_failed(coordinator)
+        beat, now = coordinator.read(_LEADER), time.monotonic()
+        if beat != seen:
+            seen, since = beat, now
+        elif now - since > _SILENT_SECONDS:
+            raise OtherRankError(
+                f"rank 0 has not been heard of for {_SILENT_SECONDS:.0f} s, and has not said what "
+                "there is to do",
+                remedy="look at what ended rank 0; what was committed is kept: run it again",
+            )
         time.sleep(_POLL_SECONDS)
 
 
@@ -223,22 +247,6 @@ def _reaching() -> Iterator[None]:
             remedy="look at what ended rank 0 or its machine; what was committed is kept: run the "
             "same command again",
         ) from error
-
-
-def _greet(board: KeyValueStore, world_size: int, attempt: str, closed: threading.Event) -> None:
-    """Answers every rank that comes, for as long as this attempt lives."""
-    greeted = dict.fromkeys(range(1, world_size), "")
-    while not closed.wait(_POLL_SECONDS):
-        try:
-            for rank, known in greeted.items():
-                if not board.check([f"rank/{rank}"]):
-                    continue
-                word = board.get(f"rank/{rank}").decode()
-                if word != known:
-                    board.set(f"answer/{word}", attempt)
-                    greeted[rank] = word
-        except RuntimeError:
-            return  # the store is gone; whatever needs it will say so
 
 
 def _await_greeting(board: KeyValueStore, rank: int, own: str) -> str:

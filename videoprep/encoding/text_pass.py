@@ -69,18 +69,27 @@ def _encode_batch(rank: Rank, work: Work, encoder: TextEncoder, batch: Sequence[
     """Sends the embeddings of some captions on their way; False where memory does not suffice."""
     captions = [work.clips[at].caption for at in batch]
     keys = [work.keys[at] for at in batch]
+    limit: int | None = None
     try:
         with rank.watchdog.watching(f"encoding {len(batch)} captions"), rank.lanes.working():
-            embeds = encoder.encode(captions).to(getattr(torch, rank.job.settings.dtype))
-            work.sent.append(Sent(keys, rank.lanes.down(embeds)))
+            limit = _forward(rank, work, encoder, keys, captions)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
+    if limit is None:  # only here does nothing hold what there was any more
         free_memory(rank.device)
         return False
-    limit = embeds.shape[1]
     for key, caption in zip(keys, captions, strict=True):
         if encoder.count_tokens(caption) > limit:
             work.truncated.append(key)
     rank.tally.settle(work.unit.component, len(batch), 0, work.pixels, 0)
     return True
+
+
+def _forward(
+    rank: Rank, work: Work, encoder: TextEncoder, keys: Sequence[str], captions: Sequence[str]
+) -> int:
+    """Sends embeddings on their way; gives how many tokens each has."""
+    embeds = encoder.encode(captions).to(getattr(torch, rank.job.settings.dtype))
+    work.sent.append(Sent(keys, rank.lanes.down(embeds)))
+    return int(embeds.shape[1])

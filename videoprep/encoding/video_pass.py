@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -135,6 +135,7 @@ class _VideoPass:
     writer: Writer
     sizes: MicroBatches[Shape] = field(init=False)
     batch: list[tuple[int, Decoded]] = field(default_factory=list)
+    expected: dict[Shape, Shape] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.sizes = MicroBatches(_micro_batch(self.rank))
@@ -183,21 +184,18 @@ class _VideoPass:
         """Sends the latents of some clips on their way; False where memory does not suffice."""
         rank = self.rank
         keys = [work.keys[at] for at, _ in piece]
-        shape = piece[0][1].pixels.shape
         what = f"encoding {len(piece)} of {work.unit.name}, from {work.clips[piece[0][0]].video}"
         try:
             with rank.watchdog.watching(what), rank.lanes.working():
-                pixels = rank.lanes.up([decoded.pixels for _, decoded in piece])
-                moments = self.encoder.encode(normalize(pixels).permute(0, 2, 1, 3, 4))
-                del pixels
-                self._require_shape(tuple(moments.shape[1:]), tuple(shape))
-                stored = reduce_moments(moments, rank.job.settings.posterior, keys)
-                work.sent.append(Sent(keys, rank.lanes.down(stored)))
+                sent = self._forward(keys, piece)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
+            sent = None
+        if sent is None:  # only here does nothing hold what there was any more
             free_memory(rank.device)
             return False
+        work.sent.append(sent)
         for _, decoded in piece:
             decoded.release()
         if in_tiles:
@@ -205,6 +203,14 @@ class _VideoPass:
         rank.tally.settle(work.unit.component, len(piece), 0, work.pixels, work.frames)
         reach("clip.encoded", keys[-1])
         return True
+
+    def _forward(self, keys: Sequence[str], piece: Sequence[tuple[int, Decoded]]) -> Sent:
+        pixels = self.rank.lanes.up([decoded.pixels for _, decoded in piece])
+        frames, _, height, width = pixels.shape[1:]
+        moments = self.encoder.encode(normalize(pixels).permute(0, 2, 1, 3, 4))
+        self._require_shape(tuple(moments.shape[1:]), (frames, height, width))
+        stored = reduce_moments(moments, self.rank.job.settings.posterior, keys)
+        return Sent(keys, self.rank.lanes.down(stored))
 
     def _encode_sparingly(self, work: Work, at: int, decoded: Decoded) -> None:
         """One clip for which memory does not suffice: in slices, in tiles, or not at all."""
@@ -224,9 +230,12 @@ class _VideoPass:
         work.failures.append(failure)
         self.rank.tally.settle(work.unit.component, 0, 1, work.pixels, 0)
 
-    def _require_shape(self, found: tuple[int, ...], clip: tuple[int, ...]) -> None:
-        frames, _, height, width = clip
-        expected = self.rank.family.latent_shape(self.rank.job.model, frames, height, width)
+    def _require_shape(self, found: Shape, clip: Shape) -> None:
+        expected = self.expected.get(clip)
+        if expected is None:  # the family reads the model's config for it
+            frames, height, width = clip
+            expected = self.rank.family.latent_shape(self.rank.job.model, frames, height, width)
+            self.expected[clip] = expected
         if found != expected:
             raise ModelError(
                 f"the VAE gave latents {found} where {expected} was expected",

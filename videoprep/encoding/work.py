@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from videoprep.device import free_memory
 from videoprep.encoding.claiming import claimed, free, uncommitted
-from videoprep.encoding.coordination import Coordinator, report_failure
+from videoprep.encoding.coordination import Coordinator, CoordinatorLostError, report_failure
 from videoprep.encoding.effort import Effort
 from videoprep.encoding.heartbeat import Heartbeat
 from videoprep.encoding.interruption import Interruption
@@ -88,7 +88,8 @@ def do_work(
                 _finish_for_others(rank, overview)
         finally:
             claims.release_all()
-            heartbeat.finish()
+            with suppress(CoordinatorLostError):  # whoever needs it will say so
+                heartbeat.finish()
     return tally
 
 
