@@ -169,7 +169,8 @@ class SetAside:
 def set_aside(index: BucketIndex, artifacts: Mapping[Component, Artifacts]) -> list[SetAside]:
     """The clips of a plan that lack an artifact because making it failed, in the plan's order."""
     found: list[tuple[int, int, SetAside]] = []
-    for order, (component, made) in enumerate(artifacts.items()):
+    for order, component in enumerate(name for name in COMPONENTS if name in artifacts):
+        made = artifacts[component]
         failed = {row["key"]: row for row in made.failed.to_pylist()}
         keys = index.table[KEY_COLUMN[component]]
         lacking = pc.is_in(keys, value_set=made.failed["key"].combine_chunks())
