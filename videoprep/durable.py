@@ -15,7 +15,8 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,8 +25,10 @@ from videoprep.failpoints import reach
 # What file systems without hard links answer to a link.
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
-# Locked by another process, or a file system that knows no locks.
-_NO_LOCK = (errno.EWOULDBLOCK, errno.EACCES, errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK)
+_LOCKED = (errno.EWOULDBLOCK, errno.EACCES)
+
+# What file systems without locks answer.
+_NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK)
 
 _LOCK_TRIES, _LOCK_SECONDS = 20, 0.005
 
@@ -34,6 +37,9 @@ _ABANDONED_SECONDS = 3600.0
 
 # A file that was made a moment ago may not be locked yet.
 _FRESH_SECONDS = 5.0
+
+# A folder may be removed, being empty, before something is put into it.
+_FOLDER_TRIES = 100
 
 _SUFFIX = ".tmp"
 
@@ -51,14 +57,15 @@ def may_write(folder: Path) -> bool:
 
 def write_file(path: Path, write: Writer) -> None:
     """Writes a file, replacing one that is there."""
-    temporary = _write_temporary(path, write)
-    try:
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    reach("file.placed", path.name)
-    _sync_folder(path.parent)
+    with naming(path):
+        temporary = _write_temporary(path, write)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        reach("file.placed", os.fspath(path))
+        _sync_folder(path.parent)
 
 
 def create_file(path: Path, write: Writer) -> bool:
@@ -66,20 +73,33 @@ def create_file(path: Path, write: Writer) -> bool:
 
     The name appears in one step with the whole contents: of several writers exactly one wins.
     """
-    temporary = _write_temporary(path, write)
+    with naming(path):
+        temporary = _write_temporary(path, write)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            return _create_without_links(path, temporary.read_bytes())
+        finally:
+            temporary.unlink(missing_ok=True)
+        reach("file.placed", os.fspath(path))
+        _sync_folder(path.parent)
+        return True
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the file system name the file that was meant: not a temporary one, not none."""
     try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
+        yield
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        named = error.filename is not None and not is_temporary(Path(str(error.filename)).name)
+        if named or error.errno is None:
             raise
-        return _create_without_links(path, temporary.read_bytes())
-    finally:
-        temporary.unlink(missing_ok=True)
-    reach("file.placed", path.name)
-    _sync_folder(path.parent)
-    return True
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -104,16 +124,30 @@ def is_abandoned(path: Path) -> bool:
     """
     try:
         age = time.time() - path.stat().st_mtime
-        if is_locked(path):
-            return False
+        locked = is_locked(path)
     except FileNotFoundError:
         return False
-    own = f".{socket.gethostname()}-" in path.name
-    return age > (_FRESH_SECONDS if own else _ABANDONED_SECONDS)
+    if locked is not False:
+        return locked is None and age > _ABANDONED_SECONDS
+    host, _, process = path.name.removesuffix(_SUFFIX).rpartition("-")[0].rpartition("-")
+    if not host.endswith(f".{socket.gethostname()}"):
+        return age > _ABANDONED_SECONDS
+    return age > _FRESH_SECONDS or not _is_running(process)
 
 
-def is_locked(path: Path) -> bool:
-    """Whether a process that this machine knows of holds a file's lock.
+def _is_running(process: str) -> bool:
+    """Whether there is a process of that number. It may be another one by now."""
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def is_locked(path: Path) -> bool | None:
+    """Whether a process that this machine knows of holds a file's lock; None: there are no locks.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -122,7 +156,9 @@ def is_locked(path: Path) -> bool:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno not in _NO_LOCK:
+            if error.errno in _NO_LOCKS:
+                return None
+            if error.errno not in _LOCKED:
                 raise
             return True
     return False
@@ -137,7 +173,9 @@ def lock(descriptor: int) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno not in _NO_LOCK:
+            if error.errno in _NO_LOCKS:
+                return
+            if error.errno not in _LOCKED:
                 raise
             time.sleep(_LOCK_SECONDS)  # another process is just looking whether it is locked
         else:
@@ -169,25 +207,41 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
     file.write(data)
 
 
-def _write_temporary(path: Path, write: Writer) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def open_new(path: Path) -> int:
+    """Opens a file that is not there yet, and makes its folder if there is none.
+
+    Another process may remove the folder in between because it is empty.
+    """
+    for left in reversed(range(_FOLDER_TRIES)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # 0o666 lets the umask decide, as for any file that a user makes.
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileNotFoundError:
+            if not left:
+                raise
+    raise AssertionError
+
+
+def temporary_of(path: Path) -> Path:
+    """Where this process writes a file that will be at ``path``; see `is_abandoned`."""
     # The host tells whether a lock can be relied on; the random part keeps writers apart.
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    temporary = path.with_name(f".{path.name}.{owner}{_SUFFIX}")
-    # 0o666 lets the umask decide, as for any file that a user makes.
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    except OSError as error:  # the user knows the final name, not the temporary one
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+    return path.with_name(f".{path.name}.{owner}{_SUFFIX}")
+
+
+def _write_temporary(path: Path, write: Writer) -> Path:
+    temporary = temporary_of(path)
+    descriptor = open_new(temporary)
     try:
         with os.fdopen(descriptor, "wb") as file:
             lock(descriptor)
-            reach("file.begun", path.name)
+            reach("file.begun", os.fspath(path))
             write(file)
             file.flush()
-            reach("file.written", path.name)
+            reach("file.written", os.fspath(path))
             os.fsync(file.fileno())
-            reach("file.synced", path.name)
+            reach("file.synced", os.fspath(path))
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

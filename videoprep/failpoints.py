@@ -6,7 +6,8 @@ A place does nothing unless the environment variable ``VIDEOPREP_FAILPOINTS`` na
 
 that is ``NAME=ACTION``, then ``*N`` to act at the Nth time only (the first by default; ``*0``: at
 every time), and ``@TEXT`` to act only where the place's detail contains that text. With
-``VIDEOPREP_FAILPOINTS_ONCE=FILE`` only one process acts, the one that can create the file.
+``VIDEOPREP_FAILPOINTS_ONCE=FILE`` only one process acts, the one that can create the file. With
+``VIDEOPREP_FAILPOINTS_LOG=FILE`` every process writes there by which places it comes.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from functools import cache
 
 POINTS = (
     "store.claimed",
+    "file.read",
     "job.shared",
     "unit.claimed",
     "decode",
+    "clip.encoding",
     "clip.encoded",
     "file.begun",
     "file.written",
@@ -32,7 +35,7 @@ POINTS = (
     "unit.committed",
     "run.finished",
 )
-"""Every place, in the order in which a run comes by. The details of ``file`` are file names."""
+"""Every place, in the order in which a run comes by. The details of ``file`` are paths."""
 
 _SIGNALS = {
     "kill": signal.SIGKILL,
@@ -64,12 +67,21 @@ def reach(name: str, detail: str = "") -> None:
         OSError: a test wants the file system to fail here.
         MemoryError: a test wants memory to be used up here.
     """
+    log = _log()
+    if log is not None:
+        os.write(log, f"{os.getpid()} {name} {detail}\n".encode())
     rule = _rules().get(name)
     if rule is None or rule.detail not in detail:
         return
     rule.reached += 1
     if rule.nth in (0, rule.reached) and _is_first():
         _act(rule.action, name)
+
+
+def forget() -> None:
+    """Reads the environment anew at the next place."""
+    _rules.cache_clear()
+    _log.cache_clear()
 
 
 @cache
@@ -81,6 +93,12 @@ def _rules() -> dict[str, _Rule]:
             raise ValueError(f"VIDEOPREP_FAILPOINTS: {text!r} is no failpoint")
         rules[match["name"]] = _Rule(match["action"], int(match["nth"] or 1), match["detail"] or "")
     return rules
+
+
+@cache
+def _log() -> int | None:
+    file = os.environ.get("VIDEOPREP_FAILPOINTS_LOG")
+    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666) if file else None
 
 
 def _is_first() -> bool:
@@ -98,7 +116,8 @@ def _act(action: str, name: str) -> None:
     if action in _SIGNALS:
         os.kill(os.getpid(), _SIGNALS[action])
     elif action in _ERRORS:
-        raise OSError(_ERRORS[action], os.strerror(_ERRORS[action]), name)
+        # A write that fails names no file: its caller has to.
+        raise OSError(_ERRORS[action], os.strerror(_ERRORS[action]))
     elif action == "memory":
         raise MemoryError(f"failpoint {name}")
     elif action == "hang":

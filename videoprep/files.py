@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from videoprep.durable import Writer, create_file, write_file
+from videoprep.durable import Writer, create_file, naming, write_file
+from videoprep.failpoints import reach
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 
@@ -106,10 +107,12 @@ class LocalFiles(Files):
         self.location = str(root)
 
     def read(self, name: str) -> bytes:
-        return (self.root / name).read_bytes()
+        with naming(self.root / name):
+            reach("file.read", name)
+            return (self.root / name).read_bytes()
 
     def read_range(self, name: str, start: int, size: int) -> bytes:
-        with (self.root / name).open("rb") as file:
+        with naming(self.root / name), (self.root / name).open("rb") as file:
             file.seek(start)
             return file.read(size)
 
@@ -142,7 +145,7 @@ class LocalFiles(Files):
         return self.root / name
 
     def chunks(self, name: str, size: int = 1 << 22) -> Iterator[bytes]:
-        with (self.root / name).open("rb") as file:
+        with naming(self.root / name), (self.root / name).open("rb") as file:
             while piece := file.read(size):
                 yield piece
 

@@ -25,6 +25,7 @@ from videoprep.index.bucket import Bucket
 from videoprep.index.clip import Clip, clip_from_row
 from videoprep.index.table import BucketIndex
 from videoprep.store.recipe import KEY_COLUMN, Component, Recipe
+from videoprep.store.sessions import Session
 
 JOBS = ".jobs"
 
@@ -152,6 +153,13 @@ def remove_shared(files: Files, name: str) -> None:
         files.delete(f"{folder}/{file}")
     files.delete_folder(folder)
     files.delete_folder(JOBS)
+
+
+def sweep_shared(files: Files, session: Session) -> None:
+    """Removes the jobs that processes shared which are dead now."""
+    for name in files.folders(JOBS):
+        if not session.is_alive(name):
+            remove_shared(files, name)
 
 
 def work_of(

@@ -17,13 +17,12 @@ from videoprep.encoding.coordination import (
     Coordinator,
     CoordinatorLostError,
     join,
-    raise_if_failed,
     report_failure,
     wait_for,
 )
 from videoprep.encoding.effort import Effort, Share
 from videoprep.encoding.finish import finish
-from videoprep.encoding.job import Job, work_of
+from videoprep.encoding.job import Job, sweep_shared, work_of
 from videoprep.encoding.recipes import (
     Settings,
     choose_dtype,
@@ -46,6 +45,7 @@ from videoprep.report.panel import Style, shown
 from videoprep.report.progress import OnProgress
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.store.catalogue import Artifacts, read_artifacts
+from videoprep.store.claims import Claims
 from videoprep.store.layout import Store, StoreInfo
 from videoprep.store.receipt import Damage
 from videoprep.store.recipe import COMPONENTS, Component
@@ -234,10 +234,13 @@ class _Run:
         started = time.monotonic()
         with Session(self.store.files) as session:
             swept = sweep(self.store.files, session)
+            sweep_shared(self.store.files, session)
             before, damages = self._committed(prepared)
             job = self._job(prepared, before)
             with self._shared(job, session):
                 tally = self._work(job, session, device, on_progress)
+            # How often others died says nothing more once all is made; their shares are theirs.
+            Claims(self.store.files, session).sweep(every=self.share.count == 1)
             result = finish(
                 job, self.store, before, tally, damages, swept, time.monotonic() - started
             )
@@ -247,11 +250,7 @@ class _Run:
 
     def follow(self, device: torch.device) -> None:
         """Another rank: takes the job that rank 0 has planned, and does its part of it."""
-
-        def check() -> None:
-            raise_if_failed(self.coordinator)
-
-        name = wait_for(self.coordinator, "job", check)
+        name = wait_for(self.coordinator, "job")
         job = Job.receive(self.store.files, name)
         with Session(self.store.files) as session:
             self._work(job, session, device, None)

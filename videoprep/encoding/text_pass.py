@@ -71,7 +71,9 @@ def _encode_batch(rank: Rank, work: Work, encoder: TextEncoder, batch: Sequence[
     keys = [work.keys[at] for at in batch]
     limit: int | None = None
     try:
-        with rank.watchdog.watching(f"encoding {len(batch)} captions"), rank.lanes.working():
+        what = f"encoding {len(batch)} captions of {work.unit.name}"
+        with rank.watchdog.watching(what), rank.lanes.working():
+            reach("clip.encoding", " ".join(keys))
             limit = _forward(rank, work, encoder, keys, captions)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

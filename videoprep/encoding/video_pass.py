@@ -187,6 +187,9 @@ class _VideoPass:
         what = f"encoding {len(piece)} of {work.unit.name}, from {work.clips[piece[0][0]].video}"
         try:
             with rank.watchdog.watching(what), rank.lanes.working():
+                reach(
+                    "clip.encoding", " ".join([*keys, *(work.clips[at].video for at, _ in piece)])
+                )
                 sent = self._forward(keys, piece)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

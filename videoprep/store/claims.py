@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import PurePosixPath
 
 from videoprep.files import Files
 from videoprep.store.sessions import Session
@@ -38,6 +39,13 @@ class Claim:
     deaths: int = 0
     deadly: dict[str, int] = field(default_factory=dict)
     current: tuple[str, ...] = ()
+
+    @property
+    def unit(self) -> tuple[str, str]:
+        """The folder of the unit's shard and receipt, and the unit's name."""
+        component, _, rest = PurePosixPath(self.name).stem.partition("-")
+        recipe, _, unit = rest.partition("-")
+        return f"{component}/{recipe}", unit
 
     @property
     def careful(self) -> bool:
@@ -100,12 +108,15 @@ class Claims:
             self.release(claim)
         self._files.delete_folder(FOLDER)
 
-    def sweep(self) -> None:
-        """Removes the claims of processes that are dead."""
-        for name in self._files.names(FOLDER):
-            claim = self._read(f"{FOLDER}/{name}")
-            if claim is None or not self._is_alive(claim.session):
-                self._files.delete(f"{FOLDER}/{name}")
+    def sweep(self, *, every: bool) -> None:
+        """Removes claims of processes that are dead: those of committed units, or every one."""
+        for claim in claims_at(self._files):
+            if self._is_alive(claim.session):
+                continue
+            folder, unit = claim.unit
+            if every or self._files.size(f"{folder}/{unit}.json") is not None:
+                self._files.delete(claim.name)
+        self._files.delete_folder(FOLDER)
 
     def _is_alive(self, session: str) -> bool:
         return session not in self._presumed_dead and self._session.is_alive(session)
@@ -115,11 +126,22 @@ class Claims:
         return claim
 
     def _read(self, name: str) -> Claim | None:
-        try:
-            data = json.loads(self._files.read(name))
-            return Claim(**{**data, "name": name, "current": tuple(data["current"])})
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
-            return None  # just released, or torn: as good as none
+        return _read(self._files, name)
+
+
+def claims_at(files: Files) -> list[Claim]:
+    """The claims at a store, ordered by name; the owner of each may be dead."""
+    names = [name for name in files.names(FOLDER) if not name.startswith(".")]
+    found = (_read(files, f"{FOLDER}/{name}") for name in names)
+    return [claim for claim in found if claim is not None]
+
+
+def _read(files: Files, name: str) -> Claim | None:
+    try:
+        data = json.loads(files.read(name))
+        return Claim(**{**data, "name": name, "current": tuple(data["current"])})
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None  # just released, or torn: as good as none
 
 
 def _name(folder: str, unit: str) -> str:

@@ -68,17 +68,17 @@ def commit_unit(files: Files, folder: str, unit: str, made: Made) -> bool:
     path = f"{folder}/{unit}.json"
     if files.create(path, receipt.to_bytes()):
         return True
-    if name is not None and _winner(files, path) not in (name, None):
+    if name is not None and not _may_count(files, path, name):
         files.delete(f"{folder}/{name}")
     return False
 
 
-def _winner(files: Files, receipt: str) -> str | None:
-    """The shard that a receipt counts, or None while its writer has not finished it."""
+def _may_count(files: Files, receipt: str, shard: str) -> bool:
+    """Whether a receipt counts a shard, or does not say yet because it is still being written."""
     try:
-        return Receipt.from_bytes(files.read(receipt)).shard
+        return Receipt.from_bytes(files.read(receipt)).shard == shard
     except (ValueError, FileNotFoundError):
-        return None
+        return True
 
 
 class _Shard:
