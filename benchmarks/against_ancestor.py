@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import resource
 import shutil
 import statistics
@@ -244,8 +245,16 @@ def timed(command: list[str], processes: int, site: Path | None) -> tuple[float,
     wall, processor = time.perf_counter() - started, processor_seconds() - before
     if done.returncode == 0:
         return wall, processor, ""
-    last = [line for line in done.stderr.splitlines() if line.strip()][-3:]
-    return wall, processor, f"exit code {done.returncode}: {' / '.join(last)}"
+    return wall, processor, f"exit code {done.returncode}: {cause(done.stderr)}"
+
+
+def cause(stderr: str) -> str:
+    """The line that names the first error, without torchrun's report; else the last line."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = (
+        line for line in lines if re.match(r"(\[rank\d+\]: )?[\w.]*(Error|Exception)\b", line)
+    )
+    return next(errors, lines[-1] if lines else "nothing said")
 
 
 def processor_seconds() -> float:
@@ -273,7 +282,7 @@ def compare(bench: Bench, case: Case, repeats: int) -> float:
         f"{case.name:34} {bench.count(case):3} clips {frames}×{height}×{width}: "
         f"{statistics.median(walls):.2f} ({', '.join(f'{ratio:.2f}' for ratio in walls)}); "
         f"processor {statistics.median(processors):.2f}; last run {ancestor[0]:.1f} s "
-        f"against {ours[0]:.1f} s{''.join(f'; tried again: {each}' for each in remarks)}",
+        f"against {ours[0]:.1f} s{''.join(f'; ancestor run again: {each}' for each in remarks)}",
         flush=True,
     )
     return statistics.median(walls)

@@ -1,6 +1,6 @@
 """Random reads of `LatentDataset` against the ancestor's files and against a plain memory copy.
 
-    python benchmarks/reading.py [STORE] [--clips 200] [--rounds 5]
+    python benchmarks/reading.py [STORE] [--clips 200] [--rounds 15]
 
 Without STORE one is encoded, by models that are tiny but for their output: a clip has 4.4 MB of
 video latents, 0.3 MB of image latents and 1.9 MB of prompt embeddings, as bfloat16 of 49×480×720
@@ -10,8 +10,8 @@ copied to the same preallocated tensors:
   - as the ancestor reads: `torch.load(weights_only=True)` of a file per clip and component;
   - a copy out of one resident buffer that holds all clips: what the machine's memory gives.
 All is warm, in the page cache; one thread. Asked are 3 times the ancestor and 70 % of the copy. How
-many times the ancestor the bare copy is, is told too: no reader can do better. The first pass after
-opening, in which a memory map meets its pages, is told apart.
+many times the ancestor the bare copy is, is told too: no reader can do better. The median of the
+rounds decides; the first pass after opening, in which a memory map meets its pages, is told apart.
 """
 
 from __future__ import annotations
@@ -174,10 +174,13 @@ def measure(readers: Readers, rounds: int) -> None:
 
 
 def tell(name: str, others: list[float], its: list[float], of: str) -> None:
-    """Prints the ratios of rates, round by round."""
+    """Prints the ratios of rates."""
     first, *ratios = (other / own for other, own in zip(others, its, strict=True))
-    each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-    print(f"{name} {statistics.median(ratios):.2f} {of}: {each}; first pass {first:.2f}")
+    print(
+        f"{name} {statistics.median(ratios):.2f} {of}; in each round {min(ratios):.2f} to "
+        f"{max(ratios):.2f}, of the best passes {min(others) / min(its):.2f}, of the first "
+        f"{first:.2f}"
+    )
 
 
 def main() -> None:
@@ -187,7 +190,7 @@ def main() -> None:
     )
     parser.add_argument("store", type=Path, nargs="?")
     parser.add_argument("--clips", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=15)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
