@@ -1,0 +1,323 @@
+"""Checks the files that speak of clips: the plan, the catalogue, the list of failures."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from videoprep.errors import VideoprepError
+from videoprep.files import Files
+from videoprep.index.clip import keys_of
+from videoprep.index.table import BucketIndex
+from videoprep.store.catalogue import (
+    METADATA,
+    Artifacts,
+    catalogue_writer,
+    failure_lines,
+    set_aside,
+)
+from videoprep.store.fault import ENCODE_AGAIN, REPAIR, Fault, FaultKind, Note
+from videoprep.store.layout import CATALOGUE, FAILURES, INDEX, Store
+from videoprep.store.recipe import COMPONENTS, KEY_COLUMN, Component
+
+# What reading a file can end in that was damaged at any place.
+UNREADABLE = (VideoprepError, pa.ArrowException, ValueError, KeyError, TypeError, OverflowError)
+
+_PIECE = 1 << 20
+_ROWS = 65_536
+_SHOWN = 5
+
+Keys = Mapping[Component, pa.Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What can be read of the catalogue.
+
+    Attributes:
+        table: its rows; None where it is missing or cannot be read.
+        index_xxh3: the plan that it follows; None where it does not say.
+        faults: what is wrong with it by itself.
+    """
+
+    table: pa.Table | None
+    index_xxh3: str | None
+    faults: tuple[Fault, ...]
+
+
+def read_catalogue(store: Store) -> Listed:
+    """Reads the catalogue, whatever its state.
+
+    Raises:
+        OSError: the file system fails.
+    """
+    if store.files.size(CATALOGUE) is None:
+        fault = Fault(CATALOGUE, "missing", "the encoding was not finished, or it is gone", REPAIR)
+        return Listed(None, None, (fault,))
+    with _local(store.files, CATALOGUE) as path:
+        try:
+            table = pq.read_table(path)
+            facts = json.loads(table.schema.metadata[METADATA])
+            return Listed(table, str(facts["index_xxh3"]), ())
+        except (*UNREADABLE, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            kind = _kind_of(store.files, CATALOGUE)
+            what = f"cannot be read: {_short(error)}"
+            return Listed(None, None, (Fault(CATALOGUE, kind, what, REPAIR),))
+
+
+def check_index(store: Store, followed: str | None) -> tuple[BucketIndex | None, list[Fault]]:
+    """Checks the plan.
+
+    Args:
+        store: where it is.
+        followed: the digest of the plan that the catalogue follows; None where none is known.
+
+    Returns:
+        The plan, where it can be relied on, and what is wrong.
+    """
+    try:
+        digest = store.digest(INDEX)
+    except FileNotFoundError:
+        what = "the encoding was not finished, or it is gone"
+        return None, [Fault(INDEX, "missing", what, ENCODE_AGAIN)]
+    index, problem = _readable_index(store)
+    if digest == followed and index is not None:
+        return index, []
+    if problem is None and index is not None:
+        problem = _rewritten_problem(store, index)
+        if problem is None and followed is None:
+            return index, []
+    if problem is not None:
+        return None, [Fault(INDEX, _kind_of(store.files, INDEX), problem, ENCODE_AGAIN)]
+    what = "{} each other: a run did not come to its end, or one of the two was damaged"
+    return None, [
+        Fault(name, "outdated", what.format(f"{name} and {other} do not belong to"), ENCODE_AGAIN)
+        for name, other in ((INDEX, CATALOGUE), (CATALOGUE, INDEX))
+    ]
+
+
+def check_catalogue(
+    store: Store, index: BucketIndex, claimed: Mapping[Component, Artifacts], unknown: Keys
+) -> tuple[list[Fault], list[Note]]:
+    """Compares the catalogue with what plan and receipts say.
+
+    Args:
+        store: where it is.
+        index: the plan that it follows.
+        claimed: what the receipts say that can be read.
+        unknown: keys of the plan of which no such receipt speaks; of these the catalogue alone
+            knows, and cannot be wrong.
+    """
+    with tempfile.NamedTemporaryFile() as made:
+        catalogue_writer(store, index, claimed)(made)
+        made.flush()
+        path = Path(made.name)
+        with path.open("rb") as ours:
+            difference = _difference(ours, store.files.chunks(CATALOGUE, _PIECE))
+        if difference is None:
+            return [], []
+        with _local(store.files, CATALOGUE) as theirs:
+            return _explain(path, theirs, difference, unknown)
+
+
+def check_failures(
+    store: Store, index: BucketIndex, claimed: Mapping[Component, Artifacts], unknown: Keys
+) -> list[Fault]:
+    """Compares the list of failures with what plan and receipts say; arguments as before."""
+    lacking = set_aside(index, claimed)
+    try:
+        found = store.files.read(FAILURES)
+    except FileNotFoundError:
+        return [Fault(FAILURES, "missing", f"it lists {len(lacking)} artifacts set aside", REPAIR)]
+    made = failure_lines(lacking)
+    if found == made:
+        return []
+    expected, lines = made.splitlines(keepends=True), found.splitlines(keepends=True)
+    known = set(expected)
+    excess = [line for line in lines if line not in known]
+    rest = [line for line in lines if line in known]
+    if rest == expected and all(_may_be(index, unknown, line) for line in excess):
+        return []
+    gone = len(known - set(lines))
+    kind: FaultKind = "truncated" if made.startswith(found) else "damaged"
+    what = (
+        f"is not what the receipts say: {gone} of its {len(expected)} lines are missing or wrong, "
+        f"{len(excess)} are in excess"
+    )
+    return [Fault(FAILURES, kind, what, REPAIR)]
+
+
+def clips_of(index: BucketIndex, component: Component, keys: pa.Array) -> tuple[str, ...]:
+    """The first clips that need some artifacts, as ``video (list:line)``."""
+    column = index.table[KEY_COLUMN[component]]
+    rows = index.table.select(["video", "file", "line"]).filter(pc.is_in(column, value_set=keys))
+    return tuple(
+        f"{row['video']} ({Path(row['file']).name}:{row['line']})"
+        for row in rows.slice(0, _SHOWN).to_pylist()
+    )
+
+
+def _readable_index(store: Store) -> tuple[BucketIndex | None, str | None]:
+    try:
+        index = store.load_index()
+        for clip in index.clips():
+            if (clip.video_key, clip.image_key, clip.prompt_key) != keys_of(clip):
+                return None, f"the keys of row {clip.row}, {clip.video}, are not those of its plan"
+    except UNREADABLE as error:
+        return None, _short(error)
+    return index, None
+
+
+def _rewritten_problem(store: Store, index: BucketIndex) -> str | None:
+    """A damage that still can be read shows when the plan is written again, by the same writer."""
+    with tempfile.TemporaryDirectory() as folder, _local(store.files, INDEX) as path:
+        copy = Path(folder) / INDEX
+        index.save(copy)
+        if _writer_of(copy) != _writer_of(path):
+            return None
+        with copy.open("rb") as ours:
+            same = _difference(ours, store.files.chunks(INDEX, _PIECE)) is None
+    return None if same else "its bytes are not those that were written"
+
+
+def _explain(
+    ours: Path, theirs: Path, difference: int, unknown: Keys
+) -> tuple[list[Fault], list[Note]]:
+    """What the difference of two catalogues means."""
+    expected, found = pq.read_table(ours), pq.read_table(theirs)
+    if not expected.schema.equals(found.schema, check_metadata=True):
+        return [_outdated("it has other columns, or is of another format")], []
+    if expected.num_rows != found.num_rows:
+        what = f"it has {found.num_rows} rows, and the plan {expected.num_rows} clips"
+        return [_outdated(what)], []
+    rows_of = {name: _unequal_rows(expected[name], found[name]) for name in expected.schema.names}
+    excused = {c: _rows_with(expected, f"{c}_key", keys) for c, keys in unknown.items()}
+    wrong = {name: rows - _excuse(name, excused) for name, rows in rows_of.items()}
+    columns = [name for name, rows in wrong.items() if rows]
+    if columns:
+        rows = sorted(set().union(*wrong.values()))
+        videos = found.select(["video"]).take(pa.array(rows[:_SHOWN]))["video"].to_pylist()
+        clips = tuple(f"{video} (row {row})" for video, row in zip(videos, rows, strict=False))
+        what = (
+            f"{len(rows)} of its rows are not what plan and receipts say, in {', '.join(columns)}"
+        )
+        return [Fault(CATALOGUE, "outdated", what, REPAIR, clips=clips)], []
+    if any(rows_of.values()):
+        return [], []  # all that differs is what only the catalogue still knows
+    writers = _writer_of(ours), _writer_of(theirs)
+    if writers[0] != writers[1] and difference > 1:
+        what = f"written by {writers[1]}, here is {writers[0]}; the contents are right"
+        return [], [Note(CATALOGUE, "rewritten", what)]
+    what = "its bytes are not those that were written, though its contents are right"
+    return [Fault(CATALOGUE, "damaged", what, REPAIR)], []
+
+
+def _outdated(what: str) -> Fault:
+    return Fault(CATALOGUE, "outdated", f"is not what plan and receipts say: {what}", REPAIR)
+
+
+def _excuse(column: str, excused: Mapping[Component, Collection[int]]) -> set[int]:
+    for component in COMPONENTS:
+        if column.startswith(f"{component}_") and column != f"{component}_key":
+            return set(excused.get(component, ()))
+    return set()
+
+
+def _rows_with(table: pa.Table, column: str, keys: pa.Array) -> set[int]:
+    if column not in table.schema.names or not len(keys):
+        return set()
+    mask = pc.is_in(table[column], value_set=keys).combine_chunks()
+    return set(pa.array(range(table.num_rows)).filter(mask).to_pylist())
+
+
+def _unequal_rows(one: pa.ChunkedArray, other: pa.ChunkedArray) -> set[int]:
+    found: set[int] = set()
+    for start in range(0, len(one), _ROWS):
+        ours, theirs = one.slice(start, _ROWS), other.slice(start, _ROWS)
+        if not ours.equals(theirs):
+            pairs = zip(ours.to_pylist(), theirs.to_pylist(), strict=True)
+            found.update(start + n for n, (a, b) in enumerate(pairs) if a != b)
+    return found
+
+
+def _may_be(index: BucketIndex, unknown: Keys, line: bytes) -> bool:
+    """Whether a line can be right: it speaks of an artifact of which no receipt does."""
+    try:
+        entry: dict[str, Any] = json.loads(line)
+        component: Component = entry["component"]
+        place = pc.equal(index.table["line"], entry["line"])
+        for name in ("clip", "video"):
+            place = pc.and_(place, pc.equal(index.table[name], entry[name]))
+        own = index.table[KEY_COLUMN[component]].filter(place)
+        return bool(pc.any(pc.is_in(own, value_set=unknown[component])).as_py())
+    except (ValueError, KeyError, TypeError, pa.ArrowException):
+        return False
+
+
+def _difference(ours: BinaryIO, theirs: Iterator[bytes]) -> int | None:
+    """How many bits differ, roughly: None for none, and 2 for more than one."""
+    bits = 0
+    pieces = iter(lambda: ours.read(_PIECE), b"")
+    for mine, other in zip_longest(_even(pieces), _even(theirs), fillvalue=b""):
+        if len(mine) != len(other):
+            return 2
+        if mine != other:
+            number = int.from_bytes(mine, "big") ^ int.from_bytes(other, "big")
+            bits += number.bit_count()
+        if bits > 1:
+            return 2
+    return bits or None
+
+
+def _even(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of one size, however they came."""
+    rest = b""
+    for piece in pieces:
+        rest += piece
+        while len(rest) >= _PIECE:
+            yield rest[:_PIECE]
+            rest = rest[_PIECE:]
+    if rest:
+        yield rest
+
+
+def _writer_of(path: Path) -> str:
+    return str(pq.read_metadata(path).created_by)
+
+
+def _kind_of(files: Files, name: str) -> FaultKind:
+    """Whether a Parquet file that cannot be read has its end."""
+    size = files.size(name) or 0
+    whole = size > 0 and files.read_range(name, max(0, size - 4), 4) == b"PAR1"
+    return "damaged" if whole else "truncated"
+
+
+def _short(error: BaseException) -> str:
+    text = error.message if isinstance(error, VideoprepError) else str(error)
+    return " ".join(text.split())[:300] or type(error).__name__
+
+
+@contextmanager
+def _local(files: Files, name: str) -> Iterator[Path]:
+    """A file of the store as one of this machine; a copy where it lies elsewhere."""
+    path = files.path(name)
+    if path is not None:
+        yield path
+        return
+    with tempfile.NamedTemporaryFile() as copy:
+        for piece in files.chunks(name):
+            copy.write(piece)
+        copy.flush()
+        yield Path(copy.name)

@@ -1,0 +1,122 @@
+"""Checks one unit: its receipt, and its shard to the last bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import xxhash
+
+from videoprep.files import Files
+from videoprep.store.fault import BadUnit, FaultKind
+from videoprep.store.receipt import Receipt, StoredTensor
+
+_PIECE = 1 << 22
+_LENGTH = 8
+
+
+def check_unit(files: Files, folder: str, unit: str) -> Receipt | BadUnit | None:
+    """Reads a unit's receipt and all of its shard; memory does not grow with the shard.
+
+    Returns:
+        The receipt where all is right; what is wrong where something is; None where the receipt
+        has vanished meanwhile.
+    """
+    path = f"{folder}/{unit}.json"
+    try:
+        data = files.read(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return BadUnit(folder, unit, path, "unreadable", _failed(error))
+    try:
+        receipt = Receipt.from_bytes(data)
+    except ValueError as error:
+        kind: FaultKind = "damaged" if data.endswith(b"}\n") else "truncated"
+        return BadUnit(folder, unit, path, kind, f"the receipt cannot be read: {error}")
+    if receipt.unit != unit:
+        what = f"is the receipt of another unit, {receipt.unit}"
+        return BadUnit(folder, unit, path, "damaged", what)
+    if receipt.to_bytes() != data:
+        what = "the receipt's bytes are not those that were written"
+        return BadUnit(folder, unit, path, "damaged", what, receipt)
+    if receipt.shard is None:
+        return receipt
+    if "/" in receipt.shard:
+        what = f"the receipt names a shard outside: {receipt.shard!r}"
+        return BadUnit(folder, unit, path, "damaged", what)
+    return _check_shard(files, folder, receipt) or receipt
+
+
+def _check_shard(files: Files, folder: str, receipt: Receipt) -> BadUnit | None:
+    path = f"{folder}/{receipt.shard}"
+
+    def bad(kind: FaultKind, what: str, damaged: tuple[str, ...] = ()) -> BadUnit:
+        return BadUnit(folder, receipt.unit, path, kind, what, receipt, damaged)
+
+    try:
+        size = files.size(path)
+        if size is None:
+            return bad("missing", "the shard is missing")
+        if size != receipt.size:
+            kind: FaultKind = "truncated" if size < receipt.size else "damaged"
+            return bad(kind, f"the shard has {size} bytes instead of {receipt.size}")
+        if _digest(files.chunks(path)) == receipt.xxh3:
+            problem = _header_problem(files, path, receipt)
+            return bad("damaged", problem) if problem else None
+        damaged = _damaged(files, path, receipt)
+        count = f"{len(damaged)} of its {len(receipt.tensors)} artifacts are damaged"
+        which = count if damaged else "its header is damaged"
+        return bad("damaged", f"is not as it was written: {which}", damaged)
+    except FileNotFoundError:
+        return bad("missing", "the shard is missing")
+    except OSError as error:
+        return bad("unreadable", _failed(error))
+
+
+def _failed(error: OSError) -> str:
+    return f"the file system fails: {error.strerror or error}"
+
+
+def _digest(pieces: Iterator[bytes]) -> str:
+    digest = xxhash.xxh3_128()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _damaged(files: Files, path: str, receipt: Receipt) -> tuple[str, ...]:
+    """The artifacts whose own bytes are not those that were written."""
+    return tuple(one.key for one in receipt.tensors if _digest_of(files, path, one) != one.xxh3)
+
+
+def _digest_of(files: Files, path: str, tensor: StoredTensor) -> str:
+    digest = xxhash.xxh3_64()
+    for start in range(0, tensor.size, _PIECE):
+        size = min(_PIECE, tensor.size - start)
+        digest.update(files.read_range(path, tensor.offset + start, size))
+    return digest.hexdigest()
+
+
+def _header_problem(files: Files, path: str, receipt: Receipt) -> str | None:
+    """What of the safetensors header contradicts the receipt."""
+    length = int.from_bytes(files.read_range(path, 0, _LENGTH), "little")
+    if not 0 < length <= receipt.size - _LENGTH:
+        return "the shard is no safetensors file"
+    try:
+        entries: dict[str, Any] = json.loads(files.read_range(path, _LENGTH, length))
+        entries.pop("__metadata__", None)
+        found = {key: _entry(entry, _LENGTH + length) for key, entry in entries.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"the shard's header cannot be read: {error!r}"
+    told = {
+        one.key: (one.dtype, tuple(one.shape), one.offset, one.offset + one.size)
+        for one in receipt.tensors
+    }
+    return None if found == told else "the shard's header and the receipt contradict each other"
+
+
+def _entry(entry: dict[str, Any], data: int) -> tuple[str, tuple[int, ...], int, int]:
+    start, end = entry["data_offsets"]
+    return entry["dtype"], tuple(entry["shape"]), data + start, data + end
