@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from videoprep.durable import Writer
 from videoprep.errors import VideoprepError
@@ -189,15 +189,30 @@ class RemoteFiles(Files):
         return None
 
     def chunks(self, name: str, size: int = 1 << 22) -> Iterator[bytes]:
-        start, total = 0, self.size(name)
+        total = self.size(name)
         if total is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.where(name))
-        while start < total:
-            piece = self.read_range(name, start, min(max(size, _PIECE), total - start))
-            if not piece:
-                raise OSError(errno.EIO, "the file became shorter meanwhile", self.where(name))
+        for piece in self._pieces(name, total, max(size, _PIECE)):
             for at in range(0, len(piece), size):
                 yield piece[at : at + size]
+
+    def download(self, name: str, found: RemoteFile, file: BinaryIO) -> None:
+        """Copies a file that was looked up into an open one. Memory stays flat.
+
+        Raises:
+            FileNotFoundError: there is no such file any more.
+            OSError: it cannot be read, or has become shorter.
+        """
+        for piece in self._pieces(name, found.size, _PIECE):
+            file.write(piece)
+
+    def _pieces(self, name: str, total: int, size: int) -> Iterator[bytes]:
+        start = 0
+        while start < total:
+            piece = self.read_range(name, start, min(size, total - start))
+            if not piece:
+                raise OSError(errno.EIO, "the file became shorter meanwhile", self.where(name))
+            yield piece
             start += len(piece)
 
     def walk(self) -> dict[str, RemoteFile]:
@@ -227,16 +242,6 @@ class RemoteFiles(Files):
         with self._errors(name):
             info = self._fs.info(self._at(name))
         return RemoteFile(int(info["size"] or 0), _version(info))
-
-    def download(self, name: str, path: str | os.PathLike[str]) -> None:
-        """Copies a file to a path on this machine. Memory stays flat.
-
-        Raises:
-            OSError: it cannot be read, or not be written here.
-        """
-        with open(path, "wb") as file:
-            for piece in self.chunks(name):
-                file.write(piece)
 
     @property
     def _fs(self) -> Any:

@@ -224,13 +224,10 @@ class _RemoteStaging(Staging):
         try:
             with temporary.open("xb") as file:
                 lock(file.fileno())
-                for piece in self._remote.files.chunks(name):
-                    file.write(piece)
-                written = file.tell()
-            if written != found.size:
-                raise OSError(errno.EIO, "it changed while it was downloaded")
-            stamp = _stamp(found)
-            os.utime(temporary, (time.time(), stamp))
+                self._remote.files.download(name, found, file)
+            if self._remote.files.stat(name) != found:  # it may be a mixture of both
+                raise OSError(errno.EAGAIN, "it was written while it was downloaded")
+            os.utime(temporary, (time.time(), _stamp(found)))
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -22,7 +23,7 @@ from videoprep.cli.options import _place
 from videoprep.errors import ListError, PlanError, SourceError, SpecError
 from videoprep.media.source import SourceGuard
 from videoprep.mirror import local_path, mirrors, remote_of, shown
-from videoprep.remote_files import RemoteFiles
+from videoprep.remote_files import RemoteFile, RemoteFiles
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.staging import Staging
 
@@ -247,6 +248,23 @@ def test_another_machine_maps_the_url_to_its_own_mirror(
 
 
 @in_memory
+def test_indices_of_one_remote_folder_are_joined(
+    remote: RemoteFiles, dataset: Path, url: str
+) -> None:
+    remote.write_bytes("more/videos.txt", b"x.mp4\n")
+    remote.write_bytes("more/prompt.txt", b"one more\n")
+    remote.write_bytes("more/x.mp4", (dataset / VIDEOS[0]).read_bytes())
+    whole = vp.BucketIndex.build(url, **SMALL)
+    part = vp.BucketIndex.build(DatasetSpec.from_path(local_path(url) / "more"), **SMALL)
+    joined = vp.BucketIndex.concat([whole, part])
+    assert shown(joined.data_root) == url
+    assert joined.table["video"].to_pylist() == [*VIDEOS, "more/x.mp4"]
+    assert joined.check_sources() is joined
+    with pytest.raises(PlanError, match="cannot be joined"):
+        vp.BucketIndex.concat([whole, vp.BucketIndex.build(dataset, **SMALL)])
+
+
+@in_memory
 def test_a_moved_dataset_is_found(dataset: Path, remote: RemoteFiles, tmp_path: Path) -> None:
     """Planned here, uploaded, and read from there."""
     index = vp.BucketIndex.build(dataset, **SMALL)
@@ -319,7 +337,11 @@ def test_nothing_there(url: str) -> None:
     assert "mirrors" not in str(raised.value)
 
 
-def test_no_bucket(s3: str) -> None:
+def test_no_bucket(s3: str, dataset: Path) -> None:
+    for video in VIDEOS:
+        (dataset / video).unlink()
+    with pytest.raises((SpecError, OSError), match="bucket does not exist"):
+        list(DatasetSpec.from_path(dataset, data_root=f"{s3}-gone").samples())
     with pytest.raises(OSError, match="bucket does not exist"):
         DatasetSpec.from_path(f"{s3}-gone/dataset")
 
@@ -446,14 +468,12 @@ def test_a_changed_file_is_fetched_anew(root: Path, remote: RemoteFiles) -> None
 def test_a_torn_download_is_never_taken_for_a_whole(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = RemoteFiles.chunks
-
-    def torn(files: RemoteFiles, name: str, size: int = 4096) -> object:
-        yield next(iter(whole(files, name, 1000)))
+    def torn(files: RemoteFiles, name: str, found: RemoteFile, file: BinaryIO) -> None:
+        file.write(files.read_range(name, 0, 1000))
         raise OSError(5, "the line is dead", files.where(name))
 
     staging, path = Staging.of(root), root / VIDEOS[0]
-    monkeypatch.setattr(RemoteFiles, "chunks", torn)
+    monkeypatch.setattr(RemoteFiles, "download", torn)
     with pytest.raises(SourceError, match="the line is dead") as raised:
         staging.fetch(path)
     assert raised.value.where == f"{shown(root)}/{VIDEOS[0]}"
@@ -462,16 +482,31 @@ def test_a_torn_download_is_never_taken_for_a_whole(
     monkeypatch.undo()
 
 
+def test_a_file_that_is_written_while_it_is_downloaded(
+    root: Path, remote: RemoteFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = RemoteFiles.download
+
+    def overtaken(files: RemoteFiles, name: str, found: RemoteFile, file: BinaryIO) -> None:
+        whole(files, name, found, file)
+        remote.write_bytes(name, b"x" * found.size)
+
+    monkeypatch.setattr(RemoteFiles, "download", overtaken)
+    with pytest.raises(SourceError, match="while it was downloaded"):
+        Staging.of(root).fetch(root / VIDEOS[0])
+    monkeypatch.undo()
+    assert not (root / VIDEOS[0]).exists()
+
+
 def test_killed_while_downloading(on_s3: RemoteFiles, mirrors_folder: Path) -> None:
     script = (
         "import os, signal; from pathlib import Path\n"
         "from videoprep.mirror import local_path; from videoprep.staging import Staging\n"
         "from videoprep.remote_files import RemoteFiles\n"
-        "whole = RemoteFiles.chunks\n"
-        "def dying(files, name, size=1):\n"
-        "    yield next(iter(whole(files, name, 1000)))\n"
+        "def dying(files, name, found, file):\n"
+        "    file.write(files.read_range(name, 0, 1000)); file.flush()\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "RemoteFiles.chunks = dying\n"
+        "RemoteFiles.download = dying\n"
         f"root = local_path({on_s3.location!r})\n"
         f"Staging.of(root).fetch(root / {VIDEOS[0]!r})\n"
     )
