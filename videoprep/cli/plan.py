@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from videoprep.cli.output import safe, stdout, table
+from videoprep.cli.output import file_size, safe, stdout, table
 from videoprep.index.calibration import Calibration, estimate
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _print_buckets(summary: Summary) -> None:
 def _bucket_row(one: BucketSummary, *, padded: bool, weighted: bool) -> list[str]:
     row = [str(one.bucket), str(one.clips), f"{one.cut:.1%}", f"×{one.scale:.2f}"]
     row += [_share(one.frames_used, one.frames_available), str(one.latent_tokens)]
-    row.append(_size(one.clip_bytes))
+    row.append(file_size(one.clip_bytes))
     if padded:
         row.insert(3, f"{one.padded:.1%}")
     if weighted:
@@ -182,11 +182,11 @@ def _print_components(summary: Summary, calibration: Calibration | None, num_gpu
     made = table("to encode, in bf16; fp32 takes twice the disk", *columns)
     for one in summary.components:
         name = "image_latents, if asked for" if one.name == "image_latents" else one.name
-        row = [name, str(one.artifacts), _size(one.bytes)]
+        row = [name, str(one.artifacts), file_size(one.bytes)]
         if calibration is not None:
             row.append(_duration(estimate([one], calibration, image_latents=True)))
         made.add_row(*row)
-    total = ["together", "", _size(sum(one.bytes for one in summary.components))]
+    total = ["together", "", file_size(sum(one.bytes for one in summary.components))]
     if calibration is not None:
         total.append(_duration(estimate(summary.components, calibration, image_latents=True)))
     made.add_row(*total)
@@ -279,15 +279,6 @@ def _extras(spec: DatasetSpec) -> Iterator[str]:
 
 def _share(part: float, whole: float, digits: int = 1) -> str:
     return f"{part / whole if whole else 0:.{digits}%}"
-
-
-def _size(count: float) -> str:
-    """Bytes in the unit that leaves less than 1000."""
-    units = ["B", "kB", "MB", "GB", "TB", "PB"]
-    while count >= 999.5 and len(units) > 1:
-        count /= 1000
-        units.pop(0)
-    return f"{count:.0f} B" if units[0] == "B" else f"{count:.3g} {units[0]}"
 
 
 def _duration(seconds: float) -> str:
