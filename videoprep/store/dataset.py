@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import html
+import operator
 import os
-from collections import OrderedDict
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-import torch
+import xxhash
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from torch.utils.data import Dataset
 
 from videoprep.errors import StoreError
 from videoprep.families.registry import get_profile
+from videoprep.files import Files, is_url
 from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.numbers import from_text
 from videoprep.index.schema import digest_of, multiplicity_of
-from videoprep.store.layout import Store, StoreInfo
+from videoprep.store.clip_table import ClipTable, Filters, open_catalogue
+from videoprep.store.layout import CATALOGUE, Store, StoreInfo
 from videoprep.store.recipe import COMPONENTS, Component
+from videoprep.store.shard_reader import ShardReader
 
-_OPEN_SHARDS = 64
+_BUCKET = re.compile(r"\s*(\d+)\s*[x×]\s*(\d+)\s*[x×]\s*(\d+)\s*", re.ASCII)
+
+_SHOWN_BUCKETS = 12
+
+# What a copy or another process makes anew: millions of rows, maps, open files, connections.
+_OWN = ("_clips", "_reader", "buckets")
 
 
 class LatentDataset(Dataset[dict[str, Any]]):
@@ -36,141 +42,214 @@ class LatentDataset(Dataset[dict[str, Any]]):
     ``image_latents`` ``[2 × C, 1, H', W']``, ``prompt_embeds`` ``[tokens, features]``),
     ``caption`` and ``metadata``. Latents are unscaled moments, mean first and log variance after.
 
+    Tensors may be kept, changed in place and handed to other processes; the files never change by
+    it. Large ones are not copied: they are parts of a private map of their shard, whose pages are
+    read when they are first touched, and which lives as long as any of them. So:
+
+    - One that torch changed in place (``mul_``, ``out=``) is read from the file anew the next time.
+    - Two of the same clip that are held at once share their memory, and torch does not see what is
+      written through ``.numpy()`` or ``.data``, so that this process may read it again: ``clone()``
+      first.
+    - A shard must not be cut off or written into while it is read from, which would kill the
+      process. Replacing or removing it, as videoprep does, is safe.
+
+    It can be used in workers of a ``DataLoader``, forked or spawned. A pickle of it holds no rows:
+    it opens the store again, which must still have the same catalogue.
+
     Args:
-        path: the store.
+        path: the store: a path, or a URL such as ``s3://bucket/latents``, from which each tensor
+            is read by itself.
         split: only the clips of this split; None: all.
+        buckets: only the clips of these, one or several: `Bucket`, or text such as
+            ``"49x480x720"``; None: all.
+        components: read these only, one or several; None: all that the store has.
+        verify: compare each tensor that is read with its hash in the catalogue. Costs a pass over
+            its bytes.
 
     Attributes:
         info: what the store holds and how it was made.
         components: the tensors that each item has.
         split: the split that was asked for.
-        incomplete: clips of the plan that lack a component and are therefore no items.
+        verify: whether tensors are compared with their hashes.
+        buckets: the bucket of each clip.
+        incomplete: clips, of those asked for, that lack one of the components and are therefore
+            no items.
 
     Raises:
-        StoreError: there is no store, it has no catalogue yet, or no such split.
+        StoreError: there is no store, it has no catalogue yet or a damaged one, or there is no such
+            split, bucket or component. When an item is read: its shard is missing or damaged.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, split: str | None = None) -> None:
-        self._store = Store(Path(path))
-        self.info: StoreInfo = self._store.read_info()
-        if not self._store.catalogue_file.is_file():
-            raise StoreError(
-                "the store has no catalogue: its encoding was not finished",
-                where=str(self._store.root),
-                remedy="run the same `videoprep encode` command again; it goes on where it was",
-            )
-        table = _read_catalogue(self._store.catalogue_file)
-        self.components: tuple[Component, ...] = tuple(
-            name for name in COMPONENTS if f"{name}_shard" in table.column_names
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        split: str | None = None,
+        buckets: Bucket | str | Iterable[Bucket | str] | None = None,
+        components: str | Iterable[str] | None = None,
+        verify: bool = False,
+    ) -> None:
+        # Absolute, since shards are opened later and by other processes, from other folders.
+        self._location = str(path) if is_url(path) else os.path.abspath(path)
+        self._filters = Filters(
+            split,
+            None if buckets is None else _to_buckets(buckets, self._location),
+            None if components is None else _to_components(components, self._location),
+            verify,
         )
-        self.split = split
-        if split is not None:
-            table = _of_split(table, split, self._store)
-        complete = _complete(table, self.components)
-        self._table = table.filter(complete)
-        self.incomplete: int = table.num_rows - self._table.num_rows
-        self._open: OrderedDict[str, Any] = OrderedDict()
-        self._owner = os.getpid()
+        self._load()
+
+    def _load(self) -> None:
+        store = Store.open(self._location)
+        self.info: StoreInfo = store.read_info()
+        data = _read_catalogue(store.files)
+        self._fingerprint = xxhash.xxh3_128_hexdigest(data)
+        try:
+            self._clips = ClipTable(open_catalogue(data), self._filters, self._location)
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(store.files, error) from error
+        self._reader = ShardReader(self._location)
+        self.components: tuple[Component, ...] = self._clips.components
+        self.buckets: BucketColumn = self._clips.buckets
+        self.split = self._filters.split
+        self.verify = self._filters.checked
+        self.incomplete: int = self._clips.incomplete
 
     def __len__(self) -> int:
-        return int(self._table.num_rows)
+        return len(self._clips)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"clip {index} of {len(self)}")
-        row = {name: values[0] for name, values in self._row(index).items()}
+    def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
+        number = operator.index(index)
+        count = len(self)
+        if not -count <= number < count:
+            raise IndexError(f"clip {number} of {count}")
+        number %= count
         item: dict[str, Any] = {
-            component: self._tensor(row[f"{component}_shard"], row[f"{component}_key"])
-            for component in self.components
+            component: self._reader.read(place)
+            for component, place in self._clips.places(number).items()
         }
-        item["caption"] = row["caption"]
-        prefixes = tuple(f"{component}_" for component in self.components)
-        item["metadata"] = {
-            name: value for name, value in row.items() if not name.startswith(prefixes)
-        }
-        item["metadata"]["frame_indices"] = list(from_text(row["frame_indices"]))
+        metadata = self._clips.row(number)
+        metadata["frame_indices"] = self._frame_indices(metadata["frame_indices"])
+        item["caption"] = metadata["caption"]
+        item["metadata"] = metadata
         return item
 
-    @cached_property
-    def buckets(self) -> BucketColumn:
-        """The bucket of each clip."""
-        columns = (self._table[name].to_numpy() for name in ("frames", "height", "width"))
-        return BucketColumn.of(*columns)
+    def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[dict[str, Any]]:
+        """Several items; a ``DataLoader`` fetches a batch by this."""
+        return [self[index] for index in indices]
 
     @property
     def multiplicity(self) -> NDArray[np.float64]:
         """Float64 ``[clips]``: how often each comes in an epoch: its weight times its repeats."""
-        return multiplicity_of(self._table)
+        return multiplicity_of(self._clips.table)
 
     @cached_property
     def digest(self) -> str:
         """Stands for the clips, their order and their weights: 32 hexadecimal digits."""
-        return digest_of(self._table, [f"{component}_key" for component in self.components])
+        keys = [f"{component}_key" for component in self.components]
+        return digest_of(self._clips.table, keys if len(self) else ())
 
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that the clips are in, in alphabetical order."""
-        return tuple(sorted(filter(None, pc.unique(self._table["split"]).to_pylist())))
+        return self._clips.splits()
 
     def latent_tokens(self, bucket: Bucket) -> int:
         """How many tokens the family's transformer sees of a clip of the bucket."""
         profile = get_profile(self.info.family)
         return profile.latent_tokens(bucket.frames, bucket.height, bucket.width)
 
-    def _row(self, index: int) -> dict[str, list[Any]]:
-        row: dict[str, list[Any]] = self._table.slice(index % len(self), 1).to_pydict()
-        return row
-
-    def _tensor(self, shard: str, key: str) -> torch.Tensor:
+    def _frame_indices(self, text: str) -> list[int]:
         try:
-            tensor: torch.Tensor = self._shard(shard).get_tensor(key)
-        except (OSError, SafetensorError) as error:
+            return list(from_text(text))
+        except (ValueError, TypeError) as error:
             raise StoreError(
-                f"the shard cannot be read: {error}",
-                where=str(self._store.root / shard),
-                remedy="delete its receipt and encode again: only its unit is redone",
+                f"the catalogue is damaged: {text!r} are no frame numbers",
+                where=self._location,
+                remedy=f"run `videoprep verify {self._location} --repair`",
             ) from error
-        return tensor
-
-    def _shard(self, name: str) -> Any:
-        """An open shard; the least recently used one is closed when there are too many."""
-        if self._owner != os.getpid():  # a forked worker must not share file positions
-            self._open, self._owner = OrderedDict(), os.getpid()
-        if name not in self._open:
-            self._open[name] = safe_open(self._store.root / name, framework="pt")
-            if len(self._open) > _OPEN_SHARDS:
-                self._open.popitem(last=False)
-        self._open.move_to_end(name)
-        return self._open[name]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": OrderedDict()}
+        return {name: value for name, value in self.__dict__.items() if name not in _OWN}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._load()
+        if self._fingerprint != state["_fingerprint"]:
+            raise StoreError(
+                "the catalogue is another one than when the dataset was opened",
+                where=self._location,
+                remedy="open the dataset again, after encoding has finished",
+            )
 
-def _read_catalogue(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise StoreError(
-            f"the catalogue cannot be read: {error}",
-            where=str(path),
-            remedy="run the same `videoprep encode` command again: it writes the catalogue anew",
-        ) from error
-
-
-def _of_split(table: pa.Table, split: str, store: Store) -> pa.Table:
-    there = sorted(filter(None, pc.unique(table["split"]).to_pylist()))
-    if split not in there:
-        raise StoreError(
-            f"there is no split {split!r}; there are: {', '.join(there) or 'none'}",
-            where=str(store.root),
-            remedy="plan with --split, or a column split in the table, and encode again",
+    def __repr__(self) -> str:
+        chosen = "" if self.split is None else f" of split {self.split!r}"
+        lacking = f", {self.incomplete:,} more incomplete" if self.incomplete else ""
+        return (
+            f"LatentDataset({self._location!r}: {len(self):,} clips{chosen} in "
+            f"{len(self.buckets.kinds)} buckets{lacking}; {', '.join(self.components)})"
         )
-    return table.filter(pc.equal(table["split"], split))
+
+    def _repr_html_(self) -> str:
+        counts = list(self.buckets.counts().items())
+        rows = "".join(
+            f"<tr><td>{html.escape(str(bucket))}</td><td>{count:,}</td></tr>"
+            for bucket, count in counts[:_SHOWN_BUCKETS]
+        )
+        if hidden := len(counts) - _SHOWN_BUCKETS:
+            rows += f"<tr><td>… {hidden} more</td><td></td></tr>" if hidden > 0 else ""
+        return (
+            f"<p>{html.escape(repr(self))}</p>"
+            f"<table><tr><th>frames×height×width</th><th>clips</th></tr>{rows}</table>"
+        )
 
 
-def _complete(table: pa.Table, components: Sequence[Component]) -> pa.ChunkedArray | pa.Array:
-    complete = pa.array([True] * table.num_rows)
-    for component in components:
-        complete = pc.and_(complete, pc.is_valid(table[f"{component}_shard"]))
-    return complete
+def _read_catalogue(files: Files) -> bytes:
+    try:
+        return files.read(CATALOGUE)
+    except FileNotFoundError as error:
+        raise StoreError(
+            "the store has no catalogue: its encoding was not finished",
+            where=files.location,
+            remedy="run the same `videoprep encode` command again; it goes on where it was",
+        ) from error
+    except OSError as error:
+        raise _unreadable(files, error) from error
+
+
+def _unreadable(files: Files, error: Exception) -> StoreError:
+    return StoreError(
+        f"the catalogue cannot be read: {error}",
+        where=files.where(CATALOGUE),
+        remedy=f"run `videoprep verify {files.location} --repair`, or the same `videoprep encode` "
+        "command again: it writes the catalogue anew",
+    )
+
+
+def _to_buckets(given: Bucket | str | Iterable[Bucket | str], where: str) -> tuple[Bucket, ...]:
+    several = (given,) if isinstance(given, (Bucket, str)) else given
+    return tuple(b if isinstance(b, Bucket) else _parse_bucket(b, where) for b in several)
+
+
+def _parse_bucket(text: str, where: str) -> Bucket:
+    match = _BUCKET.fullmatch(text)
+    if match is None:
+        raise StoreError(
+            f"{text!r} is no bucket",
+            where=where,
+            remedy="write frames, height and width, such as 49x480x720",
+        )
+    frames, height, width = map(int, match.groups())
+    return Bucket(frames, height, width)
+
+
+def _to_components(given: str | Iterable[str], where: str) -> tuple[Component, ...]:
+    names = [given] if isinstance(given, str) else list(given)
+    unknown = [name for name in names if name not in COMPONENTS]
+    if unknown:
+        raise StoreError(
+            f"{unknown[0]!r} is no component; there are: {', '.join(COMPONENTS)}",
+            where=where,
+            remedy="choose among them",
+        )
+    return tuple(component for component in COMPONENTS if component in names)

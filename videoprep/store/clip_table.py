@@ -1,0 +1,350 @@
+"""The clips of a catalogue that a dataset consists of, held as Arrow columns."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from videoprep.errors import StoreError
+from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.schema import FILE_SCHEMA, REPEATED
+from videoprep.store.recipe import COMPONENTS, Component
+from videoprep.store.shard_reader import Place
+
+_SIDES = ("frames", "height", "width")
+_REQUIRED = ("caption", "frame_indices", "split", "weight", "repeats", *_SIDES)
+
+_PLACE_TYPES: Mapping[str, Any] = {
+    "shard": pa.string(),
+    "key": pa.string(),
+    "offset": pa.int64(),
+    "bytes": pa.int64(),
+    "dtype": pa.string(),
+    "shape": pa.list_(pa.int64()),
+    "xxh3": pa.string(),
+}
+"""The columns of each component, in the order of the fields of `Place`."""
+
+# A dictionary up to this size becomes a list of Python's own objects, which are faster to get at.
+_FEW = 1024
+
+Getter = Callable[[int], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which clips are wanted, and what of them; None: all.
+
+    Attributes:
+        split: of this split only.
+        buckets: of these buckets only.
+        components: these tensors only, in the order of `COMPONENTS`.
+        checked: whether the tensors' hashes are wanted, too.
+    """
+
+    split: str | None
+    buckets: tuple[Bucket, ...] | None
+    components: tuple[Component, ...] | None
+    checked: bool
+
+
+class ClipTable:
+    """Clips, numbered from 0 in the order of the catalogue.
+
+    Some hundred bytes a clip: Arrow's columns, and none of Python's objects.
+
+    Args:
+        file: the catalogue.
+        filters: which clips are wanted.
+        where: the store; for messages.
+
+    Attributes:
+        table: a row a clip. Repeated text and shapes are held once a row group.
+        components: the tensors that each clip has.
+        buckets: the bucket of each clip.
+        incomplete: how many clips are wanted but lack one of the components.
+
+    Raises:
+        StoreError: the catalogue lacks columns or values, or what is asked for is not there.
+        pyarrow.ArrowException: it is damaged.
+    """
+
+    def __init__(self, file: pq.ParquetFile, filters: Filters, where: str) -> None:
+        names = file.schema_arrow.names
+        self.components = _choose(names, filters.components, where)
+        clip_columns = [name for name in names if not name.startswith(_prefixes(COMPONENTS))]
+        place_columns = _place_columns(self.components, filters.checked)
+        _require(names, [*_REQUIRED, *place_columns], where)
+        wanted, complete, self.buckets = _find(file, filters, self.components, where)
+        self.incomplete = int((wanted & ~complete).sum())
+        batches = list(_read(file, [*clip_columns, *place_columns], wanted & complete))
+        for batch in batches:
+            _require_whole(batch, [*_SIDES, "caption", "frame_indices", *place_columns], where)
+        self.table: pa.Table = pa.Table.from_batches(batches) if batches else _EMPTY
+        self._starts: list[int] = [0, *accumulate(batch.num_rows for batch in batches)]
+        self._rows = [_getters(batch, clip_columns) for batch in batches]
+        self._places = [_place_getters(batch, self.components) for batch in batches]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def splits(self) -> tuple[str, ...]:
+        """The splits that the clips are in, in alphabetical order."""
+        return _splits(self.table["split"])
+
+    def places(self, number: int) -> dict[Component, Place]:
+        """Where a clip's tensors lie. Costs some microseconds."""
+        part, row = self._locate(number)
+        return {
+            component: Place(*[get(row) for get in getters])
+            for component, getters in self._places[part].items()
+        }
+
+    def row(self, number: int) -> dict[str, Any]:
+        """A clip's columns but those of its tensors. Costs some microseconds."""
+        part, row = self._locate(number)
+        return {name: get(row) for name, get in self._rows[part].items()}
+
+    def _locate(self, number: int) -> tuple[int, int]:
+        part = bisect_right(self._starts, number) - 1
+        return part, number - self._starts[part]
+
+
+_EMPTY = pa.schema(
+    [FILE_SCHEMA.field(name) for name in ("split", "weight", "repeats")]
+).empty_table()
+
+
+def open_catalogue(data: bytes) -> pq.ParquetFile:
+    """Opens a catalogue so that text which rows share is not read once a row.
+
+    Raises:
+        pyarrow.ArrowException: it is damaged.
+    """
+    metadata = pq.read_metadata(pa.BufferReader(data))
+    places = [f"{component}_{name}" for component in COMPONENTS for name in ("shard", "dtype")]
+    there = metadata.schema.to_arrow_schema().names
+    shared = [name for name in (*REPEATED, *places) if name in there]
+    return pq.ParquetFile(pa.BufferReader(data), metadata=metadata, read_dictionary=shared)
+
+
+# Choosing
+
+
+def _prefixes(components: Iterable[Component]) -> tuple[str, ...]:
+    return tuple(f"{component}_" for component in components)
+
+
+def _place_columns(components: Iterable[Component], checked: bool) -> list[str]:
+    names = [name for name in _PLACE_TYPES if checked or name != "xxh3"]
+    return [f"{component}_{name}" for component in components for name in names]
+
+
+def _choose(
+    names: Sequence[str], wanted: tuple[Component, ...] | None, where: str
+) -> tuple[Component, ...]:
+    there = tuple(component for component in COMPONENTS if f"{component}_shard" in names)
+    if wanted is None:
+        return there
+    missing = [component for component in wanted if component not in there]
+    if missing or not wanted:
+        raise StoreError(
+            f"there are no {missing[0]}; there are: {', '.join(there)}"
+            if missing
+            else f"no components are chosen; there are: {', '.join(there)}",
+            where=where,
+            remedy="choose among them, or encode what is missing: `videoprep encode` adds it",
+        )
+    return wanted
+
+
+def _require(names: Sequence[str], required: Sequence[str], where: str) -> None:
+    missing = [name for name in required if name not in names]
+    if missing:
+        raise _damaged(f"lacks the columns {', '.join(missing)}", where)
+
+
+def _require_whole(batch: pa.RecordBatch, names: Sequence[str], where: str) -> None:
+    for name in names:
+        if batch.column(name).null_count:
+            raise _damaged(f"has clips without {name}", where)
+
+
+def _damaged(what: str, where: str) -> StoreError:
+    return StoreError(
+        f"the catalogue is damaged: it {what}",
+        where=where,
+        remedy=f"run `videoprep verify {where} --repair`",
+    )
+
+
+def _find(
+    file: pq.ParquetFile, filters: Filters, components: tuple[Component, ...], where: str
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], BucketColumn]:
+    """Which rows are wanted, and which are complete: bool ``[rows]``; and both's buckets."""
+    shards = [f"{component}_shard" for component in components]
+    table = file.read(["split", *_SIDES, *shards])
+    wanted = np.ones(table.num_rows, np.bool_)
+    if filters.split is not None:
+        wanted &= _of_split(table["split"], filters.split, where)
+    complete = np.ones(table.num_rows, np.bool_)
+    for name in shards:
+        complete &= table[name].is_valid().to_numpy()
+    for name in _SIDES:
+        if table[name].null_count or not pa.types.is_integer(table[name].type):
+            raise _damaged(f"has clips without {name}", where)
+    sides = [table[name].to_numpy() for name in _SIDES]
+    if any(len(side) and not 0 < side.min() <= side.max() < 2**20 for side in sides):
+        raise _damaged("has clips of impossible sizes", where)
+    if filters.buckets is not None:
+        column = BucketColumn.of(*(side[wanted] for side in sides))
+        wanted[wanted] = _of_buckets(column, filters.buckets, where)
+    both = wanted & complete
+    return wanted, complete, BucketColumn.of(*(side[both] for side in sides))
+
+
+def _of_split(column: pa.ChunkedArray, split: str, where: str) -> NDArray[np.bool_]:
+    there = _splits(column)
+    if split not in there:
+        raise StoreError(
+            f"there is no split {split!r}; there are: {', '.join(there) or 'none'}",
+            where=where,
+            remedy="plan with --split, or a column split in the table, and encode again",
+        )
+    mask: NDArray[np.bool_] = pc.fill_null(pc.equal(column, split), False).to_numpy()
+    return mask
+
+
+def _splits(column: pa.ChunkedArray) -> tuple[str, ...]:
+    # Each chunk has a dictionary of its own, which may hold values that no row has any more.
+    values = {value for chunk in column.chunks for value in pc.unique(chunk).to_pylist()}
+    return tuple(sorted(filter(None, values)))
+
+
+def _of_buckets(column: BucketColumn, buckets: tuple[Bucket, ...], where: str) -> NDArray[np.bool_]:
+    missing = [bucket for bucket in buckets if bucket not in column.kinds]
+    if missing or not buckets:
+        there = ", ".join(map(str, column.kinds)) or "none"
+        asked = f"there are no clips of {missing[0]}" if missing else "no buckets are chosen"
+        raise StoreError(f"{asked}; there are: {there}", where=where, remedy="choose among them")
+    codes = [column.kinds.index(bucket) for bucket in buckets]
+    return np.isin(column.codes, codes)
+
+
+# Reading
+
+
+def _read(
+    file: pq.ParquetFile, columns: Sequence[str], mask: NDArray[np.bool_]
+) -> Iterable[pa.RecordBatch]:
+    """The chosen rows. One row group at a time, so that the others take no memory."""
+    start = 0
+    for number in range(file.num_row_groups):
+        end = start + file.metadata.row_group(number).num_rows
+        chosen, start = mask[start:end], end
+        if not chosen.any():
+            continue
+        table = file.read_row_group(number, columns=columns)
+        if not chosen.all():
+            table = table.filter(pa.array(chosen))
+        for batch in table.combine_chunks().to_batches():
+            fixed = [_normal(name, batch.column(name)) for name in columns]
+            yield pa.RecordBatch.from_arrays(fixed, names=list(columns))
+
+
+def _normal(name: str, array: pa.Array) -> pa.Array:
+    """A column in the type that it is documented to have; shapes and repeated text held once."""
+    prefix = next((prefix for prefix in _prefixes(COMPONENTS) if name.startswith(prefix)), None)
+    if prefix is None:
+        if name not in FILE_SCHEMA.names or pa.types.is_dictionary(array.type):
+            return array
+        return array.cast(FILE_SCHEMA.field(name).type)
+    kind = name.removeprefix(prefix)
+    if kind == "shape":
+        return _encode_shapes(array.cast(_PLACE_TYPES[kind]))
+    if kind in ("shard", "dtype"):
+        return array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+    return array.cast(_PLACE_TYPES[kind])
+
+
+def _encode_shapes(array: pa.Array) -> pa.Array:
+    """Lists of int64 as a dictionary of their bytes: there are millions, but few that differ."""
+    values = array.flatten()
+    if values.null_count:
+        raise pa.ArrowInvalid("a shape lacks a dimension")
+    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy()
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64) * 8]).astype(np.int32)
+    numbers = np.ascontiguousarray(values.to_numpy(), np.int64)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(numbers)]
+    encoded = pa.BinaryArray.from_buffers(pa.binary(), len(array), buffers).dictionary_encode()
+    valid = array.is_valid()
+    return pc.if_else(valid, encoded, None) if array.null_count else encoded
+
+
+# Getting at one value
+
+
+def _getters(batch: pa.RecordBatch, names: Iterable[str]) -> dict[str, Getter]:
+    return {name: _getter(batch.column(name)) for name in names}
+
+
+def _place_getters(
+    batch: pa.RecordBatch, components: Iterable[Component]
+) -> dict[Component, list[Getter]]:
+    """For each component the getters of the fields of a `Place`, in their order."""
+    getters: dict[Component, list[Getter]] = {}
+    for component in components:
+        fields: dict[str, Getter] = {"xxh3": _nothing}
+        for name in _PLACE_TYPES:
+            if f"{component}_{name}" in batch.schema.names:
+                column = batch.column(f"{component}_{name}")
+                fields[name] = _shape_getter(column) if name == "shape" else _getter(column)
+        getters[component] = [fields[name] for name in _PLACE_TYPES]
+    return getters
+
+
+def _getter(array: pa.Array) -> Getter:
+    """Gives a value of a column as Python's own object."""
+    if array.null_count:
+        return partial(_get, array)
+    if pa.types.is_dictionary(array.type):
+        codes = array.indices.to_numpy().item
+        values = array.dictionary
+        if len(values) <= _FEW:
+            return partial(_get_of_list, values.to_pylist(), codes)
+        return partial(_get_of_dictionary, values, codes)
+    if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
+        getter: Getter = array.to_numpy().item  # a view, no copy
+        return getter
+    return partial(_get, array)
+
+
+def _shape_getter(array: pa.Array) -> Getter:
+    shapes = [tuple(np.frombuffer(raw, np.int64).tolist()) for raw in array.dictionary.to_pylist()]
+    return partial(_get_of_list, shapes, array.indices.to_numpy().item)
+
+
+def _get(array: pa.Array, row: int) -> Any:
+    return array[row].as_py()
+
+
+def _get_of_list(values: Sequence[Any], codes: Getter, row: int) -> Any:
+    return values[codes(row)]
+
+
+def _get_of_dictionary(values: pa.Array, codes: Getter, row: int) -> Any:
+    return values[codes(row)].as_py()
+
+
+def _nothing(_row: int) -> None:
+    return None
