@@ -9,8 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from videoprep.encoding.repair import verify as verify
     from videoprep.encoding.result import EncodeResult as EncodeResult
     from videoprep.encoding.run import encode as encode
+    from videoprep.encoding.status import Status as Status
+    from videoprep.encoding.status import status as status
     from videoprep.errors import ListError as ListError
     from videoprep.errors import MediaError as MediaError
     from videoprep.errors import ModelError as ModelError
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from videoprep.spec.dataset import DatasetSpec as DatasetSpec
     from videoprep.spec.sample import Sample as Sample
     from videoprep.store.dataset import LatentDataset as LatentDataset
+    from videoprep.store.verify import VerifyReport as VerifyReport
     from videoprep.training.run import train as train
     from videoprep.validators.decorator import validator as validator
     from videoprep.validators.engine import validate as validate
@@ -44,8 +48,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "videoprep.encoding.repair": ("verify",),
     "videoprep.encoding.result": ("EncodeResult",),
     "videoprep.encoding.run": ("encode",),
+    "videoprep.encoding.status": ("Status", "status"),
     "videoprep.errors": (
         "ListError",
         "MediaError",
@@ -64,6 +70,7 @@ _HOMES = {
     "videoprep.spec.dataset": ("DatasetSpec",),
     "videoprep.spec.sample": ("Sample",),
     "videoprep.store.dataset": ("LatentDataset",),
+    "videoprep.store.verify": ("VerifyReport",),
     "videoprep.training.run": ("train",),
     "videoprep.validators.decorator": ("validator",),
     "videoprep.validators.engine": ("validate",),

@@ -18,8 +18,10 @@ from videoprep.cli.index import index
 from videoprep.cli.options import join_values
 from videoprep.cli.output import print_error
 from videoprep.cli.rules import rules
+from videoprep.cli.status import status
 from videoprep.cli.train import train
 from videoprep.cli.validate import validate
+from videoprep.cli.verify import verify
 from videoprep.errors import VideoprepError
 
 app = typer.Typer(
@@ -34,7 +36,7 @@ app = typer.Typer(
         "help_option_names": ["-h", "--help"],
     },
 )
-for command in (validate, rules, index, encode, train, demo):
+for command in (validate, rules, index, encode, status, verify, train, demo):
     app.command()(command)
 
 

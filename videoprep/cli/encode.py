@@ -132,7 +132,7 @@ def encode(
     from videoprep.encoding.run import encode as run
 
     def plan() -> BucketIndex:
-        index = _plan(path, dataset, on_missing.value)
+        index = plan_of(path, dataset, on_missing.value)
         quiet_libraries()  # from now on; the download of the model, before, shows itself
         return index
 
@@ -169,7 +169,10 @@ def encode(
     raise typer.Exit(0 if result.ok else 1)
 
 
-def _plan(path: Path, dataset: dict[str, Any], on_missing: Literal["error", "skip"]) -> BucketIndex:
+def plan_of(
+    path: Path, dataset: dict[str, Any], on_missing: Literal["error", "skip"]
+) -> BucketIndex:
+    """The plan that PATH and options mean: a saved one, or one of the dataset, made now."""
     if path.suffix != ".parquet" or path.is_dir():
         return build_index(make_spec(path, dataset), on_missing)
     from videoprep.index.table import BucketIndex

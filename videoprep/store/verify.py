@@ -390,6 +390,21 @@ def _checked(files: Files, folder: str, units: Sequence[str]) -> Iterator[Receip
         pool.shutdown(cancel_futures=True)
 
 
+def orphaned_at(files: Files, shards: Iterable[str]) -> Iterator[str]:
+    """Those of some shards that still have no receipt of their unit, or one that counts another."""
+    for name in shards:
+        folder, _, shard = name.rpartition("/")
+        try:
+            receipt = Receipt.from_bytes(files.read(f"{folder}/{_unit(shard)}.json"))
+        except FileNotFoundError:
+            yield name
+        except ValueError:
+            continue  # it may be just being written
+        else:
+            if receipt.shard != shard:
+                yield name
+
+
 def _unit(shard: str) -> str:
     """The unit of a shard, by its name: the unit's, and a hash of its contents."""
     return shard.removesuffix(".safetensors")[: -_HASH_DIGITS - 1]

@@ -1,0 +1,587 @@
+"""`status`: what of a plan a store holds, what is to be made anew, and why."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from videoprep.encoding.made_with import settings_of
+from videoprep.encoding.recipes import (
+    DTYPES,
+    EIGHT_BIT,
+    Settings,
+    choose_posterior,
+    make_recipes,
+)
+from videoprep.encoding.run import open_checked
+from videoprep.errors import PlanError, StoreError, VideoprepError
+from videoprep.index.diff import IndexDiff, compare
+from videoprep.index.table import BucketIndex, LeftOutSample
+from videoprep.spec.dataset import DatasetSpec
+from videoprep.store.catalogue import Artifacts, gather, read_artifacts, set_aside
+from videoprep.store.fault import ENCODE_AGAIN
+from videoprep.store.layout import CATALOGUE, INDEX, Store, StoreInfo
+from videoprep.store.plan_check import read_catalogue
+from videoprep.store.presence import AtWork, presence_at
+from videoprep.store.receipt import read_receipts
+from videoprep.store.recipe import COMPONENTS, KEY_COLUMN, Component, Recipe
+from videoprep.store.verify import EarlierRecipe, why_earlier
+
+Source = BucketIndex | DatasetSpec | str | os.PathLike[str]
+
+CatalogueState = Literal["current", "outdated", "missing", "damaged"]
+
+_EXAMPLES = 3
+
+_ASPECTS: Mapping[Component, tuple[str, ...]] = {
+    "video_latents": ("contents", "frames", "picture"),
+    "image_latents": ("contents", "frames", "picture"),
+    "prompt_embeds": ("caption",),
+}
+"""What of a sample makes its artifacts stale, as `IndexDiff` calls it."""
+
+NEW, NOT_MADE, RECIPE = "new sample", "not made yet", "recipe"
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentStatus:
+    """The artifacts of one component, distinct ones.
+
+    Attributes:
+        planned: those that the plan needs: ``done``, ``set_aside`` and ``to_do``; None without a
+            plan.
+        done: stored, by the recipe that is asked for.
+        set_aside: could not be made.
+        to_do: neither; they are made by the next run.
+        stale: those of ``to_do`` for which the store holds something older.
+        why: how many are to be made, by the reason; together ``to_do``.
+        recipe_changed: how the recipe that is asked for differs from the store's, in words.
+        orphans: stored, but no clip of the plan needs them.
+        orphan_bytes: their size.
+        damages: receipts that do not hold; the next run makes their units anew.
+    """
+
+    planned: int | None
+    done: int
+    set_aside: int
+    to_do: int
+    stale: int
+    why: Mapping[str, int]
+    recipe_changed: tuple[str, ...]
+    orphans: int
+    orphan_bytes: int
+    damages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetAsideGroup:
+    """What could not be made, for one reason.
+
+    Attributes:
+        component: what.
+        code: why, in a stable word.
+        artifacts: how many.
+        clips: how many clips lack them.
+        attempts: how often the most tried of them was tried.
+        examples: the first, as ``video (list:line): reason``.
+    """
+
+    component: Component
+    code: str
+    artifacts: int
+    clips: int
+    attempts: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Redo:
+    """A clip of the new plan for which something is to be made, and why.
+
+    Attributes:
+        video: the file, as the dataset names it.
+        file: the list that names it.
+        line: the line in that list.
+        clip: which of the sample's clips.
+        components: what is to be made.
+        why: ``new sample``, or what changed: contents, frames, picture, caption.
+    """
+
+    video: str
+    file: str
+    line: int
+    clip: int
+    components: tuple[Component, ...]
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A clip of the store's plan that the new one does not have.
+
+    Attributes:
+        video: the file.
+        line: the line in the list as it was.
+        clip: which of the sample's clips.
+    """
+
+    video: str
+    line: int | None
+    clip: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a store stands to a plan.
+
+    Attributes:
+        store: which one.
+        plan: what it was compared with: ``index.parquet``, or what was given; None: there is none.
+        model: the model that made the store, or that was asked for.
+        clips: how many the plan has.
+        left_out: samples that the plan leaves out, with reasons.
+        components: counts.
+        set_aside: what could not be made, by component and code.
+        redo: clips for which something is to be made because they are new or have changed.
+        gone: clips that the plan no longer has.
+        changes: how many clips have changed in which way, since the store's own plan.
+        earlier: artifacts of other recipes than the one asked for.
+        at_work: processes that work at the store now.
+        leftovers: what processes left that died; the next run, or `verify` with repair, removes it.
+        catalogue: ``current``, ``outdated`` (it follows another plan than ``index.parquet``, or
+            lacks what was made since), ``missing`` or ``damaged``.
+    """
+
+    store: str
+    plan: str | None
+    model: str
+    clips: int
+    left_out: tuple[LeftOutSample, ...]
+    components: Mapping[Component, ComponentStatus]
+    set_aside: tuple[SetAsideGroup, ...]
+    redo: tuple[Redo, ...]
+    gone: tuple[Gone, ...]
+    changes: Mapping[str, int]
+    earlier: tuple[EarlierRecipe, ...]
+    at_work: tuple[AtWork, ...]
+    leftovers: tuple[str, ...]
+    catalogue: CatalogueState
+
+    @property
+    def ok(self) -> bool:
+        """Whether all that is planned is there, and readers find it."""
+        counts = self.components.values()
+        done = all(one.planned is not None and one.done == one.planned for one in counts)
+        return done and self.catalogue == "current"
+
+    def to_json(self) -> dict[str, Any]:
+        """A form that `json` can write."""
+        return {"ok": self.ok, **asdict(self)}
+
+    def _repr_html_(self) -> str:
+        names = ("planned", "done", "set_aside", "to_do", "stale", "orphans")
+        head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in ("", *names))
+        rows = "".join(
+            f"<tr><td>{component}</td>"
+            + "".join(f"<td>{getattr(one, name)}</td>" for name in names)
+            + "</tr>"
+            for component, one in self.components.items()
+        )
+        return (
+            f"<p><b>{html.escape(self.store)}</b>: {self.clips} clips, catalogue "
+            f"{self.catalogue}</p><table><tr>{head}</tr>{rows}</table>"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is asked for that may differ from what the store has; None: as the store has it.
+
+    Attributes:
+        model: diffusers folder or hub id.
+        revision: of the model, on the hub.
+        image_latents: whether first frames are wanted, too.
+        dtype: ``fp32``, ``fp16`` or ``bf16``.
+        text_encoder_dtype: likewise, or ``int8``.
+        posterior: ``moments``, ``mean`` or ``sample``.
+        decoder: ``torchcodec`` or ``pyav``.
+        use_tiling: whether the VAE works in tiles.
+    """
+
+    model: str | None = None
+    revision: str | None = None
+    image_latents: bool = False
+    dtype: str | None = None
+    text_encoder_dtype: str | None = None
+    posterior: str | None = None
+    decoder: str | None = None
+    use_tiling: bool | None = None
+
+    @property
+    def recipes(self) -> bool:
+        """Whether recipes are to be made: for what the store has, they are known."""
+        return replace(self, image_latents=False) != Wishes()
+
+    def settings(self, own: Settings) -> Settings:
+        """The settings that are asked for; those of the store where nothing is said."""
+        changed: dict[str, Any] = {}
+        if self.dtype is not None:
+            changed["dtype"] = _dtype(self.dtype)
+        if self.text_encoder_dtype is not None:
+            asked = self.text_encoder_dtype
+            changed["text_dtype"] = asked if asked == EIGHT_BIT else _dtype(asked)
+        elif "dtype" in changed and own.text_dtype == own.dtype:
+            changed["text_dtype"] = changed["dtype"]  # as `encode` chooses it
+        if self.posterior is not None:
+            changed["posterior"] = choose_posterior(self.posterior)
+        if self.decoder is not None:
+            changed["decoder"] = self.decoder
+        if self.use_tiling is not None:
+            changed["tiling"] = self.use_tiling
+        return replace(own, **changed)
+
+
+def status(
+    store: str | os.PathLike[str],
+    source: Source | Callable[[], BucketIndex] | None = None,
+    model: str | os.PathLike[str] | None = None,
+    *,
+    revision: str | None = None,
+    image_latents: bool = False,
+    dtype: str | None = None,
+    text_encoder_dtype: str | None = None,
+    posterior: str | None = None,
+    decoder: str | None = None,
+    use_tiling: bool | None = None,
+) -> Status:
+    """Says what of a plan is done, to do and set aside, and what is stale and why.
+
+    Changes nothing and imports no torch. Shards are not read: `verify` does that.
+
+    Args:
+        store: path or URL.
+        source: the plan to compare with: an index or its file, a dataset or its path (planned with
+            the spec's options), or a function that makes the index; None: the store's own.
+        model: the model to compare with; its weights are read once to fingerprint them. None: the
+            store's own, without looking at it.
+        revision: the hub revision of the model.
+        image_latents: whether first frames are wanted where the store has none.
+        dtype: to compare with: ``fp32``, ``fp16`` or ``bf16``; None: as the store has it. Likewise
+            the others.
+        text_encoder_dtype: one of these, or ``int8``.
+        posterior: ``moments``, ``mean`` or ``sample``.
+        decoder: ``torchcodec`` or ``pyav``.
+        use_tiling: whether the VAE is to work in tiles.
+
+    Raises:
+        StoreError: there is no store, or its ``store.json`` or ``index.parquet`` is damaged.
+        VideoprepError: dataset, plan or model cannot be read.
+    """
+    wishes = Wishes(
+        None if model is None else str(model),
+        revision,
+        image_latents,
+        dtype,
+        text_encoder_dtype,
+        posterior,
+        decoder,
+        use_tiling,
+    )
+    place = Store.open(store)
+    info = place.read_info()
+    own = _own_index(place)
+    given = None if source is None else _given(source)
+    asked = _asked(place, info, wishes)
+    return _Comparison(place, info, own, given, wishes, asked).status(_name(source))
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """A store, what it holds, and what is asked for."""
+
+    store: Store
+    info: StoreInfo
+    own: BucketIndex | None
+    given: BucketIndex | None
+    wishes: Wishes
+    recipes: Mapping[Component, Recipe | None]
+
+    @property
+    def index(self) -> BucketIndex | None:
+        return self.own if self.given is None else self.given
+
+    @cached_property
+    def diff(self) -> IndexDiff | None:
+        """What changed since the store's own plan."""
+        if self.given is None or self.own is None:
+            return None
+        return compare(self.given.table, self.own.table)
+
+    @cached_property
+    def changed(self) -> Mapping[tuple[str, int | None, int | None], tuple[str, ...]]:
+        """What changed of each clip of the new plan, by video, line and clip."""
+        changes = () if self.diff is None else self.diff.changes
+        return {(c.video, c.line, c.clip): c.what for c in changes if c.what != ("removed",)}
+
+    @cached_property
+    def made(self) -> Mapping[Component, Artifacts]:
+        """What is there by the recipes that are asked for."""
+        return {
+            component: gather((), "") if recipe is None else read_artifacts(self.store, recipe)
+            for component, recipe in self.recipes.items()
+        }
+
+    @cached_property
+    def before(self) -> Mapping[Component, Artifacts]:
+        """What is there by the store's own recipes."""
+        found = {}
+        for component, recipe in self.info.recipes.items():
+            asked = self.recipes[component]
+            same = asked is not None and asked.id == recipe.id
+            found[component] = self.made[component] if same else read_artifacts(self.store, recipe)
+        return found
+
+    def status(self, plan: str | None) -> Status:
+        """All of it."""
+        presence = presence_at(self.store.files)
+        counts = {component: self._count(component) for component in self.recipes}
+        index = self.index
+        name = plan if self.given is not None else INDEX if self.own is not None else None
+        return Status(
+            store=self.store.location,
+            plan=name,
+            model=self.wishes.model or self.info.model,
+            clips=0 if index is None else len(index),
+            left_out=() if index is None else tuple(index.left_out),
+            components=counts,
+            set_aside=() if index is None else tuple(_groups(index, self.made)),
+            redo=tuple(self._redo()),
+            gone=tuple(self._gone()),
+            changes={} if self.diff is None else dict(self.diff.counts),
+            earlier=tuple(self._earlier()),
+            at_work=presence.at_work,
+            leftovers=presence.dead,
+            catalogue=self._catalogue(),
+        )
+
+    def _count(self, component: Component) -> ComponentStatus:
+        made = self.made[component]
+        damages = tuple(f"{damage.name}: {damage.what}" for damage in made.damages)
+        recipe = self._recipe_changed(component)
+        if self.index is None:
+            stored, failed = made.stored.num_rows, made.failed.num_rows
+            return ComponentStatus(None, stored, failed, 0, 0, {}, recipe, 0, 0, damages)
+        planned = _distinct(self.index.table[KEY_COLUMN[component]])
+        done, failed = (_common(planned, t["key"]) for t in (made.stored, made.failed))
+        needed = pc.is_in(made.stored["key"], value_set=planned)
+        unneeded = made.stored["bytes"].filter(pc.invert(needed))
+        why, stale = self._reasons(component)
+        return ComponentStatus(
+            planned=len(planned),
+            done=done,
+            set_aside=failed,
+            to_do=len(planned) - done - failed,
+            stale=stale,
+            why=why,
+            recipe_changed=recipe,
+            orphans=len(unneeded),
+            orphan_bytes=pc.sum(unneeded).as_py() or 0,
+            damages=damages,
+        )
+
+    def _recipe_changed(self, component: Component) -> tuple[str, ...]:
+        asked, own = self.recipes[component], self.info.recipes.get(component)
+        if asked is None or own is None:
+            return ()
+        return tuple(asked.differences(own.fields))
+
+    def _waiting(self, component: Component) -> pa.Array:
+        """For each row of the plan, whether its artifact is to be made."""
+        assert self.index is not None  # noqa: S101
+        column = _plain(self.index.table[KEY_COLUMN[component]])
+        made = self.made[component]
+        settled = pa.chunked_array([*made.stored["key"].chunks, *made.failed["key"].chunks])
+        known = pc.is_in(column, value_set=_plain(settled.cast(pa.string())))
+        return pc.and_(pc.invert(known), pc.is_valid(column))
+
+    def _reasons(self, component: Component) -> tuple[dict[str, int], int]:
+        """Why artifacts are to be made, and for how many the store has something older."""
+        assert self.index is not None  # noqa: S101
+        table = self.index.table.filter(self._waiting(component))
+        keys = table[KEY_COLUMN[component]]
+        first = pc.index_in(pc.unique(keys), value_set=_plain(keys))
+        rows = table.select(["video", "line", "clip", KEY_COLUMN[component]]).take(first)
+        there = pc.is_in(rows[KEY_COLUMN[component]], value_set=self._stored_before(component))
+        counts: Counter[str] = Counter()
+        stale = 0
+        for row, again in zip(rows.to_pylist(), there.to_pylist(), strict=True):
+            what = self.changed.get((row["video"], row["line"], row["clip"]), ())
+            aspects = [name for name in _ASPECTS[component] if name in what]
+            if aspects:
+                reason = ", ".join(aspects)
+            elif again:
+                reason = RECIPE
+            else:
+                reason = NEW if "added" in what else NOT_MADE
+            stale += reason not in (NEW, NOT_MADE)
+            counts[reason] += 1
+        return dict(counts), stale
+
+    def _stored_before(self, component: Component) -> pa.Array:
+        before = self.before.get(component)
+        return pa.array([], pa.string()) if before is None else _plain(before.stored["key"])
+
+    def _redo(self) -> Iterator[Redo]:
+        """The clips that are new or have changed, and for which something is to be made."""
+        if self.diff is None or self.given is None:
+            return
+        waiting = {c: self._waiting(c).to_numpy(zero_copy_only=False) for c in self.recipes}
+        numbers = np.flatnonzero(np.logical_or.reduce(list(waiting.values())))
+        names = ["video", "file", "line", "clip"]
+        rows = self.given.table.select(names).take(pa.array(numbers)).to_pylist()
+        for number, row in zip(numbers.tolist(), rows, strict=True):
+            what = self.changed.get((row["video"], row["line"], row["clip"]), ())
+            components = tuple(c for c, mask in waiting.items() if mask[number])
+            telling = {name for component in components for name in _ASPECTS[component]}
+            why = (NEW,) if "added" in what else tuple(w for w in what if w in telling)
+            if why:
+                yield Redo(**row, components=components, why=why)
+
+    def _gone(self) -> Iterator[Gone]:
+        for change in () if self.diff is None else self.diff.changes:
+            if change.what == ("removed",):
+                yield Gone(change.video, change.line, change.clip)
+
+    def _earlier(self) -> Iterator[EarlierRecipe]:
+        """The folders of recipes that are not asked for."""
+        own = self.info.recipes
+        known = {recipe.id: recipe for recipe in (*self.info.earlier, *own.values())}
+        for component in COMPONENTS:
+            asked = self.recipes.get(component)
+            for name in self.store.files.folders(component):
+                if asked is not None and name == asked.id:
+                    continue
+                folder = f"{component}/{name}"
+                stored = gather(read_receipts(self.store.files, folder), folder).stored
+                size = pc.sum(stored["bytes"]).as_py() or 0
+                why = why_earlier(known.get(name), asked)
+                yield EarlierRecipe(component, name, stored.num_rows, size, why)
+
+    def _catalogue(self) -> CatalogueState:
+        if self.store.files.size(CATALOGUE) is None:
+            return "missing"
+        listed = read_catalogue(self.store)
+        if listed.table is None:
+            return "damaged"
+        if self.own is None or listed.index_xxh3 != self.store.digest(INDEX):
+            return "outdated"
+        for component, made in self.before.items():
+            planned = _distinct(self.own.table[KEY_COLUMN[component]])
+            column = f"{component}_shard"
+            if column not in listed.table.schema.names:
+                return "outdated"
+            there = listed.table.filter(pc.is_valid(listed.table[column]))[f"{component}_key"]
+            if len(pc.unique(there)) != _common(planned, made.stored["key"]):
+                return "outdated"
+        return "current"
+
+
+def _own_index(store: Store) -> BucketIndex | None:
+    if store.files.size(INDEX) is None:
+        return None
+    try:
+        return store.load_index()
+    except PlanError as error:
+        raise StoreError(
+            f"cannot be relied on: {error.message}",
+            where=store.files.where(INDEX),
+            remedy=ENCODE_AGAIN,
+        ) from error
+
+
+def _given(source: Source | Callable[[], BucketIndex]) -> BucketIndex:
+    if isinstance(source, BucketIndex):
+        return source
+    if isinstance(source, (str, os.PathLike)):
+        if Path(source).suffix == ".parquet" and not Path(source).is_dir():
+            return BucketIndex.load(source)
+        source = DatasetSpec.from_path(source)
+    if isinstance(source, DatasetSpec):
+        return BucketIndex.build(source)
+    return source()
+
+
+def _name(source: object) -> str:
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    return "the plan that was given"
+
+
+def _asked(store: Store, info: StoreInfo, wishes: Wishes) -> dict[Component, Recipe | None]:
+    """The recipes asked for; None for a component that the store lacks, where it needs no other."""
+    wanted = {*info.recipes, *(("image_latents",) if wishes.image_latents else ())}
+    components = [component for component in COMPONENTS if component in wanted]
+    if not wishes.recipes:
+        return {component: info.recipes.get(component) for component in components}
+    name = wishes.model or info.model
+    revision = wishes.revision if wishes.model else wishes.revision or info.revision
+    model, family = open_checked(name, revision)
+    if family.name != info.family:
+        raise StoreError(
+            f"holds artifacts for the family {info.family!r}, and the model is of {family.name!r}",
+            where=store.location,
+            remedy="a store is for one family: encode into another",
+        )
+    settings = wishes.settings(settings_of(info, store.location))
+    made = make_recipes(family, model, components, settings)
+    return {component: made[component] for component in components}
+
+
+def _groups(index: BucketIndex, made: Mapping[Component, Artifacts]) -> Iterator[SetAsideGroup]:
+    """What was set aside, by component and code, the most frequent first."""
+    entries = set_aside(index, made)
+    places = Counter((entry.component, entry.code) for entry in entries)
+    for (component, code), clips in places.most_common():
+        failed = made[component].failed
+        planned = _distinct(index.table[KEY_COLUMN[component]])
+        own = failed.filter(pc.and_(pc.equal(failed["code"], code), _in(failed["key"], planned)))
+        same = (e for e in entries if (e.component, e.code) == (component, code))
+        examples = [
+            f"{entry.video} ({Path(entry.file).name}:{entry.line}): {entry.reason}"
+            for entry, _ in zip(same, range(_EXAMPLES), strict=False)
+        ]
+        attempts = pc.max(own["attempt"]).as_py() or 0
+        yield SetAsideGroup(component, code, own.num_rows, clips, attempts, tuple(examples))
+
+
+def _dtype(asked: str) -> str:
+    if asked not in DTYPES:
+        raise VideoprepError(f"no dtype {asked!r}", remedy=f"choose one of: {', '.join(DTYPES)}")
+    return DTYPES[asked]
+
+
+def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _distinct(column: pa.ChunkedArray) -> pa.Array:
+    return _plain(pc.unique(pc.drop_null(column)))
+
+
+def _in(keys: pa.ChunkedArray, among: pa.Array) -> pa.ChunkedArray:
+    return pc.is_in(keys, value_set=among)
+
+
+def _common(distinct: pa.Array, others: pa.ChunkedArray) -> int:
+    """How many of some distinct keys are among others."""
+    return int(pc.sum(pc.is_in(distinct, value_set=_plain(others))).as_py() or 0)
