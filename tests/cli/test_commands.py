@@ -76,7 +76,9 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "index": dataset | {"--output", "--diff", "--on-missing", "--batch-size", "--num-gpus"},
         "encode": dataset
         | {"--output", "--model", "--image-latents", "--dtype", "--device", "--batch-size"}
-        | {"--decoder", "--use-tiling", "--revision", "--on-missing"},
+        | {"--decoder", "--use-tiling", "--revision", "--on-missing", "--decode-workers"}
+        | {"--text-encoder-dtype", "--posterior", "--num-shards", "--shard-id", "--log-json"}
+        | {"--retry-failed", "--max-failures", "--watchdog", "--time-limit", "--memory-limit"},
         "train": {"--model", "--output", "--steps", "--batch-size", "--learning-rate", "--rank"}
         | {"--seed", "--device", "--revision", "--output-format", "--help", "--split"},
         "demo": {"--data", "--output", "--steps", "--help"},
@@ -145,7 +147,7 @@ def test_the_whole_way(run_cli: Run, dataset: Path, tiny_model: Path, tmp_path: 
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["samples"], result["complete"], result["encoded"]) == (3, 3, 6)
-    assert "video_latents: 3/3" in done.stderr
+    assert "done: prompt_embeds 3/3 · video_latents 3/3" in done.stderr
     done = run_cli(*command)
     assert done.returncode == 0
     assert "nothing to do" in done.stdout
@@ -250,15 +252,10 @@ def test_models_and_outputs_that_do_not_fit(
 ) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/notes.txt").write_text("mine")
-    run_cli("encode", dataset, "-o", "store", "--model", tiny_model)
-    other = shutil.copytree(tiny_model, tmp_path / "other")
-    config = json.loads((other / "vae/config.json").read_text())
-    (other / "vae/config.json").write_text(json.dumps({**config, "scaling_factor": 0.7}))
     for output, model, words in (
         ("new", "nowhere", "no such model folder"),
         ("new", _no_vae(tmp_path, tiny_model), "lacks vae/config.json"),
         ("taken", tiny_model, "is no store"),
-        ("store", other, "was made with another model or recipe"),
     ):
         done = run_cli("encode", dataset, "-o", output, "--model", model)
         assert done.returncode == 2, done.stderr
@@ -267,6 +264,19 @@ def test_models_and_outputs_that_do_not_fit(
         _clean(done)
     assert not (tmp_path / "new").exists()
     assert os.listdir(tmp_path / "taken") == ["notes.txt"]
+
+
+def test_another_model_is_said(
+    run_cli: Run, dataset: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    run_cli("encode", dataset, "-o", "store", "--model", tiny_model)
+    other = shutil.copytree(tiny_model, tmp_path / "other")
+    config = json.loads((other / "vae/config.json").read_text())
+    (other / "vae/config.json").write_text(json.dumps({**config, "scaling_factor": 0.7}))
+    done = run_cli("encode", dataset, "-o", "store", "--model", other)
+    assert done.returncode == 0, done.stderr
+    assert "video_latents are made anew, by another recipe than before (vae: " in done.stderr
+    assert "prompt_embeds are" not in done.stderr
     done = run_cli("encode", dataset, "-o", "store", "--model", tiny_model)
     assert (done.returncode, "nothing to do" in done.stdout) == (0, True)
 

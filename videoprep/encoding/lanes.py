@@ -20,7 +20,14 @@ class Landing(Protocol):
 
 
 class Lanes(Protocol):
-    """How a device is fed."""
+    """How a device is fed.
+
+    Attributes:
+        one_by_one: whether clips are encoded each for itself, some side by side, and not as a
+            batch: batching changes a result's last bits.
+    """
+
+    one_by_one: bool
 
     def up(self, clips: Sequence[torch.Tensor]) -> torch.Tensor:
         """Clips of one shape, uint8, as a batch on the device. They are free again after it."""
@@ -51,6 +58,7 @@ class HostLanes:
     def __init__(self, device: torch.device, add_busy: Callable[[float], None]) -> None:
         self._device = device
         self._add_busy = add_busy
+        self.one_by_one = device.type == "cpu"
 
     def up(self, clips: Sequence[torch.Tensor]) -> torch.Tensor:
         """See `Lanes`. The copy is what makes the clips' memory free again."""
@@ -70,15 +78,17 @@ class HostLanes:
             self._add_busy(time.monotonic() - started)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _InFlight:
     result: torch.Tensor
-    arrived: torch.cuda.Event
+    arrived: torch.cuda.Event | None
 
     def wait(self) -> torch.Tensor:
-        self.arrived.synchronize()
-        # Pinned memory is scarce: what waits for its unit to be whole waits elsewhere.
-        return self.result.clone()
+        if self.arrived is not None:
+            self.arrived.synchronize()
+            # Pinned memory is scarce: what is kept is kept elsewhere.
+            self.result, self.arrived = self.result.clone(), None
+        return self.result
 
 
 class CudaLanes:
@@ -89,6 +99,7 @@ class CudaLanes:
     """
 
     _UNDER_WAY = 2
+    one_by_one = False
 
     def __init__(self, device: torch.device, add_busy: Callable[[float], None]) -> None:
         self._device = device

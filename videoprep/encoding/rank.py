@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,22 @@ class Rank:
         self.interruption.raise_if_requested()
         self.heartbeat.check()
 
+    def announce(self, work: Work, at: int) -> None:
+        """Says which artifact of a unit is in hand, where that may end this process."""
+        if work.claim.careful:
+            self.claims.announce(work.claim, [work.keys[at]])
+
+    def acquit(self, work: Work) -> None:
+        """Says that none is any more, once the device is done: what ends this process is another.
+
+        A unit waits to be committed while the next one is made.
+        """
+        if not work.claim.careful:
+            return
+        if work.sent:
+            work.sent[-1].landing.wait()
+        self.claims.announce(work.claim, ())
+
     def count_failures(self, count: int) -> None:
         """Counts artifacts set aside, over all ranks.
 
@@ -91,15 +107,15 @@ class Rank:
 
 @dataclass(slots=True)
 class Sent:
-    """A micro-batch of results on its way to the host.
+    """A unit's part of a micro-batch of results, on its way to the host.
 
     Attributes:
-        keys: the artifacts, in order.
         landing: ``[B, …]``.
+        keys: the artifacts, by their places in the micro-batch.
     """
 
-    keys: Sequence[str]
     landing: Landing
+    keys: Mapping[int, str]
 
 
 @dataclass(slots=True, eq=False)
@@ -116,6 +132,7 @@ class Work:
         failures: those set aside so far.
         truncated: keys of captions that were cut.
         tiled: keys of latents that were made in tiles for lack of memory.
+        left: how many artifacts are neither sent nor set aside yet.
     """
 
     unit: Unit
@@ -127,6 +144,10 @@ class Work:
     failures: list[Failure] = field(default_factory=list)
     truncated: list[str] = field(default_factory=list)
     tiled: list[str] = field(default_factory=list)
+    left: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left = len(self.keys)
 
     @property
     def pixels(self) -> int:

@@ -34,24 +34,24 @@ class Tally:
     """Counts and seconds of one rank. Every thread may add to it.
 
     Attributes:
+        session: by what name this process is known at the store.
         counts: by component.
+        phase: what is being done.
         frames: of clips that were encoded.
         busy: seconds in which the accelerator, or the CPU in its place, encoded.
         decode: seconds in which it waited for pixels.
         write: seconds in which it waited for the disk.
         phases: seconds that each phase has taken.
-        phase: what is being done.
-        session: by what name this process is known at the store.
     """
 
     session: str
     counts: dict[Component, Counts]
+    phase: Phase
     frames: int = 0
     busy: float = 0.0
     decode: float = 0.0
     write: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
-    phase: Phase = "text"
     _since: float = field(default_factory=time.monotonic)
     _lock: Any = field(default_factory=threading.Lock)
 

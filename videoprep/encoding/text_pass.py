@@ -46,9 +46,10 @@ def _encode_unit(
             continue
         size = 1 if work.claim.careful else sizes.size("text")
         batch, waiting = waiting[:size], waiting[size:]
-        if work.claim.careful:
-            rank.claims.announce(work.claim, [work.keys[batch[0]]])
-        if not _encode_batch(rank, work, encoder, batch):
+        rank.announce(work, batch[0])
+        encoded = _encode_batch(rank, work, encoder, batch)
+        rank.acquit(work)
+        if not encoded:
             sizes.failed("text", len(batch))
             if len(batch) > 1:
                 waiting = batch + waiting
@@ -93,5 +94,5 @@ def _forward(
 ) -> int:
     """Sends embeddings on their way; gives how many tokens each has."""
     embeds = encoder.encode(captions).to(getattr(torch, rank.job.settings.dtype))
-    work.sent.append(Sent(keys, rank.lanes.down(embeds)))
+    work.sent.append(Sent(rank.lanes.down(embeds), dict(enumerate(keys))))
     return int(embeds.shape[1])

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from videoprep.device import free_memory, is_out_of_memory
+from videoprep.encoding.lanes import Landing
 from videoprep.encoding.micro_batch import MicroBatches
 from videoprep.encoding.posterior import reduce_moments
 from videoprep.encoding.rank import Rank, Sent, Work
@@ -22,9 +23,13 @@ from videoprep.media.decode_pool import Decoded, DecodePool
 from videoprep.staging import Staging
 from videoprep.store.receipt import Failure
 
+# On an accelerator a micro-batch is never larger than this, unless it is asked for.
 _MOST = 8
-_MOST_WORKERS = 8
 
+# On a CPU so many clips are encoded side by side: threads of one forward wait for each other.
+_MOST_SIDE_BY_SIDE = 2
+
+_MOST_WORKERS = 8
 _FETCHERS = 4
 
 Shape = tuple[int, ...]
@@ -41,22 +46,26 @@ def decode_pool(rank: Rank) -> DecodePool:
         size=size,
         memory=effort.decode_memory,
         limits=effort.limits,
-        ahead=max(2 * size, _micro_batch(rank)),
+        ahead=max(2 * size, at_once(rank)),
         check=rank.check,
     )
 
 
-def _micro_batch(rank: Rank) -> int:
-    """How many clips are encoded together at most."""
-    return 1 if rank.device.type == "cpu" else rank.effort.batch_size or _MOST
+def at_once(rank: Rank) -> int:
+    """How many clips are encoded at once at most: as a micro-batch, or side by side."""
+    most = min(_MOST_SIDE_BY_SIDE, cores(rank)) if rank.lanes.one_by_one else _MOST
+    return rank.effort.batch_size or most
+
+
+def cores(rank: Rank) -> int:
+    """This rank's share of the machine."""
+    return max(1, len(os.sched_getaffinity(0)) // rank.coordinator.local_world_size)
 
 
 def _workers(rank: Rank) -> int:
     """As many as this rank's share of the machine; on a CPU the model needs a part of it."""
-    cores = len(os.sched_getaffinity(0)) // rank.coordinator.local_world_size
-    if rank.device.type == "cpu":
-        cores //= 2
-    return max(1, min(cores, _MOST_WORKERS))
+    share = cores(rank) // 2 if rank.lanes.one_by_one else cores(rank)
+    return max(1, min(share, _MOST_WORKERS))
 
 
 def encode_video(
@@ -69,10 +78,10 @@ def encode_video(
         ModelError: the VAE gives latents of another shape than its family says.
         OSError: a unit cannot be written.
     """
-    with Writer(rank) as writer:
-        run = _VideoPass(rank, encoder, writer)
+    with Writer(rank) as writer, ThreadPoolExecutor(at_once(rank)) as side_by_side:
+        run = _VideoPass(rank, encoder, writer, side_by_side)
         staging = Staging.of(rank.job.index.data_root)
-        answers = pool.run(_brought(_requests(rank, works, writer), staging))
+        answers = pool.run(_brought(run.requests(works), staging))
         while True:
             asked = time.monotonic()
             place, answer = next(answers, (None, None))
@@ -84,26 +93,7 @@ def encode_video(
             rank.check()
             writer.check()
             run.take(work, at, answer)
-
-
-def _requests(rank: Rank, works: Iterator[Work], writer: Writer) -> Iterator[Request]:
-    """What is to be decoded. Pulling it claims units, when they are needed."""
-    for work in works:
-        first = work.unit.component == "image_latents"
-        asked = False
-        for at, clip in enumerate(work.clips):
-            failure = work.kills(at)
-            if failure is not None:
-                work.failures.append(failure)
-                rank.tally.settle(work.unit.component, 0, 1, work.pixels, 0)
-                continue
-            asked = True
-            pixels = clip.pixels
-            if first:
-                pixels = replace(pixels, frames=pixels.frames.first())
-            yield (work, at), pixels
-        if not asked:
-            writer.put(work)
+        run.flush()
 
 
 def _brought(requests: Iterator[Request], staging: Staging) -> Iterator[Request]:
@@ -126,112 +116,183 @@ def _here(request: Request, fetched: Future[None]) -> Request:
     return request
 
 
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A clip that is decoded, and of which unit and place in it it is."""
+
+    work: Work
+    at: int
+    decoded: Decoded
+
+    @property
+    def key(self) -> str:
+        return self.work.keys[self.at]
+
+    @property
+    def shape(self) -> Shape:
+        """Frames, channels, height, width."""
+        return tuple(self.decoded.pixels.shape)
+
+
 @dataclass(slots=True)
 class _VideoPass:
-    """Gathers decoded clips into micro-batches, and units into commits."""
+    """Gathers decoded clips, encodes them together, and hands units over that are whole.
+
+    Attributes:
+        rank: this one.
+        encoder: the VAE.
+        writer: takes whole units.
+        side_by_side: threads for clips that are encoded each for itself.
+        sizes: of micro-batches, by the shape of a clip.
+        batch: what has gathered, of one shape where it is to be one batch.
+        expected: shapes of latents, by frames, height and width.
+    """
 
     rank: Rank
     encoder: VideoEncoder
     writer: Writer
+    side_by_side: ThreadPoolExecutor
     sizes: MicroBatches[Shape] = field(init=False)
-    batch: list[tuple[int, Decoded]] = field(default_factory=list)
+    batch: list[_Item] = field(default_factory=list)
     expected: dict[Shape, Shape] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.sizes = MicroBatches(_micro_batch(self.rank))
+        self.sizes = MicroBatches(at_once(self.rank))
+
+    def requests(self, works: Iterator[Work]) -> Iterator[Request]:
+        """What is to be decoded. Pulling it claims units, when they are needed."""
+        for work in works:
+            for at, clip in enumerate(work.clips):
+                failure = work.kills(at)
+                if failure is not None:
+                    self._set_aside(work, failure)
+                    continue
+                pixels = clip.pixels
+                if work.unit.component == "image_latents":
+                    pixels = replace(pixels, frames=pixels.frames.first())
+                yield (work, at), pixels
 
     def take(self, work: Work, at: int, answer: Decoded | MediaError | SourceError) -> None:
-        """Takes the next answer; answers come in order, so the last of a unit ends it."""
+        """Takes what has become of a clip that was to be decoded."""
         if isinstance(answer, SourceError):
             raise answer
         if isinstance(answer, MediaError):
             self._set_aside(work, work.failure(at, answer.code, answer.message))
-        else:
-            self.batch.append((at, answer))
-        last = _last(work)
-        if self.batch and (at == last or len(self.batch) >= self._size(work)):
-            self._encode(work)
-        if at == last:
-            self.writer.put(work)
+            return
+        item = _Item(work, at, answer)
+        if self.batch and not self._go_together(self.batch[0], item):
+            self.flush()
+        self.batch.append(item)
+        if len(self.batch) >= self._size(item):
+            self.flush()
 
-    def _size(self, work: Work) -> int:
-        if work.claim.careful:
-            return 1
-        return self.sizes.size(tuple(self.batch[0][1].pixels.shape))
-
-    def _encode(self, work: Work) -> None:
+    def flush(self) -> None:
         """Encodes what has gathered; where memory does not suffice in halves, down to one clip."""
         batch, self.batch = self.batch, []
-        kind = tuple(batch[0][1].pixels.shape)
-        pieces = [batch]
+        if self.rank.lanes.one_by_one:
+            self._encode_side_by_side(batch)
+            return
+        pieces = [batch] if batch else []
         while pieces:
             piece = pieces.pop(0)
-            if work.claim.careful:
-                self.rank.claims.announce(work.claim, [work.keys[piece[0][0]]])
-            if self._encode_piece(work, piece):
-                self.sizes.succeeded(kind, len(piece))
+            with self.rank.lanes.working():
+                fits = self._encode(piece)
+            self._learn(piece, fits)
+            if fits:
+                self._settle(piece)
             elif len(piece) > 1:
-                self.sizes.failed(kind, len(piece))
                 half = len(piece) // 2
                 pieces[:0] = [piece[:half], piece[half:]]
             else:
-                self.sizes.failed(kind, 1)
-                self._encode_sparingly(work, *piece[0])
+                self._encode_sparingly(piece[0])
 
-    def _encode_piece(
-        self, work: Work, piece: list[tuple[int, Decoded]], *, in_tiles: bool = False
-    ) -> bool:
+    def _encode_side_by_side(self, batch: Sequence[_Item]) -> None:
+        with self.rank.lanes.working():
+            fit = list(self.side_by_side.map(self._encode, [[item] for item in batch]))
+        for item, fits in zip(batch, fit, strict=True):
+            if fits:
+                self._settle([item])
+            else:
+                self._encode_sparingly(item)
+
+    def _go_together(self, one: _Item, other: _Item) -> bool:
+        if one.work.claim.careful or other.work.claim.careful:
+            return False
+        return self.rank.lanes.one_by_one or one.shape == other.shape
+
+    def _size(self, item: _Item) -> int:
+        if item.work.claim.careful:
+            return 1
+        return at_once(self.rank) if self.rank.lanes.one_by_one else self.sizes.size(item.shape)
+
+    def _learn(self, piece: Sequence[_Item], fits: bool) -> None:
+        tell = self.sizes.succeeded if fits else self.sizes.failed
+        tell(piece[0].shape, len(piece))
+
+    def _encode(self, piece: Sequence[_Item]) -> bool:
         """Sends the latents of some clips on their way; False where memory does not suffice."""
-        rank = self.rank
-        keys = [work.keys[at] for at, _ in piece]
-        what = f"encoding {len(piece)} of {work.unit.name}, from {work.clips[piece[0][0]].video}"
+        rank, first = self.rank, piece[0]
+        if first.work.claim.careful:
+            rank.claims.announce(first.work.claim, [first.key])
+        names = " ".join(f"{item.key} {item.work.clips[item.at].video}" for item in piece)
         try:
-            with rank.watchdog.watching(what), rank.lanes.working():
-                reach(
-                    "clip.encoding", " ".join([*keys, *(work.clips[at].video for at, _ in piece)])
-                )
-                sent = self._forward(keys, piece)
+            with rank.watchdog.watching(f"encoding {names} of the unit {first.work.unit.name}"):
+                reach("clip.encoding", names)
+                landing = self._forward(piece)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            sent = None
-        if sent is None:  # only here does nothing hold what there was any more
+            landing = None
+        if landing is None:  # only here does nothing hold what there was any more
             free_memory(rank.device)
             return False
-        work.sent.append(sent)
-        for _, decoded in piece:
-            decoded.release()
-        if in_tiles:
-            work.tiled += keys
-        rank.tally.settle(work.unit.component, len(piece), 0, work.pixels, work.frames)
-        reach("clip.encoded", keys[-1])
+        for work in {id(item.work): item.work for item in piece}.values():
+            places = {n: item.key for n, item in enumerate(piece) if item.work is work}
+            work.sent.append(Sent(landing, places))
         return True
 
-    def _forward(self, keys: Sequence[str], piece: Sequence[tuple[int, Decoded]]) -> Sent:
-        pixels = self.rank.lanes.up([decoded.pixels for _, decoded in piece])
+    def _forward(self, piece: Sequence[_Item]) -> Landing:
+        pixels = self.rank.lanes.up([item.decoded.pixels for item in piece])
         frames, _, height, width = pixels.shape[1:]
         moments = self.encoder.encode(normalize(pixels).permute(0, 2, 1, 3, 4))
         self._require_shape(tuple(moments.shape[1:]), (frames, height, width))
-        stored = reduce_moments(moments, self.rank.job.settings.posterior, keys)
-        return Sent(keys, self.rank.lanes.down(stored))
+        keys = [item.key for item in piece]
+        return self.rank.lanes.down(reduce_moments(moments, self.rank.job.settings.posterior, keys))
 
-    def _encode_sparingly(self, work: Work, at: int, decoded: Decoded) -> None:
+    def _encode_sparingly(self, item: _Item) -> None:
         """One clip for which memory does not suffice: in slices, in tiles, or not at all."""
         always = self.rank.job.settings.tiling
         for tiling in (False, True):
             self.encoder.save_memory(slicing=True, tiling=tiling or always)
-            in_tiles = tiling and not always
-            done = self._encode_piece(work, [(at, decoded)], in_tiles=in_tiles)
+            with self.rank.lanes.working():
+                fits = self._encode([item])
             self.encoder.save_memory(slicing=False, tiling=always)
-            if done:
+            if fits:
+                if tiling and not always:
+                    item.work.tiled.append(item.key)
+                self._settle([item])
                 return
-        decoded.release()
+        item.decoded.release()
         reason = "memory does not suffice for this clip alone, not even in tiles"
-        self._set_aside(work, work.failure(at, Code.OUT_OF_MEMORY, reason))
+        self._set_aside(item.work, item.work.failure(item.at, Code.OUT_OF_MEMORY, reason))
+
+    def _settle(self, piece: Sequence[_Item]) -> None:
+        for item in piece:
+            item.decoded.release()
+            work = item.work
+            self.rank.tally.settle(work.unit.component, 1, 0, work.pixels, work.frames)
+            self._count_down(work)
+        reach("clip.encoded", " ".join(item.key for item in piece))
 
     def _set_aside(self, work: Work, failure: Failure) -> None:
         work.failures.append(failure)
         self.rank.tally.settle(work.unit.component, 0, 1, work.pixels, 0)
+        self._count_down(work)
+
+    def _count_down(self, work: Work) -> None:
+        work.left -= 1
+        if not work.left:
+            self.writer.put(work)
 
     def _require_shape(self, found: Shape, clip: Shape) -> None:
         expected = self.expected.get(clip)
@@ -246,9 +307,3 @@ class _VideoPass:
                 remedy=f"the family {self.rank.family.name!r} does not describe this VAE: report "
                 "it",
             )
-
-
-def _last(work: Work) -> int:
-    """The place of the last clip of a unit that is decoded."""
-    places = range(len(work.keys) - 1, -1, -1)
-    return next(at for at in places if not work.claim.kills(work.keys[at]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,10 @@ from videoprep.encoding.lanes import lanes_of
 from videoprep.encoding.overview import Overview
 from videoprep.encoding.rank import Rank, Work
 from videoprep.encoding.recipes import EIGHT_BIT
-from videoprep.encoding.tally import Counts, Tally
+from videoprep.encoding.tally import Counts, Phase, Tally
 from videoprep.encoding.text_pass import encode_text
-from videoprep.encoding.video_pass import decode_pool, encode_video
+from videoprep.encoding.units import Unit
+from videoprep.encoding.video_pass import at_once, cores, decode_pool, encode_video
 from videoprep.encoding.watchdog import Watchdog
 from videoprep.errors import ModelError, VideoprepError
 from videoprep.families.model_folder import ModelFolder
@@ -35,6 +37,7 @@ from videoprep.store.sessions import Session
 
 if TYPE_CHECKING:
     from videoprep.families.contract import TextEncoder, VideoEncoder
+    from videoprep.media.decode_pool import DecodePool
 
 _POLL_SECONDS = 0.2
 
@@ -55,7 +58,8 @@ def do_work(
         SystemExit: SIGTERM came; likewise.
         VideoprepError: the work cannot go on.
     """
-    tally = Tally(session.id, {component: Counts() for component in job.recipes})
+    begin: Phase = "text" if job.passes()[0] else "video"
+    tally = Tally(session.id, {component: Counts() for component in job.recipes}, begin)
     first = coordinator.rank == 0
     overview = Overview(job.totals, coordinator.world_size) if first else None
     claims = Claims(store.files, session)
@@ -83,9 +87,10 @@ def do_work(
             effort=effort,
         )
         try:
-            _do_passes(rank)
-            if overview is not None:
-                _finish_for_others(rank, overview)
+            with _host_threads(rank), decode_pool(rank) as pool:
+                _do_passes(rank, pool)
+                if overview is not None:
+                    _finish_for_others(rank, pool, overview)
         finally:
             claims.release_all()
             with suppress(CoordinatorLostError):  # whoever needs it will say so
@@ -93,13 +98,32 @@ def do_work(
     return tally
 
 
-def _do_passes(rank: Rank) -> None:
+def _do_passes(rank: Rank, pool: DecodePool) -> None:
     text, video = rank.job.passes()
+    if video:
+        pool.start()  # which takes a while, in processes of their own
     if text:
         _do_text(rank, claimed(rank, text, "text"))
     if video:
-        _do_video(rank, claimed(rank, video, "video"))
+        _do_video(rank, claimed(rank, video, "video"), pool)
     rank.tally.begin("finishing")
+
+
+@contextmanager
+def _host_threads(rank: Rank) -> Iterator[None]:
+    """On a CPU the clips that are encoded side by side share the cores.
+
+    More threads than cores would wait for each other most of the time. What the user has set stays.
+    """
+    if not rank.lanes.one_by_one or "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, cores(rank) // at_once(rank)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _do_text(rank: Rank, works: Iterator[Work]) -> bool:
@@ -116,17 +140,15 @@ def _do_text(rank: Rank, works: Iterator[Work]) -> bool:
     return True
 
 
-def _do_video(rank: Rank, works: Iterator[Work]) -> bool:
+def _do_video(rank: Rank, works: Iterator[Work], pool: DecodePool) -> bool:
     """Encodes units of clips and first frames; says whether there were any."""
     first = next(works, None)
     if first is None:
         return False
-    with decode_pool(rank) as pool:
-        pool.start()  # while the VAE is loaded
-        encoder = _load_video(rank)
-        rank.tally.begin("video")
-        encode_video(rank, _with(first, works), encoder, pool)
-        rank.tally.end()
+    encoder = _load_video(rank)
+    rank.tally.begin("video")
+    encode_video(rank, _with(first, works), encoder, pool)
+    rank.tally.end()
     del encoder
     free_memory(rank.device)
     return True
@@ -137,22 +159,35 @@ def _with(first: Work, rest: Iterator[Work]) -> Iterator[Work]:
     yield from rest
 
 
-def _finish_for_others(rank: Rank, overview: Overview) -> None:
+def _finish_for_others(rank: Rank, pool: DecodePool, overview: Overview) -> None:
     """Waits for the other ranks, and does what those that died have left."""
 
     def lost() -> tuple[int, ...]:
         return overview.lost(time.monotonic())
 
+    def dead() -> set[str]:
+        return overview.sessions(lost())
+
     while not overview.finished(without=lost()):
         rank.check()
         time.sleep(_POLL_SECONDS)
-    for do, units in zip((_do_text, _do_video), rank.job.passes(), strict=True):
-        while waiting := uncommitted(rank, units):
-            rank.check()
-            rank.claims.presume_dead(overview.sessions(lost()))
-            if not do(rank, free(rank, waiting)):
-                time.sleep(_POLL_SECONDS)  # another run at this store has them in hand
+    text, video = rank.job.passes()
+    _until_committed(rank, text, lambda works: _do_text(rank, works), dead)
+    _until_committed(rank, video, lambda works: _do_video(rank, works, pool), dead)
     rank.tally.begin("done")
+
+
+def _until_committed(
+    rank: Rank,
+    units: Sequence[Unit],
+    do: Callable[[Iterator[Work]], bool],
+    dead: Callable[[], set[str]],
+) -> None:
+    while waiting := uncommitted(rank, units):
+        rank.check()
+        rank.claims.presume_dead(dead())
+        if not do(free(rank, waiting)):
+            time.sleep(_POLL_SECONDS)  # another run at this store has them in hand
 
 
 def _load_text(rank: Rank) -> TextEncoder:

@@ -93,7 +93,8 @@ class Writer:
         """A micro-batch on the host, without what is not finite."""
         results = sent.landing.wait()
         kept = {}
-        for key, result in zip(sent.keys, results, strict=True):
+        for at, key in sent.keys.items():
+            result = results[at]
             if bool(torch.isfinite(result).all()):
                 kept[key] = result
             else:
