@@ -43,6 +43,7 @@ _SIGNALS = {
     "abort": signal.SIGABRT,
     "term": signal.SIGTERM,
     "int": signal.SIGINT,
+    "stop": signal.SIGSTOP,
 }
 _ERRORS = {"enospc": errno.ENOSPC, "eio": errno.EIO}
 _RULE = re.compile(r"(?P<name>[\w.]+)=(?P<action>\w+)(\*(?P<nth>\d+))?(@(?P<detail>.+))?")

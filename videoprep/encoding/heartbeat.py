@@ -54,6 +54,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Heartbeat:
+        if self._overview is None:
+            self.tell()  # by what name its claims go, before there are any
         self._thread.start()
         return self
 

@@ -241,6 +241,7 @@ class _Run:
                 tally = self._work(job, session, device, on_progress)
             # How often others died says nothing more once all is made; their shares are theirs.
             Claims(self.store.files, session).sweep(every=self.share.count == 1)
+            swept += sweep(self.store.files, session)  # ranks may have died meanwhile
             result = finish(
                 job, self.store, before, tally, damages, swept, time.monotonic() - started
             )
