@@ -49,4 +49,5 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): this downloads several GB once and takes some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torchcodec,train,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps --target $(VENV)/int8 bitsandbytes
 	@touch $@

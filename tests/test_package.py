@@ -15,7 +15,7 @@ PACKAGE = Path(videoprep.__file__).parent
 
 LAYERS = (
     (
-        *("errors", "failpoints", "durable", "device", "files", "plain"),
+        *("errors", "collection", "failpoints", "durable", "device", "files", "plain"),
         *("remote_files", "mirror", "staging"),
     ),
     ("spec",),

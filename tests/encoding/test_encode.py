@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -13,6 +15,7 @@ import torch
 
 import videoprep as vp
 from tests.assets import write_lists, write_video
+from tests.conftest import need
 from videoprep.errors import ModelError, PlanError, SourceError, StoreError, VideoprepError
 from videoprep.index.calibration import recall
 from videoprep.store.recipe import COMPONENTS
@@ -356,9 +359,18 @@ def test_another_recipe_makes_only_what_it_decides_and_the_old_one_is_taken_up_a
     assert len(vp.LatentDataset(store).info.earlier) == 3
 
 
-def test_a_text_encoder_in_eight_bits(dataset: Path, tmp_path: Path, tiny_model: Path) -> None:
+def test_a_text_encoder_in_eight_bits(
+    dataset: Path, tmp_path: Path, tiny_model: Path, run_cli: Callable
+) -> None:
+    site = Path(sys.prefix) / "int8"  # apart, since every import of transformers would load it
+    if not site.is_dir():
+        need("bitsandbytes: `make` installs it")
+    command = ("encode", dataset, "--model", tiny_model, "--device", "cpu")
     for name, text_dtype in (("whole", "auto"), ("eight", "int8")):
-        encode(dataset, tiny_model, tmp_path / name, text_encoder_dtype=text_dtype)
+        options = ("-o", tmp_path / name, "--text-encoder-dtype", text_dtype)
+        done = run_cli(*command, *options, PYTHONPATH=str(site))
+        assert done.returncode == 0, done.stderr
+        assert "MatMul8bit" not in done.stderr
     whole, eight = (vp.LatentDataset(tmp_path / name)[0] for name in ("whole", "eight"))
     assert torch.equal(whole["video_latents"], eight["video_latents"])
     assert eight["prompt_embeds"].dtype == torch.float32

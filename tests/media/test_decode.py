@@ -154,6 +154,23 @@ def test_an_unknown_decoder_is_refused() -> None:
         choose_decoder("decord")
 
 
+@pytest.mark.parametrize(("width", "height"), [(64, 40), (50, 30), (192, 96), (33, 47)])
+def test_resizing_equals_that_of_torchvision(tmp_path: Path, width: int, height: int) -> None:
+    import torch
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2.functional import resize
+
+    path = write_video(tmp_path / "v.mp4", frames=2)
+    choice = _choice(path, [0, 1])
+    frames = torch.from_numpy(np.stack(list(decode_frames(choice, "pyav")))).permute(0, 3, 1, 2)
+    expected = resize(
+        frames, [height, width], interpolation=InterpolationMode.BICUBIC, antialias=True
+    )
+    box = Box(0, 0, 96, 64)
+    clip = ClipPixels(choice, "", 96, 64, box, Box(0, 0, width, height), width, height)
+    assert torch.equal(load_clip(clip, "pyav"), expected)
+
+
 def test_a_clip_is_cropped_and_resized(tmp_path: Path, decoder: str) -> None:
     path = write_video(tmp_path / "a.mp4", width=128, height=96, frames=5)
     crop = center_box(128, 96, 32, 64)

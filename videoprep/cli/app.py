@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -68,14 +70,29 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _stop)
     try:
         app(args=join_values(sys.argv[1:]), prog_name="videoprep")
+        code: object = 0
+    except SystemExit as leaving:  # typer's way to end, and that of a signal
+        code = leaving.code
     except VideoprepError as error:
         print_error(error)
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except OSError as error:  # a file system that is full, read-only or gone
         where = os.fsdecode(error.filename) if error.filename else None
         print_error(VideoprepError(error.strerror or str(error), where=where))
-        sys.exit(2)
-    sys.exit(0)
+        code = 2
+    _leave(code if isinstance(code, int) else int(code is not None))
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process without tearing down what was imported.
+
+    With torch and its like that takes more than a second, in which some libraries complain.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BrokenPipeError):  # whoever read it has gone
+            stream.flush()
+    atexit._run_exitfuncs()
+    os._exit(code)
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:

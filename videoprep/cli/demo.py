@@ -41,9 +41,7 @@ def demo(
     Without --data a small dataset is rendered. The tiny model has random weights: it shows how
     the work goes, not pictures.
     """
-    from videoprep.cli.encode import quiet_libraries
     from videoprep.demo.scenes import render_dataset
-    from videoprep.demo.tiny_model import build_tiny_model
 
     folder = data if data is not None else output / "dataset"
     work = output if data is None else output / f"of-{folder.resolve().name}"
@@ -54,13 +52,20 @@ def demo(
     spec = _validate(folder, own=data is not None)
     index = _index(spec, work / "index.parquet")
     _step("4. encode, with a tiny CogVideoX made on the spot")
-    quiet_libraries()
-    model = build_tiny_model(output / "model")
+    model = _make_model(output / "model")
     encoded = _encode(index, model, work / "latents")
     _step("5. train a LoRA from the latents alone")
     trained = _train(work / "latents", model, work / "lora", steps)
     _close(folder, work, model, index, encoded, trained)
     raise typer.Exit(0 if encoded.ok else 1)
+
+
+def _make_model(folder: Path) -> Path:
+    from videoprep.demo.tiny_model import build_tiny_model
+    from videoprep.encoding.quiet import quiet_libraries
+
+    with quiet_libraries():
+        return build_tiny_model(folder)
 
 
 def _validate(folder: Path, *, own: bool) -> DatasetSpec:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -128,16 +127,11 @@ def encode(
     PATH may be an index saved by `videoprep index`. Run it again to go on or to encode what has
     changed. Under torchrun all ranks share the work.
     """
-    from videoprep.encoding.coordination import is_first_rank
     from videoprep.encoding.run import encode as run
 
     def plan() -> BucketIndex:
-        index = plan_of(path, dataset, on_missing.value)
-        quiet_libraries()  # from now on; the download of the model, before, shows itself
-        return index
+        return plan_of(path, dataset, on_missing.value)
 
-    if not is_first_rank():
-        quiet_libraries()
     result = run(
         plan,
         model=model,
@@ -185,17 +179,6 @@ def plan_of(
             f"{path} is a finished plan: {names} must be given when it is made"
         )
     return BucketIndex.load(path, data_root=root).check_sources(on_missing)
-
-
-def quiet_libraries() -> None:
-    """Our own progress is shown; the libraries' bars and load reports would tear it apart."""
-    import diffusers
-    import transformers
-
-    for library in (diffusers, transformers):
-        library.utils.logging.disable_progress_bar()
-        library.utils.logging.set_verbosity(logging.ERROR)
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def print_result(result: EncodeResult) -> None:

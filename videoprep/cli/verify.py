@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoprep.cli.encode import Device, Revision, quiet_libraries
+from videoprep.cli.encode import Device, Revision
 from videoprep.cli.options import Format, OutputFormat
 from videoprep.cli.output import file_size, meter, print_json, safe, stdout, table
 
@@ -51,8 +51,6 @@ def verify(
     """
     from videoprep.encoding.repair import verify as run
 
-    if repair:
-        quiet_libraries()
     with meter() as shown:
         report = run(
             store,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from videoprep.errors import VideoprepError
+from videoprep.media.decode_pool import DecodePool
 from videoprep.media.workers import Limits
 
 
@@ -37,6 +38,10 @@ class Effort:
             raise VideoprepError(
                 "watchdog and max_failures are not negative", remedy="give 0 or more"
             )
+
+    def decode_pool(self, decoder: str) -> DecodePool:
+        """The processes that decode: one at first, see `DecodePool.resize`."""
+        return DecodePool(decoder, size=1, memory=self.decode_memory, limits=self.limits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from videoprep.collection import no_collection
 from videoprep.device import choose_device, device_name
 from videoprep.encoding.coordination import (
     Coordinator,
@@ -48,7 +50,7 @@ from videoprep.store.catalogue import Artifacts, read_artifacts
 from videoprep.store.claims import Claims
 from videoprep.store.layout import Store, StoreInfo
 from videoprep.store.receipt import Damage
-from videoprep.store.recipe import COMPONENTS, Component
+from videoprep.store.recipe import COMPONENTS, Component, Recipe
 from videoprep.store.sessions import Session
 from videoprep.store.sweep import sweep
 
@@ -56,6 +58,9 @@ if TYPE_CHECKING:
     import torch
 
     from videoprep.encoding.tally import Tally
+    from videoprep.media.decode_pool import DecodePool
+
+logger = logging.getLogger(__name__)
 
 Source = BucketIndex | DatasetSpec | str | os.PathLike[str]
 
@@ -136,24 +141,28 @@ def encode(
     with _ranks() as coordinator:
         run = _Run(Store.open(output), coordinator, effort, share, retry_failed)
         if coordinator.rank != 0:
-            run.follow(choose_device(device, coordinator.local_rank))
+            run.follow(device)
             return None
         # What can be wrong without torch is found before its slow import.
         opened = open_checked(str(model), revision)
         index = _plan(source)
         index.require_clips()
-        torch_device = choose_device(device, coordinator.local_rank)
-        own = choose_dtype(dtype, torch_device)
-        settings = Settings(
-            dtype=own,
-            text_dtype=choose_text_dtype(text_encoder_dtype, own),
-            decoder=choose_decoder(decoder),
-            tiling=use_tiling,
-            posterior=choose_posterior(posterior),
-        )
-        prepared = run.prepare(index, *opened, image_latents, settings)
-        with nullcontext(on_progress) if on_progress else shown(progress) as told:
-            return run.lead(prepared, torch_device, told)
+        with effort.decode_pool(decoder) as pool:
+            pool.start()  # it imports torch while this process does
+            with no_collection():  # these import torch
+                torch_device = choose_device(device, coordinator.local_rank)
+                chosen = choose_decoder(decoder)
+            own = choose_dtype(dtype, torch_device)
+            settings = Settings(
+                dtype=own,
+                text_dtype=choose_text_dtype(text_encoder_dtype, own),
+                decoder=chosen,
+                tiling=use_tiling,
+                posterior=choose_posterior(posterior),
+            )
+            prepared = run.prepare(index, *opened, image_latents, settings)
+            with nullcontext(on_progress) if on_progress else shown(progress) as told:
+                return run.lead(prepared, torch_device, pool, told)
 
 
 @contextmanager
@@ -223,12 +232,20 @@ class _Run:
         recipes = make_recipes(family, model, components, settings)
         facts = {**family.facts(model), "posterior": settings.posterior}
         info = StoreInfo(family.name, model.name, model.revision, facts, recipes)
+        before = self.store.read_info().recipes if self.store.exists() else {}
         info = self.store.claim(info)
+        for recipe in info.earlier:
+            if before.get(recipe.component) == recipe:
+                _say_changed(info.recipes[recipe.component], recipe)
         reach("store.claimed")
         return _Prepared(index, model, family, settings, info)
 
     def lead(
-        self, prepared: _Prepared, device: torch.device, on_progress: OnProgress | None
+        self,
+        prepared: _Prepared,
+        device: torch.device,
+        pool: DecodePool,
+        on_progress: OnProgress | None,
     ) -> EncodeResult:
         """Rank 0: plans the work, does its part of it, and writes the catalogue."""
         started = time.monotonic()
@@ -238,7 +255,7 @@ class _Run:
             before, damages = self._committed(prepared)
             job = self._job(prepared, before)
             with self._shared(job, session):
-                tally = self._work(job, session, device, on_progress)
+                tally = self._work(job, session, device, pool, on_progress)
             # How often others died says nothing more once all is made; their shares are theirs.
             Claims(self.store.files, session).sweep(every=self.share.count == 1)
             swept += sweep(self.store.files, session)  # ranks may have died meanwhile
@@ -249,12 +266,15 @@ class _Run:
         _remember(tally, job, device)
         return result
 
-    def follow(self, device: torch.device) -> None:
+    def follow(self, device: str) -> None:
         """Another rank: takes the job that rank 0 has planned, and does its part of it."""
+        with no_collection():  # this imports torch
+            torch_device = choose_device(device, self.coordinator.local_rank)
         name = wait_for(self.coordinator, "job")
         job = Job.receive(self.store.files, name)
-        with Session(self.store.files) as session:
-            self._work(job, session, device, None)
+        decoder = choose_decoder(job.settings.decoder)  # which this machine may lack
+        with Session(self.store.files) as session, self.effort.decode_pool(decoder) as pool:
+            self._work(job, session, torch_device, pool, None)
 
     def _committed(
         self, prepared: _Prepared
@@ -304,11 +324,27 @@ class _Run:
             yield
 
     def _work(
-        self, job: Job, session: Session, device: torch.device, on_progress: OnProgress | None
+        self,
+        job: Job,
+        session: Session,
+        device: torch.device,
+        pool: DecodePool,
+        on_progress: OnProgress | None,
     ) -> Tally:
         from videoprep.encoding.work import do_work
 
-        return do_work(job, self.store, session, device, self.effort, self.coordinator, on_progress)
+        return do_work(
+            job, self.store, session, device, self.effort, self.coordinator, pool, on_progress
+        )
+
+
+def _say_changed(new: Recipe, old: Recipe) -> None:
+    logger.warning(
+        "%s are made anew, by another recipe than before (%s); what was made stays in the store, "
+        "and is taken up again when it is asked for",
+        new.component,
+        "; ".join(new.differences(old.fields)),
+    )
 
 
 def _plan(source: Source | Callable[[], BucketIndex]) -> BucketIndex:

@@ -37,18 +37,10 @@ Request = tuple[tuple[Work, int], ClipPixels]
 """A clip to decode, and of which unit and place in it it is."""
 
 
-def decode_pool(rank: Rank) -> DecodePool:
-    """The processes that decode for this rank."""
-    effort = rank.effort
-    size = effort.decode_workers or _workers(rank)
-    return DecodePool(
-        rank.job.settings.decoder,
-        size=size,
-        memory=effort.decode_memory,
-        limits=effort.limits,
-        ahead=max(2 * size, at_once(rank)),
-        check=rank.check,
-    )
+def prepare(pool: DecodePool, rank: Rank) -> None:
+    """Fits the processes that decode to the rank; they start when they are needed."""
+    size = rank.effort.decode_workers or _workers(rank)
+    pool.resize(size, max(2 * size, at_once(rank)), rank.check)
 
 
 def at_once(rank: Rank) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors import SafetensorError
 
+from videoprep.collection import no_collection
 from videoprep.device import free_memory
 from videoprep.encoding.claiming import claimed, free, uncommitted
 from videoprep.encoding.coordination import Coordinator, CoordinatorLostError, report_failure
@@ -20,12 +21,13 @@ from videoprep.encoding.interruption import Interruption
 from videoprep.encoding.job import Job
 from videoprep.encoding.lanes import lanes_of
 from videoprep.encoding.overview import Overview
+from videoprep.encoding.quiet import quiet_libraries
 from videoprep.encoding.rank import Rank, Work
 from videoprep.encoding.recipes import EIGHT_BIT
 from videoprep.encoding.tally import Counts, Phase, Tally
 from videoprep.encoding.text_pass import encode_text
 from videoprep.encoding.units import Unit
-from videoprep.encoding.video_pass import at_once, cores, decode_pool, encode_video
+from videoprep.encoding.video_pass import at_once, cores, encode_video, prepare
 from videoprep.encoding.watchdog import Watchdog
 from videoprep.errors import ModelError, VideoprepError
 from videoprep.families.model_folder import ModelFolder
@@ -49,6 +51,7 @@ def do_work(
     device: torch.device,
     effort: Effort,
     coordinator: Coordinator,
+    pool: DecodePool,
     on_progress: OnProgress | None,
 ) -> Tally:
     """Encodes this rank's part of a job; on rank 0 also what other ranks leave behind.
@@ -87,7 +90,8 @@ def do_work(
             effort=effort,
         )
         try:
-            with _host_threads(rank), decode_pool(rank) as pool:
+            with _host_threads(rank), quiet_libraries():
+                prepare(pool, rank)
                 _do_passes(rank, pool)
                 if overview is not None:
                     _finish_for_others(rank, pool, overview)
@@ -214,7 +218,8 @@ def _load_video(rank: Rank) -> VideoEncoder:
 def _loading(model: ModelFolder, what: str) -> Iterator[None]:
     """Says which model failed to load; the libraries' own errors often do not."""
     try:
-        yield
+        with no_collection():  # libraries are imported, too
+            yield
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(
             f"the {what} cannot be loaded: {type(error).__name__}: {error}",

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from videoprep.errors import Code, MediaError, SourceError, VideoprepError
 from videoprep.media.clip import ClipPixels
-from videoprep.media.decode import DecoderName
 from videoprep.media.loader import error_of
 from videoprep.media.shared_memory import Arena, Piece
 from videoprep.media.workers import BEGIN, IN_HAND, Limits, Lost, Worker, Workers
@@ -95,7 +94,7 @@ class DecodePool:
     """Worker processes that decode clips. Use it in a ``with`` block, from one thread.
 
     Args:
-        decoder: which is asked first.
+        decoder: which is asked first; ``auto`` as `choose_decoder` chooses.
         size: worker processes.
         memory: bytes of pixels that there are at most, those that are not released included. The
             clip that is given next may always be there beside them, however large.
@@ -113,7 +112,7 @@ class DecodePool:
 
     def __init__(
         self,
-        decoder: DecoderName,
+        decoder: str,
         *,
         size: int,
         memory: int,
@@ -157,6 +156,14 @@ class DecodePool:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def resize(self, size: int, ahead: int, check: Callable[[], None]) -> None:
+        """Changes how many workers there are, and the rest, before a `run`.
+
+        So a first worker can be started before it is known how many there will be.
+        """
+        self._size, self._ahead, self._check = size, ahead, check
+        self._in_hand = max(IN_HAND, -(-ahead // size))
 
     def start(self) -> None:
         """Starts the processes without waiting for them; they take seconds to be ready.

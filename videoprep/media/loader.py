@@ -6,17 +6,17 @@ pixels will be, so that what comes through the pipe is always short. See `videop
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from videoprep.collection import no_collection
 from videoprep.errors import Code, MediaError, SourceError, VideoprepError
 from videoprep.failpoints import reach
 from videoprep.media.clip import ClipPixels, load_clip_into
-from videoprep.media.decode import DecoderName
+from videoprep.media.decode import DecoderName, choose_decoder
 from videoprep.media.probe import out_of_memory
 from videoprep.media.serving import Service, limit_memory
 from videoprep.media.shared_memory import SharedMemory
@@ -27,23 +27,22 @@ _NO_MEMORY_WORDS = "allocate memory"
 _NO_MEMORY = (MemoryError, BlockingIOError)
 
 
-def serve(decoder: DecoderName, memory_mib: int, number: int, size: int) -> None:
+def serve(decoder: str, memory_mib: int, number: int, size: int) -> None:
     """Loads clips until standard input ends.
 
     Args:
-        decoder: which is asked first.
+        decoder: which is asked first; ``auto`` as `choose_decoder` chooses.
         memory_mib: what a clip may take beside its pixels.
         number: the descriptor of the shared memory.
         size: its size, see `SharedMemory`.
     """
     service = Service()
-    import torch
+    with no_collection():
+        import torch
 
+        chosen = choose_decoder(decoder)
     torch.set_num_threads(1)
-    importlib.import_module("torchvision.transforms.v2.functional")
-    if decoder == "torchcodec":
-        importlib.import_module("torchcodec.decoders")
-    service.run(_Loader(decoder, memory_mib, SharedMemory(number, size)).answer)
+    service.run(_Loader(chosen, memory_mib, SharedMemory(number, size)).answer)
 
 
 @dataclass(slots=True)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import gc
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
+from videoprep.collection import no_collection
 from videoprep.errors import Code, ListError, SpecError
 from videoprep.mirror import local_path
 from videoprep.spec.csv_file import guess_columns, read_csv
@@ -225,7 +224,7 @@ class DatasetSpec(BaseModel):
         with remote_errors():
             bring_again(self.data_root, self._list_files())
             _require_folder(self.data_root)
-            with _no_collection():
+            with no_collection():
                 return self._listing()
 
     def samples(self) -> Iterator[Sample]:
@@ -313,18 +312,6 @@ class DatasetSpec(BaseModel):
                 where=str(self.data_root),
                 remedy="write videos, captions and this column into one CSV file",
             )
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Spares the collector from going through millions of new objects, none of them garbage."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _wrong(error: Any, cls: type[BaseModel]) -> str:

@@ -1,0 +1,37 @@
+"""Keeps the model libraries quiet: their bars and reports would tear our own progress apart."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from videoprep.collection import no_collection
+
+# It says for each batch that it casts to float16, which is what it was asked for.
+_BITSANDBYTES = logging.getLogger("bitsandbytes")
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Diffusers and transformers show only errors, and no bars, while the block runs."""
+    with no_collection():
+        import diffusers.utils.logging
+        import transformers.utils.logging
+
+    libraries = [library.utils.logging for library in (diffusers, transformers)]
+    verbosities = [library.get_verbosity() for library in libraries]
+    bars = transformers.utils.logging.is_progress_bar_enabled()
+    level = _BITSANDBYTES.level
+    for library in libraries:
+        library.disable_progress_bar()
+        library.set_verbosity(logging.ERROR)
+    _BITSANDBYTES.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for library, verbosity in zip(libraries, verbosities, strict=True):
+            library.set_verbosity(verbosity)
+            if bars:
+                library.enable_progress_bar()
+        _BITSANDBYTES.setLevel(level)
