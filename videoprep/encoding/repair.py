@@ -16,9 +16,10 @@ from videoprep.encoding.coordination import SingleProcess
 from videoprep.encoding.effort import Effort
 from videoprep.encoding.job import Job, sweep_shared, work_of
 from videoprep.encoding.made_with import settings_of
+from videoprep.encoding.rebuild import Again, Rebuilder, keys_of
 from videoprep.encoding.recipes import make_recipes
 from videoprep.encoding.run import open_checked
-from videoprep.encoding.units import Items, Unit, dearest_first, plan_units, unit_of
+from videoprep.encoding.units import Items, Unit, dearest_first, plan_units
 from videoprep.errors import PlanError, StoreError, VideoprepError
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
@@ -31,6 +32,7 @@ from videoprep.store.catalogue import gather, read_artifacts, write_catalogue
 from videoprep.store.claims import Claims
 from videoprep.store.fault import BadUnit
 from videoprep.store.layout import CATALOGUE, FAILURES, INDEX, Store, StoreInfo, is_shard
+from videoprep.store.plan_check import listed_failures
 from videoprep.store.presence import presence_at
 from videoprep.store.receipt import Damage, Receipt, read_receipts
 from videoprep.store.recipe import KEY_COLUMN, Component, Recipe
@@ -130,11 +132,11 @@ class _Plan:
     """What is to be made anew.
 
     Attributes:
-        job: how.
+        jobs: how; more than one only where artifacts were set aside and tried again.
         redo: the units whose files go first.
     """
 
-    job: Job
+    jobs: Sequence[Job]
     redo: Sequence[BadUnit]
 
 
@@ -193,8 +195,8 @@ class _Mending:
         plan = self._plan(info, index, [unit for unit in bad if unit not in useless])
         for unit in (*(plan.redo if plan else ()), *useless):
             self._remove(unit)
-        if plan is not None and plan.job.units:
-            self._encode(plan.job)
+        for job in plan.jobs if plan else ():
+            self._encode(job)
         if tables or self.encoded or self.removed:
             self._rewrite(info, index)
 
@@ -245,19 +247,20 @@ class _Mending:
         moved = self.means.data_root
         if moved is not None:
             index = BucketIndex(index.table, moved, index.policy)
-        units: list[Unit] = []
+        again: list[Again] = []
         redo: list[BadUnit] = []
-        attempts: dict[str, int] = {}
         for component in needed:
             items = work_of(component, index, family, model, settings)
             own = [u for u in bad if u.folder == Store.folder(info.recipes[component])]
-            planned, tried = self._units(items, info.recipes[component], own)
+            planned = self._units(items, info.recipes[component], own)
             made, blocked = self._with_sources(index, planned)
-            units += made
+            again += made
             redo += self._unblocked(own, items, blocked)
-            attempts |= tried
-        job = Job(index, model, family.name, settings, info.recipes, dearest_first(units), attempts)
-        return _Plan(job, redo)
+        jobs = [
+            Job(index, model, family.name, settings, info.recipes, dearest_first(units), attempts)
+            for units, attempts in _batches(again)
+        ]
+        return _Plan(jobs, redo)
 
     def _open_model(self, info: StoreInfo) -> tuple[ModelFolder, Family]:
         means = self.means
@@ -265,55 +268,61 @@ class _Mending:
             return open_checked(means.model, means.revision)
         return open_checked(info.model, means.revision or info.revision)
 
-    def _units(
-        self, items: Items, recipe: Recipe, bad: Sequence[BadUnit]
-    ) -> tuple[list[Unit], dict[str, int]]:
-        """The units to make: those at fault as they were, where that can be, and what is missing.
-
-        Gives also how often the artifacts of units had been tried before.
-        """
+    def _units(self, items: Items, recipe: Recipe, bad: Sequence[BadUnit]) -> list[Again]:
+        """The units to make: those at fault, as they were where that can be; what is missing."""
         folder = Store.folder(recipe)
-        all_bad = {unit.unit for unit in self.found.bad_units() if unit.folder == folder}
-        sound = gather(_sound(self.store, folder, all_bad), folder)
+        all_bad = [unit for unit in self.found.bad_units() if unit.folder == folder]
+        sound = gather(_sound(self.store, folder, {unit.unit for unit in all_bad}), folder)
         numbers = sound.failed["attempt"].to_pylist()
         tried = dict(zip(sound.failed["key"].to_pylist(), numbers, strict=True))
-        exact: list[Unit] = []
-        loose: list[str] = []
+        rebuilder = Rebuilder(items, self._most_tried(items.component, tried, all_bad))
         redone = {unit.unit for unit in bad}
-        kept = [u for u in self.found.bad_units() if u.folder == folder and u.unit not in redone]
+        kept = (unit for unit in all_bad if unit.unit not in redone)
         settled = [key for unit in kept for key in self._keys(unit).to_pylist()]
+        exact: list[Again] = []
+        loose: list[str] = []
         for unit in bad:
-            keys = self._keys(unit)
-            again = unit_of(items, keys, tried)
-            if again is not None and again.name == unit.unit:
+            again = rebuilder.find(unit.unit, self._keys(unit).to_pylist())
+            if again is not None:
                 exact.append(again)
-                settled += keys.to_pylist()
+                settled += keys_of(items, again.unit)
             else:
-                loose += keys.to_pylist()
+                loose += self._keys(unit).to_pylist()
         known = pa.chunked_array(
             [*sound.stored["key"].chunks, *sound.failed["key"].chunks], pa.string()
         ).combine_chunks()
         known = known.filter(pc.invert(pc.is_in(known, value_set=pa.array(loose, pa.string()))))
         known = pa.concat_arrays([known, pa.array(settled, pa.string())])
-        return [*exact, *plan_units(items, known, tried)], tried
+        return [*exact, *(Again(unit, tried) for unit in plan_units(items, known, tried))]
+
+    def _most_tried(
+        self, component: Component, tried: Mapping[str, int], bad: Sequence[BadUnit]
+    ) -> Mapping[str, int]:
+        """How often artifacts were set aside, by all that tells of it."""
+        told = dict(tried)
+        if self.found.index is not None:
+            listed = listed_failures(self.store, self.found.index, component)
+            told |= {key: max(count, told.get(key, 0)) for key, count in listed.items()}
+        for unit in bad:
+            for failure in unit.receipt.failures if unit.receipt is not None else ():
+                told[failure.key] = max(failure.attempt, told.get(failure.key, 0))
+        return told
 
     def _keys(self, unit: BadUnit) -> pa.Array:
         return keys_of_unit(unit, self.found.listed)
 
     def _with_sources(
-        self, index: BucketIndex, units: Sequence[Unit]
-    ) -> tuple[list[Unit], list[Unit]]:
+        self, index: BucketIndex, units: Sequence[Again]
+    ) -> tuple[list[Again], list[Unit]]:
         """The units whose videos are as they were planned, and the others; names these."""
-        video = [unit for unit in units if unit.component != "prompt_embeds"]
+        video = [one.unit for one in units if one.unit.component != "prompt_embeds"]
         gone = _gone(index, [row for unit in video for row in unit.rows.tolist()])
-        if not gone:
-            return list(units), []
-        videos = index.table["video"]
-        made, blocked = [], []
-        for unit in units:
-            own = set(videos.take(pa.array(unit.rows)).to_pylist()) & gone.keys()
+        made, blocked = list[Again](), list[Unit]()
+        for one in units:
+            unit = one.unit
+            own = set(index.table["video"].take(pa.array(unit.rows)).to_pylist()) & gone.keys()
             if unit.component == "prompt_embeds" or not own:
-                made.append(unit)
+                made.append(one)
                 continue
             blocked.append(unit)
             named = "; ".join(f"{name}: {gone[name]}" for name in sorted(own)[:_NAMED])
@@ -349,14 +358,19 @@ class _Mending:
     def _encode(self, job: Job) -> None:
         from videoprep.encoding.work import do_work
 
-        device = choose_device(self.means.device)
-        with shown(self.means.progress) as told:
+        effort = self.means.effort
+        with (
+            effort.decode_pool(job.settings.decoder) as pool,
+            shown(self.means.progress) as told,
+        ):
+            device = choose_device(self.means.device)
             tally: Tally = do_work(
-                job, self.store, self.session, device, self.means.effort, SingleProcess(), told
+                job, self.store, self.session, device, effort, SingleProcess(), pool, told
             )
         for component, counts in tally.counts.items():
             if counts.done > counts.set_aside:
-                self.encoded[component] = counts.done - counts.set_aside
+                before = self.encoded.get(component, 0)
+                self.encoded[component] = before + counts.done - counts.set_aside
 
     def _rewrite(self, info: StoreInfo, index: BucketIndex) -> None:
         """Writes what is derived from plan and receipts; another job may write it meanwhile."""
@@ -405,6 +419,15 @@ def _sound(store: Store, folder: str, bad: set[str]) -> Iterator[Receipt]:
     for found in read_receipts(store.files, folder):
         if not isinstance(found, Damage) and found.unit not in bad:
             yield found
+
+
+def _batches(units: Sequence[Again]) -> Iterator[tuple[list[Unit], Mapping[str, int]]]:
+    """Units that one job can make: it holds one number of attempts for each artifact."""
+    alike: dict[frozenset[tuple[str, int]], list[Unit]] = {}
+    for one in units:
+        alike.setdefault(frozenset(one.attempts.items()), []).append(one.unit)
+    for attempts, made in alike.items():
+        yield made, dict(attempts)
 
 
 def _any_in(keys: pa.Array, among: pa.Array) -> bool:

@@ -133,9 +133,22 @@ def check_catalogue(
 
 
 def check_failures(
-    store: Store, index: BucketIndex, claimed: Mapping[Component, Artifacts], unknown: Keys
+    store: Store,
+    index: BucketIndex,
+    claimed: Mapping[Component, Artifacts],
+    unknown: Keys,
+    doubtful: Collection[Component],
 ) -> list[Fault]:
-    """Compares the list of failures with what plan and receipts say; arguments as before."""
+    """Compares the list of failures with what plan and receipts say.
+
+    Args:
+        store: where it is.
+        index: the plan.
+        claimed: what the receipts say that can be read.
+        unknown: keys of the plan of which no such receipt speaks.
+        doubtful: components of which a receipt cannot be read: it may say more of artifacts of
+            which an earlier receipt says that they were set aside.
+    """
     lacking = set_aside(index, claimed)
     try:
         found = store.files.read(FAILURES)
@@ -144,19 +157,36 @@ def check_failures(
     made = failure_lines(lacking)
     if found == made:
         return []
-    expected, lines = made.splitlines(keepends=True), found.splitlines(keepends=True)
-    known = set(expected)
-    excess = [line for line in lines if line not in known]
-    rest = [line for line in lines if line in known]
-    if rest == expected and all(_may_be(index, unknown, line) for line in excess):
+    expected = made.splitlines(keepends=True)
+    lines = found.splitlines(keepends=True)
+    excess = [line for line in lines if line not in set(expected)]
+    kept = [line for line in lines if line in set(expected)]
+    sure = [
+        line
+        for line, entry in zip(expected, lacking, strict=True)
+        if entry.component not in doubtful or line in set(kept)
+    ]
+    if kept == sure and all(_may_be(index, unknown, doubtful, line) for line in excess):
         return []
-    gone = len(known - set(lines))
+    gone = len(set(expected) - set(lines))
     kind: FaultKind = "truncated" if made.startswith(found) else "damaged"
     what = (
         f"is not what the receipts say: {gone} of its {len(expected)} lines are missing or wrong, "
         f"{len(excess)} are in excess"
     )
     return [Fault(FAILURES, kind, what, REPAIR)]
+
+
+def listed_failures(store: Store, index: BucketIndex, component: Component) -> dict[str, int]:
+    """How often artifacts of a component were tried, as far as the list of failures can be read."""
+    if store.files.size(FAILURES) is None:
+        return {}
+    found: dict[str, int] = {}
+    for line in store.files.read(FAILURES).splitlines():
+        key, attempt = _read_failure(index, component, line)
+        if key is not None:
+            found[key] = attempt
+    return found
 
 
 def clips_of(index: BucketIndex, component: Component, keys: pa.Array) -> tuple[str, ...]:
@@ -252,18 +282,30 @@ def _unequal_rows(one: pa.ChunkedArray, other: pa.ChunkedArray) -> set[int]:
     return found
 
 
-def _may_be(index: BucketIndex, unknown: Keys, line: bytes) -> bool:
-    """Whether a line can be right: it speaks of an artifact of which no receipt does."""
+def _may_be(
+    index: BucketIndex, unknown: Keys, doubtful: Collection[Component], line: bytes
+) -> bool:
+    """Whether a line can be right: it speaks of an artifact of which no receipt tells for sure."""
+    for component, keys in unknown.items():
+        key, _ = _read_failure(index, component, line)
+        if key is not None:
+            return component in doubtful or key in set(keys.to_pylist())
+    return False
+
+
+def _read_failure(index: BucketIndex, component: Component, line: bytes) -> tuple[str | None, int]:
+    """The artifact that a line is about, if it is one of the component, and the attempt."""
     try:
         entry: dict[str, Any] = json.loads(line)
-        component: Component = entry["component"]
+        if entry["component"] != component:
+            return None, 0
         place = pc.equal(index.table["line"], entry["line"])
         for name in ("clip", "video"):
             place = pc.and_(place, pc.equal(index.table[name], entry[name]))
-        own = index.table[KEY_COLUMN[component]].filter(place)
-        return bool(pc.any(pc.is_in(own, value_set=unknown[component])).as_py())
+        keys = index.table[KEY_COLUMN[component]].filter(place)
+        return (keys[0].as_py() if len(keys) else None), int(entry["attempt"])
     except (ValueError, KeyError, TypeError, pa.ArrowException):
-        return False
+        return None, 0
 
 
 def _difference(ours: BinaryIO, theirs: Iterator[bytes]) -> int | None:

@@ -505,10 +505,16 @@ def _check_lists(
         return faults, notes
     empty = gather((), "")
     claimed = {c: current[c].claimed if c in current else empty for c in info.recipes}
+    lost = [(c, bad) for c, part in current.items() for bad in part.bad if bad.receipt is None]
+    excused = {
+        c: pa.concat_arrays([keys, *(_listed_keys(listed, c, bad) for d, bad in lost if d == c)])
+        for c, keys in unknown.items()
+    }
     if listed.table is not None:
-        of_catalogue, notes = check_catalogue(store, index, claimed, unknown)
+        of_catalogue, notes = check_catalogue(store, index, claimed, excused)
         faults += of_catalogue
-    return [*faults, *check_failures(store, index, claimed, unknown)], notes
+    doubtful = {component for component, _ in lost}
+    return [*faults, *check_failures(store, index, claimed, excused, doubtful)], notes
 
 
 def _missing(
@@ -518,11 +524,17 @@ def _missing(
     unknown: Keys,
     listed: Listed,
 ) -> Iterator[Fault]:
-    """Artifacts that nobody knows of: neither a receipt, nor a unit that is named already."""
+    """Artifacts that nobody knows of: neither a receipt, nor a unit that is named already.
+
+    What a receipt that cannot be read may have set aside is told by no other file: it is named, and
+    they are not named again.
+    """
     for component, keys in unknown.items():
         part = current.get(component)
         folder = Store.folder(info.recipes[component]) if info is not None else component
         named = [_listed_keys(listed, component, bad) for bad in part.bad] if part else []
+        if not all(map(len, named)):
+            continue
         rest = keys
         for some in named:
             rest = rest.filter(pc.invert(pc.is_in(rest, value_set=some)))
