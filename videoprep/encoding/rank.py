@@ -75,16 +75,15 @@ class Rank:
         if work.claim.careful:
             self.claims.announce(work.claim, [work.keys[at]])
 
-    def acquit(self, work: Work) -> None:
-        """Says that none is any more, once the device is done: what ends this process is another.
+    def acquit(self, work: Work, result: Landing | None) -> None:
+        """Says that none is any more, once its result is there: what ends this process is another.
 
         A unit waits to be committed while the next one is made.
         """
-        if not work.claim.careful:
-            return
-        if work.sent:
-            work.sent[-1].landing.wait()
-        self.claims.announce(work.claim, ())
+        if work.claim.careful:
+            if result is not None:
+                result.wait()
+            self.claims.announce(work.claim, ())
 
     def count_failures(self, count: int) -> None:
         """Counts artifacts set aside, over all ranks.

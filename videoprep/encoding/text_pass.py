@@ -48,7 +48,7 @@ def _encode_unit(
         batch, waiting = waiting[:size], waiting[size:]
         rank.announce(work, batch[0])
         encoded = _encode_batch(rank, work, encoder, batch)
-        rank.acquit(work)
+        rank.acquit(work, work.sent[-1].landing if encoded else None)
         if not encoded:
             sizes.failed("text", len(batch))
             if len(batch) > 1:

@@ -224,8 +224,7 @@ class _VideoPass:
     def _encode(self, piece: Sequence[_Item]) -> bool:
         """Sends the latents of some clips on their way; False where memory does not suffice."""
         rank, first = self.rank, piece[0]
-        if first.work.claim.careful:
-            rank.claims.announce(first.work.claim, [first.key])
+        rank.announce(first.work, first.at)
         names = " ".join(f"{item.key} {item.work.clips[item.at].video}" for item in piece)
         try:
             with rank.watchdog.watching(f"encoding {names} of the unit {first.work.unit.name}"):
@@ -235,6 +234,7 @@ class _VideoPass:
             if not is_out_of_memory(error):
                 raise
             landing = None
+        rank.acquit(first.work, landing)
         if landing is None:  # only here does nothing hold what there was any more
             free_memory(rank.device)
             return False
