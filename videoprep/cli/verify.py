@@ -84,7 +84,8 @@ def print_report(report: VerifyReport) -> None:
         stdout.print(counts)
     print_earlier(report.earlier)
     print_at_work(report.at_work)
-    wrong = f"{len(report.faults)} faults" if report.faults else "nothing is wrong"
+    count = len(report.faults)
+    wrong = f"{count} fault{'s' if count > 1 else ''}" if count else "nothing is wrong"
     stdout.print(
         safe(
             f"{report.store}: {wrong} · {report.units} units, {file_size(report.bytes)} checked "
