@@ -25,6 +25,7 @@ of its work.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import resource
@@ -270,9 +271,12 @@ def compare(bench: Bench, case: Case, repeats: int) -> float:
     for repeat in range(repeats):
         if repeat % 2:
             ours = bench.ours(case)
+        try:
             *ancestor, remark = bench.ancestor(case)
-        else:
-            *ancestor, remark = bench.ancestor(case)
+        except RuntimeError as error:
+            print(f"{case.name:34} the ancestor does not finish, {_TRIES} times: {error}")
+            return math.inf
+        if not repeat % 2:
             ours = bench.ours(case)
         walls.append(ancestor[0] / ours[0])
         processors.append(ancestor[1] / ours[1])

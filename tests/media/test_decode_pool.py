@@ -559,3 +559,18 @@ def test_pieces_from_many_threads() -> None:
         thread.join()
     assert arena.take(1 << 16) is not None
     arena.close()
+
+
+def test_clips_that_begin_late_are_sought(tmp_path: Path, decoder: str) -> None:
+    path = write_video(tmp_path / "long.mp4", frames=520)
+    info = probe(path)
+    indices = [501, 505, 519]
+    ticks = [int(info.timestamps.ticks[n]) for n in indices]
+    base = info.timestamps.time_base
+    frames = FrameChoice(path, info.stream, indices, ticks, base, info.pyav_only)
+    clip = ClipPixels(frames, info.fingerprint, 96, 64, whole(96, 64), whole(96, 64), 96, 64)
+    assert clip.is_late
+    with DecodePool(decoder, size=1, memory=1 << 20) as pool:
+        ((_, answer),) = pool.run([(0, clip)])
+        assert isinstance(answer, Decoded)
+        assert torch.equal(answer.pixels, load_clip(clip, "pyav"))

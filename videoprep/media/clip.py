@@ -7,12 +7,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from videoprep.errors import Code, MediaError
 from videoprep.media.decode import DecoderName, FrameChoice, Picture, decode_frames
 from videoprep.media.geometry import Box
 
 if TYPE_CHECKING:
     import torch
+
+# Frames that are decoded in vain without seeking: less than two seconds of work.
+_LATE = 500
 
 PIXELS = "crop, bicubic antialiased, uint8 RGB"
 """How pixels are made; part of every recipe, so that a change here makes old latents stale."""
@@ -64,6 +70,16 @@ class ClipPixels:
             "size": [self.width, self.height],
         }
 
+    @property
+    def is_resized(self) -> bool:
+        """Whether the part that is cropped has another size than where it goes."""
+        return (self.crop.height, self.crop.width) != (self.fit.height, self.fit.width)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it begins so late in its video that a decoder that seeks is worth its start."""
+        return self.frames.indices[0] >= _LATE
+
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ClipPixels:
         """The inverse of `to_json`."""
@@ -98,16 +114,19 @@ def load_clip(clip: ClipPixels, decoder: DecoderName) -> torch.Tensor:
     import torch
 
     pixels = torch.empty(clip.shape, dtype=torch.uint8)
-    load_clip_into(pixels, clip, decoder)
+    load_clip_into(pixels.numpy(), clip, decoder)
     return pixels
 
 
-def load_clip_into(pixels: torch.Tensor, clip: ClipPixels, decoder: DecoderName) -> None:
+def load_clip_into(pixels: NDArray[np.uint8], clip: ClipPixels, decoder: DecoderName) -> None:
     """The same as `load_clip`, written to where there is room for it.
 
     At most one decoded frame is in memory beside ``pixels``, which an error leaves half written.
+    PyAV decodes what need not be sought: both decoders give the same pixels, and torchcodec brings
+    torch with it, which takes a decoding process two seconds and half a gigabyte.
     """
-    for out, picture in zip(pixels, decode_frames(clip.frames, decoder), strict=True):
+    chosen = decoder if clip.is_late else "pyav"
+    for out, picture in zip(pixels, decode_frames(clip.frames, chosen), strict=True):
         _fit(picture, clip, out)
 
 
@@ -116,12 +135,8 @@ def normalize(pixels: torch.Tensor) -> torch.Tensor:
     return 2.0 * (pixels.float() / 255.0) - 1.0
 
 
-def _fit(picture: Picture, clip: ClipPixels, out: torch.Tensor) -> None:
+def _fit(picture: Picture, clip: ClipPixels, out: NDArray[np.uint8]) -> None:
     """Writes a frame, cropped and resized, to ``out``: uint8 ``[3, H, W]``."""
-    import numpy as np
-    import torch
-    from torch.nn.functional import interpolate
-
     if picture.shape[:2] != (clip.source_height, clip.source_width):
         raise MediaError(
             f"a frame is {picture.shape[1]}×{picture.shape[0]}, "
@@ -131,12 +146,20 @@ def _fit(picture: Picture, clip: ClipPixels, out: torch.Tensor) -> None:
         )
     box, fit = clip.crop, clip.fit
     part = picture[box.y : box.y + box.height, box.x : box.x + box.width]
-    frame = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)
-    if (box.height, box.width) != (fit.height, fit.width):
-        # What torchvision's resize comes to, whose import takes every decoding process a second.
-        frame = interpolate(
-            frame.contiguous()[None], [fit.height, fit.width], mode="bicubic", antialias=True
-        )[0]
+    frame = part.transpose(2, 0, 1)
+    if clip.is_resized:
+        frame = _resize(frame, fit.height, fit.width)
     if (fit.height, fit.width) != (clip.height, clip.width):
-        out.zero_()
+        out[:] = 0
     out[:, fit.y : fit.y + fit.height, fit.x : fit.x + fit.width] = frame
+
+
+def _resize(frame: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """What torchvision's resize comes to, whose import takes every decoding process a second."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    batch = torch.from_numpy(np.ascontiguousarray(frame))[None]
+    resized = interpolate(batch, [height, width], mode="bicubic", antialias=True)
+    array: NDArray[np.uint8] = resized[0].numpy()
+    return array

@@ -6,8 +6,10 @@ pixels will be, so that what comes through the pipe is always short. See `videop
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from videoprep.failpoints import reach
 from videoprep.media.clip import ClipPixels, load_clip_into
 from videoprep.media.decode import DecoderName, choose_decoder
 from videoprep.media.probe import out_of_memory
-from videoprep.media.serving import Service, limit_memory
+from videoprep.media.serving import Service, limit_memory, unlimit_memory
 from videoprep.media.shared_memory import SharedMemory
 from videoprep.media.source import SourceGuard
 
@@ -37,20 +39,16 @@ def serve(decoder: str, memory_mib: int, number: int, size: int) -> None:
         size: its size, see `SharedMemory`.
     """
     service = Service()
-    with no_collection():
-        import torch
-
-        chosen = choose_decoder(decoder)
-    torch.set_num_threads(1)
-    service.run(_Loader(chosen, memory_mib, SharedMemory(number, size)).answer)
+    service.run(_Loader(decoder, memory_mib, SharedMemory(number, size)).answer)
 
 
 @dataclass(slots=True)
 class _Loader:
-    decoder: DecoderName
+    asked: str
     memory_mib: int
     memory: SharedMemory
     sources: SourceGuard = field(default_factory=SourceGuard)
+    decoder: DecoderName = "pyav"
 
     def answer(self, line: bytes) -> str:
         """Does one request: ``{}``, or ``{"error": …}``."""
@@ -67,7 +65,8 @@ class _Loader:
 
     def _load(self, clip: ClipPixels, start: int) -> None:
         path = clip.frames.path
-        pixels = self.memory.tensor(start, clip.shape)
+        pixels = self.memory.array(start, clip.shape)
+        self._import(clip)
         limit_memory(self.memory_mib)
         self.sources.require(path, clip.fingerprint)
         reach("decode", os.fspath(path))
@@ -76,6 +75,17 @@ class _Loader:
         finally:
             # Again: a file that is written while it is decoded is noticed, too.
             self.sources.require(path, clip.fingerprint)
+
+    def _import(self, clip: ClipPixels) -> None:
+        """Imports what a clip needs, once: that is not the clip's memory."""
+        if "torch" in sys.modules and (self.decoder == "torchcodec" or not clip.is_late):
+            return
+        unlimit_memory()
+        with no_collection():
+            if clip.is_resized:
+                importlib.import_module("torch")
+            if clip.is_late:
+                self.decoder = choose_decoder(self.asked)
 
 
 def _unexpected(path: Path, error: Exception) -> MediaError:

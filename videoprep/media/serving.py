@@ -74,9 +74,14 @@ def limit_memory(memory_mib: int) -> None:
     _lower(resource.RLIMIT_AS, now + memory_mib * MIB)
 
 
+def unlimit_memory() -> None:
+    """Takes the limit back, for what this process takes by itself."""
+    _lower(resource.RLIMIT_AS, resource.RLIM_INFINITY)
+
+
 def _lower(kind: int, wanted: int) -> None:
     """Sets a limit, or keeps the one there is where it is tighter."""
     _, hard = resource.getrlimit(kind)
     if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
+        wanted = hard if wanted == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(kind, (wanted, hard))

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:
     import torch
 
@@ -53,6 +56,13 @@ class SharedMemory:
         view = memoryview(buffer)  # which the tensor keeps, and with it the mapping
         flat = torch.frombuffer(view, dtype=torch.uint8, count=length, offset=offset)
         return flat.view(*shape)
+
+    def array(self, start: int, shape: Sequence[int]) -> NDArray[np.uint8]:
+        """The same for numpy, which needs no torch."""
+        length = math.prod(shape)
+        buffer, offset = self._at(start, length)
+        flat = np.frombuffer(buffer, dtype=np.uint8, count=length, offset=offset)
+        return flat.reshape(tuple(shape))
 
     def read(self, start: int, length: int) -> bytes:
         """A copy."""
