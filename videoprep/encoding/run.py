@@ -318,6 +318,7 @@ class _Run:
         if self.coordinator.world_size == 1:
             yield
             return
+        session.beat()  # planning may have taken long; who looks dead has its job swept
         with job.shared(self.store.files, session.id):
             reach("job.shared")
             self.coordinator.publish("job", session.id)

@@ -1,7 +1,10 @@
 """Which processes work on a store, and whether they are still alive.
 
-On this machine a lock tells: the kernel lets go of it when its owner ends in any way. Of processes
-on other machines, on file systems without locks, and at a store behind a URL, a heartbeat tells.
+A heartbeat tells: who has been silent for too long is taken for dead. On this machine a lock tells
+sooner: the kernel lets go of it when its owner ends in any way. A process that is stopped keeps its
+lock; so the heartbeat counts there, too.
+
+Who is wrongly taken for dead does no harm: work is done twice, and committed once.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import os
 import secrets
 import socket
 import time
-from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
@@ -43,12 +46,17 @@ class Session:
         if path is None:
             self.beat()
             return self
+        self._mark(path)
+        return self
+
+    def _mark(self, path: Path) -> None:
         # Locked before it has its name: whoever sees it sees it locked.
         temporary = temporary_of(path)
+        if self._held is not None:
+            self._held.close()
         self._held = os.fdopen(open_new(temporary), "wb")
         lock(self._held.fileno())
         temporary.rename(path)
-        return self
 
     def __exit__(
         self,
@@ -67,9 +75,10 @@ class Session:
         if path is None:
             self._files.write_bytes(_name(self.id), str(time.time()).encode())
         else:
-            # One that was silent for long may have been swept by others; it goes on all the same.
-            with suppress(FileNotFoundError):
+            try:
                 os.utime(path)
+            except FileNotFoundError:  # it was silent for long, and others have swept it
+                self._mark(path)
 
     def is_alive(self, other: str) -> bool:
         """Whether another session's process lives, as far as can be told from here."""
@@ -77,9 +86,8 @@ class Session:
         try:
             if path is None:
                 return time.time() - float(self._files.read(_name(other))) < _SILENT_SECONDS
-            locked = is_locked(path) if _host(other) == _host(self.id) else None
-            if locked is not None:
-                return locked
+            if _host(other) == _host(self.id) and is_locked(path) is False:
+                return False
             # Both times are the file server's.
             own = self._files.path(_name(self.id))
             # One who only looks has left no mark.
