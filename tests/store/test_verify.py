@@ -473,3 +473,43 @@ def test_no_store(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="no store here"):
             repair(place)
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_damage_beside_other_damage_is_named_too(made: Path, store: Path) -> None:
+    whole = contents(store)
+    receipt = receipts(store, "prompt_embeds")[0]
+    shard = shard_of(receipt)
+    names = {str(path.relative_to(store)) for path in (receipt, shard)}
+    flip(receipt, 2000)
+    flip(shard, shard.stat().st_size * 8 - 99)
+    flip(store / CATALOGUE, 99)
+    assert CATALOGUE in named(vp.verify(store))
+    (store / CATALOGUE).write_bytes(whole[CATALOGUE])
+    assert set(named(vp.verify(store))) == names
+    shard.unlink()
+    assert set(named(vp.verify(store))) == names
+    assert repair(store).ok
+    assert contents(store) == whole
+    receipt.unlink()
+    data = bytearray(whole[CATALOGUE])
+    data[data.index(b"parquet-cpp")] ^= 1
+    (store / CATALOGUE).write_bytes(data)
+    assert set(named(vp.verify(store))) == {str(receipt.relative_to(store)), CATALOGUE}
+    assert repair(store).ok
+    assert contents(store) == whole
+
+
+def test_a_unit_is_found_again_by_the_name_of_its_shard(
+    dataset: Path, tmp_path: Path, tiny_model: Path, shared_units: None
+) -> None:
+    store = tmp_path / "store"
+    spoil_video(dataset / "videos/b.mp4")
+    encode(dataset, tiny_model, store, decoder="pyav")
+    encode(dataset, tiny_model, store, decoder="pyav", retry_failed=True)
+    whole = contents(store)
+    first = next(r for r in receipts(store, "video_latents") if json.loads(r.read_bytes())["shard"])
+    first.unlink()
+    (store / CATALOGUE).unlink()
+    report = repair(store)
+    assert report.ok
+    assert contents(store) == whole

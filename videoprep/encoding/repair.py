@@ -46,6 +46,7 @@ from videoprep.store.verify import (
     examine,
     keys_of_unit,
     orphaned_at,
+    unit_of_shard,
 )
 
 if TYPE_CHECKING:
@@ -293,7 +294,23 @@ class _Mending:
         ).combine_chunks()
         known = known.filter(pc.invert(pc.is_in(known, value_set=pa.array(loose, pa.string()))))
         known = pa.concat_arrays([known, pa.array(settled, pa.string())])
+        for again in self._of_orphans(rebuilder, recipe, known):
+            exact.append(again)
+            known = pa.concat_arrays([known, pa.array(keys_of(items, again.unit), pa.string())])
         return [*exact, *(Again(unit, tried) for unit in plan_units(items, known, tried))]
+
+    def _of_orphans(self, rebuilder: Rebuilder, recipe: Recipe, known: pa.Array) -> Iterator[Again]:
+        """Units whose receipts are gone, and of which nothing but the name of a shard is left."""
+        if self.found.report.components[recipe.component].missing == 0:
+            return
+        folder = Store.folder(recipe)
+        names = {unit_of_shard(n) for n in self.found.orphaned() if n.startswith(f"{folder}/")}
+        for name in sorted(names):
+            again = rebuilder.find(name, ())
+            if again is not None:
+                keys = pa.array(keys_of(rebuilder.items, again.unit), pa.string())
+                if pc.any(pc.invert(pc.is_in(keys, value_set=known))).as_py():
+                    yield again
 
     def _most_tried(
         self, component: Component, tried: Mapping[str, int], bad: Sequence[BadUnit]

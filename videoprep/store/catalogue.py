@@ -27,7 +27,7 @@ _CLIP_COLUMNS = (
 )  # fmt: skip
 _BATCH = 65_536
 
-_STORED = pa.schema(
+STORED = pa.schema(
     [
         ("key", pa.string()),
         ("shard", pa.string()),
@@ -38,6 +38,8 @@ _STORED = pa.schema(
         ("xxh3", pa.string()),
     ]
 )
+"""What is known of each artifact that is stored."""
+
 _FAILED = pa.schema(
     [
         ("key", pa.string()),
@@ -73,7 +75,7 @@ class Artifacts:
 class _Gathered:
     """Columns in the making; what is repeated is held once."""
 
-    stored: dict[str, list[Any]] = field(default_factory=lambda: {n: [] for n in _STORED.names})
+    stored: dict[str, list[Any]] = field(default_factory=lambda: {n: [] for n in STORED.names})
     failed: dict[str, list[Any]] = field(default_factory=lambda: {n: [] for n in _FAILED.names})
     truncated: list[str] = field(default_factory=list)
     tiled: list[str] = field(default_factory=list)
@@ -120,7 +122,7 @@ def gather(receipts: Iterable[Receipt | Damage], folder: str) -> Artifacts:
             gathered.damages.append(found)
         else:
             gathered.add(found, folder)
-    stored = _first_of_each(pa.table(gathered.stored, schema=_STORED))
+    stored = _first_of_each(pa.table(gathered.stored, schema=STORED))
     failed = pa.table(gathered.failed, schema=_FAILED).sort_by([("attempt", "descending")])
     unmet = pc.invert(pc.is_in(failed["key"], value_set=stored["key"].combine_chunks()))
     return Artifacts(
@@ -255,5 +257,5 @@ def _tables(
 def _schema(components: Iterable[Component]) -> pa.Schema:
     fields = [FILE_SCHEMA.field(name) for name in _CLIP_COLUMNS]
     for component in (name for name in COMPONENTS if name in set(components)):
-        fields += [pa.field(f"{component}_{one.name}", one.type) for one in _STORED]
+        fields += [pa.field(f"{component}_{one.name}", one.type) for one in STORED]
     return pa.schema(fields)

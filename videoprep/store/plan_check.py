@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +21,7 @@ from videoprep.index.clip import keys_of
 from videoprep.index.table import BucketIndex
 from videoprep.store.catalogue import (
     METADATA,
+    STORED,
     Artifacts,
     catalogue_writer,
     failure_lines,
@@ -28,7 +29,7 @@ from videoprep.store.catalogue import (
 )
 from videoprep.store.fault import ENCODE_AGAIN, REPAIR, Fault, FaultKind, Note
 from videoprep.store.layout import CATALOGUE, FAILURES, INDEX, Store
-from videoprep.store.recipe import COMPONENTS, KEY_COLUMN, Component
+from videoprep.store.recipe import KEY_COLUMN, Component
 
 # What reading a file can end in that was damaged at any place.
 UNREADABLE = (VideoprepError, pa.ArrowException, ValueError, KeyError, TypeError, OverflowError)
@@ -109,7 +110,11 @@ def check_index(store: Store, followed: str | None) -> tuple[BucketIndex | None,
 
 
 def check_catalogue(
-    store: Store, index: BucketIndex, claimed: Mapping[Component, Artifacts], unknown: Keys
+    store: Store,
+    index: BucketIndex,
+    claimed: Mapping[Component, Artifacts],
+    unknown: Keys,
+    listed: pa.Table,
 ) -> tuple[list[Fault], list[Note]]:
     """Compares the catalogue with what plan and receipts say.
 
@@ -117,11 +122,16 @@ def check_catalogue(
         store: where it is.
         index: the plan that it follows.
         claimed: what the receipts say that can be read.
-        unknown: keys of the plan of which no such receipt speaks; of these the catalogue alone
-            knows, and cannot be wrong.
+        unknown: keys of the plan of which no such receipt speaks; where they lie the catalogue
+            alone knows, and is believed.
+        listed: the catalogue.
     """
+    believed = {
+        component: _with_listed(made, component, unknown[component], listed)
+        for component, made in claimed.items()
+    }
     with tempfile.NamedTemporaryFile() as made:
-        catalogue_writer(store, index, claimed)(made)
+        catalogue_writer(store, index, believed)(made)
         made.flush()
         path = Path(made.name)
         with path.open("rb") as ours:
@@ -129,7 +139,26 @@ def check_catalogue(
         if difference is None:
             return [], []
         with _local(store.files, CATALOGUE) as theirs:
-            return _explain(path, theirs, difference, unknown)
+            return _explain(path, theirs, difference)
+
+
+def places_of(listed: pa.Table, component: Component) -> pa.Table:
+    """Where artifacts of a component lie, as the catalogue says: the columns of `Artifacts`."""
+    names = [f"{component}_{name}" for name in STORED.names]
+    if not set(names) <= set(listed.schema.names):
+        return STORED.empty_table()
+    places = listed.select(names).rename_columns(STORED.names)
+    places = places.filter(pc.is_valid(places["shard"]))
+    first = pc.index_in(pc.unique(places["key"]), value_set=places["key"].combine_chunks())
+    return places.take(first).cast(STORED)
+
+
+def _with_listed(
+    made: Artifacts, component: Component, keys: pa.Array, listed: pa.Table
+) -> Artifacts:
+    places = places_of(listed, component)
+    more = places.filter(pc.is_in(places["key"], value_set=keys))
+    return replace(made, stored=pa.concat_tables([made.stored, more])) if len(more) else made
 
 
 def check_failures(
@@ -222,9 +251,7 @@ def _rewritten_problem(store: Store, index: BucketIndex) -> str | None:
     return None if same else "its bytes are not those that were written"
 
 
-def _explain(
-    ours: Path, theirs: Path, difference: int, unknown: Keys
-) -> tuple[list[Fault], list[Note]]:
+def _explain(ours: Path, theirs: Path, difference: int) -> tuple[list[Fault], list[Note]]:
     """What the difference of two catalogues means."""
     expected, found = pq.read_table(ours), pq.read_table(theirs)
     if not expected.schema.equals(found.schema, check_metadata=True):
@@ -233,19 +260,15 @@ def _explain(
         what = f"it has {found.num_rows} rows, and the plan {expected.num_rows} clips"
         return [_outdated(what)], []
     rows_of = {name: _unequal_rows(expected[name], found[name]) for name in expected.schema.names}
-    excused = {c: _rows_with(expected, f"{c}_key", keys) for c, keys in unknown.items()}
-    wrong = {name: rows - _excuse(name, excused) for name, rows in rows_of.items()}
-    columns = [name for name, rows in wrong.items() if rows]
+    columns = [name for name, rows in rows_of.items() if rows]
     if columns:
-        rows = sorted(set().union(*wrong.values()))
+        rows = sorted(set().union(*rows_of.values()))
         videos = found.select(["video"]).take(pa.array(rows[:_SHOWN]))["video"].to_pylist()
         clips = tuple(f"{video} (row {row})" for video, row in zip(videos, rows, strict=False))
         what = (
             f"{len(rows)} of its rows are not what plan and receipts say, in {', '.join(columns)}"
         )
         return [Fault(CATALOGUE, "outdated", what, REPAIR, clips=clips)], []
-    if any(rows_of.values()):
-        return [], []  # all that differs is what only the catalogue still knows
     writers = _writer_of(ours), _writer_of(theirs)
     if writers[0] != writers[1] and difference > 1:
         what = f"written by {writers[1]}, here is {writers[0]}; the contents are right"
@@ -256,20 +279,6 @@ def _explain(
 
 def _outdated(what: str) -> Fault:
     return Fault(CATALOGUE, "outdated", f"is not what plan and receipts say: {what}", REPAIR)
-
-
-def _excuse(column: str, excused: Mapping[Component, Collection[int]]) -> set[int]:
-    for component in COMPONENTS:
-        if column.startswith(f"{component}_") and column != f"{component}_key":
-            return set(excused.get(component, ()))
-    return set()
-
-
-def _rows_with(table: pa.Table, column: str, keys: pa.Array) -> set[int]:
-    if column not in table.schema.names or not len(keys):
-        return set()
-    mask = pc.is_in(table[column], value_set=keys).combine_chunks()
-    return set(pa.array(range(table.num_rows)).filter(mask).to_pylist())
 
 
 def _unequal_rows(one: pa.ChunkedArray, other: pa.ChunkedArray) -> set[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import xxhash
@@ -65,7 +65,7 @@ def _check_shard(files: Files, folder: str, receipt: Receipt) -> BadUnit | None:
         if _digest(files.chunks(path)) == receipt.xxh3:
             problem = _header_problem(files, path, receipt)
             return bad("damaged", problem) if problem else None
-        damaged = _damaged(files, path, receipt)
+        damaged = _damaged(files, path, receipt.tensors)
         count = f"{len(damaged)} of its {len(receipt.tensors)} artifacts are damaged"
         which = count if damaged else "its header is damaged"
         return bad("damaged", f"is not as it was written: {which}", damaged)
@@ -73,6 +73,26 @@ def _check_shard(files: Files, folder: str, receipt: Receipt) -> BadUnit | None:
         return bad("missing", "the shard is missing")
     except OSError as error:
         return bad("unreadable", _failed(error))
+
+
+def check_without_receipt(files: Files, shard: str, tensors: Sequence[StoredTensor]) -> str | None:
+    """What is wrong with a shard whose receipt cannot be read, by what else is known of it.
+
+    Args:
+        files: the store.
+        shard: the shard, relative to the store.
+        tensors: its artifacts, or some of them.
+
+    Returns:
+        What is wrong, in words; None where nothing can be found.
+    """
+    try:
+        if files.size(shard) is None:
+            return "the shard is missing"
+        damaged = _damaged(files, shard, tensors)
+    except OSError as error:
+        return _failed(error)
+    return f"{len(damaged)} of {len(tensors)} artifacts are damaged" if damaged else None
 
 
 def _failed(error: OSError) -> str:
@@ -86,9 +106,9 @@ def _digest(pieces: Iterator[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _damaged(files: Files, path: str, receipt: Receipt) -> tuple[str, ...]:
+def _damaged(files: Files, path: str, tensors: Sequence[StoredTensor]) -> tuple[str, ...]:
     """The artifacts whose own bytes are not those that were written."""
-    return tuple(one.key for one in receipt.tensors if _digest_of(files, path, one) != one.xxh3)
+    return tuple(one.key for one in tensors if _digest_of(files, path, one) != one.xxh3)
 
 
 def _digest_of(files: Files, path: str, tensor: StoredTensor) -> str:

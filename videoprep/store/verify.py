@@ -39,12 +39,13 @@ from videoprep.store.plan_check import (
     check_failures,
     check_index,
     clips_of,
+    places_of,
     read_catalogue,
 )
 from videoprep.store.presence import AtWork, Presence, is_service, presence_at
-from videoprep.store.receipt import Receipt
+from videoprep.store.receipt import Receipt, StoredTensor
 from videoprep.store.recipe import COMPONENTS, KEY_COLUMN, Component, Recipe
-from videoprep.store.unit_check import check_unit
+from videoprep.store.unit_check import check_unit, check_without_receipt
 
 _VISIBLE = (INFO, INDEX, CATALOGUE, FAILURES)
 _HASH_DIGITS = 16
@@ -258,6 +259,12 @@ def examine(
     planned = _planned(index, info)
     unknown = {name: _unknown(keys, current.get(name)) for name, keys in planned.items()}
     of_units = [_fault_of(bad, part, index, listed) for part in parts for bad in part.bad]
+    of_units += [
+        fault
+        for part in parts
+        for bad in part.bad
+        for fault in _without_receipt(store, bad, listed)
+    ]
     of_plan, notes = _check_lists(store, index, info, current, unknown, listed)
     faults += [*of_index, *of_plan, *of_units, *_missing(info, index, current, unknown, listed)]
     for part in parts:
@@ -371,8 +378,10 @@ def _check_part(
 
     claimed = gather(readable(), folder)
     unreadable = {unit.unit for unit in bad if unit.receipt is None}
-    shards = [n for n in names if is_shard(n) and n not in named and _unit(n) not in unreadable]
-    in_hand = {name for name in shards if f"{folder}/{_unit(name)}" in presence.claimed}
+    shards = [
+        n for n in names if is_shard(n) and n not in named and unit_of_shard(n) not in unreadable
+    ]
+    in_hand = {name for name in shards if f"{folder}/{unit_of_shard(name)}" in presence.claimed}
     notes = [_shard_note(files, f"{folder}/{name}", name in in_hand) for name in shards]
     notes += _unknown_files(folder, [n for n in names if not is_receipt(n) and not is_shard(n)])
     notes += [Note(f"{folder}/{f}/", "unknown", _UNKNOWN) for f in files.folders(folder)]
@@ -395,7 +404,7 @@ def orphaned_at(files: Files, shards: Iterable[str]) -> Iterator[str]:
     for name in shards:
         folder, _, shard = name.rpartition("/")
         try:
-            receipt = Receipt.from_bytes(files.read(f"{folder}/{_unit(shard)}.json"))
+            receipt = Receipt.from_bytes(files.read(f"{folder}/{unit_of_shard(shard)}.json"))
         except FileNotFoundError:
             yield name
         except ValueError:
@@ -405,9 +414,9 @@ def orphaned_at(files: Files, shards: Iterable[str]) -> Iterator[str]:
                 yield name
 
 
-def _unit(shard: str) -> str:
-    """The unit of a shard, by its name: the unit's, and a hash of its contents."""
-    return shard.removesuffix(".safetensors")[: -_HASH_DIGITS - 1]
+def unit_of_shard(shard: str) -> str:
+    """The unit of a shard, by the name of the file: the unit's, and a hash of its contents."""
+    return shard.rpartition("/")[2].removesuffix(".safetensors")[: -_HASH_DIGITS - 1]
 
 
 def _shard_note(files: Files, name: str, in_hand: bool) -> Note:
@@ -424,14 +433,14 @@ def _add_lost_receipts(store: Store, part: Part, listed: Listed) -> None:
         return
     shards = pc.unique(listed.table[name].drop_null()).to_pylist()
     prefix = f"{part.folder}/"
-    units = {_unit(shard[len(prefix) :]) for shard in shards if shard.startswith(prefix)}
+    units = {unit_of_shard(shard) for shard in shards if shard.startswith(prefix)}
     known = part.claimed.units | {unit.unit for unit in part.bad}
     for unit in sorted(units - known):
         path = f"{prefix}{unit}.json"
         if store.files.size(path) is None:
             what = "the receipt is gone, though the catalogue names its shard"
             part.bad.append(BadUnit(part.folder, unit, path, "missing", what))
-            own = [n for n in part.orphaned if _unit(n[len(prefix) :]) == unit]
+            own = [n for n in part.orphaned if unit_of_shard(n) == unit]
             part.orphaned = [n for n in part.orphaned if n not in own]
             part.notes = [note for note in part.notes if note.name not in own]
 
@@ -511,7 +520,7 @@ def _check_lists(
         for c, keys in unknown.items()
     }
     if listed.table is not None:
-        of_catalogue, notes = check_catalogue(store, index, claimed, excused)
+        of_catalogue, notes = check_catalogue(store, index, claimed, excused, listed.table)
         faults += of_catalogue
     doubtful = {component for component, _ in lost}
     return [*faults, *check_failures(store, index, claimed, excused, doubtful)], notes
@@ -560,6 +569,25 @@ def keys_of_unit(bad: BadUnit, listed: Listed) -> pa.Array:
         return _listed_keys(listed, component, bad)
     stored = [tensor.key for tensor in bad.receipt.tensors]
     return pa.array([*stored, *(failure.key for failure in bad.receipt.failures)], pa.string())
+
+
+def _without_receipt(store: Store, bad: BadUnit, listed: Listed) -> Iterator[Fault]:
+    """What is wrong with the shard of a unit whose receipt is gone, or cannot be read."""
+    if bad.receipt is not None or bad.kind == "unreadable" or listed.table is None:
+        return
+    component: Any = bad.folder.partition("/")[0]
+    places = places_of(listed.table, component)
+    own = places.filter(pc.starts_with(places["shard"], f"{bad.folder}/{bad.unit}-")).to_pylist()
+    for shard in dict.fromkeys(row["shard"] for row in own):
+        tensors = [
+            StoredTensor(r["key"], r["offset"], r["bytes"], r["dtype"], (), r["xxh3"])
+            for r in own
+            if r["shard"] == shard
+        ]
+        what = check_without_receipt(store.files, shard, tensors)
+        if what is not None:
+            gone = store.files.size(shard) is None
+            yield Fault(shard, "missing" if gone else "damaged", what, REPAIR, len(tensors))
 
 
 def _fault_of(bad: BadUnit, part: Part, index: BucketIndex | None, listed: Listed) -> Fault:
