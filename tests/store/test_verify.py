@@ -513,3 +513,20 @@ def test_a_unit_is_found_again_by_the_name_of_its_shard(
     report = repair(store)
     assert report.ok
     assert contents(store) == whole
+
+
+def test_a_store_that_was_not_finished_keeps_what_the_next_run_needs(store: Path) -> None:
+    for name in (INDEX, CATALOGUE, FAILURES):
+        (store / name).unlink()
+    receipt = receipts(store, "prompt_embeds")[0]
+    receipt.unlink()
+    folder = receipt.parent
+    claim = {"name": "", "session": DEAD, "deaths": 2, "deadly": {}, "current": []}
+    path = store / ".claims" / f"{folder.parent.name}-{folder.name}-{receipt.stem}.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(claim))
+    before = contents(store)
+    report = repair(store)
+    assert set(named(report)) == {INDEX, CATALOGUE, FAILURES}
+    assert all(fault.remedy.startswith("run the same") for fault in report.faults)
+    assert contents(store) == before, "how often others died at a unit is not forgotten"

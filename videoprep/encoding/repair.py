@@ -423,7 +423,9 @@ class _Mending:
             return
         sweep(files, session)
         sweep_shared(files, session)
-        Claims(files, session).sweep(every=not before.at_work)
+        # Where something is still to be made, the next run has to know what killed the others.
+        done = not self.left_alone and not before.at_work
+        Claims(files, session).sweep(every=done)
         left = {*presence_at(files, (session.id,)).dead}
         self.removed += [name for name in before.dead if name not in left]
 

@@ -9,7 +9,7 @@ import html
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -510,8 +510,10 @@ def _check_lists(
     faults, notes = list(listed.faults), list[Note]()
     if index is None or info is None:
         if store.files.size(FAILURES) is None:
-            faults.append(Fault(FAILURES, "missing", "it is gone", ENCODE_AGAIN))
-        return faults, notes
+            what = "the encoding was not finished, or it is gone"
+            faults.append(Fault(FAILURES, "missing", what, ENCODE_AGAIN))
+        # A repair has nothing to write them from.
+        return [replace(fault, remedy=ENCODE_AGAIN) for fault in faults], notes
     empty = gather((), "")
     claimed = {c: current[c].claimed if c in current else empty for c in info.recipes}
     lost = [(c, bad) for c, part in current.items() for bad in part.bad if bad.receipt is None]
