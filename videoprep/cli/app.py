@@ -26,6 +26,8 @@ from videoprep.cli.validate import validate
 from videoprep.cli.verify import verify
 from videoprep.errors import VideoprepError
 
+_AGAIN_SECONDS = 3.0
+
 app = typer.Typer(
     name="videoprep",
     help="Turns videos and captions into verified, bucketed, encoded training data.",
@@ -96,5 +98,11 @@ def _leave(code: int) -> NoReturn:
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Ends what the process is at.
+
+    Python swallows an exception in some places, such as finalizers: then it comes once more.
+    """
     del frame
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), number))
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
     sys.exit(128 + number)
