@@ -4,11 +4,13 @@
 
 DATASET is by default the real clips beside the checkout, center-cropped. Prints the ratio of
 `videoprep.encode` (planning, loading the models, decode, crop, encode, commit, catalogue; libraries
-imported before) to the VAE and text encoder forwards alone, both in this run on this CPU, with one
-thread. 1.00 would mean that everything else is free.
+imported before) to the VAE and text encoder forwards alone, both in this run on this CPU: once with
+one clip at a time and one thread for both, and once as `encode` does it by default, two clips side
+by side. 1.00 would mean that everything else is free.
 """
 
 import argparse
+import os
 import tempfile
 import time
 from dataclasses import replace
@@ -46,10 +48,18 @@ def forwards(index: vp.BucketIndex, model: Path) -> float:
     return seconds
 
 
-def whole(index: vp.BucketIndex, model: Path, store: Path) -> vp.EncodeResult:
+def whole(
+    index: vp.BucketIndex, model: Path, store: Path, at_once: int | None = None
+) -> vp.EncodeResult:
     """One encode run into an empty store."""
     return vp.encode(
-        index, model=model, output=store, image_latents=True, device="cpu", progress="none"
+        index,
+        model=model,
+        output=store,
+        image_latents=True,
+        device="cpu",
+        batch_size=at_once,
+        progress="none",
     )
 
 
@@ -60,6 +70,7 @@ def main() -> None:
     parser.add_argument("--max-num-frames", type=int, default=49)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # encode keeps its hands off the threads then
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -78,15 +89,17 @@ def main() -> None:
         )
         for attempt in range(1, options.repeats + 1):
             bare = forwards(index, model)
-            started = time.perf_counter()
-            result = whole(index, model, root / str(attempt))
-            took = time.perf_counter() - started
-            timings = result.timings
-            print(
-                f"videoprep.encode {took:.1f} s / bare forwards {bare:.1f} s = {took / bare:.3f}"
-                f" (asked: 1.10) · busy {timings.busy:.1f} s, waiting: decode "
-                f"{timings.waiting_for_decode:.1f} s, write {timings.waiting_for_write:.1f} s"
-            )
+            for at_once in (1, None):
+                store = root / f"{attempt}-{at_once}"
+                started = time.perf_counter()
+                timings = whole(index, model, store, at_once).timings
+                took = time.perf_counter() - started
+                print(
+                    f"{'one clip at a time' if at_once else 'by default'}: videoprep.encode "
+                    f"{took:.1f} s / bare forwards {bare:.1f} s = {took / bare:.3f} (asked: 1.10) "
+                    f"· busy {timings.busy:.1f} s, waiting: decode "
+                    f"{timings.waiting_for_decode:.1f} s, write {timings.waiting_for_write:.1f} s"
+                )
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from videoprep.families.registry import families
 from videoprep.files import Files
 from videoprep.index.bucket import Bucket
 from videoprep.index.clip import Clip, clip_from_row
+from videoprep.index.owned_bytes import reader_of
 from videoprep.index.table import BucketIndex
 from videoprep.store.recipe import KEY_COLUMN, Component, Recipe
 from videoprep.store.sessions import Session
@@ -128,7 +129,7 @@ class Job:
             copy = Path(temporary) / "index.parquet"
             copy.write_bytes(files.read(f"{folder}/index.parquet"))
             index = BucketIndex.load(copy)
-        units = pq.read_table(pa.BufferReader(files.read(f"{folder}/units.parquet"))).to_pylist()
+        units = pq.read_table(reader_of(files.read(f"{folder}/units.parquet"))).to_pylist()
         path, called, revision = data["model"]
         model = ModelFolder(Path(path), called, revision)
         if revision is not None and not model.path.is_dir():

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from videoprep.index.owned_bytes import reader_of
 from videoprep.index.schema import FILE_SCHEMA
 from videoprep.index.table import BucketIndex
 from videoprep.store.layout import CATALOGUE, FAILURES, FORMAT_VERSION, INDEX, Store
@@ -228,7 +229,7 @@ def count_unlisted(store: Store, index: BucketIndex) -> int:
         return 0
     columns = ["video_latents_key", "prompt_embeds_key"]
     try:
-        listed = pq.read_table(pa.BufferReader(store.files.read(CATALOGUE)), columns=columns)
+        listed = pq.read_table(reader_of(store.files.read(CATALOGUE)), columns=columns)
     except (pa.ArrowException, OSError):
         return 0  # damaged; it is about to be written anew
     planned = index.table.select(["video_key", "prompt_key"])

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from videoprep.errors import StoreError
 from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.owned_bytes import reader_of
 from videoprep.index.schema import FILE_SCHEMA, REPEATED
 from videoprep.store.recipe import COMPONENTS, Component
 from videoprep.store.shard_reader import Place
@@ -131,11 +132,11 @@ def open_catalogue(data: bytes) -> pq.ParquetFile:
     Raises:
         pyarrow.ArrowException: it is damaged.
     """
-    metadata = pq.read_metadata(pa.BufferReader(data))
+    metadata = pq.read_metadata(reader_of(data))
     places = [f"{component}_{name}" for component in COMPONENTS for name in ("shard", "dtype")]
     there = metadata.schema.to_arrow_schema().names
     shared = [name for name in (*REPEATED, *places) if name in there]
-    return pq.ParquetFile(pa.BufferReader(data), metadata=metadata, read_dictionary=shared)
+    return pq.ParquetFile(reader_of(data), metadata=metadata, read_dictionary=shared)
 
 
 # Choosing
