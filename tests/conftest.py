@@ -15,6 +15,8 @@ from hypothesis import settings
 
 from tests.assets import write_dataset
 from tests.s3_server import S3Server, running_server
+from tests.small_store import Small, write_small_dataset
+from tests.warm import Warm
 from videoprep.demo.scenes import render_dataset
 from videoprep.demo.tiny_model import build_tiny_model
 
@@ -69,6 +71,42 @@ def demo_store(shared_folder: Path, tiny_model: Path, demo_dataset: Path) -> Pat
         assert result.ok
 
     return _once(shared_folder / "demo-store", encode)
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Starts processes of the command line that have imported everything already."""
+    with Warm(tmp_path_factory.mktemp("warm")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def undisturbed(shared_folder: Path, tiny_model: Path, warm: Warm) -> Small:
+    """A small dataset, and a store of it that nothing disturbed; do not change them."""
+
+    def make(folder: Path) -> None:
+        dataset = write_small_dataset(folder / "dataset")
+        whole = folder / "store"
+        done = Small(warm, dataset, tiny_model, whole, whole).run()
+        assert done.returncode == 0, done.stderr
+
+    folder = _once(shared_folder / "small", make)
+    return Small(warm, folder / "dataset", tiny_model, folder / "store", folder / "store")
+
+
+@pytest.fixture
+def small(undisturbed: Small, tmp_path: Path) -> Iterator[Small]:
+    """The same, to be encoded into a store of each test's own."""
+    yield undisturbed.at(tmp_path / "store")
+    undisturbed.warm.end_all()
+
+
+@pytest.fixture
+def own_small(warm: Warm, tiny_model: Path, tmp_path: Path) -> Iterator[Small]:
+    """A small dataset of each test's own, to be changed; it is not encoded yet."""
+    dataset = write_small_dataset(tmp_path / "dataset")
+    yield Small(warm, dataset, tiny_model, tmp_path / "store", tmp_path / "whole")
+    warm.end_all()
 
 
 @pytest.fixture

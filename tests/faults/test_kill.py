@@ -1,8 +1,8 @@
-"""A process killed at any moment: the rerun ends with the bytes of an undisturbed run."""
+"""A process killed at any place or moment: the rerun ends with the bytes of an undisturbed run."""
 
 from __future__ import annotations
 
-import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,29 +11,123 @@ from pathlib import Path
 
 import pytest
 
-from tests.encoding.test_encode import contents
+from tests.small_store import SOAK, Small, differences, fresh, hidden, places, visible
+from videoprep.failpoints import POINTS
+
+_OF_FILES = ("file.begun", "file.written", "file.synced", "file.placed")
+
+_TEXTS = ("store.json", "/.claims/", "/prompt_embeds/", "/1x64x96-", "/5x64x96-", "/5x96x64-")
+_TEXTS += ("/index.parquet", "/catalogue.parquet", "/failures.jsonl")
+
+RULES = [
+    "store.claimed=kill",
+    "unit.claimed=kill",
+    "unit.claimed=kill*5",
+    "clip.encoding=kill@a.mp4",
+    "clip.encoded=kill*2",
+    "clip.encoded=kill*5",
+    "unit.committed=kill",
+    "unit.committed=kill*9",
+    "run.finished=kill",
+    *(f"{place}=kill@{text}" for text in _TEXTS for place in _OF_FILES),
+    # Of a unit the shard is written first, the receipt second.
+    *(f"{place}=kill*2@/5x64x96-" for place in _OF_FILES),
+    *(f"{place}=kill*2@/prompt_embeds/" for place in _OF_FILES),
+]
+
+ELSEWHERE = {
+    "file.read": "test_killed_while_it_reads_what_is_there",
+    "decode": "tests of clips that are set aside",
+    "job.shared": "tests of ranks",
+}
+"""Places at which a single process that encodes into an empty store does not die."""
 
 
-@pytest.mark.parametrize("receipts", [0, 1, 4])
-def test_sigkill_and_rerun(
-    demo_dataset: Path, demo_store: Path, tiny_model: Path, tmp_path: Path, receipts: int
-) -> None:
-    store = tmp_path / "store"
-    command = [sys.executable, "-m", "videoprep", "encode", str(demo_dataset), "-o", str(store)]
-    command += ["--model", str(tiny_model), "--image-latents"]
+def test_every_place_has_its_test() -> None:
+    assert {rule.partition("=")[0] for rule in RULES} | ELSEWHERE.keys() == set(POINTS)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_killed_at_a_place(small: Small, rule: str) -> None:
+    killed = small.run(VIDEOPREP_FAILPOINTS=rule)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    small.require_sound()
+    small.finish()
+
+
+@pytest.mark.parametrize("nth", [1, 4, 12])
+def test_killed_while_it_reads_what_is_there(small: Small, nth: int) -> None:
+    small.run(VIDEOPREP_FAILPOINTS="clip.encoded=kill*6")
+    killed = small.run(VIDEOPREP_FAILPOINTS=f"file.read=kill*{nth}")
+    assert killed.returncode == -signal.SIGKILL
+    small.finish()
+
+
+def test_killed_again_and_again(small: Small) -> None:
+    """Each run gets one unit further, and is taken for no killer of clips."""
+    for _ in range(9):
+        killed = small.run(VIDEOPREP_FAILPOINTS="unit.committed=kill")
+        assert killed.returncode == -signal.SIGKILL
+    assert small.finish()["encoded"] == 0
+
+
+@pytest.mark.soak
+def test_killed_at_every_place_that_a_run_comes_by(small: Small, tmp_path: Path) -> None:
+    """One after the other; in the short form some of them."""
+    log = tmp_path / "log"
+    assert small.run(VIDEOPREP_FAILPOINTS_LOG=str(log)).returncode == 0
+    numbers: dict[str, int] = {}
+    rules = []
+    for name, _ in places(log):
+        numbers[name] = numbers.get(name, 0) + 1
+        rules.append(f"{name}=kill*{numbers[name]}")
+    rules = [rule for rule in rules if not rule.startswith("decode=")]
+    assert len(rules) > 100
+    if SOAK < 50:
+        rules = random.Random(SOAK).sample(rules, SOAK)
+    for rule in rules:
+        fresh(small.store)
+        killed = small.run(VIDEOPREP_FAILPOINTS=rule)
+        assert killed.returncode == -signal.SIGKILL, rule
+        done = small.run()
+        assert done.returncode == 0, (rule, done.stderr)
+        assert (differences(small.store, small.whole), hidden(small.store)) == ([], []), rule
+
+
+@pytest.mark.soak
+def test_killed_at_random_moments(small: Small) -> None:
+    """Up to three times in a row, then left in peace."""
+    usual = _seconds(small)
+    for seed in range(SOAK):
+        moments = random.Random(f"one process {seed}")
+        fresh(small.store)
+        for _ in range(moments.randint(1, 3)):
+            process = small.start()
+            time.sleep(moments.uniform(0, usual))
+            process.kill_tree()
+        done = small.run()
+        assert done.returncode == 0, (seed, done.stderr)
+        assert (differences(small.store, small.whole), hidden(small.store)) == ([], []), seed
+
+
+def _seconds(small: Small) -> float:
+    """How long a run takes."""
+    begun = time.monotonic()
+    assert small.run().returncode == 0
+    return time.monotonic() - begun
+
+
+def test_a_process_that_was_started_as_users_do(small: Small) -> None:
+    """The other tests fork theirs."""
+    command = [sys.executable, "-m", "videoprep", "encode", str(small.dataset), "--image-latents"]
+    command += ["--model", str(small.model), "-o", str(small.store), "--device", "cpu"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None:
-        committed = len(list(store.glob("*/*/*.json")))
-        if (store / "store.json").exists() and committed >= receipts:
-            os.kill(process.pid, signal.SIGKILL)
-            break
+    while process.poll() is None and len(list(small.store.glob("*/*/*.json"))) < 4:
         time.sleep(0.002)
-    process.wait()
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    small.require_sound()
+    assert len(visible(small.store)) < len(visible(small.whole))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    visible = {
-        name: data
-        for name, data in contents(store).items()
-        if not any(part.startswith(".") for part in Path(name).parts)
-    }
-    assert visible == contents(demo_store)
+    small.require_whole()

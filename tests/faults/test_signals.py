@@ -1,0 +1,146 @@
+"""SIGTERM and Ctrl-C: what is finished is committed; a second one ends the process at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.small_store import Small, differences, hidden, receipts
+from tests.warm import Process, ranks_of
+
+
+def wait_until(happened: Callable[[], object], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("name", "code"), [("term", 143), ("int", 130)])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "store.claimed={}",
+        "unit.claimed={}*1",
+        "unit.claimed={}*5",
+        "clip.encoding={}@b.mp4",
+        "clip.encoded={}*2",
+        "clip.encoded={}*7",
+        "unit.committed={}*4",
+        "file.written={}@/catalogue.parquet",
+        "file.placed={}@/index.parquet",
+    ],
+)
+def test_a_signal(small: Small, place: str, name: str, code: int) -> None:
+    stopped = small.run(VIDEOPREP_FAILPOINTS=place.format(name))
+    assert stopped.returncode == code, stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    small.require_sound()
+    assert hidden(small.store) == [], "it has had the time to tidy up"
+    small.finish()
+
+
+def test_what_was_complete_is_committed(small: Small) -> None:
+    """Two captions are encoded; of the third, whose turn it is, nothing is begun."""
+    stopped = small.run(VIDEOPREP_FAILPOINTS="clip.encoded=term*2")
+    assert stopped.returncode == 143
+    assert len(receipts(small.store)) == 2
+    small.finish()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_second_signal_ends_at_once(small: Small, number: int, code: int) -> None:
+    stuck = small.start(VIDEOPREP_FAILPOINTS="clip.encoded=hang*4")
+    wait_until(lambda: len(receipts(small.store)) >= 3)
+    time.sleep(0.3)
+    stuck.signal(number)
+    time.sleep(0.5)
+    assert stuck.poll() is None
+    begun = time.monotonic()
+    stuck.signal(number)
+    assert stuck.wait() == code
+    assert time.monotonic() - begun < 2
+    assert "stopped at once; what is committed stays" in stuck.stderr
+    small.require_sound()
+    small.finish()
+
+
+def test_a_signal_while_a_clip_is_being_decoded(small: Small) -> None:
+    """Waiting for pixels is no work that is finished first."""
+    waiting = small.start(VIDEOPREP_FAILPOINTS="decode=hang*0@b.mp4")
+    wait_until(lambda: len(receipts(small.store)) >= 3)
+    time.sleep(0.5)
+    begun = time.monotonic()
+    waiting.signal(signal.SIGTERM)
+    assert waiting.wait() == 143
+    assert time.monotonic() - begun < 10
+    small.require_sound()
+    small.finish()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_torchrun_is_told_to_stop(small: Small, number: int) -> None:
+    """It passes the signal on, waits, and ends with a status of its own."""
+    process = small.start(ranks=2, VIDEOPREP_FAILPOINTS="unit.claimed=pause*0")
+    wait_until(lambda: len(receipts(small.store)) >= 2)
+    ranks = list(ranks_of(process.pid).values())
+    process.signal(number)
+    begun = time.monotonic()
+    assert process.wait() in (1, 128 + number, -number)
+    assert time.monotonic() - begun < 20
+    assert not any(os.path.exists(f"/proc/{rank}") for rank in ranks)
+    small.require_sound()
+    assert hidden(small.store) == []
+    assert len(receipts(small.store)) < 9
+    small.finish(ranks=2)
+
+
+def test_ctrl_c_in_a_terminal_comes_twice_under_torchrun(small: Small) -> None:
+    """From the terminal and from torchrun's agent: that is one, and the ranks end in order."""
+    process: Process = small.start(ranks=2, VIDEOPREP_FAILPOINTS="unit.claimed=pause*0")
+    wait_until(lambda: len(receipts(small.store)) >= 2)
+    for pid in [*ranks_of(process.pid).values(), process.pid]:
+        os.kill(pid, signal.SIGINT)
+    process.wait()
+    assert "stopped at once" not in process.stderr
+    small.require_sound()
+    assert hidden(small.store) == []
+    small.finish()
+
+
+def test_a_signal_where_python_swallows_exceptions() -> None:
+    """It would be lost: torchrun would wait for half a minute, and a person for ever."""
+    code = """
+import os, signal, time
+from videoprep.cli import app
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+
+signal.signal(signal.SIGTERM, app._stop)
+Finalized()
+time.sleep(60)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert "Exception ignored" in done.stderr
+    assert done.returncode == 143
+
+
+def test_the_terminal_is_gone(small: Small) -> None:
+    """SIGHUP ends it like SIGKILL does."""
+    process = small.start(VIDEOPREP_FAILPOINTS="unit.claimed=pause*0")
+    wait_until(lambda: len(receipts(small.store)) >= 1)
+    process.signal(signal.SIGHUP)
+    assert process.wait() == -signal.SIGHUP
+    small.finish()
+    assert differences(small.store, small.whole) == []

@@ -1,0 +1,64 @@
+"""Several jobs at one store at the same time, which do not know of each other."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.small_store import ARTIFACTS, SOAK, Small, fresh, orphans, places, result_of
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("late", [False, True])
+def test_all_finish_and_nothing_is_made_twice(small: Small, tmp_path: Path, late: bool) -> None:
+    for seed in range(SOAK):
+        moments = random.Random(f"jobs {late} {seed}")
+        fresh(small.store)
+        log = tmp_path / f"log-{seed}"
+        jobs = [small.start(VIDEOPREP_FAILPOINTS_LOG=str(log)) for _ in range(2)]
+        if late:
+            time.sleep(moments.uniform(0, 1.0))
+            jobs.append(small.start(VIDEOPREP_FAILPOINTS_LOG=str(log)))
+        assert [job.wait() for job in jobs] == [0] * len(jobs), [job.stderr for job in jobs]
+        small.require_whole()
+        assert orphans(small.store) == []
+        results = [result_of(job) for job in jobs]
+        assert [result["complete"] for result in results] == [3] * len(jobs)
+        made = Counter(detail for name, detail in places(log) if name == "clip.encoded")
+        assert (len(made), set(made.values())) == (ARTIFACTS, {1}), seed
+
+
+def test_one_is_killed(small: Small) -> None:
+    """The other takes up what it had in hand."""
+    jobs = [small.start(VIDEOPREP_FAILPOINTS=rule) for rule in ("clip.encoding=kill*3", "")]
+    assert [job.wait() for job in jobs] == [-signal.SIGKILL, 0]
+    small.require_whole()
+
+
+def test_two_runs_of_ranks(small: Small) -> None:
+    jobs = [small.start(ranks=2) for _ in range(2)]
+    assert [job.wait() for job in jobs] == [0, 0], [job.stderr for job in jobs]
+    small.require_whole()
+
+
+def test_one_hurries_through_what_the_other_has_begun(small: Small) -> None:
+    """One that is stopped for a while keeps its unit; the other waits for it, and says nothing."""
+    slow = small.start(VIDEOPREP_FAILPOINTS="clip.encoding=pause*0")
+    time.sleep(0.8)
+    quick = small.start()
+    assert (slow.wait(), quick.wait()) == (0, 0)
+    small.require_whole()
+
+
+def test_jobs_with_different_components(small: Small) -> None:
+    """One encodes image latents, too, and the other does not know."""
+    command = ["encode", small.dataset, "-o", small.store, "--model", small.model]
+    without = small.warm.start(*command, "--device", "cpu")
+    others = small.start()
+    assert (without.wait(), others.wait()) == (0, 0), (without.stderr, others.stderr)
+    small.finish()
