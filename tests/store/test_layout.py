@@ -72,7 +72,7 @@ def test_a_store_is_for_one_family(tmp_path: Path) -> None:
     store.claim(_info())
     _commit_something(store)
     before = store.files.read("store.json")
-    with pytest.raises(StoreError, match="for the family 'cogvideox' .tiny., not 'wan'"):
+    with pytest.raises(StoreError, match=r"for the family 'cogvideox' .tiny., not 'wan'"):
         store.claim(replace(_info(), family="wan"))
     assert store.files.read("store.json") == before
 
