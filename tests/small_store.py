@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,14 @@ def places(log: Path) -> list[tuple[str, str]]:
     lines = log.read_text(encoding="utf-8").splitlines()
     parts = (line.split(" ", 2) for line in lines)
     return [(name, detail) for _, name, detail in parts]
+
+
+def wait_until(happened: Callable[[], object], seconds: float = 60.0) -> None:
+    """Waits for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def fresh(store: Path) -> Path:

@@ -31,6 +31,7 @@ REPOSITORY = Path(__file__).parent.parent
 
 _PRELOADED = (
     "videoprep.cli.app",
+    "videoprep.encoding.run",
     "videoprep.encoding.work",
     "videoprep.media.loader",
     "videoprep.media.inspector",

@@ -139,11 +139,13 @@ def _is_running(process: str) -> bool:
     """Whether there is a process of that number. It may be another one by now."""
     try:
         os.kill(int(process), 0)
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except (ProcessLookupError, ValueError):
         return False
-    except PermissionError:
+    except OSError:  # it is somebody else's, or there is no /proc
         return True
-    return True
+    # A zombie has let go of all it had, and only waits for its parent to notice.
+    return stat.rpartition(")")[2].split()[:1] not in (["Z"], ["X"])
 
 
 def is_locked(path: Path) -> bool | None:

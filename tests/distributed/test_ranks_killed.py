@@ -7,13 +7,22 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.small_store import SOAK, Small, differences, fresh, hidden, receipts, result_of
+from tests.small_store import (
+    SOAK,
+    Small,
+    differences,
+    fresh,
+    hidden,
+    receipts,
+    result_of,
+    wait_until,
+)
 from tests.warm import Process, ranks_of
 
 _SILENT = {"TEST_SILENT_SECONDS": "4"}
@@ -109,13 +118,6 @@ def test_torchrun_starts_ranks_again_whenever_one_is_killed(small: Small) -> Non
         assert (differences(small.store, small.whole), hidden(small.store)) == ([], []), seed
 
 
-def _wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 class _Plain:
     """Ranks that nobody watches over: started by their environment alone."""
 
@@ -179,9 +181,9 @@ def test_the_others_end_when_rank_0_is_stopped(small: Small) -> None:
     """Under torchrun, whose agent keeps what they talk over."""
     slow = {"VIDEOPREP_FAILPOINTS": _SLOW, "TEST_SILENT_SECONDS": "2"}
     torchrun = small.start(ranks=2, **slow)
-    _wait_until(lambda: len(receipts(small.store)) > 0)
+    wait_until(lambda: len(receipts(small.store)) > 0)
     os.kill(ranks_of(torchrun.pid)[0], signal.SIGSTOP)
-    _wait_until(lambda: "rank 0 has not been heard of for 2 s" in torchrun.stderr)
+    wait_until(lambda: "rank 0 has not been heard of for 2 s" in torchrun.stderr)
     torchrun.kill_tree()
     small.require_sound()
     small.finish()
@@ -224,10 +226,10 @@ def test_a_hanging_process_ends_with_a_last_word(small: Small) -> None:
 def test_the_agent_killed(small: Small) -> None:
     """torchrun itself, which keeps what the ranks talk over: they end by themselves."""
     torchrun = small.start(ranks=2, VIDEOPREP_FAILPOINTS=_SLOW)
-    _wait_until(lambda: len(receipts(small.store)) > 0)
+    wait_until(lambda: len(receipts(small.store)) > 0)
     ranks = ranks_of(torchrun.pid).values()
     assert len(ranks) == 2
     torchrun.kill()
-    _wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in ranks))
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in ranks))
     small.require_sound()
     small.finish(ranks=2)

@@ -63,6 +63,15 @@ def test_killed_while_it_reads_what_is_there(small: Small, nth: int) -> None:
     small.finish()
 
 
+def test_what_a_dead_process_committed_with_other_bits_goes(small: Small) -> None:
+    """An accelerator may give other bits the next time: of two shards only one counts."""
+    small.run(VIDEOPREP_FAILPOINTS="file.placed=kill@/5x96x64-")
+    (shard,) = small.store.glob("video_latents/*/5x96x64-*.safetensors")
+    unit, _, _ = shard.stem.rpartition("-")
+    shard.rename(shard.with_name(f"{unit}-0123456789abcdef.safetensors"))
+    small.finish()
+
+
 def test_killed_again_and_again(small: Small) -> None:
     """Each run gets one unit further, and is taken for no killer of clips."""
     for _ in range(9):

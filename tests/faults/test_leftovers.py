@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_store import Small, differences, hidden, receipts, result_of
+from tests.small_store import Small, differences, hidden, receipts, result_of, wait_until
 from tests.warm import Process
 
 
@@ -51,6 +51,22 @@ def test_leftovers_of_the_dead_are_swept(small: Small) -> None:
     result = small.finish()
     assert result["encoded"] == 0
     assert sorted(result["swept"]) == sorted(str(path.relative_to(small.store)) for path in left)
+
+
+def test_a_zombie_is_dead(small: Small) -> None:
+    """Its parent may have been killed, too, and nobody else may care."""
+    small.finish()
+    pid = os.fork()
+    if not pid:
+        os._exit(0)
+    try:
+        stat_file = Path(f"/proc/{pid}/stat")
+        wait_until(lambda: ") Z " in stat_file.read_text())
+        left = small.store / f".file.{socket.gethostname()}-{pid}-0123abcd.tmp"
+        left.write_bytes(b"half")
+        assert small.finish()["swept"] == [left.name]
+    finally:
+        os.waitpid(pid, 0)
 
 
 def _owned(small: Small, process: Process) -> Path:

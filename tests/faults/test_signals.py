@@ -7,19 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 import pytest
 
-from tests.small_store import Small, differences, hidden, receipts
+from tests.small_store import Small, differences, hidden, receipts, wait_until
 from tests.warm import Process, ranks_of
-
-
-def wait_until(happened: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(("name", "code"), [("term", 143), ("int", 130)])

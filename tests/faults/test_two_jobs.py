@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_store import ARTIFACTS, SOAK, Small, fresh, orphans, places, result_of
+from tests.small_store import (
+    ARTIFACTS,
+    SOAK,
+    Small,
+    fresh,
+    orphans,
+    places,
+    receipts,
+    result_of,
+    wait_until,
+)
 
 
 @pytest.mark.soak
@@ -40,6 +50,23 @@ def test_one_is_killed(small: Small) -> None:
     small.require_whole()
 
 
+def test_both_find_the_same_damage(small: Small, tmp_path: Path) -> None:
+    """What one has made anew already is not taken away again by the other."""
+    small.finish()
+    receipt = receipts(small.store)[0]
+    receipt.write_bytes(b"")
+    log = tmp_path / "log"
+    slow = small.start(
+        VIDEOPREP_FAILPOINTS="file.read=stop@/text-", VIDEOPREP_FAILPOINTS_LOG=str(log)
+    )
+    wait_until(lambda: log.exists() and "file.read prompt_embeds/" in log.read_text())
+    small.run()
+    slow.signal(signal.SIGCONT)
+    assert slow.wait() == 0
+    small.require_whole()
+    assert result_of(slow)["encoded"] <= 1
+
+
 def test_two_runs_of_ranks(small: Small) -> None:
     jobs = [small.start(ranks=2) for _ in range(2)]
     assert [job.wait() for job in jobs] == [0, 0], [job.stderr for job in jobs]
@@ -51,7 +78,7 @@ def test_one_hurries_through_what_the_other_has_begun(small: Small) -> None:
     slow = small.start(VIDEOPREP_FAILPOINTS="clip.encoding=pause*0")
     time.sleep(0.8)
     quick = small.start()
-    assert (slow.wait(), quick.wait()) == (0, 0)
+    assert (slow.wait(), quick.wait()) == (0, 0), (slow.stderr, quick.stderr)
     small.require_whole()
 
 

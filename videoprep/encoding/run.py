@@ -49,7 +49,7 @@ from videoprep.spec.dataset import DatasetSpec
 from videoprep.store.catalogue import Artifacts, read_artifacts
 from videoprep.store.claims import Claims
 from videoprep.store.layout import Store, StoreInfo
-from videoprep.store.receipt import Damage
+from videoprep.store.receipt import Damage, is_damaged
 from videoprep.store.recipe import COMPONENTS, Component, Recipe
 from videoprep.store.sessions import Session
 from videoprep.store.sweep import sweep
@@ -284,7 +284,8 @@ class _Run:
         before = {name: read_artifacts(self.store, recipes[name]) for name in recipes}
         damages = tuple(damage for made in before.values() for damage in made.damages)
         for damage in damages:
-            if damage.receipt is not None:
+            # Another job may have found it, too, and made the unit anew meanwhile.
+            if damage.receipt is not None and is_damaged(self.store.files, damage.receipt):
                 self.store.files.delete(damage.receipt)
         return before, damages
 

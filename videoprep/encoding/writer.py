@@ -11,7 +11,7 @@ import torch
 from videoprep.encoding.rank import Rank, Sent, Work
 from videoprep.errors import Code
 from videoprep.failpoints import reach
-from videoprep.store.commit import Made, commit_unit
+from videoprep.store.commit import Made, commit_unit, remove_rivals
 from videoprep.store.receipt import Failure
 
 # Units that wait to be written: their tensors are in memory.
@@ -84,6 +84,8 @@ class Writer:
             failures = [_counted(failure, rank) for failure in work.failures]
             made = Made(tensors, failures, truncated, tiled)
             commit_unit(rank.store.files, work.folder, unit.name, made)
+            if work.claim.deaths:
+                remove_rivals(rank.store.files, work.folder, unit.name)
             reach("unit.committed", unit.name)
             rank.claims.release(work.claim)
         rank.count_failures(len(failures))

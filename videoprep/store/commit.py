@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import xxhash
 
 from videoprep.files import Files
+from videoprep.store.layout import is_shard
 from videoprep.store.receipt import Failure, Receipt, StoredTensor
 
 if TYPE_CHECKING:
@@ -71,6 +72,21 @@ def commit_unit(files: Files, folder: str, unit: str, made: Made) -> bool:
     if name is not None and not _may_count(files, path, name):
         files.delete(f"{folder}/{name}")
     return False
+
+
+def remove_rivals(files: Files, folder: str, unit: str) -> None:
+    """Removes shards of a committed unit that its receipt does not count.
+
+    One is left where a process died before it wrote the receipt, and an accelerator then gave
+    another other bits. A rival that is alive cannot win any more: the receipt is there.
+    """
+    try:
+        counted = Receipt.from_bytes(files.read(f"{folder}/{unit}.json")).shard
+    except (ValueError, FileNotFoundError):
+        return
+    for name in files.names(folder):
+        if name.startswith(f"{unit}-") and is_shard(name) and name != counted:
+            files.delete(f"{folder}/{name}")
 
 
 def _may_count(files: Files, receipt: str, shard: str) -> bool:

@@ -154,6 +154,19 @@ def read_receipts(files: Files, folder: str) -> Iterator[Receipt | Damage]:
         yield from pool.map(read, receipts)
 
 
+def is_damaged(files: Files, path: str) -> bool:
+    """Whether there is a receipt that does not hold.
+
+    Raises:
+        OSError: the file system fails.
+    """
+    folder, _, name = path.rpartition("/")
+    try:
+        return isinstance(_read(files, folder, name, set(files.names(folder))), Damage)
+    except FileNotFoundError:
+        return False
+
+
 def _read(files: Files, folder: str, name: str, shards: set[str]) -> Receipt | Damage:
     path = f"{folder}/{name}"
     try:
