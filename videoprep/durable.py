@@ -35,8 +35,8 @@ _LOCK_TRIES, _LOCK_SECONDS = 20, 0.005
 # Seconds after which a leftover of another machine is one: locks may not reach from there to here.
 _ABANDONED_SECONDS = 3600.0
 
-# A file that was made a moment ago may not be locked yet.
-_FRESH_SECONDS = 5.0
+# A file that was made a moment ago may not be locked yet; a busy machine makes moments long.
+_FRESH_SECONDS = 60.0
 
 # A folder may be removed, being empty, before something is put into it.
 _FOLDER_TRIES = 100
@@ -58,12 +58,8 @@ def may_write(folder: Path) -> bool:
 def write_file(path: Path, write: Writer) -> None:
     """Writes a file, replacing one that is there."""
     with naming(path):
-        temporary = _write_temporary(path, write)
-        try:
+        with _written(path, write) as temporary:
             os.replace(temporary, path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
         reach("file.placed", os.fspath(path))
         _sync_folder(path.parent)
 
@@ -74,17 +70,15 @@ def create_file(path: Path, write: Writer) -> bool:
     The name appears in one step with the whole contents: of several writers exactly one wins.
     """
     with naming(path):
-        temporary = _write_temporary(path, write)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            return _create_without_links(path, temporary.read_bytes())
-        finally:
-            temporary.unlink(missing_ok=True)
+        with _written(path, write) as temporary:
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return _create_without_links(path, temporary.read_bytes())
         reach("file.placed", os.fspath(path))
         _sync_folder(path.parent)
         return True
@@ -232,22 +226,22 @@ def temporary_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.{owner}{_SUFFIX}")
 
 
-def _write_temporary(path: Path, write: Writer) -> Path:
+@contextmanager
+def _written(path: Path, write: Writer) -> Iterator[Path]:
+    """A temporary file with what is to be at ``path``. It stays locked until it is there."""
     temporary = temporary_of(path)
-    descriptor = open_new(temporary)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            lock(descriptor)
+    with os.fdopen(open_new(temporary), "wb") as file:
+        try:
+            lock(file.fileno())
             reach("file.begun", os.fspath(path))
             write(file)
             file.flush()
             reach("file.written", os.fspath(path))
             os.fsync(file.fileno())
             reach("file.synced", os.fspath(path))
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
