@@ -7,6 +7,8 @@ import gc
 import os
 import pickle
 import shutil
+import signal
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -36,7 +38,7 @@ COMPONENTS = ("video_latents", "image_latents", "prompt_embeds")
 @pytest.fixture(params=["copied", "mapped"])
 def how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to read, whatever the size of the tensors."""
-    monkeypatch.setattr(shard_reader, "_MAPPED_BYTES", 0 if request.param == "mapped" else 1 << 60)
+    monkeypatch.setattr(shard_reader, "_PART_BYTES", 0 if request.param == "mapped" else 1 << 60)
     return str(request.param)
 
 
@@ -162,7 +164,7 @@ def test_a_tensor_may_be_written_to(own_store: Path, how: str) -> None:
 def test_a_tensor_outlives_shard_and_dataset(
     own_store: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_reader, "_OPEN_SHARDS", 1)
+    monkeypatch.setattr(shard_reader, "_MAPPED_SHARDS", 1)
     data = vp.LatentDataset(own_store)
     expected = [{name: item[name].clone() for name in COMPONENTS} for item in data]
     items = list(data)
@@ -348,7 +350,7 @@ def test_a_batch_is_fetched_at_once_in_the_order_asked_for(demo_store: Path) -> 
 def test_threads_share_a_dataset(
     demo_store: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_reader, "_OPEN_SHARDS", 1)
+    monkeypatch.setattr(shard_reader, "_MAPPED_SHARDS", 1)
     data = vp.LatentDataset(demo_store)
     expected = list(data)
     numbers = [number % 12 for number in range(600)]
@@ -396,14 +398,69 @@ def test_files_and_maps_are_few_with_ten_thousand_shards(own_store: Path, how: s
     data = only_embeds(change_rows(own_store, many))
     files = len(os.listdir("/proc/self/fd"))
     items = [item["prompt_embeds"] for item in data]
-    assert len(os.listdir("/proc/self/fd")) <= files + shard_reader._OPEN_SHARDS
+    assert len(os.listdir("/proc/self/fd")) <= files
     assert torch.equal(torch.cat(items), torch.arange(10_000))
     del items
-    assert len(shard_maps()) <= shard_reader._OPEN_SHARDS
+    assert len(shard_maps()) <= shard_reader._MAPPED_SHARDS
     del data
     gc.collect()
     assert not shard_maps()
     assert len(os.listdir("/proc/self/fd")) <= files
+
+
+def test_no_more_bytes_stay_mapped_than_a_bound(
+    own_store: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = [path.stat().st_size for path in own_store.rglob("*.safetensors")]
+    bound = sum(shards) // 2
+    monkeypatch.setattr(shard_reader, "_MAPPED_BYTES", bound)
+    data = vp.LatentDataset(own_store)
+    for number in (*range(len(data)), *range(len(data))):
+        _ = data[number]
+        kept = data._reader._shards.values()
+        assert data._reader._bytes == sum(shard.size for shard in kept) <= bound
+        assert 0 < len(kept) < len(shards)
+    gc.collect()
+    assert len(shard_maps()) == len(kept)
+
+
+def test_a_shard_that_was_repaired_is_read_by_those_who_had_it_open(
+    own_store: Path, how: str
+) -> None:
+    data = vp.LatentDataset(own_store, verify=True)
+    expected = data[0]["video_latents"].clone()
+    shard = own_store / str(
+        pq.read_table(own_store / "catalogue.parquet")["video_latents_shard"][0]
+    )
+    whole = shard.read_bytes()
+    os.truncate(shard, 4000)
+    time.sleep(2 * shard_reader._SEEN_AGAIN)
+    with pytest.raises(StoreError, match="too short"):
+        data[0]
+    (own_store / "new").write_bytes(whole)
+    (own_store / "new").replace(shard)
+    time.sleep(2 * shard_reader._SEEN_AGAIN)
+    assert torch.equal(data[0]["video_latents"], expected)
+
+
+def test_a_mapped_shard_that_was_removed_is_still_read(own_store: Path) -> None:
+    data = vp.LatentDataset(own_store)
+    expected = list(data)
+    for shard in own_store.rglob("*.safetensors"):
+        shard.unlink()
+    assert all(same(item, other) for item, other in zip(data, expected, strict=True))
+    with pytest.raises(StoreError, match="the shard is missing"):
+        vp.LatentDataset(own_store)[0]
+
+
+def test_a_process_forked_while_another_thread_reads(demo_store: Path) -> None:
+    data = vp.LatentDataset(demo_store)
+    data._reader._lock.acquire()  # as another thread would have it
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        os._exit(0 if len([data[number] for number in range(len(data))]) == len(data) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_where_no_more_can_be_mapped_it_is_copied(
@@ -618,6 +675,7 @@ def test_a_truncated_shard_is_named(own_store: Path, how: str, opened: bool) -> 
     data = vp.LatentDataset(own_store)
     if opened:
         _ = data[0]
+        time.sleep(2 * shard_reader._SEEN_AGAIN)
     for shard in (own_store / "video_latents").rglob("*.safetensors"):
         os.truncate(shard, 4000)
     with pytest.raises(StoreError, match="the shard cannot be read: it is too short") as raised:
@@ -630,10 +688,10 @@ def test_a_shard_that_may_not_be_read_is_named(
 ) -> None:
     data = only_embeds(own_store)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(os, "open", fail)
+    monkeypatch.setattr("builtins.open", fail)
     with pytest.raises(StoreError, match=r"the shard cannot be read: .*Permission denied"):
         data[0]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +16,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from videoprep.errors import StoreError
-from videoprep.files import open_files
+from videoprep.files import is_url, open_files
 from videoprep.store.private_map import map_privately
 
 DTYPES: Mapping[str, torch.dtype] = {
@@ -35,10 +37,16 @@ DTYPES: Mapping[str, torch.dtype] = {
 }
 """torch's types by safetensors' names. No BOOL: a byte above 1 would be none."""
 
-_OPEN_SHARDS = 64
+# As many shards stay mapped as together have this many bytes, since mapping anew what was read
+# before costs more than reading it. Their pages are the page cache's own, which may take them back.
+_MAPPED_BYTES = 16 << 30
+_MAPPED_SHARDS = 4096  # of 65,530 maps that Linux lets a process have
+
+# After this many seconds a mapped file is looked at again: whether it was replaced or cut off.
+_SEEN_AGAIN = 0.1
 
 # Below this many bytes a copy is as fast as what it takes to hand out a part of a map.
-_MAPPED_BYTES = 1 << 18
+_PART_BYTES = 1 << 18
 
 
 class Place(NamedTuple):
@@ -66,8 +74,9 @@ class Place(NamedTuple):
 class ShardReader:
     """Reads tensors of a store. Threads may share it, and so may forked processes.
 
-    At most a fixed number of shards are open, however many there are. Large tensors are parts of a
-    private map of their shard, which lives as long as any of them; small ones are copied.
+    Keeps a bounded number of shards mapped and none open, however many there are. Large tensors are
+    parts of the private map of their shard, which lives as long as any of them; small ones are
+    copied.
 
     Args:
         location: path or URL of the store.
@@ -75,9 +84,17 @@ class ShardReader:
 
     def __init__(self, location: str) -> None:
         self._location = location
-        self._files = open_files(location)
+        self._folder = None if is_url(location) else location
+        self._shards: OrderedDict[str, _Shard] = OrderedDict()
+        self._bytes = 0  # of all in ``_shards``
+        self._start()
+
+    def _start(self) -> None:
+        # Connections must not be shared with a forked process, and the lock may have been held
+        # when it was forked.
         self._owner = os.getpid()
-        self._open: OrderedDict[str, _Shard] = OrderedDict()
+        self._files = open_files(self._location)
+        self._lock = threading.Lock()
 
     def read(self, place: Place) -> torch.Tensor:
         """A tensor, writable; it may share its memory with others read from the same place.
@@ -89,16 +106,20 @@ class ShardReader:
         dtype = self._check(place)
         if not place.size:
             return torch.empty(place.shape, dtype=dtype)
+        if self._owner != os.getpid():
+            self._start()
         try:
-            shard = self._shard(place)
-            if shard is None:
+            if self._folder is None:
                 data = self._remote_bytes(place)
             else:
-                mapped = self._mapped(shard, place, dtype)
+                path = f"{self._folder}/{place.shard}"
+                mapped = self._mapped(path, place, dtype)
                 # A map whose bytes are wrong may have been written to; the file decides.
-                if mapped is not None and _is_as_written(mapped.view(torch.uint8).numpy(), place):
+                if mapped is not None and (
+                    place.xxh3 is None or _is_as_written(mapped.view(torch.uint8).numpy(), place)
+                ):
                     return mapped.view(place.shape)
-                data = self._copied(shard, place)
+                data = self._copied(path, place)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise self._damage(place, "the shard is missing") from error
         except OSError as error:
@@ -128,52 +149,57 @@ class ShardReader:
             )
         return dtype
 
-    def _mapped(self, shard: _Shard, place: Place, dtype: torch.dtype) -> torch.Tensor | None:
-        """The elements as a part of the shard's map; None where they have to be copied."""
-        # At each read, since a map that reaches beyond the end would kill the process.
-        there = os.fstat(shard.descriptor).st_size
-        if there < place.offset + place.size:
-            raise self._too_short(place, f"the file has {there}")
-        if place.size < _MAPPED_BYTES or place.offset % dtype.itemsize:
-            return None
+    def _mapped(self, path: str, place: Place, dtype: torch.dtype) -> torch.Tensor | None:
+        """The elements as a part of the shard's map, or copied from it; None without a map."""
+        shard = self._shard(path, place)
+        # To read a map beyond the file's end would kill the process.
+        if shard.size < place.offset + place.size:
+            raise self._too_short(place, f"the file has {shard.size}")
+        if place.size < _PART_BYTES or place.offset % dtype.itemsize:
+            return shard.copy(place.offset, place.size, dtype)
         return shard.part(place.offset, place.size, dtype)
 
-    def _copied(self, shard: _Shard, place: Place) -> NDArray[np.uint8]:
-        """The bytes in memory of their own, which is aligned."""
+    def _copied(self, path: str, place: Place) -> NDArray[np.uint8]:
+        """The file's bytes in memory of their own, which is aligned."""
         data = np.empty(place.size, np.uint8)
         done = 0
-        while done < place.size:  # one call reads 2 GiB at most
-            count = os.preadv(shard.descriptor, [data.data[done:]], place.offset + done)
-            if not count:
-                raise self._too_short(place, "the file was cut off")
-            done += count
+        with open(path, "rb", buffering=0) as file:
+            file.seek(place.offset)
+            while done < place.size:  # one call reads 2 GiB at most
+                count = file.readinto(data.data[done:])
+                if not count:
+                    raise self._too_short(place, "the file was cut off")
+                done += count
         return data
 
     def _remote_bytes(self, place: Place) -> NDArray[np.uint8]:
-        if self._owner != os.getpid():  # connections must not be shared with a forked process
-            self._files, self._owner = open_files(self._location), os.getpid()
+        self._require_inside(place)
         data = self._files.read_range(place.shard, place.offset, place.size)
         if len(data) != place.size:
             raise self._too_short(place, f"there are {len(data)} bytes")
         return np.frombuffer(bytearray(data), np.uint8)
 
-    def _shard(self, place: Place) -> _Shard | None:
-        """An open shard, None where the store lies elsewhere. The longest unused one is closed."""
+    def _shard(self, path: str, place: Place) -> _Shard:
+        """The shard as it is now. Those that were not used for longest are let go."""
         name = place.shard
-        shard = self._open.get(name)
-        if shard is None:
-            if not _is_inside(name):
-                raise self._damage(place, f"the catalogue names a shard outside: {name!r}")
-            path = self._files.path(name)
-            if path is None:
-                return None
-            shard = _Shard(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-        # Put at the end without a lock, which a fork could leave locked: each step is atomic.
-        self._open.pop(name, None)
-        self._open[name] = shard
-        while len(self._open) > _OPEN_SHARDS:
-            self._open.popitem(last=False)
+        shard = self._shards.get(name)
+        if shard is None or not shard.is_at(path):
+            self._require_inside(place)
+            shard = _Shard(path)
+        with self._lock:
+            replaced = self._shards.pop(name, None)
+            self._shards[name] = shard
+            self._bytes += shard.size - (0 if replaced is None else replaced.size)
+            while len(self._shards) > _MAPPED_SHARDS or (
+                self._bytes > _MAPPED_BYTES and len(self._shards) > 1
+            ):
+                self._bytes -= self._shards.popitem(last=False)[1].size
         return shard
+
+    def _require_inside(self, place: Place) -> None:
+        """The catalogue may be a stranger's."""
+        if "\0" in place.shard or not {"", ".", ".."}.isdisjoint(place.shard.split("/")):
+            raise self._damage(place, f"the catalogue names a shard outside: {place.shard!r}")
 
     def _too_short(self, place: Place, what: str) -> StoreError:
         return self._damage(
@@ -191,23 +217,46 @@ class ShardReader:
 
 
 class _Shard:
-    """An open file and its map.
-
-    Closed when nothing refers to it any more: another thread may be reading. The map lives on with
-    the tensors that are parts of it.
+    """A file and its map, which lives on with the tensors that are parts of it.
 
     Args:
-        descriptor: the open file; closed by this object.
+        path: the file.
+
+    Attributes:
+        size: how many bytes the file had.
     """
 
-    __slots__ = ("_address", "_given", "_map", "descriptor")
+    __slots__ = ("_address", "_given", "_identity", "_map", "_seen", "size")
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self._map: NDArray[np.uint8] | None = None
-        self._address = 0  # of the map; numpy takes long to tell it
+    def __init__(self, path: str) -> None:
+        with open(path, "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            self.size = status.st_size
+            self._identity = _identity(status)
+            self._seen = time.monotonic()
+            self._map = _map_if_possible(file.fileno(), self.size)
+        # numpy takes long to tell it
+        self._address = 0 if self._map is None else self._map.ctypes.data
         # By offset, size and type: the part that all which were handed out are views of.
         self._given: dict[tuple[int, int, torch.dtype], torch.Tensor] = {}
+
+    def is_at(self, path: str) -> bool:
+        """Whether it is what lies there: it was neither replaced nor cut off. Removed: it is."""
+        now = time.monotonic()
+        if now - self._seen < _SEEN_AGAIN:
+            return True
+        try:
+            current = self._identity == _identity(os.stat(path))
+        except FileNotFoundError:
+            current = True
+        self._seen = now
+        return current
+
+    def copy(self, offset: int, size: int, dtype: torch.dtype) -> torch.Tensor | None:
+        """Elements ``[size / itemsize]``, copied from the map; None where there is none."""
+        if self._map is None:
+            return None
+        return torch.frombuffer(self._map[offset : offset + size].copy(), dtype=dtype)
 
     def part(self, offset: int, size: int, dtype: torch.dtype) -> torch.Tensor | None:
         """Elements of the map ``[size / itemsize]``; the file must have them, and be aligned.
@@ -215,8 +264,7 @@ class _Shard:
         None where there is no map, or where torch knows that somebody wrote to the elements since
         they were first read: they are no longer the file's.
         """
-        memory = self._memory(offset + size)
-        if memory is None:
+        if self._map is None:
             return None
         given = self._given.get((offset, size, dtype))
         # One that was sent to another process lies in shared memory since, in which the other one
@@ -224,30 +272,26 @@ class _Shard:
         if given is None or given.data_ptr() != self._address + offset:
             with torch.inference_mode(False):  # else torch would not count what is written
                 given = torch.frombuffer(
-                    memory, dtype=dtype, count=size // dtype.itemsize, offset=offset
+                    self._map, dtype=dtype, count=size // dtype.itemsize, offset=offset
                 )
             self._given[offset, size, dtype] = given
         return None if given._version else given
 
-    def _memory(self, end: int) -> NDArray[np.uint8] | None:
-        """The map, if it reaches up to there."""
-        if self._map is None:
-            try:
-                self._map = map_privately(self.descriptor, os.fstat(self.descriptor).st_size)
-            except OSError:  # too many maps, or a file system that has none
-                return None
-            self._address = self._map.ctypes.data
-        return self._map if end <= len(self._map) else None
 
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        close(self.descriptor)
+def _map_if_possible(descriptor: int, size: int) -> NDArray[np.uint8] | None:
+    if not size:
+        return None
+    try:
+        return map_privately(descriptor, size)
+    except OSError:  # too many maps, or a file system that has none
+        return None
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int]:
+    """Another one when the file was replaced or cut off."""
+    return status.st_dev, status.st_ino, status.st_size
 
 
 def _is_as_written(data: NDArray[np.uint8], place: Place) -> bool:
     """Whether the bytes have the hash that the catalogue names, if it is to be checked."""
     return place.xxh3 is None or xxhash.xxh3_64_hexdigest(data.data) == place.xxh3
-
-
-def _is_inside(name: str) -> bool:
-    """Whether a path of the catalogue, which may be a stranger's, stays inside the store."""
-    return not {"", ".", ".."}.intersection(name.split("/")) and "\0" not in name
