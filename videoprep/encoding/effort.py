@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from videoprep.errors import VideoprepError
+from videoprep.index.table import BucketIndex
 from videoprep.media.decode_pool import DecodePool
 from videoprep.media.workers import Limits
 
@@ -39,9 +40,15 @@ class Effort:
                 "watchdog and max_failures are not negative", remedy="give 0 or more"
             )
 
-    def decode_pool(self, decoder: str) -> DecodePool:
-        """The processes that decode: one at first, see `DecodePool.resize`."""
-        return DecodePool(decoder, size=1, memory=self.decode_memory, limits=self.limits)
+    def decode_pool(self, decoder: str, index: BucketIndex) -> DecodePool:
+        """The processes that decode a plan's clips: one at first, see `DecodePool.resize`."""
+        return DecodePool(
+            decoder,
+            size=1,
+            memory=self.decode_memory,
+            limits=self.limits,
+            resizing=index.is_resizing,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,17 +90,21 @@ class Heartbeat:
             state = {**self._tally.snapshot(), "beat": self._beat, "finished": self._finished}
             rank = self._coordinator.rank
             self._coordinator.publish(f"state/{rank}", json.dumps(state))
-            if self._overview is not None:
-                self._gather(self._overview)
+        self.hear()
+        if self._overview is not None and self._on_progress is not None:
+            with self._lock:
+                self._on_progress(self._overview.progress(self._tally.phase, time.monotonic()))
 
-    def _gather(self, overview: Overview) -> None:
-        now = time.monotonic()
-        for rank in range(self._coordinator.world_size):
-            text = self._coordinator.read(f"state/{rank}")
-            if text is not None:
-                overview.hear(rank, json.loads(text), now)
-        if self._on_progress is not None:
-            self._on_progress(overview.progress(self._tally.phase, now))
+    def hear(self) -> None:
+        """On rank 0: takes what the ranks have told since."""
+        if self._overview is None:
+            return
+        with self._lock:
+            now = time.monotonic()
+            for rank in range(self._coordinator.world_size):
+                text = self._coordinator.read(f"state/{rank}")
+                if text is not None:
+                    self._overview.hear(rank, json.loads(text), now)
 
     def _run(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +13,19 @@ from videoprep.collection import no_collection
 _BITSANDBYTES = logging.getLogger("bitsandbytes")
 
 
+def import_libraries() -> None:
+    """Imports the model libraries, which takes seconds."""
+    with no_collection():
+        for library in ("diffusers", "transformers"):
+            importlib.import_module(f"{library}.utils.logging")
+
+
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Diffusers and transformers show only errors, and no bars, while the block runs."""
-    with no_collection():
-        import diffusers.utils.logging
-        import transformers.utils.logging
+    import_libraries()
+    import diffusers.utils.logging
+    import transformers.utils.logging
 
     libraries = [library.utils.logging for library in (diffusers, transformers)]
     verbosities = [library.get_verbosity() for library in libraries]

@@ -377,7 +377,7 @@ class _Mending:
 
         effort = self.means.effort
         with (
-            effort.decode_pool(job.settings.decoder) as pool,
+            effort.decode_pool(job.settings.decoder, job.index) as pool,
             shown(self.means.progress) as told,
         ):
             device = choose_device(self.means.device)

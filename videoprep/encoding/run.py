@@ -25,6 +25,7 @@ from videoprep.encoding.coordination import (
 from videoprep.encoding.effort import Effort, Share
 from videoprep.encoding.finish import finish
 from videoprep.encoding.job import Job, sweep_shared, work_of
+from videoprep.encoding.quiet import import_libraries
 from videoprep.encoding.recipes import (
     Settings,
     choose_dtype,
@@ -141,14 +142,14 @@ def encode(
     with _ranks() as coordinator:
         run = _Run(Store.open(output), coordinator, effort, share, retry_failed)
         if coordinator.rank != 0:
-            run.follow(device)
+            run.follow(device, decoder)
             return None
         # What can be wrong without torch is found before its slow import.
         opened = open_checked(str(model), revision)
         index = _plan(source)
         index.require_clips()
-        with effort.decode_pool(decoder) as pool:
-            pool.start()  # it imports torch while this process does
+        with effort.decode_pool(decoder, index) as pool:
+            pool.start()  # it imports what it needs while this process does
             with no_collection():  # these import torch
                 torch_device = choose_device(device, coordinator.local_rank)
                 chosen = choose_decoder(decoder)
@@ -266,14 +267,20 @@ class _Run:
         _remember(tally, job, device)
         return result
 
-    def follow(self, device: str) -> None:
+    def follow(self, device: str, decoder: str) -> None:
         """Another rank: takes the job that rank 0 has planned, and does its part of it."""
-        with no_collection():  # this imports torch
+        with no_collection():  # these import much, while rank 0 plans
             torch_device = choose_device(device, self.coordinator.local_rank)
+            choose_decoder(decoder)
+            import_libraries()
         name = wait_for(self.coordinator, "job")
         job = Job.receive(self.store.files, name)
-        decoder = choose_decoder(job.settings.decoder)  # which this machine may lack
-        with Session(self.store.files) as session, self.effort.decode_pool(decoder) as pool:
+        chosen = choose_decoder(job.settings.decoder)  # which this machine may lack
+        with (
+            Session(self.store.files) as session,
+            self.effort.decode_pool(chosen, job.index) as pool,
+        ):
+            pool.start()
             self._work(job, session, torch_device, pool, None)
 
     def _committed(

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from videoprep.media.decode_pool import DecodePool
 
 _POLL_SECONDS = 0.2
+_SHORTEST_PAUSE = 0.02  # ranks that have shared small work finish together
 
 
 def do_work(
@@ -154,7 +155,8 @@ def _do_video(rank: Rank, works: Iterator[Work], pool: DecodePool) -> bool:
     encode_video(rank, _with(first, works), encoder, pool)
     rank.tally.end()
     del encoder
-    free_memory(rank.device)
+    if rank.device.type != "cpu":  # nothing large comes after; a GPU may be wanted by others
+        free_memory(rank.device)
     return True
 
 
@@ -172,9 +174,12 @@ def _finish_for_others(rank: Rank, pool: DecodePool, overview: Overview) -> None
     def dead() -> set[str]:
         return overview.sessions(lost())
 
+    pause = _SHORTEST_PAUSE
     while not overview.finished(without=lost()):
         rank.check()
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(1.5 * pause, 1.0)
+        rank.heartbeat.hear()
     text, video = rank.job.passes()
     _until_committed(rank, text, lambda works: _do_text(rank, works), dead)
     _until_committed(rank, video, lambda works: _do_video(rank, works, pool), dead)

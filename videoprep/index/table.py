@@ -242,6 +242,13 @@ class BucketIndex:
         return BucketColumn.of(*columns)
 
     @property
+    def is_resizing(self) -> bool:
+        """Whether any planned clip is resized."""
+        sides = ("height", "width")
+        pairs = ((self._planned(f"crop_{side}"), self._planned(f"fit_{side}")) for side in sides)
+        return any(pc.any(pc.not_equal(crop, fit)).as_py() for crop, fit in pairs)
+
+    @property
     def multiplicity(self) -> NDArray[np.float64]:
         """Float64 ``[clips]``: how often each comes in an epoch: its weight times its repeats."""
         return multiplicity_of(self._planned_rows(["weight", "repeats"]))

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 _CODE = BEGIN + (
-    "from videoprep.media.loader import serve; "
-    "serve(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))"
+    "from videoprep.media.loader import serve; serve(sys.argv[2], *map(int, sys.argv[3:7]))"
 )
 
 # Many workers that import torch at a time from a slow disk.
@@ -101,6 +100,8 @@ class DecodePool:
         limits: what a clip may take, beside its pixels; its time grows with the file.
         ahead: clips that are decoded, or being decoded, before they are asked for; by default two
             a worker. A caller that takes many at a time wants as many.
+        resizing: whether clips have to be resized; workers then import torch before they are asked
+            for the first.
         check: called now and then while a clip is waited for; what it raises ends the `run`.
 
     Attributes:
@@ -118,6 +119,7 @@ class DecodePool:
         memory: int,
         limits: Limits = _LIMITS,
         ahead: int | None = None,
+        resizing: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         ahead = IN_HAND * size if ahead is None else ahead
@@ -141,7 +143,7 @@ class DecodePool:
                 remedy="allow for less memory of decoded clips, or raise the limits (ulimit -a)",
             ) from error
         shared = self._arena.memory
-        numbers = [limits.memory_mib, shared.number, shared.size]
+        numbers = [limits.memory_mib, shared.number, shared.size, int(resizing)]
         self._workers: Workers[_Job] = Workers(
             _CODE, [decoder, *map(str, numbers)], [shared.number], _START_SECONDS
         )

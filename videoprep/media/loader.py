@@ -29,7 +29,7 @@ _NO_MEMORY_WORDS = "allocate memory"
 _NO_MEMORY = (MemoryError, BlockingIOError)
 
 
-def serve(decoder: str, memory_mib: int, number: int, size: int) -> None:
+def serve(decoder: str, memory_mib: int, number: int, size: int, resizing: int) -> None:
     """Loads clips until standard input ends.
 
     Args:
@@ -37,8 +37,11 @@ def serve(decoder: str, memory_mib: int, number: int, size: int) -> None:
         memory_mib: what a clip may take beside its pixels.
         number: the descriptor of the shared memory.
         size: its size, see `SharedMemory`.
+        resizing: not 0: clips have to be resized.
     """
     service = Service()
+    if resizing:
+        _import_torch()
     service.run(_Loader(decoder, memory_mib, SharedMemory(number, size)).answer)
 
 
@@ -83,9 +86,14 @@ class _Loader:
         unlimit_memory()
         with no_collection():
             if clip.is_resized:
-                importlib.import_module("torch")
+                _import_torch()
             if clip.is_late:
                 self.decoder = choose_decoder(self.asked)
+
+
+def _import_torch() -> None:
+    with no_collection():
+        importlib.import_module("torch")
 
 
 def _unexpected(path: Path, error: Exception) -> MediaError:
