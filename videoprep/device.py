@@ -60,7 +60,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_memory(device: torch.device) -> None:
-    """Gives memory back that is no longer used."""
+    """Gives memory of a device back that is no longer used.
+
+    A CPU's is given back by itself, as soon as nothing refers to it.
+    """
+    if device.type == "cpu":
+        return
     import torch
 
     gc.collect()

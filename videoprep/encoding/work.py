@@ -155,8 +155,7 @@ def _do_video(rank: Rank, works: Iterator[Work], pool: DecodePool) -> bool:
     encode_video(rank, _with(first, works), encoder, pool)
     rank.tally.end()
     del encoder
-    if rank.device.type != "cpu":  # nothing large comes after; a GPU may be wanted by others
-        free_memory(rank.device)
+    free_memory(rank.device)
     return True
 
 

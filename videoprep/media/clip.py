@@ -146,20 +146,28 @@ def _fit(picture: Picture, clip: ClipPixels, out: NDArray[np.uint8]) -> None:
         )
     box, fit = clip.crop, clip.fit
     part = picture[box.y : box.y + box.height, box.x : box.x + box.width]
-    frame = part.transpose(2, 0, 1)
-    if clip.is_resized:
-        frame = _resize(frame, fit.height, fit.width)
+    frame = _resize(part, fit.height, fit.width) if clip.is_resized else part.transpose(2, 0, 1)
     if (fit.height, fit.width) != (clip.height, clip.width):
         out[:] = 0
     out[:, fit.y : fit.y + fit.height, fit.x : fit.x + fit.width] = frame
 
 
-def _resize(frame: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """What torchvision's resize comes to, whose import takes every decoding process a second."""
+def _resize(part: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """What torchvision's resize comes to, whose import takes every decoding process a second.
+
+    Torch takes a third to a quarter of the time for a picture whose channels lie together, as they
+    do where it comes from, and gives the same bits.
+
+    Args:
+        part: uint8 ``[H, W, 3]``.
+
+    Returns:
+        uint8 ``[3, height, width]``.
+    """
     import torch
     from torch.nn.functional import interpolate
 
-    batch = torch.from_numpy(np.ascontiguousarray(frame))[None]
+    batch = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None]
     resized = interpolate(batch, [height, width], mode="bicubic", antialias=True)
     array: NDArray[np.uint8] = resized[0].numpy()
     return array
