@@ -160,6 +160,8 @@ def _resize(part: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint
 
     Args:
         part: uint8 ``[H, W, 3]``.
+        height: rows, after.
+        width: pixels a row, after.
 
     Returns:
         uint8 ``[3, height, width]``.
