@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from videoprep.errors import StoreError
+from videoprep.families.component import COMPONENTS, Component
 from videoprep.families.registry import get_profile
 from videoprep.files import Files, is_url
 from videoprep.index.bucket import Bucket, BucketColumn
@@ -24,7 +25,6 @@ from videoprep.index.numbers import from_text
 from videoprep.index.schema import digest_of, multiplicity_of
 from videoprep.store.clip_table import ClipTable, Filters, open_catalogue
 from videoprep.store.layout import CATALOGUE, Store, StoreInfo
-from videoprep.store.recipe import COMPONENTS, Component
 from videoprep.store.shard_reader import ShardReader
 
 _BUCKET = re.compile(r"\s*(\d+)\s*[x×]\s*(\d+)\s*[x×]\s*(\d+)\s*", re.ASCII)
