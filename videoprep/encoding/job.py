@@ -199,7 +199,11 @@ def work_of(
 
     def measure(bucket: Bucket) -> Measure:
         sides = bucket.frames, bucket.height, bucket.width
-        size = math.prod(family.shape(model, component, *sides)) * _DTYPE_BYTES[settings.dtype]
+        shape = family.shape(model, component, *sides)
+        size = math.prod(shape) * _DTYPE_BYTES[settings.dtype]
+        if component == "noisy_image_latents":
+            draws = settings.image_noise
+            return Measure(bucket, draws * size, draws * bucket.pixels)
         if MADE_FROM[component] == "caption":
             return Measure(TEXT, size, 1)
         if IS_LATENTS[component] and settings.posterior != "moments":

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
+from videoprep.encoding.image_noise import NOISE
 from videoprep.encoding.posterior import Posterior
 from videoprep.errors import VideoprepError
 from videoprep.families.component import IS_LATENTS, MADE_FROM, Component
@@ -35,6 +36,7 @@ class Settings:
         decoder: which library decodes.
         tiling: whether the VAE works in tiles, which saves memory and changes the result.
         posterior: what of the VAE's posterior is stored.
+        image_noise: how many draws of noise on each first frame are encoded.
     """
 
     dtype: str
@@ -42,6 +44,7 @@ class Settings:
     decoder: DecoderName
     tiling: bool
     posterior: Posterior
+    image_noise: int = 0
 
 
 def choose_dtype(asked: str, device: torch.device) -> str:
@@ -110,5 +113,7 @@ def make_recipes(
             fields |= {"decoder": settings.decoder, "pixels": PIXELS}
         if IS_LATENTS[component]:
             fields |= {"tiling": settings.tiling, "posterior": settings.posterior}
+        if component == "noisy_image_latents":
+            fields |= {"noise": NOISE, "draws": settings.image_noise}
         recipes[component] = Recipe(component, {"family": family.name, **fields})
     return recipes

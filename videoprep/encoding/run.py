@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ from videoprep.encoding.recipes import (
 )
 from videoprep.encoding.result import EncodeResult
 from videoprep.encoding.units import Items, Unit, dearest_first, plan_units, share_of
-from videoprep.errors import ModelError, PlanError
+from videoprep.errors import ModelError, PlanError, VideoprepError
 from videoprep.failpoints import reach
 from videoprep.families.component import COMPONENTS, MADE_FROM, Component
 from videoprep.families.contract import Family
@@ -73,6 +73,7 @@ def encode(
     model: str | os.PathLike[str],
     output: str | os.PathLike[str],
     image_latents: bool = False,
+    image_noise: int = 0,
     dtype: str = "auto",
     text_encoder_dtype: str = "auto",
     posterior: str = "moments",
@@ -103,6 +104,8 @@ def encode(
         model: a diffusers folder or a hub id.
         output: the store, a folder or an fsspec URL; made, or gone on with.
         image_latents: make what image-to-video needs, too: of the first frame of each clip.
+        image_noise: encode so many draws of noise on each first frame, too, as CogVideoX's
+            image-to-video is trained with.
         dtype: ``auto``, ``fp32``, ``fp16`` or ``bf16``: what the VAE computes and all is stored in.
         text_encoder_dtype: ``auto`` (as ``dtype``), one of the others, or ``int8``: what the text
             encoder computes in.
@@ -161,6 +164,7 @@ def encode(
                 decoder=chosen,
                 tiling=use_tiling,
                 posterior=choose_posterior(posterior),
+                image_noise=image_noise,
             )
             prepared = run.prepare(index, *opened, image_latents, settings)
             with nullcontext(on_progress) if on_progress else shown(progress) as told:
@@ -230,11 +234,18 @@ class _Run:
     ) -> _Prepared:
         """Makes the store ready. Nothing is written before all is checked."""
         _require_legal_buckets(index, family)
-        components = _components(self.store, family.encoders(model), image_latents)
+        if settings.image_noise < 0:
+            raise VideoprepError(
+                f"image_noise is {settings.image_noise}", remedy="give 0 or more draws"
+            )
+        before = self.store.read_info().recipes if self.store.exists() else {}
+        settings = _with_noise_of(before, settings)
+        possible = family.encoders(model)
+        asked = components_for(possible, image_latents, settings.image_noise)
+        components = _components(self.store, before, possible, asked)
         recipes = make_recipes(family, model, components, settings)
         facts = {**family.facts(model), "posterior": settings.posterior}
         info = StoreInfo(family.name, model.name, model.revision, facts, recipes)
-        before = self.store.read_info().recipes if self.store.exists() else {}
         info = self.store.claim(info)
         for recipe in info.earlier:
             if before.get(recipe.component) == recipe:
@@ -371,12 +382,22 @@ def _plan(source: Source | Callable[[], BucketIndex]) -> BucketIndex:
     return source()
 
 
+def _with_noise_of(before: Mapping[Component, Recipe], settings: Settings) -> Settings:
+    """Where no noise is asked for, the store's own draws are kept complete."""
+    noisy = before.get("noisy_image_latents")
+    if noisy is None or settings.image_noise:
+        return settings
+    return replace(settings, image_noise=int(noisy.fields["draws"]))
+
+
 def _components(
-    store: Store, possible: Iterable[Component], image_latents: bool
+    store: Store,
+    before: Iterable[Component],
+    possible: Iterable[Component],
+    asked: set[Component],
 ) -> list[Component]:
     """What is to be made. A component that the store has is kept complete, asked for or not."""
-    there = set(store.read_info().recipes) if store.exists() else set()
-    wanted = there | components_for(possible, image_latents)
+    wanted = {*before} | asked
     if lacking := sorted(wanted.difference(possible)):
         raise ModelError(
             f"the store has {', '.join(lacking)}, which this model cannot make",
@@ -386,9 +407,22 @@ def _components(
     return [component for component in COMPONENTS if component in wanted]
 
 
-def components_for(possible: Iterable[Component], image_latents: bool) -> set[Component]:
-    """Those that a run makes, of those that a model can make."""
-    return {one for one in possible if image_latents or MADE_FROM[one] != "image"}
+def components_for(
+    possible: Iterable[Component], image_latents: bool, image_noise: int
+) -> set[Component]:
+    """Those that a run makes, of those that a model can make.
+
+    Raises:
+        ModelError: noise is asked for, and models of this family are not trained with it.
+    """
+    wanted = {one for one in possible if image_latents or MADE_FROM[one] != "image"}
+    noisy: Component = "noisy_image_latents"
+    if image_noise and noisy not in possible:
+        raise ModelError(
+            "image noise is asked for, and models of this family are not trained with it",
+            remedy="leave --image-noise out",
+        )
+    return wanted | {noisy} if image_noise else wanted - {noisy}
 
 
 def open_checked(name: str, revision: str | None) -> tuple[ModelFolder, Family]:

@@ -534,7 +534,7 @@ def _asked(store: Store, info: StoreInfo, wishes: Wishes) -> dict[Component, Rec
     wanted: set[Component] = {*info.recipes}
     if wishes.image_latents:
         model = open_model(info.model, (), info.revision)
-        wanted |= components_for(families()[info.family].encoders(model), image_latents=True)
+        wanted |= components_for(families()[info.family].encoders(model), True, 0)
     components = [component for component in COMPONENTS if component in wanted]
     if not wishes.recipes:
         return {component: info.recipes.get(component) for component in components}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from videoprep.device import free_memory, is_out_of_memory
+from videoprep.encoding.image_noise import add_noise, draw_names
 from videoprep.encoding.lanes import Landing
 from videoprep.encoding.micro_batch import MicroBatches
 from videoprep.encoding.posterior import reduce_moments
@@ -263,12 +264,30 @@ class _VideoPass:
         pixels = normalize(pixels).permute(0, 2, 1, 3, 4)
         if first.component == "condition_latents":
             pixels = lengthen(pixels, first.frames)
-        made = self.encoder.encode(pixels)
-        self._require_shape(tuple(made.shape[1:]), first)
+        keys = [item.key for item in piece]
+        if first.component == "noisy_image_latents":
+            return self.rank.lanes.down(self._forward_noisy(first, pixels, keys))
+        made = self._made(first, pixels)
         if not IS_LATENTS[first.component]:
             return self.rank.lanes.down(made.to(getattr(torch, settings.dtype)))
-        keys = [item.key for item in piece]
         return self.rank.lanes.down(reduce_moments(made, settings.posterior, keys))
+
+    def _forward_noisy(
+        self, first: _Item, pixels: torch.Tensor, keys: Sequence[str]
+    ) -> torch.Tensor:
+        """One draw of noise after the other: ``[B, draws, …]``."""
+        settings = self.rank.job.settings
+        draws = []
+        for number in range(settings.image_noise):
+            names = draw_names(keys, number)
+            moments = self._made(first, add_noise(pixels, names))
+            draws.append(reduce_moments(moments, settings.posterior, names))
+        return torch.stack(draws, dim=1)
+
+    def _made(self, first: _Item, pixels: torch.Tensor) -> torch.Tensor:
+        made = self.encoder.encode(pixels)
+        self._require_shape(tuple(made.shape[1:]), first)
+        return made
 
     def _encode_sparingly(self, item: _Item) -> None:
         """One clip for which memory does not suffice: in slices, in tiles, or not at all."""

@@ -194,9 +194,11 @@ def _load_text(rank: Rank, part: str) -> TextEncoder:
     # What is not held in 8 bits: float16, which bitsandbytes computes in, overflows in T5.
     dtype = torch.bfloat16 if eight_bit else getattr(torch, settings.text_dtype)
     with _loading(rank.job.model, part):
-        return rank.family.load_text_encoder(
+        encoder = rank.family.load_text_encoder(
             rank.job.model, part, rank.device, dtype, eight_bit=eight_bit
         )
+        _require_finite(encoder.encode(["A dog runs."])[0], rank, part, "--text-encoder-dtype")
+    return encoder
 
 
 def _load_video(rank: Rank, part: str) -> VideoEncoder:
@@ -204,8 +206,24 @@ def _load_video(rank: Rank, part: str) -> VideoEncoder:
     dtype = getattr(torch, settings.dtype)
     with _loading(model, part):
         if part == rank.job.made_by.get("image_embeds"):
-            return family.load_image_encoder(model, rank.device, dtype)
-        return family.load_video_encoder(model, rank.device, dtype, tiling=settings.tiling)
+            encoder = family.load_image_encoder(model, rank.device, dtype)
+        else:
+            encoder = family.load_video_encoder(model, rank.device, dtype, tiling=settings.tiling)
+        side = 2 * family.profile.divisor
+        picture = torch.rand(1, 3, 1, side, side, generator=torch.Generator().manual_seed(0))
+        _require_finite(encoder.encode(2 * picture - 1), rank, part, "--dtype")
+    return encoder
+
+
+def _require_finite(made: torch.Tensor, rank: Rank, part: str, option: str) -> None:
+    """Some models overflow in float16: every clip would be set aside."""
+    if not made.isfinite().all():
+        dtype = str(made.dtype).removeprefix("torch.")
+        raise ModelError(
+            f"the {part} gives values that are not finite in {dtype}",
+            where=str(rank.job.model.path / part),
+            remedy=f"use {option} bf16 or fp32; if it is one already, the weights are damaged",
+        )
 
 
 @contextmanager

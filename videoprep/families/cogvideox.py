@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from videoprep.families.component import Component
 from videoprep.families.contract import TextEncoder
 from videoprep.families.diffusers_family import DiffusersFamily, value_of
 from videoprep.families.model_folder import ModelFolder
@@ -36,6 +37,9 @@ class CogVideoX(DiffusersFamily):
     vae_keys = ("scaling_factor",)
     text_classes: ClassVar[Mapping[str, str]] = {"text_encoder": "T5EncoderModel"}
     posterior = "sample"
+
+    def encoders(self, model: ModelFolder) -> Mapping[Component, str]:
+        return {**super().encoders(model), "noisy_image_latents": "vae"}
 
     def recognizes(self, model: ModelFolder) -> bool:
         return is_cogvideox(model) and patch_frames(model) is None
