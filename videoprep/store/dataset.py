@@ -39,8 +39,9 @@ class LatentDataset(Dataset[dict[str, Any]]):
     """The encoded clips of a store. Reads tensors only; imports no VAE and no text encoder.
 
     An item is a dict: each component's tensor (``video_latents`` ``[2 × C, F', H', W']``,
-    ``image_latents`` ``[2 × C, 1, H', W']``, ``prompt_embeds`` ``[tokens, features]``),
-    ``caption`` and ``metadata``. Latents are unscaled moments, mean first and log variance after.
+    ``image_latents`` ``[2 × C, 1, H', W']``, ``prompt_embeds`` ``[tokens, features]``; other
+    families have others, see ``docs/families.md``), ``caption`` and ``metadata``. Latents are
+    unscaled moments, mean first and log variance after.
 
     Tensors may be kept, changed in place and handed to other processes; the files never change by
     it. Large ones are not copied: they are parts of a private map of their shard, whose pages are
