@@ -187,11 +187,6 @@ def join() -> Coordinator:
     return Ranks(store, rank, world_size, local_rank, local_world_size)
 
 
-def is_first_rank() -> bool:
-    """Whether this process speaks for the run. Needs no coordinator and no torch."""
-    return os.environ.get("RANK", "0") == "0" or int(os.environ.get("WORLD_SIZE", "1")) == 1
-
-
 def wait_for(coordinator: Coordinator, name: str) -> str:
     """Waits until rank 0 has published a value.
 

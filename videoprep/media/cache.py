@@ -26,7 +26,7 @@ from videoprep.staging import Staging
 logger = logging.getLogger(__name__)
 
 # Part of the file's name: raise it when what is kept, or the way it is found out, changes.
-_VERSION = 6
+_VERSION = 7
 
 # Others wait while something is not committed, and a run that is killed loses it.
 _WRITE_SECONDS = 2.0

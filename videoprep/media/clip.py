@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Frames that are decoded in vain without seeking: less than two seconds of work.
 _LATE = 500
 
-PIXELS = "crop, bicubic antialiased, uint8 RGB"
+PIXELS = "PyAV's uint8 RGB, crop, bicubic antialiased"
 """How pixels are made; part of every recipe, so that a change here makes old latents stale."""
 
 

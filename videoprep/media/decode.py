@@ -103,7 +103,7 @@ def decode_frames(choice: FrameChoice, decoder: DecoderName) -> Iterator[Picture
     """Yields the chosen frames.
 
     Where torchcodec fails, or gives a frame of another time than was asked for, PyAV takes over:
-    both give the same pixels of an undamaged file.
+    both give the same pixels of an undamaged file, or torchcodec is not asked.
 
     Raises:
         MediaError: with `Code.DECODE_FAILED`, where a frame is missing or does not decode.

@@ -57,6 +57,12 @@ _UNTIMED_FORMATS = ("avi", "h264", "hevc", "m4v", "mpegvideo", "obu")
 # Containers in which torchcodec finds a frame by its number.
 _INDEXED_FORMATS = ("mov", "matroska")
 
+# Pixel formats of which torchcodec, with whatever FFmpeg it finds, makes the RGB that PyAV makes
+# with its own: see `_converted_alike`.
+_CONVERTED_ALIKE = (
+    "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuv444p10le",
+)  # fmt: skip
+
 # What FFmpeg, too, assumes for a raw stream without any timing.
 _RATE_OF_UNTIMED = Fraction(25)
 
@@ -123,9 +129,10 @@ class MediaInfo:
         fps: average frames a second.
         variable_frame_rate: whether the intervals between frames differ noticeably.
         orientation: how decoded frames have to be turned to stand upright.
-        pyav_only: whether torchcodec is known to give other frames than those asked for: it takes
-            a mirror for a rotation, and loses count in containers without an index of frames and
-            in streams that do not start on a key frame.
+        pyav_only: whether torchcodec is known to give other frames than those asked for, or other
+            pixels than PyAV: it takes a mirror for a rotation, loses count in containers without
+            an index of frames and in streams that do not start on a key frame, and heeds neither
+            fields nor where chroma samples lie.
         sample_aspect_ratio: width of a pixel over its height; 1 where the file does not say.
         container: FFmpeg's name of the container format.
         codec: FFmpeg's name of the codec.
@@ -353,6 +360,7 @@ def _probe_file(path: Path, fingerprint: str) -> MediaInfo:
     if orientation.transpose:
         width, height = height, width
     indexed = any(name in _INDEXED_FORMATS for name in formats)
+    whole = indexed and len(timestamps.ticks) == len(shown)
     components = first.format.components
     return MediaInfo(
         fingerprint=fingerprint,
@@ -363,7 +371,7 @@ def _probe_file(path: Path, fingerprint: str) -> MediaInfo:
         fps=_true_rate(timestamps, stream),
         variable_frame_rate=timestamps.is_variable(),
         orientation=orientation,
-        pyav_only=orientation.mirrored or not indexed or len(timestamps.ticks) < len(shown),
+        pyav_only=orientation.mirrored or not whole or not _converted_alike(first),
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
         container=found.container,
         codec=found.codec,
@@ -379,6 +387,17 @@ def _probe_file(path: Path, fingerprint: str) -> MediaInfo:
         color_primaries=int(first.color_primaries),
         color_transfer=int(first.color_trc),
     )
+
+
+def _converted_alike(first: VideoFrame) -> bool:
+    """Whether torchcodec makes the same RGB of a stream as PyAV.
+
+    FFmpeg repeats chroma samples only in 8-bit pictures of even sides. In others that have fewer of
+    them than pixels it interpolates: from where they lie, as the file says, and in each field for
+    itself, if it is a new FFmpeg and called as PyAV calls it, but not if called as torchcodec does.
+    """
+    even = first.width % 2 == first.height % 2 == 0
+    return first.format.name in _CONVERTED_ALIKE and even and not first.interlaced_frame
 
 
 @dataclass(frozen=True, slots=True)
