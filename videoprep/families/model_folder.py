@@ -189,7 +189,8 @@ def _download(name: str, parts: tuple[str, ...], revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    patterns = ["model_index.json", "transformer/config.json"]  # by which families are told
+    # By which families are told.
+    patterns = ["model_index.json", "transformer/config.json", "vae/config.json"]
     for part in parts:
         patterns += [f"{part}/{name}" for name in ("*.json", "*.safetensors", "*.model", "*.txt")]
     try:
