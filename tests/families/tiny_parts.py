@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+
 def clip_tokenizer(folder: Path) -> int:
     """Byte pairs without a single merge, as CLIP has; gives the vocabulary's size."""
     from transformers.convert_slow_tokenizer import bytes_to_unicode

@@ -88,7 +88,9 @@ def _write(folder: Path, z_dim: int, **more: Any) -> None:
             **more,
         )
         text_encoder = UMT5EncoderModel(
-            UMT5Config(vocab_size=VOCABULARY, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
+            UMT5Config(
+                vocab_size=VOCABULARY, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4
+            )
         )
     vae.save_pretrained(folder / "vae")
     text_encoder.save_pretrained(folder / "text_encoder")
