@@ -62,7 +62,8 @@ def build(folder: Path) -> Path:
     parts = {
         "text_encoder": "transformers.LlamaModel",
         "text_encoder_2": "transformers.CLIPTextModel",
-        "tokenizer": "transformers.LlamaTokenizerFast",
+        # LlamaTokenizerFast, which real folders name, would not read tokenizer.json as it is.
+        "tokenizer": "transformers.PreTrainedTokenizerFast",
         "tokenizer_2": "transformers.CLIPTokenizer",
         "vae": "diffusers.AutoencoderKLHunyuanVideo",
     }

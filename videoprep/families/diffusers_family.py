@@ -57,6 +57,7 @@ class DiffusersFamily(Family):
         self._require_class(model, "vae", self.vae_class)
         for key in self.vae_keys:
             value_of(model, "vae", key)
+        self.facts(model)
         for component in self.encoders(model):  # whose shape is read from the configs
             self.shape(model, component, self.profile.frames_within(9) or 1, 64, 64)
 
