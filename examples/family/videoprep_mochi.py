@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from videoprep.families.contract import TextEncoder
-from videoprep.families.diffusers_family import DiffusersFamily, value_of
+from videoprep.families.diffusers_family import value_of
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import draw, standardize
 from videoprep.families.profile import FrameRule, Profile
-from videoprep.families.t5 import T5Text, load_encoder, load_tokenizer
+from videoprep.families.t5_family import T5Family
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 MAX_TOKENS = 256
 
 
-class Mochi(DiffusersFamily):
+class Mochi(T5Family):
     """Mochi 1, text-to-video: `AutoencoderKLMochi` and T5-XXL, whose padding is masked."""
 
     name = "mochi"
@@ -36,16 +35,12 @@ class Mochi(DiffusersFamily):
     max_tokens = MAX_TOKENS
     vae_class = "AutoencoderKLMochi"
     vae_keys = ("latents_mean", "latents_std", "scaling_factor")
-    text_classes: ClassVar[Mapping[str, str]] = {"text_encoder": "T5EncoderModel"}
+    masked = True
     posterior = "sample"
 
     def recognizes(self, model: ModelFolder) -> bool:
         """By the pipeline's class."""
         return model.index.get("_class_name") == "MochiPipeline"
-
-    def text_settings(self, part: str) -> Mapping[str, Any]:
-        """How captions are given to T5."""
-        return {"max_tokens": MAX_TOKENS, "attention_mask": True, "padding": "left out"}
 
     def compression(self, model: ModelFolder) -> tuple[int, int]:
         """From the VAE's config: 8 pixels a side, 6 frames."""
@@ -66,22 +61,6 @@ class Mochi(DiffusersFamily):
         scaled = standardize(latents, facts["latents_mean"], facts["latents_std"])
         factor: float = facts["scaling_factor"]
         return scaled * factor
-
-    def load_text_encoder(
-        self,
-        model: ModelFolder,
-        part: str,
-        device: torch.device,
-        dtype: torch.dtype,
-        *,
-        eight_bit: bool,
-    ) -> TextEncoder:
-        """T5 with its mask; what is padding is not stored."""
-        encoder = load_encoder(
-            self.text_classes[part], model, part, device, dtype, eight_bit=eight_bit
-        )
-        tokenizer = load_tokenizer(model, self.tokenizers[part])
-        return T5Text(tokenizer, encoder, MAX_TOKENS, masked=True, keep_padding=False)
 
 
 FAMILY = Mochi()

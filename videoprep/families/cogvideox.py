@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from videoprep.families.component import Component
-from videoprep.families.contract import TextEncoder
-from videoprep.families.diffusers_family import DiffusersFamily, value_of
+from videoprep.families.diffusers_family import value_of
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import draw
 from videoprep.families.profile import FrameRule, Profile
-from videoprep.families.t5 import T5Text, load_encoder, load_tokenizer
+from videoprep.families.t5_family import T5Family
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +23,7 @@ result and cannot be left out.
 """
 
 
-class CogVideoX(DiffusersFamily):
+class CogVideoX(T5Family):
     """CogVideoX 2b and 5b, text-to-video and image-to-video."""
 
     name = "cogvideox"
@@ -35,7 +34,8 @@ class CogVideoX(DiffusersFamily):
     max_tokens = MAX_TOKENS
     vae_class = "AutoencoderKLCogVideoX"
     vae_keys = ("scaling_factor",)
-    text_classes: ClassVar[Mapping[str, str]] = {"text_encoder": "T5EncoderModel"}
+    masked = False
+    keeps_padding = True
     posterior = "sample"
 
     def encoders(self, model: ModelFolder) -> Mapping[Component, str]:
@@ -43,9 +43,6 @@ class CogVideoX(DiffusersFamily):
 
     def recognizes(self, model: ModelFolder) -> bool:
         return is_cogvideox(model) and patch_frames(model) is None
-
-    def text_settings(self, part: str) -> Mapping[str, Any]:
-        return {"max_tokens": MAX_TOKENS, "attention_mask": False}
 
     def facts(self, model: ModelFolder) -> Mapping[str, Any]:
         inverted = model.config("vae").get("invert_scale_latents", False)
@@ -64,21 +61,6 @@ class CogVideoX(DiffusersFamily):
         """Scaled ``[B, F', C, H', W']``."""
         latents: torch.Tensor = draw(moments, facts, generator) * facts["scaling_factor"]
         return latents.permute(0, 2, 1, 3, 4)
-
-    def load_text_encoder(
-        self,
-        model: ModelFolder,
-        part: str,
-        device: torch.device,
-        dtype: torch.dtype,
-        *,
-        eight_bit: bool,
-    ) -> TextEncoder:
-        encoder = load_encoder(
-            self.text_classes[part], model, part, device, dtype, eight_bit=eight_bit
-        )
-        tokenizer = load_tokenizer(model, self.tokenizers[part])
-        return T5Text(tokenizer, encoder, MAX_TOKENS, masked=False, keep_padding=True)
 
 
 def is_cogvideox(model: ModelFolder) -> bool:

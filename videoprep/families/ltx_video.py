@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from videoprep.errors import ModelError
-from videoprep.families.contract import TextEncoder
-from videoprep.families.diffusers_family import DiffusersFamily, value_of
+from videoprep.families.diffusers_family import value_of
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.moments import draw, standardize
+from videoprep.families.moments import draw
 from videoprep.families.profile import FrameRule, Profile
-from videoprep.families.t5 import T5Text, load_encoder, load_tokenizer
+from videoprep.families.t5_family import T5Family
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +25,7 @@ _STATISTICS = ("latents_mean", "latents_std")
 _PIPELINES = ("LTXPipeline", "LTXImageToVideoPipeline", "LTXConditionPipeline")
 
 
-class LTXVideo(DiffusersFamily):
+class LTXVideo(T5Family):
     """LTX-Video 0.9, text-to-video and image-to-video."""
 
     name = "ltx-video"
@@ -45,14 +44,11 @@ class LTXVideo(DiffusersFamily):
     max_tokens = MAX_TOKENS
     vae_class = "AutoencoderKLLTXVideo"
     vae_keys = ("scaling_factor",)
-    text_classes: ClassVar[Mapping[str, str]] = {"text_encoder": "T5EncoderModel"}
+    masked = False
     posterior = "sample"
 
     def recognizes(self, model: ModelFolder) -> bool:
         return model.index.get("_class_name") in _PIPELINES
-
-    def text_settings(self, part: str) -> Mapping[str, Any]:
-        return {"max_tokens": MAX_TOKENS, "attention_mask": False, "padding": "left out"}
 
     def facts(self, model: ModelFolder) -> Mapping[str, Any]:
         return {**super().facts(model), **_statistics(model)}
@@ -74,25 +70,15 @@ class LTXVideo(DiffusersFamily):
         generator: torch.Generator | None = None,
     ) -> torch.Tensor:
         """Standardized and scaled tokens ``[B, F' × H' × W', C]``."""
-        latents = draw(moments, facts, generator)
-        latents = standardize(latents, facts["latents_mean"], facts["latents_std"])
-        scaled: torch.Tensor = latents * facts["scaling_factor"]
-        return scaled.permute(0, 2, 3, 4, 1).flatten(1, 3)
+        import torch
 
-    def load_text_encoder(
-        self,
-        model: ModelFolder,
-        part: str,
-        device: torch.device,
-        dtype: torch.dtype,
-        *,
-        eight_bit: bool,
-    ) -> TextEncoder:
-        encoder = load_encoder(
-            self.text_classes[part], model, part, device, dtype, eight_bit=eight_bit
+        mean, deviation = (torch.tensor(facts[name]).view(1, -1, 1, 1, 1) for name in _STATISTICS)
+        latents = draw(moments, facts, generator)
+        # In the order of the pipeline, which decides the last bit.
+        scaled: torch.Tensor = (
+            (latents - mean.to(latents)) * facts["scaling_factor"] / deviation.to(latents)
         )
-        tokenizer = load_tokenizer(model, self.tokenizers[part])
-        return T5Text(tokenizer, encoder, MAX_TOKENS, masked=False, keep_padding=False)
+        return scaled.permute(0, 2, 3, 4, 1).flatten(1, 3)
 
 
 def _statistics(model: ModelFolder) -> Mapping[str, list[float]]:

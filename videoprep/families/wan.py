@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from videoprep.families.clip_vision import ClipVision, clip_vision_shape, load_clip_vision
 from videoprep.families.component import Component
-from videoprep.families.contract import TextEncoder, VideoEncoder
-from videoprep.families.diffusers_family import DiffusersFamily, value_of
+from videoprep.families.contract import VideoEncoder
+from videoprep.families.diffusers_family import value_of
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import mode, standardize
 from videoprep.families.profile import FrameRule, Profile
-from videoprep.families.t5 import T5Text, load_encoder, load_tokenizer
+from videoprep.families.t5_family import T5Family
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ MAX_TOKENS = 512
 """Captions are padded and cut to this many tokens. Padding is masked, and zeros afterwards."""
 
 
-class Wan(DiffusersFamily):
+class Wan(T5Family):
     """Wan 2.1 and 2.2-A14B, text-to-video and image-to-video."""
 
     name = "wan"
@@ -36,6 +36,7 @@ class Wan(DiffusersFamily):
     vae_keeps_state = True
     vae_keys = ("latents_mean", "latents_std")
     text_classes: ClassVar[Mapping[str, str]] = {"text_encoder": "UMT5EncoderModel"}
+    masked = True
     posterior = "mode"
 
     def recognizes(self, model: ModelFolder) -> bool:
@@ -62,8 +63,11 @@ class Wan(DiffusersFamily):
             "hidden_state": ClipVision.HIDDEN_STATE,
         }
 
+    def clean(self, caption: str) -> str:
+        return clean_caption(caption)
+
     def text_settings(self, part: str) -> Mapping[str, Any]:
-        return {"max_tokens": MAX_TOKENS, "attention_mask": True, "cleaned": "ftfy, html, spaces"}
+        return {**super().text_settings(part), "cleaned": "ftfy, html, spaces"}
 
     def compression(self, model: ModelFolder) -> tuple[int, int]:
         config = model.config("vae")
@@ -92,23 +96,6 @@ class Wan(DiffusersFamily):
         """Standardized ``[B, C, F', H', W']``; nothing is drawn."""
         del generator
         return standardize(mode(moments, facts), facts["latents_mean"], facts["latents_std"])
-
-    def load_text_encoder(
-        self,
-        model: ModelFolder,
-        part: str,
-        device: torch.device,
-        dtype: torch.dtype,
-        *,
-        eight_bit: bool,
-    ) -> TextEncoder:
-        encoder = load_encoder(
-            self.text_classes[part], model, part, device, dtype, eight_bit=eight_bit
-        )
-        tokenizer = load_tokenizer(model, self.tokenizers[part])
-        return T5Text(
-            tokenizer, encoder, MAX_TOKENS, masked=True, keep_padding=False, clean=clean_caption
-        )
 
     def load_image_encoder(
         self, model: ModelFolder, device: torch.device, dtype: torch.dtype
