@@ -21,7 +21,9 @@ CAPTIONS = (
     "A dog.",
     "Ein Wanderer überquert die Brücke, 早上好, and a cafe\u0301.",
     "word " * 700,  # longer than any limit
-    "  two   spaces &amp;amp; signs ",
+    "  two   spaces &amp;amp; signs&nbsp;<b> ",
+    "it doesnâ€™t\u3000matter\t",  # what ftfy mends
+    "",
 )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from PIL import Image
 from tests.families import fidelity, tiny_wan
 from tests.families.fidelity import CAPTIONS, CPU, padded, pixels
 from tests.families.pages import run_page
+from tests.families.tiny_cogvideox15 import change
 from videoprep.errors import ModelError
 from videoprep.families import wan, wan22_ti2v_5b
 from videoprep.families.contract import Family
@@ -38,13 +42,11 @@ def family(model: ModelFolder) -> Family:
     return family_of(model)
 
 
-def _i2v(model: ModelFolder):  # type: ignore[no-untyped-def]
+def _i2v(model: ModelFolder) -> Any:
     from diffusers import WanImageToVideoPipeline
 
-    from tests.families.fidelity import load_vae
-
     return WanImageToVideoPipeline(
-        tokenizer=None, text_encoder=None, scheduler=None, vae=load_vae(WAN, model),
+        tokenizer=None, text_encoder=None, scheduler=None, vae=fidelity.load_vae(WAN, model),
         expand_timesteps=model.name == "5b",
     )  # fmt: skip
 
@@ -54,6 +56,17 @@ def test_families_are_told_apart(models: dict[str, ModelFolder]) -> None:
     assert found == {"t2v": "wan", "i2v": "wan", "5b": "wan2.2-ti2v-5b"}
     for model in models.values():
         family_of(model).check(model)
+
+
+def test_wan_2_2_a14b_has_no_image_encoder(tmp_path: Path) -> None:
+    model = ModelFolder(tiny_wan.build_wan_i2v(tmp_path / "model"), "a14b")
+    nothing = [None, None]
+    change(model.path / "model_index.json", image_encoder=nothing, image_processor=nothing)
+    shutil.rmtree(model.path / "image_encoder")
+    model = ModelFolder(model.path, "a14b")
+    assert family_of(model) is WAN
+    WAN.check(model)
+    assert "image_embeds" not in WAN.encoders(model)
 
 
 def test_moments_equal_the_vaes(family: Family, model: ModelFolder) -> None:
@@ -175,8 +188,6 @@ def test_image_embeds_equal_the_pipelines(models: dict[str, ModelFolder]) -> Non
 
 
 def test_old_configs_do_not_name_the_factors(tmp_path: Path) -> None:
-    from tests.families.tiny_cogvideox15 import change
-
     model = ModelFolder(tiny_wan.build_wan(tmp_path / "model"), "old")
     change(model.path / "vae/config.json", scale_factor_spatial=None, scale_factor_temporal=None)
     assert WAN.compression(model) == (8, 4)
@@ -185,8 +196,6 @@ def test_old_configs_do_not_name_the_factors(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["latents_mean", "latents_std", "z_dim", "dim_mult"])
 def test_a_config_that_lacks_something_is_named(tmp_path: Path, key: str) -> None:
-    import json
-
     model = ModelFolder(tiny_wan.build_wan(tmp_path / "model"), "lacking")
     path = model.path / "vae/config.json"
     path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != key}))
