@@ -31,7 +31,7 @@ REAL_CLIPS = Path(__file__).parents[2] / "shared/data/real-clips"
 def forwards(index: vp.BucketIndex, model: Path) -> float:
     """Seconds of the forwards alone; each clip's pixels are decoded before its clock runs."""
     folder, cpu = ModelFolder(model, "tiny"), torch.device("cpu")
-    text = FAMILY.load_text_encoder(folder, cpu, torch.float32, eight_bit=False)
+    text = FAMILY.load_text_encoder(folder, "text_encoder", cpu, torch.float32, eight_bit=False)
     video = FAMILY.load_video_encoder(folder, cpu, torch.float32, tiling=False)
     seconds = 0.0
     for clip in index.clips():

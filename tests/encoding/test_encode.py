@@ -18,8 +18,9 @@ from tests.assets import write_lists, write_video
 from tests.conftest import need
 from videoprep.errors import ModelError, PlanError, SourceError, StoreError, VideoprepError
 from videoprep.index.calibration import recall
-from videoprep.store.recipe import COMPONENTS
 from videoprep.training.run import _training_clips
+
+COMPONENTS = ("video_latents", "image_latents", "prompt_embeds")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -245,7 +246,7 @@ def test_a_model_that_does_not_load_binds_no_store(
     assert not (tmp_path / "store").exists()
     weights.write_bytes(whole)
     (model / "tokenizer/spiece.model").write_bytes(b"no tokenizer")
-    with pytest.raises(ModelError, match="the text encoder cannot be loaded"):
+    with pytest.raises(ModelError, match="the text_encoder cannot be loaded"):
         encode(dataset, model, tmp_path / "store")
     shutil.copy(tiny_model / "tokenizer/spiece.model", model / "tokenizer/spiece.model")
     assert encode(dataset, model, tmp_path / "store").ok

@@ -29,14 +29,14 @@ def test_embeddings_equal_the_pipelines(model: ModelFolder) -> None:
     pipeline = CogVideoXPipeline.from_pretrained(str(model.path))
     with torch.no_grad():
         theirs, _ = pipeline.encode_prompt(CAPTIONS, do_classifier_free_guidance=False)
-    encoder = FAMILY.load_text_encoder(model, CPU, torch.float32, eight_bit=False)
-    ours = encoder.encode(CAPTIONS)
-    assert ours.shape == (3, *FAMILY.embed_shape(model))
+    encoder = FAMILY.load_text_encoder(model, "text_encoder", CPU, torch.float32, eight_bit=False)
+    ours = torch.stack(list(encoder.encode(CAPTIONS)))
+    assert ours.shape == (3, *FAMILY.shape(model, "prompt_embeds", 17, 64, 96))
     assert torch.equal(ours, theirs)
 
 
 def test_tokens_are_counted_before_they_are_cut(model: ModelFolder) -> None:
-    encoder = FAMILY.load_text_encoder(model, CPU, torch.float32, eight_bit=False)
+    encoder = FAMILY.load_text_encoder(model, "text_encoder", CPU, torch.float32, eight_bit=False)
     counts = [encoder.count_tokens(caption) for caption in CAPTIONS]
     assert counts[0] < 40
     assert counts[2] > MAX_TOKENS
@@ -71,7 +71,7 @@ def test_the_latent_shape_is_what_the_vae_gives(model: ModelFolder, frames: int)
     assert FAMILY.profile.accepts_frames(frames)
     encoder = FAMILY.load_video_encoder(model, CPU, torch.float32, tiling=False)
     moments = encoder.encode(torch.zeros(1, 3, frames, 16, 16))
-    assert tuple(moments.shape[1:]) == FAMILY.latent_shape(model, frames, 16, 16)
+    assert tuple(moments.shape[1:]) == FAMILY.shape(model, "video_latents", frames, 16, 16)
 
 
 def test_facts_come_from_the_config(model: ModelFolder) -> None:

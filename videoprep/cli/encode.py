@@ -59,8 +59,20 @@ def encode(
         str, typer.Option("--output", "-o", help="The store, a folder or URL: made, or continued.")
     ],
     image_latents: Annotated[
-        bool, typer.Option("--image-latents", help="Encode first frames too, for image-to-video.")
+        bool,
+        typer.Option(
+            "--image-latents", help="Make what image-to-video needs, too, of the first frames."
+        ),
     ] = False,
+    image_noise: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Encode so many draws of noise on each first frame, too, as CogVideoX's "
+            "image-to-video is trained with.",
+            metavar="DRAWS",
+        ),
+    ] = 0,
     dtype: Annotated[
         str, typer.Option(help="auto, fp32, fp16 or bf16; auto: fp32 on a CPU, else bf16.")
     ] = "auto",
@@ -137,6 +149,7 @@ def encode(
         model=model,
         output=output,
         image_latents=image_latents,
+        image_noise=image_noise,
         dtype=dtype,
         text_encoder_dtype=text_encoder_dtype.value,
         posterior=posterior.value,

@@ -13,7 +13,7 @@ from pathlib import Path
 from videoprep.demo.scenes import scenes
 
 _TEXT_WIDTH = 32
-_VOCABULARY = 512
+VOCABULARY = 512
 
 # English for the tokenizer to learn its pieces from; the demo's captions are added.
 _ENGLISH = """
@@ -59,7 +59,7 @@ def build_tiny_model(folder: Path) -> Path:
         )
         text_encoder = T5EncoderModel(
             T5Config(
-                vocab_size=_VOCABULARY,
+                vocab_size=VOCABULARY,
                 d_model=_TEXT_WIDTH,
                 d_kv=8,
                 d_ff=64,
@@ -99,12 +99,12 @@ def build_tiny_model(folder: Path) -> Path:
     text_encoder.save_pretrained(folder / "text_encoder")
     transformer.save_pretrained(folder / "transformer")
     scheduler.save_pretrained(folder / "scheduler")
-    _write_tokenizer(folder / "tokenizer")
+    write_tokenizer(folder / "tokenizer")
     _write_index(folder)
     return folder
 
 
-def _write_tokenizer(folder: Path) -> None:
+def write_tokenizer(folder: Path, max_length: int = 226) -> None:
     """A SentencePiece model, the form in which the real one ships, trained on a little English."""
     import sentencepiece
 
@@ -115,7 +115,7 @@ def _write_tokenizer(folder: Path) -> None:
         sentence_iterator=iter(text),
         model_writer=model,
         model_type="unigram",
-        vocab_size=_VOCABULARY,
+        vocab_size=VOCABULARY,
         hard_vocab_limit=False,
         character_coverage=1.0,
         pad_id=0,
@@ -129,7 +129,7 @@ def _write_tokenizer(folder: Path) -> None:
     (folder / "spiece.model").write_bytes(model.getvalue())
     config = {
         "tokenizer_class": "T5Tokenizer",
-        "model_max_length": 226,
+        "model_max_length": max_length,
         "eos_token": "</s>",
         "pad_token": "<pad>",
         "unk_token": "<unk>",

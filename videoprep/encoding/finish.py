@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoprep.encoding.result import ComponentResult, EncodeResult, Timings
+from videoprep.families.component import KEY_COLUMN, Component
 from videoprep.store.catalogue import (
     Artifacts,
     SetAside,
@@ -18,7 +19,6 @@ from videoprep.store.catalogue import (
 )
 from videoprep.store.layout import Store, is_receipt
 from videoprep.store.receipt import Damage
-from videoprep.store.recipe import KEY_COLUMN, Component
 
 if TYPE_CHECKING:
     from videoprep.encoding.job import Job

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 
 from videoprep.encoding.recipes import Settings
 from videoprep.encoding.units import TEXT, Items, Measure, Unit, items_of
+from videoprep.families.component import IS_LATENTS, KEY_COLUMN, MADE_FROM, Component
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import families
@@ -25,7 +27,7 @@ from videoprep.index.bucket import Bucket
 from videoprep.index.clip import Clip, clip_from_row
 from videoprep.index.owned_bytes import reader_of
 from videoprep.index.table import BucketIndex
-from videoprep.store.recipe import KEY_COLUMN, Component, Recipe
+from videoprep.store.recipe import Recipe
 from videoprep.store.sessions import Session
 
 JOBS = ".jobs"
@@ -39,6 +41,24 @@ _UNITS = pa.schema(
         ("cost", pa.int64()),
     ]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The work of one encoder, which is loaded once for it.
+
+    Attributes:
+        part: the part of the model.
+        units: dearest first.
+    """
+
+    part: str
+    units: Sequence[Unit]
+
+    @property
+    def of_captions(self) -> bool:
+        """Whether captions are encoded, and no pixels."""
+        return MADE_FROM[self.units[0].component] == "caption"
 
 
 @dataclass(frozen=True)
@@ -72,11 +92,20 @@ class Job:
             totals[unit.component] = count + len(unit), cost + unit.cost
         return totals
 
-    def passes(self) -> tuple[list[Unit], list[Unit]]:
-        """The units of the text pass, and those of the video pass."""
-        text = [unit for unit in self.units if unit.component == "prompt_embeds"]
-        video = [unit for unit in self.units if unit.component != "prompt_embeds"]
-        return text, video
+    def passes(self) -> list[Pass]:
+        """The units by what makes them, captions' first; only passes that have any."""
+        made_by = self.made_by
+        parts = dict.fromkeys(made_by.values())
+        passes = [
+            Pass(part, tuple(unit for unit in self.units if made_by[unit.component] == part))
+            for part in parts
+        ]
+        return sorted((one for one in passes if one.units), key=lambda one: not one.of_captions)
+
+    @cached_property
+    def made_by(self) -> Mapping[Component, str]:
+        """The part of the model that makes each component."""
+        return families()[self.family].encoders(self.model)
 
     def folder(self, unit: Unit) -> str:
         """Where the shard and receipt of a unit lie in the store."""
@@ -135,7 +164,7 @@ class Job:
         if revision is not None and not model.path.is_dir():
             # Another machine with a hub cache of its own: the same commit is downloaded there.
             family = families()[data["family"]]
-            model = open_model(called, (*family.text_parts, *family.video_parts), revision)
+            model = open_model(called, family.parts, revision)
         return cls(
             index=index,
             model=model,
@@ -169,16 +198,17 @@ def work_of(
     """The artifacts of a component that a plan needs, and what they cost."""
 
     def measure(bucket: Bucket) -> Measure:
-        size = _DTYPE_BYTES[settings.dtype]
-        if component == "prompt_embeds":
-            tokens, features = family.embed_shape(model)
-            return Measure(TEXT, tokens * features * size, 1)
-        channels, frames, height, width = family.latent_shape(
-            model, bucket.frames, bucket.height, bucket.width
-        )
-        if settings.posterior != "moments":
-            channels //= 2
-        return Measure(bucket, channels * frames * height * width * size, bucket.pixels)
+        sides = bucket.frames, bucket.height, bucket.width
+        shape = family.shape(model, component, *sides)
+        size = math.prod(shape) * _DTYPE_BYTES[settings.dtype]
+        if component == "noisy_image_latents":
+            draws = settings.image_noise
+            return Measure(bucket, draws * size, draws * bucket.pixels)
+        if MADE_FROM[component] == "caption":
+            return Measure(TEXT, size, 1)
+        if IS_LATENTS[component] and settings.posterior != "moments":
+            size //= 2
+        return Measure(bucket, size, bucket.pixels)
 
     return items_of(component, index.table, measure)
 

@@ -19,12 +19,14 @@ def settings_of(info: StoreInfo, where: str) -> Settings:
     """
     try:
         text, video = (info.recipes[name].fields for name in ("prompt_embeds", "video_latents"))
+        noisy = info.recipes.get("noisy_image_latents")
         return Settings(
             dtype=video["dtype"],
             text_dtype=text["computed_in"],
             decoder=video["decoder"],
             tiling=video["tiling"],
             posterior=video["posterior"],
+            image_noise=0 if noisy is None else noisy.fields["draws"],
         )
     except KeyError as error:
         raise StoreError(

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from videoprep.families.component import MADE_FROM, Component
 from videoprep.report.progress import ComponentProgress, Progress
-from videoprep.store.recipe import Component
 
 SILENT_SECONDS = 60.0
 """A rank that has not been heard of for so long is taken for lost."""
@@ -28,7 +28,7 @@ class Overview:
 
     def __init__(self, totals: Mapping[Component, tuple[int, int]], ranks: int) -> None:
         # The text pass comes first.
-        self._totals = dict(sorted(totals.items(), key=lambda item: item[0] != "prompt_embeds"))
+        self._totals = dict(sorted(totals.items(), key=lambda item: _phase(item[0])))
         self._ranks = ranks
         self._states: dict[int, State] = {}
         self._heard: dict[int, float] = {}
@@ -115,8 +115,8 @@ class Overview:
     def _seconds_left(self) -> dict[Component, float | None]:
         left: dict[Component, float | None] = {}
         for name, (_, total) in self._totals.items():
-            phase = "text" if name == "prompt_embeds" else "video"
-            same = [n for n in self._totals if (n == "prompt_embeds") == (phase == "text")]
+            phase = _phase(name)
+            same = [other for other in self._totals if _phase(other) == phase]
             done = sum(self._of(n, "cost") for n in same)
             took = max((s["phases"].get(phase, 0.0) for s in self._states.values()), default=0.0)
             rest = total - self._of(name, "cost")
@@ -131,3 +131,7 @@ class Overview:
         if elapsed <= 0:
             return 0.0
         return min(1.0, float(sum(state[what] for state in self._states.values())) / elapsed)
+
+
+def _phase(component: Component) -> str:
+    return "text" if MADE_FROM[component] == "caption" else "video"

@@ -16,6 +16,7 @@ from videoprep.encoding.tally import Tally
 from videoprep.encoding.units import Unit
 from videoprep.encoding.watchdog import Watchdog
 from videoprep.errors import Code, FailuresError
+from videoprep.families.component import MADE_FROM
 from videoprep.families.contract import Family
 from videoprep.index.clip import Clip
 from videoprep.store.claims import Claim, Claims
@@ -156,9 +157,8 @@ class Work:
     @property
     def frames(self) -> int:
         """Frames that one artifact is made from; none for a caption."""
-        if self.unit.component == "prompt_embeds":
-            return 0
-        return 1 if self.unit.component == "image_latents" else self.clips[0].bucket.frames
+        read = MADE_FROM[self.unit.component]
+        return {"caption": 0, "image": 1, "clip": self.clips[0].bucket.frames}[read]
 
     def kills(self, at: int) -> Failure | None:
         """The failure of an artifact that has killed its process too often."""

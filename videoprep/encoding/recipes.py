@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
+from videoprep.encoding.image_noise import NOISE
 from videoprep.encoding.posterior import Posterior
 from videoprep.errors import VideoprepError
+from videoprep.families.component import IS_LATENTS, MADE_FROM, Component
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
 from videoprep.media.clip import PIXELS
 from videoprep.media.decode import DecoderName
-from videoprep.store.recipe import Component, Recipe
+from videoprep.store.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +36,7 @@ class Settings:
         decoder: which library decodes.
         tiling: whether the VAE works in tiles, which saves memory and changes the result.
         posterior: what of the VAE's posterior is stored.
+        image_noise: how many draws of noise on each first frame are encoded.
     """
 
     dtype: str
@@ -41,6 +44,7 @@ class Settings:
     decoder: DecoderName
     tiling: bool
     posterior: Posterior
+    image_noise: int = 0
 
 
 def choose_dtype(asked: str, device: torch.device) -> str:
@@ -101,23 +105,15 @@ def make_recipes(
 ) -> Mapping[Component, Recipe]:
     """One recipe a component. Reads the weights once to fingerprint them."""
     recipes: dict[Component, Recipe] = {}
-    video = None
     for component in components:
-        if component == "prompt_embeds":
-            fields = {
-                **family.text_identity(model),
-                "dtype": settings.dtype,
-                "computed_in": settings.text_dtype,
-            }
+        fields = {**family.identity(model, component), "dtype": settings.dtype}
+        if MADE_FROM[component] == "caption":
+            fields |= {"computed_in": settings.text_dtype}
         else:
-            video = video or family.video_identity(model)
-            fields = {
-                **video,
-                "dtype": settings.dtype,
-                "decoder": settings.decoder,
-                "pixels": PIXELS,
-                "tiling": settings.tiling,
-                "posterior": settings.posterior,
-            }
+            fields |= {"decoder": settings.decoder, "pixels": PIXELS}
+        if IS_LATENTS[component]:
+            fields |= {"tiling": settings.tiling, "posterior": settings.posterior}
+        if component == "noisy_image_latents":
+            fields |= {"noise": NOISE, "draws": settings.image_noise}
         recipes[component] = Recipe(component, {"family": family.name, **fields})
     return recipes

@@ -21,6 +21,7 @@ from videoprep.encoding.recipes import make_recipes
 from videoprep.encoding.run import open_checked
 from videoprep.encoding.units import Items, Unit, dearest_first, plan_units
 from videoprep.errors import PlanError, StoreError, VideoprepError
+from videoprep.families.component import KEY_COLUMN, MADE_FROM, Component
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
 from videoprep.index.table import BucketIndex
@@ -35,7 +36,7 @@ from videoprep.store.layout import CATALOGUE, FAILURES, INDEX, Store, StoreInfo,
 from videoprep.store.plan_check import listed_failures
 from videoprep.store.presence import presence_at
 from videoprep.store.receipt import Damage, Receipt, read_receipts
-from videoprep.store.recipe import KEY_COLUMN, Component, Recipe
+from videoprep.store.recipe import Recipe
 from videoprep.store.sessions import Session
 from videoprep.store.sweep import sweep
 from videoprep.store.verify import (
@@ -332,13 +333,13 @@ class _Mending:
         self, index: BucketIndex, units: Sequence[Again]
     ) -> tuple[list[Again], list[Unit]]:
         """The units whose videos are as they were planned, and the others; names these."""
-        video = [one.unit for one in units if one.unit.component != "prompt_embeds"]
+        video = [one.unit for one in units if MADE_FROM[one.unit.component] != "caption"]
         gone = _gone(index, [row for unit in video for row in unit.rows.tolist()])
         made, blocked = list[Again](), list[Unit]()
         for one in units:
             unit = one.unit
             own = set(index.table["video"].take(pa.array(unit.rows)).to_pylist()) & gone.keys()
-            if unit.component == "prompt_embeds" or not own:
+            if MADE_FROM[unit.component] == "caption" or not own:
                 made.append(one)
                 continue
             blocked.append(unit)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from videoprep.families.component import Component
 from videoprep.index.table import LeftOutSample
 from videoprep.store.catalogue import SetAside
 from videoprep.store.receipt import Damage
-from videoprep.store.recipe import Component
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,8 +35,9 @@ from videoprep.encoding.recipes import (
 )
 from videoprep.encoding.result import EncodeResult
 from videoprep.encoding.units import Items, Unit, dearest_first, plan_units, share_of
-from videoprep.errors import PlanError
+from videoprep.errors import ModelError, PlanError, VideoprepError
 from videoprep.failpoints import reach
+from videoprep.families.component import COMPONENTS, MADE_FROM, Component
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import families, family_of
@@ -51,7 +52,7 @@ from videoprep.store.catalogue import Artifacts, read_artifacts
 from videoprep.store.claims import Claims
 from videoprep.store.layout import Store, StoreInfo
 from videoprep.store.receipt import Damage, is_damaged
-from videoprep.store.recipe import COMPONENTS, Component, Recipe
+from videoprep.store.recipe import Recipe
 from videoprep.store.sessions import Session
 from videoprep.store.sweep import sweep
 
@@ -72,6 +73,7 @@ def encode(
     model: str | os.PathLike[str],
     output: str | os.PathLike[str],
     image_latents: bool = False,
+    image_noise: int = 0,
     dtype: str = "auto",
     text_encoder_dtype: str = "auto",
     posterior: str = "moments",
@@ -101,7 +103,9 @@ def encode(
             that makes the plan, called on rank 0 alone.
         model: a diffusers folder or a hub id.
         output: the store, a folder or an fsspec URL; made, or gone on with.
-        image_latents: encode the first frame of each clip alone as well.
+        image_latents: make what image-to-video needs, too: of the first frame of each clip.
+        image_noise: encode so many draws of noise on each first frame, too, as CogVideoX's
+            image-to-video is trained with.
         dtype: ``auto``, ``fp32``, ``fp16`` or ``bf16``: what the VAE computes and all is stored in.
         text_encoder_dtype: ``auto`` (as ``dtype``), one of the others, or ``int8``: what the text
             encoder computes in.
@@ -160,6 +164,7 @@ def encode(
                 decoder=chosen,
                 tiling=use_tiling,
                 posterior=choose_posterior(posterior),
+                image_noise=image_noise,
             )
             prepared = run.prepare(index, *opened, image_latents, settings)
             with nullcontext(on_progress) if on_progress else shown(progress) as told:
@@ -229,11 +234,18 @@ class _Run:
     ) -> _Prepared:
         """Makes the store ready. Nothing is written before all is checked."""
         _require_legal_buckets(index, family)
-        components = _components(self.store, image_latents)
+        if settings.image_noise < 0:
+            raise VideoprepError(
+                f"image_noise is {settings.image_noise}", remedy="give 0 or more draws"
+            )
+        before = self.store.read_info().recipes if self.store.exists() else {}
+        settings = _with_noise_of(before, settings)
+        possible = family.encoders(model)
+        asked = components_for(possible, image_latents, settings.image_noise)
+        components = _components(self.store, before, possible, asked)
         recipes = make_recipes(family, model, components, settings)
         facts = {**family.facts(model), "posterior": settings.posterior}
         info = StoreInfo(family.name, model.name, model.revision, facts, recipes)
-        before = self.store.read_info().recipes if self.store.exists() else {}
         info = self.store.claim(info)
         for recipe in info.earlier:
             if before.get(recipe.component) == recipe:
@@ -370,18 +382,52 @@ def _plan(source: Source | Callable[[], BucketIndex]) -> BucketIndex:
     return source()
 
 
-def _components(store: Store, image_latents: bool) -> list[Component]:
+def _with_noise_of(before: Mapping[Component, Recipe], settings: Settings) -> Settings:
+    """Where no noise is asked for, the store's own draws are kept complete."""
+    noisy = before.get("noisy_image_latents")
+    if noisy is None or settings.image_noise:
+        return settings
+    return replace(settings, image_noise=int(noisy.fields["draws"]))
+
+
+def _components(
+    store: Store,
+    before: Iterable[Component],
+    possible: Iterable[Component],
+    asked: set[Component],
+) -> list[Component]:
     """What is to be made. A component that the store has is kept complete, asked for or not."""
-    there = set(store.read_info().recipes) if store.exists() else set()
-    wanted = there | {"video_latents", "prompt_embeds"}
-    if image_latents:
-        wanted.add("image_latents")
+    wanted = {*before} | asked
+    if lacking := sorted(wanted.difference(possible)):
+        raise ModelError(
+            f"the store has {', '.join(lacking)}, which this model cannot make",
+            where=store.location,
+            remedy="encode with the model that the store was made with, or into another store",
+        )
     return [component for component in COMPONENTS if component in wanted]
+
+
+def components_for(
+    possible: Iterable[Component], image_latents: bool, image_noise: int
+) -> set[Component]:
+    """Those that a run makes, of those that a model can make.
+
+    Raises:
+        ModelError: noise is asked for, and models of this family are not trained with it.
+    """
+    wanted = {one for one in possible if image_latents or MADE_FROM[one] != "image"}
+    noisy: Component = "noisy_image_latents"
+    if image_noise and noisy not in possible:
+        raise ModelError(
+            "image noise is asked for, and models of this family are not trained with it",
+            remedy="leave --image-noise out",
+        )
+    return wanted | {noisy} if image_noise else wanted - {noisy}
 
 
 def open_checked(name: str, revision: str | None) -> tuple[ModelFolder, Family]:
     """Finds the model and its family, and checks that the folder is whole."""
-    parts = {part for f in families().values() for part in (*f.text_parts, *f.video_parts)}
+    parts = {part for family in families().values() for part in family.parts}
     model = open_model(name, tuple(sorted(parts)), revision)
     family = family_of(model)
     family.check(model)
@@ -412,7 +458,7 @@ def _remember(tally: Tally, job: Job, device: torch.device) -> None:
     A run that encoded only captions, or only clips, has half of it to tell, and keeps nothing.
     """
     captions = tally.counts["prompt_embeds"].cost
-    pixels = sum(c.cost for name, c in tally.counts.items() if name != "prompt_embeds")
+    pixels = sum(c.cost for name, c in tally.counts.items() if MADE_FROM[name] != "caption")
     text_seconds, video_seconds = (tally.phases.get(phase, 0.0) for phase in ("text", "video"))
     if not (pixels and captions and text_seconds and video_seconds):
         return

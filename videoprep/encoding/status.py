@@ -23,8 +23,11 @@ from videoprep.encoding.recipes import (
     choose_posterior,
     make_recipes,
 )
-from videoprep.encoding.run import open_checked
+from videoprep.encoding.run import components_for, open_checked
 from videoprep.errors import PlanError, StoreError, VideoprepError
+from videoprep.families.component import COMPONENTS, KEY_COLUMN, MADE_FROM, Component
+from videoprep.families.model_folder import open_model
+from videoprep.families.registry import families
 from videoprep.index.diff import IndexDiff, compare
 from videoprep.index.table import BucketIndex, LeftOutSample
 from videoprep.spec.dataset import DatasetSpec
@@ -34,7 +37,7 @@ from videoprep.store.layout import CATALOGUE, INDEX, Store, StoreInfo
 from videoprep.store.plan_check import read_catalogue
 from videoprep.store.presence import AtWork, presence_at
 from videoprep.store.receipt import read_receipts
-from videoprep.store.recipe import COMPONENTS, KEY_COLUMN, Component, Recipe
+from videoprep.store.recipe import Recipe
 from videoprep.store.verify import EarlierRecipe, why_earlier
 
 Source = BucketIndex | DatasetSpec | str | os.PathLike[str]
@@ -44,9 +47,8 @@ CatalogueState = Literal["current", "outdated", "missing", "damaged"]
 _EXAMPLES = 3
 
 _ASPECTS: Mapping[Component, tuple[str, ...]] = {
-    "video_latents": ("contents", "frames", "picture"),
-    "image_latents": ("contents", "frames", "picture"),
-    "prompt_embeds": ("caption",),
+    name: ("caption",) if MADE_FROM[name] == "caption" else ("contents", "frames", "picture")
+    for name in COMPONENTS
 }
 """What of a sample makes its artifacts stale, as `IndexDiff` calls it."""
 
@@ -529,7 +531,10 @@ def _name(source: object) -> str:
 
 def _asked(store: Store, info: StoreInfo, wishes: Wishes) -> dict[Component, Recipe | None]:
     """The recipes asked for; None for a component that the store lacks, where it needs no other."""
-    wanted = {*info.recipes, *(("image_latents",) if wishes.image_latents else ())}
+    wanted: set[Component] = {*info.recipes}
+    if wishes.image_latents:
+        model = open_model(info.model, (), info.revision)
+        wanted |= components_for(families()[info.family].encoders(model), True, 0)
     components = [component for component in COMPONENTS if component in wanted]
     if not wishes.recipes:
         return {component: info.recipes.get(component) for component in components}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from videoprep.store.recipe import Component
+from videoprep.families.component import Component
 
 Phase = Literal["text", "video", "finishing", "done"]
 

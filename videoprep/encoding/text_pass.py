@@ -70,20 +70,21 @@ def _encode_batch(rank: Rank, work: Work, encoder: TextEncoder, batch: Sequence[
     """Sends the embeddings of some captions on their way; False where memory does not suffice."""
     captions = [work.clips[at].caption for at in batch]
     keys = [work.keys[at] for at in batch]
-    limit: int | None = None
+    encoded = False
     try:
         what = f"encoding {len(batch)} captions of {work.unit.name}"
         with rank.watchdog.watching(what), rank.lanes.working():
             reach("clip.encoding", " ".join(keys))
-            limit = _forward(rank, work, encoder, keys, captions)
+            _forward(rank, work, encoder, keys, captions)
+            encoded = True
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-    if limit is None:  # only here does nothing hold what there was any more
+    if not encoded:  # only here does nothing hold what there was any more
         free_memory(rank.device)
         return False
     for key, caption in zip(keys, captions, strict=True):
-        if encoder.count_tokens(caption) > limit:
+        if encoder.count_tokens(caption) > encoder.limit:
             work.truncated.append(key)
     rank.tally.settle(work.unit.component, len(batch), 0, work.pixels, 0)
     return True
@@ -91,8 +92,13 @@ def _encode_batch(rank: Rank, work: Work, encoder: TextEncoder, batch: Sequence[
 
 def _forward(
     rank: Rank, work: Work, encoder: TextEncoder, keys: Sequence[str], captions: Sequence[str]
-) -> int:
-    """Sends embeddings on their way; gives how many tokens each has."""
-    embeds = encoder.encode(captions).to(getattr(torch, rank.job.settings.dtype))
-    work.sent.append(Sent(rank.lanes.down(embeds), dict(enumerate(keys))))
-    return int(embeds.shape[1])
+) -> None:
+    """Sends embeddings on their way, those of one shape together."""
+    dtype = getattr(torch, rank.job.settings.dtype)
+    embeds = encoder.encode(captions)
+    for shape in dict.fromkeys(embed.shape for embed in embeds):
+        alike = [at for at, embed in enumerate(embeds) if embed.shape == shape]
+        together = torch.stack([embeds[at] for at in alike]).to(dtype)
+        work.sent.append(
+            Sent(rank.lanes.down(together), {n: keys[at] for n, at in enumerate(alike)})
+        )

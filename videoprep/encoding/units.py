@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from videoprep.families.component import KEY_COLUMN, MADE_FROM, Component
 from videoprep.index.bucket import Bucket
-from videoprep.store.recipe import KEY_COLUMN, Component
 
 MAX_BYTES = 256 << 20
 """A shard is about this large at most."""
@@ -104,9 +104,9 @@ def items_of(component: Component, table: pa.Table, measure: Callable[[Bucket], 
         ],
         axis=1,
     )
-    if component == "prompt_embeds":
+    if MADE_FROM[component] == "caption":
         sizes[:] = 0
-    elif component == "image_latents":
+    elif KEY_COLUMN[component] == "image_key":
         sizes[:, 0] = 1
     known, groups = np.unique(sizes, axis=0, return_inverse=True)
     measures = [measure(Bucket(*map(int, size))) for size in known]

@@ -9,7 +9,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+import torch
+
 from videoprep.device import free_memory, is_out_of_memory
+from videoprep.encoding.image_noise import add_noise, draw_names
 from videoprep.encoding.lanes import Landing
 from videoprep.encoding.micro_batch import MicroBatches
 from videoprep.encoding.posterior import reduce_moments
@@ -17,8 +20,9 @@ from videoprep.encoding.rank import Rank, Sent, Work
 from videoprep.encoding.writer import Writer
 from videoprep.errors import Code, MediaError, ModelError, SourceError
 from videoprep.failpoints import reach
+from videoprep.families.component import IS_LATENTS, KEY_COLUMN, MADE_FROM, Component
 from videoprep.families.contract import VideoEncoder
-from videoprep.media.clip import ClipPixels, normalize
+from videoprep.media.clip import ClipPixels, lengthen, normalize
 from videoprep.media.decode_pool import Decoded, DecodePool
 from videoprep.staging import Staging
 from videoprep.store.receipt import Failure
@@ -33,6 +37,7 @@ _MOST_WORKERS = 8
 _FETCHERS = 4
 
 Shape = tuple[int, ...]
+Kind = tuple[Component | int, ...]
 Request = tuple[tuple[Work, int], ClipPixels]
 """A clip to decode, and of which unit and place in it it is."""
 
@@ -121,9 +126,19 @@ class _Item:
         return self.work.keys[self.at]
 
     @property
-    def shape(self) -> Shape:
-        """Frames, channels, height, width."""
-        return tuple(self.decoded.pixels.shape)
+    def component(self) -> Component:
+        return self.work.unit.component
+
+    @property
+    def frames(self) -> int:
+        """Frames of what is made, which may be more than those that were decoded."""
+        one = KEY_COLUMN[self.component] == "image_key"
+        return 1 if one else self.work.clips[self.at].bucket.frames
+
+    @property
+    def kind(self) -> Kind:
+        """What goes together in a micro-batch."""
+        return self.component, self.frames, *self.decoded.pixels.shape
 
 
 @dataclass(slots=True)
@@ -132,21 +147,21 @@ class _VideoPass:
 
     Attributes:
         rank: this one.
-        encoder: the VAE.
+        encoder: of the pass: the VAE, or the image encoder.
         writer: takes whole units.
         side_by_side: threads for clips that are encoded each for itself.
-        sizes: of micro-batches, by the shape of a clip.
+        sizes: of micro-batches, by kind.
         batch: what has gathered, of one shape where it is to be one batch.
-        expected: shapes of latents, by frames, height and width.
+        expected: shapes of what is made, by kind.
     """
 
     rank: Rank
     encoder: VideoEncoder
     writer: Writer
     side_by_side: ThreadPoolExecutor
-    sizes: MicroBatches[Shape] = field(init=False)
+    sizes: MicroBatches[Kind] = field(init=False)
     batch: list[_Item] = field(default_factory=list)
-    expected: dict[Shape, Shape] = field(default_factory=dict)
+    expected: dict[Kind, Shape] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.sizes = MicroBatches(at_once(self.rank))
@@ -160,7 +175,7 @@ class _VideoPass:
                     self._set_aside(work, failure)
                     continue
                 pixels = clip.pixels
-                if work.unit.component == "image_latents":
+                if MADE_FROM[work.unit.component] == "image":
                     pixels = replace(pixels, frames=pixels.frames.first())
                 yield (work, at), pixels
 
@@ -210,16 +225,16 @@ class _VideoPass:
     def _go_together(self, one: _Item, other: _Item) -> bool:
         if one.work.claim.careful or other.work.claim.careful:
             return False
-        return self.rank.lanes.one_by_one or one.shape == other.shape
+        return self.rank.lanes.one_by_one or one.kind == other.kind
 
     def _size(self, item: _Item) -> int:
         if item.work.claim.careful:
             return 1
-        return at_once(self.rank) if self.rank.lanes.one_by_one else self.sizes.size(item.shape)
+        return at_once(self.rank) if self.rank.lanes.one_by_one else self.sizes.size(item.kind)
 
     def _learn(self, piece: Sequence[_Item], fits: bool) -> None:
         tell = self.sizes.succeeded if fits else self.sizes.failed
-        tell(piece[0].shape, len(piece))
+        tell(piece[0].kind, len(piece))
 
     def _encode(self, piece: Sequence[_Item]) -> bool:
         """Sends the latents of some clips on their way; False where memory does not suffice."""
@@ -244,12 +259,35 @@ class _VideoPass:
         return True
 
     def _forward(self, piece: Sequence[_Item]) -> Landing:
+        first, settings = piece[0], self.rank.job.settings
         pixels = self.rank.lanes.up([item.decoded.pixels for item in piece])
-        frames, _, height, width = pixels.shape[1:]
-        moments = self.encoder.encode(normalize(pixels).permute(0, 2, 1, 3, 4))
-        self._require_shape(tuple(moments.shape[1:]), (frames, height, width))
+        pixels = normalize(pixels).permute(0, 2, 1, 3, 4)
+        if first.component == "condition_latents":
+            pixels = lengthen(pixels, first.frames)
         keys = [item.key for item in piece]
-        return self.rank.lanes.down(reduce_moments(moments, self.rank.job.settings.posterior, keys))
+        if first.component == "noisy_image_latents":
+            return self.rank.lanes.down(self._forward_noisy(first, pixels, keys))
+        made = self._made(first, pixels)
+        if not IS_LATENTS[first.component]:
+            return self.rank.lanes.down(made.to(getattr(torch, settings.dtype)))
+        return self.rank.lanes.down(reduce_moments(made, settings.posterior, keys))
+
+    def _forward_noisy(
+        self, first: _Item, pixels: torch.Tensor, keys: Sequence[str]
+    ) -> torch.Tensor:
+        """One draw of noise after the other: ``[B, draws, …]``."""
+        settings = self.rank.job.settings
+        draws = []
+        for number in range(settings.image_noise):
+            names = draw_names(keys, number)
+            moments = self._made(first, add_noise(pixels, names))
+            draws.append(reduce_moments(moments, settings.posterior, names))
+        return torch.stack(draws, dim=1)
+
+    def _made(self, first: _Item, pixels: torch.Tensor) -> torch.Tensor:
+        made = self.encoder.encode(pixels)
+        self._require_shape(tuple(made.shape[1:]), first)
+        return made
 
     def _encode_sparingly(self, item: _Item) -> None:
         """One clip for which memory does not suffice: in slices, in tiles, or not at all."""
@@ -286,16 +324,17 @@ class _VideoPass:
         if not work.left:
             self.writer.put(work)
 
-    def _require_shape(self, found: Shape, clip: Shape) -> None:
-        expected = self.expected.get(clip)
+    def _require_shape(self, found: Shape, item: _Item) -> None:
+        job, family = self.rank.job, self.rank.family
+        expected = self.expected.get(item.kind)
         if expected is None:  # the family reads the model's config for it
-            frames, height, width = clip
-            expected = self.rank.family.latent_shape(self.rank.job.model, frames, height, width)
-            self.expected[clip] = expected
+            sides = item.decoded.pixels.shape[2:]
+            expected = family.shape(job.model, item.component, item.frames, *sides)
+            self.expected[item.kind] = expected
         if found != expected:
+            part = job.made_by[item.component]
             raise ModelError(
-                f"the VAE gave latents {found} where {expected} was expected",
-                where=str(self.rank.job.model.path),
-                remedy=f"the family {self.rank.family.name!r} does not describe this VAE: report "
-                "it",
+                f"the {part} gave {item.component} {found} where {expected} was expected",
+                where=str(job.model.path),
+                remedy=f"the family {family.name!r} does not describe this model: report it",
             )

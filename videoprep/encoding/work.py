@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from videoprep.encoding.coordination import Coordinator, CoordinatorLostError, r
 from videoprep.encoding.effort import Effort
 from videoprep.encoding.heartbeat import Heartbeat
 from videoprep.encoding.interruption import Interruption
-from videoprep.encoding.job import Job
+from videoprep.encoding.job import Job, Pass
 from videoprep.encoding.lanes import lanes_of
 from videoprep.encoding.overview import Overview
 from videoprep.encoding.quiet import quiet_libraries
@@ -26,7 +26,6 @@ from videoprep.encoding.rank import Rank, Work
 from videoprep.encoding.recipes import EIGHT_BIT
 from videoprep.encoding.tally import Counts, Phase, Tally
 from videoprep.encoding.text_pass import encode_text
-from videoprep.encoding.units import Unit
 from videoprep.encoding.video_pass import at_once, cores, encode_video, prepare
 from videoprep.encoding.watchdog import Watchdog
 from videoprep.errors import ModelError, VideoprepError
@@ -62,7 +61,8 @@ def do_work(
         SystemExit: SIGTERM came; likewise.
         VideoprepError: the work cannot go on.
     """
-    begin: Phase = "text" if job.passes()[0] else "video"
+    passes = job.passes()
+    begin: Phase = "text" if passes and passes[0].of_captions else "video"
     tally = Tally(session.id, {component: Counts() for component in job.recipes}, begin)
     first = coordinator.rank == 0
     overview = Overview(job.totals, coordinator.world_size) if first else None
@@ -104,13 +104,11 @@ def do_work(
 
 
 def _do_passes(rank: Rank, pool: DecodePool) -> None:
-    text, video = rank.job.passes()
-    if video:
+    passes = rank.job.passes()
+    if not all(one.of_captions for one in passes):
         pool.start()  # which takes a while, in processes of their own
-    if text:
-        _do_text(rank, claimed(rank, text, "text"))
-    if video:
-        _do_video(rank, claimed(rank, video, "video"), pool)
+    for one in passes:
+        _do_pass(rank, one, claimed(rank, one.units, one.part), pool)
     rank.tally.begin("finishing")
 
 
@@ -131,32 +129,30 @@ def _host_threads(rank: Rank) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _do_text(rank: Rank, works: Iterator[Work]) -> bool:
-    """Encodes units of captions; says whether there were any."""
+def _do_pass(rank: Rank, one: Pass, works: Iterator[Work], pool: DecodePool) -> bool:
+    """Encodes units of a pass; says whether there were any. Its encoder is freed after it."""
     first = next(works, None)
     if first is None:
         return False
-    encoder = _load_text(rank)
+    if one.of_captions:
+        _do_text(rank, one.part, _with(first, works))
+    else:
+        _do_video(rank, one.part, _with(first, works), pool)
+    rank.tally.end()
+    free_memory(rank.device)
+    return True
+
+
+def _do_text(rank: Rank, part: str, works: Iterator[Work]) -> None:
+    encoder = _load_text(rank, part)
     rank.tally.begin("text")
-    encode_text(rank, _with(first, works), encoder)
-    rank.tally.end()
-    del encoder
-    free_memory(rank.device)
-    return True
+    encode_text(rank, works, encoder)
 
 
-def _do_video(rank: Rank, works: Iterator[Work], pool: DecodePool) -> bool:
-    """Encodes units of clips and first frames; says whether there were any."""
-    first = next(works, None)
-    if first is None:
-        return False
-    encoder = _load_video(rank)
+def _do_video(rank: Rank, part: str, works: Iterator[Work], pool: DecodePool) -> None:
+    encoder = _load_video(rank, part)
     rank.tally.begin("video")
-    encode_video(rank, _with(first, works), encoder, pool)
-    rank.tally.end()
-    del encoder
-    free_memory(rank.device)
-    return True
+    encode_video(rank, works, encoder, pool)
 
 
 def _with(first: Work, rest: Iterator[Work]) -> Iterator[Work]:
@@ -179,42 +175,54 @@ def _finish_for_others(rank: Rank, pool: DecodePool, overview: Overview) -> None
         time.sleep(pause)
         pause = min(1.5 * pause, 1.0)
         rank.heartbeat.hear()
-    text, video = rank.job.passes()
-    _until_committed(rank, text, lambda works: _do_text(rank, works), dead)
-    _until_committed(rank, video, lambda works: _do_video(rank, works, pool), dead)
+    for one in rank.job.passes():
+        _until_committed(rank, one, pool, dead)
     rank.tally.begin("done")
 
 
-def _until_committed(
-    rank: Rank,
-    units: Sequence[Unit],
-    do: Callable[[Iterator[Work]], bool],
-    dead: Callable[[], set[str]],
-) -> None:
-    while waiting := uncommitted(rank, units):
+def _until_committed(rank: Rank, one: Pass, pool: DecodePool, dead: Callable[[], set[str]]) -> None:
+    while waiting := uncommitted(rank, one.units):
         rank.check()
         rank.claims.presume_dead(dead())
-        if not do(free(rank, waiting)):
+        if not _do_pass(rank, one, free(rank, waiting), pool):
             time.sleep(_POLL_SECONDS)  # another run at this store has them in hand
 
 
-def _load_text(rank: Rank) -> TextEncoder:
+def _load_text(rank: Rank, part: str) -> TextEncoder:
     settings = rank.job.settings
     eight_bit = settings.text_dtype == EIGHT_BIT
     # What is not held in 8 bits: float16, which bitsandbytes computes in, overflows in T5.
     dtype = torch.bfloat16 if eight_bit else getattr(torch, settings.text_dtype)
-    with _loading(rank.job.model, "text encoder"):
-        return rank.family.load_text_encoder(
-            rank.job.model, rank.device, dtype, eight_bit=eight_bit
+    with _loading(rank.job.model, part):
+        encoder = rank.family.load_text_encoder(
+            rank.job.model, part, rank.device, dtype, eight_bit=eight_bit
         )
+        _require_finite(encoder.encode(["A dog runs."])[0], rank, part, "--text-encoder-dtype")
+    return encoder
 
 
-def _load_video(rank: Rank) -> VideoEncoder:
-    settings = rank.job.settings
+def _load_video(rank: Rank, part: str) -> VideoEncoder:
+    family, model, settings = rank.family, rank.job.model, rank.job.settings
     dtype = getattr(torch, settings.dtype)
-    with _loading(rank.job.model, "VAE"):
-        return rank.family.load_video_encoder(
-            rank.job.model, rank.device, dtype, tiling=settings.tiling
+    with _loading(model, part):
+        if part == rank.job.made_by.get("image_embeds"):
+            encoder = family.load_image_encoder(model, rank.device, dtype)
+        else:
+            encoder = family.load_video_encoder(model, rank.device, dtype, tiling=settings.tiling)
+        side = 2 * family.profile.divisor
+        picture = torch.rand(1, 3, 1, side, side, generator=torch.Generator().manual_seed(0))
+        _require_finite(encoder.encode(2 * picture - 1), rank, part, "--dtype")
+    return encoder
+
+
+def _require_finite(made: torch.Tensor, rank: Rank, part: str, option: str) -> None:
+    """Some models overflow in float16: every clip would be set aside."""
+    if not made.isfinite().all():
+        dtype = str(made.dtype).removeprefix("torch.")
+        raise ModelError(
+            f"the {part} gives values that are not finite in {dtype}",
+            where=str(rank.job.model.path / part),
+            remedy=f"use {option} bf16 or fp32; if it is one already, the weights are damaged",
         )
 
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from videoprep.families.component import Component
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.profile import Profile
 
@@ -14,11 +15,21 @@ if TYPE_CHECKING:
 
 
 class TextEncoder(ABC):
-    """Captions to embeddings, on one device in one dtype."""
+    """Captions to embeddings, on one device in one dtype.
+
+    Attributes:
+        limit: how many tokens of a caption it takes; the rest is cut off.
+    """
+
+    limit: int
 
     @abstractmethod
-    def encode(self, captions: Sequence[str]) -> torch.Tensor:
-        """Embeddings ``[B, tokens, features]``."""
+    def encode(self, captions: Sequence[str]) -> Sequence[torch.Tensor]:
+        """What is stored of each caption.
+
+        ``prompt_embeds`` are ``[tokens, features]``: padded to the limit where the transformer
+        sees the padding, and without it where it is masked. ``pooled_embeds`` are ``[features]``.
+        """
 
     @abstractmethod
     def count_tokens(self, caption: str) -> int:
@@ -26,11 +37,13 @@ class TextEncoder(ABC):
 
 
 class VideoEncoder(ABC):
-    """Pixels to posterior moments, on one device in one dtype."""
+    """Pixels to what is stored of them, on one device in one dtype."""
 
     @abstractmethod
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Unscaled moments ``[B, 2 × C, F', H', W']``, mean first and log variance after.
+        """Of a VAE: unscaled moments ``[B, 2 × C, F', H', W']``, mean first, log variance after.
+
+        Of an image encoder: ``[B, tokens, features]``.
 
         Args:
             pixels: float32 ``[B, 3, F, H, W]`` in −1…1, on any device.
@@ -52,15 +65,13 @@ class Family(ABC):
     Attributes:
         name: its name, also that of its profile.
         profile: the sizes and frame counts it accepts.
-        text_parts: folders of the model that the text pass reads.
-        video_parts: folders of the model that the video pass reads.
+        parts: folders of the model that encoding reads, if they are there.
         max_tokens: how many tokens of a caption the text encoder takes.
     """
 
     name: ClassVar[str]
     profile: ClassVar[Profile]
-    text_parts: ClassVar[tuple[str, ...]]
-    video_parts: ClassVar[tuple[str, ...]]
+    parts: ClassVar[tuple[str, ...]]
     max_tokens: ClassVar[int]
 
     @abstractmethod
@@ -76,26 +87,45 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def text_identity(self, model: ModelFolder) -> Mapping[str, Any]:
-        """All that decides a caption's embedding, dtype apart; JSON values."""
+    def encoders(self, model: ModelFolder) -> Mapping[Component, str]:
+        """The components that this model can make, and the part of it that makes each.
+
+        Those of clips and captions are always made; those of first frames where image-to-video is
+        asked for. Parts are worked with one after the other, in the order in which they come here
+        first, those for captions before the others.
+        """
 
     @abstractmethod
-    def video_identity(self, model: ModelFolder) -> Mapping[str, Any]:
-        """All that decides a clip's moments, dtype apart; JSON values."""
+    def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:
+        """All that decides an artifact besides what it is made from and the dtype; JSON values."""
 
     @abstractmethod
     def facts(self, model: ModelFolder) -> Mapping[str, Any]:
         """What a trainer must know to use the latents: scaling, channels, compression."""
 
     @abstractmethod
-    def latent_shape(
-        self, model: ModelFolder, frames: int, height: int, width: int
-    ) -> tuple[int, int, int, int]:
-        """Shape ``(2 × C, F', H', W')`` of the moments of a clip of that many pixels."""
+    def shape(
+        self, model: ModelFolder, component: Component, frames: int, height: int, width: int
+    ) -> tuple[int, ...]:
+        """Shape of what the encoder gives of a clip of that many frames and pixels.
+
+        Moments are ``(2 × C, F', H', W')``. Of a caption: the shape of the longest one.
+        """
 
     @abstractmethod
-    def embed_shape(self, model: ModelFolder) -> tuple[int, int]:
-        """Shape ``(tokens, features)`` of the longest embedding of a caption."""
+    def to_transformer(
+        self,
+        moments: torch.Tensor,
+        facts: Mapping[str, Any],
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """Latents as the transformer takes them, from stored moments.
+
+        Args:
+            moments: unscaled ``[B, 2 × C, F', H', W']``, mean first and log variance after.
+            facts: what `facts` said when they were stored.
+            generator: draws from the posterior, where the family's training draws.
+        """
 
     @abstractmethod
     def load_token_counter(self, model: ModelFolder) -> Callable[[str], int]:
@@ -107,12 +137,19 @@ class Family(ABC):
 
     @abstractmethod
     def load_text_encoder(
-        self, model: ModelFolder, device: torch.device, dtype: torch.dtype, *, eight_bit: bool
+        self,
+        model: ModelFolder,
+        part: str,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        eight_bit: bool,
     ) -> TextEncoder:
-        """Loads tokenizer and text encoder.
+        """Loads a text encoder and its tokenizer.
 
         Args:
             model: where they are.
+            part: which text encoder, see `encoders`.
             device: where the encoder runs.
             dtype: what it computes in.
             eight_bit: whether its weights are held in 8 bits, by bitsandbytes.
@@ -123,3 +160,9 @@ class Family(ABC):
         self, model: ModelFolder, device: torch.device, dtype: torch.dtype, *, tiling: bool
     ) -> VideoEncoder:
         """Loads the VAE."""
+
+    def load_image_encoder(
+        self, model: ModelFolder, device: torch.device, dtype: torch.dtype
+    ) -> VideoEncoder:
+        """Loads what makes ``image_embeds``; only families that have them need it."""
+        raise NotImplementedError(f"{self.name} makes no image_embeds of {model.path}")

@@ -98,12 +98,20 @@ class ModelFolder:
         32 hexadecimal digits (xxh3-128). The same weights under another name or path have the
         same identity.
         """
+        known = self._identities.get(part)
+        if known is not None:
+            return known
         digest = xxhash.xxh3_128()
         config = {k: v for k, v in self.config(part).items() if k not in _NOT_IDENTITY}
         digest.update(json.dumps(config, sort_keys=True).encode())
         for path in self.weights(part):
             _digest_file(digest, path)
-        return digest.hexdigest()
+        return self._identities.setdefault(part, digest.hexdigest())
+
+    @cached_property
+    def _identities(self) -> dict[str, str]:
+        """Of parts that were read already: several components may be made by one."""
+        return {}
 
     def files_identity(self, part: str) -> str:
         """A fingerprint of every file directly in ``PART``, for a tokenizer."""
@@ -181,9 +189,10 @@ def _download(name: str, parts: tuple[str, ...], revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    patterns = ["model_index.json"]
+    # By which families are told.
+    patterns = ["model_index.json", "transformer/config.json", "vae/config.json"]
     for part in parts:
-        patterns += [f"{part}/*.json", f"{part}/*.safetensors", f"{part}/*.model"]
+        patterns += [f"{part}/{name}" for name in ("*.json", "*.safetensors", "*.model", "*.txt")]
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

@@ -33,6 +33,7 @@ class Profile:
         patch: latent pixels a side of a token.
         latent_channels: of a latent; its moments have twice as many.
         embed_shape: tokens and features of a caption's embedding.
+        fps: frames a second that the model was trained at; None: any.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Profile:
     patch: int = 2
     latent_channels: int = 16
     embed_shape: tuple[int, int] = (226, 4096)
+    fps: float | None = None
 
     def accepts_size(self, width: int, height: int) -> bool:
         """Whether both sides are positive multiples of the divisor."""

@@ -1,13 +1,15 @@
-"""Finds families: every module of this package that defines ``FAMILY``."""
+"""Finds families: every module of this package that defines ``FAMILY``, and those of plugins."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import logging
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import entry_points
 
 import videoprep.families as package
 from videoprep.errors import ModelError, SpecError
@@ -15,10 +17,55 @@ from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.profile import DEFAULT, Profile
 
+logger = logging.getLogger(__name__)
 
-@cache
+
+ENTRY_POINTS = "videoprep.families"
+"""Third parties name their families in this entry-point group: instances of `Family`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """All families there are.
+
+    Attributes:
+        families: by name, in alphabetical order.
+        problems: plugins that cannot be used, and why.
+    """
+
+    families: dict[str, Family]
+    problems: tuple[str, ...]
+
+
 def families() -> dict[str, Family]:
     """All families by name, in alphabetical order."""
+    return registry().families
+
+
+@cache
+def registry() -> Registry:
+    """All families. A plugin that is broken or takes another's name is warned of and left out."""
+    found = built_in()
+    problems: list[str] = []
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda p: (p.name, p.value)):
+        package_name = point.dist.name if point.dist is not None else "?"
+        try:
+            family = point.load()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's code may raise anything)
+            reason: str | None = f"{type(error).__name__}: {error}"
+        else:
+            reason = _flaw(family, found)
+        if reason is None:
+            found[family.name] = family
+        else:
+            problems.append(f"{point.name} = {point.value} (of {package_name}): {reason}")
+    for problem in problems:
+        logger.warning("a family's plugin cannot be used: %s", problem)
+    return Registry(dict(sorted(found.items())), tuple(problems))
+
+
+def built_in() -> dict[str, Family]:
+    """The families of this package."""
     found: dict[str, Family] = {}
     for module in pkgutil.iter_modules(package.__path__):
         family = getattr(
@@ -26,7 +73,27 @@ def families() -> dict[str, Family]:
         )
         if isinstance(family, Family):
             found[family.name] = family
-    return dict(sorted(found.items()))
+    return found
+
+
+def _flaw(family: object, others: Mapping[str, Family]) -> str | None:
+    """What keeps an object from being one more family, or None."""
+    if not isinstance(family, Family):
+        return "it is no instance of videoprep.families.contract.Family"
+    lacking = [
+        name for name in ("name", "profile", "parts", "max_tokens") if not _has(family, name)
+    ]
+    if lacking:
+        return f"{type(family).__qualname__} lacks {', '.join(lacking)}"
+    if family.name in others or family.name == DEFAULT.name:
+        return f"the name {family.name!r} is taken"
+    if family.profile.name != family.name:
+        return f"its profile is called {family.profile.name!r}, and the family {family.name!r}"
+    return None
+
+
+def _has(family: Family, name: str) -> bool:
+    return getattr(family, name, None) is not None
 
 
 def profiles() -> dict[str, Profile]:
@@ -84,8 +151,10 @@ def family_of(model: ModelFolder) -> Family:
     for family in families().values():
         if family.recognizes(model):
             return family
+    unusable = "".join(f"; a plugin cannot be used: {problem}" for problem in registry().problems)
     raise ModelError(
         f"its pipeline {model.index.get('_class_name')!r} is of no known family",
         where=str(model.path),
-        remedy=f"the families are: {', '.join(families())}",
+        remedy=f"the families are: {', '.join(families())}{unusable}; docs/families.md says how to "
+        "add one",
     )

@@ -135,6 +135,15 @@ def normalize(pixels: torch.Tensor) -> torch.Tensor:
     return 2.0 * (pixels.float() / 255.0) - 1.0
 
 
+def lengthen(pixels: torch.Tensor, frames: int) -> torch.Tensor:
+    """Normalized pixels ``[B, 3, F, H, W]`` followed by zeros, up to so many frames."""
+    import torch
+
+    batch, channels, there, height, width = pixels.shape
+    zeros = pixels.new_zeros(batch, channels, frames - there, height, width)
+    return torch.cat([pixels, zeros], dim=2)
+
+
 def _fit(picture: Picture, clip: ClipPixels, out: NDArray[np.uint8]) -> None:
     """Writes a frame, cropped and resized, to ``out``: uint8 ``[3, H, W]``."""
     if picture.shape[:2] != (clip.source_height, clip.source_width):

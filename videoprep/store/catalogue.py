@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from videoprep.families.component import COMPONENTS, KEY_COLUMN, Component
 from videoprep.index.owned_bytes import reader_of
 from videoprep.index.schema import FILE_SCHEMA
 from videoprep.index.table import BucketIndex
 from videoprep.store.layout import CATALOGUE, FAILURES, FORMAT_VERSION, INDEX, Store
 from videoprep.store.receipt import Damage, Receipt, read_receipts
-from videoprep.store.recipe import COMPONENTS, KEY_COLUMN, Component, Recipe
+from videoprep.store.recipe import Recipe
 
 METADATA = b"videoprep.catalogue"
 

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from videoprep.errors import StoreError
+from videoprep.families.component import COMPONENTS, Component
 from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.owned_bytes import reader_of
 from videoprep.index.schema import FILE_SCHEMA, REPEATED
-from videoprep.store.recipe import COMPONENTS, Component
 from videoprep.store.shard_reader import Place
 
 _SIDES = ("frames", "height", "width")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from videoprep.errors import StoreError
+from videoprep.families.component import COMPONENTS, Component
 from videoprep.families.registry import get_profile
 from videoprep.files import Files, is_url
 from videoprep.index.bucket import Bucket, BucketColumn
@@ -24,7 +25,6 @@ from videoprep.index.numbers import from_text
 from videoprep.index.schema import digest_of, multiplicity_of
 from videoprep.store.clip_table import ClipTable, Filters, open_catalogue
 from videoprep.store.layout import CATALOGUE, Store, StoreInfo
-from videoprep.store.recipe import COMPONENTS, Component
 from videoprep.store.shard_reader import ShardReader
 
 _BUCKET = re.compile(r"\s*(\d+)\s*[x×]\s*(\d+)\s*[x×]\s*(\d+)\s*", re.ASCII)
@@ -39,8 +39,9 @@ class LatentDataset(Dataset[dict[str, Any]]):
     """The encoded clips of a store. Reads tensors only; imports no VAE and no text encoder.
 
     An item is a dict: each component's tensor (``video_latents`` ``[2 × C, F', H', W']``,
-    ``image_latents`` ``[2 × C, 1, H', W']``, ``prompt_embeds`` ``[tokens, features]``),
-    ``caption`` and ``metadata``. Latents are unscaled moments, mean first and log variance after.
+    ``image_latents`` ``[2 × C, 1, H', W']``, ``prompt_embeds`` ``[tokens, features]``; other
+    families have others, see ``docs/families.md``), ``caption`` and ``metadata``. Latents are
+    unscaled moments, mean first and log variance after.
 
     Tensors may be kept, changed in place and handed to other processes; the files never change by
     it. Large ones are not copied: they are parts of a private map of their shard, whose pages are

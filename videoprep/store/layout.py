@@ -14,9 +14,10 @@ from typing import Any
 import xxhash
 
 from videoprep.errors import StoreError
+from videoprep.families.component import COMPONENTS, Component
 from videoprep.files import Files, open_files
 from videoprep.index.table import BucketIndex
-from videoprep.store.recipe import COMPONENTS, Component, Recipe
+from videoprep.store.recipe import Recipe
 
 FORMAT_VERSION = 3
 

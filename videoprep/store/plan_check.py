@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from videoprep.errors import VideoprepError
+from videoprep.families.component import KEY_COLUMN, Component
 from videoprep.files import Files
 from videoprep.index.clip import keys_of
 from videoprep.index.table import BucketIndex
@@ -29,7 +30,6 @@ from videoprep.store.catalogue import (
 )
 from videoprep.store.fault import ENCODE_AGAIN, REPAIR, Fault, FaultKind, Note
 from videoprep.store.layout import CATALOGUE, FAILURES, INDEX, Store
-from videoprep.store.recipe import KEY_COLUMN, Component
 
 # What reading a file can end in that was damaged at any place.
 UNREADABLE = (VideoprepError, pa.ArrowException, ValueError, KeyError, TypeError, OverflowError)

@@ -6,18 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-Component = Literal["video_latents", "image_latents", "prompt_embeds"]
-
-COMPONENTS: tuple[Component, ...] = ("video_latents", "image_latents", "prompt_embeds")
-
-KEY_COLUMN: Mapping[Component, str] = {
-    "video_latents": "video_key",
-    "image_latents": "image_key",
-    "prompt_embeds": "prompt_key",
-}
-"""The index column whose keys name the artifacts of a component."""
+from videoprep.families.component import Component
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from videoprep.durable import is_temporary
 from videoprep.errors import StoreError
+from videoprep.families.component import COMPONENTS, KEY_COLUMN, Component
 from videoprep.files import Files
 from videoprep.index.table import BucketIndex
 from videoprep.store.catalogue import Artifacts, gather
@@ -44,7 +45,7 @@ from videoprep.store.plan_check import (
 )
 from videoprep.store.presence import AtWork, Presence, is_service, presence_at
 from videoprep.store.receipt import Receipt, StoredTensor
-from videoprep.store.recipe import COMPONENTS, KEY_COLUMN, Component, Recipe
+from videoprep.store.recipe import Recipe
 from videoprep.store.unit_check import check_unit, check_without_receipt
 
 _VISIBLE = (INFO, INDEX, CATALOGUE, FAILURES)

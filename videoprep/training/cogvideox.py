@@ -15,6 +15,8 @@ from videoprep.families.model_folder import ModelFolder
 if TYPE_CHECKING:
     from diffusers import CogVideoXTransformer3DModel
 
+FAMILY = "cogvideox"
+
 TRANSFORMER = "CogVideoXTransformer3DModel"
 
 # The bounds that diffusers' DiagonalGaussianDistribution puts on the log variance.

@@ -21,7 +21,7 @@ from videoprep.families.model_folder import open_model
 from videoprep.families.registry import family_of
 from videoprep.index.sampler import BucketBatchSampler
 from videoprep.store.dataset import LatentDataset
-from videoprep.training.cogvideox import Objective, check_model, load_objective
+from videoprep.training.cogvideox import FAMILY, Objective, check_model, load_objective
 from videoprep.training.lora import WEIGHTS_NAME, add_lora, require_peft, save_lora
 
 LOG_NAME = "log.jsonl"
@@ -123,6 +123,13 @@ def train(
     folder = _claim_output(Path(output), overwrite)
     if not len(data):
         raise TrainError("the store has no complete clip", where=str(store), remedy="encode some")
+    if data.info.family != FAMILY:
+        raise TrainError(
+            f"the store is of the family {data.info.family!r}; this trainer is for {FAMILY!r}",
+            where=str(store),
+            remedy="train with a trainer of the family's own: docs/families.md says how to come "
+            "from the store to what its transformer takes",
+        )
     opened = open_model(str(model), ("transformer", "scheduler"), revision)
     if family_of(opened).name != data.info.family:
         raise TrainError(

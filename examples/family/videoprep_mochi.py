@@ -1,0 +1,66 @@
+"""Mochi 1 as a family of videoprep: all that a family takes is in this one file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from videoprep.families.diffusers_family import value_of
+from videoprep.families.model_folder import ModelFolder
+from videoprep.families.moments import draw, standardize
+from videoprep.families.profile import FrameRule, Profile
+from videoprep.families.t5_family import T5Family
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_TOKENS = 256
+
+
+class Mochi(T5Family):
+    """Mochi 1, text-to-video: `AutoencoderKLMochi` and T5-XXL, whose padding is masked."""
+
+    name = "mochi"
+    profile = Profile(
+        "mochi",
+        divisor=16,
+        frame_rules=(FrameRule(6, 1),),
+        frames_per_latent=6,
+        latent_channels=12,
+        embed_shape=(MAX_TOKENS, 4096),
+        fps=30,
+    )
+    parts = ("tokenizer", "text_encoder", "vae")
+    max_tokens = MAX_TOKENS
+    vae_class = "AutoencoderKLMochi"
+    vae_keys = ("latents_mean", "latents_std", "scaling_factor")
+    masked = True
+    posterior = "sample"
+
+    def recognizes(self, model: ModelFolder) -> bool:
+        """By the pipeline's class."""
+        return model.index.get("_class_name") == "MochiPipeline"
+
+    def compression(self, model: ModelFolder) -> tuple[int, int]:
+        """From the VAE's config: 8 pixels a side, 6 frames."""
+        spatial, temporal = (
+            math.prod(value_of(model, "vae", f"{which}_expansions"))
+            for which in ("spatial", "temporal")
+        )
+        return spatial, temporal
+
+    def to_transformer(
+        self,
+        moments: torch.Tensor,
+        facts: Mapping[str, Any],
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """Standardized ``[B, C, F', H', W']``."""
+        latents = draw(moments, facts, generator)
+        scaled = standardize(latents, facts["latents_mean"], facts["latents_std"])
+        factor: float = facts["scaling_factor"]
+        return scaled * factor
+
+
+FAMILY = Mochi()

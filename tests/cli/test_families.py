@@ -1,0 +1,72 @@
+"""`videoprep encode` of real clips for every family, text-to-video and image-to-video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+import videoprep as vp
+from tests.families import (
+    tiny_cogvideox15,
+    tiny_hunyuan_video,
+    tiny_ltx_video,
+    tiny_wan,
+)
+from videoprep.demo.tiny_model import build_tiny_model
+
+Run = Callable[..., "CompletedProcess[str]"]
+
+ALWAYS = {"video_latents", "prompt_embeds"}
+MODELS: dict[str, tuple[Callable[[Path], Path], str, set[str], set[str]]] = {
+    "cogvideox": (build_tiny_model, "cogvideox", ALWAYS, {"image_latents"}),
+    "cogvideox1.5": (tiny_cogvideox15.build, "cogvideox1.5", ALWAYS, {"image_latents"}),
+    "wan-t2v": (tiny_wan.build_wan, "wan", ALWAYS, {"condition_latents"}),
+    "wan-i2v": (tiny_wan.build_wan_i2v, "wan", ALWAYS, {"condition_latents", "image_embeds"}),
+    "wan2.2-ti2v-5b": (tiny_wan.build_wan22_5b, "wan2.2-ti2v-5b", ALWAYS, {"image_latents"}),
+    "hunyuan-video": (
+        tiny_hunyuan_video.build, "hunyuan-video", ALWAYS | {"pooled_embeds"}, {"image_latents"},
+    ),
+    "ltx-video": (tiny_ltx_video.build, "ltx-video", ALWAYS, {"image_latents"}),
+}  # fmt: skip
+"""How a tiny model is built, its family, and the components made always and for image-to-video."""
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_real_clips_are_encoded(run_cli: Run, real_clips: Path, tmp_path: Path, name: str) -> None:
+    build, family, always, more = MODELS[name]
+    model, store = build(tmp_path / "model"), tmp_path / "store"
+    command = ["encode", real_clips, "--model", model, "-o", store, "--device", "cpu"]
+    command += ["--profile", family, "--reshape", "center-crop", "--buckets", "9x64x96"]
+    done = run_cli(*command)
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 1), done.stderr
+    data = vp.LatentDataset(store)
+    assert (data.info.family, set(data.components)) == (family, always)
+    clips = len(data)
+    assert clips >= 7
+    done = run_cli(*command, "--image-latents")
+    assert done.returncode in (0, 1), done.stderr
+    data = vp.LatentDataset(store)
+    assert set(data.components) == always | more
+    assert (len(data), data.incomplete) == (clips, 0)
+    for item in data:
+        assert all(item[component].isfinite().all() for component in data.components)
+    checked = run_cli("verify", store)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_a_plan_for_another_family_is_refused_before_anything_is_written(
+    run_cli: Run, dataset: Path, tmp_path: Path
+) -> None:
+    model = tiny_ltx_video.build(tmp_path / "model")
+    store = tmp_path / "store"
+    command = ["encode", dataset, "--model", model, "-o", store, "--device", "cpu"]
+    done = run_cli(*command, "--reshape", "center-crop", "--buckets", "5x64x96")
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert "the model's family 'ltx-video' cannot encode the buckets 5×64×96" in said
+    assert "plan with --profile ltx-video" in said
+    assert not store.exists()

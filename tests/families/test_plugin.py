@@ -1,0 +1,168 @@
+"""Families from plugins: the one in examples, installed by pip; ones that cannot be used."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import videoprep as vp
+from tests.assets import write_lists, write_video
+from tests.conftest import REPOSITORY
+from tests.families.tiny_mochi import build
+from videoprep.families.contract import Family
+from videoprep.families.model_folder import ModelFolder
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+EXAMPLE = REPOSITORY / "examples/family"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which pip has installed the example."""
+    source = tmp_path_factory.mktemp("source") / "family"
+    shutil.copytree(EXAMPLE, source)
+    target = tmp_path_factory.mktemp("installed")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    command += ["--no-build-isolation", "--target", str(target), str(source)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    return target
+
+
+@pytest.fixture(scope="module")
+def tiny_mochi(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    return build(tmp_path_factory.mktemp("mochi") / "model", tiny_model / "tokenizer")
+
+
+@pytest.fixture(scope="module")
+def mochi() -> Family:
+    """The family itself, from its one file."""
+    spec = importlib.util.spec_from_file_location("mochi_alone", EXAMPLE / "videoprep_mochi.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    family = module.FAMILY
+    assert isinstance(family, Family)
+    return family
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    for name in "ab":
+        write_video(tmp_path / f"data/{name}.mp4", width=64, height=48, frames=13, lift=ord(name))
+    write_lists(tmp_path / "data", ["One.", "Another, with more words."], ["a.mp4", "b.mp4"])
+    return tmp_path / "data"
+
+
+def test_the_example_encodes(
+    run_cli: Run, installed: Path, tiny_mochi: Path, clips: Path, tmp_path: Path
+) -> None:
+    search = os.pathsep.join([str(installed), str(REPOSITORY)])
+    store = tmp_path / "store"
+    command = ["encode", clips, "--model", tiny_mochi, "--output", store, "--device", "cpu"]
+    done = run_cli(*command, "--profile", "mochi", PYTHONPATH=search)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    unknown = run_cli(*command, PYTHONPATH=str(REPOSITORY))
+    assert unknown.returncode == 2
+    assert "'MochiPipeline' is of no known family" in unknown.stderr
+    assert "docs/families.md" in unknown.stderr.replace("\n", "")
+    data = vp.LatentDataset(store)
+    assert data.info.family == "mochi"
+    assert {tuple(item["video_latents"].shape) for item in data} == {(24, 3, 6, 8)}
+    assert len(data[0]["prompt_embeds"]) < len(data[1]["prompt_embeds"]) < 30
+
+
+def test_the_example_gives_what_the_pipeline_gives(mochi: Family, tiny_mochi: Path) -> None:
+    from diffusers import AutoencoderKLMochi, MochiPipeline
+
+    model = ModelFolder(tiny_mochi, "tiny")
+    assert mochi.recognizes(model)
+    mochi.check(model)
+    cpu = torch.device("cpu")
+    pixels = torch.rand(1, 3, 13, 48, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    vae = AutoencoderKLMochi.from_pretrained(tiny_mochi / "vae")
+    with torch.no_grad():
+        posterior = vae.encode(pixels).latent_dist
+    moments = mochi.load_video_encoder(model, cpu, torch.float32, tiling=False).encode(pixels)
+    assert torch.equal(moments, posterior.parameters)
+    assert tuple(moments.shape[1:]) == mochi.shape(model, "video_latents", 13, 48, 64)
+    facts = mochi.facts(model)
+    assert (facts["spatial_compression"], facts["temporal_compression"]) == (8, 6)
+    latents = mochi.to_transformer(moments, facts, torch.Generator().manual_seed(1))
+    drawn = posterior.sample(torch.Generator().manual_seed(1))
+    mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)
+    deviation = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
+    torch.testing.assert_close(latents, (drawn - mean) / deviation, rtol=1e-6, atol=1e-6)
+    captions = ["A dog.", "word " * 400]
+    pipeline = MochiPipeline.from_pretrained(tiny_mochi, transformer=None, scheduler=None)
+    with torch.no_grad():
+        theirs, mask, *_ = pipeline.encode_prompt(
+            captions, do_classifier_free_guidance=False, max_sequence_length=256
+        )
+    encoder = mochi.load_text_encoder(model, "text_encoder", cpu, torch.float32, eight_bit=False)
+    for ours, their, kept in zip(encoder.encode(captions), theirs, mask, strict=True):
+        assert torch.equal(ours, their[kept])
+
+
+PLUGIN = """
+from dataclasses import replace
+from videoprep.families.cogvideox import CogVideoX
+
+class Renamed(CogVideoX):
+    name = "cogvideox-like"
+    profile = replace(CogVideoX.profile, name="cogvideox-like")
+
+    def recognizes(self, model):
+        return False
+
+class Nameless(Renamed):
+    name = None
+
+class OtherProfile(Renamed):
+    name = "other"
+
+good, nameless, other, taken = Renamed(), Nameless(), OtherProfile(), CogVideoX()
+number = 7
+raise_ = None
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("bad_family:missing", "AttributeError"),
+        ("bad_family:number", "no instance of videoprep.families.contract.Family"),
+        ("bad_family:nameless", "Nameless lacks name"),
+        ("bad_family:taken", "the name 'cogvideox' is taken"),
+        ("bad_family:other", "its profile is called 'cogvideox-like', and the family 'other'"),
+        ("no_such_module:x", "ModuleNotFoundError"),
+    ],
+)
+def test_a_plugin_that_cannot_be_used_is_said_and_left_out(
+    run_cli: Run, tmp_path: Path, dataset: Path, value: str, reason: str
+) -> None:
+    site = tmp_path / "site"
+    info = site / "bad_family-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-family\nVersion: 1\n")
+    points = f"[videoprep.families]\nbad = {value}\ngood = bad_family:good\n"
+    (info / "entry_points.txt").write_text(points)
+    (site / "bad_family.py").write_text(PLUGIN)
+    search = os.pathsep.join([str(site), str(REPOSITORY)])
+    done = run_cli("validate", dataset, "--profile", "nonsense", PYTHONPATH=search)
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert reason in said
+    assert "(of bad-family)" in said
+    assert "cogvideox-like" in said  # the good one is among the profiles
+    assert done.stderr.count("cannot be used") == 1

@@ -1,0 +1,71 @@
+"""Parts that tiny models share: tokenizers in the form of real ones, and their index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def clip_tokenizer(folder: Path) -> int:
+    """Byte pairs without a single merge, as CLIP has; gives the vocabulary's size."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    letters = list(bytes_to_unicode().values())
+    words = [*letters, *(f"{letter}</w>" for letter in letters)]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    folder.mkdir(parents=True)
+    (folder / "vocab.json").write_text(json.dumps({word: n for n, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    config = {
+        "tokenizer_class": "CLIPTokenizer",
+        "model_max_length": 77,
+        "bos_token": "<|startoftext|>",
+        "eos_token": "<|endoftext|>",
+        "unk_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return len(words)
+
+
+def llama_tokenizer(folder: Path, text: str) -> int:
+    """Byte-level pairs learnt from a text, as tokenizer.json; gives the vocabulary's size."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>"]
+    special += ["<|end_header_id|>", "<|eot_id|>", "<pad>"]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1024,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([text] * 8, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|begin_of_text|> $A",
+        special_tokens=[("<|begin_of_text|>", tokenizer.token_to_id("<|begin_of_text|>"))],
+    )
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<|begin_of_text|>",
+        eos_token="<|end_of_text|>",
+        pad_token="<pad>",
+        padding_side="right",
+    )
+    wrapped.save_pretrained(folder)
+    return tokenizer.get_vocab_size()
+
+
+def write_index(folder: Path, pipeline: str, parts: Mapping[str, object], **more: object) -> Path:
+    """Writes ``model_index.json``; parts are ``library.Class``, or None. Gives the folder."""
+    named = {
+        name: [None, None] if kind is None else str(kind).split(".") for name, kind in parts.items()
+    }
+    index = {"_class_name": pipeline, **named, **more}
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2))
+    return folder

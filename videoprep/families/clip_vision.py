@@ -1,0 +1,64 @@
+"""CLIP's image encoder, shown the first frame of a clip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from videoprep.families.contract import VideoEncoder
+from videoprep.families.model_folder import ModelFolder
+from videoprep.families.t5 import load_encoder
+
+if TYPE_CHECKING:
+    import torch
+
+
+class ClipVision(VideoEncoder):
+    """First frames to ``[B, tokens, features]``: the last hidden state but one.
+
+    Args:
+        processor: scales and normalises pictures, as the model folder says.
+        model: the encoder.
+    """
+
+    HIDDEN_STATE = -2
+
+    def __init__(self, processor: Any, model: Any) -> None:
+        self._processor, self._model = processor, model
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        import torch
+        from PIL import Image
+
+        # The processor takes pictures of 8 bits: these are such, exactly.
+        shown = ((pixels[:, :, 0].float() + 1) * 127.5).round().to(torch.uint8)
+        pictures = [Image.fromarray(one) for one in shown.permute(0, 2, 3, 1).cpu().numpy()]
+        inputs = self._processor(images=pictures, return_tensors="pt").pixel_values
+        with torch.inference_mode():
+            hidden = self._model(
+                inputs.to(self._model.device, self._model.dtype), output_hidden_states=True
+            ).hidden_states
+        embeds: torch.Tensor = hidden[self.HIDDEN_STATE]
+        return embeds
+
+    def save_memory(self, *, slicing: bool, tiling: bool) -> None:
+        """Nothing can be saved: a picture takes little."""
+
+
+def clip_vision_shape(model: ModelFolder) -> tuple[int, int]:
+    """Tokens and features, from the encoder's config: one token a patch, and one for all."""
+    from videoprep.families.diffusers_family import value_of
+
+    image, patch, features = (
+        int(value_of(model, "image_encoder", key))
+        for key in ("image_size", "patch_size", "hidden_size")
+    )
+    return (image // patch) ** 2 + 1, features
+
+
+def load_clip_vision(model: ModelFolder, device: torch.device, dtype: torch.dtype) -> ClipVision:
+    """Loads ``image_processor`` and ``image_encoder`` of a model folder."""
+    from transformers import CLIPImageProcessor
+
+    processor = CLIPImageProcessor.from_pretrained(str(model.path / "image_processor"))
+    encoder = load_encoder("CLIPVisionModel", model, "image_encoder", device, dtype)
+    return ClipVision(processor, encoder)

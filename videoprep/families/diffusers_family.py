@@ -1,0 +1,151 @@
+"""What the families of diffusers' pipelines have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from videoprep.errors import ModelError
+from videoprep.families.component import IS_LATENTS, Component
+from videoprep.families.contract import Family, VideoEncoder
+from videoprep.families.model_folder import ModelFolder
+from videoprep.families.tokenizer import load_token_counter
+from videoprep.families.vae import load_vae
+
+if TYPE_CHECKING:
+    import torch
+
+_TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "vocab.json")
+_DOWNLOAD = "download the model again"
+
+
+class DiffusersFamily(Family):
+    """A family whose model folder has a VAE, text encoders and their tokenizers.
+
+    Attributes:
+        vae_class: diffusers' class of the VAE.
+        vae_keeps_state: see `Vae`.
+        vae_keys: what the VAE's config must say.
+        tokenizers: for each text encoder the folder of its tokenizer.
+        text_classes: for each text encoder transformers' class of it.
+        posterior: ``sample`` or ``mode``: how training takes latents from their moments.
+    """
+
+    vae_class: ClassVar[str]
+    vae_keeps_state: ClassVar[bool] = False
+    vae_keys: ClassVar[tuple[str, ...]]
+    tokenizers: ClassVar[Mapping[str, str]] = {"text_encoder": "tokenizer"}
+    text_classes: ClassVar[Mapping[str, str]]
+    posterior: ClassVar[str]
+
+    def encoders(self, model: ModelFolder) -> Mapping[Component, str]:
+        del model
+        return {"prompt_embeds": "text_encoder", "video_latents": "vae", "image_latents": "vae"}
+
+    def check(self, model: ModelFolder) -> None:
+        for part in dict.fromkeys(self.encoders(model).values()):
+            model.require(part)
+        for part in self.tokenizers.values():
+            if not any((model.path / part / name).is_file() for name in _TOKENIZER_FILES):
+                raise ModelError(
+                    f"the model folder lacks {part}/{f' or {part}/'.join(_TOKENIZER_FILES)}",
+                    where=str(model.path),
+                    remedy=_DOWNLOAD,
+                )
+        for part, kind in self.text_classes.items():
+            self._require_class(model, part, kind)
+        self._require_class(model, "vae", self.vae_class)
+        for key in self.vae_keys:
+            value_of(model, "vae", key)
+        self.facts(model)
+        for component in self.encoders(model):  # whose shape is read from the configs
+            self.shape(model, component, self.profile.frames_within(9) or 1, 64, 64)
+
+    def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:
+        part = self.encoders(model)[component]
+        if IS_LATENTS[component]:
+            return {"class": self.vae_class, part: model.identity(part)}
+        return {
+            "class": self.text_classes[part],
+            part: model.identity(part),
+            "tokenizer": model.files_identity(self.tokenizers[part]),
+            **self.text_settings(part),
+        }
+
+    def text_settings(self, part: str) -> Mapping[str, Any]:
+        """How captions are given to a text encoder: all that decides what comes out."""
+        raise NotImplementedError(part)
+
+    def facts(self, model: ModelFolder) -> Mapping[str, Any]:
+        spatial, temporal = self.compression(model)
+        return {
+            **{key: value_of(model, "vae", key) for key in self.vae_keys},
+            "latent_channels": self.channels(model),
+            "spatial_compression": spatial,
+            "temporal_compression": temporal,
+            "moments": "mean and log variance along channels, unscaled",
+            "layout": "C F H W",
+            "training_posterior": self.posterior,
+        }
+
+    def compression(self, model: ModelFolder) -> tuple[int, int]:
+        """How many pixels a side, and frames, go into one latent; from the VAE's config."""
+        raise NotImplementedError(model.name)
+
+    def channels(self, model: ModelFolder) -> int:
+        """Channels of a latent; from the VAE's config."""
+        return int(value_of(model, "vae", "latent_channels"))
+
+    def shape(
+        self, model: ModelFolder, component: Component, frames: int, height: int, width: int
+    ) -> tuple[int, ...]:
+        if not IS_LATENTS[component]:
+            return self.embeds_shape(model, component)
+        spatial, temporal = self.compression(model)
+        # 4k+1 frames give k+1: the first stands alone. CogVideoX takes 4k, too, and gives k.
+        latent_frames = -(-frames // temporal)
+        return 2 * self.channels(model), latent_frames, height // spatial, width // spatial
+
+    def embeds_shape(self, model: ModelFolder, component: Component) -> tuple[int, ...]:
+        """Shape of the longest of a component's embeddings; from the encoder's config."""
+        del component
+        return self.max_tokens, int(value_of(model, "text_encoder", "d_model"))
+
+    def load_token_counter(self, model: ModelFolder) -> Callable[[str], int]:
+        return load_token_counter(model.path / self.tokenizers["text_encoder"])
+
+    def load_video_encoder(
+        self, model: ModelFolder, device: torch.device, dtype: torch.dtype, *, tiling: bool
+    ) -> VideoEncoder:
+        return load_vae(
+            self.vae_class, model, device, dtype, tiling=tiling, keeps_state=self.vae_keeps_state
+        )
+
+    @staticmethod
+    def _require_class(model: ModelFolder, part: str, expected: str) -> None:
+        """The classes in ``model_index.json`` may be another family's, or a newer one's."""
+        named = model.index.get(part)
+        kind = named[1] if isinstance(named, list) and len(named) > 1 else None
+        if kind is not None and kind != expected:
+            raise ModelError(
+                f"its {part} is a {kind}, and not {expected}, which this family encodes with",
+                where=str(model.path / "model_index.json"),
+                remedy="use a model folder of this family, or upgrade videoprep; docs/families.md "
+                "says how to add a family",
+            )
+
+
+def value_of(model: ModelFolder, part: str, key: str) -> Any:
+    """A value of a part's config.
+
+    Raises:
+        ModelError: the config lacks it.
+    """
+    config = model.config(part)
+    if key not in config:
+        raise ModelError(
+            f"the config lacks {key!r}",
+            where=str(model.path / part / "config.json"),
+            remedy=_DOWNLOAD,
+        )
+    return config[key]

@@ -1,0 +1,196 @@
+"""HunyuanVideo: `AutoencoderKLHunyuanVideo`, LLaMA's hidden states and CLIP's pooled embedding."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from videoprep.families.component import Component
+from videoprep.families.contract import TextEncoder
+from videoprep.families.diffusers_family import DiffusersFamily, value_of
+from videoprep.families.model_folder import ModelFolder
+from videoprep.families.moments import draw
+from videoprep.families.profile import FrameRule, Profile
+from videoprep.families.t5 import load_encoder, load_tokenizer
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+MAX_TOKENS = 256
+"""Tokens of a caption that LLaMA takes, besides those of the template around it."""
+
+_CLIP_TOKENS = 77
+
+# Which of LLaMA's hidden states is taken: the third from the end.
+_HIDDEN_STATE = -3
+
+_PIPELINES = ("HunyuanVideoPipeline", "HunyuanVideoImageToVideoPipeline")
+
+
+class LlamaText(TextEncoder):
+    """A caption within the pipeline's template; the template and the padding are left out.
+
+    Args:
+        tokenizer: the model's own.
+        model: the language model.
+    """
+
+    limit = MAX_TOKENS
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
+        self._tokenizer, self._model = tokenizer, model
+        template = _template()
+        self._template, self._skipped = template["template"], template["crop_start"]
+
+    def encode(self, captions: Sequence[str]) -> Sequence[torch.Tensor]:
+        import torch
+
+        tokens = self._tokenizer(
+            [self._template.format(caption) for caption in captions],
+            padding="max_length",
+            max_length=MAX_TOKENS + self._skipped,
+            truncation=True,
+            return_attention_mask=True,
+            return_tensors="pt",
+        ).to(self._model.device)
+        with torch.inference_mode():
+            states = self._model(
+                input_ids=tokens.input_ids,
+                attention_mask=tokens.attention_mask,
+                output_hidden_states=True,
+            ).hidden_states[_HIDDEN_STATE]
+        embeds, masks = states[:, self._skipped :], tokens.attention_mask[:, self._skipped :]
+        return [embed[mask.bool()] for embed, mask in zip(embeds, masks, strict=True)]
+
+    def count_tokens(self, caption: str) -> int:
+        tokens = self._tokenizer(self._template.format(caption), verbose=False).input_ids
+        return len(tokens) - int(self._skipped)
+
+
+class ClipText(TextEncoder):
+    """CLIP's pooled embedding of a caption: ``[features]``.
+
+    Args:
+        tokenizer: the model's own.
+        model: the encoder.
+    """
+
+    limit = _CLIP_TOKENS
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
+        self._tokenizer, self._model = tokenizer, model
+
+    def encode(self, captions: Sequence[str]) -> Sequence[torch.Tensor]:
+        import torch
+
+        tokens = self._tokenizer(
+            list(captions),
+            padding="max_length",
+            max_length=_CLIP_TOKENS,
+            truncation=True,
+            return_tensors="pt",
+        )
+        with torch.inference_mode():
+            return list(self._model(tokens.input_ids.to(self._model.device)).pooler_output)
+
+    def count_tokens(self, caption: str) -> int:
+        return len(self._tokenizer(caption, verbose=False).input_ids)
+
+
+class HunyuanVideo(DiffusersFamily):
+    """HunyuanVideo, text-to-video; first frames for image-to-video by its latents."""
+
+    name = "hunyuan-video"
+    profile = Profile(
+        "hunyuan-video",
+        divisor=16,
+        frame_rules=(FrameRule(4, 1),),
+        embed_shape=(MAX_TOKENS, 4096),
+        fps=24,
+    )
+    parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2", "vae")
+    max_tokens = MAX_TOKENS
+    vae_class = "AutoencoderKLHunyuanVideo"
+    vae_keys = ("scaling_factor",)
+    tokenizers: ClassVar[Mapping[str, str]] = {
+        "text_encoder": "tokenizer",
+        "text_encoder_2": "tokenizer_2",
+    }
+    text_classes: ClassVar[Mapping[str, str]] = {
+        "text_encoder": "LlamaModel",
+        "text_encoder_2": "CLIPTextModel",
+    }
+    posterior = "sample"
+
+    def recognizes(self, model: ModelFolder) -> bool:
+        return model.index.get("_class_name") in _PIPELINES
+
+    def encoders(self, model: ModelFolder) -> Mapping[Component, str]:
+        return {
+            "prompt_embeds": "text_encoder",
+            "pooled_embeds": "text_encoder_2",
+            "video_latents": "vae",
+            "image_latents": "vae",
+        }
+
+    def text_settings(self, part: str) -> Mapping[str, Any]:
+        if part == "text_encoder_2":
+            return {"max_tokens": _CLIP_TOKENS}
+        template = _template()
+        text = f"{template['template']} {template['crop_start']}"
+        return {
+            "max_tokens": MAX_TOKENS,
+            "template": hashlib.sha256(text.encode()).hexdigest()[:16],
+            "hidden_state": _HIDDEN_STATE,
+        }
+
+    def compression(self, model: ModelFolder) -> tuple[int, int]:
+        spatial, temporal = (
+            int(value_of(model, "vae", f"{which}_compression_ratio"))
+            for which in ("spatial", "temporal")
+        )
+        return spatial, temporal
+
+    def embeds_shape(self, model: ModelFolder, component: Component) -> tuple[int, ...]:
+        if component == "pooled_embeds":
+            return (int(value_of(model, "text_encoder_2", "hidden_size")),)
+        return MAX_TOKENS, int(value_of(model, "text_encoder", "hidden_size"))
+
+    def to_transformer(
+        self,
+        moments: torch.Tensor,
+        facts: Mapping[str, Any],
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """Scaled ``[B, C, F', H', W']``."""
+        scaled: torch.Tensor = draw(moments, facts, generator) * facts["scaling_factor"]
+        return scaled
+
+    def load_text_encoder(
+        self,
+        model: ModelFolder,
+        part: str,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        eight_bit: bool,
+    ) -> TextEncoder:
+        tokenizer = load_tokenizer(model, self.tokenizers[part])
+        small = part == "text_encoder_2"  # nothing is saved by holding it in 8 bits
+        encoder = load_encoder(
+            self.text_classes[part], model, part, device, dtype, eight_bit=eight_bit and not small
+        )
+        return ClipText(tokenizer, encoder) if small else LlamaText(tokenizer, encoder)
+
+
+def _template() -> Mapping[str, Any]:
+    """The words around a caption and how many tokens they are: the pipeline's own."""
+    from diffusers.pipelines.hunyuan_video import pipeline_hunyuan_video
+
+    template: Mapping[str, Any] = pipeline_hunyuan_video.DEFAULT_PROMPT_TEMPLATE
+    return template
+
+
+FAMILY = HunyuanVideo()

@@ -1,0 +1,107 @@
+"""LTX-Video 0.9: `AutoencoderKLLTXVideo` and T5-XXL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from videoprep.errors import ModelError
+from videoprep.families.diffusers_family import value_of
+from videoprep.families.model_folder import ModelFolder
+from videoprep.families.moments import draw
+from videoprep.families.profile import FrameRule, Profile
+from videoprep.families.t5_family import T5Family
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_TOKENS = 256
+"""Captions are padded and cut to this many tokens.
+
+T5 sees the padding, so that its number counts; the transformer is told to leave it out.
+"""
+
+_STATISTICS = ("latents_mean", "latents_std")
+_PIPELINES = ("LTXPipeline", "LTXImageToVideoPipeline", "LTXConditionPipeline")
+
+
+class LTXVideo(T5Family):
+    """LTX-Video 0.9, text-to-video and image-to-video."""
+
+    name = "ltx-video"
+    profile = Profile(
+        "ltx-video",
+        divisor=32,
+        frame_rules=(FrameRule(8, 1),),
+        compression=32,
+        frames_per_latent=8,
+        patch=1,
+        latent_channels=128,
+        embed_shape=(MAX_TOKENS, 4096),
+        fps=25,
+    )
+    parts = ("tokenizer", "text_encoder", "vae")
+    max_tokens = MAX_TOKENS
+    vae_class = "AutoencoderKLLTXVideo"
+    vae_keys = ("scaling_factor",)
+    masked = False
+    posterior = "sample"
+
+    def recognizes(self, model: ModelFolder) -> bool:
+        return model.index.get("_class_name") in _PIPELINES
+
+    def facts(self, model: ModelFolder) -> Mapping[str, Any]:
+        return {**super().facts(model), **_statistics(model)}
+
+    def compression(self, model: ModelFolder) -> tuple[int, int]:
+        config = model.config("vae")
+        halvings = sum(map(bool, value_of(model, "vae", "spatio_temporal_scaling")))
+        spatial = config.get("spatial_compression_ratio")
+        temporal = config.get("temporal_compression_ratio")
+        return (
+            int(spatial or value_of(model, "vae", "patch_size") * 2**halvings),
+            int(temporal or value_of(model, "vae", "patch_size_t") * 2**halvings),
+        )
+
+    def to_transformer(
+        self,
+        moments: torch.Tensor,
+        facts: Mapping[str, Any],
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """Standardized and scaled tokens ``[B, F' × H' × W', C]``."""
+        import torch
+
+        mean, deviation = (torch.tensor(facts[name]).view(1, -1, 1, 1, 1) for name in _STATISTICS)
+        latents = draw(moments, facts, generator)
+        # In the order of the pipeline, which decides the last bit.
+        scaled: torch.Tensor = (
+            (latents - mean.to(latents)) * facts["scaling_factor"] / deviation.to(latents)
+        )
+        return scaled.permute(0, 2, 3, 4, 1).flatten(1, 3)
+
+
+def _statistics(model: ModelFolder) -> Mapping[str, list[float]]:
+    """Mean and deviation of each channel, which lie among the VAE's weights.
+
+    Raises:
+        ModelError: they do not.
+    """
+    from safetensors import safe_open
+
+    found: dict[str, list[float]] = {}
+    for path in model.weights("vae"):
+        with safe_open(path, framework="pt") as weights:
+            names = set(weights.keys())
+            for name in names.intersection(_STATISTICS):
+                found[name] = weights.get_tensor(name).float().tolist()
+    if len(found) < len(_STATISTICS):
+        raise ModelError(
+            "the VAE's weights lack latents_mean and latents_std",
+            where=str(model.path / "vae"),
+            remedy="download the model again",
+        )
+    return found
+
+
+FAMILY = LTXVideo()

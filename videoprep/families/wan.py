@@ -1,0 +1,148 @@
+"""Wan 2.1 and 2.2-A14B: `AutoencoderKLWan`, UMT5-XXL; CLIP for Wan 2.1's image-to-video."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from videoprep.families.clip_vision import ClipVision, clip_vision_shape, load_clip_vision
+from videoprep.families.component import Component
+from videoprep.families.contract import VideoEncoder
+from videoprep.families.diffusers_family import value_of
+from videoprep.families.model_folder import ModelFolder
+from videoprep.families.moments import mode, standardize
+from videoprep.families.profile import FrameRule, Profile
+from videoprep.families.t5_family import T5Family
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_TOKENS = 512
+"""Captions are padded and cut to this many tokens. Padding is masked, and zeros afterwards."""
+
+
+class Wan(T5Family):
+    """Wan 2.1 and 2.2-A14B, text-to-video and image-to-video."""
+
+    name = "wan"
+    profile = Profile(
+        "wan", divisor=16, frame_rules=(FrameRule(4, 1),), embed_shape=(MAX_TOKENS, 4096), fps=16
+    )
+    parts = ("tokenizer", "text_encoder", "vae", "image_encoder", "image_processor")
+    max_tokens = MAX_TOKENS
+    vae_class = "AutoencoderKLWan"
+    vae_keeps_state = True
+    vae_keys = ("latents_mean", "latents_std")
+    text_classes: ClassVar[Mapping[str, str]] = {"text_encoder": "UMT5EncoderModel"}
+    masked = True
+    posterior = "mode"
+
+    def recognizes(self, model: ModelFolder) -> bool:
+        return is_wan(model) and not has_patches(model)
+
+    def encoders(self, model: ModelFolder) -> Mapping[Component, str]:
+        encoders: dict[Component, str] = {"prompt_embeds": "text_encoder"}
+        if has_image_encoder(model):
+            encoders["image_embeds"] = "image_encoder"
+        return {**encoders, "video_latents": "vae", "condition_latents": "vae"}
+
+    def check(self, model: ModelFolder) -> None:
+        super().check(model)
+        if has_image_encoder(model):
+            model.file("image_processor/preprocessor_config.json")
+
+    def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:
+        if component != "image_embeds":
+            return super().identity(model, component)
+        return {
+            "class": "CLIPVisionModel",
+            "image_encoder": model.identity("image_encoder"),
+            "image_processor": model.files_identity("image_processor"),
+            "hidden_state": ClipVision.HIDDEN_STATE,
+        }
+
+    def clean(self, caption: str) -> str:
+        return clean_caption(caption)
+
+    def text_settings(self, part: str) -> Mapping[str, Any]:
+        return {**super().text_settings(part), "cleaned": "ftfy, html, spaces"}
+
+    def compression(self, model: ModelFolder) -> tuple[int, int]:
+        config = model.config("vae")
+        # Older checkpoints do not name the factors: they follow from the layers.
+        steps = len(value_of(model, "vae", "dim_mult")) - 1
+        spatial = config.get("scale_factor_spatial") or 2**steps * (config.get("patch_size") or 1)
+        temporal = config.get("scale_factor_temporal")
+        if temporal is None:
+            temporal = 2 ** sum(map(bool, value_of(model, "vae", "temperal_downsample")))
+        return int(spatial), int(temporal)
+
+    def channels(self, model: ModelFolder) -> int:
+        return int(value_of(model, "vae", "z_dim"))
+
+    def embeds_shape(self, model: ModelFolder, component: Component) -> tuple[int, ...]:
+        if component == "image_embeds":
+            return clip_vision_shape(model)
+        return super().embeds_shape(model, component)
+
+    def to_transformer(
+        self,
+        moments: torch.Tensor,
+        facts: Mapping[str, Any],
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """Standardized ``[B, C, F', H', W']``; nothing is drawn."""
+        del generator
+        return standardize(mode(moments, facts), facts["latents_mean"], facts["latents_std"])
+
+    def load_image_encoder(
+        self, model: ModelFolder, device: torch.device, dtype: torch.dtype
+    ) -> VideoEncoder:
+        return load_clip_vision(model, device, dtype)
+
+
+def first_frame_mask(frames: int, sides: Sequence[int], temporal: int = 4) -> torch.Tensor:
+    """Which frames the condition gives: float32 ``[temporal, F', H', W']``, 1 for the first.
+
+    What the transformer of Wan's image-to-video takes beside ``condition_latents``.
+
+    Args:
+        frames: of the clip.
+        sides: height and width of a latent.
+        temporal: frames in a latent frame.
+    """
+    import torch
+
+    latent_frames = -(-frames // temporal)
+    mask = torch.zeros(temporal, latent_frames, *sides)
+    mask[:, 0] = 1
+    return mask
+
+
+def clean_caption(caption: str) -> str:
+    """What the pipeline does to a caption: mends its letters, HTML's signs and its spaces."""
+    import ftfy
+
+    plain = html.unescape(html.unescape(ftfy.fix_text(caption)))
+    return re.sub(r"\s+", " ", plain.strip()).strip()
+
+
+def is_wan(model: ModelFolder) -> bool:
+    """Whether the folder's pipeline is one of Wan."""
+    return str(model.index.get("_class_name", "")).startswith("Wan")
+
+
+def has_patches(model: ModelFolder) -> bool:
+    """Whether the VAE takes patches of pixels, as that of Wan 2.2 TI2V-5B does."""
+    return bool(model.config("vae").get("patch_size"))
+
+
+def has_image_encoder(model: ModelFolder) -> bool:
+    """Whether the pipeline shows the first frame to CLIP, as Wan 2.1's image-to-video does."""
+    named = model.index.get("image_encoder")
+    return isinstance(named, list) and bool(named) and named[0] is not None
+
+
+FAMILY = Wan()
