@@ -70,3 +70,20 @@ def test_a_plan_for_another_family_is_refused_before_anything_is_written(
     assert "the model's family 'ltx-video' cannot encode the buckets 5×64×96" in said
     assert "plan with --profile ltx-video" in said
     assert not store.exists()
+
+
+def test_a_store_is_for_one_family(
+    run_cli: Run, dataset: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    store = tmp_path / "store"
+    options = ["-o", store, "--device", "cpu", "--reshape", "center-crop", "--buckets", "9x64x96"]
+    hunyuan = tiny_hunyuan_video.build(tmp_path / "model")
+    done = run_cli("encode", dataset, "--model", hunyuan, "--profile", "hunyuan-video", *options)
+    assert done.returncode in (0, 1), done.stderr
+    refused = run_cli("encode", dataset, "--model", tiny_model, *options)
+    assert refused.returncode == 2
+    assert "'hunyuan-video'" in refused.stderr
+    assert "'cogvideox'" in refused.stderr
+    trained = run_cli("train", store, "--model", hunyuan, "-o", tmp_path / "lora", "--steps", "1")
+    assert trained.returncode == 2
+    assert "this trainer is for 'cogvideox'" in " ".join(trained.stderr.split())

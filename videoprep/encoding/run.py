@@ -238,7 +238,9 @@ class _Run:
             raise VideoprepError(
                 f"image_noise is {settings.image_noise}", remedy="give 0 or more draws"
             )
-        before = self.store.read_info().recipes if self.store.exists() else {}
+        there = self.store.read_info() if self.store.exists() else None
+        # A store of another family is refused when it is claimed.
+        before = there.recipes if there and there.family == family.name else {}
         settings = _with_noise_of(before, settings)
         possible = family.encoders(model)
         asked = components_for(possible, image_latents, settings.image_noise)

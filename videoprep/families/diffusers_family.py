@@ -86,6 +86,7 @@ class DiffusersFamily(Family):
             "moments": "mean and log variance along channels, unscaled",
             "layout": "C F H W",
             "training_posterior": self.posterior,
+            "training_fps": self.profile.fps,
         }
 
     def compression(self, model: ModelFolder) -> tuple[int, int]:
