@@ -93,6 +93,7 @@ def do_work(
         try:
             with _host_threads(rank), quiet_libraries():
                 prepare(pool, rank)
+                _require_precision(rank)
                 _do_passes(rank, pool)
                 if overview is not None:
                     _finish_for_others(rank, pool, overview)
@@ -110,6 +111,19 @@ def _do_passes(rank: Rank, pool: DecodePool) -> None:
     for one in passes:
         _do_pass(rank, one, claimed(rank, one.units, one.part), pool)
     rank.tally.begin("finishing")
+
+
+def _require_precision(rank: Rank) -> None:
+    """A VAE that overflows in float16 is told of before captions are encoded for nothing.
+
+    The other types have float32's range; their models are tried when they are loaded for work.
+    """
+    if rank.job.settings.dtype != "float16":
+        return
+    for one in rank.job.passes():
+        if not one.of_captions:
+            _load_video(rank, one.part)
+            free_memory(rank.device)
 
 
 @contextmanager
