@@ -177,12 +177,27 @@ class HunyuanVideo(DiffusersFamily):
         *,
         eight_bit: bool,
     ) -> TextEncoder:
-        tokenizer = load_tokenizer(model, self.tokenizers[part])
         small = part == "text_encoder_2"  # nothing is saved by holding it in 8 bits
         encoder = load_encoder(
             self.text_classes[part], model, part, device, dtype, eight_bit=eight_bit and not small
         )
-        return ClipText(tokenizer, encoder) if small else LlamaText(tokenizer, encoder)
+        if small:
+            return ClipText(load_tokenizer(model, self.tokenizers[part]), encoder)
+        return LlamaText(_load_llama_tokenizer(model, self.tokenizers[part]), encoder)
+
+
+def _load_llama_tokenizer(model: ModelFolder, part: str) -> PreTrainedTokenizerBase:
+    """LLaMA 3's, from tokenizer.json as it is.
+
+    Not by the class that folders name, LlamaTokenizerFast: from transformers 5 on it cuts words in
+    the way of LLaMA 2.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer: PreTrainedTokenizerBase = PreTrainedTokenizerFast.from_pretrained(
+        str(model.path / part)
+    )
+    return tokenizer
 
 
 def _template() -> Mapping[str, Any]:
