@@ -153,7 +153,8 @@ def _changed(tiny_model: Path, folder: Path, file: str, **values) -> Path:
     ("file", "values", "message"),
     [
         ("transformer/config.json", {"in_channels": 8}, "takes 8 latent channels"),
-        ("transformer/config.json", {"patch_size_t": 2}, "patch_size_t"),
+        ("transformer/config.json", {"patch_size_t": 2}, "the model of 'cogvideox1.5'"),
+        ("transformer/config.json", {"ofs_embed_dim": 512}, "ofs_embed_dim"),
         (
             "transformer/config.json",
             {"use_rotary_positional_embeddings": True},

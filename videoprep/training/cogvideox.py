@@ -122,9 +122,7 @@ def check_model(model: ModelFolder, latent_channels: int, text_features: int) ->
     model.file("scheduler/scheduler_config.json")
     config = model.config("transformer")
     unsupported = [
-        key
-        for key in ("use_rotary_positional_embeddings", "patch_size_t", "ofs_embed_dim")
-        if config.get(key)
+        key for key in ("use_rotary_positional_embeddings", "ofs_embed_dim") if config.get(key)
     ]
     if unsupported:
         raise TrainError(
