@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from videoprep.errors import StoreError as StoreError
     from videoprep.errors import TrainError as TrainError
     from videoprep.errors import VideoprepError as VideoprepError
+    from videoprep.exporters.run import ExportResult as ExportResult
+    from videoprep.exporters.run import export as export
     from videoprep.index.bucket import Bucket as Bucket
     from videoprep.index.sampler import BucketBatchSampler as BucketBatchSampler
     from videoprep.index.table import BucketIndex as BucketIndex
@@ -62,6 +64,7 @@ _HOMES = {
         "TrainError",
         "VideoprepError",
     ),
+    "videoprep.exporters.run": ("ExportResult", "export"),
     "videoprep.index.bucket": ("Bucket",),
     "videoprep.index.sampler": ("BucketBatchSampler",),
     "videoprep.index.table": ("BucketIndex",),

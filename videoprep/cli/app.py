@@ -16,6 +16,7 @@ import typer
 from videoprep import __version__
 from videoprep.cli.demo import demo
 from videoprep.cli.encode import encode
+from videoprep.cli.export import export
 from videoprep.cli.index import index
 from videoprep.cli.options import join_values
 from videoprep.cli.output import print_error
@@ -40,7 +41,7 @@ app = typer.Typer(
         "help_option_names": ["-h", "--help"],
     },
 )
-for command in (validate, rules, index, encode, status, verify, train, demo):
+for command in (validate, rules, index, encode, status, verify, export, train, demo):
     app.command()(command)
 
 

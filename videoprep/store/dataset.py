@@ -135,6 +135,10 @@ class LatentDataset(Dataset[dict[str, Any]]):
         item["metadata"] = metadata
         return item
 
+    def row(self, number: int) -> dict[str, Any]:
+        """A clip's columns of the catalogue, without reading a tensor."""
+        return self._clips.row(number)
+
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[dict[str, Any]]:
         """Several items; a ``DataLoader`` fetches a batch by this."""
         return [self[index] for index in indices]

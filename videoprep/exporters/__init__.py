@@ -1,0 +1,1 @@
+"""Writes a store in the form that another trainer reads."""

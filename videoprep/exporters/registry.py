@@ -1,0 +1,41 @@
+"""Finds exporters: every module of this package that defines ``EXPORTER``."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from functools import cache
+
+import videoprep.exporters as package
+from videoprep.errors import VideoprepError
+from videoprep.exporters.contract import Exporter
+
+
+@cache
+def exporters() -> dict[str, Exporter]:
+    """All exporters by name, in alphabetical order."""
+    found: dict[str, Exporter] = {}
+    for module in pkgutil.iter_modules(package.__path__):
+        exporter = getattr(
+            importlib.import_module(f"{package.__name__}.{module.name}"), "EXPORTER", None
+        )
+        if isinstance(exporter, Exporter):
+            found[exporter.name] = exporter
+    return dict(sorted(found.items()))
+
+
+def get_exporter(name: str) -> Exporter:
+    """The exporter of that name.
+
+    Raises:
+        VideoprepError: there is none; it names those there are.
+    """
+    known = exporters()
+    if name in known:
+        return known[name]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise VideoprepError(
+        f"there is no target {name!r}", remedy=f"{hint}the targets are: {', '.join(known)}"
+    )
