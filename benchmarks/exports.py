@@ -4,8 +4,8 @@
         [--site SITE]
 
 A CHECKOUT is one of the trainer's repository; SITE a folder with packages that the trainers need
-and this environment lacks (`pip install --target SITE --no-deps decord`). Nothing of the trainers is
-changed but where they load to: finetrainers' reader maps tensors to the GPU of its rank, here to
+and this environment lacks (`pip install --target SITE --no-deps decord`). Nothing of the trainers
+is changed but where they load to: finetrainers' reader maps tensors to the GPU of its rank, here to
 the CPU.
 """
 
