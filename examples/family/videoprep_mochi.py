@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from videoprep.families.diffusers_family import value_of
+from videoprep.families.config import factor_of, list_of, statistics_of
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import draw, standardize
 from videoprep.families.profile import FrameRule, Profile
@@ -34,7 +34,6 @@ class Mochi(T5Family):
     parts = ("tokenizer", "text_encoder", "vae")
     max_tokens = MAX_TOKENS
     vae_class = "AutoencoderKLMochi"
-    vae_keys = ("latents_mean", "latents_std", "scaling_factor")
     masked = True
     posterior = "sample"
 
@@ -45,10 +44,17 @@ class Mochi(T5Family):
     def compression(self, model: ModelFolder) -> tuple[int, int]:
         """From the VAE's config: 8 pixels a side, 6 frames."""
         spatial, temporal = (
-            math.prod(value_of(model, "vae", f"{which}_expansions"))
+            math.prod(list_of(model, "vae", f"{which}_expansions"))
             for which in ("spatial", "temporal")
         )
         return spatial, temporal
+
+    def scales(self, model: ModelFolder) -> Mapping[str, Any]:
+        """Mean and deviation of each channel, and a factor."""
+        channels = self.channels(model)
+        names = ("latents_mean", "latents_std")
+        statistics = {name: statistics_of(model, "vae", name, channels) for name in names}
+        return {**statistics, "scaling_factor": factor_of(model, "vae", "scaling_factor")}
 
     def to_transformer(
         self,

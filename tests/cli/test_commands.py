@@ -75,10 +75,12 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "rules": {"--output-format", "--help"},
         "index": dataset | {"--output", "--diff", "--on-missing", "--batch-size", "--num-gpus"},
         "encode": dataset
-        | {"--output", "--model", "--image-latents", "--dtype", "--device", "--batch-size"}
+        | {"--output", "--model", "--image-latents", "--image-noise", "--dtype", "--device"}
+        | {"--batch-size"}
         | {"--decoder", "--use-tiling", "--revision", "--on-missing", "--decode-workers"}
         | {"--text-encoder-dtype", "--posterior", "--num-shards", "--shard-id", "--log-json"}
         | {"--retry-failed", "--max-failures", "--watchdog", "--time-limit", "--memory-limit"},
+        "export": {"--to", "--output", "--split", "--output-format", "--help"},
         "train": {"--model", "--output", "--steps", "--batch-size", "--learning-rate", "--rank"}
         | {"--seed", "--device", "--revision", "--output-format", "--help", "--split"},
         "demo": {"--data", "--output", "--steps", "--help"},

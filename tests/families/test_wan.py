@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,13 @@ def model(request: pytest.FixtureRequest, models: dict[str, ModelFolder]) -> Mod
 @pytest.fixture
 def family(model: ModelFolder) -> Family:
     return family_of(model)
+
+
+def first_frame_mask(frames: int, sides: Sequence[int]) -> torch.Tensor:
+    """1 for the first frame: ``[1, 4, F', H', W']``."""
+    mask = torch.zeros(1, 4, -(-frames // 4), *sides)
+    mask[:, :, 0] = 1
+    return mask
 
 
 def _i2v(model: ModelFolder) -> Any:
@@ -131,7 +139,7 @@ def test_the_condition_equals_the_pipelines(models: dict[str, ModelFolder], fram
     moments = encoder.encode(fidelity.condition(frame, frames))
     assert tuple(moments.shape[1:]) == WAN.shape(model, "condition_latents", frames, 64, 96)
     condition = WAN.to_transformer(moments, WAN.facts(model))
-    mask = wan.first_frame_mask(frames, condition.shape[-2:])[None]
+    mask = first_frame_mask(frames, condition.shape[-2:])
     assert torch.equal(torch.cat([mask, condition], dim=1), theirs)
 
 
@@ -215,7 +223,7 @@ def test_a_store(tmp_path: Path, family: Family, model: ModelFolder) -> None:
     assert torch.equal(given["prompt"], padded([item["prompt_embeds"]], 512))
     if family is WAN:
         condition = family.to_transformer(item["condition_latents"][None], facts)
-        mask = wan.first_frame_mask(item["metadata"]["frames"], condition.shape[-2:])[None]
+        mask = first_frame_mask(item["metadata"]["frames"], condition.shape[-2:])
         assert torch.equal(given["condition"], torch.cat([mask, condition], dim=1))
     else:
         first = family.to_transformer(item["image_latents"][None], facts)

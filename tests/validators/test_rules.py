@@ -155,7 +155,8 @@ def test_a_rate_far_above_the_target_is_a_warning() -> None:
 def test_a_size_names_the_nearest_and_who_accepts_it() -> None:
     (finding,) = check(Code.SIZE_NOT_DIVISIBLE, clip(720, 480, 49))
     assert "704×480, 736×480" in finding.remedy
-    assert "--profile cogvideox accepts it" in finding.remedy
+    accepting = "--profile cogvideox, cogvideox1.5, hunyuan-video or wan accepts it"
+    assert accepting in finding.remedy
     assert finding.data["nearest"] == [[704, 480], [736, 480]]
     (finding,) = check(Code.SIZE_NOT_DIVISIBLE, clip(1920, 1020, 49))
     assert "--profile" not in finding.remedy

@@ -113,6 +113,8 @@ def make_recipes(
             fields |= {"decoder": settings.decoder, "pixels": PIXELS}
         if IS_LATENTS[component]:
             fields |= {"tiling": settings.tiling, "posterior": settings.posterior}
+        if component == "condition_latents":
+            fields |= {"after_first": "zeros"}
         if component == "noisy_image_latents":
             fields |= {"noise": NOISE, "draws": settings.image_noise}
         recipes[component] = Recipe(component, {"family": family.name, **fields})

@@ -244,9 +244,11 @@ class _Run:
         settings = _with_noise_of(before, settings)
         possible = family.encoders(model)
         asked = components_for(possible, image_latents, settings.image_noise)
-        components = _components(self.store, before, possible, asked)
+        components = components_of(self.store, before, possible, asked)
         recipes = make_recipes(family, model, components, settings)
         facts = {**family.facts(model), "posterior": settings.posterior}
+        if settings.posterior != "moments":
+            facts["moments"] = f"not stored: the {settings.posterior} alone, unscaled"
         info = StoreInfo(family.name, model.name, model.revision, facts, recipes)
         info = self.store.claim(info)
         for recipe in info.earlier:
@@ -392,7 +394,7 @@ def _with_noise_of(before: Mapping[Component, Recipe], settings: Settings) -> Se
     return replace(settings, image_noise=int(noisy.fields["draws"]))
 
 
-def _components(
+def components_of(
     store: Store,
     before: Iterable[Component],
     possible: Iterable[Component],

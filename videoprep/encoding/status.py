@@ -23,7 +23,7 @@ from videoprep.encoding.recipes import (
     choose_posterior,
     make_recipes,
 )
-from videoprep.encoding.run import components_for, open_checked
+from videoprep.encoding.run import components_for, components_of, open_checked
 from videoprep.errors import PlanError, StoreError, VideoprepError
 from videoprep.families.component import COMPONENTS, KEY_COLUMN, MADE_FROM, Component
 from videoprep.families.model_folder import open_model
@@ -531,15 +531,14 @@ def _name(source: object) -> str:
 
 def _asked(store: Store, info: StoreInfo, wishes: Wishes) -> dict[Component, Recipe | None]:
     """The recipes asked for; None for a component that the store lacks, where it needs no other."""
-    wanted: set[Component] = {*info.recipes}
-    if wishes.image_latents:
-        model = open_model(info.model, (), info.revision)
-        wanted |= components_for(families()[info.family].encoders(model), True, 0)
-    components = [component for component in COMPONENTS if component in wanted]
-    if not wishes.recipes:
-        return {component: info.recipes.get(component) for component in components}
     name = wishes.model or info.model
     revision = wishes.revision if wishes.model else wishes.revision or info.revision
+    if not wishes.recipes:
+        wanted = {*info.recipes}
+        if wishes.image_latents:
+            possible = families()[info.family].encoders(open_model(name, (), revision))
+            wanted |= components_for(possible, True, 0)
+        return {one: info.recipes.get(one) for one in COMPONENTS if one in wanted}
     model, family = open_checked(name, revision)
     if family.name != info.family:
         raise StoreError(
@@ -547,6 +546,9 @@ def _asked(store: Store, info: StoreInfo, wishes: Wishes) -> dict[Component, Rec
             where=store.location,
             remedy="a store is for one family: encode into another",
         )
+    possible = family.encoders(model)
+    asked = components_for(possible, True, 0) if wishes.image_latents else set()
+    components = components_of(store, info.recipes, possible, asked)
     settings = wishes.settings(settings_of(info, store.location))
     made = make_recipes(family, model, components, settings)
     return {component: made[component] for component in components}

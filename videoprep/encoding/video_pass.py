@@ -281,7 +281,8 @@ class _VideoPass:
         for number in range(settings.image_noise):
             names = draw_names(keys, number)
             moments = self._made(first, add_noise(pixels, names))
-            draws.append(reduce_moments(moments, settings.posterior, names))
+            # Of other seeds than the noise, with which the draw would go together.
+            draws.append(reduce_moments(moments, settings.posterior, draw_names(names, number)))
         return torch.stack(draws, dim=1)
 
     def _made(self, first: _Item, pixels: torch.Tensor) -> torch.Tensor:

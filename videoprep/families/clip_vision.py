@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from videoprep.families.config import count_of
 from videoprep.families.contract import VideoEncoder
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.t5 import load_encoder
@@ -46,11 +47,8 @@ class ClipVision(VideoEncoder):
 
 def clip_vision_shape(model: ModelFolder) -> tuple[int, int]:
     """Tokens and features, from the encoder's config: one token a patch, and one for all."""
-    from videoprep.families.diffusers_family import value_of
-
     image, patch, features = (
-        int(value_of(model, "image_encoder", key))
-        for key in ("image_size", "patch_size", "hidden_size")
+        count_of(model, "image_encoder", key) for key in ("image_size", "patch_size", "hidden_size")
     )
     return (image // patch) ** 2 + 1, features
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from videoprep.errors import ModelError
 from videoprep.families.component import Component
-from videoprep.families.diffusers_family import value_of
+from videoprep.families.config import count_of, factor_of, list_of
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import draw
 from videoprep.families.profile import FrameRule, Profile
@@ -23,6 +24,13 @@ result and cannot be left out.
 """
 
 
+_PIPELINES = (
+    "CogVideoXPipeline",
+    "CogVideoXImageToVideoPipeline",
+    "CogVideoXVideoToVideoPipeline",
+)
+
+
 class CogVideoX(T5Family):
     """CogVideoX 2b and 5b, text-to-video and image-to-video."""
 
@@ -33,7 +41,6 @@ class CogVideoX(T5Family):
     parts = ("tokenizer", "text_encoder", "vae")
     max_tokens = MAX_TOKENS
     vae_class = "AutoencoderKLCogVideoX"
-    vae_keys = ("scaling_factor",)
     masked = False
     keeps_padding = True
     posterior = "sample"
@@ -44,13 +51,14 @@ class CogVideoX(T5Family):
     def recognizes(self, model: ModelFolder) -> bool:
         return is_cogvideox(model) and patch_frames(model) is None
 
-    def facts(self, model: ModelFolder) -> Mapping[str, Any]:
-        inverted = model.config("vae").get("invert_scale_latents", False)
-        return {**super().facts(model), "invert_scale_latents": inverted}
+    def scales(self, model: ModelFolder) -> Mapping[str, Any]:
+        inverted = bool(model.config("vae").get("invert_scale_latents", False))
+        factor = factor_of(model, "vae", "scaling_factor")
+        return {"scaling_factor": factor, "invert_scale_latents": inverted}
 
     def compression(self, model: ModelFolder) -> tuple[int, int]:
-        spatial = 2 ** (len(value_of(model, "vae", "block_out_channels")) - 1)
-        return spatial, int(model.config("vae").get("temporal_compression_ratio", 4))
+        spatial = 2 ** (len(list_of(model, "vae", "block_out_channels")) - 1)
+        return spatial, count_of(model, "vae", "temporal_compression_ratio")
 
     def to_transformer(
         self,
@@ -65,15 +73,23 @@ class CogVideoX(T5Family):
 
 def is_cogvideox(model: ModelFolder) -> bool:
     """Whether the folder's pipeline is one of CogVideoX, of whichever generation."""
-    return str(model.index.get("_class_name", "")).startswith("CogVideoX")
+    return model.index.get("_class_name") in _PIPELINES
 
 
 def patch_frames(model: ModelFolder) -> int | None:
-    """How many latent frames the transformer takes together, from 1.5 on; None before."""
+    """How many latent frames the transformer takes together, from 1.5 on; None before.
+
+    Raises:
+        ModelError: the transformer's config, which tells it, is not in the folder.
+    """
     if not (model.path / "transformer" / "config.json").is_file():
-        return None
+        raise ModelError(
+            "the model folder lacks transformer/config.json, which tells CogVideoX from 1.5",
+            where=str(model.path),
+            remedy="put that one file there; the transformer's weights are not read",
+        )
     frames = model.config("transformer").get("patch_size_t")
-    return None if frames is None else int(frames)
+    return None if frames is None else count_of(model, "transformer", "patch_size_t")
 
 
 FAMILY = CogVideoX()

@@ -18,7 +18,7 @@ Component = Literal[
 
 - ``video_latents``: of all its frames.
 - ``image_latents``: of its first frame alone.
-- ``condition_latents``: of its first frame followed by black ones, as many frames as the clip.
+- ``condition_latents``: of its first frame followed by zeros (grey), as many frames as the clip.
 - ``noisy_image_latents``: of its first frame with noise on its pixels, several times.
 - ``image_embeds``: what an image encoder sees in its first frame.
 - ``prompt_embeds``: of its caption, a row a token.

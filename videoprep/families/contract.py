@@ -119,7 +119,9 @@ class Family(ABC):
         facts: Mapping[str, Any],
         generator: torch.Generator | None = None,
     ) -> torch.Tensor:
-        """Latents as the transformer takes them, from stored moments.
+        """Video latents as the transformer takes them, from stored moments.
+
+        First frames go other ways in some families: their page says which.
 
         Args:
             moments: unscaled ``[B, 2 × C, F', H', W']``, mean first and log variance after.

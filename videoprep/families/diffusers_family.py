@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from videoprep.errors import ModelError
 from videoprep.families.component import IS_LATENTS, Component
+from videoprep.families.config import count_of
 from videoprep.families.contract import Family, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.tokenizer import load_token_counter
@@ -15,7 +17,6 @@ from videoprep.families.vae import load_vae
 if TYPE_CHECKING:
     import torch
 
-_TOKENIZER_FILES = ("tokenizer.json", "spiece.model", "vocab.json")
 _DOWNLOAD = "download the model again"
 
 
@@ -25,16 +26,18 @@ class DiffusersFamily(Family):
     Attributes:
         vae_class: diffusers' class of the VAE.
         vae_keeps_state: see `Vae`.
-        vae_keys: what the VAE's config must say.
         tokenizers: for each text encoder the folder of its tokenizer.
+        tokenizer_files: for each of these folders files of which one has to be there.
         text_classes: for each text encoder transformers' class of it.
         posterior: ``sample`` or ``mode``: how training takes latents from their moments.
     """
 
     vae_class: ClassVar[str]
     vae_keeps_state: ClassVar[bool] = False
-    vae_keys: ClassVar[tuple[str, ...]]
     tokenizers: ClassVar[Mapping[str, str]] = {"text_encoder": "tokenizer"}
+    tokenizer_files: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "tokenizer": ("tokenizer.json", "spiece.model")
+    }
     text_classes: ClassVar[Mapping[str, str]]
     posterior: ClassVar[str]
 
@@ -45,18 +48,16 @@ class DiffusersFamily(Family):
     def check(self, model: ModelFolder) -> None:
         for part in dict.fromkeys(self.encoders(model).values()):
             model.require(part)
-        for part in self.tokenizers.values():
-            if not any((model.path / part / name).is_file() for name in _TOKENIZER_FILES):
+        for part, names in self.tokenizer_files.items():
+            if not any((model.path / part / name).is_file() for name in names):
                 raise ModelError(
-                    f"the model folder lacks {part}/{f' or {part}/'.join(_TOKENIZER_FILES)}",
+                    f"the model folder lacks {part}/{f' or {part}/'.join(names)}",
                     where=str(model.path),
                     remedy=_DOWNLOAD,
                 )
         for part, kind in self.text_classes.items():
-            self._require_class(model, part, kind)
-        self._require_class(model, "vae", self.vae_class)
-        for key in self.vae_keys:
-            value_of(model, "vae", key)
+            self.require_class(model, part, kind)
+        self.require_class(model, "vae", self.vae_class)
         self.facts(model)
         for component in self.encoders(model):  # whose shape is read from the configs
             self.shape(model, component, self.profile.frames_within(9) or 1, 64, 64)
@@ -72,14 +73,14 @@ class DiffusersFamily(Family):
             **self.text_settings(part),
         }
 
+    @abstractmethod
     def text_settings(self, part: str) -> Mapping[str, Any]:
         """How captions are given to a text encoder: all that decides what comes out."""
-        raise NotImplementedError(part)
 
     def facts(self, model: ModelFolder) -> Mapping[str, Any]:
         spatial, temporal = self.compression(model)
         return {
-            **{key: value_of(model, "vae", key) for key in self.vae_keys},
+            **self.scales(model),
             "latent_channels": self.channels(model),
             "spatial_compression": spatial,
             "temporal_compression": temporal,
@@ -89,13 +90,17 @@ class DiffusersFamily(Family):
             "training_fps": self.profile.fps,
         }
 
+    @abstractmethod
+    def scales(self, model: ModelFolder) -> Mapping[str, Any]:
+        """What latents are scaled and shifted by; from the VAE's config or weights."""
+
+    @abstractmethod
     def compression(self, model: ModelFolder) -> tuple[int, int]:
         """How many pixels a side, and frames, go into one latent; from the VAE's config."""
-        raise NotImplementedError(model.name)
 
     def channels(self, model: ModelFolder) -> int:
         """Channels of a latent; from the VAE's config."""
-        return int(value_of(model, "vae", "latent_channels"))
+        return count_of(model, "vae", "latent_channels")
 
     def shape(
         self, model: ModelFolder, component: Component, frames: int, height: int, width: int
@@ -110,7 +115,7 @@ class DiffusersFamily(Family):
     def embeds_shape(self, model: ModelFolder, component: Component) -> tuple[int, ...]:
         """Shape of the longest of a component's embeddings; from the encoder's config."""
         del component
-        return self.max_tokens, int(value_of(model, "text_encoder", "d_model"))
+        return self.max_tokens, count_of(model, "text_encoder", "d_model")
 
     def load_token_counter(self, model: ModelFolder) -> Callable[[str], int]:
         return load_token_counter(model.path / self.tokenizers["text_encoder"])
@@ -123,8 +128,12 @@ class DiffusersFamily(Family):
         )
 
     @staticmethod
-    def _require_class(model: ModelFolder, part: str, expected: str) -> None:
-        """The classes in ``model_index.json`` may be another family's, or a newer one's."""
+    def require_class(model: ModelFolder, part: str, expected: str) -> None:
+        """Checks a part's class: it may be another family's, or a newer one's.
+
+        Raises:
+            ModelError: it is.
+        """
         named = model.index.get(part)
         kind = named[1] if isinstance(named, list) and len(named) > 1 else None
         if kind is not None and kind != expected:
@@ -134,19 +143,3 @@ class DiffusersFamily(Family):
                 remedy="use a model folder of this family, or upgrade videoprep; docs/families.md "
                 "says how to add a family",
             )
-
-
-def value_of(model: ModelFolder, part: str, key: str) -> Any:
-    """A value of a part's config.
-
-    Raises:
-        ModelError: the config lacks it.
-    """
-    config = model.config(part)
-    if key not in config:
-        raise ModelError(
-            f"the config lacks {key!r}",
-            where=str(model.path / part / "config.json"),
-            remedy=_DOWNLOAD,
-        )
-    return config[key]

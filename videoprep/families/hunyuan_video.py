@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from videoprep.families.component import Component
+from videoprep.families.config import count_of, factor_of
 from videoprep.families.contract import TextEncoder
-from videoprep.families.diffusers_family import DiffusersFamily, value_of
+from videoprep.families.diffusers_family import DiffusersFamily
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import draw
 from videoprep.families.profile import FrameRule, Profile
@@ -113,10 +114,13 @@ class HunyuanVideo(DiffusersFamily):
     parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2", "vae")
     max_tokens = MAX_TOKENS
     vae_class = "AutoencoderKLHunyuanVideo"
-    vae_keys = ("scaling_factor",)
     tokenizers: ClassVar[Mapping[str, str]] = {
         "text_encoder": "tokenizer",
         "text_encoder_2": "tokenizer_2",
+    }
+    tokenizer_files: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "tokenizer": ("tokenizer.json",),
+        "tokenizer_2": ("tokenizer.json", "vocab.json"),
     }
     text_classes: ClassVar[Mapping[str, str]] = {
         "text_encoder": "LlamaModel",
@@ -148,15 +152,18 @@ class HunyuanVideo(DiffusersFamily):
 
     def compression(self, model: ModelFolder) -> tuple[int, int]:
         spatial, temporal = (
-            int(value_of(model, "vae", f"{which}_compression_ratio"))
+            count_of(model, "vae", f"{which}_compression_ratio")
             for which in ("spatial", "temporal")
         )
         return spatial, temporal
 
+    def scales(self, model: ModelFolder) -> Mapping[str, Any]:
+        return {"scaling_factor": factor_of(model, "vae", "scaling_factor")}
+
     def embeds_shape(self, model: ModelFolder, component: Component) -> tuple[int, ...]:
         if component == "pooled_embeds":
-            return (int(value_of(model, "text_encoder_2", "hidden_size")),)
-        return MAX_TOKENS, int(value_of(model, "text_encoder", "hidden_size"))
+            return (count_of(model, "text_encoder_2", "hidden_size"),)
+        return MAX_TOKENS, count_of(model, "text_encoder", "hidden_size")
 
     def to_transformer(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from videoprep.errors import ModelError
-from videoprep.families.diffusers_family import value_of
+from videoprep.families.config import count_of, factor_of, list_of, require_statistics
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import draw
 from videoprep.families.profile import FrameRule, Profile
@@ -43,25 +43,27 @@ class LTXVideo(T5Family):
     parts = ("tokenizer", "text_encoder", "vae")
     max_tokens = MAX_TOKENS
     vae_class = "AutoencoderKLLTXVideo"
-    vae_keys = ("scaling_factor",)
     masked = False
     posterior = "sample"
 
     def recognizes(self, model: ModelFolder) -> bool:
         return model.index.get("_class_name") in _PIPELINES
 
-    def facts(self, model: ModelFolder) -> Mapping[str, Any]:
-        return {**super().facts(model), **_statistics(model)}
+    def scales(self, model: ModelFolder) -> Mapping[str, Any]:
+        channels = self.channels(model)
+        factor = factor_of(model, "vae", "scaling_factor")
+        return {"scaling_factor": factor, **_statistics(model, channels)}
 
     def compression(self, model: ModelFolder) -> tuple[int, int]:
-        config = model.config("vae")
-        halvings = sum(map(bool, value_of(model, "vae", "spatio_temporal_scaling")))
-        spatial = config.get("spatial_compression_ratio")
-        temporal = config.get("temporal_compression_ratio")
-        return (
-            int(spatial or value_of(model, "vae", "patch_size") * 2**halvings),
-            int(temporal or value_of(model, "vae", "patch_size_t") * 2**halvings),
+        halvings = sum(map(bool, list_of(model, "vae", "spatio_temporal_scaling")))
+        spatial, temporal = (
+            # Which newer configs name, and others leave to follow from the layers.
+            count_of(model, "vae", f"{which}_compression_ratio")
+            if model.config("vae").get(f"{which}_compression_ratio")
+            else count_of(model, "vae", patch) * 2**halvings
+            for which, patch in (("spatial", "patch_size"), ("temporal", "patch_size_t"))
         )
+        return spatial, temporal
 
     def to_transformer(
         self,
@@ -81,11 +83,11 @@ class LTXVideo(T5Family):
         return scaled.permute(0, 2, 3, 4, 1).flatten(1, 3)
 
 
-def _statistics(model: ModelFolder) -> Mapping[str, list[float]]:
+def _statistics(model: ModelFolder, channels: int) -> Mapping[str, list[float]]:
     """Mean and deviation of each channel, which lie among the VAE's weights.
 
     Raises:
-        ModelError: they do not.
+        ModelError: they do not, or are none.
     """
     from safetensors import safe_open
 
@@ -101,7 +103,10 @@ def _statistics(model: ModelFolder) -> Mapping[str, list[float]]:
             where=str(model.path / "vae"),
             remedy="download the model again",
         )
-    return found
+    return {
+        name: require_statistics(model, "vae", name, values, channels)
+        for name, values in found.items()
+    }
 
 
 FAMILY = LTXVideo()

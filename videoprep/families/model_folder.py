@@ -78,7 +78,7 @@ class ModelFolder:
         indexed = sorted(folder.glob("*.safetensors.index.json"))
         indexed = [path for path in indexed if path.name.count(".") == 3]
         if indexed:
-            files = {folder / name for name in self._json_file(indexed[0])["weight_map"].values()}
+            files = {folder / name for name in self._weight_map(indexed[0]).values()}
         else:
             files = {p for p in folder.glob("*.safetensors") if p.name.count(".") == 1}
         missing = sorted(path.name for path in files if not path.is_file())
@@ -91,6 +91,15 @@ class ModelFolder:
                 remedy="download the model again; weights in pickle form (.bin) are not read",
             )
         return sorted(files)
+
+    def _weight_map(self, path: Path) -> Mapping[str, str]:
+        """Which file holds each weight."""
+        found = self._json_file(path).get("weight_map")
+        if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+            raise ModelError(
+                "has no 'weight_map'", where=str(path), remedy="download the model again"
+            )
+        return found
 
     def identity(self, part: str) -> str:
         """A fingerprint of what ``PART`` computes: its config and the bytes of its weights.

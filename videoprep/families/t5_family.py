@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from videoprep.families.contract import TextEncoder
@@ -29,6 +29,10 @@ class T5Family(DiffusersFamily):
     def clean(self, caption: str) -> str:
         """What the pipeline does to a caption before it is cut into tokens."""
         return caption
+
+    def load_token_counter(self, model: ModelFolder) -> Callable[[str], int]:
+        count = super().load_token_counter(model)
+        return lambda caption: count(self.clean(caption))
 
     def text_settings(self, part: str) -> Mapping[str, Any]:
         return {

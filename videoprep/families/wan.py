@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from videoprep.families.clip_vision import ClipVision, clip_vision_shape, load_clip_vision
 from videoprep.families.component import Component
+from videoprep.families.config import count_of, list_of, statistics_of
 from videoprep.families.contract import VideoEncoder
-from videoprep.families.diffusers_family import value_of
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import mode, standardize
 from videoprep.families.profile import FrameRule, Profile
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 512
 """Captions are padded and cut to this many tokens. Padding is masked, and zeros afterwards."""
+
+
+_PIPELINES = ("WanPipeline", "WanImageToVideoPipeline", "WanVideoToVideoPipeline")
 
 
 class Wan(T5Family):
@@ -34,7 +37,6 @@ class Wan(T5Family):
     max_tokens = MAX_TOKENS
     vae_class = "AutoencoderKLWan"
     vae_keeps_state = True
-    vae_keys = ("latents_mean", "latents_std")
     text_classes: ClassVar[Mapping[str, str]] = {"text_encoder": "UMT5EncoderModel"}
     masked = True
     posterior = "mode"
@@ -51,6 +53,7 @@ class Wan(T5Family):
     def check(self, model: ModelFolder) -> None:
         super().check(model)
         if has_image_encoder(model):
+            self.require_class(model, "image_encoder", "CLIPVisionModel")
             model.file("image_processor/preprocessor_config.json")
 
     def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:
@@ -67,20 +70,32 @@ class Wan(T5Family):
         return clean_caption(caption)
 
     def text_settings(self, part: str) -> Mapping[str, Any]:
-        return {**super().text_settings(part), "cleaned": "ftfy, html, spaces"}
+        import ftfy
+
+        return {**super().text_settings(part), "cleaned": f"ftfy {ftfy.__version__}, html, spaces"}
 
     def compression(self, model: ModelFolder) -> tuple[int, int]:
         config = model.config("vae")
         # Older checkpoints do not name the factors: they follow from the layers.
-        steps = len(value_of(model, "vae", "dim_mult")) - 1
-        spatial = config.get("scale_factor_spatial") or 2**steps * (config.get("patch_size") or 1)
-        temporal = config.get("scale_factor_temporal")
-        if temporal is None:
-            temporal = 2 ** sum(map(bool, value_of(model, "vae", "temperal_downsample")))
-        return int(spatial), int(temporal)
+        steps = len(list_of(model, "vae", "dim_mult")) - 1
+        patch = count_of(model, "vae", "patch_size") if has_patches(model) else 1
+        halvings = sum(map(bool, list_of(model, "vae", "temperal_downsample")))
+        spatial, temporal = (
+            count_of(model, "vae", key) if config.get(key) is not None else derived
+            for key, derived in (
+                ("scale_factor_spatial", patch * 2**steps),
+                ("scale_factor_temporal", 2**halvings),
+            )
+        )
+        return spatial, temporal
+
+    def scales(self, model: ModelFolder) -> Mapping[str, Any]:
+        channels = self.channels(model)
+        names = ("latents_mean", "latents_std")
+        return {name: statistics_of(model, "vae", name, channels) for name in names}
 
     def channels(self, model: ModelFolder) -> int:
-        return int(value_of(model, "vae", "z_dim"))
+        return count_of(model, "vae", "z_dim")
 
     def embeds_shape(self, model: ModelFolder, component: Component) -> tuple[int, ...]:
         if component == "image_embeds":
@@ -103,24 +118,6 @@ class Wan(T5Family):
         return load_clip_vision(model, device, dtype)
 
 
-def first_frame_mask(frames: int, sides: Sequence[int], temporal: int = 4) -> torch.Tensor:
-    """Which frames the condition gives: float32 ``[temporal, F', H', W']``, 1 for the first.
-
-    What the transformer of Wan's image-to-video takes beside ``condition_latents``.
-
-    Args:
-        frames: of the clip.
-        sides: height and width of a latent.
-        temporal: frames in a latent frame.
-    """
-    import torch
-
-    latent_frames = -(-frames // temporal)
-    mask = torch.zeros(temporal, latent_frames, *sides)
-    mask[:, 0] = 1
-    return mask
-
-
 def clean_caption(caption: str) -> str:
     """What the pipeline does to a caption: mends its letters, HTML's signs and its spaces."""
     import ftfy
@@ -131,7 +128,7 @@ def clean_caption(caption: str) -> str:
 
 def is_wan(model: ModelFolder) -> bool:
     """Whether the folder's pipeline is one of Wan."""
-    return str(model.index.get("_class_name", "")).startswith("Wan")
+    return model.index.get("_class_name") in _PIPELINES
 
 
 def has_patches(model: ModelFolder) -> bool:

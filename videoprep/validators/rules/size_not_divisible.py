@@ -56,7 +56,8 @@ def _remedy(subject: Subject) -> str:
     parts = [f"nearest legal sizes: {', '.join(f'{w}×{h}' for w, h in sizes)}"]
     accepting = _accepting(media.width, media.height)
     if accepting:
-        parts.append(f"{' and '.join(f'--profile {name}' for name in accepting)} accepts it")
+        names = " or ".join(filter(None, (", ".join(accepting[:-1]), accepting[-1])))
+        parts.append(f"--profile {names} accepts it")
     parts.append("--reshape center-crop fits it")
     return "; ".join(parts)
 
