@@ -12,6 +12,7 @@ import torch
 import videoprep as vp
 from tests.assets import write_lists, write_video
 from videoprep.encoding.image_noise import add_noise, draw_names
+from videoprep.encoding.posterior import reduce_moments
 from videoprep.encoding.result import EncodeResult
 from videoprep.errors import VideoprepError
 from videoprep.media.clip import load_clip, normalize
@@ -61,6 +62,26 @@ def test_the_noise_is_of_the_strength_that_training_has() -> None:
     assert noise.mean().item() == pytest.approx(0, abs=0.003)
     again = add_noise(torch.zeros(400, 3, 1, 16, 16), names)
     assert torch.equal(noise, again)
+
+
+def test_samples_do_not_go_together_with_the_noise() -> None:
+    """Both are drawn by names: of the same ones, the sample would be shifted with the pixels."""
+    names = draw_names([f"{n:032x}" for n in range(8)], 0)
+    assert _most_together(names, draw_names(names, 0)) < 0.2
+    assert _most_together(names, names) > 0.4
+
+
+def _most_together(noise_names: list[str], sample_names: list[str]) -> float:
+    """The largest correlation of pixels' noise and posterior draws, a few places apart."""
+    noise = add_noise(torch.zeros(8, 3, 1, 16, 16), noise_names).flatten(1)
+    zeros = torch.zeros(8, 6, 1, 16, 16)  # mean 0 and deviation 1
+    sample = reduce_moments(zeros, "sample", sample_names).flatten(1)
+    pairs = [
+        torch.stack([own, other.roll(shift)])
+        for own, other in zip(noise, sample, strict=True)
+        for shift in range(-8, 9)
+    ]
+    return max(torch.corrcoef(pair)[0, 1].abs().item() for pair in pairs)
 
 
 def test_draws_are_kept_complete_and_others_made_when_asked_for(
