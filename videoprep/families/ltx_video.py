@@ -95,7 +95,7 @@ def _statistics(model: ModelFolder, channels: int) -> Mapping[str, list[float]]:
     for path in model.weights("vae"):
         with safe_open(path, framework="pt") as weights:
             names = set(weights.keys())
-            for name in names.intersection(_STATISTICS):
+            for name in filter(names.__contains__, _STATISTICS):
                 found[name] = weights.get_tensor(name).float().tolist()
     if len(found) < len(_STATISTICS):
         raise ModelError(
