@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -87,3 +88,15 @@ def test_a_store_is_for_one_family(
     trained = run_cli("train", store, "--model", hunyuan, "-o", tmp_path / "lora", "--steps", "1")
     assert trained.returncode == 2
     assert "this trainer is for 'cogvideox'" in " ".join(trained.stderr.split())
+
+
+def test_a_plan_tells_what_image_to_video_takes(run_cli: Run, dataset: Path) -> None:
+    options = ["--reshape", "center-crop", "--buckets", "9x64x96", "--output-format", "json"]
+    sizes = {}
+    for profile in ("wan", "wan2.2-ti2v-5b"):
+        done = run_cli("index", dataset, "--profile", profile, *options)
+        assert done.returncode in (0, 1), done.stderr
+        parts = {one["name"]: one["bytes"] for one in json.loads(done.stdout)["components"]}
+        sizes[profile] = parts
+    assert sizes["wan"]["condition_latents"] == sizes["wan"]["video_latents"]
+    assert 0 < sizes["wan2.2-ti2v-5b"]["image_latents"] < sizes["wan2.2-ti2v-5b"]["video_latents"]

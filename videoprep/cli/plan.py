@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from videoprep.cli.output import file_size, safe, stdout, table
+from videoprep.families.component import MADE_FROM
 from videoprep.index.calibration import Calibration, estimate
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _print_components(summary: Summary, calibration: Calibration | None, num_gpu
     columns = ["component", ">artifacts", ">on disk", *([">one process"] if timed else [])]
     made = table("to encode, in bf16; fp32 takes twice the disk", *columns)
     for one in summary.components:
-        name = "image_latents, if asked for" if one.name == "image_latents" else one.name
+        name = f"{one.name}, if asked for" if MADE_FROM[one.name] == "image" else one.name
         row = [name, str(one.artifacts), file_size(one.bytes)]
         if calibration is not None:
             row.append(_duration(estimate([one], calibration, image_latents=True)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from videoprep.families.component import Component
+
 
 @dataclass(frozen=True, slots=True)
 class FrameRule:
@@ -34,6 +36,7 @@ class Profile:
         latent_channels: of a latent; its moments have twice as many.
         embed_shape: tokens and features of a caption's embedding.
         fps: frames a second that the model was trained at; None: any.
+        condition: what image-to-video takes of a clip.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Profile:
     latent_channels: int = 16
     embed_shape: tuple[int, int] = (226, 4096)
     fps: float | None = None
+    condition: Component = "image_latents"
 
     def accepts_size(self, width: int, height: int) -> bool:
         """Whether both sides are positive multiples of the divisor."""

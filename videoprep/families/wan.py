@@ -31,7 +31,12 @@ class Wan(T5Family):
 
     name = "wan"
     profile = Profile(
-        "wan", divisor=16, frame_rules=(FrameRule(4, 1),), embed_shape=(MAX_TOKENS, 4096), fps=16
+        "wan",
+        divisor=16,
+        frame_rules=(FrameRule(4, 1),),
+        embed_shape=(MAX_TOKENS, 4096),
+        fps=16,
+        condition="condition_latents",
     )
     parts = ("tokenizer", "text_encoder", "vae", "image_encoder", "image_processor")
     max_tokens = MAX_TOKENS

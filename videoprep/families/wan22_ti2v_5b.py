@@ -16,7 +16,13 @@ class Wan22TI2V5B(Wan):
 
     name = "wan2.2-ti2v-5b"
     profile = replace(
-        Wan.profile, name="wan2.2-ti2v-5b", divisor=32, compression=16, latent_channels=48, fps=24
+        Wan.profile,
+        name="wan2.2-ti2v-5b",
+        divisor=32,
+        compression=16,
+        latent_channels=48,
+        fps=24,
+        condition="image_latents",
     )
 
     def recognizes(self, model: ModelFolder) -> bool:

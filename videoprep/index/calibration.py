@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from videoprep.durable import write_bytes
+from videoprep.families.component import MADE_FROM
 from videoprep.index.summary import ComponentSummary
 from videoprep.media.cache import cache_folder
 
@@ -103,7 +104,7 @@ def estimate(
     for one in components:
         if one.name == "prompt_embeds":
             seconds += one.artifacts / calibration.captions_per_second
-        elif one.name != "image_latents" or image_latents:
+        elif image_latents or MADE_FROM[one.name] != "image":
             seconds += one.pixels / calibration.pixels_per_second
     return seconds
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from videoprep.families.component import KEY_COLUMN, Component
 from videoprep.families.profile import Profile
 from videoprep.families.registry import get_profile
 from videoprep.index.bucket import Bucket, BucketColumn
@@ -151,7 +152,7 @@ class ComponentSummary:
         bytes: what they take on disk, in bfloat16; float32 takes twice as much.
     """
 
-    name: str
+    name: Component
     artifacts: int
     pixels: int
     bytes: int
@@ -436,22 +437,26 @@ def _splits(column: pa.ChunkedArray) -> tuple[dict[str, int], NDArray[np.bool_],
 def _components(
     table: pa.Table, buckets: BucketColumn, profile: Profile
 ) -> tuple[ComponentSummary, ...]:
-    videos, images = (
+    key = KEY_COLUMN[profile.condition]
+    videos, conditions = (
         np.bincount(buckets.codes[_first_of_each(table[key])], minlength=len(buckets.kinds))
-        for key in ("video_key", "image_key")
+        for key in ("video_key", key)
     )
+    alone = key == "image_key"
     prompts = len(_first_of_each(table["prompt_key"]))
     embeds = prompts * int(np.prod(profile.embed_shape)) * _VALUE_BYTES
     whole = [bucket.frames for bucket in buckets.kinds]
     return (
         _latents("video_latents", videos, whole, buckets, profile),
-        _latents("image_latents", images, [1] * len(whole), buckets, profile),
+        _latents(
+            profile.condition, conditions, [1] * len(whole) if alone else whole, buckets, profile
+        ),
         ComponentSummary("prompt_embeds", prompts, 0, embeds),
     )
 
 
 def _latents(
-    name: str, counts: Ints, frames: Sequence[int], buckets: BucketColumn, profile: Profile
+    name: Component, counts: Ints, frames: Sequence[int], buckets: BucketColumn, profile: Profile
 ) -> ComponentSummary:
     """What latents come to of ``counts`` artifacts of each bucket, of so many frames each."""
     kinds = list(zip(counts.tolist(), frames, buckets.kinds, strict=True))
