@@ -131,7 +131,19 @@ class Nameless(Renamed):
 class OtherProfile(Renamed):
     name = "other"
 
+class Greedy(Renamed):
+    name = "greedy"
+    profile = replace(CogVideoX.profile, name="greedy")
+
+    def recognizes(self, model):
+        return True
+
+class Failing(Greedy):
+    def recognizes(self, model):
+        raise RuntimeError("not today")
+
 good, nameless, other, taken = Renamed(), Nameless(), OtherProfile(), CogVideoX()
+greedy, failing = Greedy(), Failing()
 number = 7
 raise_ = None
 """
@@ -151,14 +163,7 @@ raise_ = None
 def test_a_plugin_that_cannot_be_used_is_said_and_left_out(
     run_cli: Run, tmp_path: Path, dataset: Path, value: str, reason: str
 ) -> None:
-    site = tmp_path / "site"
-    info = site / "bad_family-1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-family\nVersion: 1\n")
-    points = f"[videoprep.families]\nbad = {value}\ngood = bad_family:good\n"
-    (info / "entry_points.txt").write_text(points)
-    (site / "bad_family.py").write_text(PLUGIN)
-    search = os.pathsep.join([str(site), str(REPOSITORY)])
+    search = _site(tmp_path / "site", f"bad = {value}\ngood = bad_family:good\n")
     done = run_cli("validate", dataset, "--profile", "nonsense", PYTHONPATH=search)
     assert done.returncode == 2
     said = " ".join(done.stderr.split())
@@ -166,3 +171,31 @@ def test_a_plugin_that_cannot_be_used_is_said_and_left_out(
     assert "(of bad-family)" in said
     assert "cogvideox-like" in said  # the good one is among the profiles
     assert done.stderr.count("cannot be used") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("greedy", "it is recognized by the families 'cogvideox' and 'greedy'"),
+        ("failing", "the plugin's family 'greedy' fails: RuntimeError: not today"),
+    ],
+)
+def test_a_plugin_that_is_in_the_way_is_named(
+    run_cli: Run, tmp_path: Path, dataset: Path, tiny_model: Path, name: str, said: str
+) -> None:
+    search = _site(tmp_path / "site", f"it = bad_family:{name}\n")
+    command = ["encode", dataset, "--model", tiny_model, "-o", tmp_path / "store"]
+    done = run_cli(*command, "--device", "cpu", PYTHONPATH=search)
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def _site(site: Path, points: str) -> str:
+    """A folder of packages with the plugin; gives Python's search path."""
+    info = site / "bad_family-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-family\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[videoprep.families]\n{points}")
+    (site / "bad_family.py").write_text(PLUGIN)
+    return os.pathsep.join([str(site), str(REPOSITORY)])

@@ -146,11 +146,18 @@ def family_of(model: ModelFolder) -> Family:
     """The family that recognizes the model folder.
 
     Raises:
-        ModelError: none does.
+        ModelError: none does, or several do.
     """
-    for family in families().values():
-        if family.recognizes(model):
-            return family
+    found = [family for family in families().values() if _recognizes(family, model)]
+    if len(found) > 1:
+        names = " and ".join(repr(family.name) for family in found)
+        raise ModelError(
+            f"it is recognized by the families {names}",
+            where=str(model.path),
+            remedy="uninstall the plugin of the one that is not meant",
+        )
+    if found:
+        return found[0]
     unusable = "".join(f"; a plugin cannot be used: {problem}" for problem in registry().problems)
     raise ModelError(
         f"its pipeline {model.index.get('_class_name')!r} is of no known family",
@@ -158,3 +165,17 @@ def family_of(model: ModelFolder) -> Family:
         remedy=f"the families are: {', '.join(families())}{unusable}; docs/families.md says how to "
         "add one",
     )
+
+
+def _recognizes(family: Family, model: ModelFolder) -> bool:
+    """Asks a family, which may be a stranger's; one that fails is named."""
+    if family.name in built_in():
+        return family.recognizes(model)
+    try:
+        return family.recognizes(model)
+    except Exception as error:
+        raise ModelError(
+            f"the plugin's family {family.name!r} fails: {type(error).__name__}: {error}",
+            where=str(model.path),
+            remedy="mend the plugin, or uninstall it",
+        ) from error
