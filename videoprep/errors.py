@@ -7,7 +7,8 @@ them can be pickled, so that they survive the way back from a worker process.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -227,3 +228,11 @@ class FailuresError(VideoprepError):
 
 class TrainError(VideoprepError):
     """Training cannot start or go on."""
+
+
+def nearest(name: str, known: Iterable[str], there_are: str) -> str:
+    """What to do about a name that is none: the nearest one, and all that there are."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}{there_are}: {', '.join(names)}"

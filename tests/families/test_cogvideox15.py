@@ -64,18 +64,6 @@ def test_families_are_told_apart(models: dict[str, ModelFolder]) -> None:
     assert inverted == {"cogvideox": False, "1.5": False, "1.5-i2v": True}
 
 
-def test_moments_equal_the_vaes(family: Family, model: ModelFolder) -> None:
-    fidelity.require_moments(family, model)
-
-
-def test_clips_side_by_side(models: dict[str, ModelFolder]) -> None:
-    fidelity.require_threads(cogvideox.FAMILY, models["cogvideox"])
-
-
-def test_bfloat16(family: Family, model: ModelFolder) -> None:
-    fidelity.require_round_trip(family, model)
-
-
 @pytest.mark.parametrize("frames", [8, 9, 13, 16, 17])
 def test_videos_are_scaled_and_have_a_copy_before_an_odd_number(
     family: Family, model: ModelFolder, frames: int

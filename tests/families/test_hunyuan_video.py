@@ -33,27 +33,6 @@ def pipeline(model: ModelFolder) -> Any:
     )
 
 
-def test_it_is_recognized(model: ModelFolder) -> None:
-    assert family_of(model) is FAMILY
-    FAMILY.check(model)
-
-
-def test_moments_equal_the_vaes(model: ModelFolder) -> None:
-    fidelity.require_moments(FAMILY, model)
-
-
-def test_shapes_of_all_legal_lengths(model: ModelFolder) -> None:
-    fidelity.require_shapes(FAMILY, model)
-
-
-def test_clips_side_by_side(model: ModelFolder) -> None:
-    fidelity.require_threads(FAMILY, model)
-
-
-def test_bfloat16(model: ModelFolder) -> None:
-    fidelity.require_round_trip(FAMILY, model)
-
-
 def test_latents_equal_a_draw_of_the_vaes_posterior(model: ModelFolder, pipeline: Any) -> None:
     clip = pixels(9)
     with torch.no_grad():

@@ -16,7 +16,6 @@ from tests.families.pages import run_page
 from videoprep.errors import ModelError
 from videoprep.families.ltx_video import FAMILY
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.registry import family_of
 
 
 @pytest.fixture(scope="module")
@@ -31,27 +30,6 @@ def pipeline(model: ModelFolder) -> Any:
     return LTXImageToVideoPipeline.from_pretrained(
         str(model.path), transformer=None, scheduler=None
     )
-
-
-def test_it_is_recognized(model: ModelFolder) -> None:
-    assert family_of(model) is FAMILY
-    FAMILY.check(model)
-
-
-def test_moments_equal_the_vaes(model: ModelFolder) -> None:
-    fidelity.require_moments(FAMILY, model)
-
-
-def test_shapes_of_all_legal_lengths(model: ModelFolder) -> None:
-    fidelity.require_shapes(FAMILY, model)
-
-
-def test_clips_side_by_side(model: ModelFolder) -> None:
-    fidelity.require_threads(FAMILY, model)
-
-
-def test_bfloat16(model: ModelFolder) -> None:
-    fidelity.require_round_trip(FAMILY, model)
 
 
 def test_latents_equal_the_pipelines(model: ModelFolder, pipeline: Any) -> None:

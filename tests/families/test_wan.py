@@ -59,13 +59,6 @@ def _i2v(model: ModelFolder) -> Any:
     )  # fmt: skip
 
 
-def test_families_are_told_apart(models: dict[str, ModelFolder]) -> None:
-    found = {name: family_of(model).name for name, model in models.items()}
-    assert found == {"t2v": "wan", "i2v": "wan", "5b": "wan2.2-ti2v-5b"}
-    for model in models.values():
-        family_of(model).check(model)
-
-
 def test_wan_2_2_a14b_has_no_image_encoder(tmp_path: Path) -> None:
     model = ModelFolder(tiny_wan.build_wan_i2v(tmp_path / "model"), "a14b")
     nothing = [None, None]
@@ -75,24 +68,6 @@ def test_wan_2_2_a14b_has_no_image_encoder(tmp_path: Path) -> None:
     assert family_of(model) is WAN
     WAN.check(model)
     assert "image_embeds" not in WAN.encoders(model)
-
-
-def test_moments_equal_the_vaes(family: Family, model: ModelFolder) -> None:
-    fidelity.require_moments(family, model)
-
-
-@pytest.mark.parametrize("model", ["t2v", "5b"], indirect=True)
-def test_shapes_of_all_legal_lengths(family: Family, model: ModelFolder) -> None:
-    fidelity.require_shapes(family, model)
-
-
-@pytest.mark.parametrize("model", ["t2v", "5b"], indirect=True)
-def test_clips_side_by_side(family: Family, model: ModelFolder) -> None:
-    fidelity.require_threads(family, model)
-
-
-def test_bfloat16(family: Family, model: ModelFolder) -> None:
-    fidelity.require_round_trip(family, model)
 
 
 def test_latents_equal_the_video_to_video_pipelines(models: dict[str, ModelFolder]) -> None:

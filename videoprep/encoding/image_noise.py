@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from videoprep.encoding.seeds import seeded
+
 if TYPE_CHECKING:
     import torch
 
@@ -17,7 +19,6 @@ NOISE = "pixels + exp(normal(-3, 0.5)) * normal(0, 1)"
 """How it is made; part of the recipe."""
 
 _LOG_MEAN, _LOG_DEVIATION = -3.0, 0.5
-_SEED_DIGITS = 15
 
 
 def draw_names(keys: Sequence[str], number: int) -> list[str]:
@@ -39,9 +40,8 @@ def add_noise(pixels: torch.Tensor, keys: Sequence[str]) -> torch.Tensor:
 
 
 def _draw(shape: Sequence[int], key: str) -> torch.Tensor:
-    """On the CPU, so that every device gets the same."""
     import torch
 
-    generator = torch.Generator().manual_seed(int(key[:_SEED_DIGITS], 16))
+    generator = seeded(key)
     strength = torch.exp(_LOG_MEAN + _LOG_DEVIATION * torch.randn(1, generator=generator))
     return strength * torch.randn(tuple(shape), generator=generator)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from videoprep.encoding.seeds import seeded
+from videoprep.families.moments import posterior_of
+
 if TYPE_CHECKING:
     import torch
 
 Posterior = Literal["moments", "mean", "sample"]
 """``moments``: mean and log variance; ``mean``; ``sample``: one draw, fixed by the artifact."""
-
-# The bounds that diffusers' DiagonalGaussianDistribution puts on the log variance.
-_LOG_VARIANCE = (-30.0, 20.0)
-_SEED_DIGITS = 15
 
 
 def reduce_moments(
@@ -34,17 +33,8 @@ def reduce_moments(
 
     if posterior == "moments":
         return moments
-    mean, log_variance = moments.chunk(2, dim=1)
     if posterior == "mean":
-        return mean.contiguous()
-    deviation = torch.exp(0.5 * log_variance.float().clamp(*_LOG_VARIANCE))
-    noise = torch.stack([_noise(mean.shape[1:], key) for key in keys]).to(mean.device)
-    return (mean.float() + deviation * noise).to(mean.dtype)
-
-
-def _noise(shape: Sequence[int], key: str) -> torch.Tensor:
-    """Standard normal numbers, drawn on the CPU so that every device gets the same."""
-    import torch
-
-    generator = torch.Generator().manual_seed(int(key[:_SEED_DIGITS], 16))
-    return torch.randn(tuple(shape), generator=generator)
+        return moments.chunk(2, dim=1)[0].contiguous()
+    mean, deviation = posterior_of(moments)
+    noise = torch.stack([torch.randn(mean.shape[1:], generator=seeded(key)) for key in keys])
+    return (mean + deviation * noise.to(mean.device)).to(moments.dtype)

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from videoprep.durable import Writer
 from videoprep.exporters.folder import Folder
 from videoprep.families.component import Component
+from videoprep.index.bucket import Bucket
 from videoprep.store.layout import StoreInfo
 
 
@@ -66,8 +68,8 @@ class Exporter(ABC):
         return None
 
     @abstractmethod
-    def files(self, clip: Exported, info: StoreInfo) -> Mapping[str, Any]:
-        """The files of a clip: by path in the folder, what `Folder.write` writes there."""
+    def files(self, clip: Exported, info: StoreInfo) -> Mapping[str, Writer]:
+        """The files of a clip: by path in the folder, what writes each."""
 
     @abstractmethod
     def finish(self, clips: Iterable[tuple[str, str]], folder: Folder, info: StoreInfo) -> None:
@@ -80,5 +82,5 @@ class Exporter(ABC):
         """
 
     @abstractmethod
-    def command(self, folder: str, info: StoreInfo, buckets: Sequence[Any]) -> str:
+    def command(self, folder: str, info: StoreInfo, buckets: Sequence[Bucket]) -> str:
         """The command that trains with the result."""

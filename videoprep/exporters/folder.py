@@ -55,13 +55,3 @@ class Folder:
     def write_text(self, name: str, text: str) -> None:
         """Writes a text file."""
         write_bytes(self.path / name, text.encode())
-
-    def link(self, name: str, other: str) -> bool:
-        """Makes a file a second name of another; False on file systems that have no such links."""
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(self.path / other, target)
-        except OSError:
-            return False
-        return True

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from functools import cache
 
 import videoprep.exporters as package
-from videoprep.errors import VideoprepError
+from videoprep.errors import VideoprepError, nearest
 from videoprep.exporters.contract import Exporter
 
 
@@ -34,8 +33,6 @@ def get_exporter(name: str) -> Exporter:
     known = exporters()
     if name in known:
         return known[name]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
     raise VideoprepError(
-        f"there is no target {name!r}", remedy=f"{hint}the targets are: {', '.join(known)}"
+        f"there is no target {name!r}", remedy=nearest(name, known, "the targets are")
     )

@@ -13,6 +13,7 @@ from videoprep.exporters.folder import Folder
 from videoprep.exporters.names import stems
 from videoprep.exporters.registry import get_exporter
 from videoprep.store.dataset import LatentDataset
+from videoprep.store.layout import Store
 
 VERSION = 1
 
@@ -95,18 +96,19 @@ def export(
 
 
 def _open(store: str | os.PathLike[str], exporter: Exporter, split: str | None) -> LatentDataset:
-    there = LatentDataset(store, split=split)
-    reason = exporter.refusal(there.info, there.components)
-    if reason is None and not len(there):
+    info = Store.open(store).read_info()
+    reason = exporter.refusal(info, tuple(info.recipes))
+    if reason is None:
+        wanted = [name for name in info.recipes if name in (*exporter.needs, *exporter.also)]
+        data = LatentDataset(store, split=split, components=wanted)
+        if len(data):
+            return data
         reason = "the store has no complete clip"
-    if reason is not None:
-        raise StoreError(
-            reason,
-            where=str(store),
-            remedy="choose another target, or encode for this one into another store",
-        )
-    wanted = [name for name in there.components if name in (*exporter.needs, *exporter.also)]
-    return LatentDataset(store, split=split, components=wanted)
+    raise StoreError(
+        reason,
+        where=str(store),
+        remedy="choose another target, or encode for this one into another store",
+    )
 
 
 def _clips(data: LatentDataset) -> Iterator[Exported]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from videoprep.families.config import count_of
 from videoprep.families.contract import VideoEncoder
+from videoprep.families.loading import load_encoder
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.t5 import load_encoder
 
 if TYPE_CHECKING:
     import torch

@@ -10,10 +10,10 @@ from videoprep.families.component import Component
 from videoprep.families.config import count_of, factor_of
 from videoprep.families.contract import TextEncoder
 from videoprep.families.diffusers_family import DiffusersFamily
+from videoprep.families.loading import load_encoder, load_tokenizer
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import draw
 from videoprep.families.profile import FrameRule, Profile
-from videoprep.families.t5 import load_encoder, load_tokenizer
 
 if TYPE_CHECKING:
     import torch

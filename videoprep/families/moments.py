@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 _LOG_VARIANCE = (-30.0, 20.0)
 
 
+def posterior_of(moments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation, float32 ``[B, C, …]`` each, of moments ``[B, 2 × C, …]``."""
+    import torch
+
+    mean, log_variance = moments.float().chunk(2, dim=1)
+    return mean, torch.exp(0.5 * log_variance.clamp(*_LOG_VARIANCE))
+
+
 def draw(
     stored: torch.Tensor, facts: Mapping[str, Any], generator: torch.Generator | None
 ) -> torch.Tensor:
@@ -27,8 +35,7 @@ def draw(
 
     if facts.get("posterior", "moments") != "moments":
         return stored.float()
-    mean, log_variance = stored.float().chunk(2, dim=1)
-    deviation = torch.exp(0.5 * log_variance.clamp(*_LOG_VARIANCE))
+    mean, deviation = posterior_of(stored)
     return mean + deviation * torch.randn(mean.shape, generator=generator).to(mean.device)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import logging
 import pkgutil
@@ -12,7 +11,7 @@ from functools import cache
 from importlib.metadata import entry_points
 
 import videoprep.families as package
-from videoprep.errors import ModelError, SpecError
+from videoprep.errors import ModelError, SpecError, nearest
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.profile import DEFAULT, Profile
@@ -45,7 +44,7 @@ def families() -> dict[str, Family]:
 @cache
 def registry() -> Registry:
     """All families. A plugin that is broken or takes another's name is warned of and left out."""
-    found = built_in()
+    found = dict(built_in())
     problems: list[str] = []
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda p: (p.name, p.value)):
         package_name = point.dist.name if point.dist is not None else "?"
@@ -64,7 +63,8 @@ def registry() -> Registry:
     return Registry(dict(sorted(found.items())), tuple(problems))
 
 
-def built_in() -> dict[str, Family]:
+@cache
+def built_in() -> Mapping[str, Family]:
     """The families of this package."""
     found: dict[str, Family] = {}
     for module in pkgutil.iter_modules(package.__path__):
@@ -110,10 +110,8 @@ def get_profile(name: str) -> Profile:
     known = profiles()
     if name in known:
         return known[name]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
     raise SpecError(
-        f"there is no profile {name!r}", remedy=f"{hint}the profiles are: {', '.join(known)}"
+        f"there is no profile {name!r}", remedy=nearest(name, known, "the profiles are")
     )
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from videoprep.families.contract import TextEncoder
 from videoprep.families.diffusers_family import DiffusersFamily
+from videoprep.families.loading import load_encoder, load_tokenizer
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.t5 import T5Text, load_encoder, load_tokenizer
+from videoprep.families.t5 import T5Text
 
 if TYPE_CHECKING:
     import torch

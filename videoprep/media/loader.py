@@ -41,7 +41,8 @@ def serve(decoder: str, memory_mib: int, number: int, size: int, resizing: int) 
     """
     service = Service()
     if resizing:
-        _import_torch()
+        with no_collection():
+            importlib.import_module("torch")
     service.run(_Loader(decoder, memory_mib, SharedMemory(number, size)).answer)
 
 
@@ -86,14 +87,9 @@ class _Loader:
         unlimit_memory()
         with no_collection():
             if clip.is_resized:
-                _import_torch()
+                importlib.import_module("torch")
             if clip.is_late:
                 self.decoder = choose_decoder(self.asked)
-
-
-def _import_torch() -> None:
-    with no_collection():
-        importlib.import_module("torch")
 
 
 def _unexpected(path: Path, error: Exception) -> MediaError:

@@ -11,6 +11,7 @@ import torch.nn.functional as functional
 
 from videoprep.errors import TrainError
 from videoprep.families.model_folder import ModelFolder
+from videoprep.families.moments import draw
 
 if TYPE_CHECKING:
     from diffusers import CogVideoXTransformer3DModel
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 FAMILY = "cogvideox"
 
 TRANSFORMER = "CogVideoXTransformer3DModel"
-
-# The bounds that diffusers' DiagonalGaussianDistribution puts on the log variance.
-_LOG_VARIANCE = (-30.0, 20.0)
 
 
 def sample_latents(
@@ -38,12 +36,8 @@ def sample_latents(
     Returns:
         Scaled latents ``[B, F, C, H, W]``, as the transformer takes them.
     """
-    if posterior != "moments":
-        return (stored.float() * scaling_factor).permute(0, 2, 1, 3, 4)
-    mean, log_variance = stored.float().chunk(2, dim=1)
-    deviation = torch.exp(0.5 * log_variance.clamp(*_LOG_VARIANCE))
-    noise = torch.randn(mean.shape, generator=generator).to(mean.device)
-    return ((mean + deviation * noise) * scaling_factor).permute(0, 2, 1, 3, 4)
+    latents = draw(stored, {"posterior": posterior}, generator)
+    return (latents * scaling_factor).permute(0, 2, 1, 3, 4)
 
 
 @dataclass(frozen=True)
