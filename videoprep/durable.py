@@ -84,6 +84,20 @@ def create_file(path: Path, write: Writer) -> bool:
         return True
 
 
+def link_file(source: Path, path: Path) -> bool:
+    """Gives a file another name; says whether the file system could."""
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, path)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            return False
+        _sync_folder(path.parent)
+        return True
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Errors of the file system name the file that was meant: not a temporary one, not none."""

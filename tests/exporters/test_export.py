@@ -34,7 +34,7 @@ def load(path: Path) -> Any:
 def test_an_unknown_target_is_told_with_those_there_are(demo_store: Path, tmp_path: Path) -> None:
     with pytest.raises(VideoprepError, match="there is no target 'finetrainer'") as raised:
         vp.export(demo_store, to="finetrainer", output=tmp_path / "out")
-    assert "did you mean 'finetrainers'? the targets are: cogvideox-factory" in str(raised.value)
+    assert "did you mean 'finetrainers'? the targets are: cogvideo-finetune" in str(raised.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -59,7 +59,7 @@ def test_a_folder_that_holds_something_else(demo_store: Path, tmp_path: Path) ->
     with pytest.raises(StoreError, match="is no export, and not empty"):
         vp.export(demo_store, to="finetrainers", output=tmp_path / "full")
     vp.export(demo_store, to="finetrainers", output=tmp_path / "out")
-    with pytest.raises(StoreError, match="the export of another store, or to another target"):
+    with pytest.raises(StoreError, match="the export of another store, to another target"):
         vp.export(demo_store, to="cogvideox-factory", output=tmp_path / "out")
 
 

@@ -92,7 +92,9 @@ def require_round_trip(family: Family, model: ModelFolder) -> None:
     assert (exact - rounded).abs().max().item() < scale * 2**-6
 
 
-def encode_store(root: Path, model: Path, family: Family, **options: Any) -> vp.LatentDataset:
+def encode_store(
+    root: Path, model: Path, family: Family, *, image_latents: bool = True, **options: Any
+) -> vp.LatentDataset:
     """Encodes two clips; a second run finds nothing to do."""
     data = root / "data"
     side = 2 * family.profile.divisor
@@ -102,7 +104,7 @@ def encode_store(root: Path, model: Path, family: Family, **options: Any) -> vp.
     spec = vp.DatasetSpec.from_path(data, profile=family.name)
     for expected in (True, False):
         result = vp.encode(
-            spec, model=model, output=root / "store", image_latents=True, device="cpu",
+            spec, model=model, output=root / "store", image_latents=image_latents, device="cpu",
             progress="none", **options,
         )  # fmt: skip
         assert result is not None

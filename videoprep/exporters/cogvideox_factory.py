@@ -3,55 +3,58 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 from videoprep.durable import Writer
-from videoprep.exporters.contract import Exported, Exporter
+from videoprep.exporters.contract import ClipExporter, Exported, Listed, Origin
 from videoprep.exporters.folder import Folder
 from videoprep.exporters.pt_file import saving
-from videoprep.index.bucket import Bucket
-from videoprep.store.layout import StoreInfo
+from videoprep.families.component import MADE_FROM, Component
 
 
-class CogVideoXFactory(Exporter):
+class CogVideoXFactory(ClipExporter):
     """A tensor a file, bare, in a folder a component; two lists that name them."""
 
     name = "cogvideox-factory"
     families = ("cogvideox",)
     also = ("image_latents",)
-    needs_moments = True
+    lists_captions = True
+    loses = "line breaks of captions, which its lists cannot hold"
 
-    def files(self, clip: Exported, info: StoreInfo) -> Mapping[str, Writer]:
-        del info
-        return {
-            f"{component}/{clip.stem}.pt": saving(tensor)
-            for component, tensor in clip.tensors.items()
-        }
+    def files(self, clip: Exported, origin: Origin) -> Mapping[str, Writer]:
+        return _files(clip, [name for name in clip.tensors if MADE_FROM[name] != "caption"])
 
-    def finish(self, clips: Iterable[tuple[str, str]], folder: Folder, info: StoreInfo) -> None:
-        del info
-        captions, videos = [], []
-        for stem, caption in clips:
-            captions.append(" ".join(caption.split()))  # a line each
-            videos.append(f"videos/{stem}.mp4")
-        folder.write_text("prompts.txt", "".join(f"{line}\n" for line in captions))
-        folder.write_text("videos.txt", "".join(f"{line}\n" for line in videos))
+    def caption_files(self, clip: Exported, origin: Origin) -> Mapping[str, Writer]:
+        return _files(clip, ["prompt_embeds"])
+
+    def finish(self, clips: Iterable[Listed], folder: Folder, origin: Origin) -> None:
+        folder.write_lines("prompts.txt", (clip.line for clip in clips))
+        folder.write_lines("videos.txt", (f"videos/{clip.stem}.mp4" for clip in clips))
         # It asks for the folder, and with --load_tensors for none of the files.
         (folder.path / "videos").mkdir(exist_ok=True)
 
-    def command(self, folder: str, info: StoreInfo, buckets: Sequence[Bucket]) -> str:
+    def command(self, folder: str, origin: Origin) -> str:
         sides = {
-            "height": sorted({bucket.height for bucket in buckets}),
-            "width": sorted({bucket.width for bucket in buckets}),
-            "frame": sorted({bucket.frames for bucket in buckets}),
+            "height": sorted({bucket.height for bucket in origin.buckets}),
+            "width": sorted({bucket.width for bucket in origin.buckets}),
+            "frame": sorted({bucket.frames for bucket in origin.buckets}),
         }
-        words = ["python", "training/cogvideox/cogvideox_text_to_video_lora.py"]
-        words += ["--pretrained_model_name_or_path", info.model, "--data_root", folder]
+        kind = "image" if "image_latents" in origin.components else "text"
+        words = ["python", f"training/cogvideox/cogvideox_{kind}_to_video_lora.py"]
+        words += ["--pretrained_model_name_or_path", origin.info.model, "--data_root", folder]
         words += ["--caption_column", "prompts.txt", "--video_column", "videos.txt"]
         words += ["--load_tensors"]
         for name, values in sides.items():
             words += [f"--{name}_buckets", *map(str, values)]
         return shlex.join(words)
+
+
+def _files(clip: Exported, components: Iterable[Component]) -> Mapping[str, Writer]:
+    return {
+        f"{component}/{clip.listed.stem}.pt": saving(partial(clip.tensors.__getitem__, component))
+        for component in components
+    }
 
 
 EXPORTER = CogVideoXFactory()

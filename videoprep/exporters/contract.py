@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from videoprep.durable import Writer
 from videoprep.exporters.folder import Folder
@@ -13,74 +13,144 @@ from videoprep.families.component import Component
 from videoprep.index.bucket import Bucket
 from videoprep.store.layout import StoreInfo
 
+Posterior = Literal["moments", "sample", "mean"]
+"""What a target takes of a latent's distribution: all of it, one draw, or the mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The store that is exported, and how.
+
+    Attributes:
+        info: what the store says of itself.
+        components: those that every clip has.
+        buckets: those that its clips are in, each once.
+        posterior: what is written of the latents.
+        seed: of the draws.
+    """
+
+    info: StoreInfo
+    components: Sequence[Component]
+    buckets: Sequence[Bucket]
+    posterior: Posterior
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A clip as a list names it.
+
+    Attributes:
+        number: from 0, without gaps.
+        stem: its name: unique, without dots and slashes.
+        bucket: frames and pixels.
+        caption: as it was encoded.
+        line: the same on one line; where the target lists captions, another one than those of
+            other captions.
+        video: its source, as the dataset names it.
+    """
+
+    number: int
+    stem: str
+    bucket: Bucket
+    caption: str
+    line: str
+    video: str
+
 
 @dataclass(frozen=True, slots=True)
 class Exported:
     """A clip on its way.
 
     Attributes:
-        number: from 0, without gaps.
-        stem: its name: unique, without dots and slashes.
+        listed: its names.
         tensors: what the store has of it.
-        caption: as it was encoded.
         metadata: its row of the catalogue.
     """
 
-    number: int
-    stem: str
+    listed: Listed
     tensors: Mapping[Component, Any]
-    caption: str
     metadata: Mapping[str, Any]
 
 
 class Exporter(ABC):
-    """A format that a trainer reads.
+    """A format that a trainer reads: a `ClipExporter` or a `ShardExporter`.
 
     Attributes:
         name: as it is asked for.
-        families: those that the trainer trains from such files.
+        families: those that the trainer trains from such files; none: any.
         needs: components that a clip has to have.
-        also: components that are written where the store has them.
-        needs_moments: whether stored means or samples do not do.
+        also: components that are written where the store has them; None: all there are.
+        lists_captions: whether its reader takes captions from a list, a line each.
+        posteriors: what it can take of latents; the first is what its own caching takes.
         loses: what is not carried over, in words; "" where nothing is lost.
     """
 
     name: ClassVar[str]
-    families: ClassVar[tuple[str, ...]]
+    families: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[Component, ...]] = ("video_latents", "prompt_embeds")
-    also: ClassVar[tuple[Component, ...]] = ()
-    needs_moments: ClassVar[bool] = False
+    also: ClassVar[tuple[Component, ...] | None] = ()
+    lists_captions: ClassVar[bool] = False
+    posteriors: ClassVar[tuple[Posterior, ...]] = ("moments",)
     loses: ClassVar[str] = ""
 
-    def refusal(self, info: StoreInfo, components: Sequence[Component]) -> str | None:
+    def refusal(self, origin: Origin) -> str | None:
         """Why a store cannot be exported, or None."""
-        if info.family not in self.families:
+        family = origin.info.family
+        if self.families and family not in self.families:
             return (
-                f"the store is of the family {info.family!r}; {self.name} takes "
+                f"the store is of the family {family!r}; {self.name} takes "
                 f"{', '.join(self.families)}"
             )
-        lacking = [component for component in self.needs if component not in components]
+        lacking = [name for name in self.needs if name not in origin.components]
         if lacking:
             return f"the store has no {', '.join(lacking)}, which {self.name} needs"
-        posterior = info.facts.get("posterior", "moments")
-        if self.needs_moments and posterior != "moments":
-            return f"the store was made with --posterior {posterior}; {self.name} takes moments"
+        return self.bucket_refusal(origin)
+
+    def bucket_refusal(self, origin: Origin) -> str | None:
+        """Why clips of the store's sizes cannot be exported, or None."""
+        del origin
         return None
 
-    @abstractmethod
-    def files(self, clip: Exported, info: StoreInfo) -> Mapping[str, Writer]:
-        """The files of a clip: by path in the folder, what writes each."""
-
-    @abstractmethod
-    def finish(self, clips: Iterable[tuple[str, str]], folder: Folder, info: StoreInfo) -> None:
+    def finish(self, clips: Iterable[Listed], folder: Folder, origin: Origin) -> None:
         """Writes what there is once: lists, configs.
 
         Args:
-            clips: stem and caption of each, in order.
+            clips: all, in order, as often as it is gone over them.
             folder: where to.
-            info: of the store.
+            origin: of what.
         """
+        del clips, folder, origin
 
     @abstractmethod
-    def command(self, folder: str, info: StoreInfo, buckets: Sequence[Bucket]) -> str:
+    def command(self, folder: str, origin: Origin) -> str:
         """The command that trains with the result."""
+
+
+class ClipExporter(Exporter):
+    """Files of its own for each clip."""
+
+    @abstractmethod
+    def files(self, clip: Exported, origin: Origin) -> Mapping[str, Writer]:
+        """The files of a clip's pixels: by path in the folder, what writes each."""
+
+    @abstractmethod
+    def caption_files(self, clip: Exported, origin: Origin) -> Mapping[str, Writer]:
+        """Those that follow from the caption alone: clips of the same caption share them.
+
+        Their number and order are the same for every clip.
+        """
+
+
+class ShardExporter(Exporter):
+    """Files that hold many clips of one bucket.
+
+    Attributes:
+        suffix: how their names end, without a dot.
+    """
+
+    suffix: ClassVar[str]
+
+    @abstractmethod
+    def shard(self, clips: Iterator[Exported], origin: Origin) -> Writer:
+        """What writes a file of these clips."""

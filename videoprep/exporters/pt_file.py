@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from videoprep.durable import Writer
 
 
-def saving(content: Any) -> Writer:
-    """Writes a tensor, or a dict of tensors and numbers, each with memory of its own size."""
+def saving(make: Callable[[], Any]) -> Writer:
+    """Writes a tensor, or a dict of tensors and numbers, each with memory of its own size.
+
+    Args:
+        make: gives it; not called where the file is there already.
+    """
 
     def write(file: BinaryIO) -> None:
         import torch
 
-        torch.save(_owned(content), file)
+        torch.save(_owned(make()), file)
 
     return write
 

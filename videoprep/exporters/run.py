@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from videoprep.errors import StoreError
-from videoprep.exporters.contract import Exported, Exporter
+from videoprep.exporters.captions import FirstOfCaption, UniqueLines, to_line
+from videoprep.exporters.contract import (
+    ClipExporter,
+    Exported,
+    Exporter,
+    Listed,
+    Origin,
+    Posterior,
+    ShardExporter,
+)
 from videoprep.exporters.folder import Folder
 from videoprep.exporters.names import stems
 from videoprep.exporters.registry import get_exporter
+from videoprep.families.component import Component
+from videoprep.index.bucket import Bucket
 from videoprep.store.dataset import LatentDataset
-from videoprep.store.layout import Store
+from videoprep.store.layout import Store, StoreInfo
 
-VERSION = 1
+VERSION = 2
+
+NAMES = "videoprep-clips.jsonl"
+"""Which clip of which video each exported name stands for."""
+
+_SHARD_BYTES = 2**30
+_SHARD_CLIPS = 10_000
+_DIGITS = 5
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +52,9 @@ class ExportResult:
         clips: how many are there now.
         written: files written in this run; the others were there already.
         incomplete: clips of the store that lack a component, and are not exported.
+        posterior: what was written of the latents.
         loses: what is not carried over, in words.
+        notes: what had to be changed, in words.
         command: the command that trains with it.
     """
 
@@ -37,7 +63,9 @@ class ExportResult:
     clips: int
     written: int
     incomplete: int
+    posterior: Posterior
     loses: str
+    notes: tuple[str, ...]
     command: str
 
 
@@ -47,18 +75,22 @@ def export(
     to: str,
     output: str | os.PathLike[str],
     split: str | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    posterior: Posterior | None = None,
+    seed: int = 0,
+    on_progress: Progress | None = None,
 ) -> ExportResult:
     """Writes a store in the form that another trainer reads.
 
     One clip is in memory at a time. Each file is whole or not there; stopped in any way and called
-    again, it goes on.
+    again, it goes on. What clips of the same caption have in common is written once and linked.
 
     Args:
         store: the store, a path or URL.
         to: the target; see `videoprep.exporters.registry.exporters`.
         output: the folder: new, empty, or an export of the same that goes on.
         split: only the clips of this split; None: all.
+        posterior: what to write of the latents; None: what the target's own caching writes.
+        seed: of the draws.
         on_progress: called with how many clips are done, and how many there are.
 
     Raises:
@@ -67,43 +99,54 @@ def export(
         VideoprepError: there is no such target.
     """
     exporter = get_exporter(to)
-    data = _open(store, exporter, split)
-    identity = {
-        "version": VERSION,
-        "target": to,
-        "clips": data.digest,
-        "components": list(data.components),
-    }
-    folder = Folder(output, identity)
-    written = 0
-    for clip in _clips(data):
-        for name, write in exporter.files(clip, data.info).items():
-            if not folder.has(name):
-                folder.write(name, write)
-                written += 1
-        if on_progress is not None:
-            on_progress(clip.number + 1, len(data))
-    exporter.finish(_names(data), folder, data.info)
+    data, origin = _open(store, exporter, split, posterior, seed)
+    clips = _Clips(data, unique=exporter.lists_captions)
+    if exporter.lists_captions:
+        _require_words(clips, to)
+    folder = Folder(output, _identity(exporter, data, origin))
+    progress = on_progress or (lambda done, total: None)
+    if isinstance(exporter, ShardExporter):
+        _write_shards(exporter, clips, origin, folder, progress)
+    elif isinstance(exporter, ClipExporter):
+        _write_clips(exporter, clips, origin, folder, progress)
+    folder.write_lines(NAMES, map(_named, clips))
+    exporter.finish(clips, folder, origin)
     return ExportResult(
         target=to,
         path=str(folder.path),
         clips=len(data),
-        written=written,
+        written=folder.written,
         incomplete=data.incomplete,
+        posterior=origin.posterior,
         loses=exporter.loses,
-        command=exporter.command(str(folder.path.resolve()), data.info, data.buckets.kinds),
+        notes=clips.notes,
+        command=exporter.command(str(folder.path.resolve()), origin),
     )
 
 
-def _open(store: str | os.PathLike[str], exporter: Exporter, split: str | None) -> LatentDataset:
+def _open(
+    store: str | os.PathLike[str],
+    exporter: Exporter,
+    split: str | None,
+    posterior: Posterior | None,
+    seed: int,
+) -> tuple[LatentDataset, Origin]:
+    """The clips that are exported.
+
+    Raises:
+        StoreError: the target cannot take them.
+    """
     info = Store.open(store).read_info()
-    reason = exporter.refusal(info, tuple(info.recipes))
+    taken = _posterior(info, exporter, posterior, str(store))
+    origin = Origin(info, tuple(info.recipes), (), taken, seed)
+    reason = exporter.refusal(origin)
     if reason is None:
-        wanted = [name for name in info.recipes if name in (*exporter.needs, *exporter.also)]
-        data = LatentDataset(store, split=split, components=wanted)
-        if len(data):
-            return data
-        reason = "the store has no complete clip"
+        data = LatentDataset(store, split=split, components=_wanted(info, exporter))
+        buckets = tuple(data.buckets.counts())
+        origin = replace(origin, components=data.components, buckets=buckets)
+        reason = exporter.refusal(origin) if len(data) else "the store has no complete clip"
+        if reason is None:
+            return data, origin
     raise StoreError(
         reason,
         where=str(store),
@@ -111,22 +154,186 @@ def _open(store: str | os.PathLike[str], exporter: Exporter, split: str | None) 
     )
 
 
-def _clips(data: LatentDataset) -> Iterator[Exported]:
-    for number, stem in enumerate(stems(_rows(data))):
-        item = data[number]
-        yield Exported(
-            number=number,
-            stem=stem,
-            tensors={component: item[component] for component in data.components},
-            caption=item["caption"],
-            metadata=item["metadata"],
+def _wanted(info: StoreInfo, exporter: Exporter) -> Sequence[Component]:
+    if exporter.also is None:
+        return tuple(info.recipes)
+    return [name for name in info.recipes if name in (*exporter.needs, *exporter.also)]
+
+
+def _posterior(
+    info: StoreInfo, exporter: Exporter, asked: Posterior | None, where: str
+) -> Posterior:
+    """What is written of latents, by what the store has and the target takes.
+
+    Raises:
+        StoreError: it is not to be had of this store, or not for this target.
+    """
+    stored: Posterior = info.facts.get("posterior", "moments")
+    takes = exporter.posteriors
+    if asked is not None and asked not in takes:
+        raise StoreError(
+            f"{exporter.name} takes {' or '.join(takes)}, not {asked}",
+            where=where,
+            remedy=f"leave --posterior out, or give {takes[0]}",
+        )
+    if stored == "moments":
+        return asked or takes[0]
+    if stored not in takes or asked not in (None, stored):
+        raise StoreError(
+            f"the store was made with --posterior {stored}; "
+            + (f"{exporter.name} takes {takes[0]}" if asked is None else f"{asked} was asked for"),
+            where=where,
+            remedy="encode again with --posterior moments, into another store",
+        )
+    return stored
+
+
+def _identity(exporter: Exporter, data: LatentDataset, origin: Origin) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "target": exporter.name,
+        "clips": data.digest,
+        "components": list(data.components),
+        "posterior": origin.posterior,
+        "seed": origin.seed,
+    }
+
+
+class _Clips(Iterable[Listed]):
+    """The clips of a store, by name and with their tensors, as often as they are gone over.
+
+    Args:
+        data: the store.
+        unique: whether clips of different captions have to have different lines.
+    """
+
+    def __init__(self, data: LatentDataset, *, unique: bool) -> None:
+        self.data = data
+        self._to_line = UniqueLines(_Captions(data)) if unique else to_line
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Listed]:
+        return map(self.listed, range(len(self)))
+
+    def listed(self, number: int) -> Listed:
+        """A clip's names."""
+        return self._listed(number, self.data.row(number))
+
+    def _listed(self, number: int, row: Mapping[str, Any]) -> Listed:
+        (stem,) = stems([row], start=number)
+        bucket = Bucket(row["frames"], row["height"], row["width"])
+        caption = row["caption"]
+        return Listed(number, stem, bucket, caption, self._to_line(caption), row["video"])
+
+    def __getitem__(self, number: int) -> Exported:
+        row = self.data.row(number)
+        return Exported(self._listed(number, row), _Tensors(self.data, number), row)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What had to be changed, in words."""
+        if not isinstance(self._to_line, UniqueLines) or not self._to_line.marked:
+            return ()
+        return (
+            f"{len(self._to_line.marked):,} captions differ from another one in spaces or line "
+            "breaks alone, which a list cannot hold: a number in brackets tells their lines apart",
         )
 
 
-def _names(data: LatentDataset) -> Iterator[tuple[str, str]]:
-    for row, stem in zip(_rows(data), stems(_rows(data)), strict=True):
-        yield stem, row["caption"]
+class _Captions(Iterable[str]):
+    def __init__(self, data: LatentDataset) -> None:
+        self._data = data
+
+    def __iter__(self) -> Iterator[str]:
+        return (self._data.row(number)["caption"] for number in range(len(self._data)))
 
 
-def _rows(data: LatentDataset) -> Iterator[dict[str, Any]]:
-    return (data.row(number) for number in range(len(data)))
+def _require_words(clips: Iterable[Listed], target: str) -> None:
+    """Checks that no caption is empty.
+
+    Raises:
+        StoreError: one is.
+    """
+    for clip in clips:
+        if not clip.line:
+            raise StoreError(
+                f"the caption of {clip.video} is empty, and {target} drops empty lines of its "
+                "list: every caption after it would go to another video",
+                remedy="write that caption and encode again; only it is made anew",
+            )
+
+
+def _named(clip: Listed) -> str:
+    return json.dumps({"name": clip.stem, "video": clip.video, "bucket": clip.bucket.plain})
+
+
+class _Tensors(Mapping[Component, Any]):
+    """A clip's tensors, read when the first of them is asked for: what is there already is not."""
+
+    def __init__(self, data: LatentDataset, number: int) -> None:
+        self._data, self._number = data, number
+
+    @cached_property
+    def _item(self) -> Mapping[str, Any]:
+        return self._data[self._number]
+
+    def __getitem__(self, component: Component) -> Any:
+        if component not in self._data.components:
+            raise KeyError(component)
+        return self._item[component]
+
+    def __iter__(self) -> Iterator[Component]:
+        return iter(self._data.components)
+
+    def __len__(self) -> int:
+        return len(self._data.components)
+
+
+def _write_clips(
+    exporter: ClipExporter, clips: _Clips, origin: Origin, folder: Folder, progress: Progress
+) -> None:
+    captions = _Captions(clips.data)
+    first_of = FirstOfCaption(captions, lambda number: clips.listed(number).caption)
+    for number in range(len(clips)):
+        clip = clips[number]
+        for name, write in exporter.files(clip, origin).items():
+            folder.write(name, write)
+        _write_caption(exporter, clip, clips[first_of(number)], origin, folder)
+        progress(number + 1, len(clips))
+
+
+def _write_caption(
+    exporter: ClipExporter, clip: Exported, first: Exported, origin: Origin, folder: Folder
+) -> None:
+    sources = exporter.caption_files(first, origin)
+    for (name, write), source in zip(
+        exporter.caption_files(clip, origin).items(), sources, strict=True
+    ):
+        if name == source:
+            folder.write(name, write)
+        else:
+            folder.link(name, source, write)
+
+
+def _write_shards(
+    exporter: ShardExporter, clips: _Clips, origin: Origin, folder: Folder, progress: Progress
+) -> None:
+    done = 0
+    for name, numbers in _shards(clips.data, exporter.suffix):
+        folder.write(name, exporter.shard(map(clips.__getitem__, numbers), origin))
+        done += len(numbers)
+        progress(done, len(clips))
+
+
+def _shards(data: LatentDataset, suffix: str) -> Iterator[tuple[str, Sequence[int]]]:
+    """A bucket's clips in files of about a gigabyte, which are the same in every run."""
+    for bucket in data.buckets.counts():
+        members = np.flatnonzero(data.buckets.codes == data.buckets.kinds.index(bucket))
+        first = data[int(members[0])]
+        size = sum(first[component].nbytes for component in data.components)
+        most = max(1, min(_SHARD_CLIPS, _SHARD_BYTES // size))
+        for part, start in enumerate(range(0, len(members), most)):
+            numbers = members[start : start + most].tolist()
+            yield f"{bucket.plain}/{part:0{_DIGITS}d}.{suffix}", numbers

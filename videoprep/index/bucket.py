@@ -25,6 +25,11 @@ class Bucket:
         return f"{self.frames}×{self.height}×{self.width}"
 
     @property
+    def plain(self) -> str:
+        """As it is given on a command line and in names of files: ``49x480x720``."""
+        return f"{self.frames}x{self.height}x{self.width}"
+
+    @property
     def pixels(self) -> int:
         """Frames × height × width: what encoding a clip costs, up to a factor."""
         return self.frames * self.height * self.width

@@ -1,0 +1,131 @@
+"""Hugging Face `datasets`: Parquet files whose metadata tells it the shapes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import yaml
+
+from videoprep.durable import Writer
+from videoprep.exporters.contract import Exported, Listed, Origin, ShardExporter
+from videoprep.exporters.folder import Folder
+from videoprep.exporters.latents import as_asked
+from videoprep.exporters.parquet_file import write_tables
+from videoprep.families.component import MADE_FROM
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Its names of types are those of Arrow, but of float64.
+_COLUMNS = {
+    **dict.fromkeys(("name", "caption", "video", "split"), pa.string()),
+    **dict.fromkeys(("frames", "height", "width", "repeats"), pa.int32()),
+    **dict.fromkeys(("fps", "weight"), pa.float64()),
+}
+
+_CARD = "README.md"
+
+
+class HFDatasets(ShardExporter):
+    """A configuration a bucket, so that all tensors of a column have one shape."""
+
+    name = "hf-datasets"
+    suffix = "parquet"
+    also = None
+    posteriors = ("moments", "sample", "mean")
+    loses = "bfloat16, which Arrow has not: it becomes float32 of the same values"
+
+    def shard(self, clips: Iterator[Exported], origin: Origin) -> Writer:
+        def write(file: BinaryIO) -> None:
+            first = next(clips)
+            schema = _schema(first, origin)
+            rows = (_table(clip, origin, schema) for clip in chain([first], clips))
+            write_tables(file, schema, rows)
+
+        return write
+
+    def finish(self, clips: Iterable[Listed], folder: Folder, origin: Origin) -> None:
+        configs = [
+            {"config_name": bucket.plain, "data_files": f"{bucket.plain}/*.{self.suffix}"}
+            for bucket in origin.buckets
+        ]
+        card = yaml.safe_dump({"configs": configs}, sort_keys=False)
+        folder.write_text(_CARD, f"---\n{card}---\n\n{_about(origin)}\n")
+
+    def command(self, folder: str, origin: Origin) -> str:
+        loading = f"load_dataset({folder!r}, {origin.buckets[0].plain!r}, split='train')"
+        code = f"from datasets import load_dataset; print({loading}.with_format('torch')[0])"
+        return shlex.join(["python", "-c", code])
+
+
+def _about(origin: Origin) -> str:
+    facts = json.dumps({**origin.info.facts, "posterior": origin.posterior}, indent=2)
+    return (
+        f"Latents and text embeddings of {origin.info.family}, model `{origin.info.model}`, a "
+        f"configuration a bucket (frames × height × width).\n\n```json\n{facts}\n```"
+    )
+
+
+def _arrays(clip: Exported, origin: Origin) -> Mapping[str, NDArray[Any]]:
+    import torch
+
+    tensors = {component: as_asked(clip, origin, component) for component in clip.tensors}
+    return {
+        name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+        for name, tensor in tensors.items()
+    }
+
+
+def _schema(clip: Exported, origin: Origin) -> pa.Schema:
+    """Arrow's types, and in the metadata those of `datasets`."""
+    fields = list(_COLUMNS.items())
+    features = {
+        name: {"dtype": str(kind).replace("double", "float64"), "_type": "Value"}
+        for name, kind in fields
+    }
+    for name, array in _arrays(clip, origin).items():
+        kind = pa.from_numpy_dtype(array.dtype)
+        for _ in array.shape:
+            kind = pa.list_(kind)
+        fields.append((name, kind))
+        features[name] = _feature(array, varying=MADE_FROM[name] == "caption")  # type: ignore[index]
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    return pa.schema(fields, metadata)
+
+
+def _feature(array: NDArray[Any], *, varying: bool) -> dict[str, Any]:
+    """How `datasets` describes an array; captions have as many rows as tokens."""
+    if array.ndim == 1:
+        return {"feature": {"dtype": str(array.dtype), "_type": "Value"}, "_type": "List"}
+    shape = [None if varying else array.shape[0], *array.shape[1:]]
+    return {"shape": shape, "dtype": str(array.dtype), "_type": f"Array{array.ndim}D"}
+
+
+def _table(clip: Exported, origin: Origin, schema: pa.Schema) -> pa.Table:
+    values = {**clip.metadata, "name": clip.listed.stem}
+    columns = [pa.array([values[name]], kind) for name, kind in _COLUMNS.items()]
+    columns += [_nested(array) for array in _arrays(clip, origin).values()]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _nested(array: NDArray[Any]) -> pa.Array:
+    """One list of lists … of numbers, without a Python object a number."""
+    nested = pa.array(np.ascontiguousarray(array).ravel())
+    for length, size in zip(array.shape[::-1], _sizes(array.shape)[::-1], strict=True):
+        offsets = np.arange(size + 1, dtype=np.int32) * length
+        nested = pa.ListArray.from_arrays(pa.array(offsets), nested)
+    return nested
+
+
+def _sizes(shape: tuple[int, ...]) -> list[int]:
+    """How many lists there are at each depth."""
+    return [int(np.prod(shape[:depth], dtype=np.int64)) for depth in range(len(shape))]
+
+
+EXPORTER = HFDatasets()

@@ -1,0 +1,61 @@
+"""From stored moments to what a target takes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import xxhash
+
+from videoprep.encoding.seeds import seeded
+from videoprep.exporters.contract import Exported, Origin
+from videoprep.families.component import IS_LATENTS, Component
+from videoprep.families.moments import draw, mode
+from videoprep.families.registry import families
+
+if TYPE_CHECKING:
+    import torch
+
+# What decides a clip's latents besides the model: another export, of more clips, draws the same.
+_IDENTITY = (
+    "fingerprint", "frame_indices", "crop_x", "crop_y", "crop_width", "crop_height",
+    "frames", "height", "width",
+)  # fmt: skip
+
+# Of one clip's latents: channels, frames, height, width.
+_DIMENSIONS = 4
+
+
+def unscaled(
+    clip: Exported, origin: Origin, component: Component = "video_latents"
+) -> torch.Tensor:
+    """A draw or the mean, as `Origin.posterior` says: unscaled float32 ``[C, F', H', W']``.
+
+    Of several first frames (``noisy_image_latents``): of each, ``[draws, C, 1, H', W']``.
+    """
+    facts = origin.info.facts
+    stored = clip.tensors[component]
+    several = stored.ndim > _DIMENSIONS
+    moments = stored if several else stored[None]
+    if origin.posterior == "mean":
+        latents = mode(moments, facts)
+    else:
+        name = repr([origin.seed, component, *(clip.metadata[column] for column in _IDENTITY)])
+        latents = draw(moments, facts, seeded(xxhash.xxh3_128_hexdigest(name.encode())))
+    return latents if several else latents[0]
+
+
+def for_transformer(
+    clip: Exported, origin: Origin, component: Component = "video_latents"
+) -> torch.Tensor:
+    """`unscaled`, then as the family's transformer takes it, without the batch dimension."""
+    facts = {**origin.info.facts, "posterior": origin.posterior}  # drawn already
+    latents = unscaled(clip, origin, component)[None]
+    return families()[origin.info.family].to_transformer(latents, facts)[0]
+
+
+def as_asked(clip: Exported, origin: Origin, component: Component) -> torch.Tensor:
+    """A tensor as it is stored, or the draw or mean of what has moments, in the stored type."""
+    stored: torch.Tensor = clip.tensors[component]
+    if origin.posterior == "moments" or not IS_LATENTS[component]:
+        return stored
+    return unscaled(clip, origin, component).to(stored.dtype)
