@@ -28,6 +28,7 @@ LAYERS = (
     ("store",),
     ("encoding",),
     ("exporters",),
+    ("importers",),
     ("training",),
     ("demo",),
     ("cli",),

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from videoprep.errors import VideoprepError as VideoprepError
     from videoprep.exporters.run import ExportResult as ExportResult
     from videoprep.exporters.run import export as export
+    from videoprep.importers.run import ImportResult as ImportResult
+    from videoprep.importers.run import import_precomputed as import_precomputed
     from videoprep.index.bucket import Bucket as Bucket
     from videoprep.index.sampler import BucketBatchSampler as BucketBatchSampler
     from videoprep.index.table import BucketIndex as BucketIndex
@@ -65,6 +67,7 @@ _HOMES = {
         "VideoprepError",
     ),
     "videoprep.exporters.run": ("ExportResult", "export"),
+    "videoprep.importers.run": ("ImportResult", "import_precomputed"),
     "videoprep.index.bucket": ("Bucket",),
     "videoprep.index.sampler": ("BucketBatchSampler",),
     "videoprep.index.table": ("BucketIndex",),

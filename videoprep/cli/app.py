@@ -17,6 +17,7 @@ from videoprep import __version__
 from videoprep.cli.demo import demo
 from videoprep.cli.encode import encode
 from videoprep.cli.export import export
+from videoprep.cli.import_ import import_
 from videoprep.cli.index import index
 from videoprep.cli.options import join_values
 from videoprep.cli.output import print_error
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 for command in (validate, rules, index, encode, status, verify, export, train, demo):
     app.command()(command)
+app.command("import")(import_)
 
 
 def _print_version(asked: bool) -> None:

@@ -1,0 +1,1 @@
+"""What other trainers have precomputed, as a store."""
