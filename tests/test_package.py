@@ -106,7 +106,10 @@ def test_only_the_family_knows_its_name() -> None:
     """And who is made for some families: the demo, the trainer, another trainer's format."""
     names = set(families())
     for path in PACKAGE.rglob("*.py"):
-        if path.parent.name in ("families", "demo", "exporters", "importers") or path.name == "cogvideox.py":
+        if (
+            path.parent.name in ("families", "demo", "exporters", "importers")
+            or path.name == "cogvideox.py"
+        ):
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         constants = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
