@@ -55,7 +55,9 @@ def import_(
         for reason in reasons[:_SHOWN]:
             stdout.print(safe(f"left out: {reason}"))
         if more := len(reasons) - _SHOWN:
-            stdout.print(safe(f"… {more:,} more; --output-format json names all")) if more > 0 else None
+            stdout.print(
+                safe(f"… {more:,} more; --output-format json names all")
+            ) if more > 0 else None
         if result.differing:
             stdout.print(
                 safe(

@@ -31,6 +31,7 @@ from videoprep.mirror import local_path
 from videoprep.report.panel import Style, shown
 from videoprep.store.catalogue import gather, read_artifacts, write_catalogue
 from videoprep.store.claims import Claims
+from videoprep.store.empty_caption import FOLDER as EMPTY_CAPTION
 from videoprep.store.fault import BadUnit
 from videoprep.store.layout import CATALOGUE, FAILURES, INDEX, Store, StoreInfo, is_shard
 from videoprep.store.plan_check import listed_failures
@@ -197,10 +198,18 @@ class _Mending:
         plan = self._plan(info, index, [unit for unit in bad if unit not in useless])
         for unit in (*(plan.redo if plan else ()), *useless):
             self._remove(unit)
+        self._remove_empty_captions()
         for job in plan.jobs if plan else ():
             self._encode(job)
         if tables or self.encoded or self.removed:
             self._rewrite(info, index)
+
+    def _remove_empty_captions(self) -> None:
+        """Damaged ones: the next run that encodes adds them anew."""
+        for fault in self.found.report.faults:
+            if fault.name.startswith(f"{EMPTY_CAPTION}/"):
+                self.store.files.delete(fault.name)
+                self.removed.append(fault.name)
 
     def _free(self, units: Sequence[BadUnit]) -> list[BadUnit]:
         """The units that nobody has in hand, and of which it is known that they are damaged."""

@@ -29,11 +29,14 @@ from videoprep.encoding.text_pass import encode_text
 from videoprep.encoding.video_pass import at_once, cores, encode_video, prepare
 from videoprep.encoding.watchdog import Watchdog
 from videoprep.errors import ModelError, VideoprepError
+from videoprep.families.component import MADE_FROM
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import families
 from videoprep.report.progress import OnProgress
 from videoprep.store.claims import Claims
+from videoprep.store.empty_caption import path_of, write_empty_caption
 from videoprep.store.layout import Store
+from videoprep.store.recipe import Recipe
 from videoprep.store.sessions import Session
 
 if TYPE_CHECKING:
@@ -110,6 +113,8 @@ def _do_passes(rank: Rank, pool: DecodePool) -> None:
         pool.start()  # which takes a while, in processes of their own
     for one in passes:
         _do_pass(rank, one, claimed(rank, one.units, one.part), pool)
+    if rank.coordinator.rank == 0:
+        _complete_empty_captions(rank)
     rank.tally.begin("finishing")
 
 
@@ -161,6 +166,33 @@ def _do_text(rank: Rank, part: str, works: Iterator[Work]) -> None:
     encoder = _load_text(rank, part)
     rank.tally.begin("text")
     encode_text(rank, works, encoder)
+    _write_empty_captions(rank, part, encoder)
+
+
+def _lacking_empty_caption(rank: Rank, part: str) -> list[Recipe]:
+    """Recipes of captions that the part makes, and the store has not of the empty one."""
+    return [
+        recipe
+        for component, recipe in rank.job.recipes.items()
+        if MADE_FROM[component] == "caption"
+        and rank.job.made_by[component] == part
+        and rank.store.files.size(path_of(recipe)) is None
+    ]
+
+
+def _write_empty_captions(rank: Rank, part: str, encoder: TextEncoder) -> None:
+    for recipe in _lacking_empty_caption(rank, part):
+        (embeds,) = encoder.encode([""])
+        dtype = getattr(torch, rank.job.settings.dtype)
+        write_empty_caption(rank.store.files, recipe, embeds.to(dtype))
+
+
+def _complete_empty_captions(rank: Rank) -> None:
+    """For a store whose captions were all encoded when there was no such thing."""
+    for part in dict.fromkeys(rank.job.made_by.values()):
+        if _lacking_empty_caption(rank, part):
+            _write_empty_captions(rank, part, _load_text(rank, part))
+            free_memory(rank.device)
 
 
 def _do_video(rank: Rank, part: str, works: Iterator[Work], pool: DecodePool) -> None:

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 import pyarrow as pa
@@ -17,15 +17,19 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from videoprep.errors import StoreError
-from videoprep.families.component import COMPONENTS, Component
+from videoprep.families.component import COMPONENTS, MADE_FROM, Component
 from videoprep.families.registry import get_profile
 from videoprep.files import Files, is_url
 from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.numbers import from_text
 from videoprep.index.schema import digest_of, multiplicity_of
 from videoprep.store.clip_table import ClipTable, Filters, open_catalogue
+from videoprep.store.empty_caption import read_empty_caption
 from videoprep.store.layout import CATALOGUE, Store, StoreInfo
 from videoprep.store.shard_reader import ShardReader
+
+if TYPE_CHECKING:
+    import torch
 
 _BUCKET = re.compile(r"\s*(\d+)\s*[x×]\s*(\d+)\s*[x×]\s*(\d+)\s*", re.ASCII)
 
@@ -142,6 +146,19 @@ class LatentDataset(Dataset[dict[str, Any]]):
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[dict[str, Any]]:
         """Several items; a ``DataLoader`` fetches a batch by this."""
         return [self[index] for index in indices]
+
+    def empty_caption(self) -> dict[Component, torch.Tensor]:
+        """What the text encoders make of the empty caption, by component; of one clip each.
+
+        Raises:
+            StoreError: the store has none yet, or a damaged one.
+        """
+        files = Store.open(self._location).files
+        return {
+            component: read_empty_caption(files, self.info.recipes[component])
+            for component in self.components
+            if MADE_FROM[component] == "caption"
+        }
 
     @property
     def multiplicity(self) -> NDArray[np.float64]:

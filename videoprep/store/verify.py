@@ -17,10 +17,12 @@ import pyarrow.compute as pc
 
 from videoprep.durable import is_temporary
 from videoprep.errors import StoreError
-from videoprep.families.component import COMPONENTS, KEY_COLUMN, Component
+from videoprep.families.component import COMPONENTS, KEY_COLUMN, MADE_FROM, Component
 from videoprep.files import Files
 from videoprep.index.table import BucketIndex
 from videoprep.store.catalogue import Artifacts, gather
+from videoprep.store.empty_caption import FOLDER as EMPTY_CAPTION
+from videoprep.store.empty_caption import path_of, read_empty_caption
 from videoprep.store.fault import ENCODE_AGAIN, REPAIR, BadUnit, Fault, Note
 from videoprep.store.layout import (
     CATALOGUE,
@@ -268,6 +270,8 @@ def examine(
     ]
     of_plan, notes = _check_lists(store, index, info, current, unknown, listed)
     faults += [*of_index, *of_plan, *of_units, *_missing(info, index, current, unknown, listed)]
+    if info is not None:
+        faults += _damaged_empty_captions(store.files, info)
     for part in parts:
         notes += part.notes
     notes += [Note(name, "leftover", "of a process that died") for name in presence.dead]
@@ -602,6 +606,17 @@ def _fault_of(bad: BadUnit, part: Part, index: BucketIndex | None, listed: Liste
     return Fault(bad.name, bad.kind, bad.what, remedy, len(keys), clips)
 
 
+def _damaged_empty_captions(files: Files, info: StoreInfo) -> Iterator[Fault]:
+    """A store that has none yet is whole: only some training needs them."""
+    for component, recipe in info.recipes.items():
+        if MADE_FROM[component] != "caption" or files.size(path_of(recipe)) is None:
+            continue
+        try:
+            read_empty_caption(files, recipe)
+        except StoreError as error:
+            yield Fault(path_of(recipe), "damaged", error.message, REPAIR)
+
+
 # What does not belong
 
 _UNKNOWN = "not of videoprep; it is left as it is"
@@ -614,7 +629,7 @@ def _strangers(files: Files) -> Iterator[Note]:
     for folder in files.folders():
         if folder in COMPONENTS:
             yield from _unknown_files(folder, files.names(folder))
-        elif not is_service(folder):
+        elif folder != EMPTY_CAPTION and not is_service(folder):
             yield Note(f"{folder}/", "unknown", _UNKNOWN)
 
 
