@@ -18,7 +18,7 @@ from tests.assets import write_lists, write_video
 from tests.conftest import need
 from videoprep.errors import ModelError, PlanError, SourceError, StoreError, VideoprepError
 from videoprep.index.calibration import recall
-from videoprep.training.run import _training_clips
+from videoprep.training.run import _stored
 
 COMPONENTS = ("video_latents", "image_latents", "prompt_embeds")
 
@@ -282,8 +282,8 @@ def test_several_padded_clips_a_video_in_splits(
     sizes = {name: len(vp.LatentDataset(store, split=name)) for name in data.splits}
     assert sum(sizes.values()) == 5
     assert sizes == {"train": 3, "val": 2}
-    assert len(_training_clips(store, None)) == 3, "what is kept for validation is not trained on"
-    assert len(_training_clips(store, "val")) == 2
+    assert len(_stored(store, None)) == 3, "what is kept for validation is not trained on"
+    assert len(_stored(store, "val")) == 2
     with pytest.raises(StoreError, match="there is no split 'vla'; there are: "):
         vp.LatentDataset(store, split="vla")
     for bad in ("a.mp4", "b.mp4"):

@@ -1,54 +1,123 @@
-"""`videoprep train`: a LoRA from a store."""
+"""`videoprep train`: a LoRA, or all weights, from a store."""
 
 from __future__ import annotations
 
+import os
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from videoprep.cli.encode import Device, Model, Revision
 from videoprep.cli.options import Format, OutputFormat
 from videoprep.cli.output import print_json, safe, stderr, stdout
+from videoprep.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from videoprep.training.run import Step, TrainResult
 
+_FIELDS = TrainSettings.model_fields
+
+
+class Optimizer(str, Enum):
+    """See `TrainSettings`."""
+
+    adamw = "adamw"
+    adamw8bit = "adamw8bit"
+
+
+class DType(str, Enum):
+    """See `TrainSettings`."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class OnNonfinite(str, Enum):
+    """See `TrainSettings`."""
+
+    stop = "stop"
+    skip = "skip"
+
+
+def _option(name: str) -> Any:
+    """What the command says of a setting is what the setting says of itself."""
+    return typer.Option(f"--{name.replace('_', '-')}", help=_FIELDS[name].description)
+
+
+def _default(name: str) -> Any:
+    return _FIELDS[name].default
+
 
 def train(
-    store: Annotated[Path, typer.Argument(help="A store made by `videoprep encode`.")],
+    store: Annotated[
+        Path,
+        typer.Argument(help="A store made by `videoprep encode`; with --from-videos a dataset."),
+    ],
     model: Model,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for weights and log.")],
-    split: Annotated[
-        str | None,
-        typer.Option(help="Train on this split. Default: train where there are splits, else all."),
-    ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 1000,
-    batch_size: Annotated[int, typer.Option(min=1, help="Clips a step.")] = 1,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Of AdamW.")] = 1e-3,
-    rank: Annotated[int, typer.Option(min=1, help="Of the LoRA.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and noise.")] = 0,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for weights, checkpoints and logs.")
+    ],
+    from_videos: Annotated[
+        bool,
+        typer.Option(
+            "--from-videos", help="Encode each batch when it is needed, from a dataset or index."
+        ),
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on at the last checkpoint in the folder.")
+    ] = False,
+    split: Annotated[str | None, _option("split")] = None,
+    steps: Annotated[int, _option("steps")] = _default("steps"),
+    batch_size: Annotated[int, _option("batch_size")] = _default("batch_size"),
+    accumulate: Annotated[int, _option("accumulate")] = _default("accumulate"),
+    learning_rate: Annotated[float | None, _option("learning_rate")] = None,
+    warmup: Annotated[int, _option("warmup")] = _default("warmup"),
+    optimizer: Annotated[Optimizer, _option("optimizer")] = Optimizer.adamw,
+    full: Annotated[bool, _option("full")] = False,
+    rank: Annotated[int, _option("rank")] = _default("rank"),
+    dtype: Annotated[DType, _option("dtype")] = DType.auto,
+    gradient_checkpointing: Annotated[bool, _option("gradient_checkpointing")] = False,
+    max_gradient_norm: Annotated[float, _option("max_gradient_norm")] = _default(
+        "max_gradient_norm"
+    ),
+    min_snr: Annotated[float | None, _option("min_snr")] = None,
+    caption_dropout: Annotated[float, _option("caption_dropout")] = _default("caption_dropout"),
+    image_dropout: Annotated[float, _option("image_dropout")] = _default("image_dropout"),
+    on_nonfinite: Annotated[OnNonfinite, _option("on_nonfinite")] = OnNonfinite.stop,
+    checkpoint_every: Annotated[int, _option("checkpoint_every")] = _default("checkpoint_every"),
+    keep: Annotated[int, _option("keep")] = _default("keep"),
+    validate_every: Annotated[int, _option("validate_every")] = _default("validate_every"),
+    sample_every: Annotated[int, _option("sample_every")] = _default("sample_every"),
+    workers: Annotated[int, _option("workers")] = _default("workers"),
+    seed: Annotated[int, _option("seed")] = _default("seed"),
     device: Device = "auto",
     revision: Revision = None,
     output_format: Format = OutputFormat.rich,
 ) -> None:
-    """Train a text-to-video LoRA from a store alone: no VAE and no text encoder is loaded."""
+    """Train CogVideoX from a store alone: no VAE and no text encoder is loaded.
+
+    Runs under torchrun, too. Stopped in any way and run again with --resume, it goes on at the last
+    checkpoint, and what follows is what would have followed.
+    """
+    options = {name: value for name, value in locals().items() if name in _FIELDS}
     from videoprep.training.run import train as run
 
     result = run(
         store,
         model=model,
         output=output,
-        split=split,
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        rank=rank,
-        seed=seed,
+        from_videos=from_videos,
+        resume=resume,
         device=device,
         revision=revision,
         on_step=print_step,
+        **{n: value.value if isinstance(value, Enum) else value for n, value in options.items()},
     )
+    if not _is_first():
+        return
     if output_format is OutputFormat.json:
         from dataclasses import asdict
 
@@ -57,12 +126,19 @@ def train(
         print_result(result)
 
 
+def _is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
 def print_step(step: Step) -> None:
     """A line for the first step, the last, and some twenty in between."""
     every = max(1, step.steps // 20)
     if step.step == 1 or step.step == step.steps or step.step % every == 0:
-        rate = step.step / max(step.seconds, 1e-9)
-        stderr.print(f"step {step.step}/{step.steps} · loss {step.loss:.4f} · {rate:.2f} steps/s")
+        rate = step.seconds / max(1, step.step)
+        stderr.print(
+            f"step {step.step}/{step.steps} · loss {step.loss:.4f} · {1 / max(rate, 1e-9):.2f} "
+            f"steps/s · waiting for data {step.waited / max(step.seconds, 1e-9):.1%}"
+        )
 
 
 def print_result(result: TrainResult) -> None:
@@ -71,6 +147,8 @@ def print_result(result: TrainResult) -> None:
         f"loss on fixed clips, noise and timesteps: {result.loss_before:.4f} → "
         f"{result.loss_after:.4f}"
     )
+    if result.validation_loss is not None:
+        stdout.print(f"the same on the split validation: {result.validation_loss:.4f}")
     of_split = f" of the split {result.split}" if result.split is not None else ""
     stdout.print(safe(f"trained on {result.clips} clips{of_split}"))
     if result.incomplete:
@@ -79,5 +157,7 @@ def print_result(result: TrainResult) -> None:
                 f"{result.incomplete} clips of the store lack a component: not trained on", "yellow"
             )
         )
+    if result.skipped:
+        stdout.print(safe(f"{result.skipped} steps were not finite, and skipped", "yellow"))
     stdout.print(safe(f"weights: {result.weights}"))
     stdout.print(safe(f"log: {result.log}"))

@@ -139,6 +139,11 @@ class LatentDataset(Dataset[dict[str, Any]]):
         item["metadata"] = metadata
         return item
 
+    @property
+    def location(self) -> str:
+        """The store: a path, absolute, or a URL."""
+        return self._location
+
     def row(self, number: int) -> dict[str, Any]:
         """A clip's columns of the catalogue, without reading a tensor."""
         return self._clips.row(number)

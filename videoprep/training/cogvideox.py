@@ -1,4 +1,4 @@
-"""The CogVideoX text-to-video objective on stored moments."""
+"""The CogVideoX objective on stored moments: text-to-video and image-to-video, 2b, 5b and 1.5."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import draw
 
 if TYPE_CHECKING:
-    from diffusers import CogVideoXTransformer3DModel
+    from videoprep.store.dataset import LatentDataset
 
-FAMILY = "cogvideox"
+FAMILIES = ("cogvideox", "cogvideox1.5")
 
 TRANSFORMER = "CogVideoXTransformer3DModel"
+
+# What 1.5's image-to-video is told of the frame that is shown.
+_OFS = 2.0
 
 
 def sample_latents(
@@ -49,46 +52,115 @@ class Objective:
 
     Attributes:
         scheduler: the model's, from its folder.
-        scaling_factor: the VAE's, from ``store.json``.
-        posterior: what of the VAE's posterior is stored, likewise.
+        config: the transformer's.
+        facts: the store's: scaling and posterior.
+        dtype: what the transformer is given.
+        min_snr: gamma of the weights by min-SNR; None: all timesteps weigh the same.
+        image_dropout: how often the image is left out.
     """
 
     scheduler: Any
-    scaling_factor: float
-    posterior: str
+    config: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    dtype: torch.dtype = torch.float32
+    min_snr: float | None = None
+    image_dropout: float = 0.0
 
     def loss(
         self,
-        transformer: CogVideoXTransformer3DModel,
+        transformer: Any,
         batch: Mapping[str, torch.Tensor],
         generator: torch.Generator,
         timesteps: torch.Tensor | None = None,
+        *,
+        dropout: bool = True,
     ) -> torch.Tensor:
         """Scalar loss of a batch of one bucket.
 
         Args:
             transformer: the model in training.
-            batch: ``video_latents`` as `sample_latents` takes them, and ``prompt_embeds``
-                ``[B, tokens, features]``, on the model's device.
+            batch: on the model's device, stacked as stored: ``video_latents`` as `sample_latents`
+                takes them, ``prompt_embeds`` ``[B, tokens, features]``, and for image-to-video
+                ``image_latents`` or ``noisy_image_latents``.
             generator: draws latents, noise and timesteps, on the CPU.
             timesteps: int64 ``[B]``; drawn evenly where None.
+            dropout: whether images are left out, as `image_dropout` says.
         """
         latents = sample_latents(
-            batch["video_latents"], self.posterior, self.scaling_factor, generator
+            batch["video_latents"], self.facts["posterior"], self.facts["scaling_factor"], generator
         )
         if timesteps is None:
             count = self.scheduler.config.num_train_timesteps
             timesteps = torch.randint(0, count, (len(latents),), generator=generator)
         timesteps = timesteps.to(latents.device)
+        image = self._image(batch, latents.shape[1], generator, dropout=dropout)
+        latents = self._paired(latents)
         noise = torch.randn(latents.shape, generator=generator).to(latents.device)
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
+        if image is not None:
+            noisy = torch.cat([noisy, self._paired(image).to(noisy)], dim=2)
         predicted = transformer(
-            hidden_states=noisy.to(transformer.dtype),
-            encoder_hidden_states=batch["prompt_embeds"].to(transformer.dtype),
+            hidden_states=noisy.to(self.dtype),
+            encoder_hidden_states=batch["prompt_embeds"].to(self.dtype),
             timestep=timesteps,
             return_dict=False,
+            **self._positions(noisy),
         )[0]
-        return functional.mse_loss(predicted.float(), self._target(latents, noise, timesteps))
+        errors = functional.mse_loss(
+            predicted.float(), self._target(latents, noise, timesteps), reduction="none"
+        )
+        return (errors.flatten(1).mean(dim=1) * self._weights(timesteps)).mean()
+
+    @property
+    def is_image_to_video(self) -> bool:
+        """Whether the transformer takes an image beside the latents."""
+        return is_image_to_video(self.config, int(self.facts["latent_channels"]))
+
+    def _image(
+        self,
+        batch: Mapping[str, torch.Tensor],
+        frames: int,
+        generator: torch.Generator,
+        *,
+        dropout: bool,
+    ) -> torch.Tensor | None:
+        """The first frame, then zeros: ``[B, F, C, H, W]``."""
+        if not self.is_image_to_video:
+            return None
+        stored = _one_draw(batch, generator)
+        factor = self.facts["scaling_factor"]
+        factor = 1 / factor if self.facts.get("invert_scale_latents") else factor
+        first = sample_latents(stored, self.facts["posterior"], factor, generator)
+        if dropout:
+            dropped = torch.rand(len(first), generator=generator) < self.image_dropout
+            first = first * (~dropped).to(first).view(-1, 1, 1, 1, 1)
+        zeros = first.new_zeros(len(first), frames - 1, *first.shape[2:])
+        return torch.cat([first, zeros], dim=1)
+
+    def _paired(self, latents: torch.Tensor) -> torch.Tensor:
+        """Frames that 1.5's transformer takes together: an odd number begins with a copy."""
+        missing = -latents.shape[1] % (self.config.get("patch_size_t") or 1)
+        return torch.cat([latents[:, :missing], latents], dim=1)
+
+    def _positions(self, latents: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        more: dict[str, Any] = {}
+        if self.config.get("use_rotary_positional_embeddings"):
+            more["image_rotary_emb"] = rotary(self.config, latents)
+        if self.config.get("ofs_embed_dim"):
+            more["ofs"] = latents.new_full((1,), _OFS, dtype=self.dtype)
+        return more
+
+    def _weights(self, timesteps: torch.Tensor) -> torch.Tensor:
+        """Of each clip by its timestep, ``[B]``: min-SNR, for the error of what is predicted."""
+        if self.min_snr is None:
+            return torch.ones(len(timesteps), device=timesteps.device)
+        signal = self.scheduler.alphas_cumprod.to(timesteps.device)[timesteps].float()
+        ratio = signal / (1 - signal)
+        least: torch.Tensor = ratio.clamp(max=self.min_snr)
+        if self.scheduler.config.prediction_type == "epsilon":
+            return torch.where(ratio > 0, least / ratio, torch.ones_like(ratio))
+        weights: torch.Tensor = least / (ratio + 1)
+        return weights
 
     def _target(
         self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
@@ -99,7 +171,57 @@ class Objective:
         return target
 
 
-def check_model(model: ModelFolder, latent_channels: int, text_features: int) -> None:
+def is_image_to_video(config: Mapping[str, Any], latent_channels: int) -> bool:
+    """Whether a transformer takes an image's latents beside the noisy ones."""
+    return bool(config.get("in_channels") == 2 * latent_channels)
+
+
+def _one_draw(batch: Mapping[str, torch.Tensor], generator: torch.Generator) -> torch.Tensor:
+    """First frames ``[B, 2 × C, 1, H, W]``; of those with noise one a clip, by chance."""
+    noisy = batch.get("noisy_image_latents")
+    if noisy is None:
+        return batch["image_latents"]
+    chosen = torch.randint(noisy.shape[1], (len(noisy),), generator=generator)
+    return noisy[torch.arange(len(noisy)), chosen.to(noisy.device)]
+
+
+def rotary(config: Mapping[str, Any], latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rotary positions of latents ``[B, F, C, H, W]``, as the pipelines make them."""
+    from diffusers.models.embeddings import get_3d_rotary_pos_embed
+
+    patch, frames = config["patch_size"], latents.shape[1]
+    height, width = (side // patch for side in latents.shape[3:])
+    base = config["sample_height"] // patch, config["sample_width"] // patch
+    common = {"embed_dim": config["attention_head_dim"], "device": latents.device}
+    if config.get("patch_size_t") is None:
+        crops = _inscribed((height, width), base)
+        made = get_3d_rotary_pos_embed(
+            crops_coords=crops, grid_size=(height, width), temporal_size=frames, **common
+        )
+    else:
+        made = get_3d_rotary_pos_embed(
+            crops_coords=None, grid_size=(height, width),
+            temporal_size=-(-frames // config["patch_size_t"]), grid_type="slice", max_size=base,
+            **common,
+        )  # fmt: skip
+    cosines, sines = made
+    return cosines, sines
+
+
+def _inscribed(
+    grid: tuple[int, int], base: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Where a grid lies in the one that the model was made for: enlarged to fit, in the middle.
+
+    Not the pipeline's own function, whose module imports VAE and text encoder.
+    """
+    scale = min(base[0] / grid[0], base[1] / grid[1])
+    size = [round(side * scale) for side in grid]
+    top, left = (round((whole - part) / 2.0) for whole, part in zip(base, size, strict=True))
+    return (top, left), (top + size[0], left + size[1])
+
+
+def require_fit(model: ModelFolder, data: LatentDataset) -> None:
     """Checks, before anything is loaded, that the model's transformer can train on the store.
 
     Raises:
@@ -115,29 +237,29 @@ def check_model(model: ModelFolder, latent_channels: int, text_features: int) ->
     model.require("transformer")
     model.file("scheduler/scheduler_config.json")
     config = model.config("transformer")
-    unsupported = [
-        key for key in ("use_rotary_positional_embeddings", "ofs_embed_dim") if config.get(key)
-    ]
-    if unsupported:
-        raise TrainError(
-            f"the trainer does not know models with {', '.join(unsupported)} yet",
-            where=str(model.path),
-            remedy="use a CogVideoX-2b model, or train in your own trainer",
-        )
-    if (
-        config.get("in_channels") != latent_channels
-        or config.get("text_embed_dim") != text_features
+    channels = int(data.info.facts["latent_channels"])
+    features = data[0]["prompt_embeds"].shape[-1]
+    images = is_image_to_video(config, channels)
+    if not (images or config.get("in_channels") == channels) or (
+        config.get("text_embed_dim") != features
     ):
         raise TrainError(
             f"the transformer takes {config.get('in_channels')} latent channels and "
-            f"{config.get('text_embed_dim')} text features; the store has {latent_channels} and "
-            f"{text_features}",
+            f"{config.get('text_embed_dim')} text features; the store has {channels} and "
+            f"{features}",
             where=str(model.path),
             remedy="give --model the model that the store was encoded with",
         )
+    if images and not {"image_latents", "noisy_image_latents"} & {*data.components}:
+        raise TrainError(
+            "the model is for image-to-video, and the store has no image latents",
+            where=str(model.path),
+            remedy="run the same `videoprep encode` command again with --image-latents: only they "
+            "are added",
+        )
 
 
-def load_objective(model: ModelFolder, scaling_factor: float, posterior: str) -> Objective:
+def load_objective(model: ModelFolder, facts: Mapping[str, Any], **options: Any) -> Objective:
     """The objective with the scheduler in the model's folder."""
     import diffusers
 
@@ -149,4 +271,4 @@ def load_objective(model: ModelFolder, scaling_factor: float, posterior: str) ->
             where=str(model.path / "scheduler"),
             remedy="use a scheduler with v_prediction or epsilon",
         )
-    return Objective(scheduler, scaling_factor, posterior)
+    return Objective(scheduler, model.config("transformer"), facts, **options)

@@ -1,7 +1,8 @@
-"""A LoRA on a transformer, by peft, and the file that diffusers' pipelines read."""
+"""What is trained of a transformer: a LoRA by peft, or all; and how it is saved for diffusers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,4 +59,19 @@ def save_lora(transformer: CogVideoXTransformer3DModel, folder: Path) -> Path:
     named = {f"transformer.{name}": w.detach().cpu().contiguous() for name, w in weights.items()}
     path = folder / WEIGHTS_NAME
     write_bytes(path, save(named, metadata={"format": "pt"}))
+    return path
+
+
+def save_full(
+    transformer: CogVideoXTransformer3DModel, weights: Mapping[str, torch.Tensor], folder: Path
+) -> Path:
+    """Writes a transformer folder as ``from_pretrained`` reads it.
+
+    Args:
+        transformer: the model, whose config is written.
+        weights: all of it, gathered from the processes.
+        folder: the run's.
+    """
+    path = folder / "transformer"
+    transformer.save_pretrained(path, state_dict=dict(weights), safe_serialization=True)
     return path

@@ -1,4 +1,4 @@
-"""`train`: a LoRA from a store. Loads neither VAE nor text encoder."""
+"""`train`: a LoRA, or all weights, from a store. Loads neither VAE nor text encoder."""
 
 from __future__ import annotations
 
@@ -7,30 +7,37 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+import xxhash
 
-from videoprep.device import choose_device
 from videoprep.durable import write_bytes
+from videoprep.encoding.seeds import seeded
 from videoprep.errors import TrainError
-from videoprep.families.model_folder import open_model
+from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import family_of
 from videoprep.index.sampler import BucketBatchSampler
 from videoprep.store.dataset import LatentDataset
-from videoprep.training.cogvideox import FAMILY, Objective, check_model, load_objective
-from videoprep.training.lora import WEIGHTS_NAME, add_lora, require_peft, save_lora
+from videoprep.training.batches import Batch, Batches, CaptionDropout
+from videoprep.training.checkpoint import Checkpoints, gathered
+from videoprep.training.cogvideox import FAMILIES, Objective, load_objective, require_fit
+from videoprep.training.logs import LOG_NAME, Logs
+from videoprep.training.lora import WEIGHTS_NAME, add_lora, require_peft, save_full, save_lora
+from videoprep.training.optimizer import make_optimizer
+from videoprep.training.parallel import Processes, processes, without_sync
+from videoprep.training.settings import TrainSettings
 
-LOG_NAME = "log.jsonl"
-
-# The fixed draws on which the loss before and after is compared: enough that chance in the noise
-# does not hide the progress, few enough to cost no more than some training steps.
+# The fixed draws on which losses are compared: enough that chance in the noise does not hide the
+# progress, few enough to cost no more than some training steps.
 _COMPARED_BATCHES = 4
 _COMPARED_TIMESTEPS = 4
-_MAX_GRADIENT_NORM = 1.0
+
+_RESULT = "result.json"
+_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +47,16 @@ class Step:
     Attributes:
         step: its number, from 1.
         steps: how many there will be.
-        loss: of this step's batch.
-        seconds: since the first step began.
+        loss: of this step's batches, in all processes; NaN where it was skipped.
+        seconds: since the first step of this process began.
+        waited: of them, for data.
     """
 
     step: int
     steps: int
     loss: float
     seconds: float
+    waited: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +64,32 @@ class TrainResult:
     """What a run made.
 
     Attributes:
-        weights: the LoRA, as ``load_lora_weights`` reads it.
+        weights: the LoRA, as ``load_lora_weights`` reads it, or the transformer's folder.
         log: a JSON line a step.
         steps: how many were made.
+        skipped: of them, those whose loss or gradient was not finite.
         clips: the clips that were trained on.
         split: the split that they are; None where the plan has none.
         incomplete: clips of the store that lack a component and were not.
         loss_before: mean loss on fixed clips, noise and timesteps before training.
         loss_after: the same after.
-        seconds: how long the steps took.
+        validation_loss: the same on the split called validation; None where there is none.
+        seconds: how long the steps of this process took.
+        waited: of them, for data.
     """
 
     weights: str
     log: str
     steps: int
+    skipped: int
     clips: int
     split: str | None
     incomplete: int
     loss_before: float
     loss_after: float
+    validation_loss: float | None
     seconds: float
+    waited: float
 
 
 def train(
@@ -82,92 +97,82 @@ def train(
     *,
     model: str | os.PathLike[str],
     output: str | os.PathLike[str],
-    split: str | None = None,
-    steps: int = 1000,
-    batch_size: int = 1,
-    learning_rate: float = 1e-3,
-    rank: int = 64,
-    seed: int = 0,
+    from_videos: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
     device: str = "auto",
     revision: str | None = None,
-    overwrite: bool = False,
     on_step: Callable[[Step], None] | None = None,
+    **options: Any,
 ) -> TrainResult:
-    """Trains a text-to-video LoRA from a store's latents and embeddings alone.
+    """Trains CogVideoX from a store's tensors alone.
+
+    A text-to-video model learns text-to-video, an image-to-video model from the stored first
+    frames. Under torchrun the processes share each step, and with ``full`` the weights, too (FSDP).
 
     Args:
-        store: what `videoprep.encode` made.
+        store: what `videoprep.encode` made; with ``from_videos`` a dataset or its index.
         model: the diffusers folder or hub id that the store was encoded with; only its
             transformer and scheduler are read.
-        output: folder for the weights and the log.
-        split: train on the clips of this split; None: ``train`` where the plan has splits, else
-            all clips.
-        steps: optimiser steps.
-        batch_size: clips a step.
-        learning_rate: of AdamW.
-        rank: of the LoRA.
-        seed: of the LoRA's weights, the order of the clips, and the noise.
+        output: folder for weights, checkpoints and logs.
+        from_videos: encode each batch when it is needed, which takes VAE and text encoder.
+        resume: go on at the last checkpoint in ``output``, if there is one.
+        overwrite: write over an earlier run in ``output``.
         device: ``auto``, ``cpu``, ``cuda`` or any name that torch knows.
         revision: the hub revision of the model.
-        overwrite: write over the weights of an earlier run in ``output``.
-        on_step: called after each step.
+        on_step: called after each step, in the first process.
+        options: fields of `TrainSettings`.
 
     Raises:
-        TrainError: the store does not fit the model, the output is taken, peft is missing, or a
-            step's loss is not finite.
+        TrainError: an option is wrong, the store does not fit the model, the output is taken, peft
+            is missing, or a step's loss is not finite.
         StoreError: there is no finished store.
         ModelError: the model folder is not whole.
     """
-    require_peft()
-    data = _training_clips(store, split)
-    folder = _claim_output(Path(output), overwrite)
-    if not len(data):
-        raise TrainError("the store has no complete clip", where=str(store), remedy="encode some")
-    if data.info.family != FAMILY:
-        raise TrainError(
-            f"the store is of the family {data.info.family!r}; this trainer is for {FAMILY!r}",
-            where=str(store),
-            remedy="train with a trainer of the family's own: docs/families.md says how to come "
-            "from the store to what its transformer takes",
-        )
-    opened = open_model(str(model), ("transformer", "scheduler"), revision)
-    if family_of(opened).name != data.info.family:
-        raise TrainError(
-            f"the store is of the family {data.info.family!r}, "
-            f"the model of {family_of(opened).name!r}",
-            where=str(store),
-            remedy="give --model the model that the store was encoded with",
-        )
-    facts = data.info.facts
-    check_model(opened, int(facts["latent_channels"]), data[0]["prompt_embeds"].shape[-1])
-    objective = load_objective(opened, float(facts["scaling_factor"]), facts["posterior"])
-    torch_device = choose_device(device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # for the LoRA's first weights
-        transformer = _load_transformer(opened.path, torch_device)
-        weights = add_lora(transformer, rank)
-    sampler = BucketBatchSampler(data, batch_size, seed=seed)
-    run = _Run(transformer, objective, torch_device, data, sampler)
-    before = run.compare()
-    started = time.monotonic()
-    log = _train_steps(run, weights, steps, learning_rate, seed, folder, on_step)
-    seconds = time.monotonic() - started
-    after = run.compare()
-    if not math.isfinite(after):
-        raise TrainError(
-            f"the loss after the last step is {after}; nothing is saved",
-            where=log,
-            remedy="lower --learning-rate",
-        )
-    saved = str(save_lora(transformer, folder))
-    result = TrainResult(
-        saved, log, steps, len(data), data.split, data.incomplete, before, after, seconds
-    )
-    write_bytes(folder / "result.json", (json.dumps(asdict(result), indent=2) + "\n").encode())
+    settings = TrainSettings.of(**options)
+    if not settings.full:
+        require_peft()
+    with ExitStack() as stack:
+        group = stack.enter_context(processes(device))
+        stack.enter_context(torch.random.fork_rng())
+        opened = open_model(str(model), ("transformer", "scheduler"), revision)
+        data = _clips(stack, store, opened, settings, group.device, from_videos, revision)
+        _require_clips(data, opened, settings, group, str(store))
+        run = _Run(Path(output), group, settings, opened, data)
+        run.claim(resume=resume, overwrite=overwrite)
+        result = run.train(on_step)
+        if group.first:
+            text = json.dumps(asdict(result), indent=2)
+            write_bytes(run.folder / _RESULT, f"{text}\n".encode())
     return result
 
 
-def _training_clips(store: str | os.PathLike[str], split: str | None) -> LatentDataset:
+def _clips(
+    stack: ExitStack,
+    store: str | os.PathLike[str],
+    model: ModelFolder,
+    settings: TrainSettings,
+    device: torch.device,
+    from_videos: bool,
+    revision: str | None,
+) -> Any:
+    if not from_videos:
+        return _stored(store, settings.split)
+    from videoprep.training.online import OnlineClips, plan_of
+
+    index = plan_of(store, settings.split)
+    images = bool(model.config("transformer").get("in_channels") == 2 * _latent_channels(model))
+    dtype = _dtype(settings, device)
+    return stack.enter_context(
+        OnlineClips(index, model.name, revision=revision, images=images, device=device, dtype=dtype)
+    )
+
+
+def _latent_channels(model: ModelFolder) -> int:
+    return int(family_of(model).facts(model)["latent_channels"])
+
+
+def _stored(store: str | os.PathLike[str], split: str | None) -> LatentDataset:
     """The clips to train on: those kept for validation must not be among them unasked."""
     data = LatentDataset(store, split=split)
     if split is not None or not data.splits:
@@ -181,114 +186,322 @@ def _training_clips(store: str | os.PathLike[str], split: str | None) -> LatentD
     return LatentDataset(store, split="train")
 
 
-@dataclass(frozen=True)
+def _require_clips(
+    data: Any, model: ModelFolder, settings: TrainSettings, group: Processes, store: str
+) -> None:
+    """Checks that the clips can be trained on by the model."""
+    if not len(data):
+        raise TrainError("the store has no complete clip", where=store, remedy="encode some")
+    if data.info.family not in FAMILIES:
+        raise TrainError(
+            f"the store is of the family {data.info.family!r}; this trainer is for "
+            f"{' and '.join(map(repr, FAMILIES))}",
+            where=store,
+            remedy="train with a trainer of the family's own: docs/families.md says how to come "
+            "from the store to what its transformer takes, docs/export.md how to hand it over",
+        )
+    if family_of(model).name != data.info.family:
+        raise TrainError(
+            f"the store is of the family {data.info.family!r}, "
+            f"the model of {family_of(model).name!r}",
+            where=store,
+            remedy="give --model the model that the store was encoded with",
+        )
+    if len(data) < settings.batch_size * group.count:
+        raise TrainError(
+            f"{len(data)} clips are fewer than a global batch of {settings.batch_size} × "
+            f"{group.count}",
+            where=store,
+            remedy="lower --batch-size, or start fewer processes",
+        )
+    require_fit(model, data)
+
+
+def _dtype(settings: TrainSettings, device: torch.device) -> torch.dtype:
+    if settings.dtype == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    return {"fp32": torch.float32, "bf16": torch.bfloat16}[settings.dtype]
+
+
+@dataclass(slots=True)
 class _Run:
-    transformer: Any
-    objective: Objective
-    device: torch.device
-    data: LatentDataset
-    sampler: BucketBatchSampler
+    """A training run in one process.
 
-    def batches(self) -> Iterator[Mapping[str, torch.Tensor]]:
-        """Batches without end, one epoch after the other."""
-        epoch = 0
-        while True:
-            self.sampler.set_epoch(epoch)
-            yield from DataLoader(self.data, batch_sampler=self.sampler, collate_fn=collate)
-            epoch += 1
+    Attributes:
+        folder: where all goes.
+        group: the processes.
+        settings: how to train.
+        opened: the model's folder.
+        data: the clips.
+    """
 
-    def loss(
-        self,
-        batch: Mapping[str, torch.Tensor],
-        generator: torch.Generator,
-        timesteps: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """The loss of a batch, in the transformer's own precision."""
-        moved = {name: tensor.to(self.device) for name, tensor in batch.items()}
-        dtype = self.transformer.dtype
-        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            return self.objective.loss(self.transformer, moved, generator, timesteps)
+    folder: Path
+    group: Processes
+    settings: TrainSettings
+    opened: ModelFolder
+    data: Any
+    dtype: torch.dtype = field(init=False)
+    objective: Objective = field(init=False)
+    transformer: Any = field(init=False)
+    model: Any = field(init=False)
+    optimizer: torch.optim.Optimizer = field(init=False)
+    batches: Batches = field(init=False)
+    dropout: CaptionDropout = field(init=False)
+    checkpoints: Checkpoints = field(init=False)
+    weights: list[torch.nn.Parameter] = field(init=False)
+    skipped: int = 0
+    waited: float = 0.0
+
+    def claim(self, *, resume: bool, overwrite: bool) -> None:
+        """Checks that the folder may be written to, before anything large is loaded."""
+        self.checkpoints = Checkpoints(self.folder, self._identity(), self.settings.keep)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise TrainError(
+                "exists and is not a folder", where=str(self.folder), remedy="choose another -o"
+            )
+        taken = self.checkpoints.exist() or (self.folder / WEIGHTS_NAME).exists()
+        if taken and not (resume or overwrite):
+            raise TrainError(
+                "already holds a run",
+                where=str(self.folder),
+                remedy="go on with --resume, or choose another -o",
+            )
+        self.group.wait()  # until all have looked
+        if self.group.first:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not resume:
+                self.checkpoints.remove()
+        self.group.wait()
+
+    def _identity(self) -> Mapping[str, Any]:
+        return {
+            "model": self.opened.identity("transformer"),
+            "clips": self.data.digest,
+            "processes": self.group.count,
+            **self.settings.identity,
+        }
+
+    def train(self, on_step: Callable[[Step], None] | None) -> TrainResult:
+        """Loads the model, trains, and saves."""
+        self._load()
+        told = self.checkpoints.load(self.model, self.optimizer)
+        begun = int(told["step"]) if told else 0
+        if told:
+            self.batches.sampler.load_state_dict(told["sampler"])
+            self.skipped = int(told["skipped"])
+        before = float(told["loss_before"]) if told else self.compare(self.data)
+        logs = Logs(self.folder, begun) if self.group.first else None
+        started = time.monotonic()
+        for step, loss in self._steps(begun):
+            done = Step(step, self.settings.steps, loss, time.monotonic() - started, self.waited)
+            if logs is not None:
+                logs.write(step, loss=loss, rate=self.settings.rate_at(step), seconds=done.seconds)
+            self._now_and_then(step, before, logs)
+            if on_step is not None and self.group.first:
+                on_step(done)
+        seconds = time.monotonic() - started
+        after, validation = self.compare(self.data), self.validate()
+        if logs is not None:
+            logs.close()
+        if not math.isfinite(after):
+            raise TrainError(
+                f"the loss after the last step is {after}; no weights are saved",
+                where=str(self.folder / LOG_NAME),
+                remedy="lower --learning-rate",
+            )
+        return TrainResult(
+            weights=str(self._save()),
+            log=str(self.folder / LOG_NAME),
+            steps=self.settings.steps,
+            skipped=self.skipped,
+            clips=len(self.data),
+            split=self.data.split,
+            incomplete=self.data.incomplete,
+            loss_before=before,
+            loss_after=after,
+            validation_loss=validation,
+            seconds=seconds,
+            waited=self.waited,
+        )
+
+    def _load(self) -> None:
+        settings, device = self.settings, self.group.device
+        self.dtype = _dtype(settings, device)
+        self.objective = load_objective(
+            self.opened, self.data.info.facts, dtype=self.dtype, min_snr=settings.min_snr,
+            image_dropout=settings.image_dropout,
+        )  # fmt: skip
+        torch.manual_seed(settings.seed)  # for the LoRA's first weights
+        # All weights are trained in float32, and computed with in what was asked for.
+        self.transformer = _load_transformer(
+            self.opened, torch.float32 if settings.full else self.dtype, device
+        )
+        if settings.full:
+            self.transformer.requires_grad_(True)
+        else:
+            add_lora(self.transformer, settings.rank)
+        if settings.gradient_checkpointing:
+            self.transformer.enable_gradient_checkpointing()
+        self.model = self.group.spread(self.transformer, parts=settings.full)
+        self.model.train()
+        self.weights = [w for w in self.model.parameters() if w.requires_grad]
+        self.optimizer = make_optimizer(self.weights, settings)
+        sampler = self._sampler(self.data)
+        self.batches = Batches(self.data, sampler, settings.workers)
+        empty = self.data.empty_caption() if settings.caption_dropout else {}
+        self.dropout = CaptionDropout(settings.caption_dropout, empty)
+
+    def _sampler(self, data: Any) -> BucketBatchSampler:
+        return BucketBatchSampler(
+            data, self.settings.batch_size, rank=self.group.rank, world_size=self.group.count,
+            seed=self.settings.seed,
+        )  # fmt: skip
+
+    def _steps(self, begun: int) -> Iterator[tuple[int, float]]:
+        batches = iter(self.batches)
+        for step in range(begun + 1, self.settings.steps + 1):
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.settings.rate_at(step)
+            yield step, self._step(step, batches)
+
+    def _step(self, step: int, batches: Iterator[Batch]) -> float:
+        """One step of the optimiser; gives the loss, NaN where it was skipped."""
+        total = 0.0
+        parts = self.settings.accumulate
+        videos: list[str] = []
+        for part in range(parts):
+            asked = time.monotonic()
+            batch = next(batches)
+            self.waited += time.monotonic() - asked
+            videos += batch.videos
+            generator = self._draws(step, part)
+            tensors = self.dropout(batch.to(self.group.device), generator)
+            with without_sync(self.model, last=part == parts - 1), self._autocast():
+                loss = self.objective.loss(self.model, tensors, generator)
+                (loss / parts).backward()  # type: ignore[no-untyped-call]
+            total += loss.item() / parts
+        norm = torch.nn.utils.clip_grad_norm_(self.weights, self.settings.max_gradient_norm)
+        if self.group.any(not (math.isfinite(total) and math.isfinite(float(norm)))):
+            self._refuse(step, total, videos)
+            total = math.nan
+        else:
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return self.group.sum(total) / self.group.count
+
+    def _refuse(self, step: int, loss: float, videos: list[str]) -> None:
+        """Stops, or counts and logs a step that is skipped."""
+        shown = ", ".join(videos[:_SHOWN]) + (", …" if len(videos) > _SHOWN else "")
+        self.skipped += 1
+        if self.settings.on_nonfinite == "skip":
+            if self.group.first:
+                _warn(f"step {step}: loss {loss} or its gradient is not finite ({shown}): skipped")
+            return
+        raise TrainError(
+            f"the loss of step {step} is {loss}, or its gradient is not finite; clips: {shown}",
+            where=str(self.folder / LOG_NAME),
+            remedy="lower --learning-rate, or go on without such steps: --on-nonfinite skip; "
+            "--resume goes on at the last checkpoint",
+        )
+
+    def _draws(self, step: int, part: int) -> torch.Generator:
+        """All that is random in a batch, by its place: a run that goes on draws the same."""
+        name = f"{self.settings.seed} {step} {part} {self.group.rank}"
+        torch.manual_seed(xxhash.xxh3_64_intdigest(name.encode()) >> 1)  # for dropout in the model
+        return seeded(xxhash.xxh3_128_hexdigest(name.encode()))
+
+    @contextmanager
+    def _autocast(self) -> Iterator[None]:
+        with torch.autocast(
+            self.group.device.type, self.dtype, enabled=self.dtype != torch.float32
+        ):
+            yield
+
+    def _now_and_then(self, step: int, before: float, logs: Logs | None) -> None:
+        settings = self.settings
+        if _due(step, settings.validate_every):
+            loss = self.validate()
+            if logs is not None and loss is not None:
+                logs.write(step, validation_loss=loss)
+        if _due(step, settings.sample_every) and self.group.first:
+            self._sample(step)
+        if _due(step, settings.checkpoint_every) or step == settings.steps:
+            told = {
+                "step": step,
+                "sampler": self.batches.sampler.state_dict(),
+                "loss_before": before,
+                "skipped": self.skipped,
+            }
+            self.checkpoints.save(told, self.model, self.optimizer, write=self.group.first)
+            self.group.wait()
+
+    def _sample(self, step: int) -> None:
+        from videoprep.training.samples import write_sample
+
+        item, empty = self.data[0], self.data.empty_caption()["prompt_embeds"]
+        facts = self.data.info.facts
+        write_sample(self.folder, step, self.opened, self.transformer, item, empty, facts)
+
+    def validate(self) -> float | None:
+        """Mean loss on the split called validation; None where there is none."""
+        if self.settings.split == "validation" or "validation" not in self.data.splits:
+            if self.settings.validate_every:
+                raise TrainError(
+                    "there is no split called validation to measure the loss on",
+                    remedy="plan one: videoprep index … --split train=0.9,validation=0.1",
+                )
+            return None
+        if not isinstance(self.data, LatentDataset):
+            return None
+        held = LatentDataset(self.data.location, split="validation")
+        return self.compare(held) if len(held) else None
 
     @torch.no_grad()
-    def compare(self) -> float:
+    def compare(self, data: Any) -> float:
         """Mean loss on clips, noise and timesteps that are the same at every call."""
-        self.transformer.eval()
-        generator = torch.Generator().manual_seed(0)
+        self.model.eval()
+        generator = torch.Generator().manual_seed(self.group.rank)
         count = self.objective.scheduler.config.num_train_timesteps
+        sampler = self._sampler(data)
         losses = []
-        for number, batch in enumerate(self.batches()):
-            if number == min(_COMPARED_BATCHES, len(self.sampler)):
-                break
+        batches = iter(Batches(data, sampler))
+        for _ in range(min(_COMPARED_BATCHES, len(sampler))):
+            batch = next(batches)
+            tensors = batch.to(self.group.device)
             for part in range(_COMPARED_TIMESTEPS):
                 timestep = int((part + 0.5) / _COMPARED_TIMESTEPS * count)
-                timesteps = torch.full((len(batch["video_latents"]),), timestep)
-                losses.append(self.loss(batch, generator, timesteps).item())
-        return sum(losses) / len(losses)
+                timesteps = torch.full((len(batch.videos),), timestep)
+                with self._autocast():
+                    loss = self.objective.loss(
+                        self.model, tensors, generator, timesteps, dropout=False
+                    )
+                losses.append(loss.item())
+        self.model.train()
+        return self.group.sum(sum(losses) / len(losses)) / self.group.count
+
+    def _save(self) -> Path:
+        if not self.settings.full:
+            path = self.folder / WEIGHTS_NAME
+            return save_lora(self.transformer, self.folder) if self.group.first else path
+        weights = gathered(self.model)
+        path = self.folder / "transformer"
+        return save_full(self.transformer, weights, self.folder) if self.group.first else path
 
 
-def collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-    """Stacks the latents and embeddings of one bucket's clips."""
-    return {
-        name: torch.stack([item[name] for item in items])
-        for name in ("video_latents", "prompt_embeds")
-    }
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
 
 
-def _train_steps(
-    run: _Run,
-    weights: list[torch.nn.Parameter],
-    steps: int,
-    learning_rate: float,
-    seed: int,
-    folder: Path,
-    on_step: Callable[[Step], None] | None,
-) -> str:
-    optimizer = torch.optim.AdamW(weights, lr=learning_rate)
-    generator = torch.Generator().manual_seed(seed)
-    batches = run.batches()
-    path = folder / LOG_NAME
-    run.transformer.train()
-    started = time.monotonic()
-    with path.open("w", encoding="utf-8") as log:
-        for step in range(1, steps + 1):
-            loss = run.loss(next(batches), generator)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise TrainError(
-                    f"the loss of step {step} is {value}",
-                    where=str(path),
-                    remedy="lower --learning-rate",
-                )
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(weights, _MAX_GRADIENT_NORM)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            told = Step(step, steps, value, time.monotonic() - started)
-            log.write(json.dumps({"step": step, "loss": value, "seconds": told.seconds}) + "\n")
-            log.flush()
-            if on_step is not None:
-                on_step(told)
-    return str(path)
+def _warn(text: str) -> None:
+    import logging
+
+    logging.getLogger(__name__).warning(text)
 
 
-def _load_transformer(folder: Path, device: torch.device) -> Any:
+def _load_transformer(model: ModelFolder, dtype: torch.dtype, device: torch.device) -> Any:
     from diffusers import CogVideoXTransformer3DModel
 
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     transformer = CogVideoXTransformer3DModel.from_pretrained(
-        str(folder / "transformer"), torch_dtype=dtype, use_safetensors=True
+        str(model.path / "transformer"), torch_dtype=dtype, use_safetensors=True
     )
     return transformer.to(device)
-
-
-def _claim_output(folder: Path, overwrite: bool) -> Path:
-    if (folder / WEIGHTS_NAME).exists() and not overwrite:
-        raise TrainError(
-            f"already holds {WEIGHTS_NAME}", where=str(folder), remedy="choose another -o"
-        )
-    if folder.exists() and not folder.is_dir():
-        raise TrainError(
-            "exists and is not a folder", where=str(folder), remedy="choose another -o"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -1,0 +1,155 @@
+"""Checkpoints: all that a run needs to go on as if nothing had been, or nothing at all.
+
+A checkpoint is a folder that gets its name when it is whole. Random numbers need no place in it:
+they are drawn anew from the seed and the number of each step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+
+from videoprep.durable import write_bytes
+from videoprep.errors import TrainError
+
+FOLDER = "checkpoints"
+_NAME = re.compile(r"step-(\d{8})")
+_WEIGHTS, _MOMENTS, _STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+_OPTIONS = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+_BROADCAST = StateDictOptions(full_state_dict=True, ignore_frozen_params=True, strict=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """The checkpoints of a run.
+
+    Attributes:
+        run: its folder.
+        identity: model, clips and settings, which have to be the same when it goes on.
+        keep: how many stay.
+    """
+
+    run: Path
+    identity: Mapping[str, Any]
+    keep: int
+
+    def save(self, told: Mapping[str, Any], model: Any, optimizer: Any, *, write: bool) -> None:
+        """Saves one. Every process calls it, for its part of the weights; one of them writes.
+
+        Args:
+            told: JSON values: the step, the sampler's state and so on.
+            model: in training.
+            optimizer: its.
+            write: whether this process writes.
+        """
+        weights = gathered(model)
+        state: Any = get_optimizer_state_dict(model, optimizer, options=_OPTIONS)["state"]
+        if not write:
+            return
+        moments = {
+            f"{name}/{part}": value
+            for name, parts in state.items()
+            for part, value in parts.items()
+        }
+        told = {**told, "identity": dict(self.identity)}
+        folder = self.run / FOLDER / f"step-{told['step']:08d}"
+        partial = folder.with_name(f".{folder.name}.tmp")
+        shutil.rmtree(partial, ignore_errors=True)
+        write_bytes(partial / _WEIGHTS, _packed(weights))
+        write_bytes(partial / _MOMENTS, _packed(moments))
+        write_bytes(partial / _STATE, json.dumps(told, indent=2).encode())
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+        for _, old in self._found()[: -self.keep]:
+            shutil.rmtree(old)
+
+    def load(self, model: Any, optimizer: Any) -> Mapping[str, Any] | None:
+        """Takes up the last one, and gives what was told of it; None where there is none.
+
+        Raises:
+            TrainError: it is of another model, other clips or settings, or damaged.
+        """
+        found = self._found()
+        if not found:
+            return None
+        _, folder = found[-1]
+        try:
+            told = json.loads((folder / _STATE).read_bytes())
+            weights, moments = _unpacked(folder / _WEIGHTS), _unpacked(folder / _MOMENTS)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise TrainError(
+                f"the checkpoint cannot be read: {error}",
+                where=str(folder),
+                remedy="remove it: the one before is taken then",
+            ) from error
+        self._require_same(told["identity"], folder)
+        set_model_state_dict(model, weights, options=_BROADCAST)
+        groups = get_optimizer_state_dict(model, optimizer, options=_OPTIONS)["param_groups"]
+        state: dict[str, Any] = {}
+        for name, value in moments.items():
+            weight, _, part = name.rpartition("/")
+            state.setdefault(weight, {})[part] = value
+        set_optimizer_state_dict(
+            model, optimizer, {"state": state, "param_groups": groups}, options=_OPTIONS
+        )
+        return dict(told)
+
+    def exist(self) -> bool:
+        """Whether there is any."""
+        return bool(self._found())
+
+    def remove(self) -> None:
+        """Removes all."""
+        shutil.rmtree(self.run / FOLDER, ignore_errors=True)
+
+    def _found(self) -> list[tuple[int, Path]]:
+        return sorted(self._each())
+
+    def _each(self) -> Iterator[tuple[int, Path]]:
+        for path in (self.run / FOLDER).glob("step-*"):
+            if match := _NAME.fullmatch(path.name):
+                yield int(match[1]), path
+
+    def _require_same(self, before: Mapping[str, Any], folder: Path) -> None:
+        now = json.loads(json.dumps(dict(self.identity)))
+        other = [name for name in sorted({*now, *before}) if now.get(name) != before.get(name)]
+        if other:
+            what = ", ".join(f"{n}: {before.get(n)!r} there, {now.get(n)!r} now" for n in other)
+            raise TrainError(
+                f"the checkpoint is of another run ({what})",
+                where=str(folder),
+                remedy="resume with the same model, store and options, or choose another -o",
+            )
+
+
+def gathered(model: Any) -> dict[str, Any]:
+    """The weights in training, whole, on the host; of several processes in the first one."""
+    return get_model_state_dict(model, options=_OPTIONS)
+
+
+def _packed(tensors: Mapping[str, Any]) -> bytes:
+    from safetensors.torch import save
+
+    return save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+
+
+def _unpacked(path: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    tensors: dict[str, Any] = load_file(path)
+    return tensors

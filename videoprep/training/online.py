@@ -1,0 +1,187 @@
+"""Clips that are encoded as they are asked for, by what `encode` uses: training from videos."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from videoprep.encoding.effort import Effort
+from videoprep.encoding.run import components_for, open_checked
+from videoprep.errors import MediaError, TrainError
+from videoprep.families.component import COMPONENTS, KEY_COLUMN, MADE_FROM, Component
+from videoprep.index.clip import Clip, clip_from_row
+from videoprep.index.schema import digest_of
+from videoprep.index.table import BucketIndex
+from videoprep.media.clip import normalize
+from videoprep.media.decode import choose_decoder
+from videoprep.store.layout import StoreInfo
+
+
+class OnlineClips(Dataset[dict[str, Any]]):
+    """The clips of a plan, with the interface of `LatentDataset`. Use it in a ``with`` block.
+
+    Needs VAE, text encoder and decoding at each step: a store is faster, and takes less memory.
+
+    Args:
+        index: the plan.
+        model: the model folder or hub id.
+        revision: of the model on the hub.
+        images: whether first frames are wanted.
+        device: where the encoders run.
+        dtype: what they compute in, and the tensors come in.
+
+    Attributes:
+        info: as of a store.
+        components: the tensors that each item has.
+        splits: of the plan.
+        incomplete: none: all are made.
+    """
+
+    incomplete = 0
+
+    def __init__(
+        self,
+        index: BucketIndex,
+        model: str,
+        *,
+        revision: str | None,
+        images: bool,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        index.require_clips()
+        index.check_sources()
+        self._index, self._device, self._dtype = index, device, dtype
+        self._model, self._family = open_checked(model, revision)
+        made_by = self._family.encoders(self._model)
+        wanted = components_for(made_by, images, 0)
+        self.components = tuple(name for name in COMPONENTS if name in wanted)
+        facts = {**self._family.facts(self._model), "posterior": "moments"}
+        self.info = StoreInfo(self._family.name, model, revision, facts, {})
+        self.splits = tuple(sorted({*index.table["split"].drop_null().to_pylist()}))
+        self.buckets, self.multiplicity = index.buckets, index.multiplicity
+        self._pool = Effort().decode_pool(choose_decoder("auto"), index)
+
+    def __enter__(self) -> OnlineClips:
+        self._pool.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.__exit__(kind, error, trace)
+
+    @cached_property
+    def digest(self) -> str:
+        """That of a store of the same clips: its batches are these."""
+        keys = [KEY_COLUMN[component] for component in self.components]
+        return digest_of(
+            self._index._planned_rows([*dict.fromkeys(keys), "weight", "repeats"]), keys
+        )
+
+    @property
+    def split(self) -> None:
+        """The plan was filtered before."""
+        return
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        (item,) = self.__getitems__([number])
+        return item
+
+    def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        """Decodes a batch side by side, and encodes it clip by clip.
+
+        Raises:
+            TrainError: a clip cannot be decoded.
+        """
+        clips = [self._clip(number) for number in numbers]
+        requests = ((at, clip.pixels) for at, clip in enumerate(clips))
+        items: list[dict[str, Any]] = [{} for _ in clips]
+        for at, answer in self._pool.run(requests):
+            if isinstance(answer, Exception):
+                raise _refused(answer, clips[at])
+            items[at] = self._item(clips[at], answer.pixels)
+            answer.release()
+        return items
+
+    def _clip(self, number: int) -> Clip:
+        row = int(self._index._rows[number])
+        values = self._index.table.slice(row, 1).to_pylist()[0]
+        return clip_from_row(row, values, self._index.data_root)
+
+    @torch.inference_mode()
+    def _item(self, clip: Clip, pixels: torch.Tensor) -> dict[str, Any]:
+        """A clip's tensors; pixels are uint8 ``[F, 3, H, W]``."""
+        whole = normalize(pixels.to(self._device)[None]).permute(0, 2, 1, 3, 4)
+        made: dict[str, Any] = {}
+        for component in self.components:
+            if MADE_FROM[component] == "caption":
+                made[component] = self._embeds(component, clip.caption)
+            else:
+                part = whole if MADE_FROM[component] == "clip" else whole[:, :, :1]
+                made[component] = self._vae.encode(part)[0].to("cpu", self._dtype)
+        tensors = {name: tensor.clone() for name, tensor in made.items()}  # out of inference mode
+        return {**tensors, "caption": clip.caption, "metadata": {"video": clip.video}}
+
+    def _embeds(self, component: Component, caption: str) -> torch.Tensor:
+        made: torch.Tensor = self._texts[component].encode([caption])[0]
+        return made.to("cpu", self._dtype)
+
+    def empty_caption(self) -> Mapping[str, torch.Tensor]:
+        """The embeddings of the empty caption, by component."""
+        names = [name for name in self.components if MADE_FROM[name] == "caption"]
+        return {name: self._embeds(name, "").clone() for name in names}
+
+    @cached_property
+    def _vae(self) -> Any:
+        return self._family.load_video_encoder(self._model, self._device, self._dtype, tiling=False)
+
+    @cached_property
+    def _texts(self) -> Mapping[Component, Any]:
+        made_by = self._family.encoders(self._model)
+        return {
+            name: self._family.load_text_encoder(
+                self._model, made_by[name], self._device, self._dtype, eight_bit=False
+            )
+            for name in self.components
+            if MADE_FROM[name] == "caption"
+        }
+
+
+def _refused(error: Exception, clip: Clip) -> Exception:
+    if not isinstance(error, MediaError):
+        return error
+    return TrainError(
+        f"a clip cannot be decoded: {error.message}",
+        where=f"{clip.file}:{clip.line} {clip.video}",
+        remedy="leave it out of the list, or encode a store, which sets such clips aside",
+    )
+
+
+def plan_of(source: str | os.PathLike[str], split: str | None) -> BucketIndex:
+    """The clips of a dataset, or of an index of one."""
+    path = os.fspath(source)
+    index = BucketIndex.load(path) if BucketIndex.is_index(path) else BucketIndex.build(path)
+    splits = {*index.table["split"].drop_null().to_pylist()}
+    chosen = split or ("train" if "train" in splits else None)
+    if chosen is None:
+        return index
+    if chosen not in splits:
+        raise TrainError(
+            f"there is no split {chosen!r}",
+            where=path,
+            remedy=f"its splits are: {', '.join(sorted(splits)) or 'none'}",
+        )
+    return index.filter(split=chosen, left_out_code=None)
