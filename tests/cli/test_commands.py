@@ -82,7 +82,12 @@ def test_the_command_line_surface_is_as_documented() -> None:
         | {"--retry-failed", "--max-failures", "--watchdog", "--time-limit", "--memory-limit"},
         "export": {"--to", "--output", "--split", "--output-format", "--help"},
         "train": {"--model", "--output", "--steps", "--batch-size", "--learning-rate", "--rank"}
-        | {"--seed", "--device", "--revision", "--output-format", "--help", "--split"},
+        | {"--seed", "--device", "--revision", "--output-format", "--help", "--split"}
+        | {"--from-videos", "--resume", "--accumulate", "--warmup", "--optimizer", "--full"}
+        | {"--dtype", "--gradient-checkpointing", "--max-gradient-norm", "--min-snr", "--keep"}
+        | {"--caption-dropout", "--image-dropout", "--on-nonfinite", "--checkpoint-every"}
+        | {"--validate-every", "--sample-every", "--workers"},
+        "import": {"--from", "--model", "--output", "--revision", "--output-format", "--help"},
         "demo": {"--data", "--output", "--steps", "--help"},
     }
     runner = CliRunner()
@@ -298,7 +303,7 @@ def test_another_model_is_said(
         (["index", ".", "-o", "prompt.txt/x"], "prompt.txt"),
         (["validate", "/dev/null"], "neither a file nor a folder"),
         (["validate", "x" * 5000], "cannot be looked up"),
-        (["train", "nowhere", "--model", "x", "-o", "y", "--seed", "-1"], "--seed"),
+        (["train", "nowhere", "--model", "x", "-o", "y", "--seed", "-1"], "seed is -1"),
         (["encode", "."], "--model"),
         (["train", "nowhere", "--model", "x", "-o", "y"], "no store here"),
         (["encode", "none.parquet", "-o", "x", "--model", "MODEL"], "no such index"),

@@ -35,6 +35,7 @@ def _visible(url: str) -> dict[str, bytes]:
     files = open_files(url)
     found = {name: files.read(name) for name in files.names()}
     for top in files.folders():
+        found |= {f"{top}/{name}": files.read(f"{top}/{name}") for name in files.names(top)}
         for inner in files.folders(top):
             folder = f"{top}/{inner}"
             found |= {

@@ -142,6 +142,10 @@ def test_every_file_that_is_cut_or_gone_is_named(
         report = vp.verify(store)
         if spoiled is None and _all_set_aside(path, data):
             name = f"{path.parent.relative_to(store)}/"  # no other file knows the unit's name
+        if spoiled is None and path.parent.name == "empty_caption":
+            assert report.ok, "stores that were made before it was are whole"
+            path.write_bytes(data)
+            continue
         assert named(report) == [name]
         if spoiled is None:
             assert report.faults[0].kind == "missing"

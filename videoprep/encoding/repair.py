@@ -31,9 +31,16 @@ from videoprep.mirror import local_path
 from videoprep.report.panel import Style, shown
 from videoprep.store.catalogue import gather, read_artifacts, write_catalogue
 from videoprep.store.claims import Claims
-from videoprep.store.empty_caption import FOLDER as EMPTY_CAPTION
 from videoprep.store.fault import BadUnit
-from videoprep.store.layout import CATALOGUE, FAILURES, INDEX, Store, StoreInfo, is_shard
+from videoprep.store.layout import (
+    CATALOGUE,
+    EMPTY_CAPTION,
+    FAILURES,
+    INDEX,
+    Store,
+    StoreInfo,
+    is_shard,
+)
 from videoprep.store.plan_check import listed_failures
 from videoprep.store.presence import presence_at
 from videoprep.store.receipt import Damage, Receipt, read_receipts

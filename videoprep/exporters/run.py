@@ -36,7 +36,7 @@ NAMES = "videoprep-clips.jsonl"
 """Which clip of which video each exported name stands for."""
 
 _SHARD_BYTES = 2**30
-_SHARD_CLIPS = 10_000
+_SHARD_CLIPS = 1_000
 _DIGITS = 5
 
 Progress = Callable[[int, int], None]

@@ -13,19 +13,18 @@ import xxhash
 
 from videoprep.errors import StoreError
 from videoprep.files import Files
+from videoprep.store.layout import EMPTY_CAPTION
 from videoprep.store.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
-
-FOLDER = "empty_caption"
 
 _LENGTH = struct.Struct("<Q")
 
 
 def path_of(recipe: Recipe) -> str:
     """Where a recipe's lies in the store."""
-    return f"{FOLDER}/{recipe.component}-{recipe.id}.safetensors"
+    return f"{EMPTY_CAPTION}/{recipe.component}-{recipe.id}.safetensors"
 
 
 def write_empty_caption(files: Files, recipe: Recipe, tensor: torch.Tensor) -> None:

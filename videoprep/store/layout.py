@@ -30,6 +30,9 @@ INDEX = "index.parquet"
 CATALOGUE = "catalogue.parquet"
 """A row a clip; derived from the index and the receipts."""
 
+EMPTY_CAPTION = "empty_caption"
+"""The folder of what text encoders make of the empty caption."""
+
 FAILURES = "failures.jsonl"
 """The clips set aside; derived from the receipts."""
 
@@ -188,7 +191,7 @@ class Store:
         """Whether there is nothing, or nothing but what is left of a store without its info."""
         names = {*self.files.folders(), *self.files.names()}
         visible = {name for name in names if not name.startswith(".")}
-        return not visible - {*COMPONENTS, INDEX, CATALOGUE, FAILURES}
+        return not visible - {*COMPONENTS, EMPTY_CAPTION, INDEX, CATALOGUE, FAILURES}
 
     def _with_receipts(self, info: StoreInfo) -> StoreInfo:
         """Leaves out recipes by which nothing was ever committed: they bind nobody."""

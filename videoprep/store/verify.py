@@ -21,11 +21,11 @@ from videoprep.families.component import COMPONENTS, KEY_COLUMN, MADE_FROM, Comp
 from videoprep.files import Files
 from videoprep.index.table import BucketIndex
 from videoprep.store.catalogue import Artifacts, gather
-from videoprep.store.empty_caption import FOLDER as EMPTY_CAPTION
 from videoprep.store.empty_caption import path_of, read_empty_caption
 from videoprep.store.fault import ENCODE_AGAIN, REPAIR, BadUnit, Fault, Note
 from videoprep.store.layout import (
     CATALOGUE,
+    EMPTY_CAPTION,
     FAILURES,
     INDEX,
     INFO,

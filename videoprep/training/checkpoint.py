@@ -58,9 +58,10 @@ class Checkpoints:
             write: whether this process writes.
         """
         weights = gathered(model)
-        state: Any = get_optimizer_state_dict(model, optimizer, options=_OPTIONS)["state"]
+        moved = get_optimizer_state_dict(model, optimizer, options=_OPTIONS)
         if not write:
             return
+        state: Any = moved["state"]
         moments = {
             f"{name}/{part}": value
             for name, parts in state.items()
@@ -70,8 +71,8 @@ class Checkpoints:
         folder = self.run / FOLDER / f"step-{told['step']:08d}"
         partial = folder.with_name(f".{folder.name}.tmp")
         shutil.rmtree(partial, ignore_errors=True)
-        write_bytes(partial / _WEIGHTS, _packed(weights))
-        write_bytes(partial / _MOMENTS, _packed(moments))
+        write_tensors(partial / _WEIGHTS, weights)
+        write_tensors(partial / _MOMENTS, moments)
         write_bytes(partial / _STATE, json.dumps(told, indent=2).encode())
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
@@ -99,14 +100,14 @@ class Checkpoints:
             ) from error
         self._require_same(told["identity"], folder)
         set_model_state_dict(model, weights, options=_BROADCAST)
-        groups = get_optimizer_state_dict(model, optimizer, options=_OPTIONS)["param_groups"]
         state: dict[str, Any] = {}
         for name, value in moments.items():
             weight, _, part = name.rpartition("/")
             state.setdefault(weight, {})[part] = value
-        set_optimizer_state_dict(
-            model, optimizer, {"state": state, "param_groups": groups}, options=_OPTIONS
-        )
+        # What is in it besides is the settings'.
+        group = {**optimizer.param_groups[0], "params": list(state)}
+        told_of: dict[str, Any] = {"state": state, "param_groups": [group]}
+        set_optimizer_state_dict(model, optimizer, told_of, options=_OPTIONS)
         return dict(told)
 
     def exist(self) -> bool:
@@ -142,10 +143,15 @@ def gathered(model: Any) -> dict[str, Any]:
     return get_model_state_dict(model, options=_OPTIONS)
 
 
-def _packed(tensors: Mapping[str, Any]) -> bytes:
-    from safetensors.torch import save
+def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
+    """Writes a safetensors file and sees to it that it is on the disk; not in one step."""
+    from safetensors.torch import save_file
 
-    return save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    owned = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    save_file(owned, path, metadata={"format": "pt"})
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _unpacked(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 
 from videoprep.durable import write_bytes
 from videoprep.errors import TrainError
+from videoprep.training.checkpoint import write_tensors
 
 if TYPE_CHECKING:
     from diffusers import CogVideoXTransformer3DModel
@@ -73,5 +74,6 @@ def save_full(
         folder: the run's.
     """
     path = folder / "transformer"
-    transformer.save_pretrained(path, state_dict=dict(weights), safe_serialization=True)
+    transformer.save_config(path)
+    write_tensors(path / "diffusion_pytorch_model.safetensors", weights)
     return path

@@ -37,6 +37,7 @@ _COMPARED_BATCHES = 4
 _COMPARED_TIMESTEPS = 4
 
 _RESULT = "result.json"
+_VALIDATION = "validation"
 _SHOWN = 4
 
 
@@ -135,8 +136,9 @@ def train(
     with ExitStack() as stack:
         group = stack.enter_context(processes(device))
         stack.enter_context(torch.random.fork_rng())
+        stored = None if from_videos else _stored(store, settings.split)
         opened = open_model(str(model), ("transformer", "scheduler"), revision)
-        data = _clips(stack, store, opened, settings, group.device, from_videos, revision)
+        data = stored or _online(stack, store, opened, settings, group.device, revision)
         _require_clips(data, opened, settings, group, str(store))
         run = _Run(Path(output), group, settings, opened, data)
         run.claim(resume=resume, overwrite=overwrite)
@@ -147,20 +149,18 @@ def train(
     return result
 
 
-def _clips(
+def _online(
     stack: ExitStack,
-    store: str | os.PathLike[str],
+    dataset: str | os.PathLike[str],
     model: ModelFolder,
     settings: TrainSettings,
     device: torch.device,
-    from_videos: bool,
     revision: str | None,
 ) -> Any:
-    if not from_videos:
-        return _stored(store, settings.split)
+    """The clips of a dataset or index, encoded as they are asked for."""
     from videoprep.training.online import OnlineClips, plan_of
 
-    index = plan_of(store, settings.split)
+    index = plan_of(dataset, settings.split)
     images = bool(model.config("transformer").get("in_channels") == 2 * _latent_channels(model))
     dtype = _dtype(settings, device)
     return stack.enter_context(
@@ -249,12 +249,14 @@ class _Run:
     dropout: CaptionDropout = field(init=False)
     checkpoints: Checkpoints = field(init=False)
     weights: list[torch.nn.Parameter] = field(init=False)
+    held: LatentDataset | None = field(init=False)
     skipped: int = 0
     waited: float = 0.0
 
     def claim(self, *, resume: bool, overwrite: bool) -> None:
         """Checks that the folder may be written to, before anything large is loaded."""
         self.checkpoints = Checkpoints(self.folder, self._identity(), self.settings.keep)
+        self.held = self._validation_clips()
         if self.folder.exists() and not self.folder.is_dir():
             raise TrainError(
                 "exists and is not a folder", where=str(self.folder), remedy="choose another -o"
@@ -442,19 +444,21 @@ class _Run:
         facts = self.data.info.facts
         write_sample(self.folder, step, self.opened, self.transformer, item, empty, facts)
 
+    def _validation_clips(self) -> LatentDataset | None:
+        """Those of the split called validation; None where there is none."""
+        stored = isinstance(self.data, LatentDataset) and self.settings.split != _VALIDATION
+        if stored and _VALIDATION in LatentDataset(self.data.location).splits:
+            return LatentDataset(self.data.location, split=_VALIDATION)
+        if not self.settings.validate_every:
+            return None
+        raise TrainError(
+            "there is no split called validation to measure the loss on",
+            remedy="plan one, and encode: videoprep index … --split train=0.9,validation=0.1",
+        )
+
     def validate(self) -> float | None:
-        """Mean loss on the split called validation; None where there is none."""
-        if self.settings.split == "validation" or "validation" not in self.data.splits:
-            if self.settings.validate_every:
-                raise TrainError(
-                    "there is no split called validation to measure the loss on",
-                    remedy="plan one: videoprep index … --split train=0.9,validation=0.1",
-                )
-            return None
-        if not isinstance(self.data, LatentDataset):
-            return None
-        held = LatentDataset(self.data.location, split="validation")
-        return self.compare(held) if len(held) else None
+        """Mean loss on the validation clips; None where there are none."""
+        return self.compare(self.held) if self.held is not None and len(self.held) else None
 
     @torch.no_grad()
     def compare(self, data: Any) -> float:
@@ -463,7 +467,7 @@ class _Run:
         generator = torch.Generator().manual_seed(self.group.rank)
         count = self.objective.scheduler.config.num_train_timesteps
         sampler = self._sampler(data)
-        losses = []
+        losses: list[float] = []
         batches = iter(Batches(data, sampler))
         for _ in range(min(_COMPARED_BATCHES, len(sampler))):
             batch = next(batches)
@@ -477,7 +481,10 @@ class _Run:
                     )
                 losses.append(loss.item())
         self.model.train()
-        return self.group.sum(sum(losses) / len(losses)) / self.group.count
+        if self.settings.on_nonfinite == "skip":  # as while training
+            losses = [loss for loss in losses if math.isfinite(loss)]
+        count = self.group.sum(len(losses))
+        return self.group.sum(sum(losses)) / count if count else math.nan
 
     def _save(self) -> Path:
         if not self.settings.full:

@@ -1,0 +1,353 @@
+"""The trainer's other sides: image-to-video, processes, dropout, refusals, logs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import videoprep as vp
+from tests.assets import write_lists, write_video
+from tests.training.models import build
+from videoprep.errors import StoreError, TrainError
+from videoprep.training.batches import Batches, CaptionDropout
+from videoprep.training.lora import WEIGHTS_NAME
+from videoprep.training.online import OnlineClips, plan_of
+from videoprep.training.settings import TrainSettings
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Torchrun = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def train(store: Path, model: Path, output: Path, **options: Any) -> vp.TrainResult:
+    return vp.train(
+        store, model=model, output=output, **{"steps": 3, "rank": 4, "device": "cpu", **options}
+    )
+
+
+@pytest.fixture(scope="module")
+def i2v(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tiny_model, tmp_path_factory.mktemp("models") / "model", "5b-i2v")
+
+
+@pytest.fixture
+def store17(tiny_model: Path, tmp_path: Path) -> Path:
+    """Four clips of 17 frames, of which learned positions are made, with first frames."""
+    for number in range(4):
+        write_video(
+            tmp_path / f"data/{number}.mp4", width=96, height=64, frames=17, lift=40 * number
+        )
+    names = [f"{number}.mp4" for number in range(4)]
+    write_lists(tmp_path / "data", [f"Clip {number}." for number in range(4)], names)
+    store = tmp_path / "store"
+    vp.encode(
+        tmp_path / "data", model=tiny_model, output=store, image_latents=True, device="cpu",
+        progress="none",
+    )  # fmt: skip
+    return store
+
+
+# Image-to-video, all weights, several processes
+
+
+def test_image_to_video_trains(store17: Path, i2v: Path, tmp_path: Path) -> None:
+    result = train(store17, i2v, tmp_path / "run", steps=30, rank=16)
+    assert result.loss_after < result.loss_before
+    from diffusers import CogVideoXImageToVideoPipeline
+
+    pipeline = CogVideoXImageToVideoPipeline.from_pretrained(str(i2v))
+    pipeline.load_lora_weights(str(tmp_path / "run"))
+
+
+def test_image_to_video_without_images(
+    dataset: Path, tiny_model: Path, i2v: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    vp.encode(dataset, model=tiny_model, output=store, device="cpu", progress="none")
+    with pytest.raises(TrainError, match="the store has no image latents") as raised:
+        train(store, i2v, tmp_path / "run")
+    assert "--image-latents" in str(raised.value)
+
+
+def test_all_weights(demo_store: Path, tiny_model: Path, tmp_path: Path) -> None:
+    from diffusers import CogVideoXTransformer3DModel
+
+    result = train(
+        demo_store, tiny_model, tmp_path / "run", full=True, steps=20, learning_rate=1e-3
+    )
+    assert result.loss_after < result.loss_before
+    before = CogVideoXTransformer3DModel.from_pretrained(str(tiny_model / "transformer"))
+    after = CogVideoXTransformer3DModel.from_pretrained(result.weights)
+    assert {**after.config, "_name_or_path": ""} == {**before.config, "_name_or_path": ""}
+    changed = [
+        not torch.equal(one, other)
+        for one, other in zip(before.parameters(), after.parameters(), strict=True)
+    ]
+    assert all(changed)
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_two_processes(
+    kind: str, torchrun: Torchrun, demo_store: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    full = ["--full", "--learning-rate", "1e-3"] if kind == "full" else ["--rank", "4"]
+    for name in ("one", "two"):
+        done = torchrun(
+            2, "train", demo_store, "--model", tiny_model, "-o", tmp_path / name, "--steps", 6,
+            "--device", "cpu", "--checkpoint-every", 3, *full,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("trained on 12 clips") == 1
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("one", "two")]
+    one, two = ([json.loads(line)["loss"] for line in log] for log in logs)
+    assert one == two
+    where = "transformer/diffusion_pytorch_model.safetensors" if kind == "full" else WEIGHTS_NAME
+    weights = load_file(tmp_path / "one" / where)
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+    if kind == "full":
+        done = torchrun(
+            2, "train", demo_store, "--model", tiny_model, "-o", tmp_path / "one", "--steps", 8,
+            "--device", "cpu", "--checkpoint-every", 3, "--resume", *full,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert json.loads((tmp_path / "one/result.json").read_text())["steps"] == 8
+
+
+# From videos
+
+
+def test_batches_from_videos_are_the_stores(
+    demo_dataset: Path, demo_store: Path, tiny_model: Path
+) -> None:
+    stored = vp.LatentDataset(demo_store)
+    index = plan_of(demo_dataset, None)
+    with OnlineClips(
+        index, str(tiny_model), revision=None, images=True, device=torch.device("cpu"),
+        dtype=torch.float32,
+    ) as online:  # fmt: skip
+        assert len(online) == len(stored)
+        assert online.digest == stored.digest
+        assert dict(online.info.facts) == dict(stored.info.facts)
+        batches = [
+            iter(Batches(data, vp.BucketBatchSampler(data, 2, seed=3))) for data in (stored, online)
+        ]
+        for _ in range(len(vp.BucketBatchSampler(stored, 2, seed=3))):
+            one, other = (next(batch) for batch in batches)
+            assert one.videos == other.videos
+            assert set(one.tensors) == set(other.tensors)
+            for name, tensor in one.tensors.items():
+                assert torch.equal(tensor, other.tensors[name])
+        empty = online.empty_caption()
+        for name, tensor in stored.empty_caption().items():
+            assert torch.equal(tensor, empty[name])
+
+
+def test_training_from_videos_is_training_from_the_store(
+    run_cli: Run, demo_dataset: Path, demo_store: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    more = ("--model", tiny_model, "--steps", 4, "--rank", 4, "--device", "cpu", "--seed", 5)
+    done = run_cli("train", demo_dataset, "--from-videos", *more, "-o", tmp_path / "videos")
+    assert done.returncode == 0, done.stderr
+    # The tiny model is for text-to-video, so that first frames are not encoded, and not counted
+    # among what the order of the clips follows from.
+    store = tmp_path / "store"
+    vp.encode(demo_dataset, model=tiny_model, output=store, device="cpu", progress="none")
+    done = run_cli("train", store, *more, "-o", tmp_path / "store-run")
+    assert done.returncode == 0, done.stderr
+    logs = [
+        [json.loads(line)["loss"] for line in (tmp_path / name / "log.jsonl").open()]
+        for name in ("videos", "store-run")
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_a_video_that_does_not_decode_is_named(
+    dataset: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    index = vp.BucketIndex.build(dataset)
+    index.save(tmp_path / "plan.parquet")
+    video = next(index.clips()).pixels.frames.path
+    size = video.stat().st_size
+    video.write_bytes(video.read_bytes()[: size // 2])
+    with pytest.raises(vp.VideoprepError, match=video.name):
+        train(tmp_path / "plan.parquet", tiny_model, tmp_path / "run", from_videos=True)
+
+
+# Captions
+
+
+def test_caption_dropout() -> None:
+    tensors = {"prompt_embeds": torch.ones(2000, 3, 4), "video_latents": torch.ones(2000, 1)}
+    dropout = CaptionDropout(0.25, {"prompt_embeds": torch.zeros(3, 4)})
+    changed = dropout(tensors, torch.Generator().manual_seed(0))
+    gone = (changed["prompt_embeds"] == 0).flatten(1).all(dim=1)
+    kept = (changed["prompt_embeds"] == 1).flatten(1).all(dim=1)
+    assert (gone | kept).all()
+    assert 400 < gone.sum() < 600
+    assert changed["video_latents"] is tensors["video_latents"]
+    assert tensors["prompt_embeds"].all()
+
+
+def test_caption_dropout_without_the_empty_caption(
+    demo_store: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    store = Path(shutil.copytree(demo_store, tmp_path / "store"))
+    shutil.rmtree(store / "empty_caption")
+    with pytest.raises(StoreError, match="no embedding of the empty caption"):
+        train(store, tiny_model, tmp_path / "run", caption_dropout=0.1)
+
+
+def test_all_captions_left_out_are_the_empty_one(
+    demo_store: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    def losses(name: str, **options: Any) -> list[float]:
+        train(demo_store, tiny_model, tmp_path / name, **options)
+        return [json.loads(line)["loss"] for line in (tmp_path / name / "log.jsonl").open()]
+
+    assert losses("all", caption_dropout=1.0) != losses("none")
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stepz": 3}, "there is no option 'stepz'"),
+        ({"steps": 0}, "steps is 0"),
+        ({"caption_dropout": 1.5}, "caption_dropout is 1.5"),
+        ({"optimizer": "adam"}, "optimizer is 'adam'"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+    ],
+)
+def test_wrong_options(
+    options: dict[str, Any], message: str, demo_store: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainError, match=message):
+        train(demo_store, tiny_model, tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_option_has_a_nearest_one() -> None:
+    with pytest.raises(TrainError, match="did you mean 'batch_size'"):
+        TrainSettings.of(batchsize=2)
+
+
+def test_fewer_clips_than_a_global_batch(dataset: Path, tiny_model: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    vp.encode(dataset, model=tiny_model, output=store, device="cpu", progress="none")
+    count = len(vp.LatentDataset(store))
+    with pytest.raises(TrainError, match=f"{count} clips are fewer than a global batch of 64 × 1"):
+        train(store, tiny_model, tmp_path / "run", batch_size=64)
+
+
+def test_eight_bits_without_bitsandbytes(
+    demo_store: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainError, match="adamw8bit needs bitsandbytes"):
+        train(demo_store, tiny_model, tmp_path / "run", optimizer="adamw8bit")
+
+
+def test_steps_that_are_not_finite_are_skipped_by_choice(
+    store17: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """A clip whose latents are huge: its loss overflows."""
+    _spoil(store17)
+    with pytest.raises(TrainError, match=r"the loss of step \d+ is .* clips: 2\.mp4"):
+        train(store17, tiny_model, tmp_path / "stopped", steps=8)
+    result = train(store17, tiny_model, tmp_path / "run", steps=8, on_nonfinite="skip")
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").open()]
+    assert result.skipped == sum(line["loss"] != line["loss"] for line in lines) == 2
+    weights = load_file(result.weights)
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+
+
+def _spoil(store: Path) -> None:
+    """Makes the latents of one clip infinite, and the store sound again."""
+    import pyarrow.parquet as pq
+
+    (row,) = (
+        row
+        for row in pq.read_table(store / "catalogue.parquet").to_pylist()
+        if row["video"] == "2.mp4"
+    )
+    shard = store / row["video_latents_shard"]
+    data = bytearray(shard.read_bytes())
+    start, size = row["video_latents_offset"], row["video_latents_bytes"]
+    inf = torch.full((size // 4,), float("inf")).numpy().tobytes()
+    data[start : start + size] = inf
+    shard.write_bytes(data)
+
+
+# What is logged
+
+
+def test_logs_validation_and_samples(tiny_model: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        write_video(
+            tmp_path / f"data/{number}.mp4", width=96, height=64, frames=9, lift=40 * number
+        )
+    rows = "".join(
+        f"{number}.mp4,Clip {number}.,{'validation' if number == 3 else 'train'}\n"
+        for number in range(4)
+    )
+    (tmp_path / "data/list.csv").write_text(f"video,caption,split\n{rows}")
+    store = tmp_path / "store"
+    vp.encode(
+        tmp_path / "data/list.csv", model=tiny_model, output=store, device="cpu", progress="none"
+    )
+    result = train(store, tiny_model, tmp_path / "run", steps=4, validate_every=2, sample_every=4)
+    assert result.clips == 3
+    assert result.split == "train"
+    assert result.validation_loss is not None
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").open()]
+    validated = [(one["step"], one["validation_loss"]) for one in lines if "validation_loss" in one]
+    assert [step for step, _ in validated] == [2, 4]
+    assert validated[-1][1] == result.validation_loss
+    assert list((tmp_path / "run/tensorboard").glob("events.*"))
+    (sample,) = (tmp_path / "run/samples").iterdir()
+    with av.open(str(sample)) as container:
+        frames = list(container.decode(video=0))
+    assert (len(frames), frames[0].width, frames[0].height) == (9, 96, 64)
+
+
+def test_no_split_to_validate_on(demo_store: Path, tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match="no split called validation"):
+        train(demo_store, tiny_model, tmp_path / "run", validate_every=1)
+
+
+def test_samples_from_first_frames(store17: Path, i2v: Path, tmp_path: Path) -> None:
+    train(store17, i2v, tmp_path / "run", steps=2, sample_every=2)
+    assert (tmp_path / "run/samples/step-00000002.mp4").stat().st_size > 1000
+
+
+def test_gradient_checkpointing_changes_nothing(
+    demo_store: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    one, two = (
+        train(demo_store, tiny_model, tmp_path / str(flag), gradient_checkpointing=flag)
+        for flag in (False, True)
+    )
+    assert load_file(one.weights).keys() == load_file(two.weights).keys()
+    assert one.loss_after == pytest.approx(two.loss_after, rel=1e-4)
+
+
+def test_bf16(demo_store: Path, tiny_model: Path, tmp_path: Path) -> None:
+    result = train(demo_store, tiny_model, tmp_path / "run", dtype="bf16", steps=20)
+    assert result.loss_after < result.loss_before
+
+
+def test_the_command_says_what_it_takes(run_cli: Run) -> None:
+    done = run_cli("train", "--help", COLUMNS="200")
+    shown = " ".join(done.stdout.split())
+    for name in TrainSettings.model_fields:
+        assert f"--{name.replace('_', '-')}" in shown

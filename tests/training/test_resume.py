@@ -1,0 +1,147 @@
+"""Killed at any step and resumed, a run is what it would have been, to the bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import videoprep as vp
+from tests.training.models import build
+from videoprep.errors import TrainError
+from videoprep.training.lora import WEIGHTS_NAME
+
+OPTIONS = ["--steps", "12", "--rank", "4", "--checkpoint-every", "2", "--device", "cpu"]
+
+
+def command(store: Path, model: Path, out: Path, *more: str) -> list[str]:
+    words = [sys.executable, "-m", "videoprep", "train", str(store), "--model", str(model)]
+    return [*words, "-o", str(out), *OPTIONS, *more]
+
+
+def losses(out: Path) -> list[tuple[int, float]]:
+    lines = (out / "log.jsonl").read_text().splitlines()
+    logged = [json.loads(line) for line in lines]
+    return [(line["step"], line["loss"]) for line in logged if "loss" in line]
+
+
+def weights(out: Path) -> dict[str, bytes]:
+    files = [out / WEIGHTS_NAME, *(out / "transformer").glob("*.safetensors")]
+    return {file.name: file.read_bytes() for file in files if file.exists()}
+
+
+def kill_after(words: list[str], out: Path, step: int) -> None:
+    """Kills the process, or all of them, once a step is logged."""
+    child = subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        while child.poll() is None:
+            log = out / "log.jsonl"
+            if log.exists() and log.read_text().count("\n") >= step:
+                break
+            time.sleep(0.005)
+        assert child.poll() is None, "it ended before it could be killed"
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def run(words: list[str]) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--batch-size", "2"],
+        ["--accumulate", "2", "--caption-dropout", "0.3", "--workers", "1", "--warmup", "5"],
+        ["--full", "--batch-size", "2"],
+    ],
+    ids=["lora", "accumulate", "full"],
+)
+def test_killed_and_resumed(
+    more: list[str], demo_store: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run(command(demo_store, tiny_model, whole, *more))
+    expected = losses(whole)
+    assert [step for step, _ in expected] == list(range(1, 13))
+    chance = random.Random(str(more))
+    for step in sorted(chance.sample(range(1, 10), 2)):
+        kill_after(command(demo_store, tiny_model, broken, *more, "--resume"), broken, step)
+    run(command(demo_store, tiny_model, broken, *more, "--resume"))
+    assert losses(broken) == expected
+    assert weights(broken) == weights(whole)
+    results = [json.loads((out / "result.json").read_text()) for out in (whole, broken)]
+    for name in ("loss_before", "loss_after", "skipped", "clips"):
+        assert results[0][name] == results[1][name]
+    assert not list(broken.glob("checkpoints/.*"))
+    assert len(list(broken.glob("checkpoints/step-*"))) == 2
+
+
+def test_two_processes_killed_and_resumed(
+    demo_store: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launch += ["--nproc-per-node", "2"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+
+    def words(out: Path, *more: str) -> list[str]:
+        return [*launch, *command(demo_store, tiny_model, out, *more)[1:]]
+
+    run(words(whole))
+    kill_after(words(broken), broken, 5)
+    run(words(broken, "--resume"))
+    assert losses(broken) == losses(whole)
+    assert weights(broken) == weights(whole)
+
+
+def test_more_steps_go_on(demo_store: Path, tiny_model: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"rank": 4, "device": "cpu"}
+    vp.train(demo_store, model=tiny_model, output=tmp_path / "short", steps=4, **options)
+    vp.train(
+        demo_store, model=tiny_model, output=tmp_path / "short", steps=8, resume=True, **options
+    )
+    vp.train(demo_store, model=tiny_model, output=tmp_path / "long", steps=8, **options)
+    assert losses(tmp_path / "short") == losses(tmp_path / "long")
+    assert weights(tmp_path / "short") == weights(tmp_path / "long")
+
+
+def test_checkpoints_of_another_run(
+    demo_store: Path, tiny_model: Path, dataset: Path, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"rank": 4, "device": "cpu", "steps": 2}
+    out = tmp_path / "run"
+    vp.train(demo_store, model=tiny_model, output=out, **options)
+    with pytest.raises(TrainError, match="already holds a run"):
+        vp.train(demo_store, model=tiny_model, output=out, **options)
+    with pytest.raises(TrainError, match=r"of another run \(rank: 4 there, 8 now\)"):
+        vp.train(demo_store, model=tiny_model, output=out, resume=True, **{**options, "rank": 8})
+    other = tmp_path / "store"
+    vp.encode(dataset, model=tiny_model, output=other, device="cpu", progress="none")
+    with pytest.raises(TrainError, match=r"of another run \(clips: "):
+        vp.train(other, model=tiny_model, output=out, resume=True, **options)
+    model = build(tiny_model, tmp_path / "model", "5b")
+    with pytest.raises(TrainError, match=r"of another run \(model: "):
+        vp.train(demo_store, model=model, output=out, resume=True, **options)
+
+
+def test_a_damaged_checkpoint_is_named(demo_store: Path, tiny_model: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"rank": 4, "device": "cpu"}
+    out = tmp_path / "run"
+    vp.train(demo_store, model=tiny_model, output=out, steps=2, **options)
+    (file,) = out.glob("checkpoints/step-*/optimizer.safetensors")
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(TrainError, match="cannot be read"):
+        vp.train(demo_store, model=tiny_model, output=out, steps=4, resume=True, **options)
