@@ -40,19 +40,32 @@ def reconstruct(model: Path, pixels: torch.Tensor) -> torch.Tensor:
 
     Args:
         model: a CogVideoX folder.
-        pixels: float32 ``[B, 3, F, H, W]`` from −1 to 1; F is 1, 9, 17 and so on: of an even count
-            of latent frames CogVideoX's VAE decodes more frames than went in.
+        pixels: float32 ``[B, 3, F, H, W]`` from −1 to 1.
 
     Returns:
-        float32 of the same shape.
+        float32, of the same shape where F is 1, 9, 17 and so on, see `decode`.
+    """
+    folder, cpu = ModelFolder(model, str(model)), torch.device("cpu")
+    encoder = FAMILY.load_video_encoder(folder, cpu, torch.float32, tiling=False)
+    return decode(model, encoder.encode(pixels))
+
+
+def decode(model: Path, moments: torch.Tensor) -> torch.Tensor:
+    """What the mean of stored moments decodes to.
+
+    Args:
+        model: a CogVideoX folder.
+        moments: ``[B, 2 × C, F', H', W']``, unscaled.
+
+    Returns:
+        float32 ``[B, 3, F, H, W]`` from −1 to 1. Of an odd F' come 4 × F' − 3 frames; of an even
+        one CogVideoX's VAE decodes 4 × F', more than went in.
     """
     from diffusers import AutoencoderKLCogVideoX
 
-    folder = ModelFolder(model, str(model))
-    encoder = FAMILY.load_video_encoder(folder, torch.device("cpu"), torch.float32, tiling=False)
     vae = AutoencoderKLCogVideoX.from_pretrained(str(model / "vae"), torch_dtype=torch.float32)
     with torch.inference_mode():
-        decoded: torch.Tensor = vae.decode(mode(encoder.encode(pixels), {})).sample
+        decoded: torch.Tensor = vae.decode(mode(moments, {})).sample
     return decoded.clamp(-1, 1)
 
 

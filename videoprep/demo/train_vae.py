@@ -48,40 +48,20 @@ _KL_WEIGHT = 1e-5
 _EMA_DECAY = 0.998
 
 
-def train(steps: int, seed: int, *, report_every: int = 250) -> AutoencoderKLCogVideoX:
-    """A VAE trained on rendered scenes; its scaling factor is measured on others.
+def train(
+    rng: np.random.Generator, steps: int, *, report_every: int = 250
+) -> AutoencoderKLCogVideoX:
+    """Trains a VAE on rendered scenes, and gives a running average of its weights.
+
+    Weights begin, and latents are drawn, by torch's own generator.
 
     Args:
+        rng: decides the scenes.
         steps: batches to learn from.
-        seed: of weights, scenes and draws.
         report_every: after how many steps a line is printed.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        rng = np.random.default_rng(seed)
-        vae = make_vae(_WIDTHS, groups=_GROUPS, scaling_factor=1.0)
-        _begin_plainly(vae)
-        averaged = _learn(vae, rng, steps, report_every)
-        scale = 1 / _deviation(averaged, rng)
-    averaged.register_to_config(scaling_factor=round(scale, 6))
-    return averaged
-
-
-def _begin_plainly(vae: AutoencoderKLCogVideoX) -> None:
-    """First the decoder's norms only normalise, and latents are drawn with little noise."""
-    with torch.no_grad():
-        for name, module in vae.named_modules():
-            if name.endswith(("conv_y", "conv_b")):
-                module.conv.weight.mul_(0.3)
-                module.conv.bias.fill_(1.0 if name.endswith("conv_y") else 0.0)
-        log_variance = vae.encoder.conv_out.conv.bias[vae.config.latent_channels :]
-        log_variance.fill_(-5)
-
-
-def _learn(
-    vae: AutoencoderKLCogVideoX, rng: np.random.Generator, steps: int, report_every: int
-) -> AutoencoderKLCogVideoX:
-    """Trains, and gives a running average of the weights."""
+    vae = make_vae(_WIDTHS, groups=_GROUPS, scaling_factor=1.0)
+    _begin_plainly(vae)
     optimizers = _optimizers(vae)
     schedules = [
         torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _pace(step, steps))
@@ -106,6 +86,17 @@ def _learn(
             print(f"step {step}: {mean:.2f} dB, {time.perf_counter() - started:.0f} s", flush=True)
             errors.clear()
     return averaged.module.eval()
+
+
+def _begin_plainly(vae: AutoencoderKLCogVideoX) -> None:
+    """First the decoder's norms only normalise, and latents are drawn with little noise."""
+    with torch.no_grad():
+        for name, module in vae.named_modules():
+            if name.endswith(("conv_y", "conv_b")):
+                module.conv.weight.mul_(0.3)
+                module.conv.bias.fill_(1.0 if name.endswith("conv_y") else 0.0)
+        log_variance = vae.encoder.conv_out.conv.bias[vae.config.latent_channels :]
+        log_variance.fill_(-5)
 
 
 def _shapes(steps: int) -> Iterator[tuple[int, int, int, int]]:
@@ -153,13 +144,14 @@ def _loss(vae: AutoencoderKLCogVideoX, pixels: torch.Tensor) -> tuple[torch.Tens
 
 
 @torch.inference_mode()
-def _deviation(vae: AutoencoderKLCogVideoX, rng: np.random.Generator) -> float:
-    """Standard deviation of the latents of scenes that training did not see."""
+def scaling_factor(vae: AutoencoderKLCogVideoX, rng: np.random.Generator) -> float:
+    """What brings the latents of scenes that training did not see to a standard deviation of 1."""
     drawn = [
         vae.encode(_batch(rng, 1, _BUCKET.frames, _BUCKET.height, _BUCKET.width)).latent_dist
         for _ in range(64)
     ]
-    return torch.cat([posterior.sample() for posterior in drawn]).std().item()
+    deviation = torch.cat([posterior.sample() for posterior in drawn]).std()
+    return round(1 / deviation.item(), 6)
 
 
 def print_table(model: Path, data: Path) -> None:
@@ -185,14 +177,22 @@ def main(arguments: list[str] | None = None) -> None:
     with quiet_libraries():
         if options.evaluate:
             print_table(options.model, options.evaluate)
-            return
-        # Layers are so small that threads wait for each other more than they work; and one thread
-        # gives the same weights wherever it runs.
-        torch.set_num_threads(1)
-        cv2.setNumThreads(1)
-        vae = train(options.steps, options.seed)
-        torch.manual_seed(options.seed)
-        write_model(options.output, vae, torch.float16)
+        else:
+            make(options.output, options.steps, options.seed)
+
+
+def make(folder: Path, steps: int, seed: int) -> None:
+    """Trains, measures the scaling factor and writes the model folder."""
+    # Layers are so small that threads wait for each other more than they work; and one thread
+    # gives the same weights wherever it runs.
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    vae = train(rng, steps)
+    vae.register_to_config(scaling_factor=scaling_factor(vae, rng))
+    torch.manual_seed(seed)
+    write_model(folder, vae, torch.float16)
 
 
 if __name__ == "__main__":
