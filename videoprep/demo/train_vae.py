@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 _WIDTHS = (16, 32, 48, 48)
 _GROUPS = 8
-_STEPS = 8000
+_STEPS = 5000
 _BUCKET = Bucket(17, 64, 96)
 
 # Clips, frames, height and width of a batch. First pictures alone, which teach most in a second.
 _PICTURES = (8, 1, 64, 64)
-_IN_TURN = ((2, 9, 64, 64), (1, 17, 64, 96), _PICTURES)
+_IN_TURN = ((1, 17, 64, 64), _PICTURES)
 
 _KERNEL_LR = 0.02
 _OTHER_LR = 2e-3
