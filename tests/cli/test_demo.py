@@ -38,7 +38,7 @@ def _require_pictures(made: Path) -> None:
         decoded = decode(made / "model", item["video_latents"].float()[None])
         values.append(psnr(pixels, decoded))
     assert len(values) == 12
-    assert statistics.median(values) >= 25
+    assert statistics.median(values) >= 22
 
 
 def test_demo_on_a_dataset_of_ones_own(run_cli: Run, tmp_path: Path, real_clips: Path) -> None:

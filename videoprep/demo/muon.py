@@ -1,7 +1,7 @@
 """The optimizer Muon, for the kernels of convolutions.
 
 Its steps are momentum made orthogonal (https://kellerjordan.github.io/posts/muon): all directions
-of a layer learn equally fast. The tiny VAE learns in a tenth of the steps that AdamW takes.
+of a layer learn equally fast, so that the tiny VAE needs far fewer of them than with AdamW alone.
 torch.optim.Muon takes matrices alone.
 """
 
