@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from pathlib import Path
+
+import videoprep as vp
+from videoprep.demo.reconstruction import decode, psnr
+from videoprep.media.clip import load_clip, normalize
 
 Run = Callable[..., object]
 
@@ -20,6 +25,20 @@ def test_demo_and_its_rerun(run_cli: Run, tmp_path: Path) -> None:
     again = run_cli("demo", "--steps", "4")
     assert again.returncode == 0, again.stderr
     assert "nothing to do" in again.stdout
+    _require_pictures(made)
+
+
+def _require_pictures(made: Path) -> None:
+    """The latents decode to what the videos show."""
+    values = []
+    clips = vp.BucketIndex.load(made / "index.parquet").clips()
+    for item, clip in zip(vp.LatentDataset(made / "latents"), clips, strict=True):
+        assert item["metadata"]["video"] == clip.video
+        pixels = normalize(load_clip(clip.pixels, "pyav")).permute(1, 0, 2, 3)[None]
+        decoded = decode(made / "model", item["video_latents"].float()[None])
+        values.append(psnr(pixels, decoded))
+    assert len(values) == 12
+    assert statistics.median(values) >= 22
 
 
 def test_demo_on_a_dataset_of_ones_own(run_cli: Run, tmp_path: Path, real_clips: Path) -> None:

@@ -38,8 +38,8 @@ def demo(
 ) -> None:
     """Run the main job offline: validate, index, encode and train with a tiny model.
 
-    Without --data a small dataset is rendered. The tiny model has random weights: it shows how
-    the work goes, not pictures.
+    Without --data a small dataset is rendered. The tiny model is part of the package: its VAE is
+    trained, so that latents decode to pictures; all else in it has random weights.
     """
     from videoprep.demo.scenes import render_dataset
 
@@ -51,8 +51,8 @@ def demo(
         stdout.print(safe(f"H.264 files, prompt.txt and videos.txt in {folder}"))
     spec = _validate(folder, own=data is not None)
     index = _index(spec, work / "index.parquet")
-    _step("4. encode, with a tiny CogVideoX made on the spot")
-    model = _make_model(output / "model")
+    _step("4. encode, with a tiny CogVideoX")
+    model = _copy_model(output / "model")
     encoded = _encode(index, model, work / "latents")
     _step("5. train a LoRA from the latents alone")
     trained = _train(work / "latents", model, work / "lora", steps)
@@ -60,12 +60,12 @@ def demo(
     raise typer.Exit(0 if encoded.ok else 1)
 
 
-def _make_model(folder: Path) -> Path:
-    from videoprep.demo.tiny_model import build_tiny_model
-    from videoprep.encoding.quiet import quiet_libraries
+def _copy_model(folder: Path) -> Path:
+    """Puts the package's model where the user sees it, whatever an earlier version left there."""
+    from videoprep.demo.tiny_model import trained_model
 
-    with quiet_libraries():
-        return build_tiny_model(folder)
+    shutil.copytree(trained_model(), folder, dirs_exist_ok=True)
+    return folder
 
 
 def _validate(folder: Path, *, own: bool) -> DatasetSpec:

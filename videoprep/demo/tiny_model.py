@@ -1,7 +1,7 @@
-"""A tiny CogVideoX in the layout of the real one, from the real classes, with fixed seeds.
+"""Tiny CogVideoX models in the layout of the real one, from the real classes, with fixed seeds.
 
-Its weights are random, so it encodes and trains but draws nothing. It is loaded by the same code
-as a real model.
+One is made on the spot; the other is part of this package, and its VAE is trained, by
+`videoprep.demo.train_vae`. Both are loaded by the same code as a real model.
 """
 
 from __future__ import annotations
@@ -9,8 +9,13 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from videoprep.demo.scenes import scenes
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import AutoencoderKLCogVideoX
 
 _TEXT_WIDTH = 32
 VOCABULARY = 512
@@ -33,57 +38,92 @@ Several boats with colourful sails move past the harbour as the sun sets behind 
 
 
 def build_tiny_model(folder: Path) -> Path:
-    """Writes the model unless it is there already; gives the folder."""
+    """Writes a model of random weights unless it is there already; gives the folder.
+
+    It encodes and trains, and its latents show nothing; `trained_model` has a VAE that learnt.
+    """
     if (folder / "model_index.json").exists():
         return folder
     import torch
-    from diffusers import (
-        AutoencoderKLCogVideoX,
-        CogVideoXDDIMScheduler,
-        CogVideoXTransformer3DModel,
-    )
-    from transformers import T5Config, T5EncoderModel
 
     # A generator of its own would not reach the modules' initialisers.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        vae = AutoencoderKLCogVideoX(
-            down_block_types=("CogVideoXDownBlock3D",) * 4,
-            up_block_types=("CogVideoXUpBlock3D",) * 4,
-            block_out_channels=(8, 8, 8, 8),
-            layers_per_block=1,
-            latent_channels=16,
-            norm_num_groups=2,
-            temporal_compression_ratio=4,
-            scaling_factor=1.15258426,
-        )
-        text_encoder = T5EncoderModel(
-            T5Config(
-                vocab_size=VOCABULARY,
-                d_model=_TEXT_WIDTH,
-                d_kv=8,
-                d_ff=64,
-                num_layers=2,
-                num_heads=4,
-                feed_forward_proj="gated-gelu",
-                dropout_rate=0.0,
-            )
-        )
-        transformer = CogVideoXTransformer3DModel(
-            num_attention_heads=4,
-            attention_head_dim=16,
-            in_channels=16,
-            out_channels=16,
-            time_embed_dim=32,
-            text_embed_dim=_TEXT_WIDTH,
+        vae = make_vae((8, 8, 8, 8), groups=2, scaling_factor=1.15258426)
+        write_model(folder, vae)
+    return folder
+
+
+def trained_model() -> Path:
+    """The folder of the model that is part of this package; see docs/demo_model.md."""
+    return Path(__file__).parent / "model"
+
+
+def make_vae(
+    widths: tuple[int, int, int, int], *, groups: int, scaling_factor: float
+) -> AutoencoderKLCogVideoX:
+    """A VAE with CogVideoX's 4 × 8 × 8 compression into 16 channels, its weights random.
+
+    Args:
+        widths: channels at full, half, quarter and eighth size.
+        groups: into how many a layer's channels are normalised; a divisor of all widths.
+        scaling_factor: what brings its latents to a standard deviation of 1.
+    """
+    from diffusers import AutoencoderKLCogVideoX
+
+    return AutoencoderKLCogVideoX(
+        down_block_types=("CogVideoXDownBlock3D",) * 4,
+        up_block_types=("CogVideoXUpBlock3D",) * 4,
+        block_out_channels=widths,
+        layers_per_block=1,
+        latent_channels=16,
+        norm_num_groups=groups,
+        temporal_compression_ratio=4,
+        scaling_factor=scaling_factor,
+    )
+
+
+def write_model(
+    folder: Path, vae: AutoencoderKLCogVideoX, dtype: torch.dtype | None = None
+) -> None:
+    """Writes a VAE, and beside it all else that a model folder holds, its weights random.
+
+    Args:
+        folder: where.
+        vae: the trained part, or not.
+        dtype: of the weights on disk; by default float32.
+    """
+    import torch
+    from diffusers import CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
+    from transformers import T5Config, T5EncoderModel
+
+    text_encoder = T5EncoderModel(
+        T5Config(
+            vocab_size=VOCABULARY,
+            d_model=_TEXT_WIDTH,
+            d_kv=8,
+            d_ff=64,
             num_layers=2,
-            sample_width=12,
-            sample_height=8,
-            sample_frames=17,
-            patch_size=2,
-            temporal_compression_ratio=4,
-            max_text_seq_length=226,
+            num_heads=4,
+            feed_forward_proj="gated-gelu",
+            dropout_rate=0.0,
         )
+    )
+    transformer = CogVideoXTransformer3DModel(
+        num_attention_heads=4,
+        attention_head_dim=16,
+        in_channels=16,
+        out_channels=16,
+        time_embed_dim=32,
+        text_embed_dim=_TEXT_WIDTH,
+        num_layers=2,
+        sample_width=12,
+        sample_height=8,
+        sample_frames=17,
+        patch_size=2,
+        temporal_compression_ratio=4,
+        max_text_seq_length=226,
+    )
     scheduler = CogVideoXDDIMScheduler(
         beta_schedule="scaled_linear",
         beta_start=0.00085,
@@ -95,13 +135,12 @@ def build_tiny_model(folder: Path) -> Path:
         snr_shift_scale=3.0,
         timestep_spacing="trailing",
     )
-    vae.save_pretrained(folder / "vae")
-    text_encoder.save_pretrained(folder / "text_encoder")
-    transformer.save_pretrained(folder / "transformer")
+    parts = {"vae": vae, "text_encoder": text_encoder, "transformer": transformer}
+    for name, part in parts.items():
+        part.to(dtype or torch.float32).save_pretrained(folder / name)
     scheduler.save_pretrained(folder / "scheduler")
     write_tokenizer(folder / "tokenizer")
     _write_index(folder)
-    return folder
 
 
 def write_tokenizer(folder: Path, max_length: int = 226) -> None:
