@@ -8,6 +8,8 @@ import os
 import pickle
 import shutil
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from collections import Counter
@@ -474,6 +476,15 @@ def test_where_no_more_can_be_mapped_it_is_copied(
     monkeypatch.setattr(shard_reader, "map_privately", fail)
     for item, other in zip(vp.LatentDataset(demo_store), expected, strict=True):
         assert same(item, other)
+
+
+def test_a_script_ends_in_silence(demo_store: Path) -> None:
+    """Its names are still there when Python takes the modules apart."""
+    script = "import sys, videoprep; data = videoprep.LatentDataset(sys.argv[1]); clip = data[0]"
+    done = subprocess.run(
+        [sys.executable, "-c", script, demo_store], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
 
 
 def test_a_folder_cannot_be_mapped(tmp_path: Path) -> None:

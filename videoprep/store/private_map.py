@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +36,9 @@ class _Map:
             "data": (address, False),  # False: not read-only
         }
 
-    def __del__(self) -> None:
-        if not sys.is_finalizing():  # the kernel takes all back then
+    # As a default it is still there when Python, about to end, has emptied this module.
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_finalizing():  # the kernel takes all back then
             _LIBC.munmap(self._address, self._size)
 
 
