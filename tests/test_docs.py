@@ -31,7 +31,7 @@ def _blocks(language: str) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def workplace(tmp_path: Path, demo_dataset: Path, demo_store: Path, tiny_model: Path) -> Path:
-    """What the pages speak of: ``dataset/``, a table in it, ``latents/``, examples, the model's id."""
+    """What the pages speak of: ``dataset/``, a table in it, ``latents/``, the model's id …"""
     shutil.copytree(demo_dataset, tmp_path / "dataset", ignore=shutil.ignore_patterns(".*"))
     (tmp_path / "dataset/list.csv").write_text("clip,text\nvideos/00000.mp4,a ball\n")
     shutil.copytree(demo_store, tmp_path / "latents")
