@@ -31,10 +31,11 @@ def _blocks(language: str) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def workplace(tmp_path: Path, demo_dataset: Path, demo_store: Path, tiny_model: Path) -> Path:
-    """What the pages speak of: ``dataset/``, a table in it, ``latents/``, and the model's id."""
+    """What the pages speak of: ``dataset/``, a table in it, ``latents/``, the model's id …"""
     shutil.copytree(demo_dataset, tmp_path / "dataset", ignore=shutil.ignore_patterns(".*"))
     (tmp_path / "dataset/list.csv").write_text("clip,text\nvideos/00000.mp4,a ball\n")
     shutil.copytree(demo_store, tmp_path / "latents")
+    (tmp_path / "examples").symlink_to(REPOSITORY / "examples")
     (tmp_path / "THUDM").mkdir()
     (tmp_path / "THUDM/CogVideoX-2b").symlink_to(tiny_model)
     return tmp_path
@@ -45,7 +46,7 @@ def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, "PATH": path},
+        env={**os.environ, "PATH": path, "HF_DATASETS_CACHE": str(folder / ".cache")},
         capture_output=True,
         text=True,
         timeout=600,
@@ -66,13 +67,6 @@ def test_commands(where: str, block: str, workplace: Path) -> None:
 def test_programs(where: str, block: str, workplace: Path) -> None:
     done = _run([sys.executable, "-c", block], workplace)
     assert done.returncode == 0, f"{where}\n{done.stdout}{done.stderr}"
-
-
-def test_the_example_loop(workplace: Path) -> None:
-    example = REPOSITORY / "examples/train_loop.py"
-    done = _run([sys.executable, str(example), "latents", "THUDM/CogVideoX-2b"], workplace)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("loss") == 8
 
 
 def test_links_lead_somewhere() -> None:
