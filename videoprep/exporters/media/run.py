@@ -114,7 +114,7 @@ def export_media(
         StoreError: there is no store, it is not finished, or the folder holds something else.
         SourceError: a video cannot be read, or changed meanwhile.
     """
-    index = _open(source, split, data_root)
+    index = open_plan(source, split, data_root)
     gone = {
         sample.video: sample
         for sample in index.check_sources(on_missing).left_out
@@ -142,10 +142,12 @@ def export_media(
     )
 
 
-def _open(
-    source: str | os.PathLike[str], split: str | None, data_root: str | os.PathLike[str] | None
+def open_plan(
+    source: str | os.PathLike[str],
+    split: str | None = None,
+    data_root: str | os.PathLike[str] | None = None,
 ) -> BucketIndex:
-    """The planned clips."""
+    """The planned clips of an index or a store; see `export_media`."""
     if os.fspath(source).endswith(".parquet") or BucketIndex.is_index(source):
         index = BucketIndex.load(source)
     else:
@@ -238,7 +240,8 @@ class _Export:
     def _write_caption(self, clip: MediaClip) -> int:
         if self.folder.has(clip.caption_file):
             return 0
-        self.folder.write_text(clip.caption_file, f"{clip.caption}\n")
+        # No line break at its end: two of the trainers would take it for a part.
+        self.folder.write_text(clip.caption_file, clip.caption)
         return 1
 
     def _leave_out(self, clip: MediaClip, code: str, reason: str) -> None:
