@@ -29,6 +29,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
 import torch
 import yaml
@@ -185,12 +186,20 @@ def ai_toolkit(checkout: Path, out: Path) -> Iterator[Clip]:
             yield item.path, pixels.numpy(), item.caption
 
 
+def files(out: Path) -> Iterator[Clip]:
+    """As PyAV reads them, of whatever trainer."""
+    for path in sorted((out / "clips").rglob("*.mp4")):
+        with av.open(str(path)) as container:
+            pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        yield str(path), np.stack(pictures), path.with_suffix(".txt").read_text(encoding="utf-8")
+
+
 def compare(
     plan: vp.BucketIndex, out: Path, read: Iterator[Clip], *, lossless: bool
-) -> tuple[int, float]:
-    """How many clips were read, and the worst PSNR of one."""
+) -> tuple[int, float, float]:
+    """How many clips were read, and the lowest and the mean PSNR of them."""
     clips = {str(out / clip.video): clip for clip in media_clips(plan)}
-    count, worst = 0, math.inf
+    found: list[float] = []
     for path, pixels, caption in read:
         clip = clips.pop(path)
         prepared = load_clip(clip.clip.pixels, "pyav").permute(0, 2, 3, 1).numpy()
@@ -198,9 +207,9 @@ def compare(
         words = caption.split() if isinstance(caption, str) else caption
         require(words == clip.caption.split(), f"{path}: caption {caption!r}")
         require(not lossless or np.array_equal(pixels, prepared), f"{path}: pixels")
-        count, worst = count + 1, min(worst, psnr(pixels, prepared))
+        found.append(psnr(pixels, prepared))
     require(not clips, f"not read: {', '.join(clips)}")
-    return count, worst
+    return len(found), min(found), float(np.mean(found))
 
 
 def psnr(pixels: Pixels, other: Pixels) -> float:
@@ -231,9 +240,12 @@ def main() -> None:
         for lossless in (True, False):
             out = Path(root).resolve() / ("lossless" if lossless else "default")
             result = vp.export_media(chosen.source, output=out, lossless=lossless)
+            size = sum(path.stat().st_size for path in out.rglob("*.mp4"))
+            print(f"{out.name}: {size / result.clips / 1e6:.2f} MB a clip", flush=True)
             for name, read in readers(chosen, plan, out, result).items():
-                count, worst = compare(plan, out, read(), lossless=lossless)
-                told = "equal to the last bit" if lossless else f"at least {worst:.1f} dB"
+                count, worst, mean = compare(plan, out, read(), lossless=lossless)
+                told = f"PSNR at least {worst:.1f} dB, {mean:.1f} dB on average"
+                told = "equal to the last bit" if lossless else told
                 print(f"{name}: {count} clips, frames and sizes as planned, {told}", flush=True)
 
 
@@ -241,11 +253,12 @@ def readers(
     chosen: Namespace, plan: vp.BucketIndex, out: Path, result: vp.MediaResult
 ) -> dict[str, Callable[[], Iterator[Clip]]]:
     """Those whose checkouts are given."""
-    found: dict[str, Callable[[], Iterator[Clip]]] = {}
+    found: dict[str, Callable[[], Iterator[Clip]]] = {"PyAV": lambda: files(out)}
     if chosen.diffusion_pipe and chosen.comfyui:
-        (fps,) = {clip.rate for clip in media_clips(plan)}  # it resamples to one
+        rates = {clip.rate for clip in media_clips(plan)}
+        require(len(rates) == 1, f"diffusion-pipe resamples {len(rates)} rates to one")
         found["diffusion-pipe"] = lambda: diffusion_pipe(
-            chosen.diffusion_pipe, chosen.comfyui, out, float(fps)
+            chosen.diffusion_pipe, chosen.comfyui, out, float(rates.pop())
         )
     if chosen.musubi_tuner:
         found["musubi-tuner"] = lambda: musubi_tuner(chosen.musubi_tuner, out)

@@ -84,7 +84,7 @@ class MediaResult:
 
 
 def export_media(
-    source: str | os.PathLike[str],
+    source: BucketIndex | str | os.PathLike[str],
     *,
     output: str | os.PathLike[str],
     split: str | None = None,
@@ -100,7 +100,7 @@ def export_media(
     of a video. Each file is whole or not there; stopped in any way and called again, it goes on.
 
     Args:
-        source: an index, or a store, whose plan is taken.
+        source: an index, or its path, or a store, whose plan is taken.
         output: the folder: new, empty, or an export of the same that goes on.
         split: only the clips of this split; None: all.
         data_root: the folder of the videos, or its URL, where the dataset was moved.
@@ -143,31 +143,32 @@ def export_media(
 
 
 def open_plan(
-    source: str | os.PathLike[str],
+    source: BucketIndex | str | os.PathLike[str],
     split: str | None = None,
     data_root: str | os.PathLike[str] | None = None,
 ) -> BucketIndex:
     """The planned clips of an index or a store; see `export_media`."""
-    if os.fspath(source).endswith(".parquet") or BucketIndex.is_index(source):
+    if isinstance(source, BucketIndex):
+        index = source
+    elif os.fspath(source).endswith(".parquet") or BucketIndex.is_index(source):
         index = BucketIndex.load(source)
     else:
         index = Store.open(source).load_index()
     if data_root is not None:
         index = BucketIndex(index.table, local_path(data_root).resolve(), index.policy)
     if split is not None:
-        index = _of_split(index, split, os.fspath(source))
+        index = _of_split(index, split)
     index.require_clips()
     return index
 
 
-def _of_split(index: BucketIndex, split: str, where: str) -> BucketIndex:
+def _of_split(index: BucketIndex, split: str) -> BucketIndex:
     chosen = index.filter(split=split, left_out_code=None)
     if len(chosen):
         return chosen
     splits = sorted({name for name in index.table["split"].to_pylist() if name})
     raise PlanError(
         f"the plan has no clip of the split {split!r}",
-        where=where,
         remedy=f"its splits are: {', '.join(splits)}" if splits else "it has none: leave it out",
     )
 
