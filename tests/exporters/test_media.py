@@ -406,6 +406,15 @@ def test_nothing_is_written_again(dataset: Path, tmp_path: Path) -> None:
         vp.export_media(source, output=out, lossless=True)
 
 
+def test_equal_plans_give_equal_bytes(demo_dataset: Path, tmp_path: Path) -> None:
+    """Whatever was in memory before."""
+    index = vp.BucketIndex.build(demo_dataset)
+    for name, lossless in (("one", False), ("between", True), ("two", False)):
+        vp.export_media(index, output=tmp_path / name, lossless=lossless)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert contents(tmp_path / "one") != contents(tmp_path / "between")
+
+
 def test_configs_name_the_folder_where_it_is_now(dataset: Path, tmp_path: Path) -> None:
     source = plan(dataset)
     vp.export_media(source, output=tmp_path / "out")

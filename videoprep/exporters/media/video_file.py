@@ -15,8 +15,9 @@ from videoprep.durable import Writer
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
-# No B-frames: presentation order is file order, and no edit list is needed to say so.
-_LOSSY: dict[str, object] = {"crf": "10", "preset": "veryfast", "bf": "0"}
+# No B-frames: presentation order is file order, and no edit list is needed to say so. No
+# macroblock trees: with them x264 gives other bytes from run to run.
+_LOSSY: dict[str, object] = {"crf": "10", "preset": "veryfast", "bf": "0", "mbtree": "0"}
 _LOSSLESS: dict[str, object] = {"qp": "0", "preset": "ultrafast", "bf": "0"}
 
 # Readers that ignore what a file says of its colours take it for BT.601; of those that do not,
