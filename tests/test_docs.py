@@ -13,7 +13,8 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+_DOCS = REPOSITORY / "docs"
+PAGES = [REPOSITORY / "README.md", *sorted(_DOCS.glob("*.md")), *sorted(_DOCS.glob("export/*.md"))]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # Set-up, which the suite itself has done.
