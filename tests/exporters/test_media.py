@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 import videoprep as vp
 from tests.assets import write_dataset, write_video
 from tests.media.numbered import write_numbered
+from tests.spec.test_remote import put
 from videoprep.errors import Code, PlanError, StoreError, VideoprepError
 from videoprep.exporters.media import ai_toolkit, diffusion_pipe, musubi_tuner, simpletuner
 from videoprep.exporters.media.clips import MediaClip, media_clips
@@ -439,6 +440,17 @@ def test_a_store_gives_what_its_plan_gives(
     names = [json.loads(line) for line in (tmp_path / "plan" / NAMES).read_text().splitlines()]
     captions = [data.row(number)["caption"] for number in range(len(data))]
     assert [entry["caption"] for entry in names] == captions
+
+
+def test_a_dataset_behind_a_url(
+    s3: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEOPREP_MIRRORS", str(tmp_path / "mirrors"))
+    put(dataset, f"{s3}/data")
+    vp.BucketIndex.build(f"{s3}/data").save(tmp_path / "remote.parquet")
+    assert vp.export_media(tmp_path / "remote.parquet", output=tmp_path / "remote").ok
+    assert vp.export_media(plan(dataset), output=tmp_path / "here").ok
+    assert contents(tmp_path / "remote") == contents(tmp_path / "here")
 
 
 def test_one_split(dataset: Path, tmp_path: Path) -> None:
