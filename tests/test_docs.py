@@ -13,7 +13,9 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+_DOCS = REPOSITORY / "docs"
+PAGES = [REPOSITORY / "README.md", *sorted(_DOCS.glob("*.md")), _DOCS / "export/media.md"]
+"""The other targets' pages are run by tests/exporters/test_pages.py, each on its own family."""
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # Set-up, which the suite itself has done.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from videoprep.errors import StoreError as StoreError
     from videoprep.errors import TrainError as TrainError
     from videoprep.errors import VideoprepError as VideoprepError
+    from videoprep.exporters.media.run import MediaResult as MediaResult
+    from videoprep.exporters.media.run import export_media as export_media
     from videoprep.exporters.run import ExportResult as ExportResult
     from videoprep.exporters.run import export as export
     from videoprep.importers.run import ImportResult as ImportResult
@@ -66,6 +68,7 @@ _HOMES = {
         "TrainError",
         "VideoprepError",
     ),
+    "videoprep.exporters.media.run": ("MediaResult", "export_media"),
     "videoprep.exporters.run": ("ExportResult", "export"),
     "videoprep.importers.run": ("ImportResult", "import_precomputed"),
     "videoprep.index.bucket": ("Bucket",),

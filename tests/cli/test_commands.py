@@ -80,7 +80,10 @@ def test_the_command_line_surface_is_as_documented() -> None:
         | {"--decoder", "--use-tiling", "--revision", "--on-missing", "--decode-workers"}
         | {"--text-encoder-dtype", "--posterior", "--num-shards", "--shard-id", "--log-json"}
         | {"--retry-failed", "--max-failures", "--watchdog", "--time-limit", "--memory-limit"},
-        "export": {"--to", "--output", "--split", "--output-format", "--help"},
+        "export": {
+            *("--to", "--output", "--split", "--lossless", "--data-root", "--on-missing"),
+            *("--output-format", "--help", "--posterior", "--seed"),
+        },
         "train": {"--model", "--output", "--steps", "--batch-size", "--learning-rate", "--rank"}
         | {"--seed", "--device", "--revision", "--output-format", "--help", "--split"}
         | {"--from-videos", "--resume", "--accumulate", "--warmup", "--optimizer", "--full"}

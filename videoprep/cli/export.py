@@ -1,16 +1,21 @@
-"""`videoprep export`: a store as the files of another trainer."""
+"""`videoprep export`: a store or a plan as the files of another trainer."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoprep.cli.options import Format, OutputFormat
+from videoprep.cli.index import print_left_out
+from videoprep.cli.options import Format, Missing, OnMissing, OutputFormat
 from videoprep.cli.output import meter, print_json, safe, stdout
+
+if TYPE_CHECKING:
+    from videoprep.exporters.media.run import MediaResult
+    from videoprep.exporters.run import ExportResult
 
 
 class Latents(str, Enum):
@@ -22,7 +27,13 @@ class Latents(str, Enum):
 
 
 def export(
-    store: Annotated[str, typer.Argument(metavar="STORE", help="What `videoprep encode` made.")],
+    store: Annotated[
+        str,
+        typer.Argument(
+            metavar="STORE",
+            help="What `videoprep encode` made; for media what `videoprep index` made does, too.",
+        ),
+    ],
     to: Annotated[str, typer.Option("--to", help="The target.", metavar="TARGET")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The folder: made, or gone on with.")
@@ -33,13 +44,61 @@ def export(
         typer.Option(help="What to write of the latents; by default what the target caches."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the samples drawn.")] = 0,
+    lossless: Annotated[
+        bool,
+        typer.Option("--lossless", help="media: keep pixels to the last bit, in larger files."),
+    ] = False,
+    data_root: Annotated[
+        str | None,
+        typer.Option(help="media: folder or URL of the videos, where they moved.", metavar="PATH"),
+    ] = None,
+    on_missing: OnMissing = Missing.error,
     output_format: Format = OutputFormat.rich,
 ) -> None:
     """Write a store in the form that another trainer reads, and say how to train with it.
 
     Targets: cogvideo-finetune, cogvideox-factory, fastvideo, finetrainers, hf-datasets,
-    ltx-trainer, musubi, webdataset. Stopped in any way and run again, it goes on.
+    ltx-trainer, musubi, webdataset; and media, video files with captions and the configs of
+    diffusion-pipe, musubi-tuner, SimpleTuner and ai-toolkit. Stopped in any way and run again, it
+    goes on.
     """
+    from videoprep.exporters.registry import MEDIA
+
+    if to != MEDIA:
+        if lossless or data_root is not None or on_missing is not Missing.error:
+            raise typer.BadParameter("--lossless, --data-root and --on-missing are for --to media")
+        _export_tensors(store, to, output, split, posterior, seed, output_format)
+        return
+    if posterior is not None or seed:
+        raise typer.BadParameter("--posterior and --seed are not for --to media")
+    from videoprep.exporters.media.run import export_media
+
+    with meter() as shown:
+        result = export_media(
+            store,
+            output=output,
+            split=split,
+            data_root=data_root,
+            on_missing=on_missing.value,
+            lossless=lossless,
+            on_progress=lambda done, total: shown.update("exported", done, total),
+        )
+    if output_format is OutputFormat.json:
+        print_json(asdict(result))
+    else:
+        _print_media(result)
+    raise typer.Exit(0 if result.ok else 1)
+
+
+def _export_tensors(
+    store: str,
+    to: str,
+    output: Path,
+    split: str | None,
+    posterior: Latents | None,
+    seed: int,
+    output_format: OutputFormat,
+) -> None:
     from videoprep.exporters.run import export as run
 
     with meter() as shown:
@@ -54,7 +113,11 @@ def export(
         )
     if output_format is OutputFormat.json:
         print_json(asdict(result))
-        return
+    else:
+        _print_tensors(result)
+
+
+def _print_tensors(result: ExportResult) -> None:
     more = f", {result.incomplete:,} incomplete ones left out" if result.incomplete else ""
     stdout.print(safe(f"{result.path}: {result.clips:,} clips for {result.target}{more}"))
     stdout.print(safe(f"latents: {result.posterior}"))
@@ -66,3 +129,14 @@ def export(
     stdout.print("train with:")
     for line in result.command.splitlines():
         stdout.print(safe(line), soft_wrap=True)
+
+
+def _print_media(result: MediaResult) -> None:
+    print_left_out(result.left_out)
+    more = f", {len(result.left_out):,} left out" if result.left_out else ""
+    stdout.print(safe(f"{result.path}: {result.clips:,} clips as media{more}"))
+    stdout.print(safe(f"lost: {result.loses}"))
+    for note in result.notes:
+        stdout.print(safe(f"note: {note}"))
+    for trainer, command in result.commands.items():
+        stdout.print(safe(f"{trainer}: {command}"))

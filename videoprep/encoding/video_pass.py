@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -24,6 +23,7 @@ from videoprep.families.component import IS_LATENTS, KEY_COLUMN, MADE_FROM, Comp
 from videoprep.families.contract import VideoEncoder
 from videoprep.media.clip import ClipPixels, lengthen, normalize
 from videoprep.media.decode_pool import Decoded, DecodePool
+from videoprep.media.staged import clips_here
 from videoprep.staging import Staging
 from videoprep.store.receipt import Failure
 
@@ -34,7 +34,6 @@ _MOST = 8
 _MOST_SIDE_BY_SIDE = 2
 
 _MOST_WORKERS = 8
-_FETCHERS = 4
 
 Shape = tuple[int, ...]
 Kind = tuple[Component | int, ...]
@@ -78,7 +77,7 @@ def encode_video(
     with Writer(rank) as writer, ThreadPoolExecutor(at_once(rank)) as side_by_side:
         run = _VideoPass(rank, encoder, writer, side_by_side)
         staging = Staging.of(rank.job.index.data_root)
-        answers = pool.run(_brought(run.requests(works), staging))
+        answers = pool.run(clips_here(run.requests(works), staging))
         while True:
             asked = time.monotonic()
             place, answer = next(answers, (None, None))
@@ -91,26 +90,6 @@ def encode_video(
             writer.check()
             run.take(work, at, answer)
         run.flush()
-
-
-def _brought(requests: Iterator[Request], staging: Staging) -> Iterator[Request]:
-    """Videos that lie elsewhere are brought here a little ahead."""
-    if not staging.is_remote:
-        yield from requests
-        return
-    ahead: deque[tuple[Request, Future[None]]] = deque()
-    with ThreadPoolExecutor(_FETCHERS) as fetchers:
-        for request in requests:
-            ahead.append((request, fetchers.submit(staging.fetch, request[1].frames.path)))
-            if len(ahead) > _FETCHERS:
-                yield _here(*ahead.popleft())
-        while ahead:
-            yield _here(*ahead.popleft())
-
-
-def _here(request: Request, fetched: Future[None]) -> Request:
-    fetched.result()
-    return request
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,9 @@ import videoprep.exporters as package
 from videoprep.errors import VideoprepError, nearest
 from videoprep.exporters.contract import Exporter
 
+MEDIA = "media"
+"""The one target that is made of the plan's videos, not of a store's tensors."""
+
 
 @cache
 def exporters() -> dict[str, Exporter]:
@@ -33,6 +36,11 @@ def get_exporter(name: str) -> Exporter:
     known = exporters()
     if name in known:
         return known[name]
+    if name == MEDIA:
+        raise VideoprepError(
+            "media is made of the plan's videos, not of tensors",
+            remedy="call videoprep.export_media, or videoprep export --to media",
+        )
     raise VideoprepError(
-        f"there is no target {name!r}", remedy=nearest(name, known, "the targets are")
+        f"there is no target {name!r}", remedy=nearest(name, [*known, MEDIA], "the targets are")
     )

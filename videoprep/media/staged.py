@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from videoprep.errors import Code, MediaError, SourceError
+from videoprep.media.clip import ClipPixels
 from videoprep.mirror import Remote
 from videoprep.staging import Staging
 
@@ -14,6 +17,11 @@ from videoprep.staging import Staging
 _GROUP_BYTES = 1 << 30
 _GROUP_FILES = 64
 _DOWNLOADS = 8
+
+# While one clip is decoded, the files of the next are downloaded.
+_CLIPS_AHEAD = 4
+
+T = TypeVar("T")
 
 Here = tuple[Path, MediaError | None]
 """A file that is here, or why there is none."""
@@ -44,6 +52,32 @@ def groups_here(remote: Remote, paths: Sequence[Path]) -> Iterator[list[Here]]:
         finally:
             for group in coming:
                 _release(staging, group)
+
+
+def clips_here(
+    requests: Iterator[tuple[T, ClipPixels]], staging: Staging
+) -> Iterator[tuple[T, ClipPixels]]:
+    """Clips whose files are here, in order; who is done with one says so to the staging.
+
+    Raises:
+        SourceError: a file is gone, or cannot be brought here.
+    """
+    if not staging.is_remote:
+        yield from requests
+        return
+    ahead: deque[tuple[tuple[T, ClipPixels], Future[None]]] = deque()
+    with ThreadPoolExecutor(_CLIPS_AHEAD) as threads:
+        for request in requests:
+            ahead.append((request, threads.submit(staging.fetch, request[1].frames.path)))
+            if len(ahead) > _CLIPS_AHEAD:
+                yield _when_here(*ahead.popleft())
+        while ahead:
+            yield _when_here(*ahead.popleft())
+
+
+def _when_here(request: tuple[T, ClipPixels], fetched: Future[None]) -> tuple[T, ClipPixels]:
+    fetched.result()
+    return request
 
 
 def _groups(remote: Remote, paths: Sequence[Path]) -> Iterator[list[Path]]:

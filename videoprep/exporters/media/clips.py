@@ -1,0 +1,83 @@
+"""The clips that are exported: each with its name and its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from videoprep.exporters.media.contract import CAPTION_SUFFIX, folder_name
+from videoprep.exporters.media.video_file import rate_of
+from videoprep.exporters.names import stems
+from videoprep.index.clip import Clip
+from videoprep.index.numbers import to_text
+from videoprep.index.table import BucketIndex
+
+FOLDER = "clips"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaClip:
+    """A planned clip on its way.
+
+    Attributes:
+        number: its place in the plan, from 0.
+        clip: as it was planned.
+        stem: its name: unique, without dots and slashes.
+    """
+
+    number: int
+    clip: Clip
+    stem: str
+
+    @property
+    def video(self) -> str:
+        """Where its video file lies in the export."""
+        return f"{FOLDER}/{folder_name(self.clip.bucket)}/{self.stem}.mp4"
+
+    @property
+    def caption_file(self) -> str:
+        """Where its caption lies."""
+        return f"{FOLDER}/{folder_name(self.clip.bucket)}/{self.stem}{CAPTION_SUFFIX}"
+
+    @property
+    def caption(self) -> str:
+        """On one line: SimpleTuner takes each line of such a file for a caption of its own."""
+        return " ".join(self.clip.caption.split())
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second."""
+        return rate_of(self.clip.fps)
+
+    def to_json(self) -> dict[str, Any]:
+        """What it was made of, and the caption as it was planned."""
+        indices = self.clip.pixels.frames.indices
+        return {
+            "name": self.video,
+            "video": self.clip.video,
+            "fps": str(self.rate),
+            "frame_indices": to_text(np.asarray(indices, dtype=np.int64)),
+            "caption": self.clip.caption,
+        }
+
+
+def media_clips(index: BucketIndex) -> Iterator[MediaClip]:
+    """The planned clips, in order."""
+    names = stems({"video": clip.video} for clip in index.clips())
+    for number, (clip, stem) in enumerate(zip(index.clips(), names, strict=True)):
+        yield MediaClip(number, clip, stem)
+
+
+def digest_of(clips: Iterable[MediaClip]) -> str:
+    """Stands for all that is written of some clips: 32 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        parts = [clip.video, str(clip.rate), clip.clip.video_key, clip.clip.prompt_key]
+        digest.update(json.dumps(parts).encode())
+    return digest.hexdigest()[:32]

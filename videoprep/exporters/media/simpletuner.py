@@ -1,0 +1,90 @@
+"""SimpleTuner: its ``multidatabackend.json``, with a data backend a folder."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from videoprep.exporters.media.contract import ClipFolder, Trainer
+from videoprep.index.bucket import Bucket
+
+_SIDES, _FRAMES = (64, 32, 16, 8), 8
+
+
+class SimpleTuner(Trainer):
+    """It finds a clip's size from its shorter side, its shape and an alignment, which is an option.
+
+    The shape is rounded to hundredths; the alignment makes good for that.
+    """
+
+    name = "SimpleTuner"
+    config = "multidatabackend.json"
+
+    def text(self, folders: Sequence[ClipFolder], cache: str) -> str:
+        backends = [_backend(folder, f"{cache}/vae/{folder.name}") for folder in folders]
+        embeds = {
+            "id": "captions",
+            "type": "local",
+            "dataset_type": "text_embeds",
+            "default": True,
+            "cache_dir": f"{cache}/text",
+        }
+        return json.dumps([*backends, embeds], indent=2, ensure_ascii=False) + "\n"
+
+    def alters(self, bucket: Bucket) -> str | None:
+        if _kept(bucket, _alignment([bucket])) != (bucket.width, bucket.height):
+            return "resizes and crops"
+        rest = (bucket.frames - 1) % _FRAMES
+        return f"takes the first {bucket.frames - rest} frames for most models" if rest else None
+
+    def command(self, config: str, folders: Sequence[ClipFolder]) -> str:
+        alignment = _alignment([folder.bucket for folder in folders])
+        return (
+            f"simpletuner train --data_backend_config={shlex.quote(config)} "
+            f"--aspect_bucket_alignment={alignment}"
+        )
+
+
+def _backend(folder: ClipFolder, cache: str) -> dict[str, Any]:
+    bucket = folder.bucket
+    return {
+        "id": f"clips-{folder.name}",
+        "type": "local",
+        "dataset_type": "video",
+        "instance_data_dir": folder.path,
+        "cache_dir_vae": cache,
+        "metadata_backend": "discovery",
+        "caption_strategy": "textfile",
+        "crop": False,
+        "resolution": min(bucket.height, bucket.width),
+        "resolution_type": "pixel",
+        "minimum_image_size": 0,
+        "repeats": 0,
+        "video": {
+            "num_frames": bucket.frames,
+            "min_frames": bucket.frames,
+            "max_frames": bucket.frames,
+            "bucket_strategy": "resolution_frames",
+        },
+    }
+
+
+def _alignment(buckets: Sequence[Bucket]) -> int:
+    """The coarsest of its alignments that all sides keep."""
+    sides = [side for bucket in buckets for side in (bucket.height, bucket.width)]
+    return next((s for s in _SIDES if not any(side % s for side in sides)), _SIDES[-1])
+
+
+def _kept(bucket: Bucket, alignment: int) -> tuple[int, int]:
+    """Width and height that it would make of a bucket's clip."""
+    shape = round(bucket.width / bucket.height, 2)
+    short = min(bucket.width, bucket.height)
+    wide = bucket.width >= bucket.height
+    sides = (int(short * shape), short) if wide else (short, int(short / shape))
+    width, height = (max(1, round(side / alignment)) * alignment for side in sides)
+    return width, height
+
+
+TRAINER = SimpleTuner()
