@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import videoprep as vp
-from videoprep.exporters.run import NAMES
+from videoprep.exporters.folder import NAMES
 from videoprep.families.moments import draw, mode
 from videoprep.families.registry import families
 

@@ -20,6 +20,9 @@ from videoprep.errors import StoreError
 
 STATE = ".videoprep-export.json"
 
+NAMES = "videoprep-clips.jsonl"
+"""Which clip of which video each exported name stands for."""
+
 
 class Folder:
     """Where an export goes.

@@ -22,7 +22,7 @@ from videoprep.exporters.contract import (
     Posterior,
     ShardExporter,
 )
-from videoprep.exporters.folder import Folder
+from videoprep.exporters.folder import NAMES, Folder
 from videoprep.exporters.names import stems
 from videoprep.exporters.registry import get_exporter
 from videoprep.families.component import Component
@@ -31,9 +31,6 @@ from videoprep.store.dataset import LatentDataset
 from videoprep.store.layout import Store, StoreInfo
 
 VERSION = 2
-
-NAMES = "videoprep-clips.jsonl"
-"""Which clip of which video each exported name stands for."""
 
 _SHARD_BYTES = 2**30
 _SHARD_CLIPS = 1_000
@@ -295,7 +292,7 @@ def _write_clips(
     exporter: ClipExporter, clips: _Clips, origin: Origin, folder: Folder, progress: Progress
 ) -> None:
     captions = _Captions(clips.data)
-    first_of = FirstOfCaption(captions, lambda number: clips.listed(number).caption)
+    first_of = FirstOfCaption(captions, lambda number: clips.data.row(number)["caption"])
     for number in range(len(clips)):
         clip = clips[number]
         for name, write in exporter.files(clip, origin).items():

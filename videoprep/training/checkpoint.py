@@ -31,7 +31,7 @@ FOLDER = "checkpoints"
 _NAME = re.compile(r"step-(\d{8})")
 _WEIGHTS, _MOMENTS, _STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 _OPTIONS = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
-_BROADCAST = StateDictOptions(full_state_dict=True, ignore_frozen_params=True, strict=False)
+_TRAINED = StateDictOptions(full_state_dict=True, ignore_frozen_params=True, strict=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Checkpoints:
                 remedy="remove it: the one before is taken then",
             ) from error
         self._require_same(told["identity"], folder)
-        set_model_state_dict(model, weights, options=_BROADCAST)
+        set_model_state_dict(model, weights, options=_TRAINED)
         state: dict[str, Any] = {}
         for name, value in moments.items():
             weight, _, part = name.rpartition("/")

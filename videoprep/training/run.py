@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import time
@@ -24,7 +25,13 @@ from videoprep.index.sampler import BucketBatchSampler
 from videoprep.store.dataset import LatentDataset
 from videoprep.training.batches import Batch, Batches, CaptionDropout
 from videoprep.training.checkpoint import Checkpoints, gathered
-from videoprep.training.cogvideox import FAMILIES, Objective, load_objective, require_fit
+from videoprep.training.cogvideox import (
+    FAMILIES,
+    Objective,
+    is_image_to_video,
+    load_objective,
+    require_fit,
+)
 from videoprep.training.logs import LOG_NAME, Logs
 from videoprep.training.lora import WEIGHTS_NAME, add_lora, require_peft, save_full, save_lora
 from videoprep.training.optimizer import make_optimizer
@@ -39,6 +46,8 @@ _COMPARED_TIMESTEPS = 4
 _RESULT = "result.json"
 _VALIDATION = "validation"
 _SHOWN = 4
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +147,11 @@ def train(
         stack.enter_context(torch.random.fork_rng())
         stored = None if from_videos else _stored(store, settings.split)
         opened = open_model(str(model), ("transformer", "scheduler"), revision)
-        data = stored or _online(stack, store, opened, settings, group.device, revision)
+        data = (
+            _online(stack, store, opened, settings, group.device, revision)
+            if stored is None  # an empty one is false, too
+            else stored
+        )
         _require_clips(data, opened, settings, group, str(store))
         run = _Run(Path(output), group, settings, opened, data)
         run.claim(resume=resume, overwrite=overwrite)
@@ -161,15 +174,12 @@ def _online(
     from videoprep.training.online import OnlineClips, plan_of
 
     index = plan_of(dataset, settings.split)
-    images = bool(model.config("transformer").get("in_channels") == 2 * _latent_channels(model))
+    channels = int(family_of(model).facts(model)["latent_channels"])
+    images = is_image_to_video(model.config("transformer"), channels)
     dtype = _dtype(settings, device)
     return stack.enter_context(
         OnlineClips(index, model.name, revision=revision, images=images, device=device, dtype=dtype)
     )
-
-
-def _latent_channels(model: ModelFolder) -> int:
-    return int(family_of(model).facts(model)["latent_channels"])
 
 
 def _stored(store: str | os.PathLike[str], split: str | None) -> LatentDataset:
@@ -397,7 +407,12 @@ class _Run:
         self.skipped += 1
         if self.settings.on_nonfinite == "skip":
             if self.group.first:
-                _warn(f"step {step}: loss {loss} or its gradient is not finite ({shown}): skipped")
+                _logger.warning(
+                    "step %s: loss %s or its gradient is not finite (%s): skipped",
+                    step,
+                    loss,
+                    shown,
+                )
             return
         raise TrainError(
             f"the loss of step {step} is {loss}, or its gradient is not finite; clips: {shown}",
@@ -497,12 +512,6 @@ class _Run:
 
 def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
-
-
-def _warn(text: str) -> None:
-    import logging
-
-    logging.getLogger(__name__).warning(text)
 
 
 def _load_transformer(model: ModelFolder, dtype: torch.dtype, device: torch.device) -> Any:

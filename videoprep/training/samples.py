@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from videoprep.durable import write_file
+from videoprep.exporters.media.video_file import rate_of, writing
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import mode
 from videoprep.training.cogvideox import is_image_to_video
@@ -68,7 +70,8 @@ def write_sample(
     ).frames[0]
     transformer.train(was_training)
     path = run / FOLDER / f"step-{step:08d}.mp4"
-    write_video(path, frames, row["fps"])
+    pixels = (frames.transpose(0, 3, 1, 2) * 255).round().astype("uint8")
+    write_file(path, writing(pixels, rate_of(row["fps"]), lossless=False))
     return path
 
 
@@ -80,25 +83,3 @@ def _picture(vae: Any, item: Mapping[str, Any], facts: Mapping[str, Any]) -> Any
     with torch.no_grad():
         decoded = vae.decode(latents).sample[:, :, 0]
     return VaeImageProcessor().postprocess(decoded.float().cpu(), output_type="pil")[0]
-
-
-def write_video(path: Path, frames: Any, fps: float) -> None:
-    """Writes frames, float ``[F, H, W, 3]`` in 0…1, as H.264."""
-    from fractions import Fraction
-
-    import av
-    import numpy as np
-
-    from videoprep.durable import write_file
-
-    def write(file: Any) -> None:
-        with av.open(file, "w", format="mp4") as container:
-            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-            stream.height, stream.width = frames.shape[1:3]
-            stream.pix_fmt = "yuv420p"
-            for picture in frames:
-                image = np.ascontiguousarray((picture * 255).round().astype(np.uint8))
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-            container.mux(stream.encode())
-
-    write_file(path, write)

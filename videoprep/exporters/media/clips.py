@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from videoprep.exporters.media.contract import CAPTION_SUFFIX, folder_name
+from videoprep.exporters.captions import to_line
+from videoprep.exporters.media.contract import CAPTION_SUFFIX
 from videoprep.exporters.media.video_file import rate_of
 from videoprep.exporters.names import stems
 from videoprep.index.clip import Clip
@@ -38,17 +39,17 @@ class MediaClip:
     @property
     def video(self) -> str:
         """Where its video file lies in the export."""
-        return f"{FOLDER}/{folder_name(self.clip.bucket)}/{self.stem}.mp4"
+        return f"{FOLDER}/{self.clip.bucket.plain}/{self.stem}.mp4"
 
     @property
     def caption_file(self) -> str:
         """Where its caption lies."""
-        return f"{FOLDER}/{folder_name(self.clip.bucket)}/{self.stem}{CAPTION_SUFFIX}"
+        return f"{FOLDER}/{self.clip.bucket.plain}/{self.stem}{CAPTION_SUFFIX}"
 
     @property
     def caption(self) -> str:
         """On one line: SimpleTuner takes each line of such a file for a caption of its own."""
-        return " ".join(self.clip.caption.split())
+        return to_line(self.clip.caption)
 
     @property
     def rate(self) -> Fraction:

@@ -27,7 +27,7 @@ class ClipFolder:
     @property
     def name(self) -> str:
         """Tells it from the others."""
-        return folder_name(self.bucket)
+        return self.bucket.plain
 
 
 class Trainer(ABC):
@@ -59,8 +59,3 @@ class Trainer(ABC):
     @abstractmethod
     def command(self, config: str, folders: Sequence[ClipFolder]) -> str:
         """The command that reads the config at a path."""
-
-
-def folder_name(bucket: Bucket) -> str:
-    """A folder's name, without letters beyond ASCII."""
-    return f"{bucket.frames}x{bucket.height}x{bucket.width}"

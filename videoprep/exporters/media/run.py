@@ -13,10 +13,10 @@ from typing import BinaryIO
 
 from videoprep.durable import write_file
 from videoprep.errors import Code, MediaError, PlanError, SourceError
-from videoprep.exporters.folder import Folder
+from videoprep.exporters.folder import NAMES, Folder
 from videoprep.exporters.media import ai_toolkit, diffusion_pipe, musubi_tuner, simpletuner
 from videoprep.exporters.media.clips import FOLDER, MediaClip, digest_of, media_clips
-from videoprep.exporters.media.contract import ClipFolder, folder_name
+from videoprep.exporters.media.contract import ClipFolder
 from videoprep.exporters.media.video_file import writing
 from videoprep.exporters.registry import MEDIA
 from videoprep.index.bucket import Bucket
@@ -29,9 +29,6 @@ from videoprep.staging import Staging
 from videoprep.store.layout import Store
 
 VERSION = 1
-
-NAMES = "videoprep-clips.jsonl"
-"""What each exported clip was made of, and its caption as it was planned."""
 
 TRAINERS = (
     diffusion_pipe.TRAINER,
@@ -276,7 +273,7 @@ def _finish(
 
     write_file(folder.path / NAMES, write)
     root = folder.path.resolve()
-    folders = [ClipFolder(f"{root}/{FOLDER}/{folder_name(b)}", b) for b in sorted(buckets)]
+    folders = [ClipFolder(f"{root}/{FOLDER}/{b.plain}", b) for b in sorted(buckets)]
     for trainer in TRAINERS:
         folder.write_text(trainer.config, trainer.text(folders, f"{root}/cache/{trainer.name}"))
     return folders
