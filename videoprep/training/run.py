@@ -34,7 +34,7 @@ from videoprep.training.cogvideox import (
 )
 from videoprep.training.logs import LOG_NAME, Logs
 from videoprep.training.lora import WEIGHTS_NAME, add_lora, require_peft, save_full, save_lora
-from videoprep.training.optimizer import make_optimizer
+from videoprep.training.optimizer import make_optimizer, require_optimizer
 from videoprep.training.parallel import Processes, processes, without_sync
 from videoprep.training.settings import TrainSettings
 
@@ -144,6 +144,7 @@ def train(
         require_peft()
     with ExitStack() as stack:
         group = stack.enter_context(processes(device))
+        require_optimizer(settings, group.count)
         stack.enter_context(torch.random.fork_rng())
         stored = None if from_videos else _stored(store, settings.split)
         opened = open_model(str(model), ("transformer", "scheduler"), revision)
