@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +13,7 @@ import typer
 
 from videoprep.cli.encode import Device, Model, Revision
 from videoprep.cli.options import Format, OutputFormat
-from videoprep.cli.output import print_json, safe, stderr, stdout
+from videoprep.cli.output import print_json, safe, stderr, stdout, step_bar
 from videoprep.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -105,17 +107,19 @@ def train(
     options = {name: value for name, value in locals().items() if name in _FIELDS}
     from videoprep.training.run import train as run
 
-    result = run(
-        store,
-        model=model,
-        output=output,
-        from_videos=from_videos,
-        resume=resume,
-        device=device,
-        revision=revision,
-        on_step=print_step,
-        **{n: value.value if isinstance(value, Enum) else value for n, value in options.items()},
-    )
+    given = {n: value.value if isinstance(value, Enum) else value for n, value in options.items()}
+    with steps_shown() if _is_first() else nullcontext() as on_step:
+        result = run(
+            store,
+            model=model,
+            output=output,
+            from_videos=from_videos,
+            resume=resume,
+            device=device,
+            revision=revision,
+            on_step=on_step,
+            **given,
+        )
     if not _is_first():
         return
     if output_format is OutputFormat.json:
@@ -130,15 +134,26 @@ def _is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def print_step(step: Step) -> None:
-    """A line for the first step, the last, and some twenty in between."""
+@contextmanager
+def steps_shown() -> Iterator[Callable[[Step], None]]:
+    """A bar in a terminal; elsewhere a line for the first step, the last, and some twenty more."""
+    if not stderr.is_terminal:
+        yield _print_step
+        return
+    with step_bar() as update:
+        yield lambda step: update(_told(step), step.step, step.steps)
+
+
+def _print_step(step: Step) -> None:
     every = max(1, step.steps // 20)
-    if step.step == 1 or step.step == step.steps or step.step % every == 0:
-        rate = step.seconds / max(1, step.step)
-        stderr.print(
-            f"step {step.step}/{step.steps} · loss {step.loss:.4f} · {1 / max(rate, 1e-9):.2f} "
-            f"steps/s · waiting for data {step.waited / max(step.seconds, 1e-9):.1%}"
-        )
+    if step.made == 1 or step.step == step.steps or step.step % every == 0:
+        rate = step.made / max(step.seconds, 1e-9)
+        stderr.print(f"step {step.step}/{step.steps} · {_told(step)} · {rate:.2f} steps/s")
+
+
+def _told(step: Step) -> str:
+    waiting = step.waited / max(step.seconds, 1e-9)
+    return f"loss {step.loss:.4f} · waiting for data {waiting:.1%}"
 
 
 def print_result(result: TrainResult) -> None:

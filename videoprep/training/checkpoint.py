@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -62,7 +62,7 @@ class Checkpoints:
         moved = get_optimizer_state_dict(model, optimizer, options=_OPTIONS)
         if not write:
             return
-        parts = dict(_leaves(moved["state"]))
+        parts = dict(_leaves(cast("dict[str, Any]", moved["state"])))
         moments = {name: value for name, value in parts.items() if torch.is_tensor(value)}
         # 8-bit Adam counts its steps in plain numbers.
         numbers = {name: value for name, value in parts.items() if name not in moments}

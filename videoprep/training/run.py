@@ -58,13 +58,15 @@ class Step:
         step: its number, from 1.
         steps: how many there will be.
         loss: of this step's batches, in all processes; NaN where it was skipped.
-        seconds: since the first step of this process began.
+        made: how many this process has made: less than its number in a run that goes on.
+        seconds: since the first of them began.
         waited: of them, for data.
     """
 
     step: int
     steps: int
     loss: float
+    made: int
     seconds: float
     waited: float
 
@@ -306,7 +308,8 @@ class _Run:
         logs = Logs(self.folder, begun) if self.group.first else None
         started = time.monotonic()
         for step, loss in self._steps(begun):
-            done = Step(step, self.settings.steps, loss, time.monotonic() - started, self.waited)
+            seconds = time.monotonic() - started
+            done = Step(step, self.settings.steps, loss, step - begun, seconds, self.waited)
             if logs is not None:
                 logs.write(step, loss=loss, rate=self.settings.rate_at(step), seconds=done.seconds)
             self._now_and_then(step, before, logs)
