@@ -179,3 +179,21 @@ def test_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_what_contributing_names_is_there() -> None:
+    page = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    steps = [len(re.findall(r"^\d\. ", part, re.MULTILINE)) for part in page.split("\n## ")]
+    assert sorted(steps, reverse=True)[:5] == [5, 5, 5, 5, 0]
+    paths = set(re.findall(r"`([\w.]+/[\w./]*)`", page))
+    paths |= set(" ".join(re.findall(r"pytest ([\w/. ]+)`", page)).split())
+    folders = [REPOSITORY / folder for folder in ("", "videoprep", "videoprep/validators", "tests")]
+    for path in paths:
+        assert any(any(folder.glob(path.replace("NAME", "*"))) for folder in folders), path
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("videoprep", "tests/families", "tests/spec")
+        for path in (REPOSITORY / folder).rglob("*.py")
+    )
+    for name in re.findall(r"`(_?[A-Za-z]+(?:_[a-z]+)*)`", page):
+        assert re.search(rf"\b{name}\b", code) or name in ("bash", "console", "chromium"), name
