@@ -126,7 +126,8 @@ def _as_run(line: str) -> str | None:
 @pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize(("where", "block"), _blocks("bash"), ids=lambda v: v.split("\n")[0][:40])
 def test_commands(where: str, block: str, workplace: Path) -> None:
-    for line in filter(None, map(_as_run, block.splitlines())):
+    lines = block.replace("\\\n", " ").splitlines()
+    for line in filter(None, map(_as_run, lines)):
         done = _run(["bash", "-c", line], workplace)
         assert done.returncode == 0, f"{where}: {line}\n{done.stdout}{done.stderr}"
 
