@@ -19,10 +19,10 @@ import videoprep as vp
 from tests.assets import spoil_video, write_lists, write_video
 from tests.conftest import need
 from tests.training.models import build
+from videoprep.encoding.online import OnlineClips
 from videoprep.errors import StoreError, TrainError
 from videoprep.training.batches import Batches, CaptionDropout
 from videoprep.training.lora import WEIGHTS_NAME
-from videoprep.training.online import OnlineClips, plan_of
 from videoprep.training.optimizer import require_optimizer
 from videoprep.training.settings import TrainSettings
 
@@ -131,7 +131,7 @@ def test_batches_from_videos_are_the_stores(
     demo_dataset: Path, demo_store: Path, tiny_model: Path
 ) -> None:
     stored = vp.LatentDataset(demo_store)
-    index = plan_of(demo_dataset, None)
+    index = vp.BucketIndex.build(demo_dataset)
     with OnlineClips(
         index, str(tiny_model), revision=None, images=True, device=torch.device("cpu"),
         dtype=torch.float32,

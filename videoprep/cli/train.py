@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,34 +13,12 @@ import typer
 from videoprep.cli.encode import Device, Model, Revision
 from videoprep.cli.options import Format, OutputFormat
 from videoprep.cli.output import print_json, safe, stderr, stdout, step_bar
-from videoprep.training.settings import TrainSettings
+from videoprep.training.settings import DType, OnNonfinite, Optimizer, TrainSettings
 
 if TYPE_CHECKING:
     from videoprep.training.run import Step, TrainResult
 
 _FIELDS = TrainSettings.model_fields
-
-
-class Optimizer(str, Enum):
-    """See `TrainSettings`."""
-
-    adamw = "adamw"
-    adamw8bit = "adamw8bit"
-
-
-class DType(str, Enum):
-    """See `TrainSettings`."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
-class OnNonfinite(str, Enum):
-    """See `TrainSettings`."""
-
-    stop = "stop"
-    skip = "skip"
 
 
 def _option(name: str) -> Any:
@@ -77,10 +54,10 @@ def train(
     accumulate: Annotated[int, _option("accumulate")] = _default("accumulate"),
     learning_rate: Annotated[float | None, _option("learning_rate")] = None,
     warmup: Annotated[int, _option("warmup")] = _default("warmup"),
-    optimizer: Annotated[Optimizer, _option("optimizer")] = Optimizer.adamw,
+    optimizer: Annotated[Optimizer, _option("optimizer")] = "adamw",
     full: Annotated[bool, _option("full")] = False,
     rank: Annotated[int, _option("rank")] = _default("rank"),
-    dtype: Annotated[DType, _option("dtype")] = DType.auto,
+    dtype: Annotated[DType, _option("dtype")] = "auto",
     gradient_checkpointing: Annotated[bool, _option("gradient_checkpointing")] = False,
     max_gradient_norm: Annotated[float, _option("max_gradient_norm")] = _default(
         "max_gradient_norm"
@@ -88,7 +65,7 @@ def train(
     min_snr: Annotated[float | None, _option("min_snr")] = None,
     caption_dropout: Annotated[float, _option("caption_dropout")] = _default("caption_dropout"),
     image_dropout: Annotated[float, _option("image_dropout")] = _default("image_dropout"),
-    on_nonfinite: Annotated[OnNonfinite, _option("on_nonfinite")] = OnNonfinite.stop,
+    on_nonfinite: Annotated[OnNonfinite, _option("on_nonfinite")] = "stop",
     checkpoint_every: Annotated[int, _option("checkpoint_every")] = _default("checkpoint_every"),
     keep: Annotated[int, _option("keep")] = _default("keep"),
     validate_every: Annotated[int, _option("validate_every")] = _default("validate_every"),
@@ -107,7 +84,6 @@ def train(
     options = {name: value for name, value in locals().items() if name in _FIELDS}
     from videoprep.training.run import train as run
 
-    given = {n: value.value if isinstance(value, Enum) else value for n, value in options.items()}
     with steps_shown() if _is_first() else nullcontext() as on_step:
         result = run(
             store,
@@ -118,7 +94,7 @@ def train(
             device=device,
             revision=revision,
             on_step=on_step,
-            **given,
+            **options,
         )
     if not _is_first():
         return

@@ -22,6 +22,7 @@ from videoprep.errors import TrainError
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import family_of
 from videoprep.index.sampler import BucketBatchSampler
+from videoprep.index.table import BucketIndex
 from videoprep.store.dataset import LatentDataset
 from videoprep.training.batches import Batch, Batches, CaptionDropout
 from videoprep.training.checkpoint import Checkpoints, gathered
@@ -174,9 +175,13 @@ def _online(
     revision: str | None,
 ) -> Any:
     """The clips of a dataset or index, encoded as they are asked for."""
-    from videoprep.training.online import OnlineClips, plan_of
+    from videoprep.encoding.online import OnlineClips
 
-    index = plan_of(dataset, settings.split)
+    path = os.fspath(dataset)
+    index = BucketIndex.load(path) if BucketIndex.is_index(path) else BucketIndex.build(path)
+    split = settings.split or ("train" if "train" in index.split_names else None)
+    if split is not None:
+        index = index.of_split(split)
     channels = int(family_of(model).facts(model)["latent_channels"])
     images = is_image_to_video(model.config("transformer"), channels)
     dtype = _dtype(settings, device)
