@@ -6,10 +6,11 @@ which knows no address of the repository, the link leads to a page with the file
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -73,5 +74,16 @@ def _page(path: str) -> str:
     text = (REPOSITORY / path).read_text(encoding="utf-8")
     if path.endswith(".md"):
         return text
+    if path.endswith(".ipynb"):
+        return _notebook(json.loads(text))
     language = _LANGUAGES.get(Path(path).suffix, "text")
     return f"# {path}\n\n````{language}\n{text}````\n"
+
+
+def _notebook(notebook: dict[str, Any]) -> str:
+    """The cells of a notebook: its prose and its code, without what the code has put out."""
+    parts = []
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        parts.append(f"````python\n{text}\n````" if cell["cell_type"] == "code" else text)
+    return "\n\n".join(parts) + "\n"
