@@ -16,7 +16,7 @@ PACKAGE = Path(videoprep.__file__).parent
 
 LAYERS = (
     (
-        *("errors", "collection", "failpoints", "durable", "device", "files", "plain"),
+        *("errors", "collection", "failpoints", "durable", "device", "files", "plain", "place"),
         *("remote_files", "mirror", "staging"),
     ),
     ("spec",),

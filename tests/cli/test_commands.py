@@ -69,6 +69,8 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "--help",
     }
     expected = {
+        "init": {"--caption-column", "--video-column", "--accept", "--overwrite", "--dry-run"}
+        | {"--help"},
         "validate": dataset
         | {"--select", "--ignore", "--severity", "--rule-option", "--fail-on", "--model"}
         | {"--fix", "--diff", "--write-clean", "--output", "--time-limit", "--memory-limit"},

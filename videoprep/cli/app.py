@@ -19,6 +19,7 @@ from videoprep.cli.encode import encode
 from videoprep.cli.export import export
 from videoprep.cli.import_ import import_
 from videoprep.cli.index import index
+from videoprep.cli.init import init
 from videoprep.cli.options import join_values
 from videoprep.cli.output import print_error
 from videoprep.cli.rules import rules
@@ -42,7 +43,7 @@ app = typer.Typer(
         "help_option_names": ["-h", "--help"],
     },
 )
-for command in (validate, rules, index, encode, status, verify, export, train, demo):
+for command in (init, validate, rules, index, encode, status, verify, export, train, demo):
     app.command()(command)
 app.command("import")(import_)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -55,6 +56,12 @@ def print_json(data: Any) -> None:
 def print_error(error: VideoprepError) -> None:
     """What is wrong, where, and what to do."""
     stderr.print(Text("error: ", style="bold red") + safe(error))
+
+
+def next_command(*words: object) -> None:
+    """Says what to type next, in a line of its own that can be copied."""
+    line = shlex.join(str(word) for word in ("videoprep", *words))
+    stdout.print(safe("next: ", "bold") + safe(line, "cyan"))
 
 
 def table(title: str, *columns: str) -> Table:
