@@ -49,6 +49,7 @@ def _loaded_after(statement: str) -> set[str]:
         "from videoprep import validate, BucketIndex, BucketBatchSampler, DatasetSpec",
         "from videoprep.families.registry import families; families()",
         "from videoprep.validators.registry import registry; registry()",
+        "from videoprep.exporters.registry import exporters; exporters()",
     ],
 )
 def test_planning_loads_no_torch(statement: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from videoprep.cli import completion
 from videoprep.cli.index import build_index, print_left_out
 from videoprep.cli.options import (
     Format,
@@ -28,7 +29,12 @@ _SHOWN = 20
 _LIMITS = Limits()
 
 Model = Annotated[str, typer.Option("--model", help="Diffusers folder or hub id.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, or a name that torch knows.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="auto, cpu, cuda, or a name that torch knows.", autocompletion=completion.devices
+    ),
+]
 Revision = Annotated[str | None, typer.Option(help="Hub revision of the model.")]
 
 
@@ -74,7 +80,11 @@ def encode(
         ),
     ] = 0,
     dtype: Annotated[
-        str, typer.Option(help="auto, fp32, fp16 or bf16; auto: fp32 on a CPU, else bf16.")
+        str,
+        typer.Option(
+            help="auto, fp32, fp16 or bf16; auto: fp32 on a CPU, else bf16.",
+            autocompletion=completion.dtypes,
+        ),
     ] = "auto",
     text_encoder_dtype: Annotated[
         TextDtype,
@@ -99,7 +109,9 @@ def encode(
             "time.",
         ),
     ] = None,
-    decoder: Annotated[str, typer.Option(help="auto, torchcodec or pyav.")] = "auto",
+    decoder: Annotated[
+        str, typer.Option(help="auto, torchcodec or pyav.", autocompletion=completion.decoders)
+    ] = "auto",
     decode_workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes that decode. Default: as the machine allows."),

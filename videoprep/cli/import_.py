@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from videoprep.cli import completion
 from videoprep.cli.options import Format, OutputFormat
 from videoprep.cli.output import meter, print_json, safe, stdout
 
@@ -18,7 +19,12 @@ def import_(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="What the trainer has precomputed.")
     ],
-    source: Annotated[str, typer.Option("--from", help="The trainer.", metavar="SOURCE")],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", help="The trainer.", metavar="SOURCE", autocompletion=completion.sources
+        ),
+    ],
     model: Annotated[
         str,
         typer.Option(

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from videoprep.cli import completion
+
 if TYPE_CHECKING:
     from videoprep.spec.dataset import DatasetSpec
 
@@ -149,7 +151,11 @@ _DATASET = {
     "weight_column": _option(_Text, "The table's column of weights; '': none."),
     "repeats_column": _option(_Text, "The table's column of repeats in an epoch; '': none."),
     "id_token": _option(_Text, "Put before every caption."),
-    "profile": _option(_Text, "Rules for sizes and frame counts: default, or a family's name."),
+    "profile": _option(
+        _Text,
+        "Rules for sizes and frame counts: default, or a family's name.",
+        autocompletion=completion.profiles,
+    ),
     "reshape": _option(
         ReshapeMode | None,
         "May clips be fitted into buckets: none, center-crop, random-crop, resize or pad. "

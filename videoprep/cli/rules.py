@@ -6,13 +6,19 @@ from typing import Annotated
 
 import typer
 
+from videoprep.cli import completion
 from videoprep.cli.options import Format, OutputFormat
 from videoprep.cli.output import print_json, safe, stdout
 
 
 def rules(
     rule: Annotated[
-        str | None, typer.Argument(metavar="[RULE]", help="A code or name; all rules without it.")
+        str | None,
+        typer.Argument(
+            metavar="[RULE]",
+            help="A code or name; all rules without it.",
+            autocompletion=completion.rule_or_name,
+        ),
     ] = None,
     output_format: Format = OutputFormat.rich,
 ) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 from rich.text import Text
 
+from videoprep.cli import completion
 from videoprep.cli.options import dataset_options, named_path
 from videoprep.cli.output import meter, safe, stderr, stdout
 from videoprep.errors import SpecError
@@ -53,21 +54,34 @@ def validate(
     dataset: dict[str, Any],
     select: Annotated[
         list[str] | None,
-        typer.Option(help=f"Apply only these rules, or default, or all. {_RULES}", metavar="RULES"),
+        typer.Option(
+            help=f"Apply only these rules, or default, or all. {_RULES}",
+            metavar="RULES",
+            autocompletion=completion.rules,
+        ),
     ] = None,
     ignore: Annotated[
-        list[str] | None, typer.Option(help=f"Leave these rules out. {_RULES}", metavar="RULES")
+        list[str] | None,
+        typer.Option(
+            help=f"Leave these rules out. {_RULES}",
+            metavar="RULES",
+            autocompletion=completion.rules,
+        ),
     ] = None,
     severity: Annotated[
         list[str] | None,
         typer.Option(
-            help="Another severity for a rule, such as VP111=error.", metavar="RULE=LEVEL"
+            help="Another severity for a rule, such as VP111=error.",
+            metavar="RULE=LEVEL",
+            autocompletion=completion.rules,
         ),
     ] = None,
     rule_option: Annotated[
         list[str] | None,
         typer.Option(
-            help="An option of a rule, such as VP306.share=0.1.", metavar="RULE.NAME=VALUE"
+            help="An option of a rule, such as VP306.share=0.1.",
+            metavar="RULE.NAME=VALUE",
+            autocompletion=completion.rules,
         ),
     ] = None,
     fail_on: Annotated[
