@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -76,3 +77,36 @@ def nowhere(path: str | os.PathLike[str], otherwise: str) -> str:
     """
     close = similar(path)
     return f"did you mean {close}?" if close is not None else otherwise
+
+
+def instead_of_a_store(path: str | os.PathLike[str], otherwise: str) -> str:
+    """What to do where a store is wanted, and something else was named."""
+    here = shlex.quote(os.fspath(path))
+    encode = f"encode it: videoprep encode {here} -o latents --model MODEL"
+    said: dict[Kind | None, str] = {
+        "dataset": f"this is a dataset; {encode}",
+        "index": f"this is a plan; {encode}",
+        "model": f"this is a model: give it as --model {here}, and name a store",
+        "run": "this is what training wrote: name the store that it was trained from",
+    }
+    return _said(path, said, otherwise)
+
+
+def instead_of_a_dataset(path: str | os.PathLike[str], otherwise: str) -> str:
+    """What to do where a dataset is wanted, and something else was named."""
+    here = shlex.quote(os.fspath(path))
+    said: dict[Kind | None, str] = {
+        "store": f"this is a store, which is encoded already: see it with videoprep status {here}, "
+        f"or train from it: videoprep train {here} --model MODEL -o lora",
+        "index": f"if this is a plan, encode it: videoprep encode {here} -o latents --model MODEL; "
+        f"if it is a table of videos: videoprep init {here}",
+        "model": f"this is a model: give it as --model {here}, and name a dataset",
+        "run": "this is what training wrote: name a dataset",
+    }
+    return _said(path, said, otherwise)
+
+
+def _said(path: str | os.PathLike[str], said: dict[Kind | None, str], otherwise: str) -> str:
+    if not os.path.lexists(path):
+        return nowhere(path, otherwise)
+    return said.get(kind_of(path), otherwise)

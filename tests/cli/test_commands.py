@@ -297,7 +297,7 @@ def test_another_model_is_said(
     ("arguments", "words"),
     [
         (["validate", "--profil", "x"], "--profile"),
-        (["valdate"], "Did you mean 'validate'"),
+        (["valdate"], "did you mean `videoprep validate`"),
         (["validate", ".", "--profile", "cogvideo"], "did you mean 'cogvideox'"),
         (["index", ".", "--height-buckets", "50", "--width-buckets", "64"], "nearest: 32, 64"),
         (["index", ".", "--frame-buckets", "many"], "is not a list of numbers"),

@@ -15,10 +15,11 @@ from videoprep.cli.options import (
     Missing,
     OnMissing,
     OutputFormat,
+    as_options,
     dataset_options,
     make_spec,
 )
-from videoprep.cli.output import print_json, safe, stdout, table
+from videoprep.cli.output import next_command, print_json, safe, stdout, table
 from videoprep.media.workers import Limits
 
 if TYPE_CHECKING:
@@ -185,6 +186,10 @@ def encode(
         print_json(result.to_json())
     else:
         print_result(result)
+        if result.ok:
+            next_command("train", output, "--model", model, "-o", "lora")
+        elif result.left_out:
+            next_command("validate", path, *as_options(dataset))
     raise typer.Exit(0 if result.ok else 1)
 
 

@@ -10,7 +10,7 @@ import typer
 
 from videoprep.cli import completion
 from videoprep.cli.options import Format, OutputFormat
-from videoprep.cli.output import meter, print_json, safe, stdout
+from videoprep.cli.output import meter, next_command, print_json, safe, stdout
 
 _SHOWN = 10
 
@@ -71,5 +71,6 @@ def import_(
                     "embeddings; a store has one a caption: the first one's"
                 )
             )
+        next_command("verify", output)
     if not result.ok:
         raise typer.Exit(1)

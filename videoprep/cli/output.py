@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -59,8 +60,14 @@ def print_error(error: VideoprepError) -> None:
 
 
 def next_command(*words: object) -> None:
-    """Says what to type next, in a line of its own that can be copied."""
-    line = shlex.join(str(word) for word in ("videoprep", *words))
+    """Says what to type next, in a line of its own that can be copied.
+
+    Words in capitals, such as MODEL, are for the user to fill in.
+    """
+    from videoprep.mirror import shown
+
+    texts = (shown(word) if isinstance(word, Path) else str(word) for word in words)
+    line = shlex.join(["videoprep", *texts])
     stdout.print(safe("next: ", "bold") + safe(line, "cyan"))
 
 

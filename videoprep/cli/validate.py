@@ -14,8 +14,8 @@ import typer
 from rich.text import Text
 
 from videoprep.cli import completion
-from videoprep.cli.options import dataset_options, named_path
-from videoprep.cli.output import meter, safe, stderr, stdout
+from videoprep.cli.options import as_options, dataset_options, named_path
+from videoprep.cli.output import meter, next_command, safe, stderr, stdout
 from videoprep.errors import SpecError
 
 if TYPE_CHECKING:
@@ -148,6 +148,8 @@ def validate(
     for target in filter(None, (output, write_clean)):
         _require_no_source(target, report)
     _write(report, output_format, output)
+    if output_format is ReportFormat.rich and not (fix or diff):
+        _print_next(report, path, dataset)
     if (fix or diff or write_clean) and report.overview is not None:
         spec = DatasetSpec.from_path(path, **dataset)
         if write_clean is not None:
@@ -156,6 +158,25 @@ def validate(
             _require_beside(path, spec)
             _fix(spec, report, how, write=fix, show=diff)
     raise typer.Exit(0 if report.ok else 1)
+
+
+# What the options of a dataset can make legal: its size, its number of frames, its buckets.
+_FITTED = ("VP101", "VP102", "VP303")
+
+
+def _print_next(report: Report, path: Path, dataset: dict[str, Any]) -> None:
+    """The command that follows: a plan, or a way to a dataset that passes."""
+    options = as_options(dataset)
+    failing = {finding.code for finding in report.findings if finding.fails(report.fail_on)}
+    if report.ok:
+        next_command("index", path, *options, "-o", "index.parquet")
+    elif report.overview is None:  # there was nothing to look at
+        if path.is_dir() and "VP001" in failing:
+            next_command("init", path)
+    elif report.reshape == "none" and failing & set(_FITTED):
+        next_command("validate", path, *options, "--reshape", "center-crop")
+    else:
+        next_command("validate", path, *options, "--fix", "--diff")
 
 
 def _require_no_source(target: Path, report: Report) -> None:

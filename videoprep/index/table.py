@@ -47,6 +47,7 @@ from videoprep.index.splits import assign_splits, require_shares
 from videoprep.index.survey import resolve
 from videoprep.media.inspect import inspect_all
 from videoprep.mirror import local_path, remote_of, shown
+from videoprep.place import nowhere
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.sample import Listing
 from videoprep.staging import bring
@@ -166,7 +167,9 @@ class BucketIndex:
         bring(file.parent, [file.name])
         if not file.is_file():
             raise PlanError(
-                "no such index", where=shown(file), remedy="make one with `videoprep index`"
+                "no such index",
+                where=shown(file),
+                remedy=nowhere(file, "make one with `videoprep index`"),
             )
         anew = "make it anew with `videoprep index`"
         try:

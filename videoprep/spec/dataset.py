@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from videoprep.collection import no_collection
 from videoprep.errors import Code, ListError, SpecError
 from videoprep.mirror import local_path
+from videoprep.place import instead_of_a_dataset, kind_of, nowhere
 from videoprep.spec.csv_file import guess_columns, read_csv
 from videoprep.spec.entries import Entries
 from videoprep.spec.extras import EXTRAS, TimeUnit
@@ -28,6 +29,7 @@ from videoprep.spec.remote_lists import (
 from videoprep.spec.remote_lookup import lookup_in
 from videoprep.spec.sample import Listing, Location, Sample
 from videoprep.spec.spec_file import NAME, read_spec_file
+from videoprep.spec.text_file import in_shell
 from videoprep.spec.video_lookup import is_inside
 
 Reshape = Literal["none", "center-crop", "random-crop", "resize", "pad"]
@@ -372,7 +374,7 @@ def _kind(path: Path) -> Literal["file", "folder"]:
         raise SpecError(
             "no such file or folder" if missing else f"cannot be looked up: {error}",
             where=str(path),
-            remedy="check the path",
+            remedy=nowhere(path, "check the path") if missing else "check the path",
         ) from error
     if stat.S_ISDIR(mode):
         return "folder"
@@ -398,6 +400,11 @@ def _line_files(path: Path, root: Path, options: dict[str, Any]) -> dict[str, st
 
 
 def _nothing_found(path: Path, missing: list[str], tables: list[Path]) -> SpecError:
+    kind = kind_of(path)
+    if kind is not None and kind != "dataset":
+        return SpecError(
+            "this is no dataset", where=str(path), remedy=instead_of_a_dataset(path, "name another")
+        )
     if tables:
         return SpecError(
             f"several tables could be the dataset: {', '.join(t.name for t in tables)}",
@@ -409,7 +416,8 @@ def _nothing_found(path: Path, missing: list[str], tables: list[Path]) -> SpecEr
         where=str(path),
         code=Code.MISSING_LIST,
         remedy=f"write {PROMPTS} (a caption a line) and {VIDEOS} (a video path a line), "
-        "or name other files with --caption-column and --video-column",
+        "or name other files with --caption-column and --video-column; or let `videoprep init "
+        f"{in_shell(str(path))}` find out how it is written",
     )
 
 
@@ -456,5 +464,14 @@ def _require_known_suffix(path: Path) -> None:
         raise SpecError(
             "this kind of file cannot be read as a dataset",
             where=str(path),
-            remedy=f"give a folder, or a file ending in {' or '.join(TABLE_SUFFIXES)}",
+            remedy=_other_file(path),
         )
+
+
+def _other_file(path: Path) -> str:
+    """What to do with a file that is no table."""
+    if path.suffix.lower() == ".jsonl":
+        return f"make a table of it: videoprep init {in_shell(str(path))}"
+    give = f"give a folder, or a file ending in {' or '.join(TABLE_SUFFIXES)}"
+    inside = f"give the folder that it lies in: {in_shell(str(path.parent))}"
+    return instead_of_a_dataset(path, inside if path.suffix.lower() == ".txt" else give)

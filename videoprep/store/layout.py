@@ -17,6 +17,7 @@ from videoprep.errors import StoreError
 from videoprep.families.component import COMPONENTS, Component
 from videoprep.files import Files, open_files
 from videoprep.index.table import BucketIndex
+from videoprep.place import instead_of_a_store
 from videoprep.store.recipe import Recipe
 
 FORMAT_VERSION = 3
@@ -99,7 +100,9 @@ class Store:
             raise StoreError(
                 f"no store here: {INFO} is missing",
                 where=self.location,
-                remedy="make one with `videoprep encode PATH -o STORE --model MODEL`",
+                remedy=instead_of_a_store(
+                    self.location, "make one with `videoprep encode PATH -o STORE --model MODEL`"
+                ),
             ) from error
         except OSError as error:
             raise _no_info(self.files, f"cannot be read: {error.strerror or error}") from error
@@ -135,7 +138,7 @@ class Store:
             raise StoreError(
                 "exists, is not empty, and is no store",
                 where=self.location,
-                remedy="choose another -o, or empty the folder",
+                remedy="choose another -o: a new folder",
             )
         if not self.exists() or info != self.read_info():
             self.files.write_bytes(INFO, _to_json(info))
