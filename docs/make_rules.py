@@ -1,31 +1,63 @@
-"""Writes the pages about rules from the rules themselves.
+"""Writes the pages about rules and codes from the rules themselves, and the table of all codes.
 
 python docs/make_rules.py
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from videoprep.errors import Code
 from videoprep.report.rule_page import rule_page, rules_table
+from videoprep.report.set_aside import REASONS
 from videoprep.validators.registry import built_in
 
 FOLDER = Path(__file__).parent / "rules"
+TROUBLESHOOTING = Path(__file__).parent / "troubleshooting.md"
 _INTRO = """# The rules
 
 What `videoprep validate` looks for. These pages are made from the rules themselves, with
 `python docs/make_rules.py`; `videoprep rules` shows the same in a terminal.
 
 """
+_SET_ASIDE = """
+## What is set aside
+
+Codes that `videoprep encode`, `export` and `import` give to clips; they cannot be turned off.
+
+| code | name | what happened |
+| --- | --- | --- |
+"""
+_TABLE = re.compile(r"(<!-- codes, made by make_rules\.py -->\n).*(<!-- end of codes -->\n)", re.S)
 
 
 def pages() -> dict[str, str]:
     """The text of each page by its file name."""
     rules = dict(sorted(built_in().items()))
     made = {f"{code}.md": rule_page(rule) for code, rule in rules.items()}
-    return {"README.md": _INTRO + rules_table(rules.values()), **made}
+    made |= {f"{reason.code}.md": reason.page for reason in REASONS}
+    rows = (f"| [{r.code}]({r.code}.md) | {r.name} | {r.summary} |\n" for r in REASONS)
+    overview = _INTRO + rules_table(rules.values()) + _SET_ASIDE + "".join(rows)
+    return {"README.md": overview, **made}
+
+
+def troubleshooting() -> str:
+    """The page on troubles, with its table of codes made anew."""
+    page = TROUBLESHOOTING.read_text(encoding="utf-8")
+    return _TABLE.sub(lambda m: f"{m[1]}\n{_codes()}\n{m[2]}", page)
+
+
+def _codes() -> str:
+    known = {**built_in(), **{reason.code: reason for reason in REASONS}}
+    rows = ["| code | name | what to do |", "| --- | --- | --- |"]
+    for code in Code:
+        what = known[code.value]
+        rows.append(f"| [{code.value}](rules/{code.value}.md) | {what.name} | {what.remedy} |")
+    return "\n".join(rows) + "\n"
 
 
 if __name__ == "__main__":
     for name, text in pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+    TROUBLESHOOTING.write_text(troubleshooting(), encoding="utf-8")

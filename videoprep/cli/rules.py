@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from videoprep.cli import completion
 from videoprep.cli.options import Format, OutputFormat
 from videoprep.cli.output import print_json, safe, stdout
+
+if TYPE_CHECKING:
+    from videoprep.report.set_aside import Reason
 
 
 def rules(
@@ -22,7 +26,11 @@ def rules(
     ] = None,
     output_format: Format = OutputFormat.rich,
 ) -> None:
-    """List the rules that validate applies, or explain one: why, example, remedy."""
+    """List the rules that validate applies, or explain one: why, example, remedy.
+
+    Codes of clips that were set aside, from VP401 on, are explained, too.
+    """
+    from videoprep.report.set_aside import reason_of
     from videoprep.validators.registry import registry
     from videoprep.validators.selection import no_such_rule
 
@@ -30,6 +38,10 @@ def rules(
     chosen = list(there.rules.values())
     if rule is not None:
         chosen = [r for r in chosen if rule.upper() == r.code or rule.lower() == r.name]
+        reason = None if chosen else reason_of(rule)
+        if reason is not None:
+            _explain(reason, output_format)
+            return
         if not chosen:
             raise no_such_rule(rule, there.rules)
     if output_format is OutputFormat.json:
@@ -38,11 +50,9 @@ def rules(
             [{**{f: getattr(r, f) for f in fields}, "severity": r.severity.value} for r in chosen]
         )
     elif rule is not None:
-        from rich.markdown import Markdown
-
         from videoprep.report.rule_page import rule_page
 
-        stdout.print(Markdown(str(safe(rule_page(chosen[0])))))
+        _print_page(rule_page(chosen[0]))
     else:
         for r in chosen:
             severity = r.severity.value + (" (on request)" if r.opt_in else "")
@@ -50,3 +60,16 @@ def rules(
             stdout.print(safe(f"  {r.summary}"))
         for problem in there.problems:
             stdout.print(safe(f"{problem.code} {problem.file}: {problem.message}", "red"))
+
+
+def _explain(reason: Reason, output_format: OutputFormat) -> None:
+    if output_format is OutputFormat.json:
+        print_json([asdict(reason)])
+    else:
+        _print_page(reason.page)
+
+
+def _print_page(page: str) -> None:
+    from rich.markdown import Markdown
+
+    stdout.print(Markdown(str(safe(page))))

@@ -1,4 +1,4 @@
-"""The columns of an index. Documented in ``docs/index.md``."""
+"""The columns of an index. Documented in ``docs/plan.md``."""
 
 from __future__ import annotations
 

@@ -303,7 +303,7 @@ class BucketIndex:
         except (pa.ArrowException, TypeError) as error:
             raise PlanError(
                 f"the condition does not fit the index: {error}",
-                remedy="compare columns with values of their types: see docs/index.md",
+                remedy="compare columns with values of their types: see docs/plan.md",
             ) from error
         return self._with_table(table.filter(pa.array(keep)))
 
