@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from videoprep.report.rule_page import rule_page, rules_table
+from videoprep.reporting.rule_page import rule_page, rules_table
 from videoprep.validators.registry import built_in
 
 FOLDER = Path(__file__).parent / "rules"

@@ -34,7 +34,7 @@ def rules(
     elif rule is not None:
         from rich.markdown import Markdown
 
-        from videoprep.report.rule_page import rule_page
+        from videoprep.reporting.rule_page import rule_page
 
         stdout.print(Markdown(str(safe(rule_page(chosen[0])))))
     else:
