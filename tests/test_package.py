@@ -24,7 +24,7 @@ LAYERS = (
     ("families",),
     ("index",),
     ("validators",),
-    ("report",),
+    ("reporting",),
     ("store",),
     ("encoding",),
     ("exporters",),

@@ -254,18 +254,18 @@ def _texts(report: Report, form: ReportFormat) -> Iterator[str]:
 
 def _writer(form: ReportFormat) -> Callable[[Report], Iterator[str]]:
     if form is ReportFormat.html:
-        from videoprep.report.html import as_html
+        from videoprep.reporting.html import as_html
 
         return as_html
     if form is ReportFormat.sarif:
-        from videoprep.report.sarif import as_sarif
+        from videoprep.reporting.sarif import as_sarif
 
         return as_sarif
     if form is ReportFormat.github:
-        from videoprep.report.github import as_github
+        from videoprep.reporting.github import as_github
 
         return as_github
-    from videoprep.report.json_lines import as_json, as_json_lines
+    from videoprep.reporting.json_lines import as_json, as_json_lines
 
     return as_json if form is ReportFormat.json else as_json_lines
 
