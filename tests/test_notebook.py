@@ -46,11 +46,21 @@ def test_results_are_rendered_inline(executed: dict[str, Any], cell: str, says: 
     assert says in _shown(executed[cell], "text/html")
 
 
-@pytest.mark.parametrize("cell", ["use"])
-def test_pictures_are_shown_inline(executed: dict[str, Any], cell: str) -> None:
-    picture = Image.open(io.BytesIO(base64.b64decode(_shown(executed[cell], "image/gif"))))
-    assert picture.size == (96, 64)
-    assert picture.n_frames > 1
+def _picture(cell: Any, kind: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(_shown(cell, kind))))
+
+
+def test_the_preview_is_shown_inline(executed: dict[str, Any]) -> None:
+    sheet = _picture(executed["preview"], "image/png")
+    assert sheet.width > 96
+    assert len(set(sheet.convert("RGB").getdata())) > 100
+    assert "3 of 12 clips decoded" in _shown(executed["preview"], "text/plain")
+
+
+def test_what_the_lora_makes_moves(executed: dict[str, Any]) -> None:
+    moving = _picture(executed["use"], "image/gif")
+    assert moving.size == (96, 64)
+    assert moving.n_frames > 1
 
 
 def test_progress_is_one_panel_and_no_cell_complains(executed: dict[str, Any]) -> None:
