@@ -186,12 +186,28 @@ def _no_json(folder: Path) -> None:
     (folder / "metadata.jsonl").write_text('{"video": "videos/one.mp4", "caption": "a"}\n{"video\n')
 
 
+def _pipes(folder: Path) -> None:
+    for name in ("prompt.txt", "videos.txt", "table.csv", "lines.jsonl", "videos/one.txt"):
+        os.mkfifo(folder / name)
+
+
+def _latin(folder: Path) -> None:
+    (folder / "table.csv").write_bytes("video,légende\none.mp4,un café\n".encode("latin-1"))
+
+
+def _no_rows(folder: Path) -> None:
+    (folder / "table.csv").write_text("")
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
         (_nothing, "the folder is empty\n  → put each video's caption"),
         (_no_captions, "videos, such as videos/one.mp4, and no captions"),
         (_unequal, "a.txt names videos in 3 lines, and no other text file has as many"),
+        (_pipes, "videos, such as videos/one.mp4, and no captions"),
+        (_latin, "iconv -f CP1252 -t UTF-8 table.csv > new.csv"),
+        (_no_rows, "the file has no header row"),
         (_no_json, "metadata.jsonl:2: the line is no JSON"),
     ],
 )
@@ -212,6 +228,13 @@ def test_of_several_tables_one_is_taken_and_the_others_are_named(folder: Path) -
     assert "second.csv" in " ".join(made.found.notes)
     scaffold(folder / "second.csv").write()
     assert _read_back(folder) == {"two.mp4": "two"}
+
+
+def test_a_list_that_leads_elsewhere_is_not_followed(folder: Path, clip: Path) -> None:
+    _table(folder / "table.csv", ["video", "caption"], [[str(clip), "a"], ["../x.mp4", "b"]])
+    made = scaffold(folder)
+    assert made.seen == ()
+    assert "--allow-outside-root" in " ".join(made.found.notes)
 
 
 HOSTILE = st.text(min_size=1, max_size=30) | st.sampled_from(

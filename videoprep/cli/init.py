@@ -37,7 +37,7 @@ def init(
 
     Finds lists of captions and videos (text files, CSV, TSV, JSON lines, Parquet) and captions in
     text files beside the videos. Opens a few videos and proposes profile, buckets, rate and
-    reshape, with reasons. Reads no folder and no list to its end.
+    reshape, with reasons.
     """
     from videoprep.index.scaffold import scaffold
 

@@ -64,11 +64,16 @@ def next_command(*words: object) -> None:
 
     Words in capitals, such as MODEL, are for the user to fill in.
     """
+    line = shlex.join(["videoprep", *map(_word, words)])
+    stdout.print(safe("next: ", "bold") + safe(line, "cyan"))
+
+
+def _word(word: object) -> str:
+    """A word of a command line: a path is no option, and a URL not the path that stands for it."""
     from videoprep.mirror import shown
 
-    texts = (shown(word) if isinstance(word, Path) else str(word) for word in words)
-    line = shlex.join(["videoprep", *texts])
-    stdout.print(safe("next: ", "bold") + safe(line, "cyan"))
+    text = shown(word) if isinstance(word, Path) else str(word)
+    return f"./{text}" if isinstance(word, Path) and text.startswith("-") else text
 
 
 def table(title: str, *columns: str) -> Table:

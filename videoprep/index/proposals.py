@@ -14,6 +14,7 @@ from videoprep.families.registry import profiles
 from videoprep.media.inspect import inspect_all
 from videoprep.media.workers import Limits
 from videoprep.spec.commented import Proposal
+from videoprep.spec.discovery import is_there
 
 if TYPE_CHECKING:
     from videoprep.media.probe import MediaInfo
@@ -48,7 +49,7 @@ def glance(root: Path, names: Sequence[str]) -> Glance:
         root: the data root.
         names: videos relative to it.
     """
-    there = [name for name in names if "\0" not in name and (root / name).is_file()]
+    there = [name for name in names if is_there(root, name)]
     every = max(1, len(there) // VIDEOS_OPENED)
     paths = [root / name for name in dict.fromkeys(there[::every])][:VIDEOS_OPENED]
     found = [one.shared for one in inspect_all(root, paths, limits=_LIMITS)]
@@ -86,9 +87,10 @@ def describe(seen: Glance) -> Iterator[str]:
         sizes = _most([f"{one.width}×{one.height}" for one in seen.media])
         rates = _most([f"{float(one.fps):.4g}" for one in seen.media])
         frames = sorted(one.frames for one in seen.media)
+        span = f"{frames[0]} to {frames[-1]}" if frames[0] < frames[-1] else str(frames[0])
         yield (
-            f"{seen.looked_at} videos looked at: sizes {sizes}; {frames[0]} to {frames[-1]} "
-            f"frames; frames a second {rates}."
+            f"Videos looked at: {seen.looked_at}. Sizes: {sizes}. Frames: {span}. Frames a "
+            f"second: {rates}."
         )
     for error in seen.errors[:3]:
         yield f"Cannot be used: {error.where}: {error.message}"

@@ -31,6 +31,7 @@ from videoprep.spec.gathering import (
 )
 from videoprep.spec.spec_file import NAME
 from videoprep.spec.table_kind import VIDEO_ENDING
+from videoprep.spec.video_lookup import is_address, is_inside
 
 LOOKED_AT = 1000
 """Samples of a list that are looked at, from its start."""
@@ -89,6 +90,10 @@ def discover(path: Path, named: Mapping[str, str]) -> Found:
         raise SpecError(
             "no such file or folder", where=str(path), remedy=nowhere(path, "check the path")
         )
+    if not path.is_dir() and not path.is_file():
+        raise SpecError(
+            "is neither a file nor a folder", where=str(path), remedy="name a dataset's folder"
+        )
     found = _of_file(path, named) if path.is_file() else _of_folder(path, named)
     return _rooted(found)
 
@@ -105,7 +110,7 @@ def _of_file(path: Path, named: Mapping[str, str]) -> Found:
 
 
 def _of_folder(folder: Path, named: Mapping[str, str]) -> Found:
-    names = [name for name in names_in(folder) if not name.startswith(".")]
+    names = [name for name in names_in(folder) if _may_be_list(folder, name)]
     usual = _usual_lists(folder, names) if not named else None
     if usual is not None:
         return usual
@@ -117,8 +122,13 @@ def _of_folder(folder: Path, named: Mapping[str, str]) -> Found:
     if found is None and has_sidecars(folder):
         found = _as_table(folder, from_sidecars(folder), {})
     if found is None:
-        raise refused if refused is not None else _nothing(folder, names)
+        raise refused if refused is not None else _nothing(folder)
     return found
+
+
+def _may_be_list(folder: Path, name: str) -> bool:
+    """Whether a name is that of a file, so that a FIFO is never waited for."""
+    return not name.startswith(".") and os.path.isfile(folder / name)
 
 
 def _first_that_reads(
@@ -323,13 +333,22 @@ def _rooted(found: Found) -> Found:
     looked = ", ".join([".", *folders[:5]])
     note = (
         f"None of the first {len(names)} videos was found, neither in {looked}: name the folder of "
-        "the videos as data_root, or correct the list."
+        "the videos as data_root, or correct the list; videos that are meant to lie outside need "
+        "--allow-outside-root."
     )
     return replace(found, notes=(note, *found.notes))
 
 
+def is_there(root: Path, name: str) -> bool:
+    """Whether a video is a file in the data root; a list of a stranger may lead elsewhere."""
+    path = os.path.join(root, name)
+    if "\0" in name or is_address(name) or not os.path.isfile(path):
+        return False
+    return is_inside(os.path.realpath(path), os.path.realpath(root))
+
+
 def _there(root: Path, names: Sequence[str]) -> int:
-    return sum("\0" not in name and os.path.isfile(os.path.join(root, name)) for name in names)
+    return sum(is_there(root, name) for name in names)
 
 
 def _names_videos(path: Path) -> bool:
@@ -352,8 +371,8 @@ def _shown(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
 
 
-def _nothing(folder: Path, names: Sequence[str]) -> SpecError:
-    if not names:
+def _nothing(folder: Path) -> SpecError:
+    if not names_in(folder):
         return SpecError("the folder is empty", where=str(folder), remedy=_WRITE_ONE)
     videos = some_videos(folder)
     if videos:
@@ -364,7 +383,7 @@ def _nothing(folder: Path, names: Sequence[str]) -> SpecError:
             code=Code.MISSING_LIST,
         )
     return SpecError(
-        f"neither lists nor videos here; it holds {_shown(names)}",
+        f"neither lists nor videos here; it holds {_shown(names_in(folder))}",
         where=str(folder),
         remedy=f"name the folder of the dataset; or {_WRITE_ONE}",
         code=Code.MISSING_LIST,
