@@ -2,7 +2,7 @@
 #   make demo [DATA=folder]   the main job, offline
 #   make test                 the test suite
 #   make lint                 ruff and mypy
-#   make docs                 the pages about rules, made; every command of README and docs, run
+#   make docs                 the documentation in site/; every command of README and docs, run
 #   make bench                the benchmarks
 
 PYTHON ?= python3
@@ -28,6 +28,7 @@ lint: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/make_rules.py
+	$(BIN)/mkdocs build --strict --quiet
 	$(BIN)/pytest tests/test_docs.py
 
 bench: $(READY)

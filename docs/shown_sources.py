@@ -38,7 +38,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds a page for each file that is linked."""
     from mkdocs.structure.files import File
 
-    pages = [file for file in files.documentation_pages()]
+    pages = list(files.documentation_pages())
     found = {path for page in pages for path in linked(page.src_uri, page.content_string)}
     for path in sorted(found):
         files.append(File.generated(config, _shown(path), content=_page(path)))

@@ -11,10 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 import videoprep
 from docs.make_rules import TROUBLESHOOTING, troubleshooting
 from tests.conftest import REPOSITORY
+from videoprep.cli.app import app
 from videoprep.errors import Code
 
 _DOCS = REPOSITORY / "docs"
@@ -179,3 +181,54 @@ def test_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_what_contributing_names_is_there() -> None:
+    page = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    steps = [len(re.findall(r"^\d\. ", part, re.MULTILINE)) for part in page.split("\n## ")]
+    assert sorted(steps, reverse=True)[:5] == [5, 5, 5, 5, 0]
+    paths = set(re.findall(r"`([\w.]+/[\w./]*)`", page))
+    paths |= set(" ".join(re.findall(r"pytest ([\w/. ]+)`", page)).split())
+    folders = [REPOSITORY / folder for folder in ("", "videoprep", "videoprep/validators", "tests")]
+    for path in paths:
+        assert any(any(folder.glob(path.replace("NAME", "*"))) for folder in folders), path
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("videoprep", "tests/families", "tests/spec")
+        for path in (REPOSITORY / folder).rglob("*.py")
+    )
+    for name in re.findall(r"`(_?[A-Za-z]+(?:_[a-z]+)*)`", page):
+        assert re.search(rf"\b{name}\b", code) or name in ("bash", "console", "chromium"), name
+
+
+_ANCESTORS = re.findall(
+    r"\w+",
+    """model_id data_root dataset_file caption_column video_column id_token height_buckets
+    width_buckets frame_buckets random_flip dataloader_num_workers pin_memory video_reshape_mode
+    save_image_latents output_dir max_num_frames max_sequence_length target_fps
+    save_latents_and_embeddings use_slicing use_tiling batch_size num_decode_threads dtype seed
+    num_artifact_workers""",
+)
+"""Every option of the ancestor's prepare_dataset.py, at the commit that the page names."""
+
+
+def test_the_migration_leaves_no_flag_out_and_names_none_that_is_not_there() -> None:
+    page = (_DOCS / "migration.md").read_text(encoding="utf-8")
+    preparing, training = page.split("## Training as before")
+    rows = [line.split("|") for line in preparing.splitlines() if line.startswith("| ")]
+    assert {f"--{name}" for name in _ANCESTORS} <= set(
+        re.findall(r"--\w+", " ".join(row[1] for row in rows))
+    )
+    named = {"encode": " ".join(row[2] for row in rows)}
+    named["train"] = " ".join(
+        line.split("|")[2] for line in training.splitlines() if line.startswith("| `--")
+    )
+    for command, text in named.items():
+        there = {
+            option
+            for parameter in get_command(app).commands[command].params  # type: ignore[attr-defined]
+            for option in parameter.opts
+        } | {"--to"}
+        asked = {name.replace("_", "-") for name in re.findall(r"(?<=`)--[\w-]+", text)}
+        assert len(asked) > 10
+        assert asked <= there

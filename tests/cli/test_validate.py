@@ -263,6 +263,10 @@ def test_rules_are_listed_and_explained(run_cli: Run) -> None:
         text = run_cli("rules", name).stdout
         assert "720 = 22.5 × 32" in text
         assert re.search(r"Why\s", text)
+    for name in ("VP404", "out-of-memory"):  # no rule, but a code that users meet
+        assert "--retry-failed" in run_cli("rules", name).stdout
+    (reason,) = json.loads(run_cli("rules", "VP401", "--output-format", "json").stdout)
+    assert (reason["code"], reason["name"]) == ("VP401", "decode-failed")
     done = run_cli("rules", "VP1O1")
     assert (done.returncode, "there is no rule" in done.stderr) == (2, True)
     rules = json.loads(run_cli("rules", "--output-format", "json").stdout)
