@@ -78,11 +78,11 @@ class Preview:
 
     def png(self) -> bytes:
         """The contact sheet."""
-        return sheet(self.source, self.lines, self.pictures)
+        return sheet(self.source, self.lines, self.pictures, self.worst)
 
     def html(self) -> str:
         """The page."""
-        return page(self.source, self.lines, self.pictures)
+        return page(self.source, self.lines, self.pictures, self.worst)
 
     def to_json(self) -> dict[str, Any]:
         """For machines; without pixels."""
@@ -95,7 +95,7 @@ class Preview:
             "worst": None if self.worst is None else self.worst.name,
             "faulty": self.faulty,
             "notes": list(self.notes),
-            "shown": [picture.measure.to_json() for picture in self.pictures],
+            "shown": [picture.measure.number for picture in self.pictures],
         }
 
     def __repr__(self) -> str:

@@ -26,6 +26,11 @@ def decibels(measure: Measure) -> str:
     return text if measure.image_psnr is None else f"{text}, first frame {measure.image_psnr:.1f}"
 
 
+def is_of(picture: ClipPicture, measure: Measure | None) -> bool:
+    """Whether a picture is of the clip that was measured."""
+    return measure is not None and picture.measure.number == measure.number
+
+
 def _cut(measure: Measure) -> str:
     pixels = measure.clip.pixels
     crop, fit = pixels.crop, pixels.fit
