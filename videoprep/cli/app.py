@@ -23,6 +23,7 @@ from videoprep.cli.index import index
 from videoprep.cli.init import init
 from videoprep.cli.options import join_values
 from videoprep.cli.output import print_error
+from videoprep.cli.preview import preview
 from videoprep.cli.rules import rules
 from videoprep.cli.status import status
 from videoprep.cli.train import train
@@ -45,7 +46,9 @@ app = typer.Typer(
         "help_option_names": ["-h", "--help"],
     },
 )
-for command in (init, validate, rules, index, encode, status, verify, export, train, demo):
+for command in (
+    *(init, validate, rules, index, encode, status, verify, preview, export, train, demo),
+):
     app.command()(command)
 app.command("import")(import_)
 

@@ -20,9 +20,9 @@ from PIL import Image
 
 import videoprep
 from videoprep.plain import plain
-from videoprep.preview.panels import panels
-from videoprep.preview.pictures import ClipPicture, Frames
-from videoprep.preview.words import decibels, figures
+from videoprep.previewing.panels import panels
+from videoprep.previewing.pictures import ClipPicture, Frames, Measure
+from videoprep.previewing.words import figures, is_of
 
 # A frame in a page is no larger, in pixels a side.
 _SIDE = 320
@@ -31,12 +31,17 @@ _GAP = 4
 _CHARACTERS = 2000
 
 
-def page(title: str, lines: Sequence[str], pictures: Sequence[ClipPicture]) -> str:
+def page(
+    title: str,
+    lines: Sequence[str],
+    pictures: Sequence[ClipPicture],
+    worst: Measure | None = None,
+) -> str:
     """A page of all pictures; arguments as those of `sheet`."""
     return _template().render(
         title=title,
         lines=lines,
-        pictures=[_shown(picture) for picture in pictures],
+        pictures=[_shown(one, is_worst=is_of(one, worst)) for one in pictures],
         version=videoprep.__version__,
     )
 
@@ -70,7 +75,7 @@ def _small(image: Image.Image) -> Image.Image:
     return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
 
 
-def _shown(picture: ClipPicture) -> dict[str, Any]:
+def _shown(picture: ClipPicture, *, is_worst: bool) -> dict[str, Any]:
     measure = picture.measure
     rows = [
         (panel.label, None if panel.frames is None else strip(panel.frames))
@@ -80,7 +85,7 @@ def _shown(picture: ClipPicture) -> dict[str, Any]:
         "name": measure.name,
         "caption": measure.clip.caption,
         "figures": figures(picture),
-        "psnr": decibels(measure) if measure.psnr is not None else "",
+        "is_worst": is_worst,
         "faults": measure.faults,
         "rows": rows,
     }
@@ -89,7 +94,7 @@ def _shown(picture: ClipPicture) -> dict[str, Any]:
 @cache
 def _template() -> Template:
     environment = Environment(
-        loader=PackageLoader("videoprep.preview", ""),
+        loader=PackageLoader("videoprep.previewing", ""),
         autoescape=True,
         finalize=_plain,
         undefined=StrictUndefined,

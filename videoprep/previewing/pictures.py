@@ -15,9 +15,9 @@ from videoprep.index.clip import Clip
 from videoprep.media.clip import ClipPixels, normalize
 from videoprep.media.decode_pool import Decoded, DecodePool
 from videoprep.media.geometry import Box, letter_box, whole
-from videoprep.preview.choose import spread_frames
-from videoprep.preview.clips import Clips
-from videoprep.preview.reconstruct import NotFiniteError, Reconstructor, psnr, to_uint8
+from videoprep.previewing.choose import spread_frames
+from videoprep.previewing.clips import Clips
+from videoprep.previewing.reconstruct import NotFiniteError, Reconstructor, psnr, to_uint8
 from videoprep.staging import Staging
 
 if TYPE_CHECKING:

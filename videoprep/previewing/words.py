@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from videoprep.preview.pictures import ClipPicture, Measure
+from videoprep.previewing.pictures import ClipPicture, Measure
 
 _NUMBERS = 12
 
@@ -24,6 +24,11 @@ def decibels(measure: Measure) -> str:
     """PSNR of all frames, and of the first from its own latents."""
     text = "PSNR –" if measure.psnr is None else f"PSNR {measure.psnr:.1f} dB"
     return text if measure.image_psnr is None else f"{text}, first frame {measure.image_psnr:.1f}"
+
+
+def is_of(picture: ClipPicture, measure: Measure | None) -> bool:
+    """Whether a picture is of the clip that was measured."""
+    return measure is not None and picture.measure.number == measure.number
 
 
 def _cut(measure: Measure) -> str:

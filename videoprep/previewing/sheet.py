@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from videoprep.preview.lettering import lines_of, write
-from videoprep.preview.panels import Panel, panels
-from videoprep.preview.pictures import ClipPicture
-from videoprep.preview.words import figures
+from videoprep.previewing.lettering import lines_of, write
+from videoprep.previewing.panels import Panel, panels
+from videoprep.previewing.pictures import ClipPicture, Measure
+from videoprep.previewing.words import figures, is_of
 
 Color = tuple[int, int, int]
 
@@ -29,15 +29,21 @@ _LARGE, _SMALL, _LINE = 17, 13, 22
 _LEAST_WIDTH = 640
 
 
-def sheet(title: str, lines: Sequence[str], pictures: Sequence[ClipPicture]) -> bytes:
+def sheet(
+    title: str,
+    lines: Sequence[str],
+    pictures: Sequence[ClipPicture],
+    worst: Measure | None = None,
+) -> bytes:
     """A PNG of all pictures, one below the other.
 
     Args:
         title: what they are of.
         lines: what is said of all of them.
         pictures: with as many frames each as fit in a row.
+        worst: which of them is marked.
     """
-    bands = [_band(picture) for picture in pictures]
+    bands = [_band(one, is_worst=is_of(one, worst)) for one in pictures]
     width = max([_LEAST_WIDTH, *(band.width for band in bands)]) + 2 * _MARGIN
     head = _head(title, lines, width - 2 * _MARGIN)
     parts = [head, *bands]
@@ -59,12 +65,15 @@ def _head(title: str, lines: Sequence[str], width: int) -> Image.Image:
     return _written(written, width)
 
 
-def _band(picture: ClipPicture) -> Image.Image:
+def _band(picture: ClipPicture, *, is_worst: bool) -> Image.Image:
     """A clip: what it is, its frames, and their like."""
-    rows = [_row(panel, picture) for panel in panels(picture)]
+    both = [(panel.label, _cells(panel, picture)) for panel in panels(picture)]
+    across = max(cell.width for _, cells in both for cell in cells)
+    rows = [_row(label, cells, across) for label, cells in both]
     width = max(_LEAST_WIDTH, *(row.width for row in rows))
     measure = picture.measure
-    about = [(line, _LARGE, _INK) for line in lines_of(measure.name, width, _LARGE, 1)]
+    name = f"{measure.name} · the worst" if is_worst else measure.name
+    about = [(line, _LARGE, _INK) for line in lines_of(name, width, _LARGE, 1)]
     about += [(line, _SMALL, _SOFT) for line in lines_of(figures(picture), width, _SMALL)]
     for fault in measure.faults:
         text = f"{fault.kind}: {fault.what}"
@@ -88,16 +97,13 @@ def _written(lines: Sequence[tuple[str, int, Color]], width: int) -> Image.Image
     return drawn
 
 
-def _row(panel: Panel, picture: ClipPicture) -> Image.Image:
-    """A label, and frames beside it."""
-    cells = _cells(panel, picture)
-    width = _LABEL + sum(cell.width + _GAP for cell in cells) - _GAP
+def _row(label: str, cells: Sequence[Image.Image], across: int) -> Image.Image:
+    """A label, and frames beside it, each in a column of its own."""
+    width = _LABEL + len(cells) * (across + _GAP) - _GAP
     row = Image.new("RGB", (width, max(cell.height for cell in cells)), _PAGE)
-    write(ImageDraw.Draw(row), (0, 2), panel.label, _SMALL, _SOFT)
-    left = _LABEL
-    for cell in cells:
-        row.paste(cell, (left, 0))
-        left += cell.width + _GAP
+    write(ImageDraw.Draw(row), (0, 2), label, _SMALL, _SOFT)
+    for number, cell in enumerate(cells):
+        row.paste(cell, (_LABEL + number * (across + _GAP), 0))
     return row
 
 

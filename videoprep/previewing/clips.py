@@ -145,8 +145,8 @@ class StoreClips(Clips):
     def __init__(
         self, store: str | os.PathLike[str], data_root: str | os.PathLike[str] | None = None
     ) -> None:
-        there = LatentDataset(store).components
-        latents = [name for name in _LATENTS if name in there]
+        recipes = Store.open(store).read_info().recipes
+        latents = [name for name in _LATENTS if name in recipes]
         # Compared with their hashes: what is damaged must not pass for what was encoded badly.
         self._data = LatentDataset(store, components=latents, verify=True)
         self.where = self._data.location
@@ -211,17 +211,27 @@ def open_clips(source: Source, data_root: str | os.PathLike[str] | None = None) 
         return StoreClips(source.location, data_root)
     if isinstance(source, BucketIndex):
         return PlanClips(_moved(source, data_root), shown(source.data_root))
-    if BucketIndex.is_index(source) or os.fspath(source).endswith(".parquet"):
+    if _is_index(source):
         return PlanClips(BucketIndex.load(source, data_root=data_root), shown(source))
-    location = shown(source)
-    if Store.open(location).exists() or _is_store_in_part(location):
-        return StoreClips(location, data_root)
-    return PlanClips(_moved(BucketIndex.build(source), data_root), location)
+    if _is_store(source):
+        return StoreClips(shown(source), data_root)
+    return PlanClips(_moved(BucketIndex.build(source), data_root), shown(source))
 
 
-def _is_store_in_part(location: str) -> bool:
-    """Whether a store's folder lacks its ``store.json``; then the message is about the store."""
-    return Store.open(location).files.size(CATALOGUE) is not None
+def is_made(source: str | os.PathLike[str]) -> bool:
+    """Whether a path or URL is that of a store or an index, and not of a dataset."""
+    return _is_index(source) or _is_store(source)
+
+
+def _is_index(source: str | os.PathLike[str]) -> bool:
+    named = os.fspath(source).endswith(".parquet") and not os.path.isdir(source)
+    return named or BucketIndex.is_index(source)
+
+
+def _is_store(source: str | os.PathLike[str]) -> bool:
+    """One that lacks its ``store.json`` is a store, too: the message is to be about that."""
+    store = Store.open(shown(source))
+    return store.exists() or store.files.size(CATALOGUE) is not None
 
 
 def _moved(index: BucketIndex, data_root: str | os.PathLike[str] | None) -> BucketIndex:
