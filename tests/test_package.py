@@ -30,6 +30,7 @@ LAYERS = (
     ("exporters",),
     ("importers",),
     ("training",),
+    ("dataset_report",),
     ("demo",),
     ("cli",),
 )
@@ -68,11 +69,13 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_public_functions_are_not_hidden_by_packages() -> None:
+    import videoprep.dataset_report.run
     import videoprep.encoding.run
     import videoprep.training.run
     import videoprep.validators.engine
 
     assert videoprep.encode is videoprep.encoding.run.encode
+    assert videoprep.report is videoprep.dataset_report.run.report
     assert videoprep.train is videoprep.training.run.train
     assert videoprep.validate is videoprep.validators.engine.validate
 
