@@ -21,6 +21,7 @@ from videoprep.cli.import_ import import_
 from videoprep.cli.index import index
 from videoprep.cli.options import join_values
 from videoprep.cli.output import print_error
+from videoprep.cli.preview import preview
 from videoprep.cli.report import report
 from videoprep.cli.rules import rules
 from videoprep.cli.status import status
@@ -43,7 +44,10 @@ app = typer.Typer(
         "help_option_names": ["-h", "--help"],
     },
 )
-for command in (validate, rules, index, encode, status, verify, export, train, report, demo):
+for command in (
+    *(validate, rules, index, encode, status, verify),
+    *(preview, export, train, report, demo),
+):
     app.command()(command)
 app.command("import")(import_)
 

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -148,9 +149,20 @@ class Store:
             StoreError: there is none.
             PlanError: it is damaged.
         """
+        with self.index_file() as path:
+            return BucketIndex.load(path)
+
+    @contextmanager
+    def index_file(self) -> Iterator[Path]:
+        """The file of the plan that the catalogue follows; a copy of one that lies elsewhere.
+
+        Raises:
+            StoreError: there is none.
+        """
         path = self.files.path(INDEX)
         if path is not None and path.is_file():
-            return BucketIndex.load(path)
+            yield path
+            return
         if self.files.size(INDEX) is None:
             raise StoreError(
                 f"the store has no {INDEX}: its encoding was not finished",
@@ -162,7 +174,7 @@ class Store:
             with copy.open("wb") as file:
                 for piece in self.files.chunks(INDEX):
                     file.write(piece)
-            return BucketIndex.load(copy)
+            yield copy
 
     def save_index(self, index: BucketIndex) -> None:
         """Writes the plan."""
