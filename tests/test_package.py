@@ -31,6 +31,7 @@ LAYERS = (
     ("importers",),
     ("previewing",),
     ("training",),
+    ("dataset_report",),
     ("demo",),
     ("cli",),
 )
@@ -70,6 +71,7 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_public_functions_are_not_hidden_by_packages() -> None:
+    import videoprep.dataset_report.run
     import videoprep.encoding.run
     import videoprep.previewing.run
     import videoprep.training.run
@@ -77,6 +79,7 @@ def test_public_functions_are_not_hidden_by_packages() -> None:
 
     assert videoprep.encode is videoprep.encoding.run.encode
     assert videoprep.preview is videoprep.previewing.run.preview
+    assert videoprep.report is videoprep.dataset_report.run.report
     assert videoprep.train is videoprep.training.run.train
     assert videoprep.validate is videoprep.validators.engine.validate
 

@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from videoprep.dataset_report.run import DatasetReport as DatasetReport
+    from videoprep.dataset_report.run import report as report
     from videoprep.encoding.repair import verify as verify
     from videoprep.encoding.result import EncodeResult as EncodeResult
     from videoprep.encoding.run import encode as encode
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "videoprep.dataset_report.run": ("DatasetReport", "report"),
     "videoprep.encoding.repair": ("verify",),
     "videoprep.encoding.result": ("EncodeResult",),
     "videoprep.encoding.run": ("encode",),

@@ -24,6 +24,7 @@ from videoprep.cli.init import init
 from videoprep.cli.options import join_values
 from videoprep.cli.output import print_error
 from videoprep.cli.preview import preview
+from videoprep.cli.report import report
 from videoprep.cli.rules import rules
 from videoprep.cli.status import status
 from videoprep.cli.train import train
@@ -47,7 +48,8 @@ app = typer.Typer(
     },
 )
 for command in (
-    *(init, validate, rules, index, encode, status, verify, preview, export, train, demo),
+    *(init, validate, rules, index, encode, status, verify),
+    *(preview, export, train, report, demo),
 ):
     app.command()(command)
 app.command("import")(import_)

@@ -28,7 +28,7 @@ def short(count: int) -> str:
 def lasting(seconds: float) -> str:
     """How long something is, in the largest unit of which there are some."""
     if seconds < 120:
-        return f"{written(seconds)} seconds"
+        return f"{written(seconds, 1 if seconds >= 10 else 2)} seconds"
     return f"{seconds / 60:,.1f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours"
 
 
