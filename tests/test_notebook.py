@@ -39,6 +39,8 @@ def _shown(cell: Any, kind: str) -> str:
         ("index", "<td>9×64×96</td><td>3</td>"),
         ("encode", "12 of 12 clips are complete"),
         ("dataset", "12 clips in 4 buckets"),
+        ("report", "12 encoded"),
+        ("report", "<iframe srcdoc="),
         ("train", "<th>loss after</th>"),
     ],
 )
