@@ -103,6 +103,13 @@ def test_a_dataset_that_fails_otherwise(place: Path, run_cli: Run) -> None:
     assert "next: videoprep validate dataset --id-token 'sks dog' --fix --diff" in done.stdout
 
 
+def test_a_folder_inside_a_dataset(place: Path, run_cli: Run) -> None:
+    (place / "dataset/videos").mkdir()
+    done = run_cli("validate", "dataset/videos", cwd=place)
+    assert done.returncode == 1
+    assert "did you mean dataset, the folder above?" in done.stdout
+
+
 def test_what_is_done_next_with_a_store(place: Path, run_cli: Run) -> None:
     done = run_cli("verify", "latents", cwd=place)
     assert "next: videoprep train latents --model MODEL -o lora" in done.stdout

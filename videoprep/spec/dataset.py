@@ -415,10 +415,16 @@ def _nothing_found(path: Path, missing: list[str], tables: list[Path]) -> SpecEr
         f"no dataset here: {' and '.join(missing)} not found, and no CSV or TSV file",
         where=str(path),
         code=Code.MISSING_LIST,
-        remedy=f"write {PROMPTS} (a caption a line) and {VIDEOS} (a video path a line), "
+        remedy=f"{_above(path)}write {PROMPTS} (a caption a line) and {VIDEOS} (a video path a line), "
         "or name other files with --caption-column and --video-column; or let `videoprep init "
         f"{in_shell(str(path))}` find out how it is written",
     )
+
+
+def _above(path: Path) -> str:
+    """A hint where the folder is one of a dataset's, such as that of its videos."""
+    folder = path.parent if path.name else path / ".."
+    return f"did you mean {folder}, the folder above? " if kind_of(folder) == "dataset" else ""
 
 
 def _table_path(path: Path, root: Path) -> Path:
