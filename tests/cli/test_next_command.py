@@ -104,7 +104,6 @@ def test_a_dataset_that_fails_otherwise(place: Path, run_cli: Run) -> None:
 
 
 def test_a_folder_inside_a_dataset(place: Path, run_cli: Run) -> None:
-    (place / "dataset/videos").mkdir()
     done = run_cli("validate", "dataset/videos", cwd=place)
     assert done.returncode == 1
     assert "did you mean dataset, the folder above?" in done.stdout

@@ -415,9 +415,9 @@ def _nothing_found(path: Path, missing: list[str], tables: list[Path]) -> SpecEr
         f"no dataset here: {' and '.join(missing)} not found, and no CSV or TSV file",
         where=str(path),
         code=Code.MISSING_LIST,
-        remedy=f"{_above(path)}write {PROMPTS} (a caption a line) and {VIDEOS} (a video path a line), "
-        "or name other files with --caption-column and --video-column; or let `videoprep init "
-        f"{in_shell(str(path))}` find out how it is written",
+        remedy=f"{_above(path)}write {PROMPTS} (a caption a line) and {VIDEOS} (a video path a "
+        "line), or name other files with --caption-column and --video-column; or let `videoprep "
+        f"init {in_shell(str(path))}` find out how it is written",
     )
 
 
