@@ -237,6 +237,21 @@ def test_a_list_that_leads_elsewhere_is_not_followed(folder: Path, clip: Path) -
     assert "--allow-outside-root" in " ".join(made.found.notes)
 
 
+def test_a_list_is_found_among_very_many_files(folder: Path) -> None:
+    for number in range(21_000):
+        (folder / f"{number}.png").touch()
+    _odd_columns(folder)
+    assert scaffold(folder).fields["dataset_file"] == "liste.csv"
+
+
+def test_what_was_not_taken_is_named(folder: Path) -> None:
+    _sidecars(folder)
+    (folder / "notes.csv").write_text("day,done\nMonday,yes\n")
+    notes = " ".join(scaffold(folder).found.notes)
+    assert "Not taken: " in notes
+    assert "notes.csv: no column looks like the caption" in notes
+
+
 HOSTILE = st.text(min_size=1, max_size=30) | st.sampled_from(
     [
         "a: b",

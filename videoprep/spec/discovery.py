@@ -18,7 +18,7 @@ from videoprep.errors import Code, SpecError
 from videoprep.place import names_in, nowhere
 from videoprep.spec.columns import find, guess
 from videoprep.spec.csv_file import first_rows
-from videoprep.spec.dataset import PROMPTS, TABLE_SUFFIXES, VIDEOS
+from videoprep.spec.dataset import PROMPTS, VIDEOS
 from videoprep.spec.encoding import count_lines
 from videoprep.spec.gathering import (
     Gathered,
@@ -41,6 +41,7 @@ _CAPTION = re.compile(r"caption|prompt|text|descri|title", re.IGNORECASE)
 _IMAGE = re.compile(r"image|first_?frame|thumb", re.IGNORECASE)
 _SHARE = 0.5  # of the cells looked at that have to look like a video's path
 _TEXT_FILES = 20  # of a folder that may be lists
+_ENTRIES = 1_000_000  # of a folder among which a list is looked for
 _FOLDERS = 50  # in a folder that videos may be relative to
 _START = 1 << 20  # bytes of a list
 
@@ -110,39 +111,45 @@ def _of_file(path: Path, named: Mapping[str, str]) -> Found:
 
 
 def _of_folder(folder: Path, named: Mapping[str, str]) -> Found:
-    names = [name for name in names_in(folder) if _may_be_list(folder, name)]
-    usual = _usual_lists(folder, names) if not named else None
-    if usual is not None:
-        return usual
-    lists = [name for name in names if Path(name).suffix.lower() in _READERS and not is_ours(name)]
-    tables = sorted(lists, key=lambda name: (_ORDER.index(Path(name).suffix.lower()), name))
-    found, refused = _first_that_reads(folder, tables, named)
-    pair = None if found is not None else _line_files(folder, names)
-    found = found or pair
+    lists = _lists_in(folder)
+    if not named and all(os.path.isfile(folder / name) for name in (PROMPTS, VIDEOS)):
+        notes = (f"Also here, and not read: {_shown(lists)}",) if lists else ()
+        return _pair(folder, PROMPTS, VIDEOS, notes)
+    found, refused = _first_that_reads(folder, lists, named)
+    if found is None:
+        found = _line_files(folder)
     if found is None and has_sidecars(folder):
         found = _as_table(folder, from_sidecars(folder), {})
     if found is None:
-        raise refused if refused is not None else _nothing(folder)
-    return found
+        raise refused[0] if refused else _nothing(folder)
+    passed = tuple(f"Not taken: {' '.join(str(error).split())}" for error in refused[:3])
+    return replace(found, notes=(*found.notes, *passed))
 
 
-def _may_be_list(folder: Path, name: str) -> bool:
-    """Whether a name is that of a file, so that a FIFO is never waited for."""
-    return not name.startswith(".") and os.path.isfile(folder / name)
+def _lists_in(folder: Path) -> list[str]:
+    """The lists that are files, by kind, so that a FIFO is never waited for."""
+    with os.scandir(folder) as entries:
+        names = [
+            entry.name
+            for entry in islice(entries, _ENTRIES)
+            if Path(entry.name).suffix.lower() in _READERS and not entry.name.startswith(".")
+        ]
+    files = [name for name in names if not is_ours(name) and os.path.isfile(folder / name)]
+    return sorted(files, key=lambda name: (_ORDER.index(Path(name).suffix.lower()), name))
 
 
 def _first_that_reads(
-    folder: Path, tables: Sequence[str], named: Mapping[str, str]
-) -> tuple[Found | None, SpecError | None]:
-    """The first of several lists that makes sense; says which others there are."""
-    refused: SpecError | None = None
-    for name in tables:
+    folder: Path, lists: Sequence[str], named: Mapping[str, str]
+) -> tuple[Found | None, list[SpecError]]:
+    """The first of several lists that makes sense, and why those before it do not."""
+    refused: list[SpecError] = []
+    for name in lists:
         try:
             found = _of_file(folder / name, named)
         except SpecError as error:
-            refused = refused or error
+            refused.append(error)
             continue
-        return replace(found, notes=(*_others(tables, name), *found.notes)), None
+        return replace(found, notes=(*_others(lists, name), *found.notes)), refused
     return None, refused
 
 
@@ -156,19 +163,13 @@ def _others(tables: Sequence[str], taken: str) -> Iterator[str]:
         )
 
 
-def _usual_lists(folder: Path, names: Sequence[str]) -> Found | None:
-    if not {PROMPTS, VIDEOS} <= set(names):
-        return None
-    tables = [name for name in names if Path(name).suffix.lower() in TABLE_SUFFIXES]
-    tables = [name for name in tables if not is_ours(name)]
-    notes = (f"Also here, and not read: {', '.join(tables[:5])}",) if tables else ()
-    return _pair(folder, PROMPTS, VIDEOS, notes)
-
-
-def _line_files(folder: Path, names: Sequence[str]) -> Found | None:
+def _line_files(folder: Path) -> Found | None:
     """Two text files of which one names videos, and the other has as many lines."""
+    names = [name for name in names_in(folder) if not name.startswith(".")]
     stems = {Path(name).stem for name in names if _VIDEO.search(name)}
-    texts = [name for name in names if name.lower().endswith(".txt")]
+    texts = [
+        name for name in names if name.lower().endswith(".txt") and os.path.isfile(folder / name)
+    ]
     texts = [name for name in texts if Path(name).stem not in stems][:_TEXT_FILES]
     listing = [name for name in texts if _names_videos(folder / name)]
     if not listing:
