@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from videoprep.errors import Code
-from videoprep.report.rule_page import rule_page, rules_table
-from videoprep.report.set_aside import REASONS
+from videoprep.reporting.rule_page import rule_page, rules_table
+from videoprep.reporting.set_aside import REASONS
 from videoprep.validators.registry import built_in
 
 FOLDER = Path(__file__).parent / "rules"

@@ -16,7 +16,7 @@ PACKAGE = Path(videoprep.__file__).parent
 
 LAYERS = (
     (
-        *("errors", "collection", "failpoints", "durable", "device", "files", "plain"),
+        *("errors", "collection", "failpoints", "durable", "device", "files", "plain", "place"),
         *("remote_files", "mirror", "staging"),
     ),
     ("spec",),
@@ -24,12 +24,14 @@ LAYERS = (
     ("families",),
     ("index",),
     ("validators",),
-    ("report",),
+    ("reporting",),
     ("store",),
     ("encoding",),
     ("exporters",),
     ("importers",),
+    ("previewing",),
     ("training",),
+    ("dataset_report",),
     ("demo",),
     ("cli",),
 )
@@ -49,6 +51,7 @@ def _loaded_after(statement: str) -> set[str]:
         "from videoprep import validate, BucketIndex, BucketBatchSampler, DatasetSpec",
         "from videoprep.families.registry import families; families()",
         "from videoprep.validators.registry import registry; registry()",
+        "from videoprep.exporters.registry import exporters; exporters()",
     ],
 )
 def test_planning_loads_no_torch(statement: str) -> None:
@@ -68,11 +71,15 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_public_functions_are_not_hidden_by_packages() -> None:
+    import videoprep.dataset_report.run
     import videoprep.encoding.run
+    import videoprep.previewing.run
     import videoprep.training.run
     import videoprep.validators.engine
 
     assert videoprep.encode is videoprep.encoding.run.encode
+    assert videoprep.preview is videoprep.previewing.run.preview
+    assert videoprep.report is videoprep.dataset_report.run.report
     assert videoprep.train is videoprep.training.run.train
     assert videoprep.validate is videoprep.validators.engine.validate
 

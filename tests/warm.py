@@ -35,7 +35,7 @@ _PRELOADED = (
     "videoprep.encoding.work",
     "videoprep.media.loader",
     "videoprep.media.inspector",
-    "videoprep.report.panel",
+    "videoprep.reporting.panel",
     "torch.distributed.run",
     "torch.distributed.elastic.agent.server.local_elastic_agent",
     "torch.distributed.elastic.rendezvous.c10d_rendezvous_backend",

@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from videoprep.dataset_report.run import DatasetReport as DatasetReport
+    from videoprep.dataset_report.run import report as report
     from videoprep.encoding.repair import verify as verify
     from videoprep.encoding.result import EncodeResult as EncodeResult
     from videoprep.encoding.run import encode as encode
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from videoprep.media.probe import MediaInfo as MediaInfo
     from videoprep.media.probe import probe as probe
     from videoprep.media.workers import Limits as Limits
+    from videoprep.previewing.run import Preview as Preview
+    from videoprep.previewing.run import preview as preview
     from videoprep.spec.dataset import DatasetSpec as DatasetSpec
     from videoprep.spec.sample import Sample as Sample
     from videoprep.store.dataset import LatentDataset as LatentDataset
@@ -54,6 +58,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "videoprep.dataset_report.run": ("DatasetReport", "report"),
     "videoprep.encoding.repair": ("verify",),
     "videoprep.encoding.result": ("EncodeResult",),
     "videoprep.encoding.run": ("encode",),
@@ -76,6 +81,7 @@ _HOMES = {
     "videoprep.index.table": ("BucketIndex",),
     "videoprep.media.probe": ("MediaInfo", "probe"),
     "videoprep.media.workers": ("Limits",),
+    "videoprep.previewing.run": ("Preview", "preview"),
     "videoprep.spec.dataset": ("DatasetSpec",),
     "videoprep.spec.sample": ("Sample",),
     "videoprep.store.dataset": ("LatentDataset",),

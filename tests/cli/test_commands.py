@@ -69,6 +69,8 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "--help",
     }
     expected = {
+        "init": {"--caption-column", "--video-column", "--accept", "--overwrite", "--dry-run"}
+        | {"--help"},
         "validate": dataset
         | {"--select", "--ignore", "--severity", "--rule-option", "--fail-on", "--model"}
         | {"--fix", "--diff", "--write-clean", "--output", "--time-limit", "--memory-limit"},
@@ -295,7 +297,7 @@ def test_another_model_is_said(
     ("arguments", "words"),
     [
         (["validate", "--profil", "x"], "--profile"),
-        (["valdate"], "Did you mean 'validate'"),
+        (["valdate"], "did you mean `videoprep validate`"),
         (["validate", ".", "--profile", "cogvideo"], "did you mean 'cogvideox'"),
         (["index", ".", "--height-buckets", "50", "--width-buckets", "64"], "nearest: 32, 64"),
         (["index", ".", "--frame-buckets", "many"], "is not a list of numbers"),

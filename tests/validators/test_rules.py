@@ -18,7 +18,7 @@ from tests.index.test_placement import media, policy
 from videoprep.errors import Code
 from videoprep.index.bucket import Bucket
 from videoprep.index.placement import place
-from videoprep.report.set_aside import REASONS
+from videoprep.reporting.set_aside import REASONS
 from videoprep.spec.sample import Extras, Location, Sample
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import (

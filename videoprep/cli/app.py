@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from videoprep import __version__
 from videoprep.cli.demo import demo
@@ -19,11 +20,15 @@ from videoprep.cli.encode import encode
 from videoprep.cli.export import export
 from videoprep.cli.import_ import import_
 from videoprep.cli.index import index
+from videoprep.cli.init import init
 from videoprep.cli.options import join_values
 from videoprep.cli.output import print_error
+from videoprep.cli.preview import preview
+from videoprep.cli.report import report
 from videoprep.cli.rules import rules
 from videoprep.cli.status import status
 from videoprep.cli.train import train
+from videoprep.cli.usage import explained
 from videoprep.cli.validate import validate
 from videoprep.cli.verify import verify
 from videoprep.errors import VideoprepError
@@ -42,7 +47,10 @@ app = typer.Typer(
         "help_option_names": ["-h", "--help"],
     },
 )
-for command in (validate, rules, index, encode, status, verify, export, train, demo):
+for command in (
+    *(init, validate, rules, index, encode, status, verify),
+    *(preview, export, train, report, demo),
+):
     app.command()(command)
 app.command("import")(import_)
 
@@ -74,8 +82,14 @@ def main() -> NoReturn:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     signal.signal(signal.SIGTERM, _stop)
     try:
-        app(args=join_values(sys.argv[1:]), prog_name="videoprep")
-        code: object = 0
+        arguments = join_values(sys.argv[1:])
+        code: object = app(args=arguments, prog_name="videoprep", standalone_mode=False)
+    except TyperException as error:  # the command line makes no sense
+        if error.format_message():  # help, which is given where nothing is asked, has none
+            print_error(explained(error))
+        code = 2
+    except typer.Abort:
+        code = 1
     except SystemExit as leaving:  # typer's way to end, and that of a signal
         code = leaving.code
     except VideoprepError as error:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from videoprep.cli import completion
 from videoprep.cli.index import build_index, print_left_out
 from videoprep.cli.options import (
     Format,
     Missing,
     OnMissing,
     OutputFormat,
+    as_options,
     dataset_options,
     make_spec,
 )
-from videoprep.cli.output import print_json, safe, stdout, table
+from videoprep.cli.output import next_command, print_json, safe, stdout, table
 from videoprep.media.workers import Limits
 
 if TYPE_CHECKING:
@@ -28,7 +30,12 @@ _SHOWN = 20
 _LIMITS = Limits()
 
 Model = Annotated[str, typer.Option("--model", help="Diffusers folder or hub id.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, or a name that torch knows.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="auto, cpu, cuda, or a name that torch knows.", autocompletion=completion.devices
+    ),
+]
 Revision = Annotated[str | None, typer.Option(help="Hub revision of the model.")]
 
 
@@ -74,7 +81,11 @@ def encode(
         ),
     ] = 0,
     dtype: Annotated[
-        str, typer.Option(help="auto, fp32, fp16 or bf16; auto: fp32 on a CPU, else bf16.")
+        str,
+        typer.Option(
+            help="auto, fp32, fp16 or bf16; auto: fp32 on a CPU, else bf16.",
+            autocompletion=completion.dtypes,
+        ),
     ] = "auto",
     text_encoder_dtype: Annotated[
         TextDtype,
@@ -99,7 +110,9 @@ def encode(
             "time.",
         ),
     ] = None,
-    decoder: Annotated[str, typer.Option(help="auto, torchcodec or pyav.")] = "auto",
+    decoder: Annotated[
+        str, typer.Option(help="auto, torchcodec or pyav.", autocompletion=completion.decoders)
+    ] = "auto",
     decode_workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes that decode. Default: as the machine allows."),
@@ -173,6 +186,10 @@ def encode(
         print_json(result.to_json())
     else:
         print_result(result)
+        if result.ok:
+            next_command("train", output, "--model", model, "-o", "lora")
+        elif result.left_out:
+            next_command("validate", path, *as_options(dataset))
     raise typer.Exit(0 if result.ok else 1)
 
 

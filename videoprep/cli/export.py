@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from videoprep.cli import completion
 from videoprep.cli.index import print_left_out
 from videoprep.cli.options import Format, Missing, OnMissing, OutputFormat
 from videoprep.cli.output import meter, print_json, safe, stdout
@@ -34,7 +35,12 @@ def export(
             help="What `videoprep encode` made; for media what `videoprep index` made does, too.",
         ),
     ],
-    to: Annotated[str, typer.Option("--to", help="The target.", metavar="TARGET")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", help="The target.", metavar="TARGET", autocompletion=completion.targets
+        ),
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The folder: made, or gone on with.")
     ],

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from videoprep.cli import completion
 from videoprep.cli.options import Format, OutputFormat
-from videoprep.cli.output import meter, print_json, safe, stdout
+from videoprep.cli.output import meter, next_command, print_json, safe, stdout
 
 _SHOWN = 10
 
@@ -18,7 +19,12 @@ def import_(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="What the trainer has precomputed.")
     ],
-    source: Annotated[str, typer.Option("--from", help="The trainer.", metavar="SOURCE")],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", help="The trainer.", metavar="SOURCE", autocompletion=completion.sources
+        ),
+    ],
     model: Annotated[
         str,
         typer.Option(
@@ -65,5 +71,6 @@ def import_(
                     "embeddings; a store has one a caption: the first one's"
                 )
             )
+        next_command("verify", output)
     if not result.ok:
         raise typer.Exit(1)

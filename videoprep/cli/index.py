@@ -16,7 +16,7 @@ from videoprep.cli.options import (
     dataset_options,
     make_spec,
 )
-from videoprep.cli.output import meter, print_json, safe, stdout
+from videoprep.cli.output import meter, next_command, print_json, safe, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +75,7 @@ def index(
     else:
         print_index(made, spec, batch_size=batch_size, num_gpus=num_gpus)
         stdout.print(safe(f"written: {output}"))
+        next_command("encode", output, "-o", "latents", "--model", "MODEL")
     raise typer.Exit(1 if _left_out(made, 1) else 0)
 
 

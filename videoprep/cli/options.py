@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from videoprep.cli import completion
 
 if TYPE_CHECKING:
     from videoprep.spec.dataset import DatasetSpec
@@ -149,7 +151,11 @@ _DATASET = {
     "weight_column": _option(_Text, "The table's column of weights; '': none."),
     "repeats_column": _option(_Text, "The table's column of repeats in an epoch; '': none."),
     "id_token": _option(_Text, "Put before every caption."),
-    "profile": _option(_Text, "Rules for sizes and frame counts: default, or a family's name."),
+    "profile": _option(
+        _Text,
+        "Rules for sizes and frame counts: default, or a family's name.",
+        autocompletion=completion.profiles,
+    ),
     "reshape": _option(
         ReshapeMode | None,
         "May clips be fitted into buckets: none, center-crop, random-crop, resize or pad. "
@@ -254,6 +260,28 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     if "split" in given:
         given["split"] = _shares(given["split"])
     return given
+
+
+def as_options(dataset: Mapping[str, Any]) -> list[str]:
+    """What a command got as ``dataset``, as it is written on a command line."""
+    words = []
+    for name, value in dataset.items():
+        if name not in _DATASET:  # an option of that command alone
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, dict):
+            value = [f"{key}={share:g}" for key, share in value.items()]
+        if isinstance(value, tuple | list):
+            value = ",".join(map(str, value))
+        words += [option] if value is True else [option, _written(value)]
+    return words
+
+
+def _written(value: Any) -> str:
+    """A path as it was given: a URL is not the path that stands for it."""
+    from videoprep.mirror import shown
+
+    return shown(value) if isinstance(value, Path) else str(value)
 
 
 def _buckets(text: str) -> str | tuple[str, ...]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -55,6 +57,23 @@ def print_json(data: Any) -> None:
 def print_error(error: VideoprepError) -> None:
     """What is wrong, where, and what to do."""
     stderr.print(Text("error: ", style="bold red") + safe(error))
+
+
+def next_command(*words: object) -> None:
+    """Says what to type next, in a line of its own that can be copied.
+
+    Words in capitals, such as MODEL, are for the user to fill in.
+    """
+    line = shlex.join(["videoprep", *map(_word, words)])
+    stdout.print(safe("next: ", "bold") + safe(line, "cyan"))
+
+
+def _word(word: object) -> str:
+    """A word of a command line: a path is no option, and a URL not the path that stands for it."""
+    from videoprep.mirror import shown
+
+    text = shown(word) if isinstance(word, Path) else str(word)
+    return f"./{text}" if isinstance(word, Path) and text.startswith("-") else text
 
 
 def table(title: str, *columns: str) -> Table:

@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from videoprep.cli import completion
 from videoprep.cli.options import Format, OutputFormat
 from videoprep.cli.output import print_json, safe, stdout
 
 if TYPE_CHECKING:
-    from videoprep.report.set_aside import Reason
+    from videoprep.reporting.set_aside import Reason
 
 
 def rules(
     rule: Annotated[
-        str | None, typer.Argument(metavar="[RULE]", help="A code or name; all rules without it.")
+        str | None,
+        typer.Argument(
+            metavar="[RULE]",
+            help="A code or name; all rules without it.",
+            autocompletion=completion.rule_or_name,
+        ),
     ] = None,
     output_format: Format = OutputFormat.rich,
 ) -> None:
@@ -24,7 +30,7 @@ def rules(
 
     Codes of clips that were set aside, from VP401 on, are explained, too.
     """
-    from videoprep.report.set_aside import reason_of
+    from videoprep.reporting.set_aside import reason_of
     from videoprep.validators.registry import registry
     from videoprep.validators.selection import no_such_rule
 
@@ -44,7 +50,7 @@ def rules(
             [{**{f: getattr(r, f) for f in fields}, "severity": r.severity.value} for r in chosen]
         )
     elif rule is not None:
-        from videoprep.report.rule_page import rule_page
+        from videoprep.reporting.rule_page import rule_page
 
         _print_page(rule_page(chosen[0]))
     else:

@@ -12,8 +12,15 @@ import typer
 
 from videoprep.cli.encode import Revision, plan_of
 from videoprep.cli.index import print_left_out
-from videoprep.cli.options import Format, Missing, OnMissing, OutputFormat, dataset_options
-from videoprep.cli.output import file_size, print_json, safe, stdout, table
+from videoprep.cli.options import (
+    Format,
+    Missing,
+    OnMissing,
+    OutputFormat,
+    as_options,
+    dataset_options,
+)
+from videoprep.cli.output import file_size, next_command, print_json, safe, stdout, table
 from videoprep.cli.verify import StoreModel, StorePlace, print_at_work, print_earlier
 
 if TYPE_CHECKING:
@@ -111,6 +118,9 @@ def status(
         print_json(found.to_json())
     else:
         print_status(found)
+        if not found.ok:
+            what = (path, *as_options(dataset)) if path is not None else ("PATH",)
+            next_command("encode", *what, "-o", store, "--model", model or "MODEL")
     raise typer.Exit(0 if found.ok else 1)
 
 

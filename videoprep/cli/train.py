@@ -104,6 +104,11 @@ def train(
         print_json(asdict(result))
     else:
         print_result(result)
+        if not full:
+            load = (
+                f"DiffusionPipeline.from_pretrained({model!r}).load_lora_weights({str(output)!r})"
+            )
+            stdout.print(safe("next, in Python: ", "bold") + safe(load, "cyan"))
 
 
 def _is_first() -> bool:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 from rich.text import Text
 
-from videoprep.cli.options import dataset_options, named_path
-from videoprep.cli.output import meter, safe, stderr, stdout
+from videoprep.cli import completion
+from videoprep.cli.options import as_options, dataset_options, named_path
+from videoprep.cli.output import meter, next_command, safe, stderr, stdout
 from videoprep.errors import SpecError
 
 if TYPE_CHECKING:
@@ -53,21 +54,34 @@ def validate(
     dataset: dict[str, Any],
     select: Annotated[
         list[str] | None,
-        typer.Option(help=f"Apply only these rules, or default, or all. {_RULES}", metavar="RULES"),
+        typer.Option(
+            help=f"Apply only these rules, or default, or all. {_RULES}",
+            metavar="RULES",
+            autocompletion=completion.rules,
+        ),
     ] = None,
     ignore: Annotated[
-        list[str] | None, typer.Option(help=f"Leave these rules out. {_RULES}", metavar="RULES")
+        list[str] | None,
+        typer.Option(
+            help=f"Leave these rules out. {_RULES}",
+            metavar="RULES",
+            autocompletion=completion.rules,
+        ),
     ] = None,
     severity: Annotated[
         list[str] | None,
         typer.Option(
-            help="Another severity for a rule, such as VP111=error.", metavar="RULE=LEVEL"
+            help="Another severity for a rule, such as VP111=error.",
+            metavar="RULE=LEVEL",
+            autocompletion=completion.rules,
         ),
     ] = None,
     rule_option: Annotated[
         list[str] | None,
         typer.Option(
-            help="An option of a rule, such as VP306.share=0.1.", metavar="RULE.NAME=VALUE"
+            help="An option of a rule, such as VP306.share=0.1.",
+            metavar="RULE.NAME=VALUE",
+            autocompletion=completion.rules,
         ),
     ] = None,
     fail_on: Annotated[
@@ -134,6 +148,8 @@ def validate(
     for target in filter(None, (output, write_clean)):
         _require_no_source(target, report)
     _write(report, output_format, output)
+    if output_format is ReportFormat.rich and not (fix or diff):
+        _print_next(report, path, dataset)
     if (fix or diff or write_clean) and report.overview is not None:
         spec = DatasetSpec.from_path(path, **dataset)
         if write_clean is not None:
@@ -142,6 +158,25 @@ def validate(
             _require_beside(path, spec)
             _fix(spec, report, how, write=fix, show=diff)
     raise typer.Exit(0 if report.ok else 1)
+
+
+# What the options of a dataset can make legal: its size, its number of frames, its buckets.
+_FITTED = ("VP101", "VP102", "VP303")
+
+
+def _print_next(report: Report, path: Path, dataset: dict[str, Any]) -> None:
+    """The command that follows: a plan, or a way to a dataset that passes."""
+    options = as_options(dataset)
+    failing = {finding.code for finding in report.findings if finding.fails(report.fail_on)}
+    if report.ok:
+        next_command("index", path, *options, "-o", "index.parquet")
+    elif report.overview is None:  # there was nothing to look at
+        if path.is_dir() and "VP001" in failing:
+            next_command("init", path)
+    elif report.reshape == "none" and failing & set(_FITTED):
+        next_command("validate", path, *options, "--reshape", "center-crop")
+    else:
+        next_command("validate", path, *options, "--fix", "--diff")
 
 
 def _require_no_source(target: Path, report: Report) -> None:
@@ -219,18 +254,18 @@ def _texts(report: Report, form: ReportFormat) -> Iterator[str]:
 
 def _writer(form: ReportFormat) -> Callable[[Report], Iterator[str]]:
     if form is ReportFormat.html:
-        from videoprep.report.html import as_html
+        from videoprep.reporting.html import as_html
 
         return as_html
     if form is ReportFormat.sarif:
-        from videoprep.report.sarif import as_sarif
+        from videoprep.reporting.sarif import as_sarif
 
         return as_sarif
     if form is ReportFormat.github:
-        from videoprep.report.github import as_github
+        from videoprep.reporting.github import as_github
 
         return as_github
-    from videoprep.report.json_lines import as_json, as_json_lines
+    from videoprep.reporting.json_lines import as_json, as_json_lines
 
     return as_json if form is ReportFormat.json else as_json_lines
 

@@ -9,7 +9,7 @@ import typer
 
 from videoprep.cli.encode import Device, Revision
 from videoprep.cli.options import Format, OutputFormat
-from videoprep.cli.output import file_size, meter, print_json, safe, stdout, table
+from videoprep.cli.output import file_size, meter, next_command, print_json, safe, stdout, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,6 +65,10 @@ def verify(
         print_json(report.to_json())
     else:
         print_report(report)
+        if report.ok:
+            next_command("train", store, "--model", model or "MODEL", "-o", "lora")
+        elif not repair:
+            next_command("verify", store, "--repair")
     raise typer.Exit(0 if report.ok else 1)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from videoprep.encoding.coordination import Coordinator, OtherRankError, raise_if_failed
 from videoprep.encoding.overview import SILENT_SECONDS, Overview
 from videoprep.encoding.tally import Tally
-from videoprep.report.progress import OnProgress
+from videoprep.reporting.progress import OnProgress
 from videoprep.store.sessions import BEAT_SECONDS, Session
 
 _SECONDS = 1.0

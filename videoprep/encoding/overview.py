@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from videoprep.families.component import MADE_FROM, Component
-from videoprep.report.progress import ComponentProgress, Progress
+from videoprep.reporting.progress import ComponentProgress, Progress
 
 SILENT_SECONDS = 60.0
 """A rank that has not been heard of for so long is taken for lost."""

@@ -28,7 +28,7 @@ from videoprep.index.table import BucketIndex
 from videoprep.media.decode import choose_decoder
 from videoprep.media.workers import Limits
 from videoprep.mirror import local_path
-from videoprep.report.panel import Style, shown
+from videoprep.reporting.panel import Style, shown
 from videoprep.store.catalogue import gather, read_artifacts, write_catalogue
 from videoprep.store.claims import Claims
 from videoprep.store.fault import BadUnit

@@ -45,8 +45,8 @@ from videoprep.index.calibration import Calibration, remember
 from videoprep.index.table import BucketIndex
 from videoprep.media.decode import choose_decoder
 from videoprep.media.workers import Limits
-from videoprep.report.panel import Style, shown
-from videoprep.report.progress import OnProgress
+from videoprep.reporting.panel import Style, shown
+from videoprep.reporting.progress import OnProgress
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.store.catalogue import Artifacts, read_artifacts
 from videoprep.store.claims import Claims

@@ -32,7 +32,7 @@ from videoprep.errors import ModelError, VideoprepError
 from videoprep.families.component import MADE_FROM
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import families
-from videoprep.report.progress import OnProgress
+from videoprep.reporting.progress import OnProgress
 from videoprep.store.claims import Claims
 from videoprep.store.empty_caption import path_of, write_empty_caption
 from videoprep.store.layout import Store

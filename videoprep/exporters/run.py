@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,8 +27,10 @@ from videoprep.exporters.names import stems
 from videoprep.exporters.registry import get_exporter
 from videoprep.families.component import Component
 from videoprep.index.bucket import Bucket
-from videoprep.store.dataset import LatentDataset
 from videoprep.store.layout import Store, StoreInfo
+
+if TYPE_CHECKING:
+    from videoprep.store.dataset import LatentDataset  # it loads torch, and `registry` this file
 
 VERSION = 2
 
@@ -133,6 +135,8 @@ def _open(
     Raises:
         StoreError: the target cannot take them.
     """
+    from videoprep.store.dataset import LatentDataset
+
     info = Store.open(store).read_info()
     taken = _posterior(info, exporter, posterior, str(store))
     origin = Origin(info, tuple(info.recipes), (), taken, seed)

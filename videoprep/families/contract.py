@@ -59,6 +59,25 @@ class VideoEncoder(ABC):
         """
 
 
+class VideoDecoder(ABC):
+    """Stored latents back to pixels, on one device in one dtype."""
+
+    @abstractmethod
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Float32 ``[B, 3, F, H, W]``, −1…1 where they are finite, on the decoder's device.
+
+        F is that of the clip, or differs from it where the VAE gives other lengths back: then the
+        last frames of both belong together.
+
+        Args:
+            latents: unscaled ``[B, C, F', H', W']``, as stored; on any device, of any dtype.
+        """
+
+    @abstractmethod
+    def save_memory(self, *, tiling: bool) -> None:
+        """Sets whether the VAE works in tiles from now on, which changes the result a little."""
+
+
 class Family(ABC):
     """One model family: what its data must look like and how it is encoded.
 
@@ -162,6 +181,12 @@ class Family(ABC):
         self, model: ModelFolder, device: torch.device, dtype: torch.dtype, *, tiling: bool
     ) -> VideoEncoder:
         """Loads the VAE."""
+
+    def load_video_decoder(
+        self, model: ModelFolder, device: torch.device, dtype: torch.dtype
+    ) -> VideoDecoder:
+        """Loads the VAE for the way back; only `videoprep preview` needs it."""
+        raise NotImplementedError(f"{self.name} decodes no latents of {model.path}")
 
     def load_image_encoder(
         self, model: ModelFolder, device: torch.device, dtype: torch.dtype

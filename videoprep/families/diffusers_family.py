@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from videoprep.errors import ModelError
 from videoprep.families.component import IS_LATENTS, Component
 from videoprep.families.config import count_of
-from videoprep.families.contract import Family, VideoEncoder
+from videoprep.families.contract import Family, VideoDecoder, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.tokenizer import load_token_counter
-from videoprep.families.vae import load_vae
+from videoprep.families.vae import load_vae, load_vae_decoder
 
 if TYPE_CHECKING:
     import torch
@@ -126,6 +126,18 @@ class DiffusersFamily(Family):
         return load_vae(
             self.vae_class, model, device, dtype, tiling=tiling, keeps_state=self.vae_keeps_state
         )
+
+    def load_video_decoder(
+        self, model: ModelFolder, device: torch.device, dtype: torch.dtype
+    ) -> VideoDecoder:
+        model.require("vae")
+        self.require_class(model, "vae", self.vae_class)
+        return load_vae_decoder(self.vae_class, model, device, dtype, self.decode)
+
+    def decode(self, vae: Any, latents: torch.Tensor) -> torch.Tensor:
+        """What the VAE makes of unscaled latents ``[B, C, F', H', W']``: ``[B, 3, F, H, W]``."""
+        decoded: torch.Tensor = vae.decode(latents).sample
+        return decoded
 
     @staticmethod
     def require_class(model: ModelFolder, part: str, expected: str) -> None:

@@ -65,6 +65,15 @@ class LTXVideo(T5Family):
         )
         return spatial, temporal
 
+    def decode(self, vae: Any, latents: torch.Tensor) -> torch.Tensor:
+        """From 0.9.1 on the decoder is told how noisy the latents are: not at all."""
+        import torch
+
+        timed = bool(vae.config.timestep_conditioning)
+        noise = torch.zeros(len(latents), device=latents.device, dtype=latents.dtype)
+        decoded: torch.Tensor = vae.decode(latents, noise if timed else None).sample
+        return decoded
+
     def to_transformer(
         self,
         moments: torch.Tensor,

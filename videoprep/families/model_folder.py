@@ -12,6 +12,7 @@ from typing import Any
 import xxhash
 
 from videoprep.errors import ModelError
+from videoprep.place import nowhere, similar
 
 # Said by the file that wrote the config, not by the model.
 _NOT_IDENTITY = ("_diffusers_version", "_name_or_path", "transformers_version")
@@ -188,7 +189,9 @@ def open_model(name: str, parts: tuple[str, ...], revision: str | None = None) -
         raise ModelError(
             "no such model folder",
             where=name,
-            remedy="give --model a diffusers folder, or a hub id such as THUDM/CogVideoX-2b",
+            remedy=nowhere(
+                name, "give --model a diffusers folder, or a hub id such as THUDM/CogVideoX-2b"
+            ),
         )
     snapshot = _download(name, parts, revision)
     return ModelFolder(snapshot, name, revision=snapshot.name)  # the hub's cache names it so
@@ -209,5 +212,17 @@ def _download(name: str, parts: tuple[str, ...], revision: str | None) -> Path:
         raise ModelError(
             f"neither a local folder nor to be had from the hub: {reason}",
             where=name,
-            remedy="check the name and the network, or download the model and give its folder",
+            remedy=_without_hub(name, isinstance(error, HfHubHTTPError)),
         ) from error
+
+
+def _without_hub(name: str, answered: bool) -> str:
+    """What to do where the hub gives no model: it may not know it, or not be within reach."""
+    close = similar(name)
+    hint = f"did you mean {close}? " if close is not None else ""
+    if answered:
+        return f"{hint}check the name; a model that is gated needs `hf auth login`"
+    return (
+        f"{hint}check the name and the network; without one, download the model elsewhere with "
+        f"`hf download {name} --local-dir DIR` and give --model DIR"
+    )

@@ -1,12 +1,13 @@
-"""Any of diffusers' video autoencoders, its moments unscaled."""
+"""Any of diffusers' video autoencoders, its moments unscaled: there and back."""
 
 from __future__ import annotations
 
 import copy
 import importlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from videoprep.families.contract import VideoEncoder
+from videoprep.families.contract import VideoDecoder, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
 
 if TYPE_CHECKING:
@@ -44,6 +45,32 @@ class Vae(VideoEncoder):
             self._vae.disable_tiling()
 
 
+class VaeDecoder(VideoDecoder):
+    """An ``AutoencoderKL…`` of diffusers, from latents to pixels.
+
+    Args:
+        vae: the model.
+        decode: calls it as the family's pipeline does.
+    """
+
+    def __init__(self, vae: Any, decode: Callable[[Any, torch.Tensor], torch.Tensor]) -> None:
+        self._vae = vae
+        self._decode = decode
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        with torch.inference_mode():
+            decoded = self._decode(self._vae, latents.to(self._vae.device, self._vae.dtype))
+        return decoded.float().clamp(-1, 1)  # what is not finite stays so
+
+    def save_memory(self, *, tiling: bool) -> None:
+        if tiling:
+            self._vae.enable_tiling()
+        else:
+            self._vae.disable_tiling()
+
+
 def load_vae(
     name: str,
     model: ModelFolder,
@@ -53,9 +80,25 @@ def load_vae(
     tiling: bool,
     keeps_state: bool = False,
 ) -> Vae:
-    """Loads the ``vae`` of a model folder as diffusers' class of that name."""
-    kind = getattr(importlib.import_module("diffusers"), name)
-    vae = kind.from_pretrained(str(model.path / "vae"), torch_dtype=dtype, use_safetensors=True)
+    """Loads the ``vae`` of a model folder as diffusers' class of that name, to encode."""
+    vae = _load(name, model, device, dtype)
     if tiling:
         vae.enable_tiling()
-    return Vae(vae.to(device).eval(), keeps_state=keeps_state)
+    return Vae(vae, keeps_state=keeps_state)
+
+
+def load_vae_decoder(
+    name: str,
+    model: ModelFolder,
+    device: torch.device,
+    dtype: torch.dtype,
+    decode: Callable[[Any, torch.Tensor], torch.Tensor],
+) -> VaeDecoder:
+    """Loads the ``vae`` of a model folder as diffusers' class of that name, to decode."""
+    return VaeDecoder(_load(name, model, device, dtype), decode)
+
+
+def _load(name: str, model: ModelFolder, device: torch.device, dtype: torch.dtype) -> Any:
+    kind = getattr(importlib.import_module("diffusers"), name)
+    vae = kind.from_pretrained(str(model.path / "vae"), torch_dtype=dtype, use_safetensors=True)
+    return vae.to(device).eval()

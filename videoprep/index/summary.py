@@ -239,9 +239,9 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
     """
     table, buckets = _planned_rows(index), index.buckets
     columns = {name: table[name].to_numpy() for name in _NUMBERS}
-    samples = _sample_numbers(table["sample"])
+    samples = sample_numbers(table["sample"])
     planned = int(samples[-1]) + 1 if len(samples) else 0
-    cover = _cover(samples, columns)
+    covered = cover(samples, columns)
     left_out = _left_out(index)
     splits, in_batched, batched_split = _splits(table["split"])
     enlargement = np.maximum(
@@ -260,9 +260,9 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
         speed=Spread.of(speed[speed > 1]),
         enlarged=int((enlargement > 1).sum()),
         enlargement=Spread.of(enlargement[enlargement > 1]),
-        buckets=_buckets(buckets, samples, columns, cover.used, draws, profile),
+        buckets=_buckets(buckets, samples, columns, covered.used, draws, profile),
         left_out=left_out,
-        frames=_frames(samples, columns, cover, left_out),
+        frames=_frames(samples, columns, covered, left_out),
         components=_components(table, buckets, profile),
         global_batch=global_batch,
     )
@@ -276,7 +276,7 @@ def _planned_rows(index: BucketIndex) -> pa.Table:
     return table.filter(pc.is_null(index.table["left_out_code"]))
 
 
-def _sample_numbers(names: pa.ChunkedArray) -> Ints:
+def sample_numbers(names: pa.ChunkedArray) -> Ints:
     """The number of each row's sample, ascending from 0."""
     numbers = np.zeros(len(names), np.int64)
     if len(names) > 1:
@@ -286,7 +286,7 @@ def _sample_numbers(names: pa.ChunkedArray) -> Ints:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cover:
+class Cover:
     """What clips cover of their samples, in frames at the planned rate.
 
     Attributes:
@@ -300,9 +300,15 @@ class _Cover:
     span: int
 
 
-def _cover(samples: Ints, columns: Mapping[str, NDArray[Any]]) -> _Cover:
+def cover(samples: Ints, columns: Mapping[str, NDArray[Any]]) -> Cover:
+    """What clips cover of their samples.
+
+    Args:
+        samples: the number of each clip's sample, ascending from 0, ``[clips]``.
+        columns: ``start``, ``speed``, ``frames`` and ``fps`` of each clip.
+    """
     if not len(samples):
-        return _Cover(samples, samples, 0)
+        return Cover(samples, samples, 0)
     order = np.lexsort((columns["start"], samples))
     start, speed, frames, fps = (columns[n][order] for n in ("start", "speed", "frames", "fps"))
     is_first = np.diff(samples, prepend=-1) > 0
@@ -315,23 +321,23 @@ def _cover(samples: Ints, columns: Mapping[str, NDArray[Any]]) -> _Cover:
     passed = np.empty_like(begin)
     passed[order] = np.maximum(0, end - np.maximum(begin, before))
     used = np.rint(passed / columns["speed"]).astype(np.int64)
-    return _Cover(passed, used, int(reached[np.roll(is_first, -1)].sum()))
+    return Cover(passed, used, int(reached[np.roll(is_first, -1)].sum()))
 
 
 def _frames(
     samples: Ints,
     columns: Mapping[str, NDArray[Any]],
-    cover: _Cover,
+    covered: Cover,
     left_out: Sequence[LeftOutSummary],
 ) -> FrameSummary:
     of_samples = columns["available_frames"][np.diff(samples, prepend=-1) > 0]
-    passed, used = int(cover.passed.sum()), int(cover.used.sum())
+    passed, used = int(covered.passed.sum()), int(covered.used.sum())
     each = columns["source_fps"] / (columns["fps"] * columns["speed"])
     return FrameSummary(
         used=used,
         skipped=passed - used,
-        between=cover.span - passed,
-        outside=int(of_samples.sum()) - cover.span,
+        between=covered.span - passed,
+        outside=int(of_samples.sum()) - covered.span,
         left_out=sum(one.frames for one in left_out),
         source_frames_each=Spread.of(each).mean,
     )

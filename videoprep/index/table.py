@@ -47,6 +47,7 @@ from videoprep.index.splits import assign_splits, require_shares
 from videoprep.index.survey import resolve
 from videoprep.media.inspect import inspect_all
 from videoprep.mirror import local_path, remote_of, shown
+from videoprep.place import nowhere
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.sample import Listing
 from videoprep.staging import bring
@@ -60,6 +61,7 @@ OnMissing = Literal["error", "skip"]
 _METADATA = b"videoprep.index"
 _BATCH = 65_536
 _SHOWN = 10
+_ANEW = "make it anew with `videoprep index`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,37 +164,83 @@ class BucketIndex:
             PlanError: the file is missing, is no index, is of another version, or holds what no
                 plan can hold.
         """
-        file = local_path(path)
-        bring(file.parent, [file.name])
-        if not file.is_file():
-            raise PlanError(
-                "no such index", where=shown(file), remedy="make one with `videoprep index`"
-            )
-        anew = "make it anew with `videoprep index`"
+        file = _local_file(path)
+        root, policy = _header_of(file)
         try:
-            schema = pq.read_schema(file)
-            metadata = _metadata(schema)
-            if metadata is None:
-                raise PlanError(
-                    "is not an index of videoprep",
-                    where=str(file),
-                    remedy="give a folder with a dataset, or an index made with `videoprep index`",
-                )
-            _require_version(metadata["version"], file)
-            if schema.remove_metadata() != FILE_SCHEMA or not _is_whole(metadata):
-                raise PlanError(
-                    "its columns are not those of an index", where=str(file), remedy=anew
-                )
             table = pq.read_table(file, read_dictionary=list(REPEATED))
         except (pa.ArrowException, OSError) as error:
-            raise PlanError(
-                f"cannot be read as Parquet: {error}", where=str(file), remedy=anew
-            ) from error
+            raise _unreadable(file, error) from error
+        return cls._read(table, root, policy, file, data_root)
+
+    @classmethod
+    def excerpts(
+        cls,
+        path: str | os.PathLike[str],
+        clips: Iterable[tuple[str, int]],
+        *,
+        data_root: str | os.PathLike[str] | None = None,
+    ) -> Iterator[BucketIndex]:
+        """A few clips of a large index, a part of it after the other: never is all of it held.
+
+        Args:
+            path: the file.
+            clips: which: their ``sample`` and ``clip``, in the order of the index. What follows one
+                that is not there is not found.
+            data_root: see `load`.
+
+        Raises:
+            PlanError: as `load`, of the clips that are asked for.
+        """
+        file = _local_file(path)
+        root, policy = _header_of(file)
+        coming = iter(clips)
+        wanted = next(coming, None)
+        try:
+            parquet = pq.ParquetFile(file, read_dictionary=list(REPEATED))
+            for number in range(parquet.num_row_groups):
+                if wanted is None:
+                    return
+                names = parquet.read_row_group(number, columns=["sample", "clip"]).to_pydict()
+                there = {key: row for row, key in enumerate(zip(*names.values(), strict=True))}
+                rows = []
+                while wanted in there:
+                    rows.append(there[wanted])
+                    wanted = next(coming, None)
+                if rows:
+                    table = parquet.read_row_group(number).take(pa.array(rows))
+                    yield cls._read(table, root, policy, file, data_root)
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(file, error) from error
+
+    @classmethod
+    def _read(
+        cls,
+        table: pa.Table,
+        root: str,
+        policy: Mapping[str, Any],
+        file: Path,
+        data_root: str | os.PathLike[str] | None,
+    ) -> BucketIndex:
+        """Rows of a file, once they are known to be those of a plan."""
         table = table.replace_schema_metadata(None).cast(SCHEMA).unify_dictionaries()
-        require_sound(table, metadata["policy"]["profile"], str(file))
-        root = local_path(metadata["data_root"] if data_root is None else data_root)
-        root = root if data_root is None else root.resolve()
-        return cls(table, root, metadata["policy"])
+        require_sound(table, policy["profile"], str(file))
+        return cls(table, _root(root, data_root), policy)
+
+    @staticmethod
+    def data_root_of(
+        path: str | os.PathLike[str], data_root: str | os.PathLike[str] | None = None
+    ) -> Path:
+        """The folder that the videos of a saved index are relative to, without its rows.
+
+        Args:
+            path: the file.
+            data_root: see `load`.
+
+        Raises:
+            PlanError: as `load`.
+        """
+        root, _ = _header_of(_local_file(path))
+        return _root(root, data_root)
 
     @staticmethod
     def is_index(path: str | os.PathLike[str]) -> bool:
@@ -448,7 +496,7 @@ class BucketIndex:
         planned = self._planned_rows(["video", "fingerprint"])
         fingerprints = dict(zip(*(column.to_pylist() for column in planned.columns), strict=True))
         if not self.policy.get("allow_outside_root"):
-            _require_inside(fingerprints, self.data_root)
+            require_inside(fingerprints, self.data_root)
         changed = dict(_changed(fingerprints, self.data_root))
         if not changed:
             return self
@@ -543,6 +591,46 @@ def _metadata(schema: pa.Schema) -> dict[str, Any] | None:
     return metadata if known else None
 
 
+def _local_file(path: str | os.PathLike[str]) -> Path:
+    """The file, on this machine."""
+    file = local_path(path)
+    bring(file.parent, [file.name])
+    if not file.is_file():
+        raise PlanError(
+            "no such index",
+            where=shown(file),
+            remedy=nowhere(file, "make one with `videoprep index`"),
+        )
+    return file
+
+
+def _header_of(file: Path) -> tuple[str, Mapping[str, Any]]:
+    """The data root and the policy of an index, whose columns are the right ones."""
+    try:
+        schema = pq.read_schema(file)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(file, error) from error
+    metadata = _metadata(schema)
+    if metadata is None:
+        raise PlanError(
+            "is not an index of videoprep",
+            where=str(file),
+            remedy="give a folder with a dataset, or an index made with `videoprep index`",
+        )
+    _require_version(metadata["version"], file)
+    if schema.remove_metadata() != FILE_SCHEMA or not _is_whole(metadata):
+        raise PlanError("its columns are not those of an index", where=str(file), remedy=_ANEW)
+    return metadata["data_root"], metadata["policy"]
+
+
+def _root(planned: str, moved: str | os.PathLike[str] | None) -> Path:
+    return local_path(planned) if moved is None else local_path(moved).resolve()
+
+
+def _unreadable(file: Path, error: Exception) -> PlanError:
+    return PlanError(f"cannot be read as Parquet: {error}", where=str(file), remedy=_ANEW)
+
+
 def _is_whole(metadata: dict[str, Any]) -> bool:
     root, policy = metadata.get("data_root"), metadata.get("policy")
     return isinstance(root, str) and isinstance(policy, dict) and "profile" in policy
@@ -600,7 +688,12 @@ def _left_out(row: dict[str, Any], why: str) -> dict[str, Any]:
     return {**kept, "left_out_code": Code.SOURCE_CHANGED.value, "left_out_reason": reason}
 
 
-def _require_inside(videos: Iterable[str], root: Path) -> None:
+def require_inside(videos: Iterable[str], root: Path) -> None:
+    """Checks that videos lie inside of a data root, symbolic links followed.
+
+    Raises:
+        PlanError: some do not; it names them.
+    """
     resolved = root.resolve()
     outside = [v for v in videos if not (root / v).resolve().is_relative_to(resolved)]
     if outside:

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -142,6 +143,31 @@ def rows_at(source: Path, lines: set[int]) -> Iterator[list[str]]:
             yield row
         if first >= last:  # no further: what follows may not be CSV
             return
+
+
+def first_rows(path: Path, count: int) -> tuple[list[str], list[list[str]]]:
+    """The column names, and the first rows as far as they are CSV.
+
+    Raises:
+        SpecError: the file is missing or no table, or not even one row can be read.
+    """
+    require_list(path)
+    require_table(path)
+    rows: list[list[str]] = []
+    try:
+        header = _header(path)
+        with path.open("rb") as file:
+            for _, _, row in islice(_parsed(file, delimiter_of(path)), 1, count + 1):
+                rows.append(row)
+    except (_NotCsvError, UnicodeDecodeError) as error:
+        if rows:
+            return header, rows
+        for flaw in survey(path, table=True).problems:  # it may say in what the file is written
+            raise SpecError(
+                flaw.message, where=flaw.where, remedy=flaw.remedy, code=flaw.code
+            ) from error
+        raise _no_table(path, f"it is not valid CSV: {error}", _NAME_COLUMNS) from error
+    return header, rows
 
 
 def _header(path: Path) -> list[str]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from videoprep.collection import no_collection
 from videoprep.errors import Code, ListError, SpecError
 from videoprep.mirror import local_path
+from videoprep.place import instead_of_a_dataset, kind_of, nowhere
 from videoprep.spec.csv_file import guess_columns, read_csv
 from videoprep.spec.entries import Entries
 from videoprep.spec.extras import EXTRAS, TimeUnit
@@ -28,6 +29,7 @@ from videoprep.spec.remote_lists import (
 from videoprep.spec.remote_lookup import lookup_in
 from videoprep.spec.sample import Listing, Location, Sample
 from videoprep.spec.spec_file import NAME, read_spec_file
+from videoprep.spec.text_file import in_shell
 from videoprep.spec.video_lookup import is_inside
 
 Reshape = Literal["none", "center-crop", "random-crop", "resize", "pad"]
@@ -56,87 +58,85 @@ class DatasetSpec(BaseModel):
 
     Without ``dataset_file`` the columns name two line files in ``data_root``, paired by line
     number. With it they name two columns of that CSV or TSV file.
-
-    Attributes:
-        data_root: the folder that video paths are relative to.
-        dataset_file: a CSV or TSV file, absolute or relative to ``data_root``.
-        caption_column: caption file, or the table's caption column.
-        video_column: file of video paths, or the table's video column.
-        start_column: the table's column of where samples begin in their videos. For this and the
-            columns that follow ``None`` or empty: there is none; `from_path` looks for one where
-            it is ``None``.
-        end_column: the table's column of where they end, exclusive.
-        time_unit: what both are in; ``None``: seconds.
-        split_column: the table's column of the splits that samples belong to.
-        weight_column: the table's column of how often samples come in an epoch on average.
-        repeats_column: the table's column of how often they come in an epoch; the weight is
-            multiplied by it.
-        id_token: put before each caption, with a space.
-        profile: name of the rules for sizes and frame counts: ``default`` or a family's name.
-        reshape: whether clips may be fitted into buckets, and how; ``None``: ``center-crop``
-            with ``buckets="auto"``, else ``none``.
-        allow_upscale: clips may be enlarged to fit.
-        crop_seed: makes other places for ``random-crop``.
-        buckets: such as ``49x480x704``; or ``auto``: chosen from the dataset's own sizes.
-        num_buckets: how many ``auto`` may choose; ``None``: as few as do well.
-        max_pixels: height × width of no bucket is above this, where they are not listed.
-        height_buckets: allowed heights in pixels; all pairs with ``width_buckets`` are buckets.
-            Where no buckets are given each clip keeps its own size, cut down to a legal one.
-        width_buckets: allowed widths in pixels.
-        frame_buckets: allowed frame counts; empty means every count that the profile allows.
-        max_num_frames: no clip is longer than this; ``None``: the longest of the frame buckets
-            that are given, else 49.
-        target_fps: sample frames at this rate; ``None`` keeps each file's own.
-        clip_mode: which parts of a video become clips.
-        clips_per_video: at most so many of each sample; ``None``: one for ``head``, ``middle`` and
-            ``all-frames-stride``, else as many as there are.
-        min_gap: seconds between one clip's end and the next one's start; for ``slide`` from start
-            to start.
-        split: shares of the dataset by name, such as ``{"train": 0.95, "val": 0.05}``.
-        allow_outside_root: accept lists and videos that lie outside ``data_root``.
-        select: the rules that `validate` applies: codes, starts of codes, names, ``default`` or
-            ``all``; empty: ``default``, which is all that need not decode whole videos.
-        ignore: rules that are left out of these.
-        severity: other severities of rules, by code or name.
-        fail_on: the severity from which on a dataset is not ok.
-        rule_options: options of rules, by code or name, then by the option's name.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True
+    )
 
     data_root: Path
+    """The folder that video paths are relative to."""
     dataset_file: Path | None = None
+    """A CSV or TSV file, absolute or relative to ``data_root``."""
     caption_column: str = Field(default=PROMPTS, min_length=1)
+    """Caption file, or the table's caption column."""
     video_column: str = Field(default=VIDEOS, min_length=1)
+    """File of video paths, or the table's video column."""
     start_column: str | None = None
+    """The table's column of where samples begin in their videos. For this and the columns that
+    follow ``None`` or empty: there is none; `from_path` looks for one where it is ``None``."""
     end_column: str | None = None
+    """The table's column of where they end, exclusive."""
     time_unit: TimeUnit | None = None
+    """What both are in; ``None``: seconds."""
     split_column: str | None = None
+    """The table's column of the splits that samples belong to."""
     weight_column: str | None = None
+    """The table's column of how often samples come in an epoch on average."""
     repeats_column: str | None = None
+    """The table's column of how often they come in an epoch; the weight is multiplied by it."""
     id_token: str | None = None
+    """Put before each caption, with a space."""
     profile: str = "default"
+    """Name of the rules for sizes and frame counts: ``default`` or a family's name."""
     reshape: Reshape | None = None
+    """Whether clips may be fitted into buckets, and how; ``None``: ``center-crop`` with
+    ``buckets="auto"``, else ``none``."""
     allow_upscale: bool = False
+    """Clips may be enlarged to fit."""
     crop_seed: Annotated[int, Field(ge=0)] = 0
+    """Makes other places for ``random-crop``."""
     buckets: Literal["auto"] | tuple[BucketText, ...] = ()
+    """Such as ``49x480x704``; or ``auto``: chosen from the dataset's own sizes."""
     num_buckets: PositiveInt | None = None
+    """How many ``auto`` may choose; ``None``: as few as do well."""
     max_pixels: Annotated[int, Field(gt=0, le=2**32)] | None = None
+    """Height × width of no bucket is above this, where they are not listed."""
     height_buckets: tuple[Side, ...] = ()
+    """Allowed heights in pixels; all pairs with ``width_buckets`` are buckets. Where no buckets are
+    given each clip keeps its own size, cut down to a legal one."""
     width_buckets: tuple[Side, ...] = ()
+    """Allowed widths in pixels."""
     frame_buckets: tuple[FrameCount, ...] = ()
+    """Allowed frame counts; empty means every count that the profile allows."""
     max_num_frames: FrameCount | None = None
+    """No clip is longer than this; ``None``: the longest of the frame buckets that are given, else
+    49."""
     target_fps: Annotated[float, Field(ge=0.1, le=1000, allow_inf_nan=False)] | None = None
+    """Sample frames at this rate; ``None`` keeps each file's own."""
     clip_mode: ClipMode = "head"
+    """Which parts of a video become clips."""
     clips_per_video: PositiveInt | None = None
+    """At most so many of each sample; ``None``: one for ``head``, ``middle`` and
+    ``all-frames-stride``, else as many as there are."""
     min_gap: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Seconds between one clip's end and the next one's start; for ``slide`` from start to
+    start."""
     split: dict[str, Annotated[float, Field(gt=0, le=1)]] = {}
+    """Shares of the dataset by name, such as ``{"train": 0.95, "val": 0.05}``."""
     allow_outside_root: bool = False
+    """Accept lists and videos that lie outside ``data_root``."""
     select: tuple[str, ...] = ()
+    """The rules that `validate` applies: codes, starts of codes, names, ``default`` or ``all``;
+    empty: ``default``, which is all that need not decode whole videos."""
     ignore: tuple[str, ...] = ()
+    """Rules that are left out of these."""
     severity: dict[str, Literal["error", "warning", "note"]] = {}
+    """Other severities of rules, by code or name."""
     fail_on: Literal["error", "warning"] = "error"
+    """The severity from which on a dataset is not ok."""
     rule_options: dict[str, dict[str, Any]] = {}
+    """Options of rules, by code or name, then by the option's name."""
 
     @field_validator("data_root", "dataset_file", mode="before")
     @classmethod
@@ -374,7 +374,7 @@ def _kind(path: Path) -> Literal["file", "folder"]:
         raise SpecError(
             "no such file or folder" if missing else f"cannot be looked up: {error}",
             where=str(path),
-            remedy="check the path",
+            remedy=nowhere(path, "check the path") if missing else "check the path",
         ) from error
     if stat.S_ISDIR(mode):
         return "folder"
@@ -400,6 +400,11 @@ def _line_files(path: Path, root: Path, options: dict[str, Any]) -> dict[str, st
 
 
 def _nothing_found(path: Path, missing: list[str], tables: list[Path]) -> SpecError:
+    kind = kind_of(path)
+    if kind is not None and kind != "dataset":
+        return SpecError(
+            "this is no dataset", where=str(path), remedy=instead_of_a_dataset(path, "name another")
+        )
     if tables:
         return SpecError(
             f"several tables could be the dataset: {', '.join(t.name for t in tables)}",
@@ -410,9 +415,16 @@ def _nothing_found(path: Path, missing: list[str], tables: list[Path]) -> SpecEr
         f"no dataset here: {' and '.join(missing)} not found, and no CSV or TSV file",
         where=str(path),
         code=Code.MISSING_LIST,
-        remedy=f"write {PROMPTS} (a caption a line) and {VIDEOS} (a video path a line), "
-        "or name other files with --caption-column and --video-column",
+        remedy=f"{_above(path)}write {PROMPTS} (a caption a line) and {VIDEOS} (a video path a "
+        "line), or name other files with --caption-column and --video-column; or let `videoprep "
+        f"init {in_shell(str(path))}` find out how it is written",
     )
+
+
+def _above(path: Path) -> str:
+    """A hint where the folder is one of a dataset's, such as that of its videos."""
+    folder = path.parent if path.name else path / ".."
+    return f"did you mean {folder}, the folder above? " if kind_of(folder) == "dataset" else ""
 
 
 def _table_path(path: Path, root: Path) -> Path:
@@ -458,5 +470,14 @@ def _require_known_suffix(path: Path) -> None:
         raise SpecError(
             "this kind of file cannot be read as a dataset",
             where=str(path),
-            remedy=f"give a folder, or a file ending in {' or '.join(TABLE_SUFFIXES)}",
+            remedy=_other_file(path),
         )
+
+
+def _other_file(path: Path) -> str:
+    """What to do with a file that is no table."""
+    if path.suffix.lower() == ".jsonl":
+        return f"make a table of it: videoprep init {in_shell(str(path))}"
+    give = f"give a folder, or a file ending in {' or '.join(TABLE_SUFFIXES)}"
+    inside = f"give the folder that it lies in: {in_shell(str(path.parent))}"
+    return instead_of_a_dataset(path, inside if path.suffix.lower() == ".txt" else give)

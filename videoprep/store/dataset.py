@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
@@ -147,6 +148,15 @@ class LatentDataset(Dataset[dict[str, Any]]):
     def row(self, number: int) -> dict[str, Any]:
         """A clip's columns of the catalogue, without reading a tensor."""
         return self._clips.row(number)
+
+    def numbers_of(self, videos: Iterable[str]) -> list[int]:
+        """The numbers of the clips of some videos, called as the dataset names them."""
+        wanted = pa.array(list(videos), pa.string())
+        if not len(self):
+            return []
+        found = pc.is_in(self._clips.table["video"], value_set=wanted)
+        numbers: list[int] = np.flatnonzero(found.to_numpy()).tolist()
+        return numbers
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[dict[str, Any]]:
         """Several items; a ``DataLoader`` fetches a batch by this."""

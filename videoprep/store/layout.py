@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from videoprep.errors import StoreError
 from videoprep.families.component import COMPONENTS, Component
 from videoprep.files import Files, open_files
 from videoprep.index.table import BucketIndex
+from videoprep.place import instead_of_a_store
 from videoprep.store.recipe import Recipe
 
 FORMAT_VERSION = 3
@@ -99,7 +101,9 @@ class Store:
             raise StoreError(
                 f"no store here: {INFO} is missing",
                 where=self.location,
-                remedy="make one with `videoprep encode PATH -o STORE --model MODEL`",
+                remedy=instead_of_a_store(
+                    self.location, "make one with `videoprep encode PATH -o STORE --model MODEL`"
+                ),
             ) from error
         except OSError as error:
             raise _no_info(self.files, f"cannot be read: {error.strerror or error}") from error
@@ -135,7 +139,7 @@ class Store:
             raise StoreError(
                 "exists, is not empty, and is no store",
                 where=self.location,
-                remedy="choose another -o, or empty the folder",
+                remedy="choose another -o: a new folder",
             )
         if not self.exists() or info != self.read_info():
             self.files.write_bytes(INFO, _to_json(info))
@@ -148,9 +152,20 @@ class Store:
             StoreError: there is none.
             PlanError: it is damaged.
         """
+        with self.index_file() as path:
+            return BucketIndex.load(path)
+
+    @contextmanager
+    def index_file(self) -> Iterator[Path]:
+        """The file of the plan that the catalogue follows; a copy of one that lies elsewhere.
+
+        Raises:
+            StoreError: there is none.
+        """
         path = self.files.path(INDEX)
         if path is not None and path.is_file():
-            return BucketIndex.load(path)
+            yield path
+            return
         if self.files.size(INDEX) is None:
             raise StoreError(
                 f"the store has no {INDEX}: its encoding was not finished",
@@ -162,7 +177,7 @@ class Store:
             with copy.open("wb") as file:
                 for piece in self.files.chunks(INDEX):
                     file.write(piece)
-            return BucketIndex.load(copy)
+            yield copy
 
     def save_index(self, index: BucketIndex) -> None:
         """Writes the plan."""

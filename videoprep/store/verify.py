@@ -316,7 +316,8 @@ def why_earlier(recipe: Recipe | None, present: Recipe | None) -> tuple[str, ...
 def _check_info(store: Store) -> tuple[StoreInfo | None, list[Fault]]:
     """Reads ``store.json``; that there is no store at all is an error, not a fault."""
     if not store.exists():
-        if not _has_remains(store.files):
+        place = store.files.path("")
+        if (place is not None and place.is_file()) or not _has_remains(store.files):
             store.read_info()  # says that there is none
         return None, [Fault(INFO, "missing", "it is gone", ENCODE_AGAIN)]
     again = f"delete it; then {ENCODE_AGAIN}"

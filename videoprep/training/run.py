@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 import math
@@ -103,6 +104,20 @@ class TrainResult:
     validation_loss: float | None
     seconds: float
     waited: float
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "loss before": f"{self.loss_before:.4f}",
+            "loss after": f"{self.loss_after:.4f}",
+            "steps": f"{self.steps}, of which {self.skipped} skipped",
+            "clips": str(self.clips),
+            "weights": self.weights,
+            "log": self.log,
+        }
+        cells = (
+            f"<tr><th>{what}</th><td>{html.escape(value)}</td></tr>" for what, value in rows.items()
+        )
+        return f"<p><b>trained</b> in {self.seconds:.1f} s</p><table>{''.join(cells)}</table>"
 
 
 def train(

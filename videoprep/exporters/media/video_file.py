@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -41,12 +42,25 @@ def writing(pixels: NDArray[np.uint8], rate: Fraction, *, lossless: bool) -> Wri
         rate: frames a second.
         lossless: write RGB to the last bit; else YUV 4:2:0 that no eye tells from it.
     """
+    height, width = pixels.shape[2:]
+    frames = (picture.transpose(1, 2, 0) for picture in pixels)
+    return writing_frames(frames, (height, width), rate, lossless=lossless)
+
+
+def writing_frames(
+    frames: Iterable[NDArray[np.uint8]],
+    size: tuple[int, int],
+    rate: Fraction,
+    *,
+    lossless: bool = False,
+) -> Writer:
+    """The same of frames that come one at a time: uint8 ``[H, W, 3]``; ``size`` is (H, W)."""
 
     def write(file: BinaryIO) -> None:
         with av.open(file, "w", format="mp4") as container:
             codec = "libx264rgb" if lossless else "libx264"
             stream = cast("VideoStream", container.add_stream(codec, rate=rate))
-            stream.height, stream.width = pixels.shape[2:]
+            stream.height, stream.width = size
             stream.pix_fmt = "rgb24" if lossless else "yuv420p"
             stream.options = _LOSSLESS if lossless else _LOSSY
             # One thread a file: how many there are would change its bytes.
@@ -54,7 +68,7 @@ def writing(pixels: NDArray[np.uint8], rate: Fraction, *, lossless: bool) -> Wri
             if not lossless:
                 stream.codec_context.colorspace = _MATRIX
                 stream.codec_context.color_range = ColorRange.MPEG
-            for number, picture in enumerate(pixels):
+            for number, picture in enumerate(frames):
                 frame = _frame(picture, lossless=lossless)
                 frame.pts, frame.time_base = number, 1 / rate
                 container.mux(stream.encode(frame))
@@ -64,9 +78,7 @@ def writing(pixels: NDArray[np.uint8], rate: Fraction, *, lossless: bool) -> Wri
 
 
 def _frame(picture: NDArray[np.uint8], *, lossless: bool) -> av.VideoFrame:
-    frame = av.VideoFrame.from_ndarray(
-        np.ascontiguousarray(picture.transpose(1, 2, 0)), format="rgb24"
-    )
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
     if lossless:
         return frame
     return frame.reformat(

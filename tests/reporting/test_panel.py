@@ -25,8 +25,8 @@ from typing import Any, Literal
 import pytest
 from rich.console import Console
 
-from videoprep.report.above import above
-from videoprep.report.panel import (
+from videoprep.reporting.above import above
+from videoprep.reporting.panel import (
     Style,
     View,
     as_json,
@@ -35,7 +35,7 @@ from videoprep.report.panel import (
     rate_in_words,
     shown,
 )
-from videoprep.report.progress import ComponentProgress, Progress
+from videoprep.reporting.progress import ComponentProgress, Progress
 
 ROOT = Path(__file__).parents[2]
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -459,8 +459,8 @@ SCRIPT = """
     import logging, subprocess, sys, time, warnings
     from dataclasses import replace
     from rich.console import Console
-    from tests.report.test_panel import PROGRESS
-    from videoprep.report.panel import shown
+    from tests.reporting.test_panel import PROGRESS
+    from videoprep.reporting.panel import shown
 
     logging.basicConfig(format="%(message)s")  # holds the standard error of now
     other = Console(stderr=True)
@@ -744,6 +744,6 @@ def test_a_notebook_can_have_lines_too(
 
 
 def test_no_torch_is_loaded() -> None:
-    code = "import sys, videoprep.report.panel; print(*sys.modules)"
+    code = "import sys, videoprep.reporting.panel; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {"torch", "IPython", "numpy"}

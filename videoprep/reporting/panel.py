@@ -30,8 +30,8 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 from videoprep.plain import plain
-from videoprep.report.above import above
-from videoprep.report.progress import ComponentProgress, OnProgress, Progress
+from videoprep.reporting.above import above
+from videoprep.reporting.progress import ComponentProgress, OnProgress, Progress
 
 Style = Literal["auto", "panel", "lines", "json", "none"]
 Clock = Callable[[], float]

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 import videoprep as vp
 from tests.assets import write_lists, write_video
 from tests.conftest import need
-from videoprep.report.html import as_html
+from videoprep.reporting.html import as_html
 from videoprep.spec.sample import Location, Sample
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import Finding, Severity

@@ -1,0 +1,57 @@
+"""`videoprep report`: one page on a whole dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from videoprep.cli.options import Format, OutputFormat, dataset_options, named_path
+from videoprep.cli.output import file_size, meter, print_json, safe, stdout
+
+if TYPE_CHECKING:
+    from videoprep.dataset_report.run import DatasetReport
+
+
+@dataset_options
+def report(
+    path: Path,
+    dataset: dict[str, Any],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Page to write.", metavar="FILE")
+    ] = Path("report.html"),
+    store: Annotated[
+        str | None, typer.Option(help="Where the dataset or index was encoded to.", metavar="STORE")
+    ] = None,
+    output_format: Format = OutputFormat.rich,
+) -> None:
+    """Write one page on a dataset, an index or a store: asked, planned, encoded, and its clips.
+
+    The page loads nothing: send it to anyone. Exit code 1 if something is left out, set aside or to
+    do, or a rule is broken.
+    """
+    from videoprep.dataset_report.run import report as run
+
+    root = dataset.pop("data_root", None)
+    place = named_path(path, {"data_root": root})
+    with meter() as shown:
+        made = run(place, output, store=store, data_root=root, on_progress=shown.update, **dataset)
+    if output_format is OutputFormat.json:
+        print_json(made.to_json())
+    else:
+        print_made(made)
+    raise typer.Exit(0 if made.ok else 1)
+
+
+def print_made(made: DatasetReport) -> None:
+    """Counts that add up, and where the page is."""
+    facts = made.facts
+    if facts.no_plan is not None:
+        stdout.print(safe("no plan: ", "yellow") + safe(facts.no_plan))
+    elif facts.samples:
+        parts = " + ".join(f"{count:,} {state}" for state, count in facts.samples.items())
+        stdout.print(safe(f"{facts.total:,} samples = {parts}"))
+    for note in made.notes:
+        stdout.print(safe(note), style="dim")
+    stdout.print(safe(f"written: {made.path} ({file_size(made.bytes)})"))

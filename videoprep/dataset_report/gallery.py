@@ -1,0 +1,188 @@
+"""What the gallery shows of single clips: a bounded number, in a bounded number of bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from videoprep.dataset_report.facts import STATES
+from videoprep.dataset_report.rows import Rows
+from videoprep.plain import plain
+
+MOST_CLIPS = 100_000
+"""As many rows of a plan are in a page at most."""
+
+# Bytes of all captions, of all paths and of all reasons. With the numbers and the pictures a page
+# of the most clips stays below 20 MB.
+_CAPTION_BYTES, _PATH_BYTES, _REASON_BYTES = 7_000_000, 3_500_000, 1_000_000
+_LIMITS = (2000, 1000, 600, 400, 300, 200, 150, 100, 70, 50, 40, 30, 20)  # characters
+
+# Of what failed or was left out, so many are in every page: they are what one looks for.
+_FAILED = 20_000
+
+# What could end the block that holds the data, or a line of it; JSON knows these as escapes.
+_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gallery:
+    """The clips of the gallery.
+
+    Attributes:
+        rows: their rows in the plan, ascending, ``[clips]``.
+        of: how many rows there are.
+        caption_characters: captions are cut to so many; None: they are whole.
+        data: what the page's script reads, as JSON values.
+    """
+
+    rows: NDArray[np.int64]
+    of: int
+    caption_characters: int | None
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What is seen of some clips.
+
+    Attributes:
+        thumbnails: base64 of a JPEG of the file's first frame, by the row in the plan.
+        strips: of some clips their frames, and what their latents decode to below them.
+        psnr: of those, in dB.
+    """
+
+    thumbnails: Mapping[int, str]
+    strips: Mapping[int, str]
+    psnr: Mapping[int, float]
+
+
+def choose_rows(rows: Rows, most: int = MOST_CLIPS) -> NDArray[np.int64]:
+    """The rows that are shown: all, or what failed and an even choice of the rest. Ascending."""
+    total = len(rows.state)
+    if total <= most:
+        return np.arange(total)
+    troubled = np.isin(rows.state, [STATES.index("set aside"), STATES.index("left out")])
+    failed = _evenly(np.flatnonzero(troubled), min(_FAILED, most // 2))
+    others = _evenly(np.flatnonzero(~troubled), most - len(failed))
+    return np.sort(np.concatenate([failed, others]))
+
+
+def _evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """So many of them at most, with even gaps."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+
+
+def make_gallery(rows: Rows, chosen: NDArray[np.int64], pictures: Pictures) -> Gallery:
+    """What the page holds of the chosen rows, as columns: what clips share is written once."""
+    table = rows.index.table.select(["video", "caption", "line", "clip"]).take(chosen)
+    videos = [plain(text, keep="") for text in table["video"].to_pylist()]
+    captions = [plain(text) for text in table["caption"].to_pylist()]
+    captions, characters = _fitting(captions, _CAPTION_BYTES, _head)
+    shapes, shape = _distinct(_shapes(rows, chosen))
+    codes, reasons, why = _reasons(rows, chosen)
+    data = {
+        "states": STATES,
+        "state": rows.state[chosen].tolist(),
+        "row": chosen.tolist(),
+        "video": _fitting(videos, _PATH_BYTES, _tail)[0],
+        "caption": captions,
+        "line": table["line"].to_pylist(),
+        "clip": [number or 0 for number in table["clip"].to_pylist()],
+        "shapes": shapes,
+        "shape": shape,
+        "start": _whole(rows.columns["start"][chosen] * 100),
+        "cut": _whole(rows.cut[chosen] * 1000),
+        "passed": _whole(rows.passed[chosen] * 1000),
+        "shortened": np.flatnonzero(rows.shortened[chosen]).tolist(),
+        "codes": codes,
+        "reasons": reasons,
+        "why": why,
+        "pictures": pictures.thumbnails,
+        "strips": pictures.strips,
+        "psnr": {row: round(value, 2) for row, value in pictures.psnr.items()},
+    }
+    return Gallery(chosen, len(rows.state), characters, data)
+
+
+def as_json(data: Mapping[str, Any]) -> Markup:
+    """JSON that may stand in a ``script`` block: nothing in it ends the block or begins a comment.
+
+    Text of strangers was made plain before; what is left that HTML knows is written as escapes.
+    """
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(text.translate(_ESCAPES))  # noqa: S704 - escaped in the line above
+
+
+def _shapes(rows: Rows, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Float64 ``[clips, 14]``: all that clips of equal videos have in common; -1: not known."""
+    names = (
+        "frames", "height", "width", "source_width", "source_height", "source_frames",
+        "source_fps", "fps", "crop_x", "crop_y", "crop_width", "crop_height", "fit_width",
+        "fit_height",
+    )  # fmt: skip
+    columns = np.stack([rows.columns[name][chosen] for name in names], axis=1)
+    planned = rows.is_planned[chosen]
+    columns[~planned] = np.where(np.isnan(columns[~planned]), -1, columns[~planned])
+    return np.nan_to_num(columns, nan=-1).round(3)
+
+
+def _distinct(values: NDArray[np.float64]) -> tuple[list[list[float]], list[int]]:
+    """The distinct rows, and which of them each row is."""
+    kinds, which = np.unique(values, axis=0, return_inverse=True)
+    written = [[int(v) if v == int(v) else v for v in kind] for kind in kinds.tolist()]
+    return written, which.ravel().tolist()
+
+
+def _reasons(
+    rows: Rows, chosen: NDArray[np.int64]
+) -> tuple[list[str], list[str], dict[int, list[int]]]:
+    """Codes and reasons, and which of them hold for a clip, by its place in the gallery."""
+    codes: dict[str, int] = {}
+    reasons: dict[str, int] = {}
+    why = {}
+    for place, row in enumerate(chosen.tolist()):
+        if row in rows.reasons:
+            code, reason = rows.reasons[row]
+            named = codes.setdefault(plain(code), len(codes))
+            why[place] = [named, reasons.setdefault(plain(reason), len(reasons))]
+    return list(codes), _fitting(list(reasons), _REASON_BYTES, _head)[0], why
+
+
+def _whole(values: NDArray[np.float64]) -> list[int]:
+    whole: list[int] = np.nan_to_num(values, nan=-1).round().astype(np.int64).tolist()
+    return whole
+
+
+def _fitting(
+    texts: Sequence[str], budget: int, cut: Callable[[str, int], str]
+) -> tuple[list[str], int | None]:
+    """The texts, cut so that all of them fit; to how many characters that was, if it was."""
+    longest = max(map(len, texts), default=0)
+    for limit in _LIMITS:
+        shorter = [cut(text, limit) for text in texts]
+        if sum(_bytes(text) for text in shorter) <= budget:
+            return shorter, limit if longest > limit else None
+    return shorter, _LIMITS[-1]
+
+
+def _bytes(text: str) -> int:
+    """As it is written, with what is escaped."""
+    if text.isascii():
+        return len(text) + 5 * sum(map(text.count, "<>&")) + text.count('"') + text.count("\\") + 3
+    return len(json.dumps(text, ensure_ascii=False).translate(_ESCAPES).encode()) + 1
+
+
+def _head(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _tail(text: str, most: int) -> str:
+    return text if len(text) <= most else f"…{text[1 - most :]}"

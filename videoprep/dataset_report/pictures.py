@@ -1,0 +1,124 @@
+"""Which clips have a picture, and the pictures: of so many clips, in so many bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoprep.dataset_report.rows import Rows
+from videoprep.errors import MediaError
+from videoprep.media.inspect import inspect_all
+from videoprep.mirror import remote_of, shown
+from videoprep.reporting.thumbnails import thumbnails
+
+MOST_PICTURES = 240
+"""Clips that have a thumbnail."""
+
+_BYTES = 3_000_000
+_OF_A_KIND = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnails:
+    """Pictures of the files' first frames.
+
+    Attributes:
+        of_rows: base64 of a JPEG, by the row of the plan.
+        looked_for: how many clips one was looked for.
+        gone: of those, whose video is not there or is another one now.
+        why_none: why there are none at all; None: there may be some.
+    """
+
+    of_rows: dict[int, str]
+    looked_for: int
+    gone: int
+    why_none: str | None = None
+
+
+def pictured(rows: Rows, chosen: NDArray[np.int64], most: int = MOST_PICTURES) -> list[int]:
+    """The rows that get a picture: the first, the worst of each kind, and an even choice.
+
+    Equal plans give equal choices.
+    """
+    places = [chosen[:_OF_A_KIND]]
+    for loss in (rows.cut[chosen], rows.passed[chosen]):
+        order = np.argsort(-np.nan_to_num(loss), kind="stable")[:_OF_A_KIND]
+        places.append(chosen[order])
+    troubled = chosen[np.isin(chosen, list(rows.reasons))][:_OF_A_KIND]
+    places.append(troubled)
+    picked = list(dict.fromkeys(np.concatenate(places).tolist()))
+    rest = chosen[~np.isin(chosen, picked)]
+    left = max(0, most - len(picked))
+    if len(rest) > left:
+        rest = rest[np.linspace(0, len(rest) - 1, left).astype(np.int64)]
+    return sorted([*picked[:most], *rest.tolist()])
+
+
+def make_thumbnails(rows: Rows, wanted: list[int]) -> Thumbnails:
+    """Pictures of the videos that are as they were planned. Videos are opened by worker processes.
+
+    Args:
+        rows: of the plan.
+        wanted: of which rows.
+    """
+    root = rows.index.data_root
+    if remote_of(root) is not None:
+        return Thumbnails({}, 0, 0, "the videos are in a remote folder, and are not fetched for it")
+    if not root.is_dir():
+        return Thumbnails({}, 0, 0, f"the videos' folder is not there any more: {shown(root)}")
+    videos = _videos(rows, wanted)
+    outside = bool(rows.index.policy.get("allow_outside_root"))
+    fit, gone = _as_planned(root, videos, outside=outside)
+    made = thumbnails(list(dict.fromkeys(fit.values())))
+    found, size = {}, 0
+    for row, path in fit.items():
+        picture = made.get(path)
+        if picture is None or size + len(picture) > _BYTES:
+            continue
+        found[row] = str(picture).partition(",")[2]
+        size += len(picture)
+    return Thumbnails(found, len(wanted), gone)
+
+
+def _videos(rows: Rows, wanted: list[int]) -> dict[int, tuple[str, str | None]]:
+    """The video of each row, and the fingerprint it had."""
+    table = rows.index.table.select(["video", "fingerprint"]).take(np.asarray(wanted, np.int64))
+    pairs = zip(*(column.to_pylist() for column in table.columns), strict=True)
+    return dict(zip(wanted, pairs, strict=True))
+
+
+def _as_planned(
+    root: Path, videos: dict[int, tuple[str, str | None]], *, outside: bool
+) -> tuple[dict[int, Path], int]:
+    """Where the videos lie that are as they were planned, and how many clips have none."""
+    paths = {row: root / video for row, (video, _) in videos.items()}
+    inside = {row: path for row, path in paths.items() if outside or _is_inside(path, root)}
+    there = {row: path for row, path in inside.items() if path.is_file()}
+    prints = _fingerprints(root, there.values())
+    fit = {
+        row: path
+        for row, path in there.items()
+        if (now := prints[path]) is not None and videos[row][1] in (None, now)
+    }
+    return fit, len(videos) - len(fit)
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except OSError:  # a loop of links
+        return False
+
+
+def _fingerprints(root: Path, paths: Iterable[Path]) -> dict[Path, str | None]:
+    """What the files hold now; None of one that is no video. Those seen before are not opened."""
+    distinct = list(dict.fromkeys(paths))
+    inspected = inspect_all(root, distinct)
+    return {
+        path: None if isinstance(found.media, MediaError) else found.media.fingerprint
+        for path, found in zip(distinct, inspected, strict=True)
+    }

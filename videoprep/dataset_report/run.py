@@ -1,0 +1,215 @@
+"""`report`: one page on a whole dataset."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from videoprep.dataset_report.facts import Facts
+from videoprep.dataset_report.gallery import Gallery, Pictures, choose_rows, make_gallery
+from videoprep.dataset_report.gather import Given, gather
+from videoprep.dataset_report.page import as_html, gallery_notes
+from videoprep.dataset_report.pictures import make_thumbnails, pictured
+from videoprep.dataset_report.rows import Rows
+from videoprep.durable import write_file
+from videoprep.errors import ListError, PlanError, StoreError, VideoprepError
+from videoprep.index.table import BucketIndex
+from videoprep.mirror import local_path, shown
+from videoprep.spec.dataset import DatasetSpec
+from videoprep.store.layout import Store
+from videoprep.validators.engine import validate
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+# A notebook holds a page that is not larger; of a larger one it shows the counts.
+_INLINE_BYTES = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetReport:
+    """A page that was written, and what it tells. Shows itself in a notebook.
+
+    Attributes:
+        path: the page.
+        bytes: its size.
+        facts: of the dataset as a whole.
+        in_gallery: clips in the gallery.
+        pictures: of those, how many have a picture.
+        notes: what the page says that it does not show.
+    """
+
+    path: Path
+    bytes: int
+    facts: Facts = field(repr=False)
+    in_gallery: int
+    pictures: int
+    notes: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is set aside, left out or to do, and no rule is broken."""
+        return self.facts.ok
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts, in a form that `json` can write."""
+        about = {name: getattr(self, name) for name in ("bytes", "in_gallery", "pictures")}
+        return {
+            "output": str(self.path),
+            **about,
+            "notes": list(self.notes),
+            **self.facts.to_json(),
+        }
+
+    def _repr_html_(self) -> str:
+        name = html.escape(str(self.path))
+        counts = ", ".join(f"{count:,} {state}" for state, count in self.facts.samples.items())
+        line = f"<p><b>{html.escape(self.facts.name)}</b>: {counts or 'no plan'} · {name}</p>"
+        if self.bytes > _INLINE_BYTES:
+            return line
+        page = html.escape(self.path.read_text(encoding="utf-8"), quote=True)
+        return (
+            f'{line}<iframe srcdoc="{page}" sandbox="allow-scripts" title="report" width="100%" '
+            'height="720" style="border:1px solid #8884;border-radius:8px"></iframe>'
+        )
+
+
+def report(
+    source: BucketIndex | DatasetSpec | str | os.PathLike[str],
+    output: str | os.PathLike[str] = "report.html",
+    *,
+    store: str | os.PathLike[str] | None = None,
+    data_root: str | os.PathLike[str] | None = None,
+    on_progress: OnProgress | None = None,
+    **options: Any,
+) -> DatasetReport:
+    """Writes one self-contained page on a dataset: asked, planned, encoded, and its clips.
+
+    Of a dataset the rules are applied and a plan is made, without samples whose video is not there.
+    Of an index or a store their own plan is taken; videos that have gone since have no picture.
+
+    Args:
+        source: a store, a saved index, or a dataset, or the path or URL of one.
+        output: the page. It replaces a page, and nothing else.
+        store: where the dataset or the index was encoded to.
+        data_root: the folder of the videos, where they were moved.
+        on_progress: called as it goes on.
+        options: fields of the dataset's spec to replace.
+
+    Raises:
+        StoreError: a store is damaged.
+        SpecError: there is nothing to tell about.
+        PlanError: the output is no page; or options are given that a finished plan cannot take.
+    """
+    target = Path(output)
+    _require_page(target)
+    given = _given(source, store, data_root, options, on_progress or _nothing)
+    facts, rows = gather(given)
+    gallery: Gallery | None = None
+    notes: list[str] = []
+    pictures = 0
+    if rows is not None and len(rows.state):
+        gallery, notes, pictures = _gallery(rows)
+
+    def write(file: BinaryIO) -> None:
+        for piece in as_html(facts, gallery, notes):
+            file.write(piece.encode())
+
+    write_file(target, write)
+    shown_clips = 0 if gallery is None else len(gallery.rows)
+    size = target.stat().st_size
+    return DatasetReport(target, size, facts, shown_clips, pictures, tuple(notes))
+
+
+def _nothing(what: str, done: int, total: int) -> None:
+    del what, done, total
+
+
+def _gallery(rows: Rows) -> tuple[Gallery, list[str], int]:
+    """The gallery, what it does not show, and how many pictures it has."""
+    chosen = choose_rows(rows)
+    found = make_thumbnails(rows, pictured(rows, chosen))
+    gallery = make_gallery(rows, chosen, Pictures(found.of_rows, {}, {}))
+    count = len(found.of_rows)
+    notes = gallery_notes(gallery, count, found.looked_for, found.gone, found.why_none)
+    return gallery, notes, count
+
+
+def _require_page(target: Path) -> None:
+    """What is written replaces a page and nothing else: the option is easily given a video."""
+    if target.is_dir():
+        raise PlanError("is a folder", where=str(target), remedy="name a file in it, with -o")
+    if target.exists():
+        with target.open("rb") as file:
+            start = file.read(64)
+        if not start.lstrip().lower().startswith(b"<!doctype html"):
+            raise PlanError(
+                "exists and is no page", where=str(target), remedy="choose another file with -o"
+            )
+
+
+def _given(
+    source: BucketIndex | DatasetSpec | str | os.PathLike[str],
+    store: str | os.PathLike[str] | None,
+    data_root: str | os.PathLike[str] | None,
+    options: dict[str, Any],
+    on_progress: OnProgress,
+) -> Given:
+    """What is asked about, and what there is of it."""
+    place = None if store is None else Store.open(store)
+    if isinstance(source, BucketIndex):
+        _require_no_options(options, "an index")
+        return Given(shown(source.data_root), "plan", source, store=place)
+    if isinstance(source, DatasetSpec):
+        return _of_dataset(source, place, on_progress, options)
+    if Store.open(source).exists():
+        _require_no_options(options, str(source))
+        return _of_store(Store.open(source), data_root)
+    path = local_path(source)
+    if path.suffix == ".parquet" and not path.is_dir():
+        _require_no_options(options, str(source))
+        return Given(shown(path), "plan", BucketIndex.load(path, data_root=data_root), store=place)
+    if data_root is not None:
+        options = {**options, "data_root": data_root}
+    return _of_dataset(DatasetSpec.from_path(path, **options), place, on_progress, {})
+
+
+def _of_store(store: Store, data_root: str | os.PathLike[str] | None) -> Given:
+    try:
+        index = store.load_index()
+    except StoreError as error:
+        why = f"{error.message}; give the dataset's path, with --store, to see what is left"
+        return Given(store.location, "store", None, why, store)
+    if data_root is not None:
+        index = BucketIndex(index.table, local_path(data_root).resolve(), index.policy)
+    return Given(store.location, "store", index, store=store)
+
+
+def _of_dataset(
+    spec: DatasetSpec, store: Store | None, on_progress: OnProgress, options: dict[str, Any]
+) -> Given:
+    spec = DatasetSpec.of(spec, **options) if options else spec
+    findings = validate(spec, on_progress=lambda done, total: on_progress("checked", done, total))
+    index, why = None, None
+    try:
+        index = BucketIndex.build(
+            spec,
+            on_missing="skip",
+            on_progress=lambda done, total: on_progress("planned", done, total),
+        )
+    except (ListError, PlanError) as error:
+        why = str(error)
+    return Given(shown(spec.data_root), "dataset", index, why, store, spec, findings)
+
+
+def _require_no_options(options: dict[str, Any], what: str) -> None:
+    given = sorted(name for name, value in options.items() if value)
+    if given:
+        raise VideoprepError(
+            f"{what} has a finished plan: {', '.join(given)} must be given when it is made",
+            remedy="leave them out, or give the dataset's own path",
+        )

@@ -1,0 +1,112 @@
+"""The movie: one clip after the other, source on the left, reconstruction on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from videoprep.durable import Writer
+from videoprep.exporters.media.video_file import rate_of, writing_frames
+from videoprep.index.clip import Clip
+from videoprep.previewing.lettering import lines_of, write
+from videoprep.previewing.panels import Panel, panels
+from videoprep.previewing.pictures import ClipPicture
+from videoprep.previewing.words import decibels
+
+_PAGE, _INK, _SOFT, _BAD = (18, 21, 26), (230, 234, 239), (155, 166, 179), (255, 138, 128)
+
+# Pixels: a cell is no larger, and a small clip grows to about this.
+_CELL, _GAP, _LINE, _LARGE, _SMALL = 480, 8, 20, 15, 13
+_HEAD = 3 * _LINE + 8
+
+# A clip that is over in a moment is shown again, for so long at least.
+_SECONDS = 3
+_MOST_RATE = 60
+
+
+def movie(clips: Sequence[Clip], pictures: Iterable[ClipPicture]) -> Writer:
+    """Writes an MP4 of all frames of all pictures, each clip at its own pace.
+
+    Args:
+        clips: all of them, whose sizes and rates decide those of the movie.
+        pictures: the same clips with all their frames; no two are in memory at a time.
+    """
+    cell = _cell_size(clips)
+    rate = min(max(rate_of(clip.fps) for clip in clips), Fraction(_MOST_RATE))
+    height, width = _HEAD + cell[0], 2 * cell[1] + _GAP
+    frames = (frame for picture in pictures for frame in _frames(picture, cell, rate))
+    # H.264 halves the colours' sides.
+    return writing_frames(frames, (height + height % 2, width + width % 2), rate)
+
+
+def _cell_size(clips: Sequence[Clip]) -> tuple[int, int]:
+    """Height and width of the room in which every clip fits."""
+    sizes = [_scaled(clip.bucket.height, clip.bucket.width) for clip in clips]
+    return max(height for height, _ in sizes), max(width for _, width in sizes)
+
+
+def _scaled(height: int, width: int) -> tuple[int, int]:
+    side = max(height, width)
+    if side <= _CELL:
+        times = _CELL // side
+        return height * times, width * times
+    return max(1, round(height * _CELL / side)), max(1, round(width * _CELL / side))
+
+
+def _frames(
+    picture: ClipPicture, cell: tuple[int, int], rate: Fraction
+) -> Iterator[NDArray[np.uint8]]:
+    clip = picture.measure.clip
+    count = len(picture.frames)
+    rounds = max(1, -(-int(_SECONDS * clip.fps) // count))
+    moments = max(1, round(rounds * count * rate / rate_of(clip.fps)))
+    head = _head(picture, 2 * cell[1] + _GAP)
+    sides = panels(picture)
+    for moment in range(moments):
+        place = int(moment * rate_of(clip.fps) / rate) % count
+        yield _frame(head, sides, place, cell)
+
+
+def _frame(
+    head: Image.Image, sides: tuple[Panel, Panel], place: int, cell: tuple[int, int]
+) -> NDArray[np.uint8]:
+    height, width = _HEAD + cell[0], 2 * cell[1] + _GAP
+    page = Image.new("RGB", (width + width % 2, height + height % 2), _PAGE)
+    page.paste(head, (0, 0))
+    for number, panel in enumerate(sides):
+        left = number * (cell[1] + _GAP)
+        if panel.frames is None:
+            write(ImageDraw.Draw(page), (left + 8, _HEAD + 8), f"no {panel.label}", _SMALL, _SOFT)
+            continue
+        shown = Image.fromarray(np.ascontiguousarray(panel.frames[place]))
+        page.paste(_fitted(shown, cell), (left, _HEAD))
+    return np.asarray(page)
+
+
+def _fitted(frame: Image.Image, cell: tuple[int, int]) -> Image.Image:
+    scale = min(cell[0] / frame.height, cell[1] / frame.width)
+    size = max(1, int(frame.width * scale)), max(1, int(frame.height * scale))
+    how = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BILINEAR
+    return frame.resize(size, how)
+
+
+def _head(picture: ClipPicture, width: int) -> Image.Image:
+    measure = picture.measure
+    head = Image.new("RGB", (width, _HEAD), _PAGE)
+    draw = ImageDraw.Draw(head)
+    said = f"{decibels(measure)} · " if measure.psnr is not None else ""
+    faults = ", ".join(fault.kind for fault in measure.faults)
+    first = [
+        (line, _LARGE, _BAD if faults else _INK)
+        for line in lines_of(
+            f"{said}{faults + ' · ' if faults else ''}{measure.name}", width - 8, _LARGE, 1
+        )
+    ]
+    rest = [(line, _SMALL, _SOFT) for line in lines_of(measure.clip.caption, width - 8, _SMALL)]
+    for number, (text, size, color) in enumerate([*first, *rest]):
+        write(draw, (4, 4 + number * _LINE), text, size, color)
+    return head

@@ -1,0 +1,348 @@
+"""What is seen of a clip: the frames really chosen, and what its latents decode to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoprep.errors import MediaError, SourceError, StoreError
+from videoprep.families.component import Component
+from videoprep.index.clip import Clip
+from videoprep.media.clip import ClipPixels, normalize
+from videoprep.media.decode_pool import Decoded, DecodePool
+from videoprep.media.geometry import Box, letter_box, whole
+from videoprep.previewing.choose import spread_frames
+from videoprep.previewing.clips import Clips
+from videoprep.previewing.reconstruct import NotFiniteError, Reconstructor, psnr, to_uint8
+from videoprep.staging import Staging
+
+if TYPE_CHECKING:
+    import torch
+
+Frames = NDArray[np.uint8]
+"""uint8 RGB ``[F, H, W, 3]``."""
+
+LOW = 15.0
+"""dB below which a reconstruction is hardly the same picture."""
+
+# The whole frames around a crop are shown no larger than this, in pixels a side.
+_WHOLE_SIDE = 480
+
+# Two processes decode ahead, of pixels no more than this, beside a clip that is larger itself.
+_WORKERS = 2
+_MEMORY = 1 << 28
+
+FaultKind = Literal["not finite", "damaged", "source", "low"]
+"""What is wrong with a clip.
+
+- ``not finite``: its latents, or what they decode to, hold NaN or infinity.
+- ``damaged``: its latents cannot be read, or are not those of the clip's size.
+- ``source``: its video is gone, has changed since it was planned, or does not decode.
+- ``low``: its reconstruction is hardly the same picture.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong with a clip.
+
+    Attributes:
+        kind: in a stable word, see `FaultKind`.
+        what: in words.
+    """
+
+    kind: FaultKind
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How well a clip's latents give it back.
+
+    Attributes:
+        number: the clip's number among those of the store or plan.
+        clip: as it was planned.
+        psnr: dB over all frames; None where nothing was decoded, or there is no source.
+        image_psnr: the same of the first frame alone, from its own latents.
+        faults: what is wrong with it.
+    """
+
+    number: int
+    clip: Clip
+    psnr: float | None = None
+    image_psnr: float | None = None
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The video, as the dataset names it, and which clip of it where that is not the first."""
+        more = f" #{self.clip.number}" if self.clip.number else ""
+        return f"{self.clip.video}{more}"
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines; without pixels."""
+        clip = self.clip
+        return {
+            "number": self.number,
+            "video": clip.video,
+            "clip": clip.number,
+            "caption": clip.caption,
+            "bucket": clip.bucket.plain,
+            "fps": clip.fps,
+            "psnr": None if self.psnr is None else round(self.psnr, 3),
+            "image_psnr": None if self.image_psnr is None else round(self.image_psnr, 3),
+            "faults": [{"kind": fault.kind, "what": fault.what} for fault in self.faults],
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipPicture:
+    """What is seen of a clip. All pictures have as many frames.
+
+    Attributes:
+        measure: which clip it is, and how well it is given back.
+        frames: which of the clip's frames are here, from 0.
+        source: the frames really chosen, cut and resized as for encoding; None where the video is
+            gone, has changed, or does not decode.
+        decoded: what the clip's latents decode to; None where there is no VAE, or nothing finite.
+        whole: the video's frames uncut, smaller; only without a VAE.
+        crop: the part of ``whole`` that ``source`` is, in its pixels; only without a VAE.
+    """
+
+    measure: Measure
+    frames: tuple[int, ...]
+    source: Frames | None = None
+    decoded: Frames | None = None
+    whole: Frames | None = None
+    crop: Box | None = None
+
+    @property
+    def file_frames(self) -> list[int]:
+        """The numbers that these frames have in the video file."""
+        indices = self.measure.clip.pixels.frames.indices
+        return [int(indices[place]) for place in self.frames]
+
+
+def pictures(
+    clips: Clips,
+    numbers: Sequence[int],
+    reconstructor: Reconstructor | None,
+    *,
+    frames: int | None = 5,
+    low: float = LOW,
+) -> Iterator[ClipPicture]:
+    """Pictures of some clips, one at a time.
+
+    Sources are decoded in worker processes, as for encoding: a hostile video costs one picture.
+
+    Args:
+        clips: of which.
+        numbers: of which clips; they ascend.
+        reconstructor: the VAE; None: the crops are shown alone.
+        frames: how many frames of each clip are kept; None: all. All of them are measured.
+        low: dB below which a clip is called `low <FaultKind>`.
+    """
+    if reconstructor is None:
+        yield from _crops(clips, numbers, frames)
+        return
+    for number, clip, source in _sources(clips, numbers, lambda pixels: (pixels,)):
+        yield _reconstruction(clips, number, clip, source[0], reconstructor, frames, low)
+
+
+def measures(
+    clips: Clips, numbers: Sequence[int], reconstructor: Reconstructor, *, low: float = LOW
+) -> Iterator[Measure]:
+    """How well clips are given back, one at a time; memory does not grow with their number."""
+    for picture in pictures(clips, numbers, reconstructor, frames=1, low=low):
+        yield picture.measure
+
+
+# Reconstructions
+
+
+def _reconstruction(
+    clips: Clips,
+    number: int,
+    clip: Clip,
+    source: _Source,
+    reconstructor: Reconstructor,
+    frames: int | None,
+    low: float,
+) -> ClipPicture:
+    faults = [] if source.fault is None else [source.fault]
+    decoded = _decode(clips, number, clip, reconstructor, faults)
+    video, image = decoded.get("video_latents"), decoded.get("image_latents")
+    measured = None if video is None else _measure(source.pixels, video)
+    of_image = None if image is None else _measure(_first(source.pixels), image)
+    if measured is not None and measured < low:
+        what = f"{measured:.1f} dB: hardly the same picture; another clip's latents, or another VAE"
+        faults.append(Fault("low", what))
+    shown = spread_frames(clip.bucket.frames, frames)
+    return ClipPicture(
+        measure=Measure(number, clip, measured, of_image, tuple(faults)),
+        frames=tuple(shown),
+        source=None if source.pixels is None else _as_frames(source.pixels, shown),
+        decoded=None if video is None else to_uint8(_aligned(video, clip.bucket.frames)[shown]),
+    )
+
+
+def _decode(
+    clips: Clips, number: int, clip: Clip, reconstructor: Reconstructor, faults: list[Fault]
+) -> Mapping[Component, torch.Tensor]:
+    """What each of a clip's latents decodes to; what fails is added to the faults."""
+    decoded: dict[Component, torch.Tensor] = {}
+    try:
+        latents = clips.latents(number)
+    except StoreError as error:
+        faults.append(Fault("damaged", error.message))
+        return decoded
+    for component, stored in latents.items():
+        try:
+            made = reconstructor.decode(stored)
+        except NotFiniteError as error:
+            faults.append(Fault("not finite", f"{component}: {error}"))
+            continue
+        size = clip.bucket.height, clip.bucket.width
+        if tuple(made.shape[2:]) == size:
+            decoded[component] = made
+        else:
+            height, width = made.shape[2:]
+            what = f"{component}: they decode to {width}×{height}, the clip is {size[1]}×{size[0]}"
+            faults.append(Fault("damaged", what))
+    return decoded
+
+
+def _measure(source: torch.Tensor | None, decoded: torch.Tensor) -> float | None:
+    """PSNR of the frames that both have: some VAEs give more or fewer, which differ at the start.
+
+    Args:
+        source: uint8 ``[F, 3, H, W]``.
+        decoded: float32 ``[F', 3, H, W]``.
+    """
+    if source is None:
+        return None
+    common = min(len(source), len(decoded))
+    return psnr(normalize(source[-common:]), decoded[-common:])
+
+
+def _aligned(decoded: torch.Tensor, frames: int) -> torch.Tensor:
+    """As many frames as the clip has, the last ones in step; at the start the first is repeated."""
+    missing = frames - len(decoded)
+    if missing <= 0:
+        return decoded[-frames:]
+    return decoded[[0] * missing + list(range(len(decoded)))]
+
+
+def _first(source: torch.Tensor | None) -> torch.Tensor | None:
+    return None if source is None else source[:1]
+
+
+def _as_frames(pixels: torch.Tensor, shown: Sequence[int]) -> Frames:
+    array: Frames = pixels[list(shown)].permute(0, 2, 3, 1).contiguous().numpy()
+    return array
+
+
+# Crops alone
+
+
+def _crops(clips: Clips, numbers: Sequence[int], frames: int | None) -> Iterator[ClipPicture]:
+    def wanted(pixels: ClipPixels) -> tuple[ClipPixels, ...]:
+        shown = _only(pixels, spread_frames(len(pixels.frames.indices), frames))
+        return shown, _uncut(shown)
+
+    for number, clip, (fitted, uncut) in _sources(clips, numbers, wanted):
+        shown = spread_frames(clip.bucket.frames, frames)
+        faults = () if fitted.fault is None else (fitted.fault,)
+        there = range(len(shown))
+        yield ClipPicture(
+            measure=Measure(number, clip, faults=faults),
+            frames=tuple(shown),
+            source=None if fitted.pixels is None else _as_frames(fitted.pixels, there),
+            whole=None if uncut.pixels is None else _as_frames(uncut.pixels, there),
+            crop=_scaled_crop(clip.pixels),
+        )
+
+
+def _only(pixels: ClipPixels, places: Sequence[int]) -> ClipPixels:
+    """Some of a clip's frames."""
+    frames = pixels.frames
+    ticks = None if frames.ticks is None else [frames.ticks[place] for place in places]
+    indices = [frames.indices[place] for place in places]
+    return replace(pixels, frames=replace(frames, indices=indices, ticks=ticks))
+
+
+def _uncut(pixels: ClipPixels) -> ClipPixels:
+    """The same frames uncut, and no larger than they are shown."""
+    width, height = pixels.source_width, pixels.source_height
+    size = letter_box(width, height, _WHOLE_SIDE, _WHOLE_SIDE)
+    fit = whole(size.width, size.height)
+    return replace(pixels, crop=whole(width, height), fit=fit, width=fit.width, height=fit.height)
+
+
+def _scaled_crop(pixels: ClipPixels) -> Box:
+    """Where the crop lies in the uncut frames as they are shown."""
+    size, crop = _uncut(pixels), pixels.crop
+    across, down = size.width / pixels.source_width, size.height / pixels.source_height
+    left, top = round(crop.x * across), round(crop.y * down)
+    right = round((crop.x + crop.width) * across)
+    bottom = round((crop.y + crop.height) * down)
+    return Box(left, top, max(1, right - left), max(1, bottom - top))
+
+
+# Sources
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Source:
+    """Decoded pixels, uint8 ``[F, 3, H, W]``, or why there are none."""
+
+    pixels: torch.Tensor | None
+    fault: Fault | None = None
+
+
+def _sources(
+    clips: Clips, numbers: Sequence[int], wanted: Callable[[ClipPixels], tuple[ClipPixels, ...]]
+) -> Iterator[tuple[int, Clip, list[_Source]]]:
+    """Each clip with what is wanted of its video; the pixels are valid until the next is asked for.
+
+    Args:
+        clips: of which.
+        numbers: which.
+        wanted: says what, one thing or several.
+    """
+    staging = Staging.of(clips.data_root)
+    gone: set[int] = set()
+
+    def requests() -> Iterator[tuple[tuple[int, Clip, bool], ClipPixels]]:
+        for number, clip in clips.take(numbers):
+            things = wanted(clip.pixels)
+            try:
+                staging.fetch(clip.pixels.frames.path)
+            except SourceError:
+                gone.add(number)  # the worker, who does not find it, will say so
+            for place, pixels in enumerate(things, 1):
+                yield (number, clip, place == len(things)), pixels
+
+    with DecodePool("auto", size=_WORKERS, memory=_MEMORY, resizing=True) as pool:
+        answers: list[Decoded | MediaError | SourceError] = []
+        for (number, clip, is_last), answer in pool.run(requests()):
+            answers.append(answer)
+            if not is_last:
+                continue
+            yield number, clip, [_source(one) for one in answers]
+            for one in answers:
+                if isinstance(one, Decoded):
+                    one.release()
+            if number not in gone:
+                staging.done(clip.pixels.frames.path)
+            answers = []
+
+
+def _source(answer: Decoded | MediaError | SourceError) -> _Source:
+    if isinstance(answer, Decoded):
+        return _Source(answer.pixels)
+    return _Source(None, Fault("source", answer.message))

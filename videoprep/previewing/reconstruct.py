@@ -1,0 +1,154 @@
+"""From stored latents back to pixels, by the VAE of the store's own family."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoprep.device import choose_device, free_memory, is_out_of_memory
+from videoprep.errors import ModelError, StoreError
+from videoprep.families.contract import VideoDecoder
+from videoprep.families.model_folder import ModelFolder, open_model
+from videoprep.families.moments import mode
+from videoprep.families.registry import families, family_of
+from videoprep.store.layout import StoreInfo
+
+if TYPE_CHECKING:
+    import torch
+
+_ALIKE = 1e-10
+
+
+class NotFiniteError(ValueError):
+    """Latents, or what they decode to, hold NaN or infinity."""
+
+
+class Reconstructor:
+    """Decodes what a store holds.
+
+    Args:
+        info: of the store.
+        decoder: the VAE.
+
+    Attributes:
+        name: what the model is called.
+        tiled: whether memory did not suffice, so that the VAE works in tiles.
+        other_vae: whether the VAE is another one than made the latents.
+    """
+
+    def __init__(
+        self, info: StoreInfo, decoder: VideoDecoder, name: str, *, other_vae: bool = False
+    ) -> None:
+        self.name = name
+        self.other_vae = other_vae
+        self.tiled = False
+        self._facts = info.facts
+        self._decoder = decoder
+
+    def decode(self, stored: torch.Tensor) -> torch.Tensor:
+        """What the mean of stored latents decodes to, or the sample that was stored.
+
+        Args:
+            stored: as in the store: ``[2 × C or C, F', H', W']``.
+
+        Returns:
+            float32 ``[F, 3, H, W]`` from −1 to 1, on the CPU; F may differ from the clip's, see
+            `VideoDecoder`.
+
+        Raises:
+            NotFiniteError: the latents hold NaN or infinity, or what they decode to does.
+        """
+        import torch
+
+        if not torch.isfinite(stored.float()).all():
+            raise NotFiniteError("the latents hold NaN or infinity")
+        decoded = self._within_memory(mode(stored[None], self._facts))
+        if not torch.isfinite(decoded).all():
+            raise NotFiniteError("the latents are finite, but what they decode to is not")
+        return decoded[0].permute(1, 0, 2, 3).cpu()
+
+    def _within_memory(self, latents: torch.Tensor) -> torch.Tensor:
+        try:
+            return self._decoder.decode(latents)
+        except (RuntimeError, MemoryError) as error:
+            if self.tiled or not is_out_of_memory(error):
+                raise
+        self.tiled = True
+        self._decoder.save_memory(tiling=True)
+        free_memory(latents.device)
+        return self._decoder.decode(latents)
+
+
+def load_reconstructor(
+    info: StoreInfo, *, model: str | None = None, revision: str | None = None, device: str = "auto"
+) -> Reconstructor:
+    """Loads the VAE of a store's model: of all its parts that one alone.
+
+    Args:
+        info: of the store.
+        model: a diffusers folder or hub id; None: the one that the store was made with.
+        revision: the hub's commit.
+        device: ``auto``, ``cpu``, ``cuda`` or any name that torch knows. A CPU computes in float32,
+            any other device in what the latents were made in.
+
+    Raises:
+        ModelError: the model is not to be had, or is of another family than the store.
+        StoreError: the store names no family that is known.
+    """
+    import torch
+
+    folder = _open(info, model, revision)
+    family = families().get(info.family)
+    if family is None:
+        raise StoreError(
+            f"it is of the family {info.family!r}, which nobody knows here",
+            remedy="install the plugin that brings the family",
+        )
+    found = family_of(folder)
+    if found is not family:
+        raise ModelError(
+            f"is a model of the family {found.name!r}, and the store of {info.family!r}",
+            where=folder.name,
+            remedy=f"give --model the one that made the latents: {info.model}",
+        )
+    where = choose_device(device)
+    fields = info.recipes["video_latents"].fields
+    dtype = torch.float32 if where.type == "cpu" else getattr(torch, fields["dtype"])
+    decoder = family.load_video_decoder(folder, where, dtype)
+    identity = family.identity(folder, "video_latents")
+    other = any(fields.get(name) != value for name, value in identity.items())
+    return Reconstructor(info, decoder, folder.name, other_vae=other)
+
+
+def _open(info: StoreInfo, model: str | None, revision: str | None) -> ModelFolder:
+    name = info.model if model is None else model
+    if model is None and revision is None:
+        revision = info.revision
+    try:
+        return open_model(name, ("vae",), revision)
+    except ModelError as error:
+        if model is not None:
+            raise
+        raise ModelError(
+            f"the model that made the latents is not to be had: {error.message}",
+            where=name,
+            remedy="say where it is with --model, or look at the crops alone with --without-vae",
+        ) from error
+
+
+def psnr(original: torch.Tensor, decoded: torch.Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of pixels from −1 to 1; 106 where they are equal."""
+    error = ((original.double() - decoded.double()) ** 2).mean().item()
+    return 10 * math.log10(4 / max(error, _ALIKE))
+
+
+def to_uint8(pixels: torch.Tensor) -> NDArray[np.uint8]:
+    """``[F, 3, H, W]`` from −1 to 1 as uint8 ``[F, H, W, 3]``."""
+    import torch
+
+    levels = ((pixels + 1) * 127.5).round().to(torch.uint8)
+    array: NDArray[np.uint8] = levels.permute(0, 2, 3, 1).contiguous().numpy()
+    return array

@@ -1,0 +1,54 @@
+"""How pages for people are written: escaping, policies, and what strangers wrote made plain."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from videoprep.plain import plain
+from videoprep.reporting.words import counted, sized, written
+
+_CHARACTERS = 600
+
+
+def load_template(name: str, package: str = "videoprep.reporting") -> Template:
+    """A page's template. All that it shows is escaped, made plain and cut to 600 characters.
+
+    Args:
+        name: its file.
+        package: where that lies; it may include what lies in this package.
+    """
+    loaders = [PackageLoader(where, "") for where in (package, "videoprep.reporting")]
+    environment = Environment(
+        loader=ChoiceLoader(loaders),
+        autoescape=True,
+        finalize=plain_text,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["sha256"] = _sha256
+    environment.filters["count"] = counted
+    environment.filters["plain"] = plain_text
+    environment.filters["size"] = sized
+    environment.filters["written"] = written
+    return environment.get_template(name)
+
+
+def plain_text(value: Any) -> Any:
+    """Makes visible what could reorder or hide text, and cuts what would flood the page."""
+    if isinstance(value, Markup):
+        return value  # the template's own, or made in this package
+    text = str(value)
+    more = f" … and {len(text) - _CHARACTERS:,} more characters"
+    shown = plain(text[:_CHARACTERS])
+    return shown + more if len(text) > _CHARACTERS else shown
+
+
+def _sha256(block: str) -> str:
+    """How a content security policy names a block of the page."""
+    return base64.b64encode(hashlib.sha256(block.encode()).digest()).decode()

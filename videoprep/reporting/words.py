@@ -1,0 +1,42 @@
+"""Numbers for people."""
+
+from __future__ import annotations
+
+_UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
+
+
+def counted(number: int, noun: str = "") -> str:
+    """A number with its noun, in the plural where it is not one."""
+    plural = "s" if noun and number != 1 else ""
+    return f"{number:,} {noun}{plural}".rstrip()
+
+
+def written(value: float, digits: int = 2) -> str:
+    """A number without zeros at its end."""
+    text = f"{value:,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if digits else text
+
+
+def short(count: int) -> str:
+    """A count that fits on a narrow bar."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.{int(count < 10 * size)}f}{unit}"
+    return str(count)
+
+
+def lasting(seconds: float) -> str:
+    """How long something is, in the largest unit of which there are some."""
+    if seconds < 120:
+        return f"{written(seconds, 1 if seconds >= 10 else 2)} seconds"
+    return f"{seconds / 60:,.1f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours"
+
+
+def sized(count: float) -> str:
+    """Bytes in a unit that leaves few digits."""
+    power = 0
+    while count >= 1000 and power < len(_UNITS) - 1:
+        count, power = count / 1000, power + 1
+    return (
+        f"{count:.1f} {_UNITS[power]}" if power and count < 100 else f"{count:.0f} {_UNITS[power]}"
+    )
