@@ -42,7 +42,16 @@ def report(
     root = dataset.pop("data_root", None)
     place = named_path(path, {"data_root": root})
     with meter() as shown:
-        made = run(place, output, store=store, data_root=root, on_progress=shown.update, **dataset)
+        made = run(
+            place,
+            output,
+            store=store,
+            data_root=root,
+            previews=previews,
+            model=model,
+            on_progress=shown.update,
+            **dataset,
+        )
     if output_format is OutputFormat.json:
         print_json(made.to_json())
     else:
