@@ -29,7 +29,7 @@ LAYERS = (
     ("encoding",),
     ("exporters",),
     ("importers",),
-    ("preview",),
+    ("previewing",),
     ("training",),
     ("dataset_report",),
     ("demo",),
@@ -72,12 +72,12 @@ def test_every_public_name_is_there() -> None:
 def test_public_functions_are_not_hidden_by_packages() -> None:
     import videoprep.dataset_report.run
     import videoprep.encoding.run
-    import videoprep.preview.run
+    import videoprep.previewing.run
     import videoprep.training.run
     import videoprep.validators.engine
 
     assert videoprep.encode is videoprep.encoding.run.encode
-    assert videoprep.preview is videoprep.preview.run.preview
+    assert videoprep.preview is videoprep.previewing.run.preview
     assert videoprep.report is videoprep.dataset_report.run.report
     assert videoprep.train is videoprep.training.run.train
     assert videoprep.validate is videoprep.validators.engine.validate

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from videoprep.media.probe import MediaInfo as MediaInfo
     from videoprep.media.probe import probe as probe
     from videoprep.media.workers import Limits as Limits
-    from videoprep.preview.run import Preview as Preview
-    from videoprep.preview.run import preview as preview
+    from videoprep.previewing.run import Preview as Preview
+    from videoprep.previewing.run import preview as preview
     from videoprep.spec.dataset import DatasetSpec as DatasetSpec
     from videoprep.spec.sample import Sample as Sample
     from videoprep.store.dataset import LatentDataset as LatentDataset
@@ -81,7 +81,7 @@ _HOMES = {
     "videoprep.index.table": ("BucketIndex",),
     "videoprep.media.probe": ("MediaInfo", "probe"),
     "videoprep.media.workers": ("Limits",),
-    "videoprep.preview.run": ("Preview", "preview"),
+    "videoprep.previewing.run": ("Preview", "preview"),
     "videoprep.spec.dataset": ("DatasetSpec",),
     "videoprep.spec.sample": ("Sample",),
     "videoprep.store.dataset": ("LatentDataset",),

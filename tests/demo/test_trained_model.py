@@ -16,11 +16,12 @@ import torch
 from tests.conftest import REPOSITORY
 from videoprep.demo.muon import orthogonalized
 from videoprep.demo.natural_scenes import render_clip
-from videoprep.demo.reconstruction import psnr, reconstruct
+from videoprep.demo.reconstruction import reconstruct
 from videoprep.demo.tiny_model import trained_model
 from videoprep.demo.train_vae import main, train
 from videoprep.families.model_folder import open_model
 from videoprep.families.registry import family_of
+from videoprep.previewing.reconstruct import psnr
 
 CPU = torch.device("cpu")
 MODEL = trained_model()

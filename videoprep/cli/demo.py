@@ -18,6 +18,7 @@ from videoprep.errors import VideoprepError
 if TYPE_CHECKING:
     from videoprep.encoding.result import EncodeResult
     from videoprep.index.table import BucketIndex
+    from videoprep.previewing.run import Preview
     from videoprep.spec.dataset import DatasetSpec
     from videoprep.training.run import TrainResult
 
@@ -36,7 +37,7 @@ def demo(
     ] = Path("videoprep-demo"),
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 40,
 ) -> None:
-    """Run the main job offline: validate, index, encode and train with a tiny model.
+    """Run the main job offline: validate, index, encode, train with a tiny model, and look at it.
 
     Without --data a small dataset is rendered. The tiny model is part of the package: its VAE is
     trained, so that latents decode to pictures; all else in it has random weights.
@@ -56,8 +57,10 @@ def demo(
     encoded = _encode(index, model, work / "latents")
     _step("5. train a LoRA from the latents alone")
     trained = _train(work / "latents", model, work / "lora", steps)
-    _close(folder, work, model, index, encoded, trained)
-    raise typer.Exit(0 if encoded.ok else 1)
+    _step("6. look at it")
+    seen = _preview(work / "latents", model, work / "preview.png")
+    _close(folder, work, model, index, encoded, trained, seen)
+    raise typer.Exit(0 if encoded.ok and seen.ok else 1)
 
 
 def _copy_model(folder: Path) -> Path:
@@ -130,8 +133,24 @@ def _train(store: Path, model: Path, run: Path, steps: int) -> TrainResult:
     return result
 
 
+def _preview(store: Path, model: Path, output: Path) -> Preview:
+    from videoprep.cli.preview import Rows
+    from videoprep.previewing.run import preview
+
+    rows = Rows(as_json=False)
+    seen = preview(store, model=model, output=output, device="cpu", on_measured=rows.add)
+    rows.end(seen, output)
+    return seen
+
+
 def _step(title: str) -> None:
     stdout.print(Rule(Text(title, style="bold"), align="left"))
+
+
+def _seen(seen: Preview) -> str:
+    if seen.median_psnr is None:
+        return "the latents decoded"
+    return f"the latents decoded beside their source, PSNR {seen.median_psnr:.1f} dB"
 
 
 def _program() -> str:
@@ -148,6 +167,7 @@ def _close(
     index: BucketIndex,
     encoded: EncodeResult,
     trained: TrainResult,
+    seen: Preview,
 ) -> None:
     made = [
         ("dataset", folder, f"{encoded.samples} videos with captions"),
@@ -162,6 +182,7 @@ def _close(
             Path(trained.weights),
             f"loss {trained.loss_before:.3f} → {trained.loss_after:.3f} in {trained.steps} steps",
         ),
+        ("picture", work / "preview.png", _seen(seen)),
     ]
     text = Text("Made here, without network and GPU:\n\n")
     for what, path, note in made:
@@ -171,6 +192,7 @@ def _close(
     for command in (
         "validate PATH",
         "encode PATH -o latents --model THUDM/CogVideoX-2b --reshape center-crop",
+        "preview latents",
         "train latents --model THUDM/CogVideoX-2b -o lora",
     ):
         text += safe(f"  {program} {command}\n", "cyan")

@@ -1,4 +1,4 @@
-"""`videoprep preview`: pictures of clips, as they were chosen and as their latents give them back."""
+"""`videoprep preview`: pictures of clips: as they were chosen, and as their latents decode."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from videoprep.mirror import shown
 
 if TYPE_CHECKING:
     from videoprep.index.table import BucketIndex
-    from videoprep.preview.pictures import Measure
-    from videoprep.preview.run import Preview
+    from videoprep.previewing.pictures import Measure
+    from videoprep.previewing.run import Preview
 
 _FIGURES, _BUCKET = 9, 14
 
@@ -68,10 +68,10 @@ def preview(
     chosen are shown with the crop drawn on the video. Exit code 1 if latents are not finite or
     damaged, or a video is gone.
     """
-    from videoprep.preview.run import preview as run
+    from videoprep.previewing.run import preview as run
 
     source, data_root = _source(path, dataset)
-    rows = _Rows(as_json=output_format is OutputFormat.json)
+    rows = Rows(as_json=output_format is OutputFormat.json)
     result = run(
         source,
         output=output,
@@ -93,7 +93,7 @@ def preview(
 
 def _source(path: Path, dataset: dict[str, Any]) -> tuple[BucketIndex | str, Path | None]:
     """What PATH and the options mean, and where its videos were moved."""
-    from videoprep.preview.clips import is_made
+    from videoprep.previewing.clips import is_made
 
     if not is_made(path):
         return build_index(make_spec(path, dataset)), None
@@ -104,7 +104,7 @@ def _source(path: Path, dataset: dict[str, Any]) -> tuple[BucketIndex | str, Pat
     return shown(path), dataset.get("data_root")
 
 
-class _Rows:
+class Rows:
     """Prints a row a clip as soon as it is there: there may be millions.
 
     Args:

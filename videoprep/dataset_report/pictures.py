@@ -24,7 +24,7 @@ from videoprep.reporting.thumbnails import thumbnails
 if TYPE_CHECKING:
     import os
 
-    from videoprep.preview.pictures import ClipPicture, Frames
+    from videoprep.previewing.pictures import ClipPicture, Frames
 
 MOST_PICTURES = 240
 """Clips that have a thumbnail."""
@@ -178,7 +178,7 @@ def make_strips(rows: Rows, store: str, count: int, model: str | os.PathLike[str
         count: of how many clips.
         model: where the model is; None: where the store says.
     """
-    from videoprep.preview.run import preview
+    from videoprep.previewing.run import preview
 
     try:
         seen = preview(store, clips=count, model=model, data_root=rows.index.data_root)

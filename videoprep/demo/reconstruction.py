@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from videoprep.index.bucket import Bucket
 from videoprep.index.table import BucketIndex
 from videoprep.media.clip import load_clip, normalize
 from videoprep.media.decode import choose_decoder
+from videoprep.previewing.reconstruct import psnr
 
 
 def evaluate(model: Path, data: Path, bucket: Bucket) -> Iterator[tuple[str, float]]:
@@ -61,15 +61,6 @@ def decode(model: Path, moments: torch.Tensor) -> torch.Tensor:
         float32 ``[B, 3, F, H, W]`` from −1 to 1. Of an odd F' come 4 × F' − 3 frames; of an even
         one CogVideoX's VAE decodes 4 × F', more than went in.
     """
-    from diffusers import AutoencoderKLCogVideoX
-
-    vae = AutoencoderKLCogVideoX.from_pretrained(str(model / "vae"), torch_dtype=torch.float32)
-    with torch.inference_mode():
-        decoded: torch.Tensor = vae.decode(mode(moments, {})).sample
-    return decoded.clamp(-1, 1)
-
-
-def psnr(original: torch.Tensor, decoded: torch.Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of pixels from −1 to 1."""
-    error = torch.mean((original.double() - decoded.double()) ** 2).item()
-    return 10 * math.log10(4 / error)
+    folder, cpu = ModelFolder(model, str(model)), torch.device("cpu")
+    decoder = FAMILY.load_video_decoder(folder, cpu, torch.float32)
+    return decoder.decode(mode(moments, {}))

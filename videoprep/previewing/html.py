@@ -20,9 +20,9 @@ from PIL import Image
 
 import videoprep
 from videoprep.plain import plain
-from videoprep.preview.panels import panels
-from videoprep.preview.pictures import ClipPicture, Frames, Measure
-from videoprep.preview.words import figures, is_of
+from videoprep.previewing.panels import panels
+from videoprep.previewing.pictures import ClipPicture, Frames, Measure
+from videoprep.previewing.words import figures, is_of
 
 # A frame in a page is no larger, in pixels a side.
 _SIDE = 320
@@ -94,7 +94,7 @@ def _shown(picture: ClipPicture, *, is_worst: bool) -> dict[str, Any]:
 @cache
 def _template() -> Template:
     environment = Environment(
-        loader=PackageLoader("videoprep.preview", ""),
+        loader=PackageLoader("videoprep.previewing", ""),
         autoescape=True,
         finalize=_plain,
         undefined=StrictUndefined,

@@ -12,10 +12,10 @@ from PIL import Image, ImageDraw
 from videoprep.durable import Writer
 from videoprep.exporters.media.video_file import rate_of, writing_frames
 from videoprep.index.clip import Clip
-from videoprep.preview.lettering import lines_of, write
-from videoprep.preview.panels import Panel, panels
-from videoprep.preview.pictures import ClipPicture
-from videoprep.preview.words import decibels
+from videoprep.previewing.lettering import lines_of, write
+from videoprep.previewing.panels import Panel, panels
+from videoprep.previewing.pictures import ClipPicture
+from videoprep.previewing.words import decibels
 
 _PAGE, _INK, _SOFT, _BAD = (18, 21, 26), (230, 234, 239), (155, 166, 179), (255, 138, 128)
 

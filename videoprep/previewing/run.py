@@ -13,13 +13,13 @@ from typing import Any
 
 from videoprep.durable import write_bytes, write_file
 from videoprep.errors import VideoprepError
-from videoprep.preview.choose import spread, spread_frames
-from videoprep.preview.clips import Clips, Source, open_clips
-from videoprep.preview.html import page
-from videoprep.preview.movie import movie
-from videoprep.preview.pictures import LOW, ClipPicture, Measure, measures, pictures
-from videoprep.preview.reconstruct import Reconstructor, load_reconstructor
-from videoprep.preview.sheet import sheet
+from videoprep.previewing.choose import spread, spread_frames
+from videoprep.previewing.clips import Clips, Source, open_clips
+from videoprep.previewing.html import page
+from videoprep.previewing.movie import movie
+from videoprep.previewing.pictures import LOW, ClipPicture, Measure, measures, pictures
+from videoprep.previewing.reconstruct import Reconstructor, load_reconstructor
+from videoprep.previewing.sheet import sheet
 
 FORMS = (".png", ".mp4", ".html")
 """How a preview may be written; a file's name says which."""

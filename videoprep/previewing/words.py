@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from videoprep.preview.pictures import ClipPicture, Measure
+from videoprep.previewing.pictures import ClipPicture, Measure
 
 _NUMBERS = 12
 

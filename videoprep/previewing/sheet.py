@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from videoprep.preview.lettering import lines_of, write
-from videoprep.preview.panels import Panel, panels
-from videoprep.preview.pictures import ClipPicture, Measure
-from videoprep.preview.words import figures, is_of
+from videoprep.previewing.lettering import lines_of, write
+from videoprep.previewing.panels import Panel, panels
+from videoprep.previewing.pictures import ClipPicture, Measure
+from videoprep.previewing.words import figures, is_of
 
 Color = tuple[int, int, int]
 

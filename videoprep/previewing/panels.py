@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from videoprep.media.geometry import Box
-from videoprep.preview.pictures import ClipPicture, Frames
+from videoprep.previewing.pictures import ClipPicture, Frames
 
 _DIMMED = 0.4
 _LINE = (255, 214, 10)

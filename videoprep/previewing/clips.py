@@ -145,8 +145,8 @@ class StoreClips(Clips):
     def __init__(
         self, store: str | os.PathLike[str], data_root: str | os.PathLike[str] | None = None
     ) -> None:
-        there = LatentDataset(store).components
-        latents = [name for name in _LATENTS if name in there]
+        recipes = Store.open(store).read_info().recipes
+        latents = [name for name in _LATENTS if name in recipes]
         # Compared with their hashes: what is damaged must not pass for what was encoded badly.
         self._data = LatentDataset(store, components=latents, verify=True)
         self.where = self._data.location
