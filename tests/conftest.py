@@ -18,9 +18,12 @@ from tests.s3_server import S3Server, running_server
 from tests.small_store import Small, write_small_dataset
 from tests.warm import Warm
 from videoprep.demo.scenes import render_dataset
-from videoprep.demo.tiny_model import build_tiny_model
+from videoprep.demo.tiny_model import build_tiny_model, trained_model
 
 REPOSITORY = Path(__file__).parent.parent
+SHOWN = [f"videos/{number:05}.mp4" for number in (0, 1, 3, 8)]
+"""Four of the demo's clips, in three buckets."""
+
 REAL_CLIPS = REPOSITORY.parent / "shared" / "data" / "real-clips"
 
 # Two workers share two cores: one thread each is fastest, and results do not depend on it.
@@ -71,6 +74,21 @@ def demo_store(shared_folder: Path, tiny_model: Path, demo_dataset: Path) -> Pat
         assert result.ok
 
     return _once(shared_folder / "demo-store", encode)
+
+
+@pytest.fixture(scope="session")
+def shown_store(shared_folder: Path, demo_dataset: Path) -> Path:
+    """Four rendered clips encoded by the model whose latents decode; do not change it."""
+
+    def encode(folder: Path) -> None:
+        import videoprep as vp
+
+        index = vp.BucketIndex.build(demo_dataset).filter(video=SHOWN)
+        done = vp.encode(index, model=trained_model(), output=folder, image_latents=True)
+        assert done is not None
+        assert done.ok
+
+    return _once(shared_folder / "shown-store", encode)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""`videoprep preview`: pictures of clips, as they were chosen and as their latents give them back."""
+"""`videoprep preview`: pictures of clips: as they were chosen, and as their latents decode."""
 
 from __future__ import annotations
 

@@ -24,6 +24,12 @@ def report(
     store: Annotated[
         str | None, typer.Option(help="Where the dataset or index was encoded to.", metavar="STORE")
     ] = None,
+    previews: Annotated[
+        int, typer.Option(min=0, help="Decode the latents of so many clips.", metavar="N")
+    ] = 4,
+    model: Annotated[
+        str | None, typer.Option(help="For that: where the model is. Default: as the store says.")
+    ] = None,
     output_format: Format = OutputFormat.rich,
 ) -> None:
     """Write one page on a dataset, an index or a store: asked, planned, encoded, and its clips.
@@ -36,7 +42,16 @@ def report(
     root = dataset.pop("data_root", None)
     place = named_path(path, {"data_root": root})
     with meter() as shown:
-        made = run(place, output, store=store, data_root=root, on_progress=shown.update, **dataset)
+        made = run(
+            place,
+            output,
+            store=store,
+            data_root=root,
+            previews=previews,
+            model=model,
+            on_progress=shown.update,
+            **dataset,
+        )
     if output_format is OutputFormat.json:
         print_json(made.to_json())
     else:

@@ -47,21 +47,6 @@ class Gallery:
     data: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """What is seen of some clips.
-
-    Attributes:
-        thumbnails: base64 of a JPEG of the file's first frame, by the row in the plan.
-        strips: of some clips their frames, and what their latents decode to below them.
-        psnr: of those, in dB.
-    """
-
-    thumbnails: Mapping[int, str]
-    strips: Mapping[int, str]
-    psnr: Mapping[int, float]
-
-
 def choose_rows(rows: Rows, most: int = MOST_CLIPS) -> NDArray[np.int64]:
     """The rows that are shown: all, or what failed and an even choice of the rest. Ascending."""
     total = len(rows.state)
@@ -80,8 +65,20 @@ def _evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
 
 
-def make_gallery(rows: Rows, chosen: NDArray[np.int64], pictures: Pictures) -> Gallery:
-    """What the page holds of the chosen rows, as columns: what clips share is written once."""
+def make_gallery(
+    rows: Rows,
+    chosen: NDArray[np.int64],
+    thumbnails: Mapping[int, str],
+    psnr: Mapping[int, float],
+) -> Gallery:
+    """What the page holds of the chosen rows, as columns: what clips share is written once.
+
+    Args:
+        rows: of the plan.
+        chosen: those that are shown.
+        thumbnails: base64 of a JPEG of the file's first frame, by the row.
+        psnr: of clips that were decoded, in dB, by the row.
+    """
     table = rows.index.table.select(["video", "caption", "line", "clip"]).take(chosen)
     videos = [plain(text, keep="") for text in table["video"].to_pylist()]
     captions = [plain(text) for text in table["caption"].to_pylist()]
@@ -105,9 +102,8 @@ def make_gallery(rows: Rows, chosen: NDArray[np.int64], pictures: Pictures) -> G
         "codes": codes,
         "reasons": reasons,
         "why": why,
-        "pictures": pictures.thumbnails,
-        "strips": pictures.strips,
-        "psnr": {row: round(value, 2) for row, value in pictures.psnr.items()},
+        "pictures": thumbnails,
+        "psnr": {row: round(value, 2) for row, value in psnr.items()},
     }
     return Gallery(chosen, len(rows.state), characters, data)
 

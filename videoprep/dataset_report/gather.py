@@ -152,10 +152,12 @@ def _losses(rows: Rows, summary: Summary) -> list[Chart]:
     planned = rows.is_planned
     if not planned.any():
         return []
-    charts = [
-        _percent("Picture cut off", rows.cut[planned], "of the picture", "clips"),
-        _percent("Frames in no clip", _of_samples(rows), "of a sample's frames", "samples"),
-    ]
+    charts = []
+    if (rows.cut[planned] > 0).any():
+        charts.append(_percent("Picture cut off", rows.cut[planned], "of the picture", "clips"))
+    passed = _of_samples(rows)
+    if (passed > 0).any():
+        charts.append(_percent("Frames in no clip", passed, "of a sample's frames", "samples"))
     if any(one.padded for one in summary.buckets):
         charts.append(_percent("Black borders", rows.padded[planned], "of the bucket", "clips"))
     scale = rows.scale[planned]

@@ -19,9 +19,10 @@ from jinja2 import Template
 import videoprep
 from videoprep.dataset_report.facts import STATES, Facts, PlanFacts
 from videoprep.dataset_report.gallery import Gallery, as_json
+from videoprep.dataset_report.pictures import Strips
 from videoprep.index.summary import BucketSummary, FrameSummary
 from videoprep.reporting.page import load_template
-from videoprep.reporting.words import counted, lasting, sized, written
+from videoprep.reporting.words import brief, counted, sized, written
 from videoprep.validators.protocol import Severity
 from videoprep.validators.report import Report
 
@@ -34,12 +35,15 @@ _CLOCK = "M12 6v6.5l4 2.5"
 _PLAN = "M6 8h12M6 12h12M6 16h7"
 
 
-def as_html(facts: Facts, gallery: Gallery | None, notes: Sequence[str]) -> Iterator[str]:
+def as_html(
+    facts: Facts, gallery: Gallery | None, strips: Strips | None, notes: Sequence[str]
+) -> Iterator[str]:
     """The page in pieces.
 
     Args:
         facts: of the dataset as a whole.
         gallery: single clips; None where there is no plan.
+        strips: what latents decode to; None where nobody asked.
         notes: what is to be said of the gallery's pictures and cuts.
     """
     terms = {state: facts.samples[state] for state in STATES if state in facts.samples}
@@ -61,7 +65,8 @@ def as_html(facts: Facts, gallery: Gallery | None, notes: Sequence[str]) -> Iter
         notes=_store_notes(facts),
         gallery=gallery,
         gallery_notes=notes,
-        linked=set() if gallery is None else _linked(facts, gallery),
+        strips=strips,
+        linked=set() if gallery is None else _linked(facts, gallery, strips),
         row_states={} if gallery is None else _row_states(gallery),
         has_psnr=gallery is not None and bool(gallery.data["psnr"]),
         data="" if gallery is None else as_json(gallery.data),
@@ -97,8 +102,8 @@ def _tiles(facts: Facts) -> list[tuple[str, str]]:
     if plan is not None:
         summary = plan.summary
         tiles += [
-            (lasting(plan.clip_seconds), f"in {counted(summary.clips, 'clip')}"),
-            (lasting(plan.source_seconds), "of video looked at"),
+            (brief(plan.clip_seconds), f"in {counted(summary.clips, 'clip')}"),
+            (brief(plan.source_seconds), "of video looked at"),
             (counted(len(summary.buckets)), "bucket" if len(summary.buckets) == 1 else "buckets"),
         ]
     if store is not None:
@@ -151,7 +156,7 @@ def _bucket(one: BucketSummary, seconds: float, most: int) -> dict[str, Any]:
     return {
         "facts": one,
         "name": str(one.bucket),
-        "seconds": lasting(seconds),
+        "seconds": brief(seconds),
         "width": round(100 * one.clips / most, 3),
         "across": round(across, 1),
         "down": round(down, 1),
@@ -200,12 +205,13 @@ def _store_notes(facts: Facts) -> list[str]:
     return notes
 
 
-def _linked(facts: Facts, gallery: Gallery) -> set[int]:
-    """Those of the worst clips that the gallery has."""
-    if facts.plan is None:
-        return set()
-    worst = np.array([one.row for one in (*facts.plan.most_cut, *facts.plan.most_passed)], int)
-    return set(worst[np.isin(worst, gallery.rows)].tolist())
+def _linked(facts: Facts, gallery: Gallery, strips: Strips | None) -> set[int]:
+    """The clips that are named elsewhere and that the gallery has."""
+    plan = facts.plan
+    named = [] if plan is None else [one.row for one in (*plan.most_cut, *plan.most_passed)]
+    named += [] if strips is None else list(strips.of_rows)
+    rows = np.array(named, np.int64)
+    return set(rows[np.isin(rows, gallery.rows)].tolist())
 
 
 def _row_states(gallery: Gallery) -> dict[str, int]:

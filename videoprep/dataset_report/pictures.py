@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from videoprep.dataset_report.rows import Rows
-from videoprep.errors import MediaError
+from videoprep.errors import MediaError, VideoprepError
 from videoprep.media.inspect import inspect_all
 from videoprep.mirror import remote_of, shown
 from videoprep.reporting.thumbnails import thumbnails
+
+if TYPE_CHECKING:
+    import os
+
+    from videoprep.previewing.pictures import ClipPicture, Frames
 
 MOST_PICTURES = 240
 """Clips that have a thumbnail."""
 
 _BYTES = 3_000_000
 _OF_A_KIND = 48
+
+# Of a strip: pixels of a frame's longer side, and between frames.
+_SIDE, _GAP = 176, 4
+_QUALITY = 82
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +137,91 @@ def _fingerprints(root: Path, paths: Iterable[Path]) -> dict[Path, str | None]:
         path: None if isinstance(found.media, MediaError) else found.media.fingerprint
         for path, found in zip(distinct, inspected, strict=True)
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Frames of a clip, and what its latents decode to below them.
+
+    Attributes:
+        video: the clip's, and its number where that is not the first.
+        caption: the clip's.
+        psnr: in dB, of all frames.
+        picture: a data URL.
+    """
+
+    video: str
+    caption: str
+    psnr: float | None
+    picture: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Strips:
+    """What latents decode to.
+
+    Attributes:
+        of_rows: by the row of the plan.
+        note: what is to be said of all, or why there are none.
+    """
+
+    of_rows: dict[int, Strip]
+    note: str
+
+
+def make_strips(rows: Rows, store: str, count: int, model: str | os.PathLike[str] | None) -> Strips:
+    """Decodes some clips, spread over the buckets, by the VAE of the store's model.
+
+    Args:
+        rows: of the plan that the store follows.
+        store: its location.
+        count: of how many clips.
+        model: where the model is; None: where the store says.
+    """
+    from videoprep.previewing.run import preview
+
+    try:
+        seen = preview(store, clips=count, model=model, data_root=rows.index.data_root)
+    except VideoprepError as error:
+        return Strips({}, f"No reconstructions: {error.message}.")
+    strips = {}
+    for row, picture in _rows_of(seen.pictures, rows).items():
+        measure = picture.measure
+        drawn = _strip(picture)
+        if drawn is not None:
+            strips[row] = Strip(measure.name, measure.clip.caption, measure.psnr, drawn)
+    return Strips(dict(sorted(strips.items())), "; ".join(seen.lines) + ".")
+
+
+def _rows_of(pictures: Iterable[ClipPicture], rows: Rows) -> dict[int, ClipPicture]:
+    """The row of the plan that each picture is of; none where the plan has changed."""
+    clips = {(p.measure.clip.sample, p.measure.clip.number): p for p in pictures}
+    table = rows.index.table.select(["sample", "clip"])
+    wanted = pa.array([sample for sample, _ in clips], pa.string())
+    there = np.flatnonzero(pc.is_in(table["sample"], value_set=wanted).to_numpy())
+    pairs = zip(*(column.to_pylist() for column in table.take(there).columns), strict=True)
+    numbered = zip(there.tolist(), pairs, strict=True)
+    return {row: clips[pair] for row, pair in numbered if pair in clips}
+
+
+def _strip(picture: ClipPicture) -> Markup | None:
+    """The frames in a row, what they decode to below; a data URL."""
+    if picture.source is None or picture.decoded is None:
+        return None
+    rows = _row(picture.source), _row(picture.decoded)
+    both = np.concatenate(rows)[:-_GAP, :-_GAP, ::-1]  # OpenCV takes blue first
+    done, data = cv2.imencode(".jpg", both, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    if not done:
+        return None
+    return Markup("data:image/jpeg;base64,{}").format(base64.b64encode(data.tobytes()).decode())
+
+
+def _row(frames: Frames) -> Frames:
+    """uint8 RGB ``[H, F × W, 3]``: frames side by side, each as large as it is shown."""
+    height, width = frames.shape[1:3]
+    scale = _SIDE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    edges = ((0, _GAP), (0, _GAP), (0, 0))
+    shown = [np.pad(cv2.resize(one, size, interpolation=how), edges) for one in frames]
+    return np.concatenate(shown, axis=1)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from videoprep.dataset_report.facts import Facts
-from videoprep.dataset_report.gallery import Gallery, Pictures, choose_rows, make_gallery
+from videoprep.dataset_report.gallery import Gallery, choose_rows, make_gallery
 from videoprep.dataset_report.gather import Given, gather
 from videoprep.dataset_report.page import as_html, gallery_notes
-from videoprep.dataset_report.pictures import make_thumbnails, pictured
+from videoprep.dataset_report.pictures import Strips, make_strips, make_thumbnails, pictured
 from videoprep.dataset_report.rows import Rows
 from videoprep.durable import write_file
 from videoprep.errors import ListError, PlanError, StoreError, VideoprepError
@@ -84,6 +84,8 @@ def report(
     *,
     store: str | os.PathLike[str] | None = None,
     data_root: str | os.PathLike[str] | None = None,
+    previews: int = 4,
+    model: str | os.PathLike[str] | None = None,
     on_progress: OnProgress | None = None,
     **options: Any,
 ) -> DatasetReport:
@@ -97,6 +99,8 @@ def report(
         output: the page. It replaces a page, and nothing else.
         store: where the dataset or the index was encoded to.
         data_root: the folder of the videos, where they were moved.
+        previews: of so many clips of the store the latents are decoded, where the VAE is at hand.
+        model: where that is; None: where the store says.
         on_progress: called as it goes on.
         options: fields of the dataset's spec to replace.
 
@@ -110,30 +114,50 @@ def report(
     given = _given(source, store, data_root, options, on_progress or _nothing)
     facts, rows = gather(given)
     gallery: Gallery | None = None
+    strips: Strips | None = None
     notes: list[str] = []
     pictures = 0
     if rows is not None and len(rows.state):
-        gallery, notes, pictures = _gallery(rows)
+        strips = _strips(given, rows, previews, model)
+        gallery, notes, pictures = _gallery(rows, strips)
 
     def write(file: BinaryIO) -> None:
-        for piece in as_html(facts, gallery, notes):
+        for piece in as_html(facts, gallery, strips, notes):
             file.write(piece.encode())
 
     write_file(target, write)
     shown_clips = 0 if gallery is None else len(gallery.rows)
     size = target.stat().st_size
-    return DatasetReport(target, size, facts, shown_clips, pictures, tuple(notes))
+    return DatasetReport(
+        target,
+        size,
+        facts,
+        shown_clips,
+        pictures,
+        (*notes, *([strips.note] if strips else [])),
+    )
 
 
 def _nothing(what: str, done: int, total: int) -> None:
     del what, done, total
 
 
-def _gallery(rows: Rows) -> tuple[Gallery, list[str], int]:
+def _strips(
+    given: Given, rows: Rows, previews: int, model: str | os.PathLike[str] | None
+) -> Strips | None:
+    """Reconstructions, where a store and its videos are there."""
+    if given.store is None or not previews or not rows.index.data_root.is_dir():
+        return None
+    return make_strips(rows, given.store.location, previews, model)
+
+
+def _gallery(rows: Rows, strips: Strips | None) -> tuple[Gallery, list[str], int]:
     """The gallery, what it does not show, and how many pictures it has."""
     chosen = choose_rows(rows)
     found = make_thumbnails(rows, pictured(rows, chosen))
-    gallery = make_gallery(rows, chosen, Pictures(found.of_rows, {}, {}))
+    decoded = {} if strips is None else strips.of_rows
+    psnr = {row: strip.psnr for row, strip in decoded.items() if strip.psnr is not None}
+    gallery = make_gallery(rows, chosen, found.of_rows, psnr)
     count = len(found.of_rows)
     notes = gallery_notes(gallery, count, found.looked_for, found.gone, found.why_none)
     return gallery, notes, count

@@ -36,6 +36,9 @@ _WHOLE_SIDE = 480
 _WORKERS = 2
 _MEMORY = 1 << 28
 
+# Of so many clips it is looked up whether any has to be resized, for which workers import torch.
+_FEW = 100
+
 FaultKind = Literal["not finite", "damaged", "source", "low"]
 """What is wrong with a clip.
 
@@ -327,7 +330,11 @@ def _sources(
             for place, pixels in enumerate(things, 1):
                 yield (number, clip, place == len(things)), pixels
 
-    with DecodePool("auto", size=_WORKERS, memory=_MEMORY, resizing=True) as pool:
+    resizing = len(numbers) > _FEW or any(
+        pixels.is_resized for _, clip in clips.take(numbers) for pixels in wanted(clip.pixels)
+    )
+    size = min(_WORKERS, len(numbers))
+    with DecodePool("auto", size=size, memory=_MEMORY, resizing=resizing) as pool:
         answers: list[Decoded | MediaError | SourceError] = []
         for (number, clip, is_last), answer in pool.run(requests()):
             answers.append(answer)

@@ -32,6 +32,14 @@ def lasting(seconds: float) -> str:
     return f"{seconds / 60:,.1f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours"
 
 
+def brief(seconds: float) -> str:
+    """The same, where there is little room."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{written(seconds, 1 if seconds >= 10 else 2)} s"
+
+
 def sized(count: float) -> str:
     """Bytes in a unit that leaves few digits."""
     power = 0

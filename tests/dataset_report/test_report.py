@@ -1,0 +1,303 @@
+"""What the report tells of stores, plans and datasets in every state, and of strangers' words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import videoprep as vp
+from tests.assets import write_lists, write_video
+from tests.dataset_report.pages import OpenPage
+from videoprep.dataset_report.gallery import as_json, choose_rows
+from videoprep.dataset_report.pictures import MOST_PICTURES, pictured
+from videoprep.dataset_report.rows import rows_of
+from videoprep.errors import PlanError, VideoprepError
+from videoprep.index.schema import SCHEMA
+from videoprep.index.summary import summarize
+from videoprep.store.layout import Store
+from videoprep.store.receipt import Failure, Receipt
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror="alert(2)">',
+    "</script><script>alert(3)</script>",
+    "'-alert(4)-' {{ 7*7 }} <!-- <svg onload=alert(5)> ]]>",
+    "\u202egnp.exe\u2066 \x1b[31m \u2028 \\u003c",
+)
+
+
+@pytest.fixture
+def own_store(demo_store: Path, tmp_path: Path) -> Path:
+    """A copy of the demo's store, to be changed."""
+    return Path(shutil.copytree(demo_store, tmp_path / "store"))
+
+
+def receipts(store: Path, component: str) -> list[Path]:
+    """Those of a component, in order."""
+    recipe = Store.open(store).read_info().recipes[component]  # type: ignore[index]
+    return sorted((store / component / recipe.id).glob("*.json"))
+
+
+def fail_one(store: Path, reason: str) -> str:
+    """Says in a receipt that one of its clips could not be made; gives that clip's key."""
+    file = receipts(store, "video_latents")[0]
+    receipt = Receipt.from_bytes(file.read_bytes())
+    lost, *kept = receipt.tensors
+    failure = Failure(lost.key, "VP103", reason)
+    file.write_bytes(replace(receipt, tensors=tuple(kept), failures=(failure,)).to_bytes())
+    return lost.key
+
+
+def many(index: vp.BucketIndex, count: int, caption: str) -> vp.BucketIndex:
+    """A plan of so many clips, made of one clip of another plan."""
+    row = index.table.slice(0, 1)
+    numbers = np.arange(count)
+    columns = {name: row[name].take(np.zeros(count, np.int64)) for name in SCHEMA.names}
+    columns["sample"] = pa.array([f"{n:032x}" for n in numbers.tolist()])
+    columns["video"] = pa.array([f"videos/part-{n % 97}/clip-{n}.mp4" for n in numbers.tolist()])
+    columns["caption"] = pa.array([f"{caption} number {n}" for n in numbers.tolist()])
+    columns["line"] = pa.array(numbers)
+    columns["crop_width"] = pa.array((64 + numbers % 32).astype(np.int32))
+    table = pa.table(columns).select(SCHEMA.names).cast(SCHEMA).unify_dictionaries()
+    return vp.BucketIndex(table, index.data_root, index.policy)
+
+
+def test_a_plan(demo_dataset: Path, tmp_path: Path) -> None:
+    index = vp.BucketIndex.build(
+        demo_dataset, reshape="center-crop", buckets=("9x64x64",), max_num_frames=9
+    )
+    index.save(tmp_path / "index.parquet")
+    made = vp.report(tmp_path / "index.parquet", tmp_path / "report.html")
+    assert made.facts.samples == {"planned": 12}
+    assert dict(made.facts.asked)["reshape"] == "center-crop"
+    assert made.in_gallery == made.pictures == 12
+    plan = made.facts.plan
+    assert plan is not None
+    assert plan.most_cut[0].share == pytest.approx(1 / 3)
+    rows, summary = rows_of(index, None), summarize(index)
+    cut = sum(one.cut * one.clips for one in summary.buckets) / summary.clips
+    assert rows.cut.mean() == pytest.approx(cut, abs=1e-5)
+    available = rows.columns["available_frames"]
+    passed = (rows.passed * available).sum() / available.sum()
+    assert passed == pytest.approx(summary.frames.outside / summary.frames.available)
+    assert 0 < passed < 1
+
+
+def test_samples_that_end_in_every_place(
+    own_store: Path, demo_dataset: Path, tmp_path: Path, open_page: OpenPage
+) -> None:
+    dataset = Path(shutil.copytree(demo_dataset, tmp_path / "dataset"))
+    (dataset / "videos/00005.mp4").unlink()
+    fail_one(own_store, f"it broke {HOSTILE[1]}")
+    receipts(own_store, "image_latents")[-1].unlink()
+    page = tmp_path / "report.html"
+    made = vp.report(dataset, page, store=own_store, previews=0)
+    samples = made.facts.samples
+    assert set(samples) == {"encoded", "set aside", "to do", "left out"}
+    assert made.facts.total == 12
+    assert samples["left out"] == samples["set aside"] == 1
+    assert not made.ok
+    opened = open_page(page)
+    total, *parts = opened.numbers("#sum b")
+    assert total == sum(parts) == 12
+    assert opened.page.inner_text("#verdict") == "not finished"
+    assert "VP103" in opened.page.inner_text("#failures")
+    assert "it broke" in opened.page.inner_text("#failures")
+    for state, count in samples.items():
+        for box in opened.page.locator("input[name=state]").all():
+            box.set_checked(box.get_attribute("value") == state)
+        opened.wait_for_count(count)
+    opened.cards().first.click()
+    assert "left out" in opened.page.inner_text("#about")
+    assert "VP" in opened.page.inner_text("#about .why")
+
+
+def test_a_store_that_is_half_finished(own_store: Path, demo_dataset: Path, tmp_path: Path) -> None:
+    (own_store / "index.parquet").unlink()
+    receipts(own_store, "video_latents")[0].unlink()
+    alone = vp.report(own_store, tmp_path / "alone.html")
+    assert alone.facts.no_plan is not None
+    assert alone.facts.plan is None
+    assert alone.facts.store is not None
+    assert not alone.ok
+    text = (tmp_path / "alone.html").read_text()
+    assert "There is no plan to show" in text
+    assert "--store" in text
+    with_plan = vp.report(demo_dataset, tmp_path / "whole.html", store=own_store, previews=0)
+    assert sum(with_plan.facts.samples.values()) == 12
+    assert with_plan.facts.samples["to do"] > 0
+
+
+def test_sources_that_have_gone(demo_dataset: Path, own_store: Path, tmp_path: Path) -> None:
+    nowhere = vp.report(own_store, tmp_path / "a.html", data_root=tmp_path / "gone")
+    assert nowhere.pictures == 0
+    assert nowhere.in_gallery == 12
+    assert any("not there any more" in note for note in nowhere.notes)
+    moved = Path(shutil.copytree(demo_dataset, tmp_path / "moved"))
+    (moved / "videos/00001.mp4").unlink()
+    shutil.copy(moved / "videos/00002.mp4", moved / "videos/00003.mp4")
+    some = vp.report(own_store, tmp_path / "b.html", data_root=moved, previews=0)
+    assert some.pictures == 10
+    assert any(note.startswith("2 of 12 clips have no picture") for note in some.notes)
+
+
+def test_a_store_without_its_vae(own_store: Path, tmp_path: Path) -> None:
+    made = vp.report(own_store, tmp_path / "a.html", model=tmp_path / "none", previews=1)
+    assert any(note.startswith("No reconstructions: ") for note in made.notes)
+    assert "No reconstructions: " in (tmp_path / "a.html").read_text()
+
+
+def test_lists_with_mistakes(tmp_path: Path) -> None:
+    write_video(tmp_path / "videos/a.mp4")
+    write_lists(tmp_path, ["one", "two"], ["videos/a.mp4", ""])
+    made = vp.report(tmp_path, tmp_path / "report.html")
+    assert made.facts.plan is None
+    assert made.facts.findings is not None
+    assert not made.facts.findings.ok
+    assert "There is no plan to show" in (tmp_path / "report.html").read_text()
+
+
+def test_all_samples_are_left_out(tmp_path: Path, open_page: OpenPage) -> None:
+    write_video(tmp_path / "videos/a.mp4", width=90)
+    write_lists(tmp_path, ["one"], ["videos/a.mp4"])
+    made = vp.report(tmp_path, tmp_path / "report.html")
+    assert made.facts.samples == {"left out": 1}
+    opened = open_page(tmp_path / "report.html")
+    assert opened.counter() == 1
+    opened.cards().first.click()
+    assert opened.page.locator(".why").is_visible()
+
+
+def test_strangers_words_stay_words(tmp_path: Path, open_page: OpenPage) -> None:
+    names = [
+        "videos/<script>alert(6)</script>.mp4",
+        'videos/"><img src=x onerror=alert(7)>.mp4',
+        "videos/<!-- <script>.mp4",
+        "videos/plain.mp4",
+        "videos/\u202egpj.exe.mp4",
+    ]
+    for name in names:
+        write_video(tmp_path / name)
+    captions = [words.replace("\u2028", " ") for words in HOSTILE]
+    write_lists(tmp_path, captions, names)
+    page = tmp_path / "report.html"
+    vp.report(tmp_path, page)
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<script") == 2  # the data, and the page's own
+    assert text.count("<img") == 0
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    opened = open_page(page)
+    assert opened.cards().count() == 5
+    shown = opened.page.locator("#clips .words p:first-child").all_inner_texts()
+    assert shown[:3] == captions[:3]
+    assert "\\u202e" in shown[4]
+    assert "\\x1b[31m" in shown[4]
+    for place in range(5):
+        opened.cards().nth(place).click()
+        opened.page.keyboard.press("Escape")
+    opened.page.fill("input[type=search]", "</script><script>")
+    opened.wait_for_count(1)
+
+
+def test_data_survives_its_block() -> None:
+    values = [*HOSTILE, "\u2028\u2029", "\\", '"', "&lt;", "\U0001f600"]
+    text = str(as_json({"values": values}))
+    assert json.loads(text) == {"values": values}
+    assert not set("<>&\u2028\u2029") & set(text)
+
+
+def test_a_hundred_thousand_clips(demo_dataset: Path, tmp_path: Path, open_page: OpenPage) -> None:
+    index = many(vp.BucketIndex.build(demo_dataset), 100_500, "a “clip” & more " + 20 * "words ")
+    page = tmp_path / "report.html"
+    made = vp.report(index, page)
+    assert made.bytes == page.stat().st_size < 20_000_000
+    assert made.in_gallery == 100_000
+    assert made.facts.samples == {"planned": 100_500}
+    assert any(note.startswith("100,000 of 100,500 are in this page") for note in made.notes)
+    assert any(note.startswith("Captions are cut to ") for note in made.notes)
+    opened = open_page(page)
+    assert opened.counter() == 100_000
+    assert opened.cards().count() == 60  # drawn: as many as one looks at
+    opened.page.fill("input[type=search]", "clip-99999.mp4")
+    opened.wait_for_count(1)
+    opened.page.fill("input[type=search]", "")
+    opened.wait_for_count(100_000)
+    opened.page.select_option("select[name=sort]", "cut")
+    opened.page.wait_for_function("() => location.hash.includes('sort=cut')")
+    first = opened.cards().first.inner_text()
+    assert "−33.3 %" in first
+    opened.page.click("#more")
+    assert opened.cards().count() == 120
+
+
+def test_which_clips_are_shown(demo_dataset: Path) -> None:
+    rows = rows_of(many(vp.BucketIndex.build(demo_dataset), 1000, "a clip"), None)
+    state = rows.state.copy()
+    state[::100] = 3
+    rows = replace(rows, state=state, reasons=dict.fromkeys(range(0, 1000, 100), ("VP301", "why")))
+    chosen = choose_rows(rows, most=300)
+    assert len(chosen) == len(set(chosen.tolist())) == 300
+    assert set(range(0, 1000, 100)) <= set(chosen.tolist())
+    assert (np.diff(chosen) > 0).all()
+    assert (chosen == choose_rows(rows, most=300)).all()
+    looked_at = pictured(rows, chosen)
+    assert len(looked_at) == MOST_PICTURES
+    assert set(looked_at) <= set(chosen.tolist())
+    assert set(range(0, 1000, 100)) <= set(looked_at)
+
+
+def test_only_a_page_is_replaced(demo_store: Path, tmp_path: Path) -> None:
+    target = tmp_path / "prompt.txt"
+    target.write_text("a caption")
+    with pytest.raises(PlanError, match="is no page"):
+        vp.report(demo_store, target)
+    with pytest.raises(PlanError, match="is a folder"):
+        vp.report(demo_store, tmp_path)
+    assert target.read_text() == "a caption"
+    vp.report(demo_store, tmp_path / "a.html", previews=0)
+    vp.report(demo_store, tmp_path / "a.html", previews=0)
+
+
+def test_a_finished_plan_takes_no_options(demo_store: Path, tmp_path: Path) -> None:
+    with pytest.raises(VideoprepError, match="has a finished plan: reshape"):
+        vp.report(demo_store, tmp_path / "a.html", reshape="pad")
+
+
+def test_in_a_notebook(demo_store: Path, tmp_path: Path, open_page: OpenPage) -> None:
+    made = vp.report(demo_store, tmp_path / "a.html", previews=0)
+    html = made._repr_html_()
+    outer = tmp_path / "outer.html"
+    outer.write_text(f"<!DOCTYPE html><meta charset=utf-8>{html}", encoding="utf-8")
+    opened = open_page(outer)
+    frame = opened.page.frame_locator("iframe")
+    frame.locator("#clips .clip").first.wait_for()
+    assert frame.locator("#clips .clip").count() == 12
+    frame.locator("input[type=search]").fill("red")
+    frame.locator("#clips .clip").nth(3).wait_for(state="detached")
+    assert "12 encoded" in opened.page.inner_text("p")
+
+
+def test_the_command(
+    demo_store: Path,
+    run_cli: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+) -> None:
+    done = run_cli("report", demo_store, "-o", "a.html", "--previews", 0)
+    assert done.returncode == 0, done.stderr
+    assert "12 samples = 12 encoded" in done.stdout
+    done = run_cli("report", demo_store, "-o", "a.html", "--previews", 0, "--output-format", "json")
+    told = json.loads(done.stdout)
+    assert told["samples"] == {"total": 12, "encoded": 12}
+    assert told["bytes"] == (tmp_path / "a.html").stat().st_size
+    assert [one["name"] for one in told["store"]["components"]] == [
+        "video_latents", "image_latents", "prompt_embeds"
+    ]  # fmt: skip
