@@ -6,11 +6,14 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 import videoprep as vp
 from tests.assets import write_lists, write_video
+from tests.conftest import SHOWN
 from tests.previewing.spoiled import latents_of, replace_latents
 from videoprep.demo.tiny_model import trained_model
 from videoprep.errors import PlanError, StoreError, VideoprepError
@@ -115,6 +118,20 @@ def test_a_damaged_shard_costs_what_is_in_it(own_store: Path) -> None:
     assert kinds(seen) == [[], [], ["damaged"], []]
     assert seen.failed
     assert "not those written" in seen.pictures[2].measure.faults[0].what
+
+
+def test_latents_of_another_shape(own_store: Path) -> None:
+    """A catalogue of a stranger, whose hashes fit."""
+    path = own_store / "catalogue.parquet"
+    table = pq.read_table(path)
+    at = table.schema.get_field_index("video_latents_shape")
+    shapes = table[at].to_pylist()
+    shapes[0] = [shapes[0][0] * 2, shapes[0][1], shapes[0][2] // 2, shapes[0][3]]
+    field = table.schema.field(at)
+    pq.write_table(table.set_column(at, field, pa.array(shapes, field.type)), path)
+    seen = vp.preview(own_store, videos=SHOWN[:1], device="cpu")
+    assert kinds(seen) == [["damaged"]]
+    assert "those of the clip [32, 5, 8, 12]" in seen.pictures[0].measure.faults[0].what
 
 
 def test_videos_that_are_gone_or_changed(own_store: Path, own_videos: Path) -> None:

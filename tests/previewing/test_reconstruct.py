@@ -14,11 +14,12 @@ from tests.families import fidelity
 from tests.families.test_every_family import MODELS, ONE_OF_EACH_VAE
 from videoprep.demo.tiny_model import trained_model
 from videoprep.encoding.posterior import Posterior, reduce_moments
-from videoprep.errors import ModelError, StoreError
+from videoprep.errors import ModelError, StoreError, VideoprepError
 from videoprep.families.ltx_video import FAMILY as LTX
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import posterior_of
 from videoprep.families.registry import family_of
+from videoprep.index.bucket import Bucket
 from videoprep.previewing.reconstruct import (
     NotFiniteError,
     Reconstructor,
@@ -114,8 +115,9 @@ def test_tiles_where_memory_does_not_suffice() -> None:
     """A decoder that runs out of memory once, as a GPU does for large clips."""
     model = ModelFolder(trained_model(), "trained")
     info = info_of(model)
-    decoder = family_of(model).load_video_decoder(model, CPU, torch.float32)
-    whole = Reconstructor(info, decoder, "whole")
+    family = family_of(model)
+    decoder = family.load_video_decoder(model, CPU, torch.float32)
+    whole = Reconstructor(info, decoder, family, model, CPU)
     stored = torch.randn(32, 3, 8, 12, generator=torch.Generator().manual_seed(0))
     expected = whole.decode(stored)
     seen = []
@@ -128,11 +130,30 @@ def test_tiles_where_memory_does_not_suffice() -> None:
         return made
 
     decoder._decode = short_of_memory  # type: ignore[attr-defined]
-    tiled = Reconstructor(info, decoder, "tiled")
+    tiled = Reconstructor(info, decoder, family, model, CPU)
     assert torch.allclose(tiled.decode(stored), expected, atol=1e-4)
     assert tiled.tiled
     assert seen == [False, True]
     assert not whole.tiled
+
+    def out_of_memory(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    decoder._decode = out_of_memory  # type: ignore[attr-defined]
+    with pytest.raises(VideoprepError, match="not even in tiles"):
+        tiled.decode(stored)
+
+
+def test_shapes_are_those_that_are_stored(model: ModelFolder) -> None:
+    family: Any = family_of(model)
+    encoder = family.load_video_encoder(model, CPU, torch.float32, tiling=False)
+    for posterior in ("moments", "mean"):
+        reconstructor = load_reconstructor(info_of(model, posterior), device="cpu")  # type: ignore[arg-type]
+        for component, frames in (("video_latents", 17), ("image_latents", 1)):
+            moments = encoder.encode(fidelity.pixels(frames))
+            stored = reduce_moments(moments, posterior, ["0" * 32])  # type: ignore[arg-type]
+            shape = reconstructor.shape(component, Bucket(17, 64, 96))  # type: ignore[arg-type]
+            assert shape == tuple(stored.shape[1:])
 
 
 def test_another_model() -> None:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from videoprep.errors import ModelError
 from videoprep.families.component import Component
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.profile import Profile
@@ -185,8 +186,17 @@ class Family(ABC):
     def load_video_decoder(
         self, model: ModelFolder, device: torch.device, dtype: torch.dtype
     ) -> VideoDecoder:
-        """Loads the VAE for the way back; only `videoprep preview` needs it."""
-        raise NotImplementedError(f"{self.name} decodes no latents of {model.path}")
+        """Loads the VAE for the way back; only `videoprep preview` needs it.
+
+        Raises:
+            ModelError: the family has no way back, or the folder no VAE.
+        """
+        raise ModelError(
+            f"the family {self.name!r} decodes no latents",
+            where=str(model.path),
+            remedy="look at the crops alone with --without-vae; docs/families.md says what a "
+            "family needs for more",
+        )
 
     def load_image_encoder(
         self, model: ModelFolder, device: torch.device, dtype: torch.dtype

@@ -43,7 +43,7 @@ FaultKind = Literal["not finite", "damaged", "source", "low"]
 """What is wrong with a clip.
 
 - ``not finite``: its latents, or what they decode to, hold NaN or infinity.
-- ``damaged``: its latents cannot be read, or are not those of the clip's size.
+- ``damaged``: its latents cannot be read, or have another shape than the clip's.
 - ``source``: its video is gone, has changed since it was planned, or does not decode.
 - ``low``: its reconstruction is hardly the same picture.
 """
@@ -204,18 +204,15 @@ def _decode(
         faults.append(Fault("damaged", error.message))
         return decoded
     for component, stored in latents.items():
+        expected = reconstructor.shape(component, clip.bucket)
+        if tuple(stored.shape) != expected:
+            what = f"{component} are {list(stored.shape)}, those of the clip {list(expected)}"
+            faults.append(Fault("damaged", what))
+            continue
         try:
-            made = reconstructor.decode(stored)
+            decoded[component] = reconstructor.decode(stored)
         except NotFiniteError as error:
             faults.append(Fault("not finite", f"{component}: {error}"))
-            continue
-        size = clip.bucket.height, clip.bucket.width
-        if tuple(made.shape[2:]) == size:
-            decoded[component] = made
-        else:
-            height, width = made.shape[2:]
-            what = f"{component}: they decode to {width}×{height}, the clip is {size[1]}×{size[0]}"
-            faults.append(Fault("damaged", what))
     return decoded
 
 

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoprep.device import choose_device, free_memory, is_out_of_memory
-from videoprep.errors import ModelError, StoreError
-from videoprep.families.contract import VideoDecoder
+from videoprep.errors import ModelError, StoreError, VideoprepError
+from videoprep.families.component import Component
+from videoprep.families.contract import Family, VideoDecoder
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.moments import mode
 from videoprep.families.registry import families, family_of
+from videoprep.index.bucket import Bucket
 from videoprep.store.layout import StoreInfo
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ class Reconstructor:
     Args:
         info: of the store.
         decoder: the VAE.
+        family: whose it is.
+        folder: where it is from.
+        device: where it runs.
+        other_vae: whether the VAE is another one than made the latents.
 
     Attributes:
         name: what the model is called.
@@ -40,13 +46,32 @@ class Reconstructor:
     """
 
     def __init__(
-        self, info: StoreInfo, decoder: VideoDecoder, name: str, *, other_vae: bool = False
+        self,
+        info: StoreInfo,
+        decoder: VideoDecoder,
+        family: Family,
+        folder: ModelFolder,
+        device: torch.device,
+        *,
+        other_vae: bool = False,
     ) -> None:
-        self.name = name
+        self.name = folder.name
         self.other_vae = other_vae
         self.tiled = False
         self._facts = info.facts
         self._decoder = decoder
+        self._family = family
+        self._folder = folder
+        self._device = device
+
+    def shape(self, component: Component, bucket: Bucket) -> tuple[int, ...]:
+        """Shape of what a store holds of a clip: ``(2 × C or C, F', H', W')``."""
+        frames = 1 if component == "image_latents" else bucket.frames
+        channels, *rest = self._family.shape(
+            self._folder, component, frames, bucket.height, bucket.width
+        )
+        halved = self._facts.get("posterior", "moments") != "moments"
+        return channels // 2 if halved else channels, *rest
 
     def decode(self, stored: torch.Tensor) -> torch.Tensor:
         """What the mean of stored latents decodes to, or the sample that was stored.
@@ -60,6 +85,7 @@ class Reconstructor:
 
         Raises:
             NotFiniteError: the latents hold NaN or infinity, or what they decode to does.
+            VideoprepError: the device's memory does not suffice, not even in tiles.
         """
         import torch
 
@@ -74,12 +100,18 @@ class Reconstructor:
         try:
             return self._decoder.decode(latents)
         except (RuntimeError, MemoryError) as error:
-            if self.tiled or not is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
+            if self.tiled:
+                raise VideoprepError(
+                    "memory does not suffice to decode a clip, not even in tiles",
+                    remedy="use --device cpu, or look at the crops alone with --without-vae",
+                ) from error
+        # Outside of the handler: the error holds on to what was being computed.
         self.tiled = True
         self._decoder.save_memory(tiling=True)
-        free_memory(latents.device)
-        return self._decoder.decode(latents)
+        free_memory(self._device)
+        return self._within_memory(latents)
 
 
 def load_reconstructor(
@@ -120,7 +152,7 @@ def load_reconstructor(
     decoder = family.load_video_decoder(folder, where, dtype)
     identity = family.identity(folder, "video_latents")
     other = any(fields.get(name) != value for name, value in identity.items())
-    return Reconstructor(info, decoder, folder.name, other_vae=other)
+    return Reconstructor(info, decoder, family, folder, where, other_vae=other)
 
 
 def _open(info: StoreInfo, model: str | None, revision: str | None) -> ModelFolder:
