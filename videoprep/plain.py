@@ -13,7 +13,7 @@ def plain(text: str, keep: str = "\n") -> str:
     Escapes, overrides of the writing direction, and lone surrogates, which cannot be written to a
     file, are among them. Those in ``keep`` stay.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():  # leaves out more than these classes, and is quick
         return text
     return "".join(
         char

@@ -18,12 +18,18 @@ def test_demo_and_its_rerun(run_cli: Run, tmp_path: Path) -> None:
     done = run_cli("demo", "--steps", "4")
     assert done.returncode == 0, done.stderr
     made = tmp_path / "videoprep-demo"
-    for path in ("dataset/videos/00011.mp4", "latents/catalogue.parquet", "preview.png"):
+    for path in (
+        "dataset/videos/00011.mp4",
+        "latents/catalogue.parquet",
+        "preview.png",
+        "report.html",
+    ):
         assert (made / path).exists()
     assert (made / "lora/pytorch_lora_weights.safetensors").exists()
     assert "12 clips = 12 complete + 0 set aside · 0 of 12 samples left out" in done.stdout
     assert "videoprep encode" in done.stdout
     assert "videoprep-demo/preview.png" in done.stdout
+    assert "videoprep-demo/report.html" in done.stdout
     again = run_cli("demo", "--steps", "4")
     assert again.returncode == 0, again.stderr
     assert "nothing to do" in again.stdout

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Dialog, Locator, Page
 
 # Of each text that is seen: its contrast with what is behind it, as WCAG reckons it.
 _CONTRASTS = """() => {
@@ -45,6 +45,10 @@ class Opened:
     page: Page
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+
+    def refuse(self, dialog: Dialog) -> None:
+        self.complaints.append(dialog.message)
+        dialog.dismiss()
 
     def cards(self) -> Locator:
         return self.page.locator("#clips .clip")
@@ -86,7 +90,7 @@ def opening(browser: Browser) -> Iterator[OpenPage]:
         page.on("request", lambda request: new.requests.append(request.url[:200]))
         page.on("console", lambda message: new.complaints.append(message.text))
         page.on("pageerror", lambda error: new.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (new.complaints.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", new.refuse)
         page.goto(f"file://{file}{fragment}")
         all_opened.append(new)
         return new

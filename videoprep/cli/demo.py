@@ -16,6 +16,7 @@ from videoprep.cli.output import safe, stdout
 from videoprep.errors import VideoprepError
 
 if TYPE_CHECKING:
+    from videoprep.dataset_report.run import DatasetReport
     from videoprep.encoding.result import EncodeResult
     from videoprep.index.table import BucketIndex
     from videoprep.previewing.run import Preview
@@ -59,7 +60,8 @@ def demo(
     trained = _train(work / "latents", model, work / "lora", steps)
     _step("6. look at it")
     seen = _preview(work / "latents", model, work / "preview.png")
-    _close(folder, work, model, index, encoded, trained, seen)
+    page = _report(spec, work / "latents", seen, work / "report.html")
+    _close(folder, work, model, index, encoded, trained, seen, page)
     raise typer.Exit(0 if encoded.ok and seen.ok else 1)
 
 
@@ -144,6 +146,15 @@ def _preview(store: Path, model: Path, output: Path) -> Preview:
     return seen
 
 
+def _report(spec: DatasetSpec, store: Path, seen: Preview, output: Path) -> DatasetReport:
+    from videoprep.cli.report import print_made
+    from videoprep.dataset_report.run import report
+
+    made = report(spec, output, store=store, previews=seen)
+    print_made(made)
+    return made
+
+
 def _step(title: str) -> None:
     stdout.print(Rule(Text(title, style="bold"), align="left"))
 
@@ -169,6 +180,7 @@ def _close(
     encoded: EncodeResult,
     trained: TrainResult,
     seen: Preview,
+    page: DatasetReport,
 ) -> None:
     made = [
         ("dataset", folder, f"{encoded.samples} videos with captions"),
@@ -184,6 +196,7 @@ def _close(
             f"loss {trained.loss_before:.3f} → {trained.loss_after:.3f} in {trained.steps} steps",
         ),
         ("picture", work / "preview.png", _seen(seen)),
+        ("report", page.path, "one page on all of it; open it in a browser"),
     ]
     text = Text("Made here, without network and GPU:\n\n")
     for what, path, note in made:
@@ -194,6 +207,7 @@ def _close(
         "validate PATH",
         "encode PATH -o latents --model THUDM/CogVideoX-2b --reshape center-crop",
         "preview latents",
+        "report PATH --store latents",
         "train latents --model THUDM/CogVideoX-2b -o lora",
     ):
         text += safe(f"  {program} {command}\n", "cyan")

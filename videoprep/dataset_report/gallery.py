@@ -161,12 +161,15 @@ def _fitting(
     texts: Sequence[str], budget: int, cut: Callable[[str, int], str]
 ) -> tuple[list[str], int | None]:
     """The texts, cut so that all of them fit; to how many characters that was, if it was."""
-    longest = max(map(len, texts), default=0)
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    a_character = sum(map(_bytes, texts)) / max(1, int(lengths.sum()))
     for limit in _LIMITS:
+        if np.minimum(lengths, limit).sum() * a_character > budget and limit > _LIMITS[-1]:
+            continue
         shorter = [cut(text, limit) for text in texts]
-        if sum(_bytes(text) for text in shorter) <= budget:
-            return shorter, limit if longest > limit else None
-    return shorter, _LIMITS[-1]
+        if limit == _LIMITS[-1] or sum(map(_bytes, shorter)) <= budget:
+            break
+    return shorter, limit if (lengths > limit).any() else None
 
 
 def _bytes(text: str) -> int:

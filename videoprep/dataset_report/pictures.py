@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import os
 
     from videoprep.previewing.pictures import ClipPicture, Frames
+    from videoprep.previewing.run import Preview
 
 MOST_PICTURES = 240
 """Clips that have a thumbnail."""
@@ -169,19 +170,25 @@ class Strips:
     note: str
 
 
-def make_strips(rows: Rows, store: str, count: int, model: str | os.PathLike[str] | None) -> Strips:
+def make_strips(
+    rows: Rows, store: str, wanted: int | Preview, model: str | os.PathLike[str] | None
+) -> Strips:
     """Decodes some clips, spread over the buckets, by the VAE of the store's model.
 
     Args:
         rows: of the plan that the store follows.
         store: its location.
-        count: of how many clips.
+        wanted: of how many clips; or a preview that was made before.
         model: where the model is; None: where the store says.
     """
     from videoprep.previewing.run import preview
 
     try:
-        seen = preview(store, clips=count, model=model, data_root=rows.index.data_root)
+        seen = (
+            preview(store, clips=wanted, model=model, data_root=rows.index.data_root)
+            if isinstance(wanted, int)
+            else wanted
+        )
     except VideoprepError as error:
         return Strips({}, f"No reconstructions: {error.message}.")
     strips = {}

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from videoprep.dataset_report.facts import Facts
 from videoprep.dataset_report.gallery import Gallery, choose_rows, make_gallery
@@ -22,6 +22,9 @@ from videoprep.mirror import local_path, shown
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.store.layout import Store
 from videoprep.validators.engine import validate
+
+if TYPE_CHECKING:
+    from videoprep.previewing.run import Preview
 
 OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -84,7 +87,7 @@ def report(
     *,
     store: str | os.PathLike[str] | None = None,
     data_root: str | os.PathLike[str] | None = None,
-    previews: int = 4,
+    previews: int | Preview = 4,
     model: str | os.PathLike[str] | None = None,
     on_progress: OnProgress | None = None,
     **options: Any,
@@ -99,7 +102,8 @@ def report(
         output: the page. It replaces a page, and nothing else.
         store: where the dataset or the index was encoded to.
         data_root: the folder of the videos, where they were moved.
-        previews: of so many clips of the store the latents are decoded, where the VAE is at hand.
+        previews: of so many clips of the store the latents are decoded, where the VAE is at hand;
+            or a preview of the store that was made before.
         model: where that is; None: where the store says.
         on_progress: called as it goes on.
         options: fields of the dataset's spec to replace.
@@ -143,7 +147,7 @@ def _nothing(what: str, done: int, total: int) -> None:
 
 
 def _strips(
-    given: Given, rows: Rows, previews: int, model: str | os.PathLike[str] | None
+    given: Given, rows: Rows, previews: int | Preview, model: str | os.PathLike[str] | None
 ) -> Strips | None:
     """Reconstructions, where a store and its videos are there."""
     if given.store is None or not previews or not rows.index.data_root.is_dir():
