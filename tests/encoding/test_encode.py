@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import videoprep as vp
-from tests.assets import write_lists, write_video
+from tests.assets import spoil_video, write_lists, write_video
 from tests.conftest import need
 from videoprep.errors import ModelError, PlanError, SourceError, StoreError, VideoprepError
 from videoprep.index.calibration import recall
@@ -175,20 +175,10 @@ def test_left_out_samples_are_named(dataset: Path, tmp_path: Path, tiny_model: P
     assert [(s.video, s.code) for s in result.left_out] == [("videos/odd.mp4", "VP101")]
 
 
-def _damage(path: Path) -> None:
-    """Spoils the last two packets: the file opens, shows pictures, and breaks off."""
-    with av.open(str(path)) as container:
-        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
-    start, end = packets[-2][0], sum(packets[-1])
-    data = bytearray(path.read_bytes())
-    data[start:end] = b"\xff" * (end - start)
-    path.write_bytes(data)
-
-
 def test_a_clip_that_does_not_decode_costs_itself_alone(
     dataset: Path, tmp_path: Path, tiny_model: Path, decoder: str
 ) -> None:
-    _damage(dataset / "videos/b.mp4")
+    spoil_video(dataset / "videos/b.mp4")
     store = tmp_path / "store"
     options = {"image_latents": True, "decoder": decoder}
     result = encode(dataset, tiny_model, store, **options)

@@ -12,8 +12,7 @@ import fsspec
 import pytest
 
 import videoprep as vp
-from tests.assets import write_dataset, write_lists, write_video
-from tests.encoding.test_encode import _damage as spoil_video
+from tests.assets import spoil_video, write_dataset, write_lists, write_video
 from tests.encoding.test_encode import contents, encode
 from videoprep.encoding.status import Status
 from videoprep.errors import StoreError, VideoprepError

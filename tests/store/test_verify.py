@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import videoprep as vp
-from tests.assets import write_dataset, write_lists
-from tests.encoding.test_encode import _damage as spoil_video
+from tests.assets import spoil_video, write_dataset, write_lists
 from tests.encoding.test_encode import contents, encode
 from videoprep.encoding import units
 from videoprep.errors import ModelError, StoreError

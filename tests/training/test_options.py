@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,14 @@ import torch
 from safetensors.torch import load_file
 
 import videoprep as vp
-from tests.assets import write_lists, write_video
+from tests.assets import spoil_video, write_lists, write_video
+from tests.conftest import need
 from tests.training.models import build
+from videoprep.encoding.online import OnlineClips
 from videoprep.errors import StoreError, TrainError
 from videoprep.training.batches import Batches, CaptionDropout
 from videoprep.training.lora import WEIGHTS_NAME
-from videoprep.training.online import OnlineClips, plan_of
+from videoprep.training.optimizer import require_optimizer
 from videoprep.training.settings import TrainSettings
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -127,7 +131,7 @@ def test_batches_from_videos_are_the_stores(
     demo_dataset: Path, demo_store: Path, tiny_model: Path
 ) -> None:
     stored = vp.LatentDataset(demo_store)
-    index = plan_of(demo_dataset, None)
+    index = vp.BucketIndex.build(demo_dataset)
     with OnlineClips(
         index, str(tiny_model), revision=None, images=True, device=torch.device("cpu"),
         dtype=torch.float32,
@@ -242,6 +246,20 @@ def test_an_unknown_option_has_a_nearest_one() -> None:
         TrainSettings.of(batchsize=2)
 
 
+def test_a_store_without_a_whole_clip(dataset: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """All clips set aside: the store is there, and empty."""
+    for video in dataset.rglob("*.mp4"):
+        spoil_video(video)
+    done = vp.encode(
+        dataset, model=tiny_model, output=tmp_path / "store", device="cpu", decoder="pyav",
+        progress="none",
+    )  # fmt: skip
+    assert done.complete == 0
+    with pytest.raises(TrainError, match="no complete clip"):
+        train(tmp_path / "store", tiny_model, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_fewer_clips_than_a_global_batch(dataset: Path, tiny_model: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     vp.encode(dataset, model=tiny_model, output=store, device="cpu", progress="none")
@@ -255,6 +273,36 @@ def test_eight_bits_without_bitsandbytes(
 ) -> None:
     with pytest.raises(TrainError, match="adamw8bit needs bitsandbytes"):
         train(demo_store, tiny_model, tmp_path / "run", optimizer="adamw8bit")
+
+
+_EIGHT_BITS = """
+import sys, videoprep as vp
+store, model, folder = sys.argv[1:]
+for name, steps, resume in ("whole", 5, False), ("broken", 3, False), ("broken", 5, True):
+    vp.train(store, model=model, output=f"{folder}/{name}", steps=steps, resume=resume, rank=128,
+             optimizer="adamw8bit", checkpoint_every=2, device="cpu")
+"""
+
+
+def test_eight_bits(
+    demo_store: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped and resumed, the moments in 8 bits are what they would have been."""
+    site = Path(sys.prefix) / "int8"  # apart, since every import of transformers would load it
+    if not site.is_dir():
+        need("bitsandbytes: `make` installs it")
+    subprocess.run(
+        [sys.executable, "-c", _EIGHT_BITS, demo_store, tiny_model, tmp_path],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])},
+        check=True,
+    )
+    whole, broken = ((tmp_path / name / WEIGHTS_NAME).read_bytes() for name in ("whole", "broken"))
+    assert whole == broken
+    moments = load_file(tmp_path / "whole/checkpoints/step-00000005/optimizer.safetensors")
+    assert torch.uint8 in {tensor.dtype for tensor in moments.values()}
+    monkeypatch.syspath_prepend(str(site))
+    with pytest.raises(TrainError, match="shared out among processes"):
+        require_optimizer(TrainSettings(optimizer="adamw8bit", full=True), 2)
 
 
 def test_steps_that_are_not_finite_are_skipped_by_choice(

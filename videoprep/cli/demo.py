@@ -117,20 +117,21 @@ def _encode(index: BucketIndex, model: Path, store: Path) -> EncodeResult:
 
 
 def _train(store: Path, model: Path, run: Path, steps: int) -> TrainResult:
-    from videoprep.cli.train import print_result, print_step
+    from videoprep.cli.train import print_result, steps_shown
     from videoprep.training.run import train
 
-    result = train(
-        store,
-        model=model,
-        output=run,
-        steps=steps,
-        batch_size=2,
-        rank=16,
-        device="cpu",
-        on_step=print_step,
-        overwrite=True,
-    )
+    with steps_shown() as on_step:
+        result = train(
+            store,
+            model=model,
+            output=run,
+            steps=steps,
+            batch_size=2,
+            rank=16,
+            device="cpu",
+            on_step=on_step,
+            overwrite=True,
+        )
     print_result(result)
     return result
 

@@ -10,7 +10,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -147,3 +147,20 @@ def meter() -> Iterator[Meter]:
     )
     with Progress(*columns, console=stderr, transient=True) as progress:
         yield _Bars(progress)
+
+
+@contextmanager
+def step_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar in the terminal for numbered steps; called with what to say, the step, and how many."""
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr) as progress:
+        task = progress.add_task("loading", total=None)
+        yield lambda told, step, steps: progress.update(
+            task, description=told, completed=step, total=steps
+        )

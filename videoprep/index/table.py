@@ -373,6 +373,26 @@ class BucketIndex:
         names = sorted(shares or pc.unique(index._planned("split")).to_pylist())
         return {name: index.filter(split=name, left_out_code=None) for name in names}
 
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """The splits that clips are in."""
+        return tuple(sorted(pc.unique(self.table["split"]).drop_null().to_pylist()))
+
+    def of_split(self, name: str) -> BucketIndex:
+        """The planned clips of one split.
+
+        Raises:
+            PlanError: no clip is in it.
+        """
+        chosen = self.filter(split=name, left_out_code=None)
+        if len(chosen):
+            return chosen
+        names = self.split_names
+        raise PlanError(
+            f"the plan has no clip of the split {name!r}",
+            remedy=f"its splits are: {', '.join(names)}" if names else "it has none: leave it out",
+        )
+
     @classmethod
     def concat(cls, indices: Iterable[BucketIndex]) -> BucketIndex:
         """One index of several datasets; paths become relative to the folder that holds all.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,11 @@ from torch.utils.data import DataLoader
 
 from videoprep.families.component import COMPONENTS
 from videoprep.index.sampler import BucketBatchSampler
+from videoprep.store.dataset import LatentDataset
+
+# How much is read ahead at once: so many batches, or so many bytes.
+_AHEAD = 8
+_AHEAD_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,11 @@ class Batch:
 
     tensors: Mapping[str, torch.Tensor]
     videos: Sequence[str]
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
 
     def to(self, device: torch.device) -> Mapping[str, torch.Tensor]:
         """Its tensors on a device."""
@@ -55,14 +66,51 @@ class Batches:
     _loader: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        loader = DataLoader(
+        loader: Any = DataLoader(
             self.data, batch_sampler=self.sampler, collate_fn=collate, num_workers=self.workers
         )
+        # Workers read ahead by themselves. What is encoded as it is asked for is not made while
+        # the step needs the memory.
+        if not self.workers and isinstance(self.data, LatentDataset):
+            loader = _ReadAhead(loader)
         self._loader = self.sampler.count(loader)
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
             yield from self._loader
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadAhead:
+    """Reads the next batches in a thread while the last ones are trained on."""
+
+    loader: DataLoader[Batch]
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        with ThreadPoolExecutor(1) as reader:
+            batches = iter(self.loader)
+            ahead = reader.submit(_next_ones, batches)
+            while some := ahead.result():
+                ahead = reader.submit(_next_ones, batches)
+                yield from some
+
+
+def _next_ones(batches: Iterator[Batch]) -> Sequence[Batch]:
+    """A few small batches or a large one; none at the end.
+
+    Together they cost little more than one alone: in between, the step takes the processor's caches
+    for itself.
+    """
+    some: list[Batch] = []
+    while len(some) < _AHEAD and sum(batch.size for batch in some) < _AHEAD_BYTES:
+        batch = next(batches, None)
+        if batch is None:
+            break
+        some.append(batch)
+    return some
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import torch
 from safetensors import SafetensorError
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -61,13 +62,11 @@ class Checkpoints:
         moved = get_optimizer_state_dict(model, optimizer, options=_OPTIONS)
         if not write:
             return
-        state: Any = moved["state"]
-        moments = {
-            f"{name}/{part}": value
-            for name, parts in state.items()
-            for part, value in parts.items()
-        }
-        told = {**told, "identity": dict(self.identity)}
+        parts = dict(_leaves(cast("dict[str, Any]", moved["state"])))
+        moments = {name: value for name, value in parts.items() if torch.is_tensor(value)}
+        # 8-bit Adam counts its steps in plain numbers.
+        numbers = {name: value for name, value in parts.items() if name not in moments}
+        told = {**told, "optimizer": numbers, "identity": dict(self.identity)}
         folder = self.run / FOLDER / f"step-{told['step']:08d}"
         partial = folder.with_name(f".{folder.name}.tmp")
         shutil.rmtree(partial, ignore_errors=True)
@@ -100,10 +99,7 @@ class Checkpoints:
             ) from error
         self._require_same(told["identity"], folder)
         set_model_state_dict(model, weights, options=_TRAINED)
-        state: dict[str, Any] = {}
-        for name, value in moments.items():
-            weight, _, part = name.rpartition("/")
-            state.setdefault(weight, {})[part] = value
+        state = _nested({**moments, **told["optimizer"]})
         # What is in it besides is the settings'.
         group = {**optimizer.param_groups[0], "params": list(state)}
         told_of: dict[str, Any] = {"state": state, "param_groups": [group]}
@@ -138,6 +134,25 @@ class Checkpoints:
             )
 
 
+def _leaves(nested: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{name}/")
+        else:
+            yield f"{above}{name}", value
+
+
+def _nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    whole: dict[str, Any] = {}
+    for name, value in leaves.items():
+        *above, last = name.split("/")
+        part = whole
+        for step in above:
+            part = part.setdefault(step, {})
+        part[last] = value
+    return whole
+
+
 def gathered(model: Any) -> dict[str, Any]:
     """The weights in training, whole, on the host; of several processes in the first one."""
     return get_model_state_dict(model, options=_OPTIONS)
@@ -148,7 +163,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    owned = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    owned: dict[str, torch.Tensor] = {}
+    held: set[int] = set()
+    for name, value in tensors.items():
+        tensor = value.detach().cpu().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        # 8-bit Adam's moments share the table of their levels, safetensors no memory.
+        owned[name] = tensor.clone() if memory in held else tensor
+        held.add(memory)
     save_file(owned, path, metadata={"format": "pt"})
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -22,6 +22,7 @@ from videoprep.errors import TrainError
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import family_of
 from videoprep.index.sampler import BucketBatchSampler
+from videoprep.index.table import BucketIndex
 from videoprep.store.dataset import LatentDataset
 from videoprep.training.batches import Batch, Batches, CaptionDropout
 from videoprep.training.checkpoint import Checkpoints, gathered
@@ -34,7 +35,7 @@ from videoprep.training.cogvideox import (
 )
 from videoprep.training.logs import LOG_NAME, Logs
 from videoprep.training.lora import WEIGHTS_NAME, add_lora, require_peft, save_full, save_lora
-from videoprep.training.optimizer import make_optimizer
+from videoprep.training.optimizer import make_optimizer, require_optimizer
 from videoprep.training.parallel import Processes, processes, without_sync
 from videoprep.training.settings import TrainSettings
 
@@ -58,13 +59,15 @@ class Step:
         step: its number, from 1.
         steps: how many there will be.
         loss: of this step's batches, in all processes; NaN where it was skipped.
-        seconds: since the first step of this process began.
+        made: how many this process has made: less than its number in a run that goes on.
+        seconds: since the first of them began.
         waited: of them, for data.
     """
 
     step: int
     steps: int
     loss: float
+    made: int
     seconds: float
     waited: float
 
@@ -144,6 +147,7 @@ def train(
         require_peft()
     with ExitStack() as stack:
         group = stack.enter_context(processes(device))
+        require_optimizer(settings, group.count)
         stack.enter_context(torch.random.fork_rng())
         stored = None if from_videos else _stored(store, settings.split)
         opened = open_model(str(model), ("transformer", "scheduler"), revision)
@@ -171,9 +175,13 @@ def _online(
     revision: str | None,
 ) -> Any:
     """The clips of a dataset or index, encoded as they are asked for."""
-    from videoprep.training.online import OnlineClips, plan_of
+    from videoprep.encoding.online import OnlineClips
 
-    index = plan_of(dataset, settings.split)
+    path = os.fspath(dataset)
+    index = BucketIndex.load(path) if BucketIndex.is_index(path) else BucketIndex.build(path)
+    split = settings.split or ("train" if "train" in index.split_names else None)
+    if split is not None:
+        index = index.of_split(split)
     channels = int(family_of(model).facts(model)["latent_channels"])
     images = is_image_to_video(model.config("transformer"), channels)
     dtype = _dtype(settings, device)
@@ -305,7 +313,8 @@ class _Run:
         logs = Logs(self.folder, begun) if self.group.first else None
         started = time.monotonic()
         for step, loss in self._steps(begun):
-            done = Step(step, self.settings.steps, loss, time.monotonic() - started, self.waited)
+            seconds = time.monotonic() - started
+            done = Step(step, self.settings.steps, loss, step - begun, seconds, self.waited)
             if logs is not None:
                 logs.write(step, loss=loss, rate=self.settings.rate_at(step), seconds=done.seconds)
             self._now_and_then(step, before, logs)

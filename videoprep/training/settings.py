@@ -11,6 +11,9 @@ from videoprep.errors import TrainError, nearest
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Interval = Annotated[int, Field(ge=0)]
+Optimizer = Literal["adamw", "adamw8bit"]
+DType = Literal["auto", "fp32", "bf16"]
+OnNonfinite = Literal["stop", "skip"]
 
 # What may be another one when a run goes on.
 _OF_THE_RUN = frozenset({"steps", "checkpoint_every", "keep", "validate_every", "sample_every"})
@@ -31,14 +34,10 @@ class TrainSettings(BaseModel):
         None, description="Default: 1e-3 for a LoRA, 1e-5 for all weights."
     )
     warmup: Interval = Field(0, description="Steps until the learning rate is reached.")
-    optimizer: Literal["adamw", "adamw8bit"] = Field(
-        "adamw", description="adamw, or adamw8bit by bitsandbytes."
-    )
+    optimizer: Optimizer = Field("adamw", description="adamw, or adamw8bit by bitsandbytes.")
     full: bool = Field(False, description="Train all weights instead of a LoRA.")
     rank: Count = Field(64, description="Of the LoRA.")
-    dtype: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="What is computed in: fp32 on a CPU, bf16 elsewhere."
-    )
+    dtype: DType = Field("auto", description="What is computed in: fp32 on a CPU, bf16 elsewhere.")
     gradient_checkpointing: bool = Field(False, description="Less memory, more time.")
     max_gradient_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="Clipped to it.")
     min_snr: Annotated[float, Field(gt=0)] | None = Field(
@@ -48,7 +47,7 @@ class TrainSettings(BaseModel):
         0.0, description="How often a caption makes way for the empty one."
     )
     image_dropout: Share = Field(0.05, description="How often image-to-video gets no image: zeros.")
-    on_nonfinite: Literal["stop", "skip"] = Field(
+    on_nonfinite: OnNonfinite = Field(
         "stop", description="What to do at a step whose loss or gradient is not finite."
     )
     checkpoint_every: Interval = Field(500, description="Save a checkpoint.")

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from videoprep.durable import write_file
-from videoprep.errors import Code, MediaError, PlanError, SourceError
+from videoprep.errors import Code, MediaError, SourceError
 from videoprep.exporters.folder import NAMES, Folder
 from videoprep.exporters.media import ai_toolkit, diffusion_pipe, musubi_tuner, simpletuner
 from videoprep.exporters.media.clips import FOLDER, MediaClip, digest_of, media_clips
@@ -154,20 +154,9 @@ def open_plan(
     if data_root is not None:
         index = BucketIndex(index.table, local_path(data_root).resolve(), index.policy)
     if split is not None:
-        index = _of_split(index, split)
+        index = index.of_split(split)
     index.require_clips()
     return index
-
-
-def _of_split(index: BucketIndex, split: str) -> BucketIndex:
-    chosen = index.filter(split=split, left_out_code=None)
-    if len(chosen):
-        return chosen
-    splits = sorted({name for name in index.table["split"].to_pylist() if name})
-    raise PlanError(
-        f"the plan has no clip of the split {split!r}",
-        remedy=f"its splits are: {', '.join(splits)}" if splits else "it has none: leave it out",
-    )
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
@@ -13,7 +12,7 @@ from torch.utils.data import Dataset
 
 from videoprep.encoding.effort import Effort
 from videoprep.encoding.run import components_for, open_checked
-from videoprep.errors import MediaError, TrainError
+from videoprep.errors import MediaError
 from videoprep.families.component import COMPONENTS, KEY_COLUMN, MADE_FROM, Component
 from videoprep.index.clip import Clip, clip_from_row
 from videoprep.index.schema import digest_of
@@ -64,7 +63,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
         self.components = tuple(name for name in COMPONENTS if name in wanted)
         facts = {**self._family.facts(self._model), "posterior": "moments"}
         self.info = StoreInfo(self._family.name, model, revision, facts, {})
-        self.splits = tuple(sorted({*index.table["split"].drop_null().to_pylist()}))
+        self.splits = index.split_names
         self.buckets, self.multiplicity = index.buckets, index.multiplicity
         self._pool = Effort().decode_pool(choose_decoder("auto"), index)
 
@@ -104,7 +103,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
         """Decodes a batch side by side, and encodes it clip by clip.
 
         Raises:
-            TrainError: a clip cannot be decoded.
+            MediaError: a clip cannot be decoded.
         """
         clips = [self._clip(number) for number in numbers]
         requests = ((at, clip.pixels) for at, clip in enumerate(clips))
@@ -163,25 +162,9 @@ class OnlineClips(Dataset[dict[str, Any]]):
 def _refused(error: Exception, clip: Clip) -> Exception:
     if not isinstance(error, MediaError):
         return error
-    return TrainError(
+    return MediaError(
         f"a clip cannot be decoded: {error.message}",
+        code=error.code,
         where=f"{clip.file}:{clip.line} {clip.video}",
         remedy="leave it out of the list, or encode a store, which sets such clips aside",
     )
-
-
-def plan_of(source: str | os.PathLike[str], split: str | None) -> BucketIndex:
-    """The clips of a dataset, or of an index of one."""
-    path = os.fspath(source)
-    index = BucketIndex.load(path) if BucketIndex.is_index(path) else BucketIndex.build(path)
-    splits = {*index.table["split"].drop_null().to_pylist()}
-    chosen = split or ("train" if "train" in splits else None)
-    if chosen is None:
-        return index
-    if chosen not in splits:
-        raise TrainError(
-            f"there is no split {chosen!r}",
-            where=path,
-            remedy=f"its splits are: {', '.join(sorted(splits)) or 'none'}",
-        )
-    return index.filter(split=chosen, left_out_code=None)
