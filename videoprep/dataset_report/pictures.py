@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MOST_PICTURES = 240
 """Clips that have a thumbnail."""
 
-_BYTES = 3_000_000
+_BYTES, _STRIP_BYTES = 2_000_000, 1_500_000
 _OF_A_KIND = 48
 
 # What opening a video does that is left out or set aside for such a reason is known already.
@@ -195,13 +195,15 @@ def make_strips(
         )
     except VideoprepError as error:
         return Strips({}, f"No reconstructions: {error.message}.")
-    strips = {}
+    strips, size = {}, 0
     for row, picture in _rows_of(seen.pictures, rows).items():
         measure = picture.measure
         drawn = _strip(picture)
-        if drawn is not None:
+        if drawn is not None and size + len(drawn) <= _STRIP_BYTES:
+            size += len(drawn)
             strips[row] = Strip(measure.name, measure.clip.caption, measure.psnr, drawn)
-    return Strips(dict(sorted(strips.items())), "; ".join(seen.lines) + ".")
+    shown = f"{len(strips)} are shown here"
+    return Strips(dict(sorted(strips.items())), "; ".join([*seen.lines, shown]) + ".")
 
 
 def _rows_of(pictures: Iterable[ClipPicture], rows: Rows) -> dict[int, ClipPicture]:
