@@ -202,8 +202,8 @@ def make_strips(
         if drawn is not None and size + len(drawn) <= _STRIP_BYTES:
             size += len(drawn)
             strips[row] = Strip(measure.name, measure.clip.caption, measure.psnr, drawn)
-    shown = f"{len(strips)} are shown here"
-    return Strips(dict(sorted(strips.items())), "; ".join([*seen.lines, shown]) + ".")
+    lines = [*seen.lines, f"{len(strips)} are shown here"]
+    return Strips(dict(sorted(strips.items())), "; ".join(lines) + ".")
 
 
 def _rows_of(pictures: Iterable[ClipPicture], rows: Rows) -> dict[int, ClipPicture]:
