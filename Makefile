@@ -41,6 +41,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/language.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/reading.py
+	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/training.py
 
 clean:

@@ -67,6 +67,7 @@ def picture(chromium: Browser, page: Path, start: str, width: int, scheme: str) 
     window = context.new_page()
     window.goto(f"file://{page}")
     window.wait_for_selector("#clips .clip")
+    window.evaluate("Promise.all([...document.images].map(image => image.decode()))")
     # The last part may be lower than the window: room below it lets it come to the top.
     window.evaluate("document.querySelector('footer').style.minHeight = '1500px'")
     window.evaluate("start => document.querySelector(start).scrollIntoView()", start)

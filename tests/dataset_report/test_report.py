@@ -66,6 +66,7 @@ def many(index: vp.BucketIndex, count: int, caption: str) -> vp.BucketIndex:
     columns["caption"] = pa.array([f"{caption} number {n}" for n in numbers.tolist()])
     columns["line"] = pa.array(numbers)
     columns["crop_width"] = pa.array((64 + numbers % 32).astype(np.int32))
+    columns["source_frames"] = pa.array((100_000 + numbers).astype(np.int32))  # none like another
     table = pa.table(columns).select(SCHEMA.names).cast(SCHEMA).unify_dictionaries()
     return vp.BucketIndex(table, index.data_root, index.policy)
 
@@ -216,7 +217,7 @@ def test_data_survives_its_block() -> None:
 
 
 def test_a_hundred_thousand_clips(demo_dataset: Path, tmp_path: Path, open_page: OpenPage) -> None:
-    index = many(vp.BucketIndex.build(demo_dataset), 100_500, "a “clip” & more " + 20 * "words ")
+    index = many(vp.BucketIndex.build(demo_dataset), 100_500, "一段“视频” & more " + 60 * "words ")
     page = tmp_path / "report.html"
     made = vp.report(index, page)
     assert made.bytes == page.stat().st_size < 20_000_000

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 import videoprep as vp
 from tests.conftest import need
-from tests.report.test_html import HOSTILE
+from tests.reporting.test_html import HOSTILE
 from videoprep.demo.tiny_model import trained_model
 from videoprep.previewing.html import page
 from videoprep.previewing.lettering import font, lines_of

@@ -18,9 +18,9 @@ from videoprep.plain import plain
 MOST_CLIPS = 100_000
 """As many rows of a plan are in a page at most."""
 
-# Bytes of all captions, of all paths and of all reasons. With the numbers and the pictures a page
-# of the most clips stays below 20 MB.
-_CAPTION_BYTES, _PATH_BYTES, _REASON_BYTES = 7_000_000, 3_500_000, 1_000_000
+# Bytes of all data, and of it of all paths and of all reasons; captions get what the rest leaves.
+# With the reconstructions and what is above the gallery a page stays below 20 MB.
+_BYTES, _PATH_BYTES, _REASON_BYTES = 17_500_000, 3_000_000, 1_000_000
 _LIMITS = (2000, 1000, 600, 400, 300, 200, 150, 100, 70, 50, 40, 30, 20)  # characters
 
 # Of what failed or was left out, so many are in every page: they are what one looks for.
@@ -81,16 +81,14 @@ def make_gallery(
     """
     table = rows.index.table.select(["video", "caption", "line", "clip"]).take(chosen)
     videos = [plain(text, keep="") for text in table["video"].to_pylist()]
-    captions = [plain(text) for text in table["caption"].to_pylist()]
-    captions, characters = _fitting(captions, _CAPTION_BYTES, _head)
+    whole = [plain(text) for text in table["caption"].to_pylist()]
     shapes, shape = _distinct(_shapes(rows, chosen))
     codes, reasons, why = _reasons(rows, chosen)
-    data = {
+    data: dict[str, Any] = {
         "states": STATES,
         "state": rows.state[chosen].tolist(),
         "row": chosen.tolist(),
         "video": _fitting(videos, _PATH_BYTES, _tail)[0],
-        "caption": captions,
         "line": table["line"].to_pylist(),
         "clip": [number or 0 for number in table["clip"].to_pylist()],
         "shapes": shapes,
@@ -105,6 +103,8 @@ def make_gallery(
         "pictures": thumbnails,
         "psnr": {row: round(value, 2) for row, value in psnr.items()},
     }
+    rest = _BYTES - len(as_json(data).encode())
+    data["caption"], characters = _fitting(whole, rest, _head)
     return Gallery(chosen, len(rows.state), characters, data)
 
 

@@ -187,7 +187,7 @@ def _store_notes(facts: Facts) -> list[str]:
         return []
     notes = []
     if store.at_work:
-        notes.append(f"{counted(store.at_work, 'process')} at work on it when this was written.")
+        notes.append(f"At work on it when this was written, in processes: {store.at_work:,}.")
     if store.truncated:
         notes.append(f"{counted(store.truncated, 'caption')} cut to the text encoder's limit.")
     if store.tiled:

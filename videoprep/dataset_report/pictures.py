@@ -16,7 +16,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from videoprep.dataset_report.rows import Rows
-from videoprep.errors import MediaError, VideoprepError
+from videoprep.errors import Code, MediaError, VideoprepError
 from videoprep.media.inspect import inspect_all
 from videoprep.mirror import remote_of, shown
 from videoprep.reporting.thumbnails import thumbnails
@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 MOST_PICTURES = 240
 """Clips that have a thumbnail."""
 
-_BYTES = 3_000_000
+_BYTES, _STRIP_BYTES = 2_000_000, 1_500_000
 _OF_A_KIND = 48
+
+# What opening a video does that is left out or set aside for such a reason is known already.
+_NOT_OPENED = {Code.TIME_LIMIT.value, Code.DECODER_CRASH.value, Code.MEMORY_LIMIT.value}
 
 # Of a strip: pixels of a frame's longer side, and between frames.
 _SIDE, _GAP = 176, 4
@@ -86,7 +89,8 @@ def make_thumbnails(rows: Rows, wanted: list[int]) -> Thumbnails:
         return Thumbnails({}, 0, 0, "the videos are in a remote folder, and are not fetched for it")
     if not root.is_dir():
         return Thumbnails({}, 0, 0, f"the videos' folder is not there any more: {shown(root)}")
-    videos = _videos(rows, wanted)
+    harmless = [row for row in wanted if rows.reasons.get(row, ("",))[0] not in _NOT_OPENED]
+    videos = _videos(rows, harmless)
     outside = bool(rows.index.policy.get("allow_outside_root"))
     fit, gone = _as_planned(root, videos, outside=outside)
     made = thumbnails(list(dict.fromkeys(fit.values())))
@@ -97,7 +101,7 @@ def make_thumbnails(rows: Rows, wanted: list[int]) -> Thumbnails:
             continue
         found[row] = str(picture).partition(",")[2]
         size += len(picture)
-    return Thumbnails(found, len(wanted), gone)
+    return Thumbnails(found, len(wanted), gone + len(wanted) - len(harmless))
 
 
 def _videos(rows: Rows, wanted: list[int]) -> dict[int, tuple[str, str | None]]:
@@ -191,13 +195,15 @@ def make_strips(
         )
     except VideoprepError as error:
         return Strips({}, f"No reconstructions: {error.message}.")
-    strips = {}
+    strips, size = {}, 0
     for row, picture in _rows_of(seen.pictures, rows).items():
         measure = picture.measure
         drawn = _strip(picture)
-        if drawn is not None:
+        if drawn is not None and size + len(drawn) <= _STRIP_BYTES:
+            size += len(drawn)
             strips[row] = Strip(measure.name, measure.clip.caption, measure.psnr, drawn)
-    return Strips(dict(sorted(strips.items())), "; ".join(seen.lines) + ".")
+    lines = [*seen.lines, f"{len(strips)} are shown here"]
+    return Strips(dict(sorted(strips.items())), "; ".join(lines) + ".")
 
 
 def _rows_of(pictures: Iterable[ClipPicture], rows: Rows) -> dict[int, ClipPicture]:
