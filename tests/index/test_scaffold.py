@@ -262,12 +262,14 @@ HOSTILE = st.text(min_size=1, max_size=30) | st.sampled_from(
         "'\"",
         "&a *a !!str",
         "---",
+        "\x85",
+        "a\u2028# b",
     ]
 )
 
 
 @given(HOSTILE, HOSTILE, HOSTILE)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_hostile_names_stay_values_and_comments_stay_comments(
     name: str, column: str, note: str
 ) -> None:

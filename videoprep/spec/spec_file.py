@@ -17,6 +17,7 @@ NAME = "videoprep.yaml"
 
 _MOST_BYTES = 1 << 16
 _STAY = "write a path inside the folder, or give it on the command line"
+_LINE_ENDS = frozenset("\x85\u2028\u2029")
 _LISTS = ("caption_column", "video_column")
 
 
@@ -27,6 +28,18 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not supported")
         return super().compose_node(parent, index)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes the line ends of Unicode as codes: as they are YAML would read them as a space."""
+
+
+def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if _LINE_ENDS.intersection(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _write_text)
 
 
 def read_spec_file(path: Path) -> dict[str, Any]:
@@ -65,7 +78,7 @@ def _list(path: Path, name: str, value: Any, root: Path) -> str:
 
 def spec_text(fields: Mapping[str, Any]) -> str:
     """The file's text; `read_spec_file` reads it back."""
-    return yaml.safe_dump(dict(fields), sort_keys=False, allow_unicode=True, width=1000)
+    return yaml.dump(dict(fields), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
 
 
 def _mapping(path: Path) -> dict[Any, Any]:
