@@ -81,6 +81,15 @@ def test_image_to_video_without_images(
     assert "--image-latents" in str(raised.value)
 
 
+def test_sizes_that_the_positions_are_not_learned_for(
+    demo_store: Path, i2v: Path, tmp_path: Path
+) -> None:
+    """Told before the first step, not at the first clip of another size."""
+    with pytest.raises(TrainError, match=r"learned positions of 64×96 alone; .* 17×64×64"):
+        train(demo_store, i2v, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_all_weights(demo_store: Path, tiny_model: Path, tmp_path: Path) -> None:
     from diffusers import CogVideoXTransformer3DModel
 

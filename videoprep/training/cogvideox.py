@@ -20,6 +20,8 @@ FAMILIES = ("cogvideox", "cogvideox1.5")
 
 TRANSFORMER = "CogVideoXTransformer3DModel"
 
+_SHOWN = 4
+
 # What 1.5's image-to-video is told of the frame that is shown.
 _OFS = 2.0
 
@@ -242,6 +244,24 @@ def require_fit(model: ModelFolder, data: LatentDataset) -> None:
             where=str(model.path),
             remedy="run the same `videoprep encode` command again with --image-latents: only they "
             "are added",
+        )
+    if config.get("use_learned_positional_embeddings"):
+        _require_learned_size(model, config, data)
+
+
+def _require_learned_size(
+    model: ModelFolder, config: Mapping[str, Any], data: LatentDataset
+) -> None:
+    """Checks that all clips are of the one size that positions were learned for."""
+    scale = data.buckets[0].height // data[0]["video_latents"].shape[-2]
+    height, width = config["sample_height"] * scale, config["sample_width"] * scale
+    others = [str(b) for b in data.buckets.counts() if (b.height, b.width) != (height, width)]
+    if others:
+        raise TrainError(
+            f"the model has learned positions of {height}×{width} alone; the store has buckets of "
+            f"{', '.join(others[:_SHOWN])}",
+            where=str(model.path),
+            remedy=f"index and encode with --height-buckets {height} --width-buckets {width}",
         )
 
 
