@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from tests.assets import spoil_video, write_lists, write_video
 from tests.conftest import need
 from tests.training.models import build
 from videoprep.encoding.online import OnlineClips
-from videoprep.errors import StoreError, TrainError
+from videoprep.errors import ModelError, StoreError, TrainError
 from videoprep.training.batches import Batches, CaptionDropout
 from videoprep.training.lora import WEIGHTS_NAME
 from videoprep.training.optimizer import require_optimizer
@@ -80,6 +81,15 @@ def test_image_to_video_without_images(
     assert "--image-latents" in str(raised.value)
 
 
+def test_sizes_that_the_positions_are_not_learned_for(
+    demo_store: Path, i2v: Path, tmp_path: Path
+) -> None:
+    """Told before the first step, not at the first clip of another size."""
+    with pytest.raises(TrainError, match=r"learned positions of 64×96 alone; .* 17×64×64"):
+        train(demo_store, i2v, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_all_weights(demo_store: Path, tiny_model: Path, tmp_path: Path) -> None:
     from diffusers import CogVideoXTransformer3DModel
 
@@ -105,10 +115,13 @@ def test_two_processes(
     for name in ("one", "two"):
         done = torchrun(
             2, "train", demo_store, "--model", tiny_model, "-o", tmp_path / name, "--steps", 6,
-            "--device", "cpu", "--checkpoint-every", 3, *full,
+            "--device", "cpu", "--checkpoint-every", 3, "--sample-every", 4, *full,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("trained on 12 clips") == 1
+        assert [path.name for path in (tmp_path / name / "samples").iterdir()] == [
+            "step-00000004.mp4"
+        ]
     logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("one", "two")]
     one, two = ([json.loads(line)["loss"] for line in log] for log in logs)
     assert one == two
@@ -309,14 +322,35 @@ def test_steps_that_are_not_finite_are_skipped_by_choice(
     store17: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     """A clip whose latents are huge: its loss overflows."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     _spoil(store17)
-    with pytest.raises(TrainError, match=r"the loss of step \d+ is .* clips: 2\.mp4"):
-        train(store17, tiny_model, tmp_path / "stopped", steps=8)
+    with pytest.raises(TrainError, match=r"the loss is nan at step [234]; clips: 2\.mp4\n"):
+        train(store17, tiny_model, tmp_path / "stopped", steps=8, seed=1)
+    lines = [json.loads(line) for line in (tmp_path / "stopped/log.jsonl").open()]
+    board = EventAccumulator(str(tmp_path / "stopped/tensorboard")).Reload()
+    assert [event.step for event in board.Scalars("loss")] == [line["step"] for line in lines]
     result = train(store17, tiny_model, tmp_path / "run", steps=8, on_nonfinite="skip")
     lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").open()]
-    assert result.skipped == sum(line["loss"] != line["loss"] for line in lines) == 2
+    assert result.skipped == [line["loss"] for line in lines].count(None) == 2
     weights = load_file(result.weights)
     assert all(tensor.isfinite().all() for tensor in weights.values())
+
+
+def test_clips_of_another_process_are_named(
+    torchrun: Torchrun, store17: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """The first process, too, tells of the other's clip, and not of its own."""
+    _spoil(store17)
+    done = torchrun(
+        2, "train", store17, "--model", tiny_model, "-o", tmp_path / "run", "--steps", 8,
+        "--rank", 4, "--device", "cpu", "--seed", 1,
+    )  # fmt: skip
+    assert done.returncode == 1
+    told = [line for line in done.stderr.splitlines() if "not finite" in line or "is nan" in line]
+    assert told
+    assert all(line.endswith("clips: 2.mp4") for line in told)
+    assert "Traceback" not in done.stderr.partition("torch/distributed")[0]
 
 
 def _spoil(store: Path) -> None:
@@ -334,6 +368,49 @@ def _spoil(store: Path) -> None:
     inf = torch.full((size // 4,), float("inf")).numpy().tobytes()
     data[start : start + size] = inf
     shard.write_bytes(data)
+
+
+# Stores elsewhere, parts that lack
+
+
+def test_a_store_on_s3(
+    run_cli: Run, s3: str, demo_store: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    import fsspec
+
+    fsspec.filesystem("s3").put(str(demo_store), f"{s3}/store", recursive=True)
+    train(demo_store, tiny_model, tmp_path / "here")
+    done = run_cli(
+        "train", f"{s3}/store", "--model", tiny_model, "-o", tmp_path / "there", "--steps", 3,
+        "--rank", 4, "--device", "cpu",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    here, there = (tmp_path / name / WEIGHTS_NAME for name in ("here", "there"))
+    assert here.read_bytes() == there.read_bytes()
+
+
+def test_samples_without_a_vae(demo_store: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """Told before the first step, not at the first sample."""
+    model = shutil.copytree(tiny_model, tmp_path / "model", ignore=shutil.ignore_patterns("vae"))
+    train(demo_store, model, tmp_path / "run", steps=1)
+    with pytest.raises(ModelError, match=r"lacks vae/config\.json"):
+        train(demo_store, model, tmp_path / "other", sample_every=100)
+    assert not (tmp_path / "other").exists()
+
+
+def test_samples_from_videos(demo_dataset: Path, tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match="--workers read a store"):
+        train(demo_dataset, tiny_model, tmp_path / "run", from_videos=True, workers=1)
+    train(demo_dataset, tiny_model, tmp_path / "run", from_videos=True, steps=1, sample_every=1)
+    assert (tmp_path / "run/samples/step-00000001.mp4").stat().st_size > 1000
+
+
+def test_splits_none_of_which_is_to_train_on(tiny_model: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        write_video(tmp_path / f"{number}.mp4", width=96, height=64, frames=9, lift=40 * number)
+    (tmp_path / "list.csv").write_text("video,caption,split\n0.mp4,A.,one\n1.mp4,B.,two\n")
+    with pytest.raises(TrainError, match="none is called train: one, two"):
+        train(tmp_path / "list.csv", tiny_model, tmp_path / "run", from_videos=True)
 
 
 # What is logged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -116,6 +117,29 @@ def test_more_steps_go_on(demo_store: Path, tiny_model: Path, tmp_path: Path) ->
     vp.train(demo_store, model=tiny_model, output=tmp_path / "long", steps=8, **options)
     assert losses(tmp_path / "short") == losses(tmp_path / "long")
     assert weights(tmp_path / "short") == weights(tmp_path / "long")
+    with pytest.raises(TrainError, match="has made 8 steps, more than 4"):
+        vp.train(
+            demo_store, model=tiny_model, output=tmp_path / "long", steps=4, resume=True, **options
+        )
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    demo_store: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """A limit on the size of files stands for a full disk: a write fails in the middle."""
+    options: dict[str, Any] = {"model": tiny_model, "rank": 4, "device": "cpu", "resume": True}
+    out = tmp_path / "run"
+    vp.train(demo_store, output=out, steps=2, **options)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8000, limit[1]))
+    try:
+        with pytest.raises(TrainError, match="the checkpoint cannot be written"):
+            vp.train(demo_store, output=out, steps=4, **options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["step-00000002"]
+    vp.train(demo_store, output=out, steps=4, **options)
+    assert [step for step, _ in losses(out)] == [1, 2, 3, 4]
 
 
 def test_checkpoints_of_another_run(

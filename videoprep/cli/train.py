@@ -32,8 +32,12 @@ def _default(name: str) -> Any:
 
 def train(
     store: Annotated[
-        Path,
-        typer.Argument(help="A store made by `videoprep encode`; with --from-videos a dataset."),
+        str,
+        typer.Argument(
+            metavar="STORE",
+            help="A store made by `videoprep encode`, its folder or URL; with --from-videos a "
+            "dataset.",
+        ),
     ],
     model: Model,
     output: Annotated[

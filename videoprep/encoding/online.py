@@ -132,7 +132,12 @@ class OnlineClips(Dataset[dict[str, Any]]):
                 part = whole if MADE_FROM[component] == "clip" else whole[:, :, :1]
                 made[component] = self._vae.encode(part)[0].to("cpu", self._dtype)
         tensors = {name: tensor.clone() for name, tensor in made.items()}  # out of inference mode
-        return {**tensors, "caption": clip.caption, "metadata": {"video": clip.video}}
+        bucket = clip.bucket
+        metadata = {
+            "video": clip.video, "fps": clip.fps,
+            "frames": bucket.frames, "height": bucket.height, "width": bucket.width,
+        }  # fmt: skip
+        return {**tensors, "caption": clip.caption, "metadata": metadata}
 
     def _embeds(self, component: Component, caption: str) -> torch.Tensor:
         made: torch.Tensor = self._texts[component].encode([caption])[0]

@@ -11,12 +11,14 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -29,7 +31,7 @@ from videoprep.durable import write_bytes
 from videoprep.errors import TrainError
 
 FOLDER = "checkpoints"
-_NAME = re.compile(r"step-(\d{8})")
+_NAME = re.compile(r"step-\d{8}")
 _WEIGHTS, _MOMENTS, _STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 _OPTIONS = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
 _TRAINED = StateDictOptions(full_state_dict=True, ignore_frozen_params=True, strict=False)
@@ -57,54 +59,66 @@ class Checkpoints:
             model: in training.
             optimizer: its.
             write: whether this process writes.
+
+        Raises:
+            TrainError: it cannot be written; those before stay.
         """
         weights = gathered(model)
-        moved = get_optimizer_state_dict(model, optimizer, options=_OPTIONS)
+        moved: Any = get_optimizer_state_dict(model, optimizer, options=_OPTIONS)
         if not write:
             return
-        parts = dict(_leaves(cast("dict[str, Any]", moved["state"])))
+        parts = dict(_leaves(moved["state"]))
         moments = {name: value for name, value in parts.items() if torch.is_tensor(value)}
         # 8-bit Adam counts its steps in plain numbers.
         numbers = {name: value for name, value in parts.items() if name not in moments}
         told = {**told, "optimizer": numbers, "identity": dict(self.identity)}
         folder = self.run / FOLDER / f"step-{told['step']:08d}"
         partial = folder.with_name(f".{folder.name}.tmp")
-        shutil.rmtree(partial, ignore_errors=True)
-        write_tensors(partial / _WEIGHTS, weights)
-        write_tensors(partial / _MOMENTS, moments)
-        write_bytes(partial / _STATE, json.dumps(told, indent=2).encode())
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
-        for _, old in self._found()[: -self.keep]:
+        self._remove_partial()
+        try:
+            write_tensors(partial / _WEIGHTS, weights)
+            write_tensors(partial / _MOMENTS, moments)
+            write_bytes(partial / _STATE, json.dumps(told, indent=2).encode())
+            os.replace(partial, folder)
+        except (OSError, SafetensorError) as error:  # the disk is full, or gone
+            self._remove_partial()
+            raise TrainError(
+                f"the checkpoint cannot be written: {error}",
+                where=str(folder),
+                remedy="make room, or let fewer stay by --keep; --resume goes on at the one before",
+            ) from error
+        for old in self._found()[: -self.keep]:
             shutil.rmtree(old)
 
-    def load(self, model: Any, optimizer: Any) -> Mapping[str, Any] | None:
-        """Takes up the last one, and gives what was told of it; None where there is none.
+    def told(self) -> Mapping[str, Any] | None:
+        """What was told of the last one; None where there is none.
 
         Raises:
             TrainError: it is of another model, other clips or settings, or damaged.
         """
-        found = self._found()
-        if not found:
+        if not self.exist():
             return None
-        _, folder = found[-1]
-        try:
-            told = json.loads((folder / _STATE).read_bytes())
-            weights, moments = _unpacked(folder / _WEIGHTS), _unpacked(folder / _MOMENTS)
-        except (OSError, ValueError, SafetensorError) as error:
-            raise TrainError(
-                f"the checkpoint cannot be read: {error}",
-                where=str(folder),
-                remedy="remove it: the one before is taken then",
-            ) from error
-        self._require_same(told["identity"], folder)
+        with _reading(self._found()[-1]) as folder:
+            told: dict[str, Any] = json.loads((folder / _STATE).read_bytes())
+            before = told["identity"]
+        self._require_same(before, folder)
+        return told
+
+    def load(self, told: Mapping[str, Any], model: Any, optimizer: Any) -> None:
+        """Takes up the last one, of which that was told.
+
+        Raises:
+            TrainError: it is damaged.
+        """
+        with _reading(self._found()[-1]) as folder:
+            weights: dict[str, Any] = load_file(folder / _WEIGHTS)
+            moments = load_file(folder / _MOMENTS)
         set_model_state_dict(model, weights, options=_TRAINED)
         state = _nested({**moments, **told["optimizer"]})
         # What is in it besides is the settings'.
         group = {**optimizer.param_groups[0], "params": list(state)}
         told_of: dict[str, Any] = {"state": state, "param_groups": [group]}
         set_optimizer_state_dict(model, optimizer, told_of, options=_OPTIONS)
-        return dict(told)
 
     def exist(self) -> bool:
         """Whether there is any."""
@@ -114,13 +128,12 @@ class Checkpoints:
         """Removes all."""
         shutil.rmtree(self.run / FOLDER, ignore_errors=True)
 
-    def _found(self) -> list[tuple[int, Path]]:
-        return sorted(self._each())
+    def _found(self) -> list[Path]:
+        return sorted(p for p in (self.run / FOLDER).glob("step-*") if _NAME.fullmatch(p.name))
 
-    def _each(self) -> Iterator[tuple[int, Path]]:
-        for path in (self.run / FOLDER).glob("step-*"):
-            if match := _NAME.fullmatch(path.name):
-                yield int(match[1]), path
+    def _remove_partial(self) -> None:
+        for path in (self.run / FOLDER).glob(".step-*.tmp"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _require_same(self, before: Mapping[str, Any], folder: Path) -> None:
         now = json.loads(json.dumps(dict(self.identity)))
@@ -134,7 +147,20 @@ class Checkpoints:
             )
 
 
+@contextmanager
+def _reading(folder: Path) -> Iterator[Path]:
+    try:
+        yield folder
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise TrainError(
+            f"the checkpoint cannot be read: {error}",
+            where=str(folder),
+            remedy="remove it: the one before is taken then",
+        ) from error
+
+
 def _leaves(nested: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """By path: 8-bit Adam nests what it keeps of a weight."""
     for name, value in nested.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{above}{name}/")
@@ -144,11 +170,11 @@ def _leaves(nested: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
 
 def _nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
     whole: dict[str, Any] = {}
-    for name, value in leaves.items():
-        *above, last = name.split("/")
+    for path, value in leaves.items():
+        *above, last = path.split("/")
         part = whole
-        for step in above:
-            part = part.setdefault(step, {})
+        for name in above:
+            part = part.setdefault(name, {})
         part[last] = value
     return whole
 
@@ -160,8 +186,6 @@ def gathered(model: Any) -> dict[str, Any]:
 
 def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
     """Writes a safetensors file and sees to it that it is on the disk; not in one step."""
-    from safetensors.torch import save_file
-
     path.parent.mkdir(parents=True, exist_ok=True)
     owned: dict[str, torch.Tensor] = {}
     held: set[int] = set()
@@ -174,10 +198,3 @@ def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
     save_file(owned, path, metadata={"format": "pt"})
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _unpacked(path: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    tensors: dict[str, Any] = load_file(path)
-    return tensors

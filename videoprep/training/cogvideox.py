@@ -20,6 +20,8 @@ FAMILIES = ("cogvideox", "cogvideox1.5")
 
 TRANSFORMER = "CogVideoXTransformer3DModel"
 
+_SHOWN = 4
+
 # What 1.5's image-to-video is told of the frame that is shown.
 _OFS = 2.0
 
@@ -72,8 +74,6 @@ class Objective:
         batch: Mapping[str, torch.Tensor],
         generator: torch.Generator,
         timesteps: torch.Tensor | None = None,
-        *,
-        dropout: bool = True,
     ) -> torch.Tensor:
         """Scalar loss of a batch of one bucket.
 
@@ -84,7 +84,6 @@ class Objective:
                 ``image_latents`` or ``noisy_image_latents``.
             generator: draws latents, noise and timesteps, on the CPU.
             timesteps: int64 ``[B]``; drawn evenly where None.
-            dropout: whether images are left out, as `image_dropout` says.
         """
         latents = sample_latents(
             batch["video_latents"], self.facts["posterior"], self.facts["scaling_factor"], generator
@@ -93,7 +92,7 @@ class Objective:
             count = self.scheduler.config.num_train_timesteps
             timesteps = torch.randint(0, count, (len(latents),), generator=generator)
         timesteps = timesteps.to(latents.device)
-        image = self._image(batch, latents.shape[1], generator, dropout=dropout)
+        image = self._image(batch, latents.shape[1], generator)
         latents = self._paired(latents)
         noise = torch.randn(latents.shape, generator=generator).to(latents.device)
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
@@ -111,29 +110,18 @@ class Objective:
         )
         return (errors.flatten(1).mean(dim=1) * self._weights(timesteps)).mean()
 
-    @property
-    def is_image_to_video(self) -> bool:
-        """Whether the transformer takes an image beside the latents."""
-        return is_image_to_video(self.config, int(self.facts["latent_channels"]))
-
     def _image(
-        self,
-        batch: Mapping[str, torch.Tensor],
-        frames: int,
-        generator: torch.Generator,
-        *,
-        dropout: bool,
+        self, batch: Mapping[str, torch.Tensor], frames: int, generator: torch.Generator
     ) -> torch.Tensor | None:
-        """The first frame, then zeros: ``[B, F, C, H, W]``."""
-        if not self.is_image_to_video:
+        """The first frame, then zeros: ``[B, F, C, H, W]``; None for text-to-video."""
+        if not is_image_to_video(self.config, int(self.facts["latent_channels"])):
             return None
         stored = _one_draw(batch, generator)
         factor = self.facts["scaling_factor"]
         factor = 1 / factor if self.facts.get("invert_scale_latents") else factor
         first = sample_latents(stored, self.facts["posterior"], factor, generator)
-        if dropout:
-            dropped = torch.rand(len(first), generator=generator) < self.image_dropout
-            first = first * (~dropped).to(first).view(-1, 1, 1, 1, 1)
+        dropped = torch.rand(len(first), generator=generator) < self.image_dropout
+        first = first * (~dropped).to(first).view(-1, 1, 1, 1, 1)
         zeros = first.new_zeros(len(first), frames - 1, *first.shape[2:])
         return torch.cat([first, zeros], dim=1)
 
@@ -256,6 +244,24 @@ def require_fit(model: ModelFolder, data: LatentDataset) -> None:
             where=str(model.path),
             remedy="run the same `videoprep encode` command again with --image-latents: only they "
             "are added",
+        )
+    if config.get("use_learned_positional_embeddings"):
+        _require_learned_size(model, config, data)
+
+
+def _require_learned_size(
+    model: ModelFolder, config: Mapping[str, Any], data: LatentDataset
+) -> None:
+    """Checks that all clips are of the one size that positions were learned for."""
+    scale = data.buckets[0].height // data[0]["video_latents"].shape[-2]
+    height, width = config["sample_height"] * scale, config["sample_width"] * scale
+    others = [str(b) for b in data.buckets.counts() if (b.height, b.width) != (height, width)]
+    if others:
+        raise TrainError(
+            f"the model has learned positions of {height}×{width} alone; the store has buckets of "
+            f"{', '.join(others[:_SHOWN])}",
+            where=str(model.path),
+            remedy=f"index and encode with --height-buckets {height} --width-buckets {width}",
         )
 
 

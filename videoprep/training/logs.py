@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,16 +36,19 @@ class Logs:
 
             self._board = SummaryWriter(run / "tensorboard", purge_step=begun + 1)
 
-    def write(self, step: int, **values: float | str) -> None:
-        """Logs numbers of a step."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
+    def write(self, step: int, **values: float) -> None:
+        """Logs numbers of a step; one that is not finite is null in JSON."""
+        told = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._file.write(json.dumps({"step": step, **told}) + "\n")
         self._file.flush()
         for name, value in values.items():
-            if self._board is not None and not isinstance(value, str):
+            if self._board is not None:
                 self._board.add_scalar(name, value, step)
 
-    def close(self) -> None:
-        """Ends the logs."""
+    def __enter__(self) -> Logs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
         if self._board is not None:
             self._board.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -48,32 +48,35 @@ def add_lora(transformer: CogVideoXTransformer3DModel, rank: int) -> list[torch.
     return trained
 
 
-def save_lora(transformer: CogVideoXTransformer3DModel, folder: Path) -> Path:
+def save_lora(
+    transformer: CogVideoXTransformer3DModel, weights: Mapping[str, torch.Tensor], path: Path
+) -> None:
     """Writes the LoRA where and as ``CogVideoXPipeline.load_lora_weights`` reads it.
 
     The pipeline class itself is not used: it would import the VAE and the text encoder.
+
+    Args:
+        transformer: the model.
+        weights: the trained ones, gathered from the processes.
+        path: the file.
     """
     from peft import get_peft_model_state_dict
     from safetensors.torch import save
 
-    weights: dict[str, Any] = get_peft_model_state_dict(transformer)
-    named = {f"transformer.{name}": w.detach().cpu().contiguous() for name, w in weights.items()}
-    path = folder / WEIGHTS_NAME
+    trained = get_peft_model_state_dict(transformer, state_dict=dict(weights))
+    named = {f"transformer.{name}": weight.contiguous() for name, weight in trained.items()}
     write_bytes(path, save(named, metadata={"format": "pt"}))
-    return path
 
 
 def save_full(
-    transformer: CogVideoXTransformer3DModel, weights: Mapping[str, torch.Tensor], folder: Path
-) -> Path:
+    transformer: CogVideoXTransformer3DModel, weights: Mapping[str, torch.Tensor], path: Path
+) -> None:
     """Writes a transformer folder as ``from_pretrained`` reads it.
 
     Args:
         transformer: the model, whose config is written.
         weights: all of it, gathered from the processes.
-        folder: the run's.
+        path: the folder.
     """
-    path = folder / "transformer"
     transformer.save_config(path)
     write_tensors(path / "diffusion_pytorch_model.safetensors", weights)
-    return path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 
 from videoprep.device import choose_device
+from videoprep.errors import TrainError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -52,13 +53,17 @@ class Processes:
         """Over all of them."""
         if self.count == 1:
             return value
-        total = torch.tensor(value, dtype=torch.float64, device=self._numbers)
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
         return float(total)
 
-    @property
-    def _numbers(self) -> torch.device:
-        return self.device if self.device.type == "cuda" else torch.device("cpu")
+    def joined(self, names: Sequence[str]) -> list[str]:
+        """Those of all of them, in order."""
+        if self.count == 1:
+            return list(names)
+        told: list[Sequence[str]] = [[]] * self.count
+        dist.all_gather_object(told, names)
+        return [name for one in told for name in one]
 
     def spread(self, transformer: Any, *, parts: bool) -> Any:
         """The model as it is called while training.
@@ -95,6 +100,14 @@ def processes(device: str) -> Iterator[Processes]:
     dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=_TIMEOUT)
     try:
         yield Processes(dist.get_rank(), count, own)
+    except RuntimeError as error:  # gloo has no class for it
+        if "by peer" not in str(error):
+            raise
+        raise TrainError(
+            "another process of the run has ended",
+            where=f"process {dist.get_rank()}",
+            remedy="it says why; then start all again with --resume",
+        ) from error
     finally:
         dist.destroy_process_group()
 

@@ -8,9 +8,9 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from videoprep.training.batches import Batch, Batches, CaptionDropout
 from videoprep.training.checkpoint import Checkpoints, gathered
 from videoprep.training.cogvideox import (
     FAMILIES,
-    Objective,
     is_image_to_video,
     load_objective,
     require_fit,
@@ -165,7 +164,8 @@ def train(
         require_optimizer(settings, group.count)
         stack.enter_context(torch.random.fork_rng())
         stored = None if from_videos else _stored(store, settings.split)
-        opened = open_model(str(model), ("transformer", "scheduler"), revision)
+        parts = ("transformer", "scheduler", *(["vae"] if settings.sample_every else []))
+        opened = open_model(str(model), parts, revision)
         data = (
             _online(stack, store, opened, settings, group.device, revision)
             if stored is None  # an empty one is false, too
@@ -192,9 +192,14 @@ def _online(
     """The clips of a dataset or index, encoded as they are asked for."""
     from videoprep.encoding.online import OnlineClips
 
+    if settings.workers:
+        raise TrainError(
+            "--workers read a store; clips from videos are encoded where the model is",
+            remedy="leave --workers out, or encode a store",
+        )
     path = os.fspath(dataset)
     index = BucketIndex.load(path) if BucketIndex.is_index(path) else BucketIndex.build(path)
-    split = settings.split or ("train" if "train" in index.split_names else None)
+    split = _split(settings.split, index.split_names, path)
     if split is not None:
         index = index.of_split(split)
     channels = int(family_of(model).facts(model)["latent_channels"])
@@ -206,17 +211,23 @@ def _online(
 
 
 def _stored(store: str | os.PathLike[str], split: str | None) -> LatentDataset:
-    """The clips to train on: those kept for validation must not be among them unasked."""
+    """The clips of a store."""
     data = LatentDataset(store, split=split)
-    if split is not None or not data.splits:
-        return data
-    if "train" not in data.splits:
+    chosen = _split(split, data.splits, str(store))
+    return data if chosen == split else LatentDataset(store, split=chosen)
+
+
+def _split(asked: str | None, splits: Sequence[str], where: str) -> str | None:
+    """Which clips to train on: those kept for validation must not be among them unasked."""
+    if asked is not None or not splits:
+        return asked
+    if "train" not in splits:
         raise TrainError(
-            f"the store has splits, and none is called train: {', '.join(data.splits)}",
-            where=str(store),
+            f"there are splits, and none is called train: {', '.join(splits)}",
+            where=where,
             remedy="name one with --split",
         )
-    return LatentDataset(store, split="train")
+    return "train"
 
 
 def _require_clips(
@@ -248,6 +259,8 @@ def _require_clips(
             remedy="lower --batch-size, or start fewer processes",
         )
     require_fit(model, data)
+    if settings.sample_every:
+        model.require("vae")
 
 
 def _dtype(settings: TrainSettings, device: torch.device) -> torch.dtype:
@@ -256,11 +269,10 @@ def _dtype(settings: TrainSettings, device: torch.device) -> torch.dtype:
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[settings.dtype]
 
 
-@dataclass(slots=True)
 class _Run:
     """A training run in one process.
 
-    Attributes:
+    Args:
         folder: where all goes.
         group: the processes.
         settings: how to train.
@@ -268,28 +280,23 @@ class _Run:
         data: the clips.
     """
 
-    folder: Path
-    group: Processes
-    settings: TrainSettings
-    opened: ModelFolder
-    data: Any
-    dtype: torch.dtype = field(init=False)
-    objective: Objective = field(init=False)
-    transformer: Any = field(init=False)
-    model: Any = field(init=False)
-    optimizer: torch.optim.Optimizer = field(init=False)
-    batches: Batches = field(init=False)
-    dropout: CaptionDropout = field(init=False)
-    checkpoints: Checkpoints = field(init=False)
-    weights: list[torch.nn.Parameter] = field(init=False)
-    held: LatentDataset | None = field(init=False)
-    skipped: int = 0
-    waited: float = 0.0
+    def __init__(
+        self,
+        folder: Path,
+        group: Processes,
+        settings: TrainSettings,
+        opened: ModelFolder,
+        data: Any,
+    ) -> None:
+        self.folder, self.group, self.settings = folder, group, settings
+        self.opened, self.data = opened, data
+        self.held = self._validation_clips()
+        self.checkpoints = Checkpoints(folder, self._identity(), settings.keep)
+        self.told: Mapping[str, Any] | None = None
+        self.skipped, self.waited = 0, 0.0
 
     def claim(self, *, resume: bool, overwrite: bool) -> None:
         """Checks that the folder may be written to, before anything large is loaded."""
-        self.checkpoints = Checkpoints(self.folder, self._identity(), self.settings.keep)
-        self.held = self._validation_clips()
         if self.folder.exists() and not self.folder.is_dir():
             raise TrainError(
                 "exists and is not a folder", where=str(self.folder), remedy="choose another -o"
@@ -300,6 +307,13 @@ class _Run:
                 "already holds a run",
                 where=str(self.folder),
                 remedy="go on with --resume, or choose another -o",
+            )
+        self.told = self.checkpoints.told() if resume else None
+        if self.told and self.told["step"] > self.settings.steps:
+            raise TrainError(
+                f"the run has made {self.told['step']} steps, more than {self.settings.steps}",
+                where=str(self.folder),
+                remedy=f"give --steps {self.told['step']} or more, or choose another -o",
             )
         self.group.wait()  # until all have looked
         if self.group.first:
@@ -319,26 +333,26 @@ class _Run:
     def train(self, on_step: Callable[[Step], None] | None) -> TrainResult:
         """Loads the model, trains, and saves."""
         self._load()
-        told = self.checkpoints.load(self.model, self.optimizer)
-        begun = int(told["step"]) if told else 0
-        if told:
-            self.batches.sampler.load_state_dict(told["sampler"])
-            self.skipped = int(told["skipped"])
-        before = float(told["loss_before"]) if told else self.compare(self.data)
-        logs = Logs(self.folder, begun) if self.group.first else None
-        started = time.monotonic()
-        for step, loss in self._steps(begun):
-            seconds = time.monotonic() - started
-            done = Step(step, self.settings.steps, loss, step - begun, seconds, self.waited)
-            if logs is not None:
-                logs.write(step, loss=loss, rate=self.settings.rate_at(step), seconds=done.seconds)
-            self._now_and_then(step, before, logs)
-            if on_step is not None and self.group.first:
-                on_step(done)
+        if self.told:
+            self.checkpoints.load(self.told, self.model, self.optimizer)
+            self.batches.sampler.load_state_dict(self.told["sampler"])
+            begun, self.skipped = int(self.told["step"]), int(self.told["skipped"])
+            before = float(self.told["loss_before"])
+        else:
+            begun, before = 0, self.compare(self.data)
+        batches, started = iter(self.batches), time.monotonic()
+        with Logs(self.folder, begun) if self.group.first else nullcontext() as logs:
+            for step in range(begun + 1, self.settings.steps + 1):
+                loss = self._step(step, batches)
+                seconds = time.monotonic() - started
+                if logs is not None:
+                    logs.write(step, loss=loss, rate=self.settings.rate_at(step), seconds=seconds)
+                self._now_and_then(step, before, logs)
+                if on_step is not None and self.group.first:
+                    made = step - begun
+                    on_step(Step(step, self.settings.steps, loss, made, seconds, self.waited))
         seconds = time.monotonic() - started
         after, validation = self.compare(self.data), self.validate()
-        if logs is not None:
-            logs.close()
         if not math.isfinite(after):
             raise TrainError(
                 f"the loss after the last step is {after}; no weights are saved",
@@ -384,8 +398,9 @@ class _Run:
         self.optimizer = make_optimizer(self.weights, settings)
         sampler = self._sampler(self.data)
         self.batches = Batches(self.data, sampler, settings.workers)
-        empty = self.data.empty_caption() if settings.caption_dropout else {}
-        self.dropout = CaptionDropout(settings.caption_dropout, empty)
+        needed = settings.caption_dropout or settings.sample_every
+        self.empty = self.data.empty_caption() if needed else {}
+        self.dropout = CaptionDropout(settings.caption_dropout, self.empty)
 
     def _sampler(self, data: Any) -> BucketBatchSampler:
         return BucketBatchSampler(
@@ -393,18 +408,12 @@ class _Run:
             seed=self.settings.seed,
         )  # fmt: skip
 
-    def _steps(self, begun: int) -> Iterator[tuple[int, float]]:
-        batches = iter(self.batches)
-        for step in range(begun + 1, self.settings.steps + 1):
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.settings.rate_at(step)
-            yield step, self._step(step, batches)
-
     def _step(self, step: int, batches: Iterator[Batch]) -> float:
         """One step of the optimiser; gives the loss, NaN where it was skipped."""
         total = 0.0
         parts = self.settings.accumulate
         videos: list[str] = []
+        spoiled: list[str] = []
         for part in range(parts):
             asked = time.monotonic()
             batch = next(batches)
@@ -415,35 +424,36 @@ class _Run:
             with without_sync(self.model, last=part == parts - 1), self._autocast():
                 loss = self.objective.loss(self.model, tensors, generator)
                 (loss / parts).backward()  # type: ignore[no-untyped-call]
-            total += loss.item() / parts
+            value = loss.item()
+            total += value / parts
+            spoiled += [] if math.isfinite(value) else batch.videos
         norm = torch.nn.utils.clip_grad_norm_(self.weights, self.settings.max_gradient_norm)
-        if self.group.any(not (math.isfinite(total) and math.isfinite(float(norm)))):
-            self._refuse(step, total, videos)
-            total = math.nan
+        mean = self.group.sum(total) / self.group.count
+        if not math.isfinite(mean) or self.group.any(not math.isfinite(float(norm))):
+            # Where just the gradient is not finite it may be by any clip.
+            self._refuse(step, mean, self.group.joined(spoiled) or self.group.joined(videos))
+            mean = math.nan
         else:
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.settings.rate_at(step)
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return self.group.sum(total) / self.group.count
+        return mean
 
     def _refuse(self, step: int, loss: float, videos: list[str]) -> None:
         """Stops, or counts and logs a step that is skipped."""
+        found = "gradient is not finite" if math.isfinite(loss) else f"loss is {loss}"
         shown = ", ".join(videos[:_SHOWN]) + (", …" if len(videos) > _SHOWN else "")
+        if self.settings.on_nonfinite == "stop":
+            raise TrainError(
+                f"the {found} at step {step}; clips: {shown}",
+                where=str(self.folder / LOG_NAME),
+                remedy="go on at the last checkpoint without such steps: --resume --on-nonfinite "
+                "skip; or start anew with a lower --learning-rate",
+            )
         self.skipped += 1
-        if self.settings.on_nonfinite == "skip":
-            if self.group.first:
-                _logger.warning(
-                    "step %s: loss %s or its gradient is not finite (%s): skipped",
-                    step,
-                    loss,
-                    shown,
-                )
-            return
-        raise TrainError(
-            f"the loss of step {step} is {loss}, or its gradient is not finite; clips: {shown}",
-            where=str(self.folder / LOG_NAME),
-            remedy="lower --learning-rate, or go on without such steps: --on-nonfinite skip; "
-            "--resume goes on at the last checkpoint",
-        )
+        if self.group.first:
+            _logger.warning("step %s is skipped: the %s; clips: %s", step, found, shown)
 
     def _draws(self, step: int, part: int) -> torch.Generator:
         """All that is random in a batch, by its place: a run that goes on draws the same."""
@@ -451,12 +461,10 @@ class _Run:
         torch.manual_seed(xxhash.xxh3_64_intdigest(name.encode()) >> 1)  # for dropout in the model
         return seeded(xxhash.xxh3_128_hexdigest(name.encode()))
 
-    @contextmanager
-    def _autocast(self) -> Iterator[None]:
-        with torch.autocast(
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(
             self.group.device.type, self.dtype, enabled=self.dtype != torch.float32
-        ):
-            yield
+        )
 
     def _now_and_then(self, step: int, before: float, logs: Logs | None) -> None:
         settings = self.settings
@@ -464,8 +472,6 @@ class _Run:
             loss = self.validate()
             if logs is not None and loss is not None:
                 logs.write(step, validation_loss=loss)
-        if _due(step, settings.sample_every) and self.group.first:
-            self._sample(step)
         if _due(step, settings.checkpoint_every) or step == settings.steps:
             told = {
                 "step": step,
@@ -475,13 +481,17 @@ class _Run:
             }
             self.checkpoints.save(told, self.model, self.optimizer, write=self.group.first)
             self.group.wait()
+        # Where each process has a part of the weights, all have to be asked for them.
+        if _due(step, settings.sample_every) and (self.group.first or settings.full):
+            self._sample(step)
 
     def _sample(self, step: int) -> None:
         from videoprep.training.samples import write_sample
 
-        item, empty = self.data[0], self.data.empty_caption()["prompt_embeds"]
-        facts = self.data.info.facts
-        write_sample(self.folder, step, self.opened, self.transformer, item, empty, facts)
+        write_sample(
+            self.folder, step, self.opened, self.transformer, self.data[0],
+            self.empty["prompt_embeds"], self.data.info.facts, write=self.group.first,
+        )  # fmt: skip
 
     def _validation_clips(self) -> LatentDataset | None:
         """Those of the split called validation; None where there is none."""
@@ -504,7 +514,8 @@ class _Run:
         """Mean loss on clips, noise and timesteps that are the same at every call."""
         self.model.eval()
         generator = torch.Generator().manual_seed(self.group.rank)
-        count = self.objective.scheduler.config.num_train_timesteps
+        objective = replace(self.objective, image_dropout=0.0)
+        count = objective.scheduler.config.num_train_timesteps
         sampler = self._sampler(data)
         losses: list[float] = []
         batches = iter(Batches(data, sampler))
@@ -515,9 +526,7 @@ class _Run:
                 timestep = int((part + 0.5) / _COMPARED_TIMESTEPS * count)
                 timesteps = torch.full((len(batch.videos),), timestep)
                 with self._autocast():
-                    loss = self.objective.loss(
-                        self.model, tensors, generator, timesteps, dropout=False
-                    )
+                    loss = objective.loss(self.model, tensors, generator, timesteps)
                 losses.append(loss.item())
         self.model.train()
         if self.settings.on_nonfinite == "skip":  # as while training
@@ -526,12 +535,12 @@ class _Run:
         return self.group.sum(sum(losses)) / count if count else math.nan
 
     def _save(self) -> Path:
-        if not self.settings.full:
-            path = self.folder / WEIGHTS_NAME
-            return save_lora(self.transformer, self.folder) if self.group.first else path
-        weights = gathered(self.model)
-        path = self.folder / "transformer"
-        return save_full(self.transformer, weights, self.folder) if self.group.first else path
+        weights = gathered(self.model)  # by all processes
+        full = self.settings.full
+        path = self.folder / ("transformer" if full else WEIGHTS_NAME)
+        if self.group.first:
+            (save_full if full else save_lora)(self.transformer, weights, path)
+        return path
 
 
 def _due(step: int, every: int) -> bool:

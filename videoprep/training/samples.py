@@ -27,7 +27,9 @@ def write_sample(
     item: Mapping[str, Any],
     empty: torch.Tensor,
     facts: Mapping[str, Any],
-) -> Path:
+    *,
+    write: bool,
+) -> None:
     """Writes an MP4 for the caption of a clip, and for image-to-video from its first frame.
 
     Args:
@@ -38,6 +40,7 @@ def write_sample(
         item: the clip.
         empty: embedding of the empty caption ``[tokens, features]``, for guidance.
         facts: the store's.
+        write: whether this process writes it: each of those that share the weights has to make it.
     """
     import diffusers
 
@@ -69,17 +72,18 @@ def write_sample(
         **more,
     ).frames[0]
     transformer.train(was_training)
-    path = run / FOLDER / f"step-{step:08d}.mp4"
-    pixels = (frames.transpose(0, 3, 1, 2) * 255).round().astype("uint8")
-    write_file(path, writing(pixels, rate_of(row["fps"]), lossless=False))
-    return path
+    if write:
+        path = run / FOLDER / f"step-{step:08d}.mp4"
+        pixels = (frames.transpose(0, 3, 1, 2) * 255).round().astype("uint8")
+        write_file(path, writing(pixels, rate_of(row["fps"]), lossless=False))
 
 
 def _picture(vae: Any, item: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
     """The first frame, decoded: a picture, as the pipeline takes it."""
     from diffusers.image_processor import VaeImageProcessor
 
-    latents = mode(item["image_latents"][None], facts).to(vae.device, vae.dtype)
+    stored = item["image_latents"] if "image_latents" in item else item["noisy_image_latents"][0]
+    latents = mode(stored[None], facts).to(vae.device, vae.dtype)
     with torch.no_grad():
         decoded = vae.decode(latents).sample[:, :, 0]
     return VaeImageProcessor().postprocess(decoded.float().cpu(), output_type="pil")[0]

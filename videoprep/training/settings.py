@@ -16,7 +16,9 @@ DType = Literal["auto", "fp32", "bf16"]
 OnNonfinite = Literal["stop", "skip"]
 
 # What may be another one when a run goes on.
-_OF_THE_RUN = frozenset({"steps", "checkpoint_every", "keep", "validate_every", "sample_every"})
+_OF_THE_RUN = {
+    "steps", "checkpoint_every", "keep", "validate_every", "sample_every", "workers", "on_nonfinite"
+}  # fmt: skip
 
 
 class TrainSettings(BaseModel):
@@ -92,4 +94,4 @@ class TrainSettings(BaseModel):
     @property
     def identity(self) -> dict[str, Any]:
         """What has to be the same when a run goes on."""
-        return self.model_dump(exclude=set(_OF_THE_RUN) | {"workers"})
+        return self.model_dump(exclude=_OF_THE_RUN)
