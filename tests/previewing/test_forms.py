@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +11,9 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 import videoprep as vp
-from tests.conftest import need
 from tests.reporting.test_html import HOSTILE
 from videoprep.demo.tiny_model import trained_model
 from videoprep.previewing.html import page
@@ -119,17 +116,6 @@ def test_lines_fit_and_steer_nothing() -> None:
         assert not any(char in line for line in lines for char in "\n\t\x1b\x00\x07\u202e")
     assert lines_of("a short caption", 300, 13) == ["a short caption"]
     assert lines_of("word " * 100, 300, 13)[-1].endswith("…")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        need("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def test_the_page_runs_nothing_and_loads_nothing(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page
 
 import videoprep as vp
 from tests.assets import write_lists, write_video
-from tests.conftest import need
 from videoprep.reporting.html import as_html
 from videoprep.spec.sample import Location, Sample
 from videoprep.validators.overview import Overview
@@ -49,17 +47,6 @@ class Opened:
     def numbers(self, place: str) -> list[int]:
         words = self.page.locator(place).all_inner_texts()
         return [int(word.replace(",", "")) for word in words]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        need("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

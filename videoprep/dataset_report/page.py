@@ -21,9 +21,9 @@ from videoprep.dataset_report.facts import STATES, Facts, PlanFacts
 from videoprep.dataset_report.gallery import Gallery, as_json
 from videoprep.dataset_report.pictures import Strips
 from videoprep.index.summary import BucketSummary, FrameSummary
+from videoprep.reporting.html import rules_found
 from videoprep.reporting.page import load_template
 from videoprep.reporting.words import brief, counted, sized, written
-from videoprep.validators.protocol import Severity
 from videoprep.validators.report import Report
 
 _BUCKETS = 24
@@ -166,17 +166,15 @@ def _bucket(one: BucketSummary, seconds: float, most: int) -> dict[str, Any]:
 
 
 def _rules(report: Report) -> list[dict[str, Any]]:
-    """The rules that found something: what they demand, how much they found, and some of it."""
-    counts = Counter((finding.code, finding.severity.value) for finding in report.findings)
+    """The rules that found something, and some of what they found."""
     return [
         {
-            "code": code,
-            "name": report.name_of(code),
-            "summary": report.rules[code].summary if code in report.rules else "",
-            "counts": {severity.value: counts[code, severity.value] for severity in Severity},
-            "examples": list(islice((f for f in report.findings if f.code == code), _EXAMPLES)),
+            **rule,
+            "examples": list(
+                islice((f for f in report.findings if f.code == rule["code"]), _EXAMPLES)
+            ),
         }
-        for code in report.by_code
+        for rule in rules_found(report)
     ]
 
 

@@ -75,7 +75,7 @@ def as_html(report: Report) -> Iterator[str]:
         severities={severity.value: report.count(severity) for severity in Severity},
         shares=_shares(report),
         charts=_charts(report.overview),
-        rules=_rules(report, by_code),
+        rules=rules_found(report),
         quiet=[rule for code, rule in report.rules.items() if code not in by_code],
         clips=clips,
         listed=len(listed),
@@ -142,7 +142,7 @@ def _place(root: str, finding: Finding) -> str:
     return file if finding.line is None else f"{file}:{finding.line}"
 
 
-def _rules(report: Report, by_code: dict[str, int]) -> list[dict[str, Any]]:
+def rules_found(report: Report) -> list[dict[str, Any]]:
     """The rules that found something: what they demand, and how much they found."""
     counts = Counter((finding.code, finding.severity.value) for finding in report.findings)
     return [
@@ -153,7 +153,7 @@ def _rules(report: Report, by_code: dict[str, int]) -> list[dict[str, Any]]:
             "counts": {severity.value: counts[code, severity.value] for severity in Severity},
             "total": total,
         }
-        for code, total in by_code.items()
+        for code, total in report.by_code.items()
     ]
 
 
