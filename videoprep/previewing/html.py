@@ -25,7 +25,7 @@ from videoprep.previewing.pictures import ClipPicture, Frames, Measure
 from videoprep.previewing.words import figures, is_of
 
 # A frame in a page is no larger, in pixels a side.
-_SIDE = 320
+_SIDE = 224
 _QUALITY = 88
 _GAP = 4
 _CHARACTERS = 2000
@@ -54,7 +54,7 @@ def strip(frames: Frames) -> Markup:
     """
     images = [_small(Image.fromarray(np.ascontiguousarray(frame))) for frame in frames]
     width = sum(image.width + _GAP for image in images) - _GAP
-    row = Image.new("RGB", (width, images[0].height), "white")
+    row = Image.new("RGB", (width, images[0].height), "grey")
     for number, image in enumerate(images):
         row.paste(image, (number * (image.width + _GAP), 0))
     file = io.BytesIO()
@@ -71,7 +71,7 @@ def _small(image: Image.Image) -> Image.Image:
             (max(1, round(image.width * scale)), max(1, round(image.height * scale))),
             Image.Resampling.LANCZOS,
         )
-    times = max(1, _SIDE // 2 // side)
+    times = max(1, _SIDE // side)
     return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
 
 
