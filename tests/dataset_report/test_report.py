@@ -20,6 +20,7 @@ from videoprep.dataset_report.gallery import as_json, choose_rows
 from videoprep.dataset_report.pictures import MOST_PICTURES, pictured
 from videoprep.dataset_report.rows import rows_of
 from videoprep.errors import PlanError, VideoprepError
+from videoprep.families.component import KEY_COLUMN, Component
 from videoprep.index.schema import SCHEMA
 from videoprep.index.summary import summarize
 from videoprep.store.layout import Store
@@ -46,14 +47,24 @@ def receipts(store: Path, component: str) -> list[Path]:
     return sorted((store / component / recipe.id).glob("*.json"))
 
 
-def fail_one(store: Path, reason: str) -> str:
-    """Says in a receipt that one of its clips could not be made; gives that clip's key."""
-    file = receipts(store, "video_latents")[0]
+def receipt_of(store: Path, component: Component, video: str) -> Path:
+    """The one that tells of a video's clip."""
+    rows = vp.BucketIndex.load(store / "index.parquet").table.to_pylist()
+    key = next(row[KEY_COLUMN[component]] for row in rows if row["video"] == video)
+    return next(
+        file
+        for file in receipts(store, component)
+        if key in {tensor.key for tensor in Receipt.from_bytes(file.read_bytes()).tensors}
+    )
+
+
+def fail_one(store: Path, reason: str, video: str = "videos/00001.mp4") -> None:
+    """Says in a receipt that a clip could not be made."""
+    file = receipt_of(store, "video_latents", video)
     receipt = Receipt.from_bytes(file.read_bytes())
     lost, *kept = receipt.tensors
     failure = Failure(lost.key, "VP103", reason)
     file.write_bytes(replace(receipt, tensors=tuple(kept), failures=(failure,)).to_bytes())
-    return lost.key
 
 
 def many(index: vp.BucketIndex, count: int, caption: str) -> vp.BucketIndex:
@@ -98,7 +109,7 @@ def test_samples_that_end_in_every_place(
     dataset = Path(shutil.copytree(demo_dataset, tmp_path / "dataset"))
     (dataset / "videos/00005.mp4").unlink()
     fail_one(own_store, f"it broke {HOSTILE[1]}")
-    receipts(own_store, "image_latents")[-1].unlink()
+    receipt_of(own_store, "image_latents", "videos/00000.mp4").unlink()
     page = tmp_path / "report.html"
     made = vp.report(dataset, page, store=own_store, previews=0)
     samples = made.facts.samples
