@@ -16,6 +16,7 @@ import errno
 import os
 import re
 import signal
+import threading
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -43,7 +44,6 @@ _SIGNALS = {
     "abort": signal.SIGABRT,
     "term": signal.SIGTERM,
     "int": signal.SIGINT,
-    "stop": signal.SIGSTOP,
 }
 _ERRORS = {"enospc": errno.ENOSPC, "eio": errno.EIO}
 _RULE = re.compile(r"(?P<name>[\w.]+)=(?P<action>\w+)(\*(?P<nth>\d+))?(@(?P<detail>.+))?")
@@ -114,7 +114,10 @@ def _is_first() -> bool:
 
 
 def _act(action: str, name: str) -> None:
-    if action in _SIGNALS:
+    if action == "stop":
+        # To this thread, which would run on until another one has taken the signal.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+    elif action in _SIGNALS:
         os.kill(os.getpid(), _SIGNALS[action])
     elif action in _ERRORS:
         # A write that fails names no file: its caller has to.
