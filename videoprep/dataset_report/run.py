@@ -212,9 +212,7 @@ def _of_store(store: Store, data_root: str | os.PathLike[str] | None) -> Given:
     except StoreError as error:
         why = f"{error.message}; give the dataset's path, with --store, to see what is left"
         return Given(store.location, "store", None, why, store)
-    if data_root is not None:
-        index = BucketIndex(index.table, local_path(data_root).resolve(), index.policy)
-    return Given(store.location, "store", index, store=store)
+    return Given(store.location, "store", index.moved(data_root), store=store)
 
 
 def _of_dataset(

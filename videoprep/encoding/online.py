@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -71,13 +70,8 @@ class OnlineClips(Dataset[dict[str, Any]]):
         self._pool.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._pool.__exit__(kind, error, trace)
+    def __exit__(self, *raised: Any) -> None:
+        self._pool.__exit__(*raised)
 
     @cached_property
     def digest(self) -> str:

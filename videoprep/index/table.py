@@ -374,6 +374,12 @@ class BucketIndex:
         names = sorted(shares or pc.unique(index._planned("split")).to_pylist())
         return {name: index.filter(split=name, left_out_code=None) for name in names}
 
+    def moved(self, data_root: str | os.PathLike[str] | None) -> BucketIndex:
+        """The same plan, of videos in another folder or at its URL; None: where they were."""
+        if data_root is None:
+            return self
+        return BucketIndex(self.table, local_path(data_root).resolve(), self.policy)
+
     @property
     def split_names(self) -> tuple[str, ...]:
         """The splits that clips are in."""

@@ -15,7 +15,7 @@ from videoprep.families.component import Component
 from videoprep.index.bucket import BucketColumn
 from videoprep.index.clip import Clip
 from videoprep.index.table import BucketIndex, require_inside
-from videoprep.mirror import local_path, shown
+from videoprep.mirror import shown
 from videoprep.store.dataset import LatentDataset
 from videoprep.store.layout import CATALOGUE, Store, StoreInfo
 
@@ -210,12 +210,12 @@ def open_clips(source: Source, data_root: str | os.PathLike[str] | None = None) 
     if isinstance(source, LatentDataset):
         return StoreClips(source.location, data_root)
     if isinstance(source, BucketIndex):
-        return PlanClips(_moved(source, data_root), shown(source.data_root))
+        return PlanClips(source.moved(data_root), shown(source.data_root))
     if _is_index(source):
         return PlanClips(BucketIndex.load(source, data_root=data_root), shown(source))
     if _is_store(source):
         return StoreClips(shown(source), data_root)
-    return PlanClips(_moved(BucketIndex.build(source), data_root), shown(source))
+    return PlanClips(BucketIndex.build(source).moved(data_root), shown(source))
 
 
 def is_made(source: str | os.PathLike[str]) -> bool:
@@ -232,12 +232,6 @@ def _is_store(source: str | os.PathLike[str]) -> bool:
     """One that lacks its ``store.json`` is a store, too: the message is to be about that."""
     store = Store.open(shown(source))
     return store.exists() or store.files.size(CATALOGUE) is not None
-
-
-def _moved(index: BucketIndex, data_root: str | os.PathLike[str] | None) -> BucketIndex:
-    if data_root is None:
-        return index
-    return BucketIndex(index.table, local_path(data_root).resolve(), index.policy)
 
 
 def _clips_inside(part: BucketIndex) -> Iterator[Clip]:

@@ -7,14 +7,13 @@ Captions, paths and messages are strangers': all of them go through the template
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import PackageLoader, Template
 from markupsafe import Markup
 from PIL import Image
 
@@ -23,6 +22,7 @@ from videoprep.plain import plain
 from videoprep.previewing.panels import panels
 from videoprep.previewing.pictures import ClipPicture, Frames, Measure
 from videoprep.previewing.words import figures, is_of
+from videoprep.reporting.page import page_environment
 
 # A frame in a page is no larger, in pixels a side.
 _SIDE = 224
@@ -93,15 +93,7 @@ def _shown(picture: ClipPicture, *, is_worst: bool) -> dict[str, Any]:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("videoprep.previewing", ""),
-        autoescape=True,
-        finalize=_plain,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["sha256"] = _sha256
+    environment = page_environment(PackageLoader("videoprep.previewing", ""), _plain)
     return environment.get_template("page.html.j2")
 
 
@@ -110,8 +102,3 @@ def _plain(value: Any) -> Any:
         return value  # the template's own, or made in this file
     text = str(value)
     return plain(text if len(text) <= _CHARACTERS else f"{text[:_CHARACTERS]} …")
-
-
-def _sha256(block: str) -> str:
-    """How a content security policy names a block of the page."""
-    return base64.b64encode(hashlib.sha256(block.encode()).digest()).decode()

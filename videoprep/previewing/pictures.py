@@ -156,14 +156,6 @@ def pictures(
         yield _reconstruction(clips, number, clip, source[0], reconstructor, frames, low)
 
 
-def measures(
-    clips: Clips, numbers: Sequence[int], reconstructor: Reconstructor, *, low: float = LOW
-) -> Iterator[Measure]:
-    """How well clips are given back, one at a time; memory does not grow with their number."""
-    for picture in pictures(clips, numbers, reconstructor, frames=1, low=low):
-        yield picture.measure
-
-
 # Reconstructions
 
 

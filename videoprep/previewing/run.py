@@ -17,7 +17,7 @@ from videoprep.previewing.choose import spread, spread_frames
 from videoprep.previewing.clips import Clips, Source, open_clips
 from videoprep.previewing.html import page
 from videoprep.previewing.movie import movie
-from videoprep.previewing.pictures import LOW, ClipPicture, Measure, measures, pictures
+from videoprep.previewing.pictures import LOW, ClipPicture, Measure, pictures
 from videoprep.previewing.reconstruct import Reconstructor, load_reconstructor
 from videoprep.previewing.sheet import sheet
 
@@ -160,9 +160,9 @@ def preview(
     low = LOW if min_psnr is None else min_psnr
     tally = _Tally(low_fails=min_psnr is not None, on_measured=on_measured)
     if reconstructor is not None and worst:
-        every = measures(opened, range(len(opened)), reconstructor, low=low)
-        numbers = sorted(m.number for m in heapq.nsmallest(clips, tally.each(every), key=_rank))
-        tally.closed = True
+        every = tally.each(pictures(opened, range(len(opened)), reconstructor, frames=1, low=low))
+        measured = (picture.measure for picture in every)
+        numbers = sorted(m.number for m in heapq.nsmallest(clips, measured, key=_rank))
     elif videos:
         numbers = opened.of_videos(videos)
     else:
@@ -171,7 +171,7 @@ def preview(
     coming = pictures(
         opened, numbers, reconstructor, frames=None if all_frames else _FRAMES, low=low
     )
-    counted = _counted(coming, tally)
+    counted = coming if worst else tally.each(coming)
     if all_frames and path is not None:
         kept: list[ClipPicture] = []
         planned = [clip for _, clip in opened.take(numbers)]
@@ -247,7 +247,6 @@ class _Tally:
         faulty: how many have a fault.
         failed: whether one of them fails.
         worst: the lowest PSNR.
-        closed: whether all that counts was counted.
     """
 
     def __init__(self, *, low_fails: bool, on_measured: OnMeasured | None) -> None:
@@ -256,20 +255,16 @@ class _Tally:
         self.faulty = 0
         self.failed = False
         self.worst: Measure | None = None
-        self.closed = False
         self._low_fails = low_fails
         self._on_measured = on_measured or (lambda measure: None)
 
-    def each(self, coming: Iterable[Measure]) -> Iterator[Measure]:
-        """Counts measures as they come."""
-        for measure in coming:
-            self.add(measure)
-            yield measure
+    def each(self, coming: Iterable[ClipPicture]) -> Iterator[ClipPicture]:
+        """Counts pictures as they come."""
+        for picture in coming:
+            self._add(picture.measure)
+            yield picture
 
-    def add(self, measure: Measure) -> None:
-        """Counts one."""
-        if self.closed:
-            return
+    def _add(self, measure: Measure) -> None:
         self.measured += 1
         self.faulty += bool(measure.faults)
         kinds = {fault.kind for fault in measure.faults}
@@ -285,12 +280,6 @@ def _rank(measure: Measure) -> tuple[bool, float]:
     """What fails comes first, then what is given back worst."""
     hard = any(fault.kind != "low" for fault in measure.faults)
     return not hard, measure.psnr if measure.psnr is not None else 0.0
-
-
-def _counted(coming: Iterable[ClipPicture], tally: _Tally) -> Iterator[ClipPicture]:
-    for picture in coming:
-        tally.add(picture.measure)
-        yield picture
 
 
 def _keeping(coming: Iterable[ClipPicture], kept: list[ClipPicture]) -> Iterator[ClipPicture]:

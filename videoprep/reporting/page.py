@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from videoprep.plain import plain
 from videoprep.reporting.words import counted, sized, written
 
 _CHARACTERS = 600
+
+
+def page_environment(loader: BaseLoader, shown: Callable[[Any], Any]) -> Environment:
+    """Reads templates of pages: what they show is escaped, and a name that is missing is an error.
+
+    Args:
+        loader: finds them.
+        shown: makes plain what a stranger wrote; all that a page shows goes through it.
+    """
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        finalize=shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["sha256"] = _sha256
+    return environment
 
 
 def load_template(name: str, package: str = "videoprep.reporting") -> Template:
@@ -23,15 +43,7 @@ def load_template(name: str, package: str = "videoprep.reporting") -> Template:
         package: where that lies; it may include what lies in this package.
     """
     loaders = [PackageLoader(where, "") for where in (package, "videoprep.reporting")]
-    environment = Environment(
-        loader=ChoiceLoader(loaders),
-        autoescape=True,
-        finalize=plain_text,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["sha256"] = _sha256
+    environment = page_environment(ChoiceLoader(loaders), plain_text)
     environment.filters["count"] = counted
     environment.filters["plain"] = plain_text
     environment.filters["size"] = sized

@@ -24,7 +24,6 @@ from videoprep.index.table import BucketIndex, LeftOutSample, OnMissing
 from videoprep.media.clip import ClipPixels
 from videoprep.media.decode_pool import Decoded, DecodePool
 from videoprep.media.staged import clips_here
-from videoprep.mirror import local_path
 from videoprep.staging import Staging
 from videoprep.store.layout import Store
 
@@ -151,8 +150,7 @@ def open_plan(
         index = BucketIndex.load(source)
     else:
         index = Store.open(source).load_index()
-    if data_root is not None:
-        index = BucketIndex(index.table, local_path(data_root).resolve(), index.policy)
+    index = index.moved(data_root)
     if split is not None:
         index = index.of_split(split)
     index.require_clips()
