@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 import videoprep as vp
-from tests.dataset_report.pages import OpenPage, opening
+from tests.pages import OpenPage, opening
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 import videoprep as vp
 from tests.assets import write_lists, write_video
-from tests.dataset_report.pages import OpenPage
+from tests.pages import OpenPage
 from videoprep.dataset_report.gallery import as_json, choose_rows
 from videoprep.dataset_report.pictures import MOST_PICTURES, pictured
 from videoprep.dataset_report.rows import rows_of

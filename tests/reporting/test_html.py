@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser
 
 import videoprep as vp
 from tests.assets import write_lists, write_video
+from tests.pages import Opened, opening
 from videoprep.reporting.html import as_html
 from videoprep.spec.sample import Location, Sample
 from videoprep.validators.overview import Overview
@@ -30,50 +30,17 @@ HOSTILE = (
 )
 
 
-@dataclass
-class Opened:
-    """A page that was opened, and what must not have happened on it."""
-
-    page: Page
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    def rows(self) -> Locator:
-        return self.page.locator(".finding:visible")
-
-    def counter(self) -> int:
-        return int(self.page.inner_text("#number").replace(",", ""))
-
-    def numbers(self, place: str) -> list[int]:
-        words = self.page.locator(place).all_inner_texts()
-        return [int(word.replace(",", "")) for word in words]
-
-
 @pytest.fixture
 def open_report(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
     """Opens a report's page; at the end nothing was loaded, complained of or run."""
-    all_opened: list[Opened] = []
+    with opening(browser) as open_page:
 
-    def opened(report: Report, fragment: str = "", **context: object) -> Opened:
-        file = tmp_path / "report.html"
-        file.write_text("".join(as_html(report)), encoding="utf-8")
-        page = browser.new_context(viewport={"width": 1280, "height": 900}, **context).new_page()
-        new = Opened(page)
-        page.on("request", lambda request: new.requests.append(request.url[:200]))
-        page.on("console", lambda message: new.complaints.append(message.text))
-        page.on("pageerror", lambda error: new.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (new.complaints.append(dialog.message), dialog.dismiss()))
-        page.goto(f"file://{file}{fragment}")
-        all_opened.append(new)
-        return new
+        def opened(report: Report, fragment: str = "", **context: object) -> Opened:
+            file = tmp_path / "report.html"
+            file.write_text("".join(as_html(report)), encoding="utf-8")
+            return open_page(file, fragment, **context)
 
-    yield opened
-    for one in all_opened:
-        others = [url for url in one.requests if not url.startswith(("file:///", "data:"))]
-        assert not others
-        assert sum(url.startswith("file:") for url in one.requests) == 1
-        assert not one.complaints
-        one.page.context.close()
+        yield opened
 
 
 @pytest.fixture(scope="module")

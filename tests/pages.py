@@ -50,6 +50,9 @@ class Opened:
         self.complaints.append(dialog.message)
         dialog.dismiss()
 
+    def rows(self) -> Locator:
+        return self.page.locator(".finding:visible")
+
     def cards(self) -> Locator:
         return self.page.locator("#clips .clip")
 
