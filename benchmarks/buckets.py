@@ -1,11 +1,15 @@
 """Buckets chosen from a dataset against those of a fixed grid, and how long choosing takes.
 
     python benchmarks/buckets.py [FOLDER]
+    python benchmarks/buckets.py --mixed
 
 FOLDER holds a dataset's videos; without it the clips are made up: common sizes and some odd ones,
 lengths log-normal. The grid is the ancestor's. Of it as many buckets are taken as are chosen: those
 that it would use most, as it sends each clip to the nearest height and width. Every list is judged
 by `videoprep.index.auto_buckets.loss`, under the planner's rule.
+
+``--mixed`` shows what the floor does for a few clips that are unlike each other: clips of 360p to
+1080p, with a GIF and clips of 240p among them.
 """
 
 from __future__ import annotations
@@ -21,7 +25,15 @@ import numpy as np
 
 from videoprep.errors import MediaError
 from videoprep.families.cogvideox import FAMILY
-from videoprep.index.auto_buckets import Ints, Shapes, choose_buckets, loss
+from videoprep.index.auto_buckets import (
+    MIN_KEPT,
+    Floor,
+    Ints,
+    Shapes,
+    assign,
+    choose_buckets,
+    loss,
+)
 from videoprep.index.bucket import Bucket
 from videoprep.media.probe import probe
 
@@ -38,6 +50,13 @@ COMMON = {
     (640, 480): 5, (1440, 1080): 3,
 }  # fmt: skip
 ODD_SHARE = 0.05
+
+MIXED = [
+    (854, 480, 96), (640, 360, 120), (1280, 720, 96), (1920, 1080, 60), (1080, 1920, 60),
+    (720, 1280, 60), (640, 480, 100), (480, 270, 300), (720, 720, 60),
+    (320, 214, 60), (320, 240, 60), (426, 240, 60),
+]  # fmt: skip
+"""Widths, heights and frames; the last three are the GIF and the clips of 240p."""
 
 
 def made_up(clips: int) -> tuple[Ints, Ints, Ints]:
@@ -61,7 +80,7 @@ def probed(folder: Path) -> tuple[Ints, Ints, Ints]:
                 media = probe(path)
             except MediaError:
                 continue
-            found.append((media.width, media.height, media.frames))
+            found.append((*media.shown_size, media.frames))
     widths, heights, frames = np.array(found, np.int64).reshape(-1, 3).T
     return widths, heights, frames
 
@@ -105,14 +124,37 @@ def compare(shapes: Shapes) -> None:
             )
             seconds = time.perf_counter() - started
             rivals = most_used(shapes, whole_grid, len(chosen))
+            floor = Floor(MIN_KEPT, PROFILE.divisor, max_pixels, crops=True)
+            left_out = shapes.counts[assign(shapes, chosen, floor=floor) < 0].sum()
             print(
                 f"    {len(chosen):3} {'chosen' if number else 'by default'} in {seconds:.2f} s: "
-                f"loss {loss(shapes, chosen, **limits):.3f}; "
+                f"loss {loss(shapes, chosen, **limits, floor=floor):.3f}, {left_out} left out; "
                 f"{len(rivals)} of the grid: {loss(shapes, rivals, **limits):.3f}"
             )
         print(
             f"    {len(whole_grid)}, the whole grid: loss {loss(shapes, whole_grid, **limits):.3f}"
         )
+
+
+def show_floor() -> None:
+    """Prints what the mixed clips keep of their pixels, without the floor and with it."""
+    shapes = Shapes.of(*np.array(MIXED, np.int64).T)
+    for max_pixels, number in product((None, 480 * 832), (None, 4)):
+        print(f"{max_pixels or 'no'} pixels at most, {number or 'any number of'} buckets")
+        for least in (0.0, MIN_KEPT):
+            options = {"max_pixels": max_pixels, "max_frames": 49}
+            chosen = choose_buckets(shapes, PROFILE, number=number, min_kept=least, **options)
+            floor = Floor(least, PROFILE.divisor, max_pixels, crops=True)
+            goes_to = assign(shapes, chosen, floor=floor)
+            lost = loss(shapes, chosen, floor=floor, **options)
+            print(
+                f"  at least {least:.0%} of the pixels: {len(chosen)} buckets, "
+                f"{(goes_to < 0).sum()} left out, loss {lost:.3f}"
+            )
+            for width, height, bucket in zip(shapes.widths, shapes.heights, goes_to, strict=True):
+                to = chosen[bucket] if bucket >= 0 else None
+                kept = float(floor.kept(width, height, to.width, to.height)) if to else 0
+                print(f"    {width}×{height} → {to or 'left out'}: {kept:.0%}")
 
 
 def time_many() -> None:
@@ -136,9 +178,13 @@ def main() -> None:
     """Compares, and times where the clips are made up."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?")
-    folder = parser.parse_args().folder
-    if folder:
-        compare(Shapes.of(*probed(folder)))
+    parser.add_argument("--mixed", action="store_true")
+    given = parser.parse_args()
+    if given.mixed:
+        show_floor()
+        return
+    if given.folder:
+        compare(Shapes.of(*probed(given.folder)))
         return
     compare(Shapes.of(*made_up(CLIPS)))
     time_many()

@@ -20,11 +20,11 @@ import numpy as np
 from torch.distributed import TCPStore
 
 from videoprep.encoding.claiming import claimed
-from videoprep.encoding.coordination import Ranks
-from videoprep.encoding.units import Unit, dearest_first
-from videoprep.files import LocalFiles
-from videoprep.store.claims import Claims
-from videoprep.store.sessions import Session
+from videoprep.encoding.units import Unit, most_expensive_first
+from videoprep.engine.claims import Claims
+from videoprep.engine.coordination import Ranks
+from videoprep.engine.sessions import Session
+from videoprep.fs import LocalFiles
 
 RANKS, UNITS, SKEW = 64, 2000, 50
 MEAN_SECONDS = 1.0
@@ -37,7 +37,7 @@ def make_units() -> list[Unit]:
     costs += [1000, 1000 * SKEW]
     rows = np.zeros(1, np.int64)
     named = enumerate(costs)
-    return dearest_first(Unit("video_latents", f"unit-{n}", rows, cost) for n, cost in named)
+    return most_expensive_first(Unit("video_latents", f"unit-{n}", rows, cost) for n, cost in named)
 
 
 def work(number: int, port: int, root: Path, units: list[Unit], scale: float, begin) -> None:

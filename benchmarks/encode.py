@@ -23,7 +23,6 @@ from videoprep.demo.tiny_model import build_tiny_model
 from videoprep.families.cogvideox import FAMILY
 from videoprep.families.model_folder import ModelFolder
 from videoprep.media.clip import load_clip, normalize
-from videoprep.media.decode import choose_decoder
 
 REAL_CLIPS = Path(__file__).parents[2] / "shared/data/real-clips"
 
@@ -35,9 +34,9 @@ def forwards(index: vp.BucketIndex, model: Path) -> float:
     video = FAMILY.load_video_encoder(folder, cpu, torch.float32, tiling=False)
     seconds = 0.0
     for clip in index.clips():
-        first = replace(clip.pixels, frames=clip.pixels.frames.first())
+        first = replace(clip.pixels, frames=clip.pixels.frames.select([0]))
         batches = [
-            normalize(load_clip(pixels, choose_decoder())).permute(1, 0, 2, 3)[None]
+            normalize(load_clip(pixels)).permute(1, 0, 2, 3)[None]
             for pixels in (clip.pixels, first)
         ]
         started = time.perf_counter()

@@ -202,7 +202,7 @@ def compare(
     found: list[float] = []
     for path, pixels, caption in read:
         clip = clips.pop(path)
-        prepared = load_clip(clip.clip.pixels, "pyav").permute(0, 2, 3, 1).numpy()
+        prepared = load_clip(clip.clip.pixels).permute(0, 2, 3, 1).numpy()
         require(pixels.shape == prepared.shape, f"{path}: {pixels.shape}, not {prepared.shape}")
         words = caption.split() if isinstance(caption, str) else caption
         require(words == clip.caption.split(), f"{path}: caption {caption!r}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from videoprep.cli.app import app
+from videoprep.cli.spelling import all_flags, spelled
 from videoprep.errors import Code
 from videoprep.reporting.rule_page import rule_page, rules_table
 from videoprep.reporting.set_aside import REASONS
@@ -33,7 +35,15 @@ _TABLE = re.compile(r"(<!-- codes, made by make_rules\.py -->\n).*(<!-- end of c
 
 
 def pages() -> dict[str, str]:
-    """The text of each page by its file name."""
+    """The text of each page by its file name, with options as the command line spells them."""
+    return {name: _spelled(text) for name, text in _pages().items()}
+
+
+def _spelled(text: str) -> str:
+    return spelled(text, all_flags(app), ticks=True)
+
+
+def _pages() -> dict[str, str]:
     rules = dict(sorted(built_in().items()))
     made = {f"{code}.md": rule_page(rule) for code, rule in rules.items()}
     made |= {f"{reason.code}.md": reason.page for reason in REASONS}
@@ -54,7 +64,7 @@ def _codes() -> str:
     for code in Code:
         what = known[code.value]
         rows.append(f"| [{code.value}](rules/{code.value}.md) | {what.name} | {what.remedy} |")
-    return "\n".join(rows) + "\n"
+    return _spelled("\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":

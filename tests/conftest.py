@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
 from hypothesis import settings
-from playwright.sync_api import Browser, sync_playwright
 
-from tests.assets import write_dataset
-from tests.s3_server import S3Server, running_server
-from tests.small_store import Small, write_small_dataset
-from tests.warm import Warm
+from tests.support.assets import write_dataset, write_mixed_rates
+from tests.support.s3_server import S3Server, running_server
+from tests.support.small_store import Small, write_small_dataset
+from tests.support.warm import Warm
 from videoprep.demo.scenes import render_dataset
 from videoprep.demo.tiny_model import build_tiny_model, trained_model
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 REPOSITORY = Path(__file__).parent.parent
 SHOWN = [f"videos/{number:05}.mp4" for number in (0, 1, 3, 8)]
@@ -28,13 +32,26 @@ SHOWN = [f"videos/{number:05}.mp4" for number in (0, 1, 3, 8)]
 
 REAL_CLIPS = REPOSITORY.parent / "shared" / "data" / "real-clips"
 
+HEAVY = {"browser", "s3_server", "shown_store", "tiny_model", "torchrun", "warm"}
+"""Fixtures that need more than tests/light.txt installs."""
+
 # Two workers share two cores: one thread each is fastest, and results do not depend on it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+# A shell makes what it starts in the background ignore Ctrl-C, and all processes inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # The first example of a test may import a library, and others share the cores.
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what uses a heavy fixture."""
+    for item in items:
+        if isinstance(item, pytest.Function) and not HEAVY.isdisjoint(item.fixturenames):
+            item.add_marker("heavy")
 
 
 @pytest.fixture(scope="session")
@@ -135,6 +152,12 @@ def dataset(tmp_path: Path) -> Path:
     return write_dataset(tmp_path / "dataset")
 
 
+@pytest.fixture
+def mixed_rates(tmp_path: Path) -> Path:
+    """Three small clips at 24, 30 and 60 frames a second."""
+    return write_mixed_rates(tmp_path / "mixed-rates")
+
+
 @pytest.fixture(scope="session")
 def real_clips() -> Path:
     """The real clips beside the checkout."""
@@ -166,28 +189,12 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
         need("chromium")
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
         browser.close()
-
-
-@pytest.fixture
-def torchcodec() -> None:
-    """For tests that need torchcodec: at home they skip without it, in CI they fail."""
-    from videoprep.media.decode import torchcodec_missing
-
-    reason = torchcodec_missing()
-    if reason:
-        need(f"torchcodec: {reason}")
-
-
-@pytest.fixture(params=["pyav", "torchcodec"])
-def decoder(request: pytest.FixtureRequest) -> str:
-    """Each of the decoders in turn."""
-    if request.param == "torchcodec":
-        request.getfixturevalue("torchcodec")
-    return str(request.param)
 
 
 def need(what: str) -> None:

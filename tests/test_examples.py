@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import REPOSITORY, need
-from tests.small_store import write_small_dataset
+from tests.support.small_store import write_small_dataset
 
 EXAMPLES = REPOSITORY / "examples"
 PROGRAMS = sorted(EXAMPLES.glob("*.py"))

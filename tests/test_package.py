@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,10 @@ from videoprep.families.registry import families
 PACKAGE = Path(videoprep.__file__).parent
 
 LAYERS = (
-    (
-        *("errors", "collection", "failpoints", "durable", "device", "files", "plain", "place"),
-        *("remote_files", "mirror", "staging"),
-    ),
+    (*("errors", "escape", "failpoints", "gc_pause", "device", "options", "shell"),),
+    ("fs",),
+    ("workers",),
+    ("engine",),
     ("spec",),
     ("media",),
     ("families",),
@@ -26,6 +28,7 @@ LAYERS = (
     ("validators",),
     ("reporting",),
     ("store",),
+    ("sources",),
     ("encoding",),
     ("exporters",),
     ("importers",),
@@ -63,6 +66,7 @@ def test_bare_import_loads_next_to_nothing() -> None:
     assert not _loaded_after("import videoprep") & {"pydantic", "pyarrow", "numpy", "av", "rich"}
 
 
+@pytest.mark.heavy
 def test_every_public_name_is_there() -> None:
     for name in videoprep.__all__:
         assert getattr(videoprep, name) is not None
@@ -70,6 +74,7 @@ def test_every_public_name_is_there() -> None:
         _ = videoprep.nonsense
 
 
+@pytest.mark.heavy
 def test_public_functions_are_not_hidden_by_packages() -> None:
     import videoprep.dataset_report.run
     import videoprep.encoding.run
@@ -122,3 +127,44 @@ def test_only_the_family_knows_its_name() -> None:
         constants = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
         strings = {value for value in constants if isinstance(value, str)}
         assert not strings & names, path
+
+
+def test_the_engine_knows_nothing_of_videos() -> None:
+    """Neither by imports, which the layers see to, nor in its words."""
+    words = re.compile(r"(?i)(clip|video(?!prep)|caption|latent|pixel|encod(?!e\())")
+    for path in (PACKAGE / "engine").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert words.findall(text) == [], path
+
+
+def test_class_names_are_unique() -> None:
+    """A name that a traceback or a message shows leads to one class."""
+    homes: dict[str, list[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
+def _imports_of(path: Path) -> set[str]:
+    """Modules of the package that a file imports at its top; those for type checkers are not."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    modules = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = ("videoprep", *path.relative_to(PACKAGE).with_suffix("").parts)
+        modules[".".join(parts).removesuffix(".__init__")] = path
+    graph = {
+        name: {one for one in _imports_of(path) & modules.keys() if one != name}
+        for name, path in modules.items()
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from videoprep.index.table import BucketIndex as BucketIndex
     from videoprep.media.probe import MediaInfo as MediaInfo
     from videoprep.media.probe import probe as probe
-    from videoprep.media.workers import Limits as Limits
     from videoprep.previewing.run import Preview as Preview
     from videoprep.previewing.run import preview as preview
     from videoprep.spec.dataset import DatasetSpec as DatasetSpec
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from videoprep.validators.protocol import Subject as Subject
     from videoprep.validators.protocol import Validator as Validator
     from videoprep.validators.report import Report as Report
+    from videoprep.workers.pool import Limits as Limits
 
 __version__ = "0.1.0"
 
@@ -80,7 +80,7 @@ _HOMES = {
     "videoprep.index.sampler": ("BucketBatchSampler",),
     "videoprep.index.table": ("BucketIndex",),
     "videoprep.media.probe": ("MediaInfo", "probe"),
-    "videoprep.media.workers": ("Limits",),
+    "videoprep.workers.pool": ("Limits",),
     "videoprep.previewing.run": ("Preview", "preview"),
     "videoprep.spec.dataset": ("DatasetSpec",),
     "videoprep.spec.sample": ("Sample",),

@@ -35,7 +35,7 @@ def choose_device(asked: str, local_rank: int = 0) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise VideoprepError(
             f"the device {name!r} cannot be used: {str(error).splitlines()[0]}",
-            remedy="use --device cpu, or check the driver and the torch build",
+            remedy="use `device='cpu'`, or check the driver and the torch build",
         ) from error
     return device
 

@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 
 class Code(str, Enum):
@@ -39,6 +39,9 @@ class Code(str, Enum):
     DUPLICATE_COLUMN = "VP016"
     EMPTY_DATASET = "VP017"
     BAD_VALUE = "VP018"
+    PASSED_OVER = "VP019"
+    UNUSED_COLUMN = "VP020"
+    CONVERTED_LIST = "VP021"
     SIZE_NOT_DIVISIBLE = "VP101"
     FRAME_COUNT = "VP102"
     UNREADABLE = "VP103"
@@ -66,6 +69,8 @@ class Code(str, Enum):
     BLURRED = "VP125"
     HARD_CUT = "VP126"
     SAME_CONTENT = "VP127"
+    LATE_PICTURE = "VP131"
+    DUPLICATE_TIMESTAMP = "VP132"
     EMPTY_CAPTION = "VP201"
     NOT_ENGLISH = "VP202"
     CAPTION_TOO_LONG = "VP203"
@@ -73,6 +78,8 @@ class Code(str, Enum):
     CONTROL_CHARACTER = "VP205"
     PLACEHOLDER_CAPTION = "VP206"
     MARKUP = "VP207"
+    MOJIBAKE = "VP208"
+    SEVERAL_CAPTIONS = "VP209"
     TOO_SMALL = "VP301"
     TOO_SHORT = "VP302"
     NO_EXACT_BUCKET = "VP303"
@@ -83,12 +90,19 @@ class Code(str, Enum):
     FRAMES_UNUSED = "VP308"
     DATASET_LOSS = "VP309"
     RANGE_OUTSIDE = "VP310"
+    RATES_DIFFER = "VP311"
+    SHRUNK = "VP312"
+    FEW_PIXELS = "VP313"
+    LITTLE_KEPT = "VP314"
     DECODE_FAILED = "VP401"
     NOT_FINITE = "VP402"
     SOURCE_CHANGED = "VP403"
     OUT_OF_MEMORY = "VP404"
     KILLS_ITS_PROCESS = "VP405"
     NOT_IMPORTABLE = "VP406"
+    DAMAGED_FRAMES = "VP407"
+    CHANGES_MIDWAY = "VP408"
+    DAMAGED_SOUND = "VP409"
     PLUGIN_BROKEN = "VP901"
     PLUGIN_COLLIDES = "VP902"
     RULE_FAILED = "VP903"
@@ -96,18 +110,33 @@ class Code(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with the lists, at one place."""
+    """One thing wrong with a dataset's lists, at one place."""
 
     code: Code
     message: str
     remedy: str
     file: str
     line: int | None = None
+    """Line of the file, counted from 1; None if the problem has no line."""
+    row: int | None = None
+    """Row of a file whose rows are not told by lines, counted from 1."""
+    number: int | None = None
+    """Number of the sample in its dataset, counted from 1; None if it concerns more than one."""
+    severity: Literal["error", "warning", "note"] | None = None
+    """How bad it is here; None: as bad as its rule says."""
+    video: str | None = None
+    """The sample's video as the dataset writes it, if that is known."""
 
     @property
     def where(self) -> str:
-        """``file:line``, or the file alone where no line is meant."""
-        return self.file if self.line is None else f"{self.file}:{self.line}"
+        """``file:line``, or the file alone if no line is meant."""
+        return place_of(self.file, self.line, self.row)
+
+
+def place_of(file: str, line: int | None, row: int | None) -> str:
+    """Return a place in a list as text: ``file:line``, ``file, row 3``, or both."""
+    place = file if line is None else f"{file}:{line}"
+    return place if row is None else f"{place}, row {row}"
 
 
 class VideoprepError(Exception):
@@ -117,17 +146,27 @@ class VideoprepError(Exception):
         message: what is wrong, in one sentence.
         where: the path, or ``file:line``, that it is about.
         remedy: what to do next.
+        option: the argument that is to blame, by its name in Python.
+
+    Message and remedy write an option as Python does, in backticks: ```reshape='center-crop'```.
+    The command line spells it as its own option where it prints the error.
     """
 
     exit_code = 2
 
     def __init__(
-        self, message: str, *, where: str | None = None, remedy: str | None = None
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        remedy: str | None = None,
+        option: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.where = where
         self.remedy = remedy
+        self.option = option
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, dict(self.__dict__))
@@ -160,8 +199,9 @@ class SpecError(VideoprepError):
         where: str | None = None,
         remedy: str | None = None,
         code: Code | None = None,
+        option: str | None = None,
     ) -> None:
-        super().__init__(message, where=where, remedy=remedy)
+        super().__init__(message, where=where, remedy=remedy, option=option)
         self.code = code
 
 

@@ -50,7 +50,7 @@ _RULE = re.compile(r"(?P<name>[\w.]+)=(?P<action>\w+)(\*(?P<nth>\d+))?(@(?P<deta
 
 
 @dataclass(slots=True)
-class _Rule:
+class _FailRule:
     action: str
     nth: int
     detail: str
@@ -86,13 +86,15 @@ def forget() -> None:
 
 
 @cache
-def _rules() -> dict[str, _Rule]:
-    rules: dict[str, _Rule] = {}
+def _rules() -> dict[str, _FailRule]:
+    rules: dict[str, _FailRule] = {}
     for text in filter(None, os.environ.get("VIDEOPREP_FAILPOINTS", "").split(",")):
         match = _RULE.fullmatch(text)
         if match is None or match["name"] not in POINTS:
             raise ValueError(f"VIDEOPREP_FAILPOINTS: {text!r} is no failpoint")
-        rules[match["name"]] = _Rule(match["action"], int(match["nth"] or 1), match["detail"] or "")
+        rules[match["name"]] = _FailRule(
+            match["action"], int(match["nth"] or 1), match["detail"] or ""
+        )
     return rules
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from videoprep.families.component import IMAGE_LATENTS, VIDEO_LATENTS, prompt_embeds
 from videoprep.families.config import factor_of, list_of, statistics_of
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import draw, standardize
@@ -28,7 +29,7 @@ class Mochi(T5Family):
         frame_rules=(FrameRule(6, 1),),
         frames_per_latent=6,
         latent_channels=12,
-        embed_shape=(MAX_TOKENS, 4096),
+        components=(prompt_embeds(MAX_TOKENS, 4096), VIDEO_LATENTS, IMAGE_LATENTS),
         fps=30,
     )
     parts = ("tokenizer", "text_encoder", "vae")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.assets import write_lists, write_video
+from tests.support.assets import write_lists, write_video
 from videoprep.cli.app import app
 from videoprep.cli.options import join_values
 from videoprep.cli.output import safe
@@ -38,12 +38,17 @@ def test_the_command_line_surface_is_as_documented() -> None:
     dataset = {
         "--data-root",
         "--dataset-file",
+        "--format",
+        "--range-column",
+        "--caption-fallback",
+        "--caption-lines",
         "--caption-column",
         "--video-column",
         "--id-token",
         "--start-column",
         "--end-column",
         "--time-unit",
+        "--time-zero",
         "--split-column",
         "--weight-column",
         "--repeats-column",
@@ -53,6 +58,8 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "--crop-seed",
         "--buckets",
         "--num-buckets",
+        "--min-kept",
+        "--min-pixels",
         "--max-pixels",
         "--height-buckets",
         "--width-buckets",
@@ -70,7 +77,7 @@ def test_the_command_line_surface_is_as_documented() -> None:
     }
     expected = {
         "init": {"--caption-column", "--video-column", "--accept", "--overwrite", "--dry-run"}
-        | {"--help"},
+        | {"--profile", "--model", "--output", "--help"},
         "validate": dataset
         | {"--select", "--ignore", "--severity", "--rule-option", "--fail-on", "--model"}
         | {"--fix", "--diff", "--write-clean", "--output", "--time-limit", "--memory-limit"},
@@ -79,11 +86,22 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "encode": dataset
         | {"--output", "--model", "--image-latents", "--image-noise", "--dtype", "--device"}
         | {"--batch-size"}
-        | {"--decoder", "--use-tiling", "--revision", "--on-missing", "--decode-workers"}
-        | {"--text-encoder-dtype", "--posterior", "--num-shards", "--shard-id", "--log-json"}
-        | {"--retry-failed", "--max-failures", "--watchdog", "--time-limit", "--memory-limit"},
+        | {"--use-tiling", "--revision", "--on-missing", "--decode-workers"}
+        | {"--text-encoder-dtype", "--posterior", "--num-jobs", "--job-id", "--log-json"}
+        | {"--num-shards", "--shard-id"}
+        | {
+            "--allow-damaged",
+            "--retry-failed",
+            "--max-failures",
+            "--watchdog",
+            "--time-limit",
+            "--memory-limit",
+        }
+        | {"--yes"},
         "export": {
-            *("--to", "--output", "--split", "--lossless", "--data-root", "--on-missing"),
+            *("--to", "--output", "--split", "--lossless", "--sound", "--no-sound"),
+            "--allow-damaged",
+            *("--data-root", "--on-missing"),
             *("--output-format", "--help", "--posterior", "--seed"),
         },
         "train": {"--model", "--output", "--steps", "--batch-size", "--learning-rate", "--rank"}
@@ -101,6 +119,12 @@ def test_the_command_line_surface_is_as_documented() -> None:
             app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}
         ).output
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) == options, command
+
+
+def test_preview_names_a_store_first() -> None:
+    text = CliRunner().invoke(app, ["preview", "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    path = next(line for line in text.output.splitlines() if "<Path>" in line)
+    assert "Store, index (Parquet), dataset folder or list" in path
 
 
 def test_validate_real_clips(run_cli: Run, real_clips: Path) -> None:
@@ -242,8 +266,8 @@ def test_mistakes_in_the_lists(run_cli: Run, dataset: Path, tiny_model: Path) ->
     for command in (["index"], ["encode", "-o", "store", "--model", tiny_model]):
         done = run_cli(command[0], dataset, *command[1:])
         assert done.returncode == 1
-        assert "prompt.txt:2: VP003 blank line" in done.stderr
-        assert "videos.txt:3: VP005" in done.stderr
+        assert "left out prompt.txt:2: VP003 blank line" in done.stdout
+        assert "left out videos/none.mp4 (videos.txt:3): VP005" in done.stdout
         _clean(done)
 
 
@@ -267,7 +291,7 @@ def test_models_and_outputs_that_do_not_fit(
     for output, model, words in (
         ("new", "nowhere", "no such model folder"),
         ("new", _no_vae(tmp_path, tiny_model), "lacks vae/config.json"),
-        ("taken", tiny_model, "is no store"),
+        ("taken", tiny_model, "it is not a store"),
     ):
         done = run_cli("encode", dataset, "-o", output, "--model", model)
         assert done.returncode == 2, done.stderr
@@ -287,8 +311,8 @@ def test_another_model_is_said(
     (other / "vae/config.json").write_text(json.dumps({**config, "scaling_factor": 0.7}))
     done = run_cli("encode", dataset, "-o", "store", "--model", other)
     assert done.returncode == 0, done.stderr
-    assert "video_latents are made anew, by another recipe than before (vae: " in done.stderr
-    assert "prompt_embeds are" not in done.stderr
+    assert f"--model (vae): '{tiny_model}' in the store, '{other}' now" in done.stderr
+    assert "text encoder" not in done.stderr
     done = run_cli("encode", dataset, "-o", "store", "--model", tiny_model)
     assert (done.returncode, "nothing to do" in done.stdout) == (0, True)
 
@@ -300,22 +324,22 @@ def test_another_model_is_said(
         (["valdate"], "did you mean `videoprep validate`"),
         (["validate", ".", "--profile", "cogvideo"], "did you mean 'cogvideox'"),
         (["index", ".", "--height-buckets", "50", "--width-buckets", "64"], "nearest: 32, 64"),
-        (["index", ".", "--frame-buckets", "many"], "is not a list of numbers"),
+        (["index", ".", "--frame-buckets", "many"], "--frame-buckets: expected whole numbers"),
         (["index", ".", "--reshape", "squash"], "center-crop"),
-        (["index", ".", "--target-fps", "0"], "target_fps"),
-        (["index", ".", "--target-fps", "inf"], "target_fps"),
+        (["index", ".", "--target-fps", "0"], "--target-fps"),
+        (["index", ".", "--target-fps", "inf"], "--target-fps"),
         (["index", ".", "-o", "videos.txt"], "exists and is not an index"),
         (["index", ".", "-o", "prompt.txt/x"], "prompt.txt"),
         (["validate", "/dev/null"], "neither a file nor a folder"),
         (["validate", "x" * 5000], "cannot be looked up"),
-        (["train", "nowhere", "--model", "x", "-o", "y", "--seed", "-1"], "seed is -1"),
+        (
+            ["train", "nowhere", "--model", "x", "-o", "y", "--seed", "-1"],
+            "--seed: expected a whole number",
+        ),
         (["encode", "."], "--model"),
         (["train", "nowhere", "--model", "x", "-o", "y"], "no store here"),
-        (["encode", "none.parquet", "-o", "x", "--model", "MODEL"], "no such index"),
-        (
-            ["encode", "none.parquet", "--reshape", "resize", "-o", "x", "--model", "MODEL"],
-            "--reshape",
-        ),
+        (["encode", "none.parquet", "-o", "x", "--model", "MODEL"], "no such file or folder"),
+        (["encode", ".", "--profile", "wan", "-o", "x", "--model", "MODEL"], "--profile cogvideox"),
     ],
 )
 def test_wrong_use(

@@ -49,10 +49,13 @@ def _bash(script: str, environment: dict[str, str]) -> str:
     ("words", "expected"),
     [
         ("videoprep ini", {"init"}),
-        ("videoprep validate --caption", {"--caption-column"}),
+        (
+            "videoprep validate --caption",
+            {"--caption-column", "--caption-fallback", "--caption-lines"},
+        ),
         ("videoprep rules VP10", {f"VP10{number}" for number in range(1, 10)}),
         ("videoprep rules size-", {"size-not-divisible"}),
-        ("videoprep validate --select VP101,VP20", {f"VP101,VP20{n}" for n in range(1, 8)}),
+        ("videoprep validate --select VP101,VP20", {f"VP101,VP20{n}" for n in range(1, 10)}),
         ("videoprep index dataset --profile cogv", {"cogvideox", "cogvideox1.5"}),
         ("videoprep validate --reshape c", {"center-crop"}),
         ("videoprep export latents --to mu", {"musubi"}),

@@ -42,7 +42,7 @@ def _require_pictures(made: Path) -> None:
     clips = vp.BucketIndex.load(made / "index.parquet").clips()
     for item, clip in zip(vp.LatentDataset(made / "latents"), clips, strict=True):
         assert item["metadata"]["video"] == clip.video
-        pixels = normalize(load_clip(clip.pixels, "pyav")).permute(1, 0, 2, 3)[None]
+        pixels = normalize(load_clip(clip.pixels)).permute(1, 0, 2, 3)[None]
         decoded = decode(made / "model", item["video_latents"].float()[None])
         values.append(psnr(pixels, decoded))
     assert len(values) == 12

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.assets import write_lists, write_video
+from tests.support.assets import write_lists, write_video
 from videoprep.index.calibration import Calibration, remember
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -108,8 +108,10 @@ def test_repeats_and_splits_of_a_table(run_cli: Run, dataset: Path) -> None:
         rows.writerow(["videos/c.mp4", "c", 1, "val", "", ""])
     done = run_cli("index", dataset / "list.csv", "--reshape", "center-crop")
     assert done.returncode == 0, done.stderr
-    extras = "time ranges from start, end (seconds) · splits from split · weights from repeats"
-    assert extras in done.stdout
+    assert (
+        "reading list.csv: caption from 'caption', video from 'video', start from 'start', "
+        "end from 'end', split from 'split', repeats from 'repeats' (in seconds)"
+    ) in done.stdout
     assert "clips by split: train 2, val 1" in done.stdout
     assert "clips of train that a trainer drops" in done.stdout
     assert "an epoch" in done.stdout
@@ -127,12 +129,14 @@ def test_the_time_that_it_takes(run_cli: Run, dataset: Path) -> None:
     assert seconds["video_latents"] == pytest.approx(2 + 5 / 9)
 
 
-def test_missing_videos_are_skipped_where_that_is_asked(run_cli: Run, dataset: Path) -> None:
+def test_missing_videos_cost_their_samples_unless_they_are_to_be_an_error(
+    run_cli: Run, dataset: Path
+) -> None:
     (dataset / "videos/b.mp4").unlink()
-    done = run_cli("index", dataset)
+    done = run_cli("index", dataset, "--on-missing", "error")
     assert done.returncode == 1
     assert "videos.txt:2: VP005" in done.stderr
-    done = run_cli("index", dataset, "--on-missing", "skip")
+    done = run_cli("index", dataset)
     assert done.returncode == 1, done.stderr
     assert "left out videos/b.mp4 (videos.txt:2): VP005" in done.stdout
     assert "3 samples = 2 planned + 1 left out; 2 clips" in done.stdout
@@ -171,6 +175,8 @@ def test_what_changed_since_an_older_index(run_cli: Run, dataset: Path, tmp_path
         (["-o", "fifo"], "exists and is not an index"),
         (["-o", "sealed/index.parquet"], "is read-only"),
         (["-o", "prompt.txt/deep/x"], "is not a folder"),
+        (["-o", "x.txt"], "cannot write an index as .txt\n  → let the name end in .parquet"),
+        (["-o", "x"], "cannot write an index as a file without an ending"),
         (["--num-gpus", "0"], "--num-gpus"),
         (["--batch-size", "-1"], "--batch-size"),
         (["--on-missing", "drop"], "--on-missing"),

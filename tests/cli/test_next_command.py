@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-from tests.assets import write_lists, write_video
+from tests.support.assets import spoil_video, write_lists, write_video
+from videoprep.store.layout import Store
 
-Run = Callable[..., object]
+Run = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -22,7 +25,6 @@ def place(tmp_path: Path, dataset: Path, demo_store: Path, tiny_model: Path) -> 
     (tmp_path / "lora").mkdir()
     (tmp_path / "lora/pytorch_lora_weights.safetensors").touch()
     shutil.copy(demo_store / "index.parquet", tmp_path / "index.parquet")
-    (tmp_path / "rows.jsonl").write_text("{}")
     (tmp_path / "bare").mkdir()
     write_video(tmp_path / "bare/one.mp4")
     assert dataset.name == "dataset"
@@ -37,6 +39,7 @@ def place(tmp_path: Path, dataset: Path, demo_store: Path, tiny_model: Path) -> 
         ("index dataset --caption_colum x", "did you mean --caption-column?"),
         ("validate dataset --reshape crop", "did you mean center-crop?"),
         ("validate dataset --profile cogvid", "did you mean 'cogvideox'?"),
+        ("encode dataset -o new --model model --dtype float16", "did you mean fp16?"),
         ("validate dataset and another", "put a name with spaces into quotes"),
         ("rules VP1011", "did you mean VP111?"),
         ("export latents --to musub -o out", "did you mean 'musubi'?"),
@@ -52,10 +55,9 @@ def place(tmp_path: Path, dataset: Path, demo_store: Path, tiny_model: Path) -> 
         ("train dataset --model model -o out", "this is a dataset; encode it: videoprep encode"),
         ("train lora --model model -o out", "this is what training wrote: name the store"),
         ("export model --to musubi -o out", "this is a model: give it as --model model"),
-        ("encode latents -o new --model model", "this is a store, which is encoded already"),
+        ("encode latents -o new --model model --reshape pad", "which --reshape cannot change"),
         ("validate latents", "videoprep train latents --model MODEL -o lora"),
         ("validate index.parquet", "videoprep encode index.parquet -o latents --model MODEL"),
-        ("validate rows.jsonl", "make a table of it: videoprep init rows.jsonl"),
         ("validate dataset/prompt.txt", "give the folder that it lies in: dataset"),
     ],
 )
@@ -93,12 +95,12 @@ def test_from_a_folder_to_weights_by_what_is_told(place: Path, run_cli: Run) -> 
         line = [word.replace("MODEL", "model").replace("latents", "mine") for word in line]
         if line and line[0] == "train":
             break
-    assert ran == ["validate", "init", "validate", "validate", "index", "encode"]
+    assert ran == ["validate", "validate", "index", "encode"]
     assert line == ["train", "mine", "--model", "model", "-o", "lora"]
 
 
 def test_a_dataset_that_fails_otherwise(place: Path, run_cli: Run) -> None:
-    write_lists(place / "dataset", ["a"] * 3, ["00000.mp4", "00001.mp4", "gone.mp4"])
+    write_lists(place / "dataset", ["a"] * 2, ["videos/a.mp4", "gone.mp4"])
     done = run_cli("validate", "dataset", "--id-token", "sks dog", cwd=place)
     assert "next: videoprep validate dataset --id-token 'sks dog' --fix --diff" in done.stdout
 
@@ -114,9 +116,89 @@ def test_what_is_done_next_with_a_store(place: Path, run_cli: Run) -> None:
     assert "next: videoprep train latents --model MODEL -o lora" in done.stdout
     done = run_cli("status", "latents", "dataset", cwd=place)
     assert done.returncode == 1
-    assert "next: videoprep encode dataset -o latents --model MODEL" in done.stdout
+    made_by = Store.open(place / "latents").read_info().model
+    assert f"next: videoprep encode dataset -o latents --model {made_by}" in done.stdout
+
+
+def next_of(done: CompletedProcess[str]) -> list[str]:
+    told = [text for text in done.stdout.splitlines() if text.startswith("next: videoprep ")]
+    return shlex.split(told[-1].removeprefix("next: videoprep "))
+
+
+@pytest.mark.parametrize("source", ["index.parquet", "mine"])
+def test_samples_left_out_of_a_finished_plan(place: Path, run_cli: Run, source: str) -> None:
+    """The dataset that was planned is validated, with the options that it was planned with."""
+    write_video(place / "dataset/videos/odd.mp4", width=90)
+    with (
+        (place / "dataset/prompt.txt").open("a") as prompts,
+        (place / "dataset/videos.txt").open("a") as videos,
+    ):
+        prompts.write("odd\n")
+        videos.write("videos/odd.mp4\n")
+    assert run_cli("index", "dataset", "--clip-mode", "middle", cwd=place).returncode == 1
+    encode = ["-o", "mine", "--model", "model"]
+    done = run_cli("encode", "index.parquet", *encode, cwd=place)
+    if source == "mine":
+        done = run_cli("encode", "mine", *encode, cwd=place)
+    line = next_of(done)
+    assert line[0] == "validate"
+    assert Path(line[1]).name == "dataset"
+    assert line[-2:] == ["--clip-mode", "middle"]
+    assert run_cli(*line, cwd=place).returncode == 1
+
+
+def test_what_is_left_of_the_stores_own_plan(place: Path, run_cli: Run) -> None:
+    """The command of `status` finishes the store as it is."""
+    spoil_video(place / "dataset/videos/b.mp4")
+    options = ["--reshape", "center-crop", "--clip-mode", "middle"]
+    run_cli("encode", "dataset", "-o", "mine", "--model", "model", *options, cwd=place)
+    done = run_cli("status", "mine", cwd=place)
+    line = next_of(done)
+    assert line[0] == "encode"
+    assert set(options) <= set(line)
+    assert line[-1] == "--retry-failed"
+    again = run_cli(*line, cwd=place)
+    assert again.returncode == 1, again.stderr
+    assert "set aside" in again.stdout
+
+
+def test_a_repair_names_its_store(place: Path, run_cli: Run, tmp_path: Path) -> None:
+    shutil.copytree(place / "latents", tmp_path / "mine")
+    (tmp_path / "mine/catalogue.parquet").write_bytes(b"PAR1")
+    for command in ("status", "verify"):
+        done = run_cli(command, "mine", cwd=place)
+        assert "videoprep verify mine --repair" in done.stdout
+        assert "STORE" not in done.stdout
+
+
+def test_commands_for_lists_have_their_folder(place: Path, run_cli: Run) -> None:
+    folder = place / "my table"
+    write_video(folder / "a.mp4")
+    (folder / "metadata.csv").write_text('video;caption\na.mp4;"one, two"\n')
+    done = run_cli("init", "my table", cwd=place)
+    command = done.stderr[done.stderr.index("sed -i") :].splitlines()[0]
+    subprocess.run(["bash", "-c", command], cwd=place, check=True)
+    assert run_cli("validate", "my table", cwd=place).returncode == 0
+
+
+def test_init_says_which_command_takes_an_option(place: Path, run_cli: Run) -> None:
+    done = run_cli("init", "bare", cwd=place)
+    told = " ".join(done.stderr.split())
+    assert "set --caption-fallback with `videoprep validate`, `index` or `encode`" in told
+    assert "the folder above" not in told, "it holds no list that names this one"
 
 
 def test_machines_are_told_nothing(place: Path, run_cli: Run) -> None:
     done = run_cli("validate", "dataset", "--output-format", "json", cwd=place)
     assert "next: " not in done.stdout + done.stderr
+
+
+def test_a_fix_is_proposed_only_if_there_is_one(place: Path, run_cli: Run) -> None:
+    """Captions in files of their own have no list that could be written anew."""
+    folder = place / "sidecars"
+    for name in "ab":
+        write_video(folder / f"{name}.mp4")
+    (folder / "a.txt").write_text("clip a")
+    done = run_cli("validate", "sidecars", cwd=place)
+    assert done.returncode == 1
+    assert "--fix" not in done.stdout

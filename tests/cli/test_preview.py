@@ -59,8 +59,8 @@ def test_a_dataset_with_options_of_its_plan(run_cli: Run, dataset: Path, tmp_pat
 
 def test_wrong_use(run_cli: Run, shown_store: Path, tmp_path: Path) -> None:
     for options, message in (
-        (("-o", "seen.jpg"), "no form of a preview"),
-        (("--reshape", "pad"), "Invalid value"),
+        (("-o", "seen.jpg"), "cannot write a preview as .jpg"),
+        (("--reshape", "pad"), "has a finished plan, which --reshape cannot change"),
         (("--without-vae", "--worst"), "no use in the worst"),
         (("--model", tmp_path / "nowhere"), "no such model folder"),
         (("--device", "tpu9"), "cannot be used"),

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 import videoprep as vp
-from tests.assets import write_lists, write_video
+from tests.support.assets import write_lists, write_video
 from tests.validators.test_engine import bad_dataset
+from videoprep.cli.app import app
+from videoprep.cli.spelling import all_flags
+from videoprep.cli.validate import spelled_report
 
 Run = Callable[..., object]
 
@@ -22,7 +25,8 @@ def test_json_is_the_report(run_cli: Run, dataset: Path) -> None:
     done = run_cli("validate", bad_dataset(dataset), "--output-format", "json")
     assert done.returncode == 1
     document = json.loads(done.stdout)
-    assert document == json.loads(json.dumps(vp.validate(dataset).to_json()))
+    report = spelled_report(vp.validate(dataset), all_flags(app))
+    assert document == json.loads(json.dumps(report.to_json()))
     assert document["samples"] == 5
     finding = next(f for f in document["findings"] if f["code"] == "VP101")
     assert finding["data"]["nearest"] == [[64, 64], [96, 64]]
@@ -105,9 +109,9 @@ def test_the_exit_code_follows_fail_on(run_cli: Run, dataset: Path) -> None:
     [
         (["--select", "VP1O1"], "there is no rule 'VP1O1'"),
         (["--ignore", "size-divisible"], "did you mean size-not-divisible"),
-        (["--severity", "VP101"], "write it as in --severity VP111=error"),
-        (["--severity", "VP101=fatal"], "severity.VP101"),
-        (["--rule-option", "VP306=3"], "write it as in VP306.share=0.1"),
+        (["--severity", "VP101"], "is not of the form RULE=LEVEL"),
+        (["--severity", "VP101=fatal"], "got 'fatal' for 'VP101'"),
+        (["--rule-option", "VP306=3"], "is not of the form RULE.NAME=VALUE"),
         (["--rule-option", "VP306.shore=3"], "its options are: share"),
         (["--fail-on", "note"], "note"),
         (["--output-format", "xml"], "xml"),
@@ -153,7 +157,7 @@ def test_a_fix_writes_a_spec_and_a_list_that_pass(run_cli: Run, dataset: Path) -
     done = run_cli("validate", dataset, "--diff", "--id-token", "sks")
     assert done.returncode == 1
     assert "+reshape: center-crop" in done.stderr
-    assert '-3: videos/bad.mp4, "three"  (VP103)' in done.stderr
+    assert '-videos.txt:3: videos/bad.mp4, "three"  (VP103)' in done.stderr
     assert not (dataset / "videoprep.yaml").exists()
     done = run_cli("validate", dataset, "--fix", "--id-token", "sks")
     assert "reshape: none → center-crop, for 2 findings of VP101, VP102" in done.stderr

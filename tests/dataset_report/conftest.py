@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 import videoprep as vp
-from tests.pages import OpenPage, opening
+from tests.support.browser import OpenPage, opening
 
 
 @pytest.fixture

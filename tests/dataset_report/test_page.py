@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import OpenPage
+from tests.support.browser import OpenPage
 
 
 def test_counts_add_up(open_page: OpenPage, demo_page: Path) -> None:

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pytest
 
 import videoprep as vp
-from tests.assets import write_lists, write_video
-from tests.pages import OpenPage
+from tests.support.assets import write_lists, write_video
+from tests.support.browser import OpenPage
 from videoprep.dataset_report.gallery import as_json, choose_rows
 from videoprep.dataset_report.pictures import MOST_PICTURES, pictured
 from videoprep.dataset_report.rows import rows_of
 from videoprep.errors import PlanError, VideoprepError
-from videoprep.families.component import KEY_COLUMN, Component
+from videoprep.families.component import Component, source_of
 from videoprep.index.schema import SCHEMA
 from videoprep.index.summary import summarize
 from videoprep.store.layout import Store
@@ -50,7 +50,9 @@ def receipts(store: Path, component: str) -> list[Path]:
 def receipt_of(store: Path, component: Component, video: str) -> Path:
     """The one that tells of a video's clip."""
     rows = vp.BucketIndex.load(store / "index.parquet").table.to_pylist()
-    key = next(row[KEY_COLUMN[component]] for row in rows if row["video"] == video)
+    key = next(
+        row[source_of(component, {}).key_columns[0]] for row in rows if row["video"] == video
+    )
     return next(
         file
         for file in receipts(store, component)
@@ -169,7 +171,7 @@ def test_a_store_without_its_vae(own_store: Path, tmp_path: Path) -> None:
 
 def test_lists_with_mistakes(tmp_path: Path) -> None:
     write_video(tmp_path / "videos/a.mp4")
-    write_lists(tmp_path, ["one", "two"], ["videos/a.mp4", ""])
+    write_lists(tmp_path, ["one", "two"], ["videos/a.mp4"])
     made = vp.report(tmp_path, tmp_path / "report.html")
     assert made.facts.plan is None
     assert made.facts.findings is not None
@@ -227,6 +229,7 @@ def test_data_survives_its_block() -> None:
     assert not set("<>&\u2028\u2029") & set(text)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_clips(demo_dataset: Path, tmp_path: Path, open_page: OpenPage) -> None:
     index = many(vp.BucketIndex.build(demo_dataset), 100_500, "一段“视频” & more " + 60 * "words ")
     page = tmp_path / "report.html"
@@ -270,7 +273,7 @@ def test_which_clips_are_shown(demo_dataset: Path) -> None:
 def test_only_a_page_is_replaced(demo_store: Path, tmp_path: Path) -> None:
     target = tmp_path / "prompt.txt"
     target.write_text("a caption")
-    with pytest.raises(PlanError, match="is no page"):
+    with pytest.raises(PlanError, match="is not an HTML page"):
         vp.report(demo_store, target)
     with pytest.raises(PlanError, match="is a folder"):
         vp.report(demo_store, tmp_path)
@@ -280,7 +283,7 @@ def test_only_a_page_is_replaced(demo_store: Path, tmp_path: Path) -> None:
 
 
 def test_a_finished_plan_takes_no_options(demo_store: Path, tmp_path: Path) -> None:
-    with pytest.raises(VideoprepError, match="has a finished plan: reshape"):
+    with pytest.raises(VideoprepError, match="has a finished plan, which `reshape` cannot"):
         vp.report(demo_store, tmp_path / "a.html", reshape="pad")
 
 

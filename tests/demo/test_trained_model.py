@@ -71,7 +71,7 @@ def test_its_latents_are_scaled_to_one() -> None:
     assert latents.std().item() == pytest.approx(1, abs=0.15)
 
 
-@pytest.mark.parametrize("frames", [1, 9, 17])
+@pytest.mark.parametrize("frames", [1, 9, pytest.param(17, marks=pytest.mark.slow)])
 def test_scenes_it_never_saw_are_recognisable(frames: int) -> None:
     clips = [_pixels(seed, frames) for seed in range(1000, 1007)]
     assert statistics.median(psnr(clip, reconstruct(MODEL, clip)) for clip in clips) >= 24

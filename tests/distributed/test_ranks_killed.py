@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_store import (
+from tests.support.small_store import (
     SOAK,
     Small,
     differences,
@@ -23,7 +23,7 @@ from tests.small_store import (
     result_of,
     wait_until,
 )
-from tests.warm import Process, ranks_of
+from tests.support.warm import Process, ranks_of
 
 _SILENT = {"TEST_SILENT_SECONDS": "4"}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.small_store import Small, differences, orphans, receipts, result_of
+from tests.support.small_store import Small, orphans, receipts, result_of
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
@@ -20,7 +20,7 @@ def test_any_number_of_ranks(small: Small, ranks: int) -> None:
 def test_three_jobs_one_after_the_other(small: Small, order: tuple[int, ...]) -> None:
     pending = []
     for number in order:
-        job = small.run("--num-shards", 3, "--shard-id", number)
+        job = small.run("--num-jobs", 3, "--job-id", number)
         assert job.returncode == 0, job.stderr
         assert orphans(small.store) == []
         pending.append(result_of(job)["pending"])
@@ -31,7 +31,7 @@ def test_three_jobs_one_after_the_other(small: Small, order: tuple[int, ...]) ->
 
 def test_three_jobs_at_once(small: Small) -> None:
     """Whichever ends last writes a catalogue of all."""
-    jobs = [small.start("--num-shards", 3, "--shard-id", number) for number in range(3)]
+    jobs = [small.start("--num-jobs", 3, "--job-id", number) for number in range(3)]
     assert [job.wait() for job in jobs] == [0, 0, 0], [job.stderr for job in jobs]
     small.require_whole()
     assert min(result_of(job)["pending"] for job in jobs) == 0
@@ -39,18 +39,18 @@ def test_three_jobs_at_once(small: Small) -> None:
 
 def test_one_of_three_jobs_is_killed(small: Small) -> None:
     jobs = [
-        small.start("--num-shards", 3, "--shard-id", number, VIDEOPREP_FAILPOINTS=rule)
+        small.start("--num-jobs", 3, "--job-id", number, VIDEOPREP_FAILPOINTS=rule)
         for number, rule in enumerate(["", "unit.committed=kill*2", ""])
     ]
     assert [job.wait() for job in jobs] == [0, -9, 0]
     assert len(receipts(small.store)) < 9
-    small.run("--num-shards", 3, "--shard-id", 1)
+    small.run("--num-jobs", 3, "--job-id", 1)
     small.require_whole()
 
 
 def test_shares_of_ranks(small: Small) -> None:
     for number in range(2):
-        assert small.run("--num-shards", 2, "--shard-id", number, ranks=2).returncode == 0
+        assert small.run("--num-jobs", 2, "--job-id", number, ranks=2).returncode == 0
     small.require_whole()
 
 
@@ -60,15 +60,7 @@ def test_workers_and_threads(small: Small, options: list[object], threads: str) 
     small.finish(*options, OMP_NUM_THREADS=threads)
 
 
-def test_pyav(small: Small) -> None:
-    """Another decoder is another recipe; but its bytes, too, do not depend on the workers."""
-    stores = [small.store, small.store.with_name("other")]
-    for store, workers in zip(stores, (1, 3), strict=True):
-        run = small.at(store).run("--decoder", "pyav", "--decode-workers", workers)
-        assert run.returncode == 0, run.stderr
-    assert differences(*stores) == []
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     [

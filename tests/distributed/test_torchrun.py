@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.assets import write_video
 from tests.encoding.test_encode import contents
+from tests.support.assets import write_video
 
 Torchrun = Callable[..., subprocess.CompletedProcess[str]]
 

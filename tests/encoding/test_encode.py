@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,8 +15,8 @@ import pytest
 import torch
 
 import videoprep as vp
-from tests.assets import spoil_video, write_lists, write_video
 from tests.conftest import need
+from tests.support.assets import spoil_video, write_lists, write_video
 from videoprep.errors import ModelError, PlanError, SourceError, StoreError, VideoprepError
 from videoprep.index.calibration import recall
 from videoprep.training.run import _stored
@@ -65,9 +66,7 @@ def _moments_made_apart(item: dict, root: Path, model: Path, first_only: bool) -
         return vae._encode(pixels / 255.0 * 2.0 - 1.0)[0]
 
 
-def test_stored_tensors_equal_those_made_apart(
-    tmp_path: Path, tiny_model: Path, decoder: str
-) -> None:
+def test_stored_tensors_equal_those_made_apart(tmp_path: Path, tiny_model: Path) -> None:
     from transformers import AutoTokenizer, T5EncoderModel
 
     root = tmp_path / "data"
@@ -76,7 +75,7 @@ def test_stored_tensors_equal_those_made_apart(
     write_lists(root, ["a wide clip", "a tall clip"], ["wide.mp4", "tall.mp4"])
     spec = vp.DatasetSpec.from_path(root, reshape="center-crop", id_token="sks")
     index = vp.BucketIndex.build(spec, height_buckets=(64, 106 // 32 * 32), width_buckets=(64, 96))
-    encode(index, tiny_model, tmp_path / "store", image_latents=True, decoder=decoder)
+    encode(index, tiny_model, tmp_path / "store", image_latents=True)
     data = vp.LatentDataset(tmp_path / "store")
     assert [item["metadata"]["crop_width"] for item in data] == [96, 64]
 
@@ -108,7 +107,9 @@ def test_real_clips_are_encoded_faithfully(
     encode(index, tiny_model, tmp_path / "store")
     data = vp.LatentDataset(tmp_path / "store")
     assert [item["metadata"]["frame_indices"][1] for item in data] == [3, 1, 4]
-    for item in data:
+    cropped = [item for item in data if item["metadata"]["crop_width"] == item["metadata"]["width"]]
+    assert len(cropped) == 2, "the pixels of bunny are not square"
+    for item in cropped:
         apart = _moments_made_apart(item, real_clips, tiny_model, False)
         assert torch.equal(item["video_latents"], apart)
 
@@ -176,11 +177,11 @@ def test_left_out_samples_are_named(dataset: Path, tmp_path: Path, tiny_model: P
 
 
 def test_a_clip_that_does_not_decode_costs_itself_alone(
-    dataset: Path, tmp_path: Path, tiny_model: Path, decoder: str
+    dataset: Path, tmp_path: Path, tiny_model: Path
 ) -> None:
     spoil_video(dataset / "videos/b.mp4")
     store = tmp_path / "store"
-    options = {"image_latents": True, "decoder": decoder}
+    options = {"image_latents": True}
     result = encode(dataset, tiny_model, store, **options)
     assert not result.ok
     assert (result.samples, result.clips, result.complete) == (3, 3, 2)
@@ -207,15 +208,24 @@ def test_a_source_that_changed_since_the_plan_is_never_encoded(
     with pytest.raises(PlanError, match=r"videos/b\.mp4: its contents changed"):
         encode(index, tiny_model, tmp_path / "store")
 
-    def plan_then_change() -> vp.BucketIndex:
-        write_video(dataset / "videos/b.mp4", frames=9, lift=7)
-        return index
+    class Raced(vp.BucketIndex):
+        """Its videos change as soon as they are checked."""
 
+        def check_sources(self, on_missing: Any = "error") -> vp.BucketIndex:
+            (dataset / "videos/b.mp4").write_bytes(original)
+            checked = super().check_sources(on_missing)
+            changes.pop()()
+            return checked
+
+    changes: list[Callable[[], object]] = [
+        (dataset / "videos/b.mp4").unlink,
+        lambda: write_video(dataset / "videos/b.mp4", frames=9, lift=7),
+    ]
+    raced = Raced(index.table, index.data_root, index.policy)
     with pytest.raises(SourceError, match="changed after it was planned"):
-        encode(plan_then_change, tiny_model, tmp_path / "store")
-    (dataset / "videos/b.mp4").unlink()
+        encode(raced, tiny_model, tmp_path / "store")
     with pytest.raises(SourceError, match="cannot be read"):
-        encode(lambda: index, tiny_model, tmp_path / "store")
+        encode(raced, tiny_model, tmp_path / "store")
 
     (dataset / "videos/b.mp4").write_bytes(original)
     assert encode(index, tiny_model, tmp_path / "store").ok
@@ -247,7 +257,10 @@ def test_clips_that_leave_the_plan_are_counted(
 ) -> None:
     store = tmp_path / "store"
     encode(dataset, tiny_model, store)
-    write_lists(dataset, ["A grey clip named a."], ["videos/a.mp4"])
+    videos = [f"videos/{name}.mp4" for name in "abc"]
+    write_lists(dataset, ["edited", "A grey clip named b.", "A grey clip named c."], videos)
+    assert encode(dataset, tiny_model, store).unlisted == 0, "an edited caption drops no clip"
+    write_lists(dataset, ["edited"], ["videos/a.mp4"])
     result = encode(dataset, tiny_model, store)
     assert (result.encoded, result.unlisted) == (0, 2)
     assert len(vp.LatentDataset(store)) == 1
@@ -408,19 +421,21 @@ def test_a_plan_that_the_family_cannot_encode(
 
     monkeypatch.setattr(CogVideoX, "profile", Profile("cogvideox", 64, (FrameRule(4, 1),)))
     with pytest.raises(PlanError, match="cannot encode the buckets 5×96×64, 9×64×96"):
-        encode(dataset, tiny_model, tmp_path / "store")
+        encode(dataset, tiny_model, tmp_path / "store", profile="default")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dtype": "int8"}, "no dtype 'int8'"),
-        ({"decoder": "decord"}, "no decoder 'decord'"),
+        ({"dtype": "int8"}, "`dtype`: expected 'auto', 'fp32', 'fp16' or 'bf16', got 'int8'"),
         ({"device": "quantum"}, "the device 'quantum' cannot be used"),
-        ({"posterior": "median"}, "no posterior 'median'"),
-        ({"text_encoder_dtype": "int4"}, "no dtype 'int4' for the text encoder"),
-        ({"num_shards": 2, "shard_id": 2}, "there is no shard 2 of 2"),
-        ({"batch_size": 0}, "batch_size is 0"),
+        ({"posterior": "median"}, "`posterior`: expected .* got 'median'"),
+        ({"text_encoder_dtype": "int4"}, "`text_encoder_dtype`: expected .* got 'int4'"),
+        ({"num_jobs": 2, "job_id": 2}, "2 is not below `num_jobs=2`"),
+        ({"num_shards": 2, "shard_id": 2}, "2 is not below `num_jobs=2`"),
+        ({"batch_size": 0}, "`batch_size`: expected a whole number of 1 or more, got 0"),
+        ({"batchsize": 1}, "unknown option `batchsize`"),
+        ({"reshap": "pad"}, "unknown option `reshap`"),
     ],
 )
 def test_wrong_options(
@@ -471,7 +486,7 @@ def test_text_encoder_and_vae_are_never_loaded_together(
 def test_progress_is_told(dataset: Path, tmp_path: Path, tiny_model: Path) -> None:
     told = []
     encode(dataset, tiny_model, tmp_path / "store", on_progress=told.append)
-    last = {name: (c.done, c.total, c.set_aside) for name, c in told[-1].components.items()}
+    last = {name: (c.done, c.total, c.failed) for name, c in told[-1].groups.items()}
     assert last == {"video_latents": (3, 3, 0), "prompt_embeds": (3, 3, 0)}
     assert told[-1].phase == "done"
     assert told[-1].seconds_left == 0

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import videoprep as vp
-from tests.assets import write_lists, write_video
+from tests.support.assets import write_lists, write_video
 from videoprep.errors import ModelError
 
 _TOO_LARGE = 1e5  # for float16, which ends at 65,504
@@ -26,8 +26,8 @@ def clips(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("part", "file", "weight", "option"),
     [
-        ("text_encoder", "model.safetensors", "final_layer_norm.weight", "--text-encoder-dtype"),
-        ("vae", "diffusion_pytorch_model.safetensors", "encoder.conv_out.conv.bias", "--dtype"),
+        ("text_encoder", "model.safetensors", "final_layer_norm.weight", "text_encoder_dtype"),
+        ("vae", "diffusion_pytorch_model.safetensors", "encoder.conv_out.conv.bias", "dtype"),
     ],
 )
 def test_an_encoder_that_overflows_is_told(
@@ -41,7 +41,7 @@ def test_an_encoder_that_overflows_is_told(
     store = tmp_path / "store"
     with pytest.raises(ModelError, match=f"the {part} gives values that are not finite") as raised:
         vp.encode(clips, model=model, output=store, device="cpu", dtype="fp16", progress="none")
-    assert f"use {option} bf16 or fp32" in str(raised.value.remedy)
+    assert f"use `{option}='bf16'`" in str(raised.value.remedy)
     assert not list(store.rglob("*.safetensors"))
     result = vp.encode(
         clips, model=model, output=store, device="cpu", dtype="bf16", progress="none"

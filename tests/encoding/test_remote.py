@@ -15,9 +15,9 @@ import torch
 
 import videoprep as vp
 from tests.encoding.test_encode import contents, encode
-from tests.s3_server import S3Server
 from tests.spec.test_remote import put
-from videoprep.files import open_files
+from tests.support.s3_server import S3Server
+from videoprep.fs import open_files
 
 RunCli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -78,6 +78,7 @@ def _hidden(url: str) -> list[str]:
     return [f"{folder}/{name}" for folder in hidden for name in files.names(folder)]
 
 
+@pytest.mark.slow
 def test_killed_at_s3_and_run_again(
     s3: str, s3_server: S3Server, dataset: Path, tmp_path: Path, tiny_model: Path, run_cli: RunCli
 ) -> None:

@@ -12,14 +12,15 @@ import fsspec
 import pytest
 
 import videoprep as vp
-from tests.assets import spoil_video, write_dataset, write_lists, write_video
+from tests.conftest import need
 from tests.encoding.test_encode import contents, encode
+from tests.support.assets import damage_video, spoil_video, write_dataset, write_lists, write_video
 from videoprep.encoding.status import Status
+from videoprep.engine.claims import Claims
+from videoprep.engine.sessions import Session
 from videoprep.errors import StoreError, VideoprepError
-from videoprep.files import LocalFiles
-from videoprep.store.claims import Claims
+from videoprep.fs import LocalFiles
 from videoprep.store.layout import CATALOGUE, INDEX
-from videoprep.store.sessions import Session
 
 NAMES = ("a", "b", "c")
 
@@ -140,7 +141,7 @@ def test_another_model_is_told_by_component(store: Path, tmp_path: Path, tiny_mo
     tiled = vp.status(store, use_tiling=True, posterior="mean")
     assert counts(tiled)["prompt_embeds"] == (3, 3, 0, 0, 0)
     assert len(tiled.components["video_latents"].recipe_changed) == 2
-    with pytest.raises(VideoprepError, match="no dtype 'half'"):
+    with pytest.raises(VideoprepError, match=r"`dtype`: expected .* got 'half'"):
         vp.status(store, dtype="half")
 
 
@@ -169,8 +170,8 @@ def test_components_that_were_never_asked_for(
 def test_what_was_set_aside(dataset: Path, tmp_path: Path, tiny_model: Path) -> None:
     store = tmp_path / "store"
     spoil_video(dataset / "videos/b.mp4")
-    encode(dataset, tiny_model, store, decoder="pyav")
-    encode(dataset, tiny_model, store, decoder="pyav", retry_failed=True)
+    encode(dataset, tiny_model, store)
+    encode(dataset, tiny_model, store, retry_failed=True)
     status = vp.status(store)
     assert not status.ok
     assert counts(status)["video_latents"] == (3, 2, 1, 0, 0)
@@ -178,6 +179,41 @@ def test_what_was_set_aside(dataset: Path, tmp_path: Path, tiny_model: Path) -> 
     assert (group.component, group.code, group.artifacts) == ("video_latents", "VP401", 1)
     assert (group.clips, group.attempts) == (1, 2)
     assert group.examples[0].startswith("videos/b.mp4 (videos.txt:2): ")
+
+
+def test_damaged_clips_are_taken_up_and_named(
+    dataset: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    if shutil.which("ffmpeg") is None:
+        need("ffmpeg")
+    store = tmp_path / "store"
+    damage_video(dataset / "videos/b.mp4")
+    spoil_video(dataset / "videos/c.mp4")
+    encode(dataset, tiny_model, store)
+    status = vp.status(store)
+    assert {group.code for group in status.set_aside} == {"VP407", "VP401"}
+    assert (status.only_failed, status.is_hopeless, status.damaged) == (True, False, ())
+    assert encode(dataset, tiny_model, store).encoded == 0
+    assert encode(dataset, tiny_model, store, allow_damaged=True).encoded == 1
+    status = vp.status(store)
+    assert [group.code for group in status.set_aside] == ["VP401"]
+    assert [(clip.video, clip.component) for clip in status.damaged] == [
+        ("videos/b.mp4", "video_latents")
+    ]
+    assert encode(dataset, tiny_model, store, allow_damaged=True).encoded == 0
+    page = tmp_path / "report.html"
+    vp.report(dataset, page, store=store, previews=0)
+    assert "Encoded with damaged frames: 1 artifact<" in page.read_text()
+
+
+def test_damaged_clips_are_exported_as_media_if_asked(dataset: Path, tmp_path: Path) -> None:
+    if shutil.which("ffmpeg") is None:
+        need("ffmpeg")
+    damage_video(dataset / "videos/b.mp4")
+    left_out = vp.export_media(dataset, output=tmp_path / "out").left_out
+    assert [sample.code for sample in left_out] == ["VP407"]
+    assert vp.export_media(dataset, output=tmp_path / "out", allow_damaged=True).written > 0
+    assert not vp.export_media(dataset, output=tmp_path / "out").left_out
 
 
 def test_a_store_whose_encoding_was_not_finished(store: Path, dataset: Path) -> None:

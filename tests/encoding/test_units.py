@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from videoprep.encoding.units import (
     MAX_BYTES,
     MAX_PIXELS,
+    ArtifactSize,
     Items,
-    Measure,
     Unit,
-    dearest_first,
     items_of,
+    most_expensive_first,
     plan_units,
     share_of,
 )
+from videoprep.families.component import CAPTION, FIRST_FRAME, FRAMES
 from videoprep.index.bucket import Bucket
 
 NOTHING = pa.array([], pa.string())
@@ -44,12 +45,12 @@ def _table(kinds: list[int | None], names: list[str] | None = None) -> pa.Table:
     return pa.table(columns)
 
 
-def _measure(bucket: Bucket) -> Measure:
-    return Measure(bucket, KINDS.get(bucket, 1), bucket.pixels)
+def _measure(bucket: Bucket) -> ArtifactSize:
+    return ArtifactSize(bucket, KINDS.get(bucket, 1), bucket.pixels)
 
 
 def _items(kinds: list[int | None]) -> Items:
-    return items_of("video_latents", _table(kinds), _measure)
+    return items_of("video_latents", FRAMES, _table(kinds), _measure)
 
 
 def _keys(items: Items, unit: Unit) -> list[str]:
@@ -102,7 +103,7 @@ def test_jobs_that_do_not_talk_share_without_gap_or_overlap(
 
 @given(plans)
 def test_the_dearest_come_first(items: Items) -> None:
-    costs = [unit.cost for unit in dearest_first(plan_units(items, NOTHING, {}))]
+    costs = [unit.cost for unit in most_expensive_first(plan_units(items, NOTHING, {}))]
     assert costs == sorted(costs, reverse=True)
 
 
@@ -115,7 +116,7 @@ def test_shares_cost_about_the_same() -> None:
 
 def test_equal_keys_are_made_once_and_left_out_samples_never() -> None:
     table = _table([2, 2, None, 2], ["other", "same", "gone", "same"])
-    items = items_of("video_latents", table, _measure)
+    items = items_of("video_latents", FRAMES, table, _measure)
     assert items.keys.to_pylist() == ["other", "same"]
     assert items.rows.tolist() == [0, 1]
     assert plan_units(items, pa.array(["same", "other"]), {}) == []
@@ -123,19 +124,19 @@ def test_equal_keys_are_made_once_and_left_out_samples_never() -> None:
 
 def test_first_frames_are_made_from_one_frame_and_captions_from_none() -> None:
     table = _table([0, 1])
-    images = items_of("image_latents", table, lambda b: Measure(b, 1, b.pixels))
+    images = items_of("image_latents", FIRST_FRAME, table, lambda b: ArtifactSize(b, 1, b.pixels))
     assert [m.source for m in images.measures] == [Bucket(1, 480, 704), Bucket(1, 1024, 1024)]
-    texts = items_of("prompt_embeds", table, lambda b: Measure(b, 1, 1))
+    texts = items_of("prompt_embeds", CAPTION, table, lambda b: ArtifactSize(b, 1, 1))
     assert [m.source for m in texts.measures] == [Bucket(0, 0, 0)]
     assert [unit.name.partition("-")[0] for unit in plan_units(texts, NOTHING, {})] == ["text"] * 2
 
 
 def test_a_small_dataset_still_gives_many_ranks_work_of_equal_size() -> None:
-    small = {Bucket(49, 480, 704): Measure(Bucket(49, 480, 704), 1, 49 * 480 * 704)}
-    items = items_of("video_latents", _table([0] * 130), lambda bucket: small[bucket])
+    small = {Bucket(49, 480, 704): ArtifactSize(Bucket(49, 480, 704), 1, 49 * 480 * 704)}
+    items = items_of("video_latents", FRAMES, _table([0] * 130), lambda bucket: small[bucket])
     sizes = [len(unit) for unit in plan_units(items, NOTHING, {})]
     assert sizes == [2] * 65
-    uneven = items_of("video_latents", _table([0] * 1950), lambda bucket: small[bucket])
+    uneven = items_of("video_latents", FRAMES, _table([0] * 1950), lambda bucket: small[bucket])
     counts = np.array([len(unit) for unit in plan_units(uneven, NOTHING, {})])
     assert (counts[:-1] == counts[0]).all(), "leaving out whole units moves no cut"
     assert counts[-1] > counts[0] // 2, "no unit is a small rest"

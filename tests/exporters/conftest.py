@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import videoprep as vp
-from tests.families import fidelity
 from tests.families.test_every_family import MODELS
+from tests.support import fidelity
 from videoprep.families.registry import families
 
 Stores = Callable[[str], vp.LatentDataset]

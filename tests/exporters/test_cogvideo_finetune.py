@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 import videoprep as vp
-from tests.assets import write_lists, write_video
 from tests.exporters.conftest import Stores
-from tests.exporters.reading import require_draws, store_of
+from tests.support.assets import write_lists, write_video
+from tests.support.exports import require_draws, store_of
 from videoprep.errors import StoreError
 
 

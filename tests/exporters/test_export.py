@@ -14,8 +14,8 @@ import pytest
 import torch
 
 import videoprep as vp
-from tests.assets import write_video
-from tests.families import fidelity, tiny_ltx_video, tiny_wan
+from tests.support import fidelity, tiny_ltx_video, tiny_wan
+from tests.support.assets import write_video
 from videoprep.errors import StoreError, VideoprepError
 from videoprep.exporters.folder import STATE
 from videoprep.exporters.names import stems
@@ -36,6 +36,9 @@ def test_an_unknown_target_is_told_with_those_there_are(demo_store: Path, tmp_pa
         vp.export(demo_store, to="finetrainer", output=tmp_path / "out")
     assert "did you mean 'finetrainers'? the targets are: cogvideo-finetune" in str(raised.value)
     assert not (tmp_path / "out").exists()
+    with pytest.raises(VideoprepError, match="there is no target 'simpletuner'") as raised:
+        vp.export(demo_store, to="simpletuner", output=tmp_path / "out")
+    assert "for a trainer that reads videos itself, export with `to='media'`" in str(raised.value)
 
 
 def test_a_family_that_the_target_does_not_know(tmp_path: Path) -> None:
@@ -49,7 +52,7 @@ def test_a_family_that_the_target_does_not_know(tmp_path: Path) -> None:
 def test_a_store_without_moments(dataset: Path, tiny_model: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     vp.encode(dataset, model=tiny_model, output=store, device="cpu", posterior="sample")
-    with pytest.raises(StoreError, match="made with --posterior sample; finetrainers takes mom"):
+    with pytest.raises(StoreError, match="made with `posterior='sample'`; finetrainers takes mom"):
         vp.export(store, to="finetrainers", output=tmp_path / "out")
 
 

@@ -12,7 +12,7 @@ import torch
 
 import videoprep as vp
 from tests.exporters.conftest import Stores
-from tests.exporters.reading import mean_of, require_draws, store_of, transformed
+from tests.support.exports import mean_of, require_draws, store_of, transformed
 
 
 def read(out: Path) -> list[dict[str, Any]]:

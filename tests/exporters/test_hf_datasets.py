@@ -12,7 +12,7 @@ import torch
 
 import videoprep as vp
 from tests.exporters.conftest import Stores
-from tests.exporters.reading import mean_of, store_of
+from tests.support.exports import mean_of, store_of
 from videoprep.index.bucket import Bucket
 
 datasets = pytest.importorskip("datasets")

@@ -11,7 +11,7 @@ import yaml
 
 import videoprep as vp
 from tests.exporters.conftest import Stores
-from tests.exporters.reading import mean_of, names_of, store_of, transformed
+from tests.support.exports import mean_of, names_of, store_of, transformed
 
 
 def read(out: Path) -> list[dict[str, Any]]:

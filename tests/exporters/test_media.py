@@ -19,10 +19,10 @@ import yaml
 from numpy.typing import NDArray
 
 import videoprep as vp
-from tests.assets import write_dataset, write_video
-from tests.media.numbered import write_numbered
 from tests.spec.test_remote import put
-from videoprep.errors import Code, PlanError, StoreError, VideoprepError
+from tests.support.assets import write_dataset, write_video
+from tests.support.numbered import write_numbered
+from videoprep.errors import Code, PlanError, SpecError, StoreError, VideoprepError
 from videoprep.exporters.media import ai_toolkit, diffusion_pipe, musubi_tuner, simpletuner
 from videoprep.exporters.media.clips import MediaClip, media_clips
 from videoprep.exporters.media.run import NAMES, open_plan
@@ -60,7 +60,7 @@ def frames_of(path: Path) -> Pixels:
 
 def prepared(clip: MediaClip) -> Pixels:
     """What `encode` gives to the VAE."""
-    return load_clip(clip.clip.pixels, "pyav").permute(0, 2, 3, 1).numpy()
+    return load_clip(clip.clip.pixels).permute(0, 2, 3, 1).numpy()
 
 
 def psnr(one: Pixels, other: Pixels) -> float:
@@ -337,7 +337,7 @@ def test_a_source_that_changed_is_an_error(dataset: Path, tmp_path: Path) -> Non
     with pytest.raises(PlanError, match="2 videos are not as they were planned") as raised:
         vp.export_media(source, output=tmp_path / "out")
     assert "videos/a.mp4" in str(raised.value)
-    assert "--on-missing skip" in str(raised.value)
+    assert "`on_missing='skip'`" in str(raised.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -466,9 +466,9 @@ def test_one_split(dataset: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_neither_store_nor_index(tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match="no such index"):
+    with pytest.raises(SpecError, match="no such file or folder"):
         vp.export_media(tmp_path / "plan.parquet", output=tmp_path / "out")
-    with pytest.raises(StoreError, match="its encoding was not finished"):
+    with pytest.raises(SpecError, match="no dataset here"):
         vp.export_media(tmp_path, output=tmp_path / "out")
     with pytest.raises(VideoprepError, match="made of the plan's videos") as raised:
         vp.export(tmp_path, to="media", output=tmp_path / "out")

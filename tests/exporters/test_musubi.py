@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 import videoprep as vp
 from tests.exporters.conftest import Stores
-from tests.exporters.reading import mean_of, names_of, require_draws, store_of, transformed
+from tests.support.exports import mean_of, names_of, require_draws, store_of, transformed
 
 
 def read(out: Path, arch: str) -> dict[str, dict[str, Any]]:

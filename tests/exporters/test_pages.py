@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.exporters.conftest import Stores
-from tests.exporters.reading import store_of
+from tests.support.exports import store_of
 from videoprep.cli.export import export as command
 from videoprep.exporters.registry import exporters
 

@@ -13,7 +13,7 @@ import webdataset
 
 import videoprep as vp
 from tests.exporters.conftest import Stores
-from tests.exporters.reading import mean_of, store_of
+from tests.support.exports import mean_of, store_of
 
 
 def read(out: Path) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.families import fidelity, tiny_cogvideox15
-from tests.families.fidelity import CPU, pixels
-from tests.families.pages import run_page
+from tests.support import fidelity, tiny_cogvideox15
+from tests.support.family_pages import run_page
+from tests.support.fidelity import CPU, pixels
 from videoprep.families import cogvideox, cogvideox15
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
@@ -117,4 +117,4 @@ def first_frame(index: Any) -> torch.Tensor:
     from videoprep.media.clip import load_clip, normalize
 
     clip = next(index.clips())
-    return normalize(load_clip(clip.pixels, "pyav")[:1]).permute(1, 0, 2, 3)[None]
+    return normalize(load_clip(clip.pixels)[:1]).permute(1, 0, 2, 3)[None]

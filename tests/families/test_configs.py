@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.families import tiny_cogvideox15, tiny_hunyuan_video, tiny_ltx_video, tiny_wan
-from tests.families.tiny_cogvideox15 import change
+from tests.support import tiny_cogvideox15, tiny_hunyuan_video, tiny_ltx_video, tiny_wan
+from tests.support.tiny_cogvideox15 import change
 from videoprep.errors import ModelError
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import family_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.families import (
+from tests.support import (
     fidelity,
     tiny_cogvideox15,
     tiny_hunyuan_video,

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from tests.families import fidelity, tiny_hunyuan_video
-from tests.families.fidelity import CAPTIONS, CPU, padded, pixels
-from tests.families.pages import run_page
-from tests.families.tiny_cogvideox15 import change
+from tests.support import fidelity, tiny_hunyuan_video
+from tests.support.family_pages import run_page
+from tests.support.fidelity import CAPTIONS, CPU, padded, pixels
+from tests.support.tiny_cogvideox15 import change
 from videoprep.errors import ModelError
 from videoprep.families.hunyuan_video import FAMILY
 from videoprep.families.model_folder import ModelFolder

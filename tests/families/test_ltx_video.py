@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.families import fidelity, tiny_ltx_video
-from tests.families.fidelity import CAPTIONS, CPU, padded, pixels
-from tests.families.pages import run_page
+from tests.support import fidelity, tiny_ltx_video
+from tests.support.family_pages import run_page
+from tests.support.fidelity import CAPTIONS, CPU, padded, pixels
 from videoprep.errors import ModelError
 from videoprep.families.ltx_video import FAMILY
 from videoprep.families.model_folder import ModelFolder

@@ -84,7 +84,7 @@ def test_no_such_folder(name: str) -> None:
 
 
 def test_a_hub_id_without_a_hub() -> None:
-    with pytest.raises(ModelError, match="neither a local folder nor to be had from the hub"):
+    with pytest.raises(ModelError, match="not found locally or on the hub"):
         open_model("nobody/no-such-model", PARTS)
 
 

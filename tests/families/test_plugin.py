@@ -14,9 +14,9 @@ import pytest
 import torch
 
 import videoprep as vp
-from tests.assets import write_lists, write_video
 from tests.conftest import REPOSITORY
-from tests.families.tiny_mochi import build
+from tests.support.assets import write_lists, write_video
+from tests.support.tiny_mochi import build
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
 

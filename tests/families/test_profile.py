@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from videoprep.errors import SpecError
 from videoprep.families.profile import DEFAULT
-from videoprep.families.registry import families, get_profile, profiles
+from videoprep.families.registry import built_in, families, get_profile, profiles
 
 any_profile = st.sampled_from(list(profiles().values()))
 
@@ -62,3 +62,18 @@ def test_an_unknown_profile_names_the_known_ones() -> None:
 
 def test_every_family_has_a_profile_of_its_name() -> None:
     assert all(profiles()[name] is family.profile for name, family in families().items())
+
+
+@pytest.mark.parametrize("name", built_in())
+def test_a_familys_default_clip_is_legal(name: str) -> None:
+    profile = built_in()[name].profile
+    assert profile.fps is not None
+    assert profile.num_frames is not None
+    assert profile.accepts_frames(profile.num_frames)
+    assert profile.models
+    assert profile.describe().startswith(f"{profile.models}: sides divisible by ")
+
+
+def test_the_models_are_told_apart() -> None:
+    models = [family.profile.models for family in built_in().values()]
+    assert len(set(models)) == len(models)

@@ -13,15 +13,15 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.families import fidelity, tiny_wan
-from tests.families.fidelity import CAPTIONS, CPU, padded, pixels
-from tests.families.pages import run_page
-from tests.families.tiny_cogvideox15 import change
+from tests.support import fidelity, tiny_wan
+from tests.support.family_pages import run_page
+from tests.support.fidelity import CAPTIONS, CPU, padded, pixels
+from tests.support.tiny_cogvideox15 import change
 from videoprep.errors import ModelError
 from videoprep.families import wan, wan22_ti2v_5b
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.registry import family_of
+from videoprep.families.registry import components_of, family_of
 
 WAN, WAN5B = wan.FAMILY, wan22_ti2v_5b.FAMILY
 BUILD = {"t2v": tiny_wan.build_wan, "i2v": tiny_wan.build_wan_i2v, "5b": tiny_wan.build_wan22_5b}
@@ -67,7 +67,7 @@ def test_wan_2_2_a14b_has_no_image_encoder(tmp_path: Path) -> None:
     model = ModelFolder(model.path, "a14b")
     assert family_of(model) is WAN
     WAN.check(model)
-    assert "image_embeds" not in WAN.encoders(model)
+    assert "image_embeds" not in components_of(WAN, model)
 
 
 def test_latents_equal_the_video_to_video_pipelines(models: dict[str, ModelFolder]) -> None:
@@ -165,7 +165,8 @@ def test_image_embeds_equal_the_pipelines(models: dict[str, ModelFolder]) -> Non
     shown = ((frame[0, :, 0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
     with torch.no_grad():
         theirs = pipeline.encode_image(Image.fromarray(np.ascontiguousarray(shown)), CPU)
-    ours = WAN.load_image_encoder(model, CPU, torch.float32).encode(frame)
+    spec = components_of(WAN, model)["image_embeds"]
+    ours = WAN.load_frame_encoder(model, spec, CPU, torch.float32, tiling=False).encode(frame)
     assert torch.equal(ours, theirs)
     assert tuple(ours.shape[1:]) == WAN.shape(model, "image_embeds", 1, 64, 96)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_store import ARTIFACTS, Small, receipts, result_of, shards, visible
+from tests.support.small_store import ARTIFACTS, Small, receipts, result_of, shards, visible
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import need
-from tests.small_store import Small, visible
+from tests.support.small_store import Small, visible
 
 _FILES = {
     "store.json": "store.json",

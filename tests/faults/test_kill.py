@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_store import SOAK, Small, differences, fresh, hidden, places, visible
+from tests.support.small_store import SOAK, Small, differences, fresh, hidden, places, visible
 from videoprep.failpoints import POINTS
 
 _OF_FILES = ("file.begun", "file.written", "file.synced", "file.placed")

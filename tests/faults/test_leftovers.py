@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_store import Small, differences, hidden, receipts, result_of, wait_until
-from tests.warm import Process
+from tests.support.small_store import Small, differences, hidden, receipts, result_of, wait_until
+from tests.support.warm import Process
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o002])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import videoprep as vp
-from tests.assets import write_video
-from tests.small_store import (
+from tests.support.assets import write_video
+from tests.support.small_store import (
     COMPONENTS,
     Small,
     counts,
@@ -163,17 +162,12 @@ def test_a_copy_of_the_model(done: Small, tmp_path: Path) -> None:
         (["--text-encoder-dtype", "bf16"], (NONE, NONE, ALL)),
         (["--posterior", "mean"], (ALL, ALL, NONE)),
         (["--posterior", "sample"], (ALL, ALL, NONE)),
-        (["--decoder", "pyav"], (ALL, ALL, NONE)),
         (["--use-tiling"], (ALL, ALL, NONE)),
     ],
 )
 def test_an_option(
     done: Small, options: list[str], expected: tuple[tuple[int, int, int], ...]
 ) -> None:
-    if options[0] == "--decoder":
-        decoder = json.loads((done.store / "store.json").read_text())["recipes"]["video_latents"]
-        if decoder["decoder"] == "pyav":
-            pytest.skip("that is the decoder already")
     _require(done, *options, expected=expected)
     _require_as_if_new(done, *options)
     _require(done, expected=(NONE, NONE, NONE))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 import videoprep as vp
-from tests.small_store import (
+from tests.support.small_store import (
     Small,
     counts,
     failures,
@@ -176,6 +178,7 @@ def test_a_clip_that_kills_the_process(small: Small, place: str) -> None:
     _require_tensors(small.store, small.whole)
 
 
+@pytest.mark.slow
 def test_a_clip_that_kills_ranks_is_found_under_torchrun(small: Small) -> None:
     """One command: torchrun starts the ranks again until the clip is set aside."""
     rule = {"VIDEOPREP_FAILPOINTS": "clip.encoding=kill*0@b.mp4"}
@@ -188,6 +191,7 @@ def test_a_clip_that_kills_ranks_is_found_under_torchrun(small: Small) -> None:
     _require_tensors(small.store, small.whole)
 
 
+@pytest.mark.slow
 def test_a_clip_of_a_large_unit_kills_the_process(own_small: Small) -> None:
     """A unit of several clips: the others of the unit are committed without it."""
     small = own_small
@@ -230,3 +234,25 @@ def test_a_caption_that_kills_the_process(small: Small) -> None:
     mended = small.run("--retry-failed")
     assert mended.returncode == 0
     _require_tensors(small.store, small.whole)
+
+
+def test_damaged_frames_are_taken_only_if_that_is_asked_for(small: Small, tmp_path: Path) -> None:
+    """A bit is flipped in the picture data of one video."""
+    own = replace(small, dataset=shutil.copytree(small.dataset, tmp_path / "copy"))
+    video = own.dataset / "videos" / "b.mp4"
+    data = bytearray(video.read_bytes())
+    data[data.index(b"mdat") + 800] ^= 16
+    video.write_bytes(data)
+    first = own.run()
+    assert first.returncode == 1
+    assert {(line["video"], line["code"]) for line in failures(own.store)} == {
+        ("videos/b.mp4", "VP407")
+    }
+    assert not (own.store / "damaged.jsonl").exists()
+    second = own.run("--allow-damaged", "--retry-failed")
+    assert second.returncode == 0, second.stderr
+    told = [json.loads(line) for line in (own.store / "damaged.jsonl").open()]
+    assert {line["video"] for line in told} == {"videos/b.mp4"}
+    assert result_of(second)["damaged"] == told
+    assert all("the decoder says" in line["damage"] for line in told)
+    assert vp.verify(own.store).ok

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_store import (
+from tests.support.small_store import (
     ARTIFACTS,
     SOAK,
     Small,
@@ -73,10 +73,13 @@ def test_two_runs_of_ranks(small: Small) -> None:
     small.require_whole()
 
 
-def test_one_hurries_through_what_the_other_has_begun(small: Small) -> None:
+def test_one_hurries_through_what_the_other_has_begun(small: Small, tmp_path: Path) -> None:
     """One that is stopped for a while keeps its unit; the other waits for it, and says nothing."""
-    slow = small.start(VIDEOPREP_FAILPOINTS="clip.encoding=pause*0")
-    time.sleep(0.8)
+    log = tmp_path / "log"
+    slow = small.start(
+        VIDEOPREP_FAILPOINTS="clip.encoding=pause*0", VIDEOPREP_FAILPOINTS_LOG=str(log)
+    )
+    wait_until(lambda: log.exists() and " clip.encoding " in log.read_text())
     quick = small.start()
     assert (slow.wait(), quick.wait()) == (0, 0), (slow.stderr, quick.stderr)
     small.require_whole()

@@ -194,7 +194,7 @@ def test_a_finished_store_and_a_wrong_source(
 
 
 def test_a_model_of_another_family(folder: Path, tmp_path: Path) -> None:
-    from tests.families.tiny_wan import build_wan
+    from tests.support.tiny_wan import build_wan
 
     with pytest.raises(ModelError, match="of the family 'wan'; cogvideox-factory precomputes cog"):
         import_(folder, build_wan(tmp_path / "wan"), tmp_path / "store")

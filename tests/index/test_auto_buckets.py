@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from videoprep.errors import PlanError
 from videoprep.families.profile import DEFAULT, FrameRule, Profile
-from videoprep.index.auto_buckets import Shapes, assign, choose_buckets, loss
+from videoprep.index.auto_buckets import MIN_KEPT, Floor, Shapes, assign, choose_buckets, loss
 from videoprep.index.bucket import Bucket
 
 LATENT = Profile("latent", divisor=16, frame_rules=(FrameRule(8, 1),))
@@ -156,12 +156,15 @@ def test_choices_are_legal_and_do_not_depend_on_order(
         )
     assert len(found) <= (16 if number is None else number)
     assert list(found) == sorted(set(found))
-    used = assign(shapes(rows), found, enlarges=options["enlarges"])
+    floor = Floor(MIN_KEPT, profile.divisor, options["max_pixels"], options["crops"])
+    used = assign(shapes(rows), found, enlarges=options["enlarges"], floor=floor)
     assert set(range(len(found))) <= set(used.tolist())
     side = 1 if options["enlarges"] else profile.divisor
     shortest = min(counts, default=profile.nearest_frames(0)[0])
     if any(min(width, height) >= side and frames >= shortest for width, height, frames in rows):
-        assert found
+        # A picture as narrow as a bucket keeps too little of itself, if it is long.
+        wide = {"frame_counts": counts, "number": number, "min_kept": 0.0, **options}
+        assert choose_buckets(shapes(rows), profile, **wide)
     else:
         assert found == ()
     random.shuffle(rows)
@@ -173,7 +176,8 @@ def test_choices_are_legal_and_do_not_depend_on_order(
 @given(few_clips, limits, st.one_of(st.none(), st.integers(1, 4)))
 def test_choices_are_never_worse_than_one_bucket_of_a_clip(rows, options, number) -> None:
     found = shapes(rows)
-    several = loss(found, choose_buckets(found, DEFAULT, number=number, **options), **options)
+    chosen = choose_buckets(found, DEFAULT, number=number, min_kept=0, **options)
+    several = loss(found, chosen, **options)
     for width, height, _ in rows:
         own_width, own_height = DEFAULT.size_within(width, height)
         if options["max_pixels"] is None or own_width * own_height <= options["max_pixels"]:
@@ -229,6 +233,57 @@ def test_a_small_dataset_gets_few_buckets() -> None:
     assert len(chosen(rows)) == 4
     assert chosen(rows, number=2) == ("49×224×320", "49×480×704")
     assert len(chosen([(720, 480, 49), (368, 240, 49)] * 3)) == 2, "no more than help"
+
+
+# A few clips of 480p and more, and a GIF and a clip of 240p beside them.
+MIXED = [
+    (854, 480, 96), (640, 360, 120), (1280, 720, 96), (1920, 1080, 60), (1080, 1920, 60),
+    (720, 1280, 60), (320, 214, 60), (320, 240, 60), (426, 240, 60), (640, 480, 100),
+    (480, 270, 300), (720, 720, 60),
+]  # fmt: skip
+
+
+def kept(rows: list[tuple[int, int, int]], among, floor: Floor) -> list[float]:
+    """What each clip keeps in its bucket, as a share; 0 where it is left out."""
+    found = shapes(rows)
+    numbers = assign(found, among, floor=floor)
+    sizes = np.array([(b.width, b.height) for b in among])[numbers].T
+    shares = floor.kept(found.widths, found.heights, *sizes)
+    return np.where(numbers < 0, 0, shares).tolist()
+
+
+def test_no_clip_is_ruined_by_smaller_neighbours() -> None:
+    none, floor = Floor(0, 32, None, True), Floor(0.5, 32, None, True)
+    without = choose_buckets(shapes(MIXED), DEFAULT, max_pixels=None, max_frames=49, min_kept=0)
+    assert min(kept(MIXED, without, none)) < 0.2, "else this shows nothing"
+    found = choose_buckets(shapes(MIXED), DEFAULT, max_pixels=None, max_frames=49)
+    assert min(kept(MIXED, found, floor)) >= 0.5, "and none is left out"
+    assert len(without) < len(found) <= 8
+
+
+def test_an_outlier_is_left_out_where_there_may_be_no_more_buckets() -> None:
+    rows = [(320, 240, 49)] * 9 + [(854, 480, 49)]
+    floor = Floor(0.5, 32, None, True)
+    options = {"max_pixels": None, "number": 1}
+    assert chosen(rows, **options) == ("49×224×320",)
+    assert kept(rows, [Bucket(49, 224, 320)], floor)[-1] == 0
+    assert chosen(rows, max_pixels=None) == ("49×224×320", "49×480×832")
+
+
+def test_a_rare_outlier_gets_no_bucket() -> None:
+    rows = [(320, 240, 49)] * 5000 + [(854, 480, 49)]
+    assert chosen(rows, max_pixels=None) == ("49×224×320",)
+    assert len(chosen(rows + [(854, 480, 49)] * 5, max_pixels=None)) == 2
+
+
+@given(clips, limits)
+def test_a_bucket_of_its_own_is_always_enough(rows, options) -> None:
+    options = {name: options[name] for name in ("max_pixels", "crops")}
+    for width, height, _ in rows:
+        floor = Floor(1, 32, **options)
+        scale = min(1, (options["max_pixels"] or 10**9) / (width * height)) ** 0.5
+        own = [max(1, int(side * scale // 32)) * 32 for side in (width, height)]
+        assert floor.allows(width, height, *own)
 
 
 def test_enlarging_makes_small_clips_fit() -> None:

@@ -15,7 +15,7 @@ from videoprep.index.summary import ComponentSummary
 _SPEED = Calibration("THUDM/CogVideoX-2b", "NVIDIA H100", "bfloat16", 1e6, 20)
 _PARTS = (
     ComponentSummary("video_latents", 3, 50_000_000, 1),
-    ComponentSummary("image_latents", 3, 1_000_000, 1),
+    ComponentSummary("image_latents", 3, 1_000_000, 1, "image_latents"),
     ComponentSummary("prompt_embeds", 40, 0, 1),
 )
 

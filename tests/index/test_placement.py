@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +16,10 @@ from hypothesis import strategies as st
 
 import videoprep as vp
 from videoprep.errors import Code, PlanError, SpecError
+from videoprep.index.auto_buckets import Shapes, assign
 from videoprep.index.bucket import Bucket
 from videoprep.index.placement import LeftOut, Placement, frames_used, place
-from videoprep.index.policy import Policy
+from videoprep.index.policy import Policy, options_of
 from videoprep.media.geometry import Box, whole
 from videoprep.media.orientation import UPRIGHT
 from videoprep.media.probe import MediaInfo
@@ -24,23 +27,24 @@ from videoprep.media.timestamps import Timestamps
 from videoprep.spec.sample import NO_EXTRAS, Extras
 
 
-def media(width: int, height: int, frames: int, fps: int = 8) -> MediaInfo:
+def media(width: int, height: int, frames: int, fps: int | Fraction = 8, **facts: Any) -> MediaInfo:
     """A file of constant rate that need not exist."""
-    return MediaInfo(
+    info = MediaInfo(
         fingerprint="0" * 32,
         stream=0,
         width=width,
         height=height,
         timestamps=Timestamps(np.arange(frames, dtype=np.int64), Fraction(1, fps)),
+        picture_start=Fraction(0),
         fps=Fraction(fps),
         variable_frame_rate=False,
         orientation=UPRIGHT,
-        pyav_only=False,
         sample_aspect_ratio=Fraction(1),
         container="mov,mp4,m4a,3gp,3g2,mj2",
         codec="h264",
         header_frames=frames,
         packets=frames,
+        repeated_times=0,
         cut_off=False,
         interlaced=False,
         pixel_format="yuv420p",
@@ -50,7 +54,9 @@ def media(width: int, height: int, frames: int, fps: int = 8) -> MediaInfo:
         color_range=0,
         color_primaries=2,
         color_transfer=2,
+        audio=None,
     )
+    return replace(info, **facts)
 
 
 def policy(**options) -> Policy:
@@ -313,7 +319,7 @@ def test_heights_need_widths() -> None:
 
 
 def test_frame_buckets_above_the_limit() -> None:
-    with pytest.raises(PlanError, match="max-num-frames 16"):
+    with pytest.raises(PlanError, match="max_num_frames=16"):
         policy(frame_buckets=(17, 33), max_num_frames=16)
 
 
@@ -328,7 +334,7 @@ def test_an_unknown_profile() -> None:
         ({"buckets": ("49x480x704",), "height_buckets": (64,), "width_buckets": (64,)}, "both say"),
         ({"buckets": ("49x64x64",), "frame_buckets": (17,)}, "how long clips are"),
         ({"buckets": "auto", "reshape": "none"}, "forbids fitting"),
-        ({"num_buckets": 3}, "none are"),
+        ({"num_buckets": 3}, "needs `buckets=.auto.`"),
         ({"max_pixels": 10_000, "buckets": ("49x64x64",)}, "leave it out|limits sizes"),
         ({"clip_mode": "head", "clips_per_video": 2}, "one clip a sample"),
         ({"clip_mode": "middle", "min_gap": 1.0}, "one clip a sample"),
@@ -352,3 +358,113 @@ def test_the_longest_frame_bucket_is_the_limit() -> None:
     assert policy(frame_buckets=(17, 81)).max_num_frames == 81
     assert policy().max_num_frames == 49
     assert policy(max_num_frames=30).max_num_frames == 30
+
+
+def _frames_of(start: float | None, end: float | None, late: str, **options) -> range | None:
+    """Which frames of a video of 100, at 25 a second, whose picture starts late, are taken."""
+    info = media(96, 64, 100, 25, picture_start=Fraction(late))
+    rules = policy(reshape="center-crop", max_num_frames=200, **options)
+    unit = options.get("time_unit", "seconds")
+    found = place(info, rules, Extras(start, end, unit))
+    if isinstance(found, LeftOut):
+        assert found.code is Code.RANGE_OUTSIDE
+        return None
+    indices = one(found).frame_indices
+    return range(indices[0], indices[-1] + 1)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "late", "taken"),
+    [
+        (1, 2, "0", range(25, 50)),
+        (1, 2, "0.021", range(25, 50)),  # less than a frame
+        (4, 5, "3", range(25, 50)),
+        (4, 5, "3.021", range(25, 50)),
+        (4, 5, "2.997", range(25, 50)),  # 75 frames, but for rounding
+        (1, 4, "3", range(25)),  # the picture that there is
+        (None, 4, "3", range(25)),
+        (6, None, "3", range(75, 100)),
+        (1, 3, "3", None),
+        (7, None, "3", None),
+        (6, 8, "3", None),
+    ],
+)
+def test_times_count_from_where_the_file_begins(
+    start: float | None, end: float | None, late: str, taken: range | None
+) -> None:
+    assert _frames_of(start, end, late) == taken
+
+
+def test_times_may_count_from_the_first_frame() -> None:
+    assert _frames_of(1, 2, "3", time_zero="first-frame") == range(25, 50)
+    assert _frames_of(25, 50, "3", time_unit="frames") == range(25, 50)
+
+
+def test_a_range_outside_says_when_there_is_a_picture() -> None:
+    info = media(96, 64, 100, 25, picture_start=Fraction(3))
+    found = place(info, policy(reshape="center-crop"), Extras(1, 2))
+    assert isinstance(found, LeftOut)
+    assert "1 to 2 (seconds) is not in the video, which has a picture from 3.00 to 7.00 s" in (
+        found.reason
+    )
+
+
+def test_the_plan_of_an_ordinary_dataset_does_not_speak_of_zero() -> None:
+    assert "time_zero" not in policy().to_json()
+    saved = policy(time_zero="first-frame").to_json()
+    assert options_of(saved)["time_zero"] == "first-frame"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"reshape": "center-crop"},
+        {"reshape": "center-crop", "buckets": "auto", "min_kept": 0.25, "min_pixels": 9000},
+        {"reshape": "center-crop", "buckets": "auto", "min_kept": 0.0},
+    ],
+)
+def test_a_saved_policy_gives_its_options_again(asked) -> None:
+    made = policy(**asked)
+    saved = (made.with_buckets([Bucket(9, 64, 64)]) if made.auto else made).to_json()
+    assert options_of(saved) == {"profile": "default", **asked}
+    new = {"min_pixels", "min_kept"}
+    assert saved.keys() & new == asked.keys() & new, "older indexes have none of them"
+
+
+def test_clips_of_few_pixels_are_left_out() -> None:
+    rules = policy(reshape="center-crop", min_pixels=64 * 96)
+    assert one(place(media(96, 64, 9), rules)).bucket == Bucket(9, 64, 96)
+    found = place(media(95, 64, 9), rules)
+    assert isinstance(found, LeftOut)
+    assert found.code is Code.FEW_PIXELS
+    assert "95×64" in found.reason
+    # Seen as players show it, it has enough.
+    shown = media(72, 64, 9, sample_aspect_ratio=Fraction(4, 3))
+    assert isinstance(place(shown, rules), tuple)
+
+
+def test_a_clip_too_short_is_told_the_shortest_bucket_that_was_chosen() -> None:
+    sizes = [Bucket(17, 64, 64), Bucket(33, 64, 64), Bucket(5, 256, 256)]
+    chosen = policy(buckets="auto").with_buckets(sizes)
+    found = place(media(90, 90, 9), chosen)
+    assert isinstance(found, LeftOut)
+    assert found.reason == (
+        "9 frames are fewer than the 17 of 17×64×64, the smallest bucket that the clip fits"
+    )
+
+
+def test_places_follow_the_rule_that_buckets_were_chosen_by() -> None:
+    sizes = [Bucket(9, 224, 320), Bucket(9, 480, 832), Bucket(9, 96, 96)]
+    chosen = policy(buckets="auto").with_buckets(sizes)
+    listed = [(854, 480), (640, 480), (320, 240), (420, 240), (100, 100), (1920, 1080), (240, 426)]
+    shapes = Shapes.of(*zip(*((*size, 9) for size in listed), strict=True))
+    numbers = assign(shapes, sizes, floor=chosen.floor).tolist()
+    sides = zip(shapes.widths.tolist(), shapes.heights.tolist(), numbers, strict=True)
+    for width, height, number in sides:
+        found = place(media(width, height, 9), chosen)
+        if number < 0:
+            assert isinstance(found, LeftOut)
+            assert found.code is Code.LITTLE_KEPT
+        else:
+            assert one(found).bucket == sizes[number]
+    assert -1 in numbers

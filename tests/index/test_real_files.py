@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import videoprep as vp
-from tests.assets import write_lists
 from tests.conftest import need
+from tests.support.assets import write_lists
 from videoprep.index.clip import Clip
 
 _SOURCE = "testsrc2=size={size}:rate={rate}:duration={seconds}"

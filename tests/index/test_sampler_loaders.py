@@ -273,6 +273,7 @@ def test_lightning_resumes_after_every_step(options: dict[str, Any], tmp_path: P
         assert _fit(trainer, tmp_path / f"step={step}.ckpt", **options) == whole[step:]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("lightning")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("count", [True, False])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.index.plans import clip, index_of, left_out
+from tests.support.plans import clip, index_of, left_out
 from videoprep.index.bucket import Bucket
 from videoprep.index.suggestions import Advice, suggest
 from videoprep.index.summary import summarize
@@ -39,7 +39,7 @@ def test_where_clips_would_go_and_what_that_costs() -> None:
     assert one.move.cut == pytest.approx(1 / 9, abs=1e-6)
     assert one.move.pixels == pytest.approx(1 / 9, abs=1e-6)
     assert one.move.frames == 0
-    assert (advice.options, advice.left) == ("--reshape center-crop --buckets 49x480x640", 0)
+    assert (advice.options, advice.left) == ("`reshape='center-crop', buckets='49x480x640'`", 0)
 
 
 def test_nothing_is_enlarged_and_no_frame_is_made_up() -> None:
@@ -68,10 +68,10 @@ def test_clips_move_on_when_their_next_bucket_goes_too() -> None:
     rows = [*_clips(1, 49, 480, 720), *_clips(2, 49, 480, 640), *_clips(9, 49, 448, 640)]
     advice = _advice(*rows)
     assert [one.clips for one in advice.small] == [1, 2]
-    assert (advice.options, advice.left) == ("--reshape center-crop --buckets 49x448x640", 0)
+    assert (advice.options, advice.left) == ("`reshape='center-crop', buckets='49x448x640'`", 0)
     # Where one fills the other, that one stays.
     advice = _advice(*_clips(1, 49, 480, 720), *_clips(3, 49, 480, 640))
-    assert (advice.options, advice.left) == ("--reshape center-crop --buckets 49x480x640", 0)
+    assert (advice.options, advice.left) == ("`reshape='center-crop', buckets='49x480x640'`", 0)
 
 
 def test_clips_that_would_lose_much_are_rather_repeated() -> None:
@@ -92,12 +92,12 @@ def test_without_consent_or_buckets_the_option_is_another() -> None:
     rows = [*_clips(3, 49, 480, 720), *_clips(5, 49, 480, 640)]
     advice = _advice(*rows, reshape="none")
     assert advice.small[0].move is None
-    assert advice.options == "--reshape center-crop --buckets auto"
+    assert advice.options == "`reshape='center-crop', buckets='auto'`"
     advice = _advice(*rows, sizes=[])
     assert advice.small[0].move is not None
-    assert (advice.options, advice.left) == ("--buckets auto", None)
+    assert (advice.options, advice.left) == ("`buckets='auto'`", None)
     many = [row for n in range(1, 70) for row in _clips(1, 49, 32 * n, 32)]
-    assert _advice(*many).options == "--buckets auto"
+    assert _advice(*many).options == "`buckets='auto'`"
 
 
 def test_json_survives_a_round_trip() -> None:

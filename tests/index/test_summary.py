@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.index.plans import POLICY, clip, index_of, left_out
+from tests.support.plans import POLICY, clip, index_of, left_out
 from videoprep.index.bucket import Bucket
 from videoprep.index.schema import SCHEMA
 from videoprep.index.summary import FrameSummary, LeftOutSummary, Spread, summarize

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import videoprep as vp
-from tests.assets import write_lists, write_video
+from tests.support.assets import write_lists, write_video
 from videoprep.errors import EmptyPlanError, ListError, PlanError
 from videoprep.index.bucket import Bucket
-from videoprep.media import workers
+from videoprep.workers import pool as workers
 
 
 def test_every_sample_is_planned_or_left_out(dataset: Path) -> None:
@@ -92,9 +92,16 @@ def test_other_frames_or_crops_make_other_keys(dataset: Path) -> None:
     assert plain.prompt_key == shorter.prompt_key == cropped.prompt_key
 
 
-def test_lists_with_mistakes_are_refused(dataset: Path) -> None:
+def test_one_bad_line_costs_one_sample(dataset: Path) -> None:
     write_lists(dataset, ["one", "", "three"])
-    with pytest.raises(ListError):
+    index = vp.BucketIndex.build(vp.DatasetSpec.from_path(dataset), reshape="center-crop")
+    assert [clip.video for clip in index.clips()] == ["videos/a.mp4", "videos/c.mp4"]
+    assert [(s.line, s.code) for s in index.left_out] == [(2, "VP003")]
+
+
+def test_lists_that_pair_nothing_are_refused(dataset: Path) -> None:
+    write_lists(dataset, ["one", "two"])
+    with pytest.raises(ListError, match="VP002"):
         vp.BucketIndex.build(vp.DatasetSpec.from_path(dataset))
 
 
@@ -182,6 +189,7 @@ def test_real_clips_in_buckets_of_their_own(real_clips: Path) -> None:
 def test_it_renders_itself_without_trusting_captions(dataset: Path) -> None:
     index = vp.BucketIndex.build(vp.DatasetSpec.from_path(dataset))
     assert "9×64×96" in index._repr_html_()
+    assert repr(index) == "BucketIndex(3 clips in 2 buckets, 0 samples left out, profile 'default')"
 
 
 def write_table(folder: Path, columns: str, rows: list[str]) -> Path:
@@ -378,17 +386,17 @@ def test_what_changed_since_an_older_index(dataset: Path) -> None:
     assert shorter.diff(new).to_encode["image_latents"] == 0, "they begin with the same frame"
 
 
-def test_videos_that_are_gone_are_skipped_on_request(dataset: Path) -> None:
+def test_videos_that_are_gone_are_left_out(dataset: Path) -> None:
     planned = vp.BucketIndex.build(
         dataset, reshape="center-crop", clip_mode="chunk", frame_buckets=(4,)
     )
     (dataset / "videos/a.mp4").unlink()
     with pytest.raises(ListError):
-        vp.BucketIndex.build(dataset)
-    index = vp.BucketIndex.build(dataset, on_missing="skip")
+        vp.BucketIndex.build(dataset, on_missing="error")
+    index = vp.BucketIndex.build(dataset)
     assert [clip.video for clip in index.clips()] == ["videos/b.mp4", "videos/c.mp4"]
     assert [(s.video, s.line, s.code) for s in index.left_out] == [("videos/a.mp4", 1, "VP005")]
-    with pytest.raises(PlanError, match=r"videos/a\.mp4(.|\n)*--on-missing skip"):
+    with pytest.raises(PlanError, match=r"videos/a\.mp4(.|\n)*on_missing='skip'"):
         planned.check_sources()
     left = planned.check_sources("skip")
     assert (len(planned), len(left), left.samples) == (5, 3, 3)
@@ -458,7 +466,7 @@ def test_joined_indices_do_not_leak(dataset: Path, tmp_path: Path) -> None:
 def test_a_dataset_that_was_moved(dataset: Path, tmp_path: Path) -> None:
     vp.BucketIndex.build(dataset).save(tmp_path / "index.parquet")
     moved = dataset.rename(tmp_path / "moved")
-    with pytest.raises(PlanError, match=r"is not there(.|\n)*--data-root"):
+    with pytest.raises(PlanError, match=r"is not there(.|\n)*data_root"):
         vp.BucketIndex.load(tmp_path / "index.parquet").check_sources()
     index = vp.BucketIndex.load(tmp_path / "index.parquet", data_root=moved)
     assert len(index.check_sources()) == 3

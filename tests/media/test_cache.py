@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.assets import write_video
+from tests.support.assets import write_video
+from tests.support.no_locks import is_possible
 from videoprep.errors import Code, MediaError
-from videoprep.media import inspect, workers
+from videoprep.fs.atomic import temporary_of
+from videoprep.media import cache, inspect
 from videoprep.media.cache import FactCache, cache_folder, key_of
 from videoprep.media.frame_scan import FrameScan
 from videoprep.media.inspect import Inspection, inspect_all
 from videoprep.media.probe import MediaInfo, probe
-from videoprep.media.workers import Limits
+from videoprep.workers import pool as workers
+from videoprep.workers.pool import Limits
 
 
 @pytest.fixture
@@ -199,6 +204,54 @@ def test_a_damaged_cache_costs_time_only(
     (info,) = _probe(tmp_path, path)
     assert isinstance(info, MediaInfo)
     assert ("probe results are not kept" in caplog.text) == (damage != "row")
+
+
+_LOOK = """
+import logging, pathlib, sys
+from videoprep.media.inspect import inspect_all
+logging.basicConfig(level=logging.WARNING)
+print([one.media.frames for one in inspect_all(pathlib.Path(sys.argv[1]), sys.argv[2:])])
+"""
+
+
+def _without_locks(error: str, root: Path, *paths: Path) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-c", _LOOK, str(root), *map(str, paths)]
+    command = [sys.executable, "-m", "tests.support.no_locks", error, *program]
+    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
+
+
+@pytest.mark.skipif(not is_possible(), reason="needs a kernel that filters system calls")
+@pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP"])
+def test_without_locks_results_are_kept_all_the_same(
+    tmp_path: Path, opened: list[Path], error: str
+) -> None:
+    path, other = (write_video(tmp_path / f"{n}.mp4", frames=5 + 4 * n) for n in range(2))
+    for files, shown in (([path], "[5]"), ([path, other], "[5, 9]")):
+        ended = _without_locks(error, tmp_path, *files)
+        assert (ended.stdout.strip(), ended.stderr) == (shown, "")
+        (file,) = cache_folder(tmp_path).iterdir()
+        assert file.suffix == ".sqlite"
+        left = temporary_of(file)
+        left.write_bytes(b"of a process that was killed")
+        os.utime(left, (0, 0))
+    left.unlink()
+    _probe(tmp_path, path, other)
+    assert opened == [], "all is known, with locks, too"
+
+
+def test_a_cache_that_another_process_holds_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    _probe(tmp_path)
+    (file,) = cache_folder(tmp_path).iterdir()
+    monkeypatch.setattr(cache, "_WAIT_SECONDS", 0.1)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    (info,) = _probe(tmp_path, path)
+    other.close()
+    assert isinstance(info, MediaInfo)
+    assert "wait until the other process that writes to it has ended" in caplog.text
 
 
 def test_a_link_in_the_dataset_is_not_followed(

@@ -10,9 +10,9 @@ import pytest
 from filelock import FileLock
 
 import videoprep as vp
-from tests.assets import write_lists
 from tests.conftest import need
-from tests.media.classes import CLASSES, make_all
+from tests.support.assets import write_lists
+from tests.support.media_classes import CLASSES, make_all
 
 # Sizes, captions and plans are not what these files are about.
 _NOT_MEDIA = ["VP101", "VP102", "VP2", "VP3"]

@@ -1,4 +1,4 @@
-"""The right frames, upright, from either decoder."""
+"""The right frames, upright."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from tests.assets import LEVEL_STEP, LIFT, MATRICES, level, write_video
-from videoprep.errors import Code, MediaError, SourceError, VideoprepError
+from tests.support.assets import LEVEL_STEP, LIFT, MATRICES, level, write_video
+from videoprep.errors import Code, MediaError, SourceError
 from videoprep.media.clip import ClipPixels, load_clip, normalize
-from videoprep.media.decode import FrameChoice, choose_decoder, decode_frames
+from videoprep.media.decode import FrameChoice, FrameDecoder
 from videoprep.media.geometry import Box, center_box, letter_box, whole
 from videoprep.media.probe import probe
 
@@ -33,11 +33,11 @@ def _choice(path: Path, indices: list[int]) -> FrameChoice:
     info = probe(path)
     times = info.timestamps
     ticks = [int(times.ticks[n]) for n in indices] if times.timed else None
-    return FrameChoice(path, info.stream, indices, ticks, times.time_base, info.pyav_only)
+    return FrameChoice(path, info.stream, indices, ticks, times.time_base)
 
 
-def _frames(path: Path, indices: list[int], decoder: str) -> list[np.ndarray]:
-    return list(decode_frames(_choice(path, indices), decoder))
+def _frames(path: Path, indices: list[int]) -> list[np.ndarray]:
+    return list(FrameDecoder().frames(_choice(path, indices)))
 
 
 def _bright_corner(picture: np.ndarray) -> str:
@@ -53,18 +53,18 @@ def _bright_corner(picture: np.ndarray) -> str:
 
 
 @pytest.mark.parametrize("indices", [[0], [3], [0, 1, 2], [2, 2, 7, 30, 30, 39], list(range(40))])
-def test_frames_are_those_asked_for(tmp_path: Path, decoder: str, indices: list[int]) -> None:
+def test_frames_are_those_asked_for(tmp_path: Path, indices: list[int]) -> None:
     path = write_video(tmp_path / "a.mp4", frames=40, fps=25)
-    pictures = _frames(path, indices, decoder)
+    pictures = _frames(path, indices)
     shown = [int(picture[-8, -8, 0]) for picture in pictures]
     assert shown == pytest.approx([level(n) for n in indices], abs=1)
 
 
 @pytest.mark.parametrize("matrix", MATRICES)
-def test_pictures_stand_upright(tmp_path: Path, decoder: str, matrix: str) -> None:
+def test_pictures_stand_upright(tmp_path: Path, matrix: str) -> None:
     path = write_video(tmp_path / "a.mp4", frames=2, matrix=matrix)
     info = probe(path)
-    for picture in _frames(path, [0, 1], decoder):
+    for picture in _frames(path, [0, 1]):
         assert picture.shape == (info.height, info.width, 3)
         assert _bright_corner(picture) == CORNERS[matrix]
 
@@ -74,14 +74,14 @@ def test_pictures_stand_upright(tmp_path: Path, decoder: str, matrix: str) -> No
 )
 @pytest.mark.parametrize("indices", [[0, 1, 2, 3], [0, 5, 10, 39], list(range(40))])
 def test_every_container_gives_the_frames_asked_for(
-    tmp_path: Path, decoder: str, ending: str, indices: list[int]
+    tmp_path: Path, ending: str, indices: list[int]
 ) -> None:
     codec = {".webm": "libvpx-vp9", ".mpg": "mpeg2video"}.get(ending, "libx264")
     path = write_video(tmp_path / f"a{ending}", frames=40, fps=25, codec=codec)
     info = probe(path)
     assert info.frames == 40
     assert info.timestamps.timed == (ending not in (".h264", ".avi"))
-    shown = [int(picture[-8, -8, 0]) for picture in _frames(path, indices, decoder)]
+    shown = [int(picture[-8, -8, 0]) for picture in _frames(path, indices)]
     assert shown == pytest.approx([level(n) for n in indices], abs=3)
 
 
@@ -98,62 +98,42 @@ def _without_start(path: Path, drop: int) -> Path:
 
 
 @pytest.mark.parametrize("ending", [".mkv", ".ts"])
-def test_a_stream_that_starts_between_key_frames(tmp_path: Path, decoder: str, ending: str) -> None:
+def test_a_stream_that_starts_between_key_frames(tmp_path: Path, ending: str) -> None:
     path = _without_start(write_video(tmp_path / f"a{ending}", frames=40, fps=25), 5)
     info = probe(path)
     # A group has twelve frames: what comes before the second key frame cannot be shown.
     assert info.frames <= 28
-    shown = [int(p[-8, -8, 0]) for p in _frames(path, list(range(info.frames)), decoder)]
+    shown = [int(p[-8, -8, 0]) for p in _frames(path, list(range(info.frames)))]
     numbers = [round((value - level(0)) / LEVEL_STEP) for value in shown]
     assert numbers == list(range(40 - info.frames, 40))
 
 
-@pytest.mark.usefixtures("torchcodec")
-@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm"])
-def test_both_decoders_give_the_same_pixels(tmp_path: Path, ending: str) -> None:
-    codec = "libvpx-vp9" if ending == ".webm" else "libx264"
-    path = write_video(tmp_path / f"a{ending}", frames=20, codec=codec)
-    one, other = (_frames(path, [0, 5, 19], name) for name in ("pyav", "torchcodec"))
-    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-@pytest.mark.usefixtures("torchcodec")
-def test_both_decoders_agree_on_real_clips(real_clips: Path) -> None:
-    for path in sorted((real_clips / "videos").glob("*.mp4")):
-        one, other = (_frames(path, [0, 20, 48], name) for name in ("pyav", "torchcodec"))
-        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True)), path
-
-
-def test_a_frame_too_many_is_an_error(tmp_path: Path, decoder: str) -> None:
+def test_a_frame_too_many_is_an_error(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames=9)
     choice = replace(_choice(path, [0, 8]), indices=[0, 9], ticks=[0, 9 * 2048])
     with pytest.raises(MediaError, match="frame 9 is missing") as raised:
-        list(decode_frames(choice, decoder))
+        list(FrameDecoder().frames(choice))
     assert raised.value.code is Code.DECODE_FAILED
 
 
-def test_a_file_gone_bad_is_an_error(tmp_path: Path, decoder: str) -> None:
+def test_a_file_gone_bad_is_an_error(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames=9)
     choice = _choice(path, [0])
     path.write_bytes(b"no video at all")
     with pytest.raises(MediaError) as raised:
-        list(decode_frames(choice, decoder))
+        list(FrameDecoder().frames(choice))
     assert raised.value.code is Code.DECODE_FAILED
 
 
-def test_a_file_that_is_gone_is_no_fault_of_the_video(tmp_path: Path, decoder: str) -> None:
+def test_a_file_that_is_gone_is_no_fault_of_the_video(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames=9)
     choice = _choice(path, [0])
     path.unlink()
     with pytest.raises(SourceError, match="cannot be read"):
-        list(decode_frames(choice, decoder))
+        list(FrameDecoder().frames(choice))
 
 
-def test_an_unknown_decoder_is_refused() -> None:
-    with pytest.raises(VideoprepError, match="no decoder 'decord'"):
-        choose_decoder("decord")
-
-
+@pytest.mark.heavy
 @pytest.mark.parametrize(("width", "height"), [(64, 40), (50, 30), (192, 96), (33, 47)])
 def test_resizing_equals_that_of_torchvision(tmp_path: Path, width: int, height: int) -> None:
     import torch
@@ -162,21 +142,22 @@ def test_resizing_equals_that_of_torchvision(tmp_path: Path, width: int, height:
 
     path = write_video(tmp_path / "v.mp4", frames=2)
     choice = _choice(path, [0, 1])
-    frames = torch.from_numpy(np.stack(list(decode_frames(choice, "pyav")))).permute(0, 3, 1, 2)
+    frames = torch.from_numpy(np.stack(list(FrameDecoder().frames(choice)))).permute(0, 3, 1, 2)
     expected = resize(
         frames, [height, width], interpolation=InterpolationMode.BICUBIC, antialias=True
     )
     box = Box(0, 0, 96, 64)
     clip = ClipPixels(choice, "", 96, 64, box, Box(0, 0, width, height), width, height)
-    assert torch.equal(load_clip(clip, "pyav"), expected)
+    assert torch.equal(load_clip(clip), expected)
 
 
-def test_a_clip_is_cropped_and_resized(tmp_path: Path, decoder: str) -> None:
+@pytest.mark.heavy
+def test_a_clip_is_cropped_and_resized(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", width=128, height=96, frames=5)
     crop = center_box(128, 96, 32, 64)
     assert crop == Box(40, 0, 48, 96)
     clip = ClipPixels(_choice(path, [0, 2, 4]), "", 128, 96, crop, whole(32, 64), 32, 64)
-    pixels = load_clip(clip, decoder)
+    pixels = load_clip(clip)
     assert pixels.shape == (3, 3, 64, 32)
     assert str(pixels.dtype) == "torch.uint8"
     for frame, number in zip(pixels, [0, 2, 4], strict=True):
@@ -185,35 +166,39 @@ def test_a_clip_is_cropped_and_resized(tmp_path: Path, decoder: str) -> None:
         assert int(frame[0, 8, 28]) == pytest.approx(level(number), abs=2)
 
 
+@pytest.mark.heavy
 def test_without_fitting_pixels_are_untouched(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames=5)
     clip = ClipPixels(_choice(path, [0, 4]), "", 96, 64, whole(96, 64), whole(96, 64), 96, 64)
-    pixels = load_clip(clip, "pyav")
-    for frame, picture in zip(pixels, _frames(path, [0, 4], "pyav"), strict=True):
+    pixels = load_clip(clip)
+    for frame, picture in zip(pixels, _frames(path, [0, 4]), strict=True):
         assert np.array_equal(frame.permute(1, 2, 0).numpy(), picture)
 
 
+@pytest.mark.heavy
 def test_a_padded_clip_is_black_around_the_picture(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", width=128, height=64, frames=5)
     fit = letter_box(128, 64, 64, 64)
     assert fit == Box(0, 16, 64, 32)
     choice = _choice(path, [0])
-    pixels = load_clip(ClipPixels(choice, "", 128, 64, whole(128, 64), fit, 64, 64), "pyav")
+    pixels = load_clip(ClipPixels(choice, "", 128, 64, whole(128, 64), fit, 64, 64))
     shrunk = ClipPixels(choice, "", 128, 64, whole(128, 64), whole(64, 32), 64, 32)
-    assert np.array_equal(pixels[:, :, 16:48], load_clip(shrunk, "pyav"))
+    assert np.array_equal(pixels[:, :, 16:48], load_clip(shrunk))
     assert pixels.shape == (1, 3, 64, 64)
     assert not pixels[:, :, :16].any()
     assert not pixels[:, :, 48:].any()
     assert int(pixels[0, 0, 20, 4]) == pytest.approx(level(0) + LIFT, abs=2)
 
 
+@pytest.mark.heavy
 def test_a_size_other_than_planned_is_an_error(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames=5)
     clip = ClipPixels(_choice(path, [0]), "", 128, 64, whole(128, 64), whole(96, 64), 96, 64)
     with pytest.raises(MediaError, match="96×64, planned were 128×64"):
-        load_clip(clip, "pyav")
+        load_clip(clip)
 
 
+@pytest.mark.heavy
 def test_normalize_equals_the_video_processor_of_diffusers() -> None:
     import torch
     from diffusers.video_processor import VideoProcessor

@@ -19,18 +19,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import videoprep as vp
-from tests.assets import write_video
-from tests.media.processes import children, nothing_left
+from tests.support.assets import write_video
+from tests.support.processes import children, nothing_left
 from videoprep.errors import Code, MediaError, SourceError, VideoprepError
 from videoprep.media import decode_pool as module
 from videoprep.media import source
 from videoprep.media.clip import ClipPixels, load_clip
-from videoprep.media.decode import DecoderName, FrameChoice
+from videoprep.media.decode import FrameChoice
 from videoprep.media.decode_pool import Decoded, DecodePool
 from videoprep.media.geometry import Box, whole
 from videoprep.media.probe import probe
-from videoprep.media.shared_memory import Arena, Piece, first_gap
-from videoprep.media.workers import Limits
+from videoprep.workers.pool import Limits
+from videoprep.workers.shared_memory import Arena, Piece, first_gap
 
 BYTES = 5 * 3 * 64 * 96
 """Of the pixels of a clip in `clips`."""
@@ -51,13 +51,13 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[ClipPixels]:
 
 @pytest.fixture(scope="module")
 def expected(clips: list[ClipPixels]) -> list[torch.Tensor]:
-    return [load_clip(clip, "pyav") for clip in clips]
+    return [load_clip(clip) for clip in clips]
 
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[DecodePool]:
     """One with two workers that tests share as long as nothing happens to them."""
-    with DecodePool("pyav", size=2, memory=3 * BYTES) as pool:
+    with DecodePool(size=2, memory=3 * BYTES) as pool:
         pool.start()
         yield pool
 
@@ -65,9 +65,7 @@ def pool() -> Iterator[DecodePool]:
 def _clip(path: Path, indices: Sequence[int] = range(5), **changes: object) -> ClipPixels:
     info = probe(path)
     ticks = [int(info.timestamps.ticks[n]) for n in indices]
-    choice = FrameChoice(
-        path, info.stream, indices, ticks, info.timestamps.time_base, info.pyav_only
-    )
+    choice = FrameChoice(path, info.stream, indices, ticks, info.timestamps.time_base)
     box = whole(info.width, info.height)
     size = (info.width, info.height)
     clip = ClipPixels(choice, info.fingerprint, *size, box, box, *size)
@@ -97,7 +95,7 @@ def _same(
     )
 
 
-def test_pixels_are_those_of_load_clip(tmp_path: Path, decoder: DecoderName) -> None:
+def test_pixels_are_those_of_load_clip(tmp_path: Path) -> None:
     path = write_video(tmp_path / "ä b.mp4", width=128, height=96, matrix="turned-90")
     shapes = [
         _clip(path, [0, 2, 2, 8]),
@@ -107,18 +105,18 @@ def test_pixels_are_those_of_load_clip(tmp_path: Path, decoder: DecoderName) -> 
         _clip(write_video(tmp_path / "a.ts")),
     ]
     shapes *= 3  # all but the first few lie where others have been
-    wanted = [load_clip(clip, decoder) for clip in shapes]
-    with DecodePool(decoder, size=1, memory=max(map(torch.numel, wanted))) as pool:
+    wanted = [load_clip(clip) for clip in shapes]
+    with DecodePool(size=1, memory=max(map(torch.numel, wanted))) as pool:
         assert _same(_run(pool, shapes), wanted)
 
 
-def test_real_clips(real_clips: Path, decoder: DecoderName) -> None:
+def test_real_clips(real_clips: Path) -> None:
     index = vp.BucketIndex.build(real_clips, reshape="center-crop")
     clips = [clip.pixels for clip in index.clips()]
-    with DecodePool(decoder, size=2, memory=100 << 20) as pool:
+    with DecodePool(size=2, memory=100 << 20) as pool:
         for clip, result in pool.run((clip, clip) for clip in clips):
             assert isinstance(result, Decoded)
-            assert torch.equal(result.pixels, load_clip(clip, decoder))
+            assert torch.equal(result.pixels, load_clip(clip))
             result.release()
         assert pool.waited > 0
 
@@ -142,7 +140,7 @@ def _pulling(clips: Sequence[ClipPixels], pulled: list[int]) -> Iterator[tuple[i
 
 
 def test_clips_are_pulled_as_they_are_needed(pool: DecodePool, clips: list[ClipPixels]) -> None:
-    first = [replace(clip, frames=clip.frames.first()) for clip in clips * 3]
+    first = [replace(clip, frames=clip.frames.select([0])) for clip in clips * 3]
     pulled: list[int] = []
     for number, result in pool.run(_pulling(first, pulled)):
         assert number < len(pulled) <= number + 4  # two a worker
@@ -184,14 +182,14 @@ def test_a_clip_larger_than_the_memory(pool: DecodePool, clips: list[ClipPixels]
     path = clips[0].frames.path
     large = _clip(path, fit=Box(0, 0, 320, 320), width=320, height=320)
     several = [clips[0], large, clips[1], large, large]
-    assert _same(_run(pool, several), [load_clip(clip, "pyav") for clip in several])
+    assert _same(_run(pool, several), [load_clip(clip) for clip in several])
     assert _memory_of(pool) <= 3 * BYTES + 3 * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_request_longer_than_a_pipe_holds(pool: DecodePool, clips: list[ClipPixels]) -> None:
     path = clips[0].frames.path
     long = _clip(path, [0] * 20_000, crop=whole(2, 2), fit=whole(2, 2), width=2, height=2)
-    assert _same(_run(pool, [long] * 4), [load_clip(long, "pyav")] * 4)
+    assert _same(_run(pool, [long] * 4), [load_clip(long)] * 4)
 
 
 def test_errors_are_those_of_load_clip(
@@ -202,7 +200,7 @@ def test_errors_are_those_of_load_clip(
     first, second, third = _run(pool, [*bad, clips[2]])
     for clip, error in zip(bad, (first, second), strict=True):
         with pytest.raises(MediaError) as raised:
-            load_clip(clip, "pyav")
+            load_clip(clip)
         assert isinstance(error, MediaError)
         assert (str(error), error.code) == (str(raised.value), Code.DECODE_FAILED)
     assert _same([third], [expected[2]])
@@ -264,7 +262,7 @@ def _one_is_lost(
 ) -> MediaError:
     """Decodes all; gives the error of the one that does not decode."""
     arguments = {"size": 2, "memory": 8 * BYTES, **arguments}
-    with DecodePool("pyav", **arguments) as pool:  # type: ignore[arg-type]
+    with DecodePool(**arguments) as pool:  # type: ignore[arg-type]
         results = _run(pool, clips)
     error = results.pop(lost)
     assert _same(results, [*expected[:lost], *expected[lost + 1 :]])
@@ -299,7 +297,7 @@ def test_a_crash_is_tried_once_more(
 ) -> None:
     _fails(monkeypatch, "decode=segv*0@/2.mp4")
     monkeypatch.setenv("VIDEOPREP_FAILPOINTS_ONCE", str(tmp_path / "once"))
-    with DecodePool("pyav", size=1, memory=8 * BYTES) as pool:
+    with DecodePool(size=1, memory=8 * BYTES) as pool:
         assert _same(_run(pool, clips), expected)
     assert (tmp_path / "once").exists()
 
@@ -317,7 +315,7 @@ def test_a_worker_that_stands_still_is_stopped(
     clips: list[ClipPixels], expected: list[torch.Tensor]
 ) -> None:
     before = set(children())
-    with DecodePool("pyav", size=1, memory=1 << 20, limits=Limits(seconds=0.2)) as pool:
+    with DecodePool(size=1, memory=1 << 20, limits=Limits(seconds=0.2)) as pool:
         results = []
         for number, result in pool.run(enumerate([*clips, *clips])):
             if number == 0:
@@ -335,10 +333,10 @@ def test_memory(clips: list[ClipPixels], expected: list[torch.Tensor], tmp_path:
     path = write_video(tmp_path / "a.mp4", width=4096, height=4096, frames=2, codec="mpeg4")
     large = _clip(path, [0, 1], fit=whole(96, 64), width=96, height=64)
     several = [clips[0], large, clips[1]]
-    wanted = [expected[0], load_clip(large, "pyav"), expected[1]]
+    wanted = [expected[0], load_clip(large), expected[1]]
     error = _one_is_lost(several, wanted, 1, size=1, limits=Limits(memory_mib=24))
     assert error.code is Code.MEMORY_LIMIT
-    with DecodePool("pyav", size=1, memory=BYTES) as pool:
+    with DecodePool(size=1, memory=BYTES) as pool:
         assert _same(_run(pool, several), wanted)
 
 
@@ -372,7 +370,7 @@ def test_a_worker_that_cannot_start(
     else:
         monkeypatch.setattr(module, "_CODE", module.BEGIN + "import no_such_module")
     with (
-        DecodePool("pyav", size=2, memory=BYTES) as pool,
+        DecodePool(size=2, memory=BYTES) as pool,
         pytest.raises(VideoprepError, match="a worker process cannot be started") as raised,
     ):
         _run(pool, clips)
@@ -383,14 +381,14 @@ def test_a_worker_that_cannot_start(
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"memory": 0}, {"ahead": 0}])
 def test_numbers_have_to_be_positive(wrong: dict[str, int]) -> None:
     with pytest.raises(VideoprepError, match="no decode pool"):
-        DecodePool("pyav", **{"size": 1, "memory": 1, **wrong})  # type: ignore[arg-type]
+        DecodePool(**{"size": 1, "memory": 1, **wrong})  # type: ignore[arg-type]
 
 
 def test_signals_are_the_parents_to_handle(
     clips: list[ClipPixels], expected: list[torch.Tensor]
 ) -> None:
     before = set(children())
-    with DecodePool("pyav", size=1, memory=1 << 20) as pool:
+    with DecodePool(size=1, memory=1 << 20) as pool:
         pool.start()
         (worker,) = set(children()) - before
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
@@ -405,7 +403,7 @@ def test_an_idle_worker_that_ends_is_replaced(
     clips: list[ClipPixels], expected: list[torch.Tensor]
 ) -> None:
     before = set(children())
-    with DecodePool("pyav", size=1, memory=1 << 20) as pool:
+    with DecodePool(size=1, memory=1 << 20) as pool:
         assert _same(_run(pool, clips), expected)
         (worker,) = set(children()) - before
         os.kill(worker, signal.SIGKILL)
@@ -417,7 +415,7 @@ def test_runs_that_are_given_up(clips: list[ClipPixels], expected: list[torch.Te
         yield 0, clips[0]
         raise LookupError("no more")
 
-    with DecodePool("pyav", size=1, memory=2 * BYTES) as pool:
+    with DecodePool(size=1, memory=2 * BYTES) as pool:
         run = pool.run(enumerate(clips))
         _, first = next(run)
         assert isinstance(first, Decoded)
@@ -438,7 +436,7 @@ def test_runs_that_are_given_up(clips: list[ClipPixels], expected: list[torch.Te
 
 
 def test_closed_while_workers_start(clips: list[ClipPixels]) -> None:
-    with DecodePool("pyav", size=3, memory=1 << 30) as pool:
+    with DecodePool(size=3, memory=1 << 30) as pool:
         pool.start()
 
 
@@ -448,7 +446,7 @@ from pathlib import Path
 {before}
 from tests.media.test_decode_pool import _clip
 from videoprep.media.decode_pool import DecodePool
-with DecodePool("pyav", size=2, memory=1 << 20) as pool:
+with DecodePool(size=2, memory=1 << 20) as pool:
     for number, result in pool.run(enumerate([_clip(Path(sys.argv[1]))] * 3)):
         Path(sys.argv[2], "sums.txt").open("a").write(f"{{result.pixels.sum()}}\\n")
 """
@@ -561,16 +559,15 @@ def test_pieces_from_many_threads() -> None:
     arena.close()
 
 
-def test_clips_that_begin_late_are_sought(tmp_path: Path, decoder: str) -> None:
+def test_clips_that_begin_late_are_sought(tmp_path: Path) -> None:
     path = write_video(tmp_path / "long.mp4", frames=520)
     info = probe(path)
     indices = [501, 505, 519]
     ticks = [int(info.timestamps.ticks[n]) for n in indices]
     base = info.timestamps.time_base
-    frames = FrameChoice(path, info.stream, indices, ticks, base, info.pyav_only)
+    frames = FrameChoice(path, info.stream, indices, ticks, base)
     clip = ClipPixels(frames, info.fingerprint, 96, 64, whole(96, 64), whole(96, 64), 96, 64)
-    assert clip.is_late
-    with DecodePool(decoder, size=1, memory=1 << 20) as pool:
+    with DecodePool(size=1, memory=1 << 20) as pool:
         ((_, answer),) = pool.run([(0, clip)])
         assert isinstance(answer, Decoded)
-        assert torch.equal(answer.pixels, load_clip(clip, "pyav"))
+        assert torch.equal(answer.pixels, load_clip(clip))

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.assets import write_video
+from tests.support.assets import write_video
 from videoprep.media.frame_scan import FrameScan, scan_frames
 from videoprep.media.probe import probe
 
@@ -35,7 +35,7 @@ def test_numbers_of_known_pictures(tmp_path: Path) -> None:
     board[::2, ::2] = board[1::2, 1::2] = 255
     pictures = [_grey(0), _grey(0), _grey(10), _grey(255), board]
     scan = scan_frames(_write(tmp_path / "a.mkv", pictures))
-    assert (scan.decoded, scan.errors, scan.first_error) == (5, 0, None)
+    assert (scan.decoded, scan.damaged, scan.complaint, scan.changes) == (5, (), None, ())
     assert scan.brightness.tolist() == [0, 0, 10, 255, 128]
     assert scan.contrast.tolist() == [0, 0, 0, 0, 128]
     assert scan.change.tolist()[:4] == [255, 0, 40, 255]
@@ -69,7 +69,7 @@ def test_whole_files_have_no_errors(tmp_path: Path, ending: str, codec: str) -> 
     else:
         write_video(path, frames=33, fps=25, codec=codec)
     scan = scan_frames(path)
-    assert (scan.errors, scan.first_error) == (0, None)
+    assert (scan.damaged, scan.complaint, scan.changes) == ((), None, ())
     assert scan.decoded == probe(path).frames
 
 
@@ -81,7 +81,7 @@ def test_a_file_does_not_speak_for_the_next(tmp_path: Path) -> None:
     data[half : half + 200] = bytes(range(200))
     path.write_bytes(data)
     scans = [scan_frames(path).to_json() for _ in range(3)]
-    assert scans[0]["errors"] > 0
+    assert len(scans[0]["damaged"]) > 0
     assert scans[0] == scans[1] == scans[2]
 
 
@@ -111,4 +111,4 @@ def test_an_empty_packet_is_not_the_end(tmp_path: Path) -> None:
             packet.stream = stream
             target.mux(packet)
     scan = scan_frames(gap)
-    assert (scan.errors, scan.decoded) == (0, probe(gap).frames)
+    assert (scan.damaged, scan.decoded) == ((), probe(gap).frames)

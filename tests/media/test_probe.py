@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import re
+import shutil
 import struct
 import subprocess
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,16 @@ import numpy as np
 import pytest
 import xxhash
 
-from tests.assets import MATRICES, write_video
 from tests.conftest import need
+from tests.support.assets import MATRICES, write_video
+from tests.support.numbered import HEIGHT, WIDTH, number_on, write_numbered
 from videoprep.errors import Code, MediaError
+from videoprep.index.placement import place
+from videoprep.index.policy import Policy
 from videoprep.media import probe as module
 from videoprep.media.probe import MediaInfo, fingerprint_of, probe
+from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.sample import Extras
 
 
 def _decoded_frames(path: Path) -> int:
@@ -73,12 +81,59 @@ def test_a_variable_rate_is_seen(tmp_path: Path) -> None:
     assert info.timestamps.seconds() == pytest.approx([t / 1000 for t in times])
 
 
+@pytest.mark.parametrize("last", [1, 2])
+@pytest.mark.parametrize(("rate", "name"), [(24, "a.mkv"), (8, "a.mp4"), (25, "a.mp4")])
+def test_gaps_do_not_change_a_constant_rate(
+    tmp_path: Path, rate: int, name: str, last: int
+) -> None:
+    """As ``ffmpeg -ss 1.3 -i … -c copy -t 5`` leaves it: frames before the last are missing."""
+    times = [round(1000 * n / rate) for n in (*range(40), *range(43, 43 + last))]
+    info = probe(write_video(tmp_path / name, frames=len(times), fps=1000, times=times))
+    assert info.variable_frame_rate
+    assert info.fps == rate
+    placed = place(info, Policy.of(DatasetSpec(data_root=tmp_path, reshape="center-crop")))
+    assert isinstance(placed, tuple)
+    frames = placed[0].frame_indices.tolist()
+    assert frames == [*range(40), 39]  # in the gap the frame before it is still shown
+
+
 @pytest.mark.parametrize("matrix", MATRICES)
 def test_sizes_are_upright(tmp_path: Path, matrix: str) -> None:
     info = probe(write_video(tmp_path / "a.mp4", matrix=matrix))
     swapped = matrix in ("turned-90", "turned-270", "transposed", "anti-transposed")
     assert (info.width, info.height) == ((64, 96) if swapped else (96, 64))
     assert info.orientation.mirrored == ("mirrored" in matrix or "transposed" in matrix)
+
+
+def test_a_damaged_frame_after_the_first_does_not_hide_how_a_video_lies(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", matrix="turned-90")
+    sound = probe(path)
+    _spoil_packet(path, 1)
+    info = probe(path)
+    assert (info.orientation, info.frames) == (sound.orientation, sound.frames)
+
+
+def test_a_damaged_frame_does_not_hide_that_a_later_one_lies_otherwise(tmp_path: Path) -> None:
+    plain, path = write_video(tmp_path / "plain.mp4"), tmp_path / "a.mp4"
+    turn = ["-bsf:v", "h264_metadata=display_orientation=insert:rotate=90"]
+    try:
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-i", plain, "-c", "copy", *turn, path], check=True
+        )
+    except FileNotFoundError:
+        need("ffmpeg")
+    _spoil_packet(path, 1)
+    with pytest.raises(MediaError, match="its frames are not turned alike"):
+        probe(path)
+
+
+def _spoil_packet(path: Path, number: int) -> None:
+    with av.open(str(path)) as container:
+        packet = next(islice(container.demux(video=0), number, None))
+        at, size = packet.pos or 0, packet.size
+    data = bytearray(path.read_bytes())
+    data[at : at + size] = b"\xff" * size
+    path.write_bytes(data)
 
 
 def test_the_best_stream_is_taken(real_clips: Path) -> None:
@@ -144,6 +199,9 @@ def test_half_a_file_is_cut_off(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="'mdat' box ends at byte") as raised:
         probe(half)
     assert raised.value.code is Code.TRUNCATED
+    # VP109 is told of a file that opens, too: both begin alike.
+    assert raised.value.message.startswith("the file is cut off: its 'mdat' box ends at byte ")
+    assert raised.value.remedy == "copy or download the file again"
 
 
 def test_bytes_after_the_end_do_not_count(tmp_path: Path) -> None:
@@ -176,8 +234,18 @@ def test_a_codec_that_is_not_known(tmp_path: Path) -> None:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="No such file"):
-        probe(tmp_path / "none.mp4")
+    with pytest.raises(MediaError, match="no such file"):
+        probe(str(tmp_path / "none.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("target", "what"), [("none.mp4", "which does not exist"), ("a.mp4", "which leads back to it")]
+)
+def test_a_dangling_link_is_said_to_be_one(tmp_path: Path, target: str, what: str) -> None:
+    link = tmp_path / "a.mp4"
+    link.symlink_to(target)
+    with pytest.raises(MediaError, match=f"is a symbolic link to {target}, {what}"):
+        probe(link)
 
 
 def test_sound_alone_and_cover_art_are_no_video(tmp_path: Path) -> None:
@@ -213,6 +281,13 @@ def test_frames_that_share_their_time_cannot_be_told_apart(tmp_path: Path) -> No
     assert "ffmpeg" in str(raised.value.remedy)
 
 
+def test_a_frame_without_a_time_of_its_own_is_counted(tmp_path: Path) -> None:
+    times = [40 * (n - (n > 12)) for n in range(30)]
+    path = write_video(tmp_path / "a.mkv", frames=30, fps=1000, times=times)
+    info = probe(path)
+    assert (info.frames, info.repeated_times, _decoded_frames(path)) == (29, 1, 30)
+
+
 @pytest.mark.parametrize(("ending", "codec"), [(".ts", "libx264"), (".mpg", "mpeg2video")])
 def test_files_joined_without_remuxing_are_refused(tmp_path: Path, ending: str, codec: str) -> None:
     one = write_video(tmp_path / f"one{ending}", frames=34, fps=25, codec=codec)
@@ -233,6 +308,116 @@ def test_frames_an_hour_apart(tmp_path: Path) -> None:
     info = probe(write_video(tmp_path / "a.mkv", frames=3, fps=1000, times=hours))
     assert info.frames == 3
     assert float(info.fps) == pytest.approx(1 / 3600)
+
+
+def _with_field(path: Path, box: bytes, offset: int, value: int) -> Path:
+    """The same file with another number in a box of its header."""
+    data = bytearray(path.read_bytes())
+    struct.pack_into(">I", data, data.index(box) + 4 + offset, value)
+    path.write_bytes(data)
+    return path
+
+
+_TIME_SCALE, _FRAME_TIME = (b"mdhd", 12), (b"stts", 12)
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "says"),
+    [
+        (_TIME_SCALE, 0, "a second has 0 units"),
+        (_TIME_SCALE, 25, "shows 1 of its 49 frames"),
+        (_TIME_SCALE, 600, "shows 3 of its 49 frames"),
+        (_TIME_SCALE, 2**31 - 1, "4194304 frames a second"),
+        (_TIME_SCALE, 90_000, "frames for 0.278756 s in a track of 1.96 s"),
+        (_FRAME_TIME, 2**31 - 1, "shows 1 of its 49 frames"),
+    ],
+)
+def test_a_clock_that_is_nonsense_is_an_error(
+    tmp_path: Path, where: tuple[bytes, int], value: int, says: str
+) -> None:
+    path = _with_field(write_video(tmp_path / "a.mp4", frames=49, fps=25), *where, value)
+    with pytest.raises(MediaError, match=says) as raised:
+        probe(path)
+    assert raised.value.code is Code.UNREADABLE
+    command = re.search(r"ffmpeg .*", str(raised.value.remedy))
+    assert command is not None
+    assert "-ignore_editlist 1" in command[0]
+    if shutil.which("ffmpeg") is None:
+        need("ffmpeg")
+    subprocess.run(["bash", "-c", command[0]], check=True, capture_output=True)
+    remedied = tmp_path / "a.mp4"
+    assert (probe(remedied).frames, probe(remedied).fps) == (49, 25)
+
+
+@pytest.mark.parametrize("duration", [0, 2**32 - 1, 49 * 512, 100, 9000])
+def test_a_duration_that_is_wrong_alone_does_no_harm(tmp_path: Path, duration: int) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=49, fps=25)
+    path.write_bytes(path.read_bytes().replace(b"elst", b"free"))
+    assert probe(_with_field(path, b"tkhd", 20, duration)).frames == 49
+
+
+@pytest.mark.parametrize("duration", [100, 9000])
+def test_two_durations_that_contradict_the_frames(tmp_path: Path, duration: int) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=49, fps=25)
+    path.write_bytes(path.read_bytes().replace(b"elst", b"free"))
+    for box, at in ((b"tkhd", 20), (b"mvhd", 16)):
+        _with_field(path, box, at, duration)
+    with pytest.raises(MediaError, match=r"frames for 1\.96 s in a track of"):
+        probe(path)
+
+
+def test_a_frame_every_two_days_is_nonsense(tmp_path: Path) -> None:
+    days = [n * 48 * 3600_000 for n in range(3)]
+    with pytest.raises(MediaError, match="a frame every 48 hours"):
+        probe(write_video(tmp_path / "a.mkv", frames=3, fps=1000, times=days))
+
+
+def test_a_thousand_frames_a_second(tmp_path: Path) -> None:
+    assert probe(write_video(tmp_path / "a.mp4", frames=49, fps=1000)).fps == 1000
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_numbered(tmp_path_factory.mktemp("counted") / "a.mp4", 90)
+
+
+@pytest.mark.parametrize(("picture", "sound"), [("1.2", "0"), ("0", "-0.3")])
+@pytest.mark.parametrize(
+    ("ending", "encode"),
+    [
+        ("mp4", "-c:v copy -c:a aac"),
+        ("mkv", "-c:v copy -c:a libopus"),
+        ("ts", "-c:v copy -c:a aac"),
+        ("mpg", "-c:v mpeg2video -q:v 2 -fps_mode passthrough -c:a mp2"),
+    ],
+)
+def test_frames_of_a_time_are_those_that_ffmpeg_shows(
+    tmp_path: Path, counted: Path, picture: str, sound: str, ending: str, encode: str
+) -> None:
+    path = tmp_path / f"a.{ending}"
+    command = ["ffmpeg", "-v", "error", "-itsoffset", picture, "-i", str(counted)]
+    command += ["-itsoffset", sound, "-f", "lavfi", "-i", "sine=duration=4", *encode.split()]
+    try:
+        subprocess.run([*command, str(path)], check=True)
+    except FileNotFoundError:
+        need("ffmpeg")
+    info = probe(path)
+    assert info.frames == 90
+    assert info.picture_start >= Fraction(picture)
+    rules = Policy.of(DatasetSpec(data_root=tmp_path, reshape="center-crop"))
+    for start in (1.24, 2.4):
+        (clip,) = place(info, rules, Extras(start=start))
+        assert clip.frame_indices[0] == _shown_by_ffmpeg(path, start)
+
+
+def _shown_by_ffmpeg(path: Path, seconds: float) -> int:
+    # Before -i it seeks, in some containers to a later frame. In some the streams that are used
+    # decide where zero is.
+    picture = ["-map", "0:v", "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    command = ["ffmpeg", "-v", "error", "-i", str(path), "-ss", str(seconds), *picture]
+    command += ["-map", "0:a", "-f", "null", os.devnull]
+    raw = subprocess.run(command, check=True, capture_output=True)
+    return number_on(np.frombuffer(raw.stdout, dtype=np.uint8).reshape(HEIGHT, WIDTH, 3))
 
 
 _KINDS = {

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoprep.media.timestamps import Timestamps, frames_available, nearest_frame, nearest_frames
+from videoprep.media.timestamps import (
+    Timestamps,
+    frames_available,
+    nearest_frame,
+    nearest_frames,
+    usual_rate_within,
+)
 
 intervals = st.lists(st.integers(1, 5000), min_size=0, max_size=60)
 rates = st.fractions(Fraction(1, 2), 120, max_denominator=1001)
@@ -51,6 +57,22 @@ def test_times_rounded_to_milliseconds_skip_no_frame(rate: Fraction) -> None:
     timestamps = Timestamps(ticks, Fraction(1, 1000))
     assert nearest_frames(timestamps.seconds(), rate, 400).tolist() == list(range(400))
     assert not timestamps.is_variable()
+
+
+def test_gaps_are_told_from_a_variable_rate() -> None:
+    steady = _timestamps([40] * 27 + [160]).steady_intervals()
+    assert steady is not None
+    assert steady.tolist() == [40] * 27
+    assert _timestamps([40] * 27).steady_intervals() is None
+    assert _timestamps([40, 40, 80] * 9).steady_intervals() is None
+
+
+@pytest.mark.parametrize(
+    ("rate", "usual"),
+    [(23.419, 16), (24000 / 1001, 24000 / 1001), (24.0, 24), (14.0, 14), (7.2258, 7), (0.4, 0.4)],
+)
+def test_rates_that_are_advised(rate: float, usual: float) -> None:
+    assert usual_rate_within(rate) == usual
 
 
 def test_25_to_8_frames_a_second() -> None:

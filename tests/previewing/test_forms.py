@@ -18,7 +18,7 @@ from tests.reporting.test_html import HOSTILE
 from videoprep.demo.tiny_model import trained_model
 from videoprep.previewing.html import page
 from videoprep.previewing.lettering import font, lines_of
-from videoprep.previewing.pictures import ClipPicture, Fault
+from videoprep.previewing.pictures import ClipFault, ClipPicture
 from videoprep.previewing.run import Preview
 from videoprep.previewing.sheet import sheet
 
@@ -47,7 +47,7 @@ def picture(seen: Preview) -> ClipPicture:
 def renamed(picture: ClipPicture, text: str) -> ClipPicture:
     """The same picture of a clip of which all words are a stranger's."""
     clip = replace(picture.measure.clip, video=text, caption=text)
-    faults = (Fault("damaged", text),)
+    faults = (ClipFault("damaged", text),)
     return replace(picture, measure=replace(picture.measure, clip=clip, faults=faults))
 
 

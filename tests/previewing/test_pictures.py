@@ -12,16 +12,16 @@ import pytest
 import torch
 
 import videoprep as vp
-from tests.assets import write_lists, write_video
 from tests.conftest import SHOWN
 from tests.previewing.spoiled import latents_of, replace_latents
+from tests.support.assets import write_lists, write_video
 from videoprep.demo.tiny_model import trained_model
 from videoprep.errors import PlanError, StoreError, VideoprepError
 from videoprep.media.clip import load_clip, normalize
 from videoprep.media.geometry import Box
 from videoprep.previewing.clips import open_clips
 from videoprep.previewing.panels import mark_crop
-from videoprep.previewing.pictures import ClipPicture, Measure
+from videoprep.previewing.pictures import ClipPicture, Reconstruction
 from videoprep.previewing.run import Preview
 
 
@@ -41,7 +41,7 @@ def test_the_frames_that_were_encoded_beside_what_they_decode_to(shown_store: Pa
     for picture, clip, item in zip(
         seen.pictures, clips, vp.LatentDataset(shown_store), strict=True
     ):
-        pixels = load_clip(clip.pixels, "pyav")
+        pixels = load_clip(clip.pixels)
         with torch.no_grad():
             mean = item["video_latents"].chunk(2)[0][None]
             decoded = vae.decode(mean).sample.clamp(-1, 1)[0].permute(1, 0, 2, 3)
@@ -70,7 +70,7 @@ def test_the_worst_of_all(own_store: Path) -> None:
     latents = latents_of(own_store)
     latents[3] *= 1.5
     replace_latents(own_store, {3: latents[3]})
-    told: list[Measure] = []
+    told: list[Reconstruction] = []
     seen = vp.preview(own_store, worst=True, clips=1, device="cpu", on_measured=told.append)
     assert [measure.number for measure in told] == [0, 1, 2, 3]
     assert seen.measured == 4
@@ -227,7 +227,7 @@ def test_certain_videos(shown_store: Path) -> None:
         ({"min_psnr": 20.0, "without_vae": True}, "no use in a PSNR"),
         ({"clips": 0}, "0 clips are none"),
         ({"worst": True, "videos": ["a"]}, "the worst of all clips and certain videos"),
-        ({"output": "a.gif"}, "no form of a preview"),
+        ({"output": "a.gif"}, "cannot write a preview as .gif"),
         ({"output": "nowhere/a.png"}, "there is no such folder"),
     ],
 )

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.families import fidelity
 from tests.families.test_every_family import MODELS, ONE_OF_EACH_VAE
+from tests.support import fidelity
 from videoprep.demo.tiny_model import trained_model
 from videoprep.encoding.posterior import Posterior, reduce_moments
 from videoprep.errors import ModelError, StoreError, VideoprepError
@@ -172,7 +172,7 @@ def test_a_model_that_is_gone_says_what_to_do(tmp_path: Path) -> None:
     info = replace(info_of(ModelFolder(trained_model(), "trained")), model=str(tmp_path / "gone"))
     with pytest.raises(ModelError, match="not to be had") as caught:
         load_reconstructor(info, device="cpu")
-    assert "--without-vae" in str(caught.value)
+    assert "`without_vae`" in str(caught.value)
     assert not load_reconstructor(info, model=str(trained_model()), device="cpu").other_vae
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser
 
 import videoprep as vp
-from tests.assets import write_lists, write_video
-from tests.pages import Opened, opening
+from tests.support.assets import write_lists, write_video
+from tests.support.browser import Opened, opening
 from videoprep.reporting.html import as_html
 from videoprep.spec.sample import Location, Sample
 from videoprep.validators.overview import Overview
@@ -80,7 +81,13 @@ def made(findings: list[Finding], samples: list[Sample], root: Path) -> Report:
 
 
 def sample_of(root: Path, name: str, caption: str, line: int = 1) -> Sample:
-    return Sample(name, caption, root, Location(str(root / "videos.txt"), line), "prompt.txt")
+    place = Location(str(root / "videos.txt"), line)
+    return Sample(name, caption, root, place, "prompt.txt", number=line)
+
+
+def finding_of(code: str, message: str, line: int, video: str) -> Finding:
+    severity = Severity.NOTE if code == "VP117" else Severity.ERROR
+    return Finding(code, severity, message, "mend it", "list", line, video, number=line)
 
 
 def test_it_opens_from_a_file(open_report: Callable[..., Opened], mixed: Report) -> None:
@@ -200,7 +207,7 @@ def test_strangers_words_stay_words(open_report: Callable[..., Opened], tmp_path
         name = f"videos/{words}.mp4"
         samples.append(sample_of(tmp_path, name, f"caption {words}", line))
         findings += [
-            Finding("VP101", Severity.ERROR, f"message {words}", words, words, line, name),
+            replace(finding_of("VP101", f"message {words}", line, name), remedy=words, file=words),
             Finding(f"X{words}", Severity.NOTE, words, f"remedy {words}", words, None, None),
         ]
     report = made(findings, samples, Path(f"/data/{HOSTILE[0]}"))
@@ -226,9 +233,9 @@ def test_only_samples_are_opened(open_report: Callable[..., Opened], tmp_path: P
     inside = write_video(tmp_path / "root/a.mp4")
     name = "../outside.mp4"
     findings = [
-        Finding("VP006", Severity.ERROR, "outside", "", "list", 1, name),
-        Finding("VP101", Severity.ERROR, "a caption's", "", "list", 2, "a.mp4"),
-        Finding("VP105", Severity.ERROR, "took long", "", "list", 3, "a.mp4"),
+        finding_of("VP006", "outside", 1, name),
+        finding_of("VP101", "a caption's", 2, "a.mp4"),
+        finding_of("VP105", "took long", 3, "a.mp4"),
     ]
     samples = [sample_of(inside.parent, "a.mp4", "words", line) for line in (2, 3)]
     opened = open_report(made(findings, samples, inside.parent))
@@ -239,14 +246,9 @@ def test_only_samples_are_opened(open_report: Callable[..., Opened], tmp_path: P
 
 def test_thousands_of_findings(open_report: Callable[..., Opened], tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4")
-    samples = [sample_of(tmp_path, "a.mp4", f"caption {n}", n) for n in range(5000)]
-    findings = [
-        Finding("VP101", Severity.ERROR, f"finding {n}", "mend it", "list", n, "a.mp4")
-        for n in range(4990)
-    ]
-    findings += [
-        Finding("VP117", Severity.NOTE, f"rare {n}", "", "list", n, "a.mp4") for n in range(10)
-    ]
+    samples = [sample_of(tmp_path, "a.mp4", f"caption {n}", n) for n in range(1, 5001)]
+    findings = [finding_of("VP101", f"finding {n}", n, "a.mp4") for n in range(1, 4991)]
+    findings += [finding_of("VP117", f"rare {n}", n, "a.mp4") for n in range(1, 11)]
     report = made(findings, samples, tmp_path)
     started = time.monotonic()
     opened = open_report(report)

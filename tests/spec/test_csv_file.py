@@ -8,7 +8,7 @@ import pytest
 
 import videoprep as vp
 from videoprep.errors import Code, SpecError
-from videoprep.spec.csv_file import rows_at
+from videoprep.spec.readers.csv_table import READER
 
 
 def _table(root: Path, text: str, name: str = "metadata.csv") -> Path:
@@ -89,8 +89,8 @@ def test_no_header(tmp_path: Path, text: str) -> None:
 def test_rows_are_given_back_up_to_where_the_table_breaks(tmp_path: Path) -> None:
     table = 'video,caption,note\na.mp4,one,x\nb.mp4,"two\nlines",y\na.mp4,"open\n'
     source = _table(tmp_path, table) / "metadata.csv"
-    assert list(rows_at(source, {3})) == [
+    assert list(READER.excerpt(source, {2})) == [
         ["video", "caption", "note"],
         ["b.mp4", "two\nlines", "y"],
     ]
-    assert list(rows_at(source, set())) == [["video", "caption", "note"]]
+    assert list(READER.excerpt(source, set())) == [["video", "caption", "note"]]

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 import videoprep as vp
-from tests.assets import write_lists, write_video
+from tests.support.assets import write_lists, write_video
 from videoprep.errors import Code, ListError, SpecError
 
 
@@ -89,6 +89,33 @@ def test_a_blank_line_is_an_error_and_not_a_shift(tmp_path: Path) -> None:
     listing = vp.DatasetSpec.from_path(tmp_path).listing()
     assert [(s.caption, s.name) for s in listing.samples] == [("one", "a.mp4"), ("three", "c.mp4")]
     assert [(p.code, p.line) for p in listing.problems] == [(Code.BLANK_LINE, 2)]
+
+
+@pytest.mark.parametrize(
+    ("captions", "videos", "remedies"),
+    [
+        (["one", ""], ["a.mp4"], {"delete the blank line 2 at the end of prompt.txt",
+                                  "delete this line: the other file has none for it"}),
+        (["one"], ["a.mp4", "", ""], {"delete the 2 blank lines at the end of videos.txt",
+                                      "delete this line: the other file has none for it"}),
+        (["one", ""], ["a.mp4", ""],
+         {"delete this line, which is blank in both files, or write the missing entries"}),
+        (["one", ""], ["a.mp4", "b.mp4"],
+         {"write the missing entry, or delete this line here and its partner in the other file"}),
+        (["one", "", "x"], ["a.mp4"], {
+            "line n of one file belongs to line n of the other: "
+            "find the line that is missing or too many",
+            "delete this line: the other file has none for it"}),
+    ],
+)  # fmt: skip
+def test_the_remedy_for_a_blank_line(
+    tmp_path: Path, captions: list[str], videos: list[str], remedies: set[str]
+) -> None:
+    _touch(tmp_path, "a.mp4", "b.mp4")
+    write_lists(tmp_path, captions, videos)
+    for fallback in (None, "a clip") if "b.mp4" not in videos else (None,):
+        spec = vp.DatasetSpec.from_path(tmp_path, caption_fallback=fallback)
+        assert {p.remedy for p in spec.listing().problems} == remedies
 
 
 def test_unequal_counts_pair_nothing(tmp_path: Path) -> None:

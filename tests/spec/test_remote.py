@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -14,18 +15,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import videoprep as vp
-from tests.assets import CLIPS, write_lists, write_video
-from tests.s3_server import S3Server
+from tests.support.assets import CLIPS, write_lists, write_video
+from tests.support.s3_server import S3Server
 from videoprep.cli.options import _place
 from videoprep.errors import ListError, PlanError, SourceError, SpecError
+from videoprep.fs.mirror import local_path, mirrors, remote_of, shown
+from videoprep.fs.remote_files import RemoteFile, RemoteFiles
+from videoprep.fs.staging import Staging
 from videoprep.media.source import SourceGuard
-from videoprep.mirror import local_path, mirrors, remote_of, shown
-from videoprep.remote_files import RemoteFile, RemoteFiles
 from videoprep.spec.dataset import DatasetSpec
-from videoprep.staging import Staging
 
 SMALL = {"profile": "cogvideox", "reshape": "center-crop", "frame_buckets": [5, 9]}
 VIDEOS = [f"videos/{clip[0]}.mp4" for clip in CLIPS]
@@ -39,7 +42,7 @@ def mirrors_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "mirrors"
 
 
-@pytest.fixture(params=["memory", "s3"])
+@pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.heavy)])
 def url(request: pytest.FixtureRequest) -> str:
     """An empty remote folder."""
     if request.param == "memory":
@@ -440,6 +443,21 @@ def test_another_process_keeps_what_it_uses(root: Path, monkeypatch: pytest.Monk
         assert not (root / VIDEOS[0]).exists()
 
 
+def test_without_locks_files_are_fetched_and_stay(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setenv("VIDEOPREP_STAGING_GIB", "0")
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    staging = Staging.of(root)
+    for video in VIDEOS:
+        with staging.here(root / video):
+            assert (root / video).exists()
+    assert all((root / video).exists() for video in VIDEOS), "nobody knows whether they are in use"
+
+
 def test_a_fork_does_not_let_go_of_what_its_parent_holds(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -501,8 +519,8 @@ def test_a_file_that_is_written_while_it_is_downloaded(
 def test_killed_while_downloading(on_s3: RemoteFiles, mirrors_folder: Path) -> None:
     script = (
         "import os, signal; from pathlib import Path\n"
-        "from videoprep.mirror import local_path; from videoprep.staging import Staging\n"
-        "from videoprep.remote_files import RemoteFiles\n"
+        "from videoprep.fs.mirror import local_path; from videoprep.fs.staging import Staging\n"
+        "from videoprep.fs.remote_files import RemoteFiles\n"
         "def dying(files, name, found, file):\n"
         "    file.write(files.read_range(name, 0, 1000)); file.flush()\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -612,3 +630,93 @@ def test_nothing_is_written_into_a_remote_dataset(
     )
     assert f"--data-root {files.location}" in done.stderr
     assert not [request for request in s3_server.requests() if request.startswith(("PUT", "POST"))]
+
+
+def _uploaded(url: str, files: dict[str, bytes]) -> str:
+    remote = RemoteFiles(url)
+    for name, content in files.items():
+        remote.write_bytes(name, content)
+    return url
+
+
+STRAY = {
+    "weights.parquet": b"",
+    "log.json": b'[{"step": 1}' + b', {"step": 2}' * 200_000 + b"]",
+    "scores.csv": b"name,score\n" + b"a,1\n" * 500_000,
+    "config.json": b'{"model_type": "t5"}',
+    "other/readme.txt": b"x" * 1_000_000,
+}
+"""Large files that are not part of the dataset; the Parquet file is written below."""
+
+
+def _stray(tmp_path: Path) -> dict[str, bytes]:
+    numbers = pa.table({"loss": pa.array(range(500_000), pa.int64())})
+    pq.write_table(numbers, tmp_path / "stray.parquet", compression="none")
+    return {**STRAY, "weights.parquet": (tmp_path / "stray.parquet").read_bytes()}
+
+
+REMOTE = {
+    "caption files": {"d/a.mp4": b"v", "d/a.txt": b"one\nfirst", "b.mp4": b"v", "b.json": b"[]"},
+    "folder pairs": {"videos/a.mp4": b"v", "metas/a.txt": b"one\nfirst"},
+    "json": {"a.mp4": b"v", "list.json": b'[{"video": "a.mp4", "caption": ["one", "first"]}]'},
+    "json lines": {"a.mp4": b"v", "l.jsonl": b'{"video": "a.mp4", "caption": ["one", "first"]}'},
+    "csv": {"a.mp4": b"v", "list.csv": b'video,caption\na.mp4,"[""one"", ""first""]"\n'},
+    "hf folders": {
+        "train/a.mp4": b"v",
+        "train/metadata.csv": b'file_name,caption\na.mp4,"[""one"", ""first""]"\n',
+    },
+}
+
+
+@pytest.mark.parametrize("name", REMOTE)
+def test_every_format_is_read_and_other_files_are_not_downloaded(
+    name: str, s3: str, s3_server: S3Server, tmp_path: Path, mirrors_folder: Path
+) -> None:
+    url = _uploaded(f"{s3}/{secrets.token_hex(4)}", {**_stray(tmp_path), **REMOTE[name]})
+    s3_server.requests()
+    listing = DatasetSpec.from_path(url).listing()
+    assert [sample.captions for sample in listing.samples] == [("one", "first")]
+    assert listing.total == len(listing.samples) + len({p.number for p in listing.problems})
+    here = {path.name for path in mirrors_folder.rglob("*") if path.is_file()}
+    assert not here & set(STRAY), "only the lists are brought here"
+    assert sum(p.stat().st_size for p in mirrors_folder.rglob("*") if p.is_file()) < 200_000
+    seen = s3_server.requests()
+    assert len(seen) < 60
+    assert not any(".mp4" in request for request in seen if request.startswith("GET"))
+
+
+def test_a_remote_parquet_table(s3: str, tmp_path: Path, mirrors_folder: Path) -> None:
+    pq.write_table(pa.table({"video": ["a.mp4"], "caption": ["one"]}), tmp_path / "list.parquet")
+    files = {"a.mp4": b"v", "list.parquet": (tmp_path / "list.parquet").read_bytes()}
+    url = _uploaded(f"{s3}/{secrets.token_hex(4)}", {**_stray(tmp_path), **files})
+    listing = DatasetSpec.from_path(url).listing()
+    assert [sample.caption for sample in listing.samples] == ["one"]
+    assert not list(mirrors_folder.rglob("weights.parquet"))
+
+
+@in_memory
+def test_several_remote_tables_are_not_chosen_from(url: str) -> None:
+    table = b"video,caption\na.mp4,one\n"
+    _uploaded(url, {"a.mp4": b"v", "one.csv": table, "two.csv": table})
+    with pytest.raises(SpecError, match=r"several tables could be the dataset: one\.csv, two\.csv"):
+        DatasetSpec.from_path(url)
+    _uploaded(url, {"two.csv": b"name,score\na,1\n"})
+    assert len(DatasetSpec.from_path(url).listing().samples) == 1
+
+
+@in_memory
+def test_a_remote_table_that_is_not_a_dataset_says_what_it_lacks(url: str) -> None:
+    _uploaded(url, {"a.mp4": b"v", "scores.csv": b"name,score\na,1\n"})
+    with pytest.raises(SpecError, match="the columns are: name, score"):
+        DatasetSpec.from_path(url)
+
+
+@in_memory
+def test_remote_captions_that_change_are_seen(url: str) -> None:
+    _uploaded(url, {"a.mp4": b"v", "a.txt": b"one"})
+    spec = DatasetSpec.from_path(url)
+    _uploaded(url, {"a.txt": b"edited", "b.mp4": b"v", "b.txt": b"two"})
+    assert [sample.caption for sample in spec.listing().samples] == ["edited", "two"]
+    RemoteFiles(url).delete("a.txt")
+    listing = spec.listing()
+    assert [problem.code.value for problem in listing.problems] == ["VP201"]

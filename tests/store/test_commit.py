@@ -11,9 +11,9 @@ import xxhash
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from videoprep.files import LocalFiles, open_files
-from videoprep.store.commit import Made, commit_unit
-from videoprep.store.receipt import Damage, Failure, Receipt, read_receipts
+from videoprep.fs import LocalFiles, open_files
+from videoprep.store.commit import UnitResult, commit_unit
+from videoprep.store.receipt import Failure, Receipt, ReceiptDamage, read_receipts
 
 
 def _tensors(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -25,17 +25,17 @@ def _tensors(seed: int = 0) -> dict[str, torch.Tensor]:
 
 
 def _commit(folder: Path, seed: int = 0) -> bool:
-    return commit_unit(LocalFiles(folder), "f", "unit", Made(_tensors(seed)))
+    return commit_unit(LocalFiles(folder), "f", "unit", UnitResult(_tensors(seed)))
 
 
-def _receipts(folder: Path) -> list[Receipt | Damage]:
+def _receipts(folder: Path) -> list[Receipt | ReceiptDamage]:
     return list(read_receipts(LocalFiles(folder), "f"))
 
 
 def test_what_is_committed_can_be_read(tmp_path: Path) -> None:
     tensors = _tensors()
     failures = [Failure("d", "VP401", "does not decode", 2)]
-    made = Made(tensors, failures, ["a"], ["b"])
+    made = UnitResult(tensors, failures, ["a"], ["b"])
     assert commit_unit(LocalFiles(tmp_path), "f", "unit", made)
     (receipt,) = _receipts(tmp_path)
     assert isinstance(receipt, Receipt)
@@ -64,7 +64,7 @@ def test_what_is_committed_can_be_read(tmp_path: Path) -> None:
     ids=["empty", "scalar", "not contiguous", "nothing"],
 )
 def test_unusual_tensors(tmp_path: Path, tensor: torch.Tensor) -> None:
-    commit_unit(LocalFiles(tmp_path), "f", "unit", Made({"x": tensor, "é\n": tensor}))
+    commit_unit(LocalFiles(tmp_path), "f", "unit", UnitResult({"x": tensor, "é\n": tensor}))
     (receipt,) = _receipts(tmp_path)
     assert isinstance(receipt, Receipt)
     loaded = load_file(tmp_path / "f" / str(receipt.shard))
@@ -107,7 +107,7 @@ def test_a_receipt_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_unit_of_failures_alone_has_no_shard(tmp_path: Path) -> None:
-    made = Made({}, [Failure("a", "VP401", "x")])
+    made = UnitResult({}, [Failure("a", "VP401", "x")])
     commit_unit(LocalFiles(tmp_path), "f", "unit", made)
     (receipt,) = _receipts(tmp_path)
     assert isinstance(receipt, Receipt)
@@ -127,7 +127,7 @@ def test_a_damaged_receipt_is_named(tmp_path: Path, contents: bytes) -> None:
     (tmp_path / "f").mkdir()
     (tmp_path / "f/unit.json").write_bytes(contents)
     (found,) = _receipts(tmp_path)
-    assert isinstance(found, Damage)
+    assert isinstance(found, ReceiptDamage)
     assert found.name == found.receipt == "f/unit.json"
     assert "cannot be read" in found.what
 
@@ -139,7 +139,7 @@ def test_any_changed_byte_of_a_receipt_is_noticed(tmp_path: Path) -> None:
     for at in range(0, len(data), 7):
         path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
         (found,) = _receipts(tmp_path)
-        assert isinstance(found, Damage), at
+        assert isinstance(found, ReceiptDamage), at
 
 
 @pytest.mark.parametrize("damage", ["missing", "short"])
@@ -151,15 +151,15 @@ def test_a_damaged_shard_is_named(tmp_path: Path, damage: str) -> None:
     else:
         shard.write_bytes(shard.read_bytes()[:-1])
     (found,) = _receipts(tmp_path)
-    assert isinstance(found, Damage)
+    assert isinstance(found, ReceiptDamage)
     assert found.name == f"f/{shard.name}"
     assert found.receipt == "f/unit.json"
 
 
 def test_behind_a_url_it_is_the_same() -> None:
     files = open_files("memory://commit")
-    assert commit_unit(files, "f", "unit", Made(_tensors(0)))
-    assert not commit_unit(files, "f", "unit", Made(_tensors(1)))
+    assert commit_unit(files, "f", "unit", UnitResult(_tensors(0)))
+    assert not commit_unit(files, "f", "unit", UnitResult(_tensors(1)))
     (receipt,) = read_receipts(files, "f")
     assert isinstance(receipt, Receipt)
     assert files.names("f") == sorted(["unit.json", str(receipt.shard)])

@@ -523,8 +523,8 @@ def test_components_are_chosen(demo_store: Path) -> None:
     assert list(item) == ["video_latents", "prompt_embeds", "caption", "metadata"]
     assert item["metadata"] == vp.LatentDataset(demo_store)[0]["metadata"]
     for wrong, message in (
-        ("latents", "'latents' is no component; there are: video_latents, image_latents"),
-        ([], "no components are chosen; there are: video_latents"),
+        ("latents", "has no 'latents'; it has: video_latents, image_latents"),
+        ([], "no components are chosen; the store has: video_latents"),
     ):
         with pytest.raises(StoreError, match=message):
             vp.LatentDataset(demo_store, components=wrong)
@@ -535,7 +535,7 @@ def test_a_component_that_the_store_lacks(own_store: Path) -> None:
     columns = [name for name in table.column_names if name.startswith("image_latents")]
     pq.write_table(table.drop_columns(columns), own_store / "catalogue.parquet")
     assert vp.LatentDataset(own_store).components == ("video_latents", "prompt_embeds")
-    with pytest.raises(StoreError, match="no image_latents; there are: video_latents, prompt_em"):
+    with pytest.raises(StoreError, match="no 'image_latents'; it has: video_latents, prompt_em"):
         vp.LatentDataset(own_store, components="image_latents")
 
 
@@ -746,7 +746,7 @@ def test_forked_workers_read_behind_a_url(remote_store: str, demo_store: Path) -
 def test_of_a_remote_shard_only_the_tensor_is_read(
     remote_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from videoprep.remote_files import RemoteFiles
+    from videoprep.fs.remote_files import RemoteFiles
 
     data = vp.LatentDataset(remote_store)
     sizes: list[int] = []

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import videoprep as vp
-from tests.families import fidelity, tiny_hunyuan_video
+from tests.support import fidelity, tiny_hunyuan_video
 from videoprep.errors import StoreError
 from videoprep.families.hunyuan_video import FAMILY as HUNYUAN_VIDEO
 from videoprep.families.model_folder import ModelFolder

@@ -72,14 +72,17 @@ def test_a_store_is_for_one_family(tmp_path: Path) -> None:
     store.claim(_info())
     _commit_something(store)
     before = store.files.read("store.json")
-    with pytest.raises(StoreError, match=r"for the family 'cogvideox' .tiny., not 'wan'"):
+    with pytest.raises(
+        StoreError,
+        match=r"the family 'cogvideox', with the model tiny; tiny is of the family 'wan'",
+    ):
         store.claim(replace(_info(), family="wan"))
     assert store.files.read("store.json") == before
 
 
 def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(StoreError, match="is no store"):
+    with pytest.raises(StoreError, match="it is not a store"):
         Store.open(tmp_path).claim(_info())
     with pytest.raises(StoreError, match="is not a folder"):
         Store.open(tmp_path / "notes.txt").claim(_info())

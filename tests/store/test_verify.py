@@ -14,14 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import videoprep as vp
-from tests.assets import spoil_video, write_dataset, write_lists
 from tests.encoding.test_encode import contents, encode
+from tests.support.assets import spoil_video, write_dataset, write_lists
 from videoprep.encoding import units
+from videoprep.engine.claims import Claims
+from videoprep.engine.sessions import Session
 from videoprep.errors import ModelError, StoreError
-from videoprep.files import LocalFiles
-from videoprep.store.claims import Claims
+from videoprep.fs import LocalFiles
 from videoprep.store.layout import CATALOGUE, FAILURES, INDEX, INFO
-from videoprep.store.sessions import Session
 from videoprep.store.verify import VerifyReport
 
 SEED = 20261125
@@ -38,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     folder = tmp_path_factory.mktemp("verify")
     write_dataset(folder / "dataset")
     spoil_video(folder / "dataset/videos/b.mp4")
-    encode(folder / "dataset", tiny_model, folder / "whole", image_latents=True, decoder="pyav")
+    encode(folder / "dataset", tiny_model, folder / "whole", image_latents=True)
     return folder
 
 
@@ -160,10 +160,13 @@ def test_damaged_artifacts_are_told_from_their_neighbours(
     assert len(entries) == 3
     flip(shard_of(receipt), entries[1]["offset"] * 8)
     [fault] = vp.verify(tmp_path / "store").faults
-    assert "1 of its 3 artifacts" in fault.what
+    assert fault.what == "is not as it was written: 1 of 3 artifacts is damaged"
     rows = pq.read_table(tmp_path / "store" / INDEX).to_pylist()
     video = next(r["video"] for r in rows if r["prompt_key"] == entries[1]["key"])
     assert [clip.split(" ")[0] for clip in fault.clips] == [video]
+    flip(shard_of(receipt), entries[2]["offset"] * 8)
+    [fault] = vp.verify(tmp_path / "store").faults
+    assert fault.what == "is not as it was written: 2 of 3 artifacts are damaged"
 
 
 def _one_of_each(store: Path) -> Iterator[Path]:
@@ -214,8 +217,8 @@ def test_repair_of_shared_units(
 ) -> None:
     store = tmp_path / "store"
     spoil_video(dataset / "videos/b.mp4")
-    encode(dataset, tiny_model, store, decoder="pyav")
-    encode(dataset, tiny_model, store, decoder="pyav", retry_failed=True)
+    encode(dataset, tiny_model, store)
+    encode(dataset, tiny_model, store, retry_failed=True)
     whole = contents(store)
     both = [r for r in receipts(store, "video_latents") if "9x64x96" in r.name]
     assert len(both) == 2, "one of two clips, and one of the failure that was tried again"
@@ -283,7 +286,7 @@ def test_what_only_encoding_can_write_is_written_by_it(
 
 
 def _encode_again(made: Path, store: Path, model: Path) -> None:
-    encode(made / "dataset", model, store, image_latents=True, decoder="pyav")
+    encode(made / "dataset", model, store, image_latents=True)
 
 
 def test_a_plan_and_a_catalogue_of_two_runs(made: Path, store: Path, tiny_model: Path) -> None:
@@ -507,8 +510,8 @@ def test_a_unit_is_found_again_by_the_name_of_its_shard(
 ) -> None:
     store = tmp_path / "store"
     spoil_video(dataset / "videos/b.mp4")
-    encode(dataset, tiny_model, store, decoder="pyav")
-    encode(dataset, tiny_model, store, decoder="pyav", retry_failed=True)
+    encode(dataset, tiny_model, store)
+    encode(dataset, tiny_model, store, retry_failed=True)
     whole = contents(store)
     first = next(r for r in receipts(store, "video_latents") if json.loads(r.read_bytes())["shard"])
     first.unlink()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import videoprep as vp
-from tests.assets import write_lists, write_video
+from tests.support.assets import write_lists, write_video
 from videoprep.demo.tiny_model import trained_model
 from videoprep.families.model_folder import ModelFolder
 from videoprep.training.cogvideox import load_objective
@@ -68,6 +68,7 @@ def _error(weights: str, clips: vp.LatentDataset, *, other: int = 0) -> float:
         ).item()
 
 
+@pytest.mark.slow
 def test_captions_are_learnt_and_shuffled_ones_are_not(videos: Path, tmp_path: Path) -> None:
     right = _store(videos, _PAIRS, tmp_path / "right")
     shuffled = _store(videos, _SHUFFLED, tmp_path / "shuffled")

@@ -66,8 +66,11 @@ def run(words: list[str]) -> None:
     "more",
     [
         ["--batch-size", "2"],
-        ["--accumulate", "2", "--caption-dropout", "0.3", "--workers", "1", "--warmup", "5"],
-        ["--full", "--batch-size", "2"],
+        pytest.param(
+            ["--accumulate", "2", "--caption-dropout", "0.3", "--workers", "1", "--warmup", "5"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(["--full", "--batch-size", "2"], marks=pytest.mark.slow),
     ],
     ids=["lora", "accumulate", "full"],
 )
@@ -91,6 +94,7 @@ def test_killed_and_resumed(
     assert len(list(broken.glob("checkpoints/step-*"))) == 2
 
 
+@pytest.mark.slow
 def test_two_processes_killed_and_resumed(
     demo_store: Path, tiny_model: Path, tmp_path: Path
 ) -> None:

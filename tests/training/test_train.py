@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import videoprep as vp
 from videoprep.errors import StoreError, TrainError
+from videoprep.families.model_folder import open_model
+from videoprep.store.layout import Store
 from videoprep.training.cogvideox import load_objective, sample_latents
 from videoprep.training.lora import WEIGHTS_NAME
+from videoprep.training.same_model import require_same_encoders
 
 
 def _train(store: Path, model: Path, output: Path, **options) -> object:
@@ -167,6 +171,40 @@ def test_models_that_do_not_fit(
     model = _changed(tiny_model, tmp_path / "model", file, **values)
     with pytest.raises(TrainError, match=message):
         _train(demo_store, model, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "differs"),
+    [
+        ("vae/config.json", {"scaling_factor": 0.7}, "scaling factor is .* in the store and 0.7"),
+        ("vae/config.json", {"shift_factor": 0.5}, "its vae differs"),
+        ("text_encoder/config.json", {"dropout_rate": 0.5}, "its text encoder differs"),
+    ],
+)
+def test_a_model_with_other_encoders_is_refused(
+    demo_store: Path, tiny_model: Path, tmp_path: Path, file: str, values, differs: str
+) -> None:
+    model = _changed(tiny_model, tmp_path / "model", file, **values)
+    with pytest.raises(TrainError, match=f"another model, {tiny_model}: .*{differs}") as raised:
+        _train(demo_store, model, tmp_path / "run")
+    assert raised.value.option == "model"
+    assert str(model) in str(raised.value.remedy)
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_transformer_of_the_same_model_is_trained(
+    demo_store: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """What is trained may be any checkpoint; of a folder without encoders nothing is compared."""
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    path = model / "transformer/diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    weights["proj_out.bias"] += 0.25
+    save_file(weights, path, metadata={"format": "pt"})
+    require_same_encoders(Store.open(demo_store).read_info(), open_model(str(model), ()), "store")
+    for part in ("text_encoder", "tokenizer"):
+        shutil.rmtree(model / part)
+    require_same_encoders(Store.open(demo_store).read_info(), open_model(str(model), ()), "store")
 
 
 def test_a_loss_that_is_not_finite_stops(

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.assets import write_lists
 from tests.conftest import REPOSITORY
+from tests.support.assets import write_lists
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -8,16 +8,21 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import videoprep as vp
 from docs.make_rules import FOLDER, pages
 from tests.index.test_placement import media, policy
+from tests.support.assets import write_lists, write_video
 from videoprep.errors import Code
 from videoprep.index.bucket import Bucket
 from videoprep.index.placement import place
+from videoprep.media.timestamps import Timestamps
 from videoprep.reporting.set_aside import REASONS
 from videoprep.spec.sample import Extras, Location, Sample
 from videoprep.validators.overview import Overview
@@ -67,6 +72,13 @@ BUCKETS = {"reshape": "center-crop", "height_buckets": (64,), "width_buckets": (
             {"height_buckets": (64,), "width_buckets": (96,)},
         ),
         (Code.CROP_LOSS, (96, 160, 9), (96, 72, 9), BUCKETS),
+        (
+            Code.SHRUNK,
+            (704, 416, 9),
+            (704, 480, 9),
+            {"reshape": "center-crop", "buckets": ("9x160x256", "9x448x640")},
+        ),
+        (Code.FEW_PIXELS, (95, 64, 9), (96, 64, 9), {**BUCKETS, "min_pixels": 6144}),
         (Code.ENLARGED, (48, 64, 9), (96, 64, 9), {**BUCKETS, "allow_upscale": True}),
         (Code.FRAMES_UNUSED, (96, 64, 100), (96, 64, 97), {"reshape": "center-crop"}),
         (
@@ -91,6 +103,11 @@ def test_failing_and_passing(code: Code, failing, passing, options) -> None:
     ("code", "failing", "passing"),
     [
         (Code.EMPTY_CAPTION, ["\u200b\u200b", "...", "—", "\x07"], ["7", "🐈", "猫", "a"]),
+        (
+            Code.MOJIBAKE,
+            ["a clock in a caf\u00c3\u00a9", "\u00ff\u00feA dog runs", "a dog\ufffds bone"],
+            ["a clock in a café", "A dog", "猫", "naïve – “quoted”"],
+        ),
         (
             Code.NOT_ENGLISH,
             [
@@ -127,6 +144,35 @@ def test_captions(code: Code, failing: list[str], passing: list[str]) -> None:
         assert check(code, Subject(sample(caption), policy())) == [], caption
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({**BUCKETS, "frame_buckets": (17, 33)}, "9 frames are fewer than the 17 of 17×64×96,"),
+        ({"reshape": "center-crop", "frame_buckets": (33,)}, "the 33 of 33×64×96,"),
+        (
+            {"reshape": "center-crop", "buckets": ("5x640x640", "33x64x96", "17x32x64")},
+            "the 17 of 17×32×64, the smallest bucket that the clip fits",
+        ),
+    ],
+)
+def test_a_short_clip_is_told_the_smallest_bucket(options, words: str) -> None:
+    (finding,) = check(Code.TOO_SHORT, clip(96, 64, 9, **options))
+    assert words in finding.message
+    option = "buckets" if "buckets" in options else "frame_buckets"
+    assert f"add a smaller bucket with `{option}`" in finding.remedy
+
+
+def test_a_short_clip_is_told_the_smallest_bucket_that_was_chosen() -> None:
+    info = media(96, 64, 9)
+    chosen = policy(reshape="center-crop", frame_buckets=(17, 33)).with_buckets(
+        [Bucket(33, 64, 96), Bucket(49, 32, 64)]
+    )
+    (finding,) = check(
+        Code.TOO_SHORT, Subject(sample(), chosen, _media=info, _plan=place(info, chosen))
+    )
+    assert "9 frames are fewer than the 33 of 33×64×96," in finding.message
+
+
 def test_tokens_are_compared_with_the_models_limit() -> None:
     def subject(tokens: int | None) -> Subject:
         return Subject(sample(), policy(), tokens, 226)
@@ -156,11 +202,11 @@ def test_a_rate_far_above_the_target_is_a_warning() -> None:
 def test_a_size_names_the_nearest_and_who_accepts_it() -> None:
     (finding,) = check(Code.SIZE_NOT_DIVISIBLE, clip(720, 480, 49))
     assert "704×480, 736×480" in finding.remedy
-    accepting = "--profile cogvideox, cogvideox1.5, hunyuan-video or wan accepts it"
+    accepting = "`profile='cogvideox' or 'cogvideox1.5' or 'hunyuan-video' or 'wan'` accepts it"
     assert accepting in finding.remedy
     assert finding.data["nearest"] == [[704, 480], [736, 480]]
     (finding,) = check(Code.SIZE_NOT_DIVISIBLE, clip(1920, 1020, 49))
-    assert "--profile" not in finding.remedy
+    assert "`profile" not in finding.remedy
 
 
 def test_with_consent_a_size_is_a_note_of_what_is_cut() -> None:
@@ -200,6 +246,53 @@ def test_a_caption_of_several_samples() -> None:
     assert check_dataset(Code.DUPLICATE_CAPTION, overview("A cat.", "A dog.")) == []
 
 
+def test_samples_with_several_captions_are_counted() -> None:
+    over = overview("A cat.", "A dog.", "A bird.")
+    over.samples = [replace(over.samples[0], further=("x", "y")), *over.samples[1:]]
+    (finding,) = check_dataset(Code.SEVERAL_CAPTIONS, over)
+    assert "1 of 3 samples have several captions, up to 3 each" in finding.message
+    assert check_dataset(Code.SEVERAL_CAPTIONS, overview("A cat.", "A dog.")) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "files", "words", "severity"),
+    [
+        ("VP019", {"a.mp4": "v", "a.txt": "one", "still.png": "x"}, "still.png", "warning"),
+        ("VP019", {"a.mp4": "v", "a.txt": "one", "notes.md": "x"}, "notes.md", "note"),
+        (
+            "VP020",
+            {"a.mp4": "v", "list.csv": "video,caption,audio_path\na.mp4,one,a.wav\n"},
+            "'audio_path' looks like sound",
+            "warning",
+        ),
+        (
+            "VP021",
+            {
+                "a.mp4": "v",
+                "videoprep-list.csv": "video,caption\na.mp4,one\n",
+                "videoprep.yaml": "dataset_file: videoprep-list.csv\n",
+            },
+            "an earlier version",
+            "warning",
+        ),
+    ],
+)
+def test_what_readers_remark(
+    tmp_path: Path, code: str, files: dict[str, str], words: str, severity: str
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    report = vp.validate(tmp_path, select=["VP0"])
+    (finding,) = report.findings
+    assert (finding.code, finding.severity) == (code, severity)
+    assert words in finding.message
+    assert finding.remedy
+    for name in ("still.png", "notes.md"):
+        (tmp_path / name).unlink(missing_ok=True)
+    if code == "VP019":
+        assert not vp.validate(tmp_path, select=["VP0"]).findings
+
+
 def test_a_file_of_several_samples() -> None:
     found = check_dataset(Code.DUPLICATE_VIDEO, overview("a", "b", "a", identities=[5, 6, 5]))
     (finding,) = found
@@ -237,6 +330,50 @@ def test_a_bucket_smaller_than_a_batch() -> None:
     assert check_dataset(Code.SMALL_BUCKET, over) == []
 
 
+def of_rates(*rates: tuple[Fraction | int, int], **options) -> Overview:
+    """An overview of clips at such rates, of so many frames each."""
+    over, rules = overview(), policy(**options)
+    for rate, frames in rates:
+        times = Timestamps(np.arange(frames, dtype=np.int64), 1 / Fraction(rate))
+        info = media(64, 64, frames, fps=Fraction(rate), timestamps=times)
+        over.add(sample(), info, place(info, rules))
+    return over
+
+
+def test_clips_of_one_bucket_that_last_differently() -> None:
+    (finding,) = check_dataset(Code.RATES_DIFFER, of_rates((24, 17), (24, 17), (60, 17)))
+    assert "17×64×64 last from 0.28 s, at 60 frames a second, to 0.71 s, at 24" in finding.message
+    assert finding.data["clips_by_rate"] == {"24": 2, "60": 1}
+    assert "`target_fps=24`" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("rates", "options"),
+    [
+        ([(24, 17), (60, 33)], {}),  # no bucket has both
+        ([(Fraction(30000, 1001), 17), (30, 17)], {}),
+        ([(24, 17), (25, 17)], {}),
+        ([(24, 17), (60, 17)], {"target_fps": 12, "frame_buckets": (5,)}),
+        ([(24, 1), (60, 1)], {}),  # nothing moves
+        ([(24, 50), (60, 80)], {"clip_mode": "all-frames-stride", "frame_buckets": (17,)}),
+    ],
+)
+def test_clips_that_last_equally_long(rates, options) -> None:
+    assert check_dataset(Code.RATES_DIFFER, of_rates(*rates, **options)) == []
+
+
+def test_a_clip_of_which_no_chosen_bucket_keeps_enough() -> None:
+    info = media(854, 480, 9)
+    chosen = policy(buckets="auto", num_buckets=1).with_buckets([Bucket(9, 224, 320)])
+    plan = place(info, chosen)
+    (finding,) = check(Code.LITTLE_KEPT, Subject(sample(), chosen, _media=info, _plan=plan))
+    assert "of 854×480" in finding.message
+    assert "320×224, would keep 18%" in finding.message
+    lenient = policy(buckets="auto", min_kept=0.1).with_buckets([Bucket(9, 224, 320)])
+    plan = place(info, lenient)
+    assert check(Code.LITTLE_KEPT, Subject(sample(), lenient, _media=info, _plan=plan)) == []
+
+
 def test_a_share_of_the_dataset_that_is_lost() -> None:
     over = overview(*"abcdefghij")
     over.buckets, over.left_out = Counter({Bucket(9, 64, 96): 8}), Counter({"VP302": 1})
@@ -265,10 +402,52 @@ def test_rules_describe_themselves() -> None:
 
 def test_every_code_has_a_rule_or_belongs_to_encoding() -> None:
     of_encoding = [reason.code for reason in REASONS]
-    assert of_encoding == ["VP401", "VP402", "VP403", "VP404", "VP405", "VP406"]
+    assert of_encoding == [
+        "VP401",
+        "VP402",
+        "VP403",
+        "VP404",
+        "VP405",
+        "VP406",
+        "VP407",
+        "VP408",
+        "VP409",
+    ]
     assert {code.value for code in Code} - set(RULES) == set(of_encoding)
 
 
 def test_the_pages_about_rules_are_up_to_date() -> None:
     there = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
     assert there == pages(), "run: python docs/make_rules.py"
+
+
+def test_a_file_that_is_cut_off_is_told_with_its_frames() -> None:
+    for announced, more in ((49, ", its header announces 49"), (0, "")):
+        info = replace(media(96, 64, 30), cut_off=True, header_frames=announced)
+        [finding] = check(Code.TRUNCATED, Subject(sample(), policy(), _media=info))
+        assert finding.message == f"the file is cut off after 30 frames{more}"
+
+
+def test_what_is_advised_begins_in_lower_case() -> None:
+    for rule in (cls() for cls in built_in().values()):
+        remedy = rule.finding("list.txt", "wrong").remedy
+        assert not remedy or remedy[0].islower() or remedy[1:2].isupper() or remedy[0] == "`"
+
+
+def test_what_quiets_a_crop_is_advised(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", width=64, height=96)
+    write_lists(tmp_path, ["a"], ["a.mp4"])
+    options: dict[str, Any] = {"reshape": "center-crop", "buckets": ("1x32x64",)}
+    [finding] = [f for f in vp.validate(tmp_path, **options).findings if f.code == "VP306"]
+    share = float(finding.remedy.partition("'share': ")[2].partition("}")[0])
+    quiet = {"VP306": {"share": share}}
+    report = vp.validate(tmp_path, **options, rule_options=quiet)
+    assert "VP306" not in report.by_code
+
+
+def test_a_picture_that_fits_no_bucket_is_not_called_smaller(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", width=32, height=256)
+    write_lists(tmp_path, ["a"], ["a.mp4"])
+    report = vp.validate(tmp_path, reshape="center-crop", buckets=("1x64x64",))
+    [finding] = [f for f in report.findings if f.code == "VP301"]
+    assert finding.message == "32×256 fits no bucket without being enlarged"

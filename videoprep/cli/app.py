@@ -26,6 +26,7 @@ from videoprep.cli.output import print_error
 from videoprep.cli.preview import preview
 from videoprep.cli.report import report
 from videoprep.cli.rules import rules
+from videoprep.cli.spelling import Command, Formatter
 from videoprep.cli.status import status
 from videoprep.cli.train import train
 from videoprep.cli.usage import explained
@@ -51,8 +52,8 @@ for command in (
     *(init, validate, rules, index, encode, status, verify),
     *(preview, export, train, report, demo),
 ):
-    app.command()(command)
-app.command("import")(import_)
+    app.command(cls=Command)(command)
+app.command("import", cls=Command)(import_)
 
 
 def _print_version(asked: bool) -> None:
@@ -79,7 +80,9 @@ def main() -> NoReturn:
     0: clean. 1: findings, or samples left out or set aside. 2: wrong use or a broken environment.
     130 and 143: stopped by Ctrl-C or SIGTERM.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    warnings = logging.StreamHandler()
+    warnings.setFormatter(Formatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[warnings])
     signal.signal(signal.SIGTERM, _stop)
     try:
         arguments = join_values(sys.argv[1:])

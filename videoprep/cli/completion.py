@@ -13,9 +13,7 @@ Items = list[tuple[str, str]]
 
 Named = list[str]
 
-_DTYPES = ("auto", "fp32", "fp16", "bf16")
 _DEVICES = ("auto", "cpu", "cuda")
-_DECODERS = ("auto", "torchcodec", "pyav")
 
 
 def rules(incomplete: str) -> Items:
@@ -66,19 +64,9 @@ def sources(incomplete: str) -> Named:
     return _beginning(IMPORTERS, incomplete)
 
 
-def dtypes(incomplete: str) -> Named:
-    """What is computed in."""
-    return _beginning(_DTYPES, incomplete)
-
-
 def devices(incomplete: str) -> Named:
     """Where it is computed."""
     return _beginning(_DEVICES, incomplete)
-
-
-def decoders(incomplete: str) -> Named:
-    """What decodes."""
-    return _beginning(_DECODERS, incomplete)
 
 
 def _beginning(words: Iterable[str], incomplete: str) -> Named:

@@ -137,10 +137,10 @@ def _train(store: Path, model: Path, run: Path, steps: int) -> TrainResult:
 
 
 def _preview(store: Path, model: Path, output: Path) -> Preview:
-    from videoprep.cli.preview import Rows
+    from videoprep.cli.preview import PreviewRows
     from videoprep.previewing.run import preview
 
-    rows = Rows(as_json=False)
+    rows = PreviewRows(as_json=False)
     seen = preview(store, model=model, output=output, device="cpu", on_measured=rows.add)
     rows.end(seen, output)
     return seen

@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-from enum import Enum
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from videoprep.cli import completion
-from videoprep.cli.index import build_index, print_left_out
+from videoprep.cli.index import print_as_they_are, print_left_out
 from videoprep.cli.options import (
     Format,
-    Missing,
     OnMissing,
-    OutputFormat,
     as_options,
     dataset_options,
-    make_spec,
+    named_path,
+    with_options,
 )
-from videoprep.cli.output import next_command, print_json, safe, stdout, table
-from videoprep.media.workers import Limits
+from videoprep.cli.output import (
+    next_command,
+    planning,
+    print_json,
+    print_reading,
+    safe,
+    said,
+    stderr,
+    stdout,
+    table,
+)
+from videoprep.encoding.options import EncodeOptions
+from videoprep.reporting.set_aside import what_helps
+from videoprep.reporting.words import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from videoprep.encoding.replan import Replan
     from videoprep.encoding.result import EncodeResult
-    from videoprep.index.table import BucketIndex
+    from videoprep.store.catalogue import DamagedClip
 
 _SHOWN = 20
-_LIMITS = Limits()
 
 Model = Annotated[str, typer.Option("--model", help="Diffusers folder or hub id.")]
 Device = Annotated[
@@ -39,180 +52,93 @@ Device = Annotated[
 Revision = Annotated[str | None, typer.Option(help="Hub revision of the model.")]
 
 
-class TextDtype(str, Enum):
-    """What the text encoder computes in."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    fp16 = "fp16"
-    bf16 = "bf16"
-    int8 = "int8"
-
-
-class PosteriorChoice(str, Enum):
-    """What is stored of the VAE's posterior."""
-
-    moments = "moments"
-    mean = "mean"
-    sample = "sample"
-
-
 @dataset_options
+@with_options(EncodeOptions, "options")
 def encode(
     path: Path,
     dataset: dict[str, Any],
+    options: dict[str, Any],
     model: Model,
     output: Annotated[
         str, typer.Option("--output", "-o", help="The store, a folder or URL: made, or continued.")
     ],
-    image_latents: Annotated[
-        bool,
-        typer.Option(
-            "--image-latents", help="Make what image-to-video needs, too, of the first frames."
-        ),
-    ] = False,
-    image_noise: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Encode so many draws of noise on each first frame, too, as CogVideoX's "
-            "image-to-video is trained with.",
-            metavar="DRAWS",
-        ),
-    ] = 0,
-    dtype: Annotated[
-        str,
-        typer.Option(
-            help="auto, fp32, fp16 or bf16; auto: fp32 on a CPU, else bf16.",
-            autocompletion=completion.dtypes,
-        ),
-    ] = "auto",
-    text_encoder_dtype: Annotated[
-        TextDtype,
-        typer.Option(
-            help="What the text encoder computes in: auto (as --dtype), fp32, fp16, bf16, or int8 "
-            "with bitsandbytes.",
-            metavar="DTYPE",
-        ),
-    ] = TextDtype.auto,
-    posterior: Annotated[
-        PosteriorChoice,
-        typer.Option(
-            help="What is stored of the VAE's posterior: moments, mean or sample.", metavar="WHAT"
-        ),
-    ] = PosteriorChoice.moments,
-    device: Device = "auto",
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Clips in a micro-batch at most. Default: found by trial. A CPU takes one at a "
-            "time.",
-        ),
-    ] = None,
-    decoder: Annotated[
-        str, typer.Option(help="auto, torchcodec or pyav.", autocompletion=completion.decoders)
-    ] = "auto",
-    decode_workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes that decode. Default: as the machine allows."),
-    ] = None,
-    use_tiling: Annotated[
-        bool, typer.Option("--use-tiling", help="Let the VAE work in tiles: less memory.")
-    ] = False,
-    revision: Revision = None,
-    num_shards: Annotated[
-        int, typer.Option(min=1, help="How many jobs share the work without talking.")
-    ] = 1,
-    shard_id: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.")] = 0,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try again what was set aside.")
-    ] = False,
-    max_failures: Annotated[
-        int | None, typer.Option(min=0, help="Stop when more than so many are set aside.")
-    ] = None,
-    watchdog: Annotated[
-        float, typer.Option(min=0, help="Seconds that one step may take; 0: for ever.")
-    ] = 1800.0,
-    time_limit: Annotated[
-        float,
-        typer.Option(min=0.1, help="Seconds for decoding a small clip; a large one has more."),
-    ] = _LIMITS.seconds,
-    memory_limit: Annotated[
-        int, typer.Option(min=1, help="MiB that decoding one clip may take.")
-    ] = _LIMITS.memory_mib,
-    on_missing: OnMissing = Missing.error,
+    on_missing: OnMissing = None,
     log_json: Annotated[
         bool, typer.Option("--log-json", help="Progress as JSON lines on standard error.")
     ] = False,
-    output_format: Format = OutputFormat.rich,
+    output_format: Format = "rich",
 ) -> None:
     """Encode video latents, first-frame latents and prompt embeddings into a store.
 
-    PATH may be an index saved by `videoprep index`. Run it again to go on or to encode what has
-    changed. Under torchrun all ranks share the work.
+    PATH may be an index saved by `videoprep index`, or a store, whose plan is taken. Run it again
+    to go on or to encode what has changed. Under torchrun all ranks share the work.
     """
     from videoprep.encoding.run import encode as run
 
-    def plan() -> BucketIndex:
-        return plan_of(path, dataset, on_missing.value)
-
-    result = run(
-        plan,
-        model=model,
-        output=output,
-        image_latents=image_latents,
-        image_noise=image_noise,
-        dtype=dtype,
-        text_encoder_dtype=text_encoder_dtype.value,
-        posterior=posterior.value,
-        device=device,
-        batch_size=batch_size,
-        decoder=decoder,
-        decode_workers=decode_workers,
-        use_tiling=use_tiling,
-        revision=revision,
-        num_shards=num_shards,
-        shard_id=shard_id,
-        retry_failed=retry_failed,
-        max_failures=max_failures,
-        watchdog=watchdog,
-        limits=Limits(time_limit, memory_limit),
-        progress="json" if log_json else "auto",
-    )
+    with planning() as on_planned:
+        result = run(
+            named_path(path, dataset),
+            model=model,
+            output=output,
+            on_missing=on_missing,
+            progress="json" if log_json else "auto",
+            on_planned=on_planned,
+            on_replan=_ask if sys.stdin.isatty() else None,
+            **options,
+            **dataset,
+        )
     if result is None:  # another rank than the first: the first one speaks
         raise typer.Exit(0)
-    if output_format is OutputFormat.json:
+    if output_format == "json":
         print_json(result.to_json())
     else:
         print_result(result)
+        print_as_they_are(result.as_they_are, *_planned_dataset(path, dataset))
         if result.ok:
-            next_command("train", output, "--model", model, "-o", "lora")
+            _print_next(output, model)
         elif result.left_out:
-            next_command("validate", path, *as_options(dataset))
+            next_command("validate", *_planned_dataset(path, dataset))
     raise typer.Exit(0 if result.ok else 1)
 
 
-def plan_of(
-    path: Path, dataset: dict[str, Any], on_missing: Literal["error", "skip"]
-) -> BucketIndex:
-    """The plan that PATH and options mean: a saved one, or one of the dataset, made now."""
-    if path.suffix != ".parquet" or path.is_dir():
-        return build_index(make_spec(path, dataset), on_missing)
-    from videoprep.index.table import BucketIndex
+def _planned_dataset(path: Path, options: dict[str, Any]) -> list[object]:
+    """The dataset that was planned, with its options: that behind an index or a store."""
+    from videoprep.sources import dataset_behind
 
-    root = dataset.get("data_root")
-    given = sorted(name for name, value in dataset.items() if value and name != "data_root")
-    if given:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise typer.BadParameter(
-            f"{path} is a finished plan: {names} must be given when it is made"
-        )
-    return BucketIndex.load(path, data_root=root).check_sources(on_missing)
+    behind = dataset_behind(path)
+    if behind is None:
+        return [named_path(path, options), *as_options(options)]
+    root, planned = behind
+    return [options.get("data_root", root), *as_options(planned)]
+
+
+def _ask(replan: Replan) -> bool:
+    """Asks before what a store holds is encoded again."""
+    stderr.print(safe(f"{replan.store} holds what this run would change:", "yellow"))
+    for line in replan.lines:
+        stderr.print(said(f"  {line}"))
+    question = "Encode it again?" if replan.clips else "Go on all the same?"
+    return typer.confirm(question, default=False, err=True)
+
+
+def _print_next(store: str, model: str) -> None:
+    """The trainer, or for other families what exports to theirs."""
+    from videoprep.exporters.registry import MEDIA, exporters
+    from videoprep.store.layout import Store
+    from videoprep.training.cogvideox import is_trained
+
+    family = Store.open(store).read_info().family
+    if is_trained(family):
+        next_command("train", store, "--model", model, "-o", "lora")
+        return
+    takers = [name for name, exporter in exporters().items() if family in exporter.families]
+    target = takers[0] if takers else MEDIA
+    next_command("export", store, "--to", target, "-o", f"for-{target}")
 
 
 def print_result(result: EncodeResult) -> None:
     """What was done, in counts that add up."""
+    print_reading(result.reading)
     _print_mended(result)
     names = (">encoded", ">already there", ">set aside")
     pending = any(made.pending for made in result.components.values())
@@ -226,20 +152,23 @@ def print_result(result: EncodeResult) -> None:
         stdout.print(
             safe("set aside ", "yellow")
             + safe(f"{entry.video} ({Path(entry.file).name}:{entry.line}), {entry.component}: ")
-            + safe(f"{entry.code} {entry.reason}")
+            + said(f"{entry.code} {entry.reason}")
         )
     if len(result.set_aside) > _SHOWN:
         stdout.print(f"… and {len(result.set_aside) - _SHOWN} more in failures.jsonl")
-    if result.set_aside:
-        stdout.print("what was set aside is tried again with --retry-failed")
+    for advice in what_helps(entry.code for entry in result.set_aside):
+        stdout.print(said(advice))
+    print_damaged(result.damaged)
     if result.truncated:
         stdout.print(f"{result.truncated} captions were cut to the text encoder's limit")
     if result.tiled:
         stdout.print(f"{result.tiled} latents were made in tiles: memory did not suffice for more")
     if result.unlisted:
+        one = result.unlisted == 1
         stdout.print(
-            f"{result.unlisted} clips of an earlier plan are not in this one: their latents stay, "
-            "the catalogue no longer names them"
+            f"{counted(result.unlisted, 'clip')} of an earlier plan "
+            f"{'is' if one else 'are'} not in this one: {'its' if one else 'their'} latents stay, "
+            f"the catalogue no longer names {'it' if one else 'them'}"
         )
     if not result.encoded:
         stdout.print("nothing to do: everything that can be encoded is there")
@@ -249,8 +178,20 @@ def print_result(result: EncodeResult) -> None:
         f"{result.clips} clip{plural} = {result.complete} complete + {waiting}"
         f"{result.failed} set aside · "
         f"{len(result.left_out)} of {result.samples} samples left out · "
-        f"decoder {result.decoder} · {result.seconds:.1f} s"
+        f"{result.seconds:.1f} s"
     )
+
+
+def print_damaged(damaged: Sequence[DamagedClip]) -> None:
+    """Name the clips that were encoded although frames of them are damaged."""
+    for clip in damaged[:_SHOWN]:
+        stdout.print(
+            safe("encoded with damage ", "yellow")
+            + safe(f"{clip.video} ({Path(clip.file).name}:{clip.line}), {clip.component}: ")
+            + safe(clip.damage)
+        )
+    if len(damaged) > _SHOWN:
+        stdout.print(f"… and {len(damaged) - _SHOWN} more in damaged.jsonl")
 
 
 def _print_mended(result: EncodeResult) -> None:

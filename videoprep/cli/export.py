@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,20 +10,13 @@ import typer
 
 from videoprep.cli import completion
 from videoprep.cli.index import print_left_out
-from videoprep.cli.options import Format, Missing, OnMissing, OutputFormat
-from videoprep.cli.output import meter, print_json, safe, stdout
+from videoprep.cli.options import Format, OnMissing
+from videoprep.cli.output import meter, print_json, safe, said, stdout
+from videoprep.encoding.posterior import Posterior
 
 if TYPE_CHECKING:
     from videoprep.exporters.media.run import MediaResult
     from videoprep.exporters.run import ExportResult
-
-
-class Latents(str, Enum):
-    """What is written of the latents' posterior."""
-
-    moments = "moments"
-    sample = "sample"
-    mean = "mean"
 
 
 def export(
@@ -46,20 +38,30 @@ def export(
     ],
     split: Annotated[str | None, typer.Option(help="Only the clips of this split.")] = None,
     posterior: Annotated[
-        Latents | None,
-        typer.Option(help="What to write of the latents; by default what the target caches."),
+        Posterior | None,
+        typer.Option(
+            help="What to write of the latents; by default what the target caches.",
+            metavar="WHAT",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the samples drawn.")] = 0,
     lossless: Annotated[
         bool,
         typer.Option("--lossless", help="media: keep pixels to the last bit, in larger files."),
     ] = False,
+    sound: Annotated[
+        bool, typer.Option("--sound/--no-sound", help="media: keep the sound of the clips.")
+    ] = True,
+    allow_damaged: Annotated[
+        bool,
+        typer.Option("--allow-damaged", help="media: also export clips with damaged frames."),
+    ] = False,
     data_root: Annotated[
         str | None,
         typer.Option(help="media: folder or URL of the videos, where they moved.", metavar="PATH"),
     ] = None,
-    on_missing: OnMissing = Missing.error,
-    output_format: Format = OutputFormat.rich,
+    on_missing: OnMissing = None,
+    output_format: Format = "rich",
 ) -> None:
     """Write a store in the form that another trainer reads, and say how to train with it.
 
@@ -71,8 +73,17 @@ def export(
     from videoprep.exporters.registry import MEDIA
 
     if to != MEDIA:
-        if lossless or data_root is not None or on_missing is not Missing.error:
-            raise typer.BadParameter("--lossless, --data-root and --on-missing are for --to media")
+        if (
+            lossless
+            or allow_damaged
+            or not sound
+            or data_root is not None
+            or on_missing is not None
+        ):
+            raise typer.BadParameter(
+                "--lossless, --no-sound, --allow-damaged, --data-root and --on-missing are for "
+                "--to media"
+            )
         _export_tensors(store, to, output, split, posterior, seed, output_format)
         return
     if posterior is not None or seed:
@@ -85,11 +96,13 @@ def export(
             output=output,
             split=split,
             data_root=data_root,
-            on_missing=on_missing.value,
+            on_missing=on_missing,
             lossless=lossless,
+            sound=sound,
+            allow_damaged=allow_damaged,
             on_progress=lambda done, total: shown.update("exported", done, total),
         )
-    if output_format is OutputFormat.json:
+    if output_format == "json":
         print_json(asdict(result))
     else:
         _print_media(result)
@@ -101,9 +114,9 @@ def _export_tensors(
     to: str,
     output: Path,
     split: str | None,
-    posterior: Latents | None,
+    posterior: Posterior | None,
     seed: int,
-    output_format: OutputFormat,
+    output_format: str,
 ) -> None:
     from videoprep.exporters.run import export as run
 
@@ -113,11 +126,11 @@ def _export_tensors(
             to=to,
             output=output,
             split=split,
-            posterior=None if posterior is None else posterior.value,
+            posterior=posterior,
             seed=seed,
             on_progress=lambda done, total: shown.update("exported", done, total),
         )
-    if output_format is OutputFormat.json:
+    if output_format == "json":
         print_json(asdict(result))
     else:
         _print_tensors(result)
@@ -128,9 +141,9 @@ def _print_tensors(result: ExportResult) -> None:
     stdout.print(safe(f"{result.path}: {result.clips:,} clips for {result.target}{more}"))
     stdout.print(safe(f"latents: {result.posterior}"))
     if result.loses:
-        stdout.print(safe(f"lost: {result.loses}"))
+        stdout.print(said(f"lost: {result.loses}"))
     for note in result.notes:
-        stdout.print(safe(f"note: {note}"))
+        stdout.print(said(f"note: {note}"))
     # A line of its own each, and never wrapped: they are to be copied.
     stdout.print("train with:")
     for line in result.command.splitlines():
@@ -141,8 +154,8 @@ def _print_media(result: MediaResult) -> None:
     print_left_out(result.left_out)
     more = f", {len(result.left_out):,} left out" if result.left_out else ""
     stdout.print(safe(f"{result.path}: {result.clips:,} clips as media{more}"))
-    stdout.print(safe(f"lost: {result.loses}"))
+    stdout.print(said(f"lost: {result.loses}"))
     for note in result.notes:
-        stdout.print(safe(f"note: {note}"))
+        stdout.print(said(f"note: {note}"))
     for trainer, command in result.commands.items():
         stdout.print(safe(f"{trainer}: {command}"))

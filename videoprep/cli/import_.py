@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from videoprep.cli import completion
-from videoprep.cli.options import Format, OutputFormat
-from videoprep.cli.output import meter, next_command, print_json, safe, stdout
+from videoprep.cli.options import Format
+from videoprep.cli.output import meter, next_command, print_json, safe, said, stdout
 
 _SHOWN = 10
 
@@ -35,7 +35,7 @@ def import_(
         str, typer.Option("--output", "-o", help="The store: new, or begun by the same command.")
     ],
     revision: Annotated[str | None, typer.Option(help="Of the model on the hub.")] = None,
-    output_format: Format = OutputFormat.rich,
+    output_format: Format = "rich",
 ) -> None:
     """Make a store of what another trainer has precomputed, without encoding anything.
 
@@ -52,14 +52,14 @@ def import_(
             revision=revision,
             on_progress=shown.update,
         )
-    if output_format is OutputFormat.json:
+    if output_format == "json":
         print_json(asdict(result))
     else:
         stdout.print(safe(f"{result.store}: {result.clips:,} of {result.samples:,} clips imported"))
         reasons = [f"{one.file}:{one.line} {one.video}: {one.reason}" for one in result.left_out]
         reasons += [f"{one.file}:{one.line} {one.video}: {one.reason}" for one in result.set_aside]
         for reason in reasons[:_SHOWN]:
-            stdout.print(safe(f"left out: {reason}"))
+            stdout.print(said(f"left out: {reason}"))
         if more := len(reasons) - _SHOWN:
             stdout.print(
                 safe(f"… {more:,} more; --output-format json names all")

@@ -10,17 +10,29 @@ import typer
 
 from videoprep.cli.options import (
     Format,
-    Missing,
     OnMissing,
     OutputFormat,
+    as_options,
     dataset_options,
     make_spec,
+    named_path,
 )
-from videoprep.cli.output import meter, next_command, print_json, safe, stdout
+from videoprep.cli.output import (
+    command_of,
+    meter,
+    next_command,
+    print_json,
+    safe,
+    said,
+    stdout,
+)
+from videoprep.cli.spelling import spelled
+from videoprep.reporting.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from videoprep.index.summary import Summary
     from videoprep.index.table import BucketIndex, LeftOutSample
     from videoprep.index.table import OnMissing as OnMissingWord
     from videoprep.spec.dataset import DatasetSpec
@@ -36,7 +48,12 @@ def index(
     dataset: dict[str, Any],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File to write.", show_default=str(_OUTPUT)),
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write; its name ends in .parquet.",
+            show_default=str(_OUTPUT),
+        ),
     ] = None,
     diff: Annotated[
         Path | None,
@@ -44,14 +61,14 @@ def index(
             "--diff", help="Say what changed since this index; write nothing.", metavar="OLD"
         ),
     ] = None,
-    on_missing: OnMissing = Missing.error,
+    on_missing: OnMissing = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Clips in a batch of one GPU, in your trainer.")
     ] = 1,
     num_gpus: Annotated[
         int, typer.Option(min=1, help="GPUs that train; times the batch size: the global batch.")
     ] = _GPUS,
-    output_format: Format = OutputFormat.rich,
+    output_format: Format = "rich",
 ) -> None:
     """Plan every clip: its frames, its crop, its bucket. Uses no GPU.
 
@@ -62,25 +79,26 @@ def index(
     if diff is not None:
         if output is not None:
             raise typer.BadParameter("--diff writes nothing: leave out --output")
-        _diff(make_spec(path, dataset), diff, on_missing.value, output_format)
+        _diff(make_spec(path, dataset), diff, on_missing, output_format)
         return
     output = output or _OUTPUT
     _require_writable(output)
     spec = make_spec(path, dataset)
-    made = build_index(spec, on_missing.value)
+    made = build_index(spec, on_missing)
     made.require_clips()
     made.save(output)
-    if output_format is OutputFormat.json:
+    if output_format == "json":
         print_json({"output": str(output), **describe(made, batch_size, num_gpus)})
     else:
         print_index(made, spec, batch_size=batch_size, num_gpus=num_gpus)
+        print_as_they_are(made.as_they_are, named_path(path, dataset), *as_options(dataset))
         stdout.print(safe(f"written: {output}"))
         next_command("encode", output, "-o", "latents", "--model", "MODEL")
     raise typer.Exit(1 if _left_out(made, 1) else 0)
 
 
 def _diff(
-    spec: DatasetSpec, old: Path, on_missing: OnMissingWord, output_format: OutputFormat
+    spec: DatasetSpec, old: Path, on_missing: OnMissingWord | None, output_format: OutputFormat
 ) -> None:
     from videoprep.cli.plan import print_diff, print_policy
     from videoprep.index.table import BucketIndex
@@ -88,7 +106,7 @@ def _diff(
     before = BucketIndex.load(old)
     made = build_index(spec, on_missing)
     changed = made.diff(before)
-    if output_format is OutputFormat.json:
+    if output_format == "json":
         left_out = [asdict(entry) for entry in made.left_out]
         counts = {"samples": made.samples, "clips": len(made)}
         print_json({"old": str(old), **counts, **changed.to_json(), "left_out": left_out})
@@ -104,8 +122,8 @@ def _require_writable(path: Path) -> None:
 
     The option is easily given a list or a video by mistake.
     """
-    from videoprep.durable import may_write
     from videoprep.errors import PlanError
+    from videoprep.fs.atomic import may_write
     from videoprep.index.table import BucketIndex
 
     another = "choose another -o"
@@ -120,16 +138,22 @@ def _require_writable(path: Path) -> None:
         raise PlanError(
             "is read-only, so that no index can be written there", where=str(folder), remedy=another
         )
+    if path.suffix.lower() != _OUTPUT.suffix:
+        raise PlanError(
+            f"cannot write an index as {path.suffix or 'a file without an ending'}",
+            where=str(path),
+            remedy=f"let the name end in {_OUTPUT.suffix}",
+        )
 
 
-def build_index(spec: DatasetSpec, on_missing: OnMissingWord = "error") -> BucketIndex:
+def build_index(spec: DatasetSpec, on_missing: OnMissingWord | None = None) -> BucketIndex:
     """Builds an index and shows how far it is."""
     from videoprep.index.table import BucketIndex
 
     with meter() as shown:
         return BucketIndex.build(
             spec,
-            on_missing=on_missing,
+            on_missing=on_missing or "skip",
             on_progress=lambda done, total: shown.update("planned", done, total),
         )
 
@@ -143,7 +167,6 @@ def describe(index: BucketIndex, batch_size: int = 1, num_gpus: int = _GPUS) -> 
         num_gpus: how many train.
     """
     from videoprep.index.calibration import estimate, recall
-    from videoprep.index.suggestions import suggest
     from videoprep.index.summary import summarize
 
     summary = summarize(index, batch_size * num_gpus)
@@ -151,13 +174,21 @@ def describe(index: BucketIndex, batch_size: int = 1, num_gpus: int = _GPUS) -> 
     return {
         **summary.to_json(),
         "policy": index.policy,
-        "advice": suggest(index, summary).to_json(),
+        "as_they_are": index.as_they_are,
+        "advice": _advice(index, summary),
         "calibration": None if speed is None else asdict(speed),
         "encoding_seconds": None
         if speed is None
         else {one.name: estimate([one], speed, image_latents=True) for one in summary.components},
         "left_out": [asdict(entry) for entry in index.left_out],
     }
+
+
+def _advice(index: BucketIndex, summary: Summary) -> dict[str, Any]:
+    from videoprep.index.suggestions import suggest
+
+    advice = suggest(index, summary).to_json()
+    return {**advice, "options": advice["options"] and spelled(advice["options"])}
 
 
 def print_index(
@@ -188,14 +219,29 @@ def print_index(
     _print_counts(index)
 
 
+def print_as_they_are(counts: Mapping[str, int], *dataset: object) -> None:
+    """Say how many videos are interlaced or HDR, and which command names them.
+
+    Args:
+        counts: Number of videos per code. If it is empty, nothing is printed.
+        dataset: its path and its options, as on a command line.
+    """
+    from videoprep.index.as_they_are import sentence
+
+    told = sentence(counts)
+    if told is not None:
+        command = command_of("validate", *dataset)
+        stdout.print(safe("note ", "yellow") + safe(f"{told}: see `{command}`"))
+
+
 def _print_counts(index: BucketIndex) -> None:
     """Who is left out, and counts that add up."""
     left_out = index.table["left_out_code"].length() - len(index)
     print_left_out(_left_out(index, _SHOWN), left_out)
     samples = index.samples
     stdout.print(
-        f"{samples} samples = {samples - left_out} planned + {left_out} left out; "
-        f"{len(index)} clips"
+        f"{counted(samples, 'sample')} = {samples - left_out} planned + {left_out} left out; "
+        f"{counted(len(index), 'clip')}"
     )
 
 
@@ -220,8 +266,8 @@ def print_left_out(left_out: Sequence[LeftOutSample], total: int | None = None) 
     for entry in left_out[:_SHOWN]:
         stdout.print(
             safe("left out ", "yellow")
-            + safe(f"{entry.video} ({Path(entry.file).name}:{entry.line}): ")
-            + safe(f"{entry.code} {entry.reason}")
+            + safe(f"{entry.video} ({entry.where}): " if entry.video else f"{entry.where}: ")
+            + said(f"{entry.code} {entry.reason}")
         )
     if total > _SHOWN:
         stdout.print(f"… and {total - _SHOWN} more left out; --output-format json lists all")

@@ -1,72 +1,296 @@
-"""Options that several commands share."""
+"""Options that several commands share, and how the options of a command follow from a model."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
+from rich.markup import escape
 
 from videoprep.cli import completion
+from videoprep.cli.spelling import flag_of, spelled
+from videoprep.options import Cli, bare, cli_of
+from videoprep.spec.dataset import DatasetSpec
 
 if TYPE_CHECKING:
-    from videoprep.spec.dataset import DatasetSpec
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
 
-# Options whose values the ancestor writes one after the other: --height_buckets 256 320 384.
-_LISTS = ("--height-buckets", "--width-buckets", "--frame-buckets", "--buckets")
 _NUMBERS = re.compile(r"\d+(x\d+x\d+)?(,\d+(x\d+x\d+)?)*,?")
 
+_NESTED = "NAME.OPTION=VALUE"
+_METAVARS = {int: "N", float: "NUMBER"}
 
-class OutputFormat(str, Enum):
-    """For people, or for machines."""
-
-    rich = "rich"
-    json = "json"
+OutputFormat = Literal["rich", "json"]
 
 
-class ReshapeMode(str, Enum):
-    """May clips be fitted into buckets, and how."""
+def _place(text: str | Path) -> Path:
+    """A path, or the one that stands for a URL: ``pathlib`` would make ``s3:/`` of ``s3://``."""
+    from videoprep.spec.path_hints import dataset_path
 
-    none = "none"
-    center_crop = "center-crop"
-    random_crop = "random-crop"
-    resize = "resize"
-    pad = "pad"
+    return dataset_path(text)
 
 
-class Mode(str, Enum):
-    """Which parts of a video become clips."""
-
-    head = "head"
-    middle = "middle"
-    uniform = "uniform"
-    chunk = "chunk"
-    slide = "slide"
-    all_frames_stride = "all-frames-stride"
+def path_argument(help_: str) -> Any:
+    """Return the argument PATH, which is this folder by default, with its help."""
+    return typer.Argument(parser=_place, metavar="PATH", help=help_, show_default="this folder")
 
 
-class Unit(str, Enum):
-    """What times are in."""
+Path_ = Annotated[
+    Path,
+    path_argument(
+        "Dataset folder, list (CSV, JSON, JSON Lines, Parquet), or the URL of one, such as "
+        "s3://bucket/dataset."
+    ),
+]
+Format = Annotated[
+    OutputFormat, typer.Option("--output-format", help="rich or json.", metavar="FORMAT")
+]
+OnMissing = Annotated[
+    Literal["error", "skip"] | None,
+    typer.Option(
+        help="Videos that are missing or have changed: error, or skip and list them. Default: skip "
+        "in a dataset, error in a finished plan.",
+        metavar="HOW",
+    ),
+]
 
-    seconds = "seconds"
-    frames = "frames"
+
+def options_from(
+    model: type[BaseModel], *, command: str | None = None, leave_out: Iterable[str] = ()
+) -> dict[str, inspect.Parameter]:
+    """Return a parameter for typer for each field of a model, by the field's name.
+
+    The help is the first paragraph of the field's docstring. An option that is not given is None,
+    so that another source may say it; `read` turns those that are given into the model's values.
+
+    Args:
+        model: fields with docstrings, and `Cli` beside those whose type does not say all.
+        command: the command that gets them; fields for another command are left out.
+        leave_out: further fields that it does not take.
+    """
+    taken = {
+        name: field
+        for name, field in model.model_fields.items()
+        if name not in leave_out and cli_of(field).command in (None, command)
+    }
+    flags = {name: flag_of(cli_of(field).name or name) for name, field in taken.items()}
+    return {
+        name: inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=_option(name, field, flags),
+        )
+        for name, field in taken.items()
+    }
 
 
-class Missing(str, Enum):
-    """What becomes of samples whose video is not there."""
+def read(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given, as a model takes them; the model checks the values."""
+    return {
+        name: _value(model.model_fields[name], value)
+        for name, value in values.items()
+        if value is not None and value != []
+    }
 
-    error = "error"
-    skip = "skip"
+
+def _option(name: str, field: FieldInfo, flags: Mapping[str, str]) -> Any:
+    """The type of an option, annotated with what typer has to know."""
+    cli, kind = cli_of(field), bare(field.annotation)[0]
+    names = [flags[name], *map(flag_of, cli.also)]
+    more: dict[str, Any] = {"help": _help(field, flags), "metavar": cli.metavar}
+    if cli.completion is not None:
+        more["autocompletion"] = getattr(completion, cli.completion)
+    if kind is bool:
+        names = [f"{names[0]}/{flag_of(f'no_{name}')}"] if field.default is True else names
+    elif kind in _METAVARS:  # the model says what is wrong with a number, in plainer words
+        more["metavar"] = cli.metavar or _METAVARS[kind]
+        kind = str
+    elif isinstance(kind, type) and issubclass(kind, Path):
+        more |= {"parser": _place, "metavar": cli.metavar or "PATH"}
+    elif get_origin(kind) is Literal:
+        more["metavar"] = cli.metavar or name.rpartition("_")[2].upper()
+    elif kind is not str:
+        more["metavar"] = cli.metavar or "A,B,…"
+        kind = list[str] if cli.repeat else str
+    return Annotated[kind | None, typer.Option(*names, **more)]
+
+
+def _help(field: FieldInfo, flags: Mapping[str, str]) -> str:
+    meaning, default = documented(field)
+    text = f"{meaning} Default: {default}." if default else meaning
+    return escape(spelled(text, flags).replace("`", ""))
+
+
+def documented(field: FieldInfo) -> tuple[str, str]:
+    """Return what an option means and what its default is, by its docstring's first paragraph.
+
+    Values and default are added from the type if the docstring does not name them.
+    """
+    text = " ".join((field.description or "").partition("\n\n")[0].split())
+    meaning, _, default = text.partition(" Default: ")
+    kind = bare(field.annotation)[0]
+    choices = [f"`{choice}`" for choice in get_args(kind)] if get_origin(kind) is Literal else []
+    if not all(choice.strip("`") in meaning for choice in choices):
+        meaning = f"{meaning} One of {', '.join(choices[:-1])} and {choices[-1]}."
+    if not default and _is_shown(field.default):
+        default = f"`{field.default}`"
+    return meaning, default.rstrip(".")
+
+
+def _is_shown(default: Any) -> bool:
+    """Whether a default has to be named: nothing, an empty list and a flag that is off have not."""
+    return isinstance(default, str | int | float) and not isinstance(default, bool)
+
+
+def _value(field: FieldInfo, value: Any) -> Any:
+    """A value as the model takes it: text becomes what the field's type says."""
+    if not isinstance(value, str | list):
+        return value
+    given = [value] if isinstance(value, str) else value
+    kind = bare(field.annotation)[0]
+    if kind in _METAVARS:
+        return _number(kind, str(value))
+    members = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    for one in members:
+        if get_origin(one) is tuple:
+            return _list(given, members)
+        if get_origin(one) is dict:
+            nested = get_origin(bare(get_args(one)[1])[0]) is dict
+            return _nested(given, cli_of(field)) if nested else _pairs(given, cli_of(field))
+    return value
+
+
+def _number(kind: type, text: str) -> Any:
+    """A number, or the text as it is, which the model refuses."""
+    with suppress(ValueError):
+        return kind(text)
+    return text
+
+
+def _list(given: Iterable[str], members: Iterable[Any]) -> str | tuple[str, ...]:
+    """Reads ``256,320``, or a single word that may stand for a list, such as ``auto``."""
+    words = tuple(word for text in given for word in text.replace(",", " ").split())
+    alone = [word for one in members if get_origin(one) is Literal for word in get_args(one)]
+    return words[0].lower() if len(words) == 1 and words[0].lower() in alone else words
+
+
+def _pairs(given: Iterable[str], cli: Cli) -> dict[str, str]:
+    """Reads ``train=0.95,val=0.05``."""
+    pairs: dict[str, str] = {}
+    for part in (part for text in given for part in text.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            example = ",".join(f"{key}={one}" for key, one in (cli.example or {}).items())
+            form = (cli.metavar or "NAME=VALUE") + (f", such as {example}" if example else "")
+            raise typer.BadParameter(f"{part!r} is not of the form {form}")
+        if name.strip() in pairs:
+            raise typer.BadParameter(f"{name.strip()!r} is given twice")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _nested(given: Iterable[str], cli: Cli) -> dict[str, dict[str, str]]:
+    """Reads ``VP306.share=0.1``."""
+    found: dict[str, dict[str, str]] = {}
+    for text in given:
+        left, equals, value = text.partition("=")
+        group, dot, name = left.partition(".")
+        if not (equals and dot and name):
+            raise typer.BadParameter(f"{text!r} is not of the form {cli.metavar or _NESTED}")
+        found.setdefault(group.strip(), {})[name.strip().replace("-", "_")] = value.strip()
+    return found
+
+
+def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command PATH and the options that describe a dataset.
+
+    The command gets them as ``path`` and ``dataset``, a dict of what was given. An annotation of
+    its own for ``path`` stays.
+    """
+    made = with_options(DatasetSpec, "dataset")(command)
+    signature = inspect.signature(made)
+    own = dict(signature.parameters)
+    path = own.pop("path")
+    annotation = path.annotation if get_origin(path.annotation) is Annotated else Path_
+    path = path.replace(default=Path(), annotation=annotation)
+    _set_parameters(made, [path, *own.values()])
+    return made
+
+
+def with_options(
+    model: type[BaseModel], parameter: str, *, leave_out: Iterable[str] = ()
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of a model, in the place of a parameter.
+
+    Args:
+        model: see `options_from`.
+        parameter: the name of the parameter, which gets what was given as a dict.
+        leave_out: fields that the command does not take.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        shared = options_from(model, command=command.__name__, leave_out=leave_out)
+        parameters: list[inspect.Parameter] = []
+        for name, one in inspect.signature(command, eval_str=True).parameters.items():
+            own = one.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            parameters += shared.values() if name == parameter else [own]
+
+        @functools.wraps(command)
+        def wrapper(**values: Any) -> Any:
+            given = read(model, {name: values.pop(name) for name in shared})
+            return command(**{parameter: given}, **values)
+
+        _set_parameters(wrapper, parameters)
+        return wrapper
+
+    return decorate
+
+
+def _set_parameters(command: Any, parameters: list[inspect.Parameter]) -> None:
+    command.__signature__ = inspect.Signature(parameters)
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+
+
+def as_options(given: Mapping[str, Any], model: type[BaseModel] = DatasetSpec) -> list[str]:
+    """Return what a command got of a model's options, as it is written on a command line.
+
+    Options of one command alone are left out.
+    """
+    words = []
+    for name, value in given.items():
+        cli = cli_of(model.model_fields[name])
+        if cli.command is not None:
+            continue
+        if isinstance(value, dict):
+            value = [f"{key}={one}" for key, one in value.items()]
+        if isinstance(value, tuple | list):
+            value = ",".join(map(str, value))
+        flag = flag_of(cli.name or name)
+        words += [flag] if value is True else [flag, _written(value)]
+    return words
+
+
+def _written(value: Any) -> str:
+    """A path as it was given: a URL is not the path that stands for it."""
+    from videoprep.fs.mirror import shown
+
+    return shown(value) if isinstance(value, Path) else str(value)
 
 
 def join_values(arguments: list[str]) -> list[str]:
-    """Joins values written one after the other: ``--frame-buckets 17 33`` becomes ``17,33``."""
+    """Joins values written one after the other: ``--frame-buckets 17 33`` becomes ``17,33``.
+
+    The ancestor writes them so: ``--height_buckets 256 320 384``.
+    """
     joined: list[str] = []
     in_list = False
     for argument in arguments:
@@ -76,238 +300,15 @@ def join_values(arguments: list[str]) -> list[str]:
         else:
             joined.append(argument)
         name, _, _ = argument.partition("=")
-        in_list = follows or name.replace("_", "-") in _LISTS
+        in_list = follows or name.replace("_", "-") in _lists()
     return joined
 
 
-def _numbers(text: str | None) -> tuple[int, ...] | None:
-    """Reads ``256,320`` into numbers."""
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.replace(",", " ").split())
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not a list of numbers such as 256,320") from error
-
-
-def _place(text: str | Path) -> Path:
-    """A path, or the one that stands for a URL: ``pathlib`` would make ``s3:/`` of ``s3://``."""
-    from videoprep.mirror import local_path
-
-    return local_path(text)
-
-
-_BUCKET = re.compile(r"[1-9]\d{0,6}(x[1-9]\d{0,6}){2}")
-
-Path_ = Annotated[
-    Path,
-    typer.Argument(
-        parser=_place,
-        metavar="PATH",
-        help="Dataset folder, CSV or TSV file, or the URL of one, such as s3://bucket/dataset.",
-        show_default="this folder",
-    ),
-]
-Format = Annotated[
-    OutputFormat, typer.Option("--output-format", help="rich or json.", metavar="FORMAT")
-]
-OnMissing = Annotated[
-    Missing,
-    typer.Option(
-        "--on-missing", help="Videos that are gone: error, or skip and list them.", metavar="HOW"
-    ),
-]
-_Text = str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """One shared option: its type for typer, and its default."""
-
-    type: Any
-    default: Any = None
-
-
-def _option(kind: Any, text: str, default: Any = None, **more: Any) -> _Shared:
-    return _Shared(Annotated[kind, typer.Option(help=text, **more)], default)
-
-
-_PLACE = {"parser": _place, "metavar": "PATH"}
-
-_DATASET = {
-    "path": _Shared(Path_, Path()),
-    "data_root": _option(
-        Path | None, "Folder that video paths are relative to; or its URL.", **_PLACE
-    ),
-    "dataset_file": _option(Path | None, "CSV or TSV file with the samples; or its URL.", **_PLACE),
-    "caption_column": _option(_Text, "Caption file, or the table's caption column."),
-    "video_column": _option(_Text, "File of video paths, or the table's video column."),
-    "start_column": _option(_Text, "The table's column of where clips begin; '': none."),
-    "end_column": _option(_Text, "The table's column of where clips end, exclusive; '': none."),
-    "time_unit": _option(
-        Unit | None, "What both are in: seconds or frames. Default: seconds.", metavar="UNIT"
-    ),
-    "split_column": _option(_Text, "The table's column of splits; '': none."),
-    "weight_column": _option(_Text, "The table's column of weights; '': none."),
-    "repeats_column": _option(_Text, "The table's column of repeats in an epoch; '': none."),
-    "id_token": _option(_Text, "Put before every caption."),
-    "profile": _option(
-        _Text,
-        "Rules for sizes and frame counts: default, or a family's name.",
-        autocompletion=completion.profiles,
-    ),
-    "reshape": _option(
-        ReshapeMode | None,
-        "May clips be fitted into buckets: none, center-crop, random-crop, resize or pad. "
-        "Default: none; center-crop with --buckets auto.",
-        metavar="MODE",
-    ),
-    "allow_upscale": _Shared(
-        Annotated[
-            bool | None, typer.Option("--allow-upscale", help="Clips may be enlarged to fit.")
-        ],
-    ),
-    "crop_seed": _option(int | None, "Other places for random-crop. Default: 0.", min=0),
-    "buckets": _option(
-        _Text,
-        "Frames × height × width, such as 49x480x704,81x480x704; or auto: chosen from the "
-        "dataset's own sizes.",
-        metavar="LIST",
-    ),
-    "num_buckets": _option(int | None, "How many auto may choose at most.", min=1),
-    "max_pixels": _option(
-        int | None, "Height × width of chosen buckets, and of clips' own sizes, at most.", min=1
-    ),
-    "height_buckets": _option(_Text, "Allowed heights, such as 256,480.", metavar="LIST"),
-    "width_buckets": _option(_Text, "Allowed widths, such as 384,704.", metavar="LIST"),
-    "frame_buckets": _option(_Text, "Allowed frame counts, such as 17,49.", metavar="LIST"),
-    "max_num_frames": _Shared(
-        Annotated[
-            int | None,
-            typer.Option(
-                "--max-num-frames",
-                "--max-frames",
-                help="No clip is longer. Default: the longest frame bucket, or 49.",
-                min=1,
-            ),
-        ]
-    ),
-    "target_fps": _option(float | None, "Take frames at this rate. Default: the file's own."),
-    "clip_mode": _option(
-        Mode | None,
-        "Which parts of a video become clips: head, middle, uniform, chunk, slide or "
-        "all-frames-stride. Default: head.",
-        metavar="MODE",
-    ),
-    "clips_per_video": _option(int | None, "Clips of each sample at most.", min=1),
-    "min_gap": _option(
-        float | None,
-        "Seconds between a clip's end and the next one's start; for slide from start to start.",
-        min=0,
-    ),
-    "split": _option(
-        _Text, "Shares by name, such as train=0.95,val=0.05; by content.", metavar="SHARES"
-    ),
-    "allow_outside_root": _Shared(
-        Annotated[
-            bool | None,
-            typer.Option("--allow-outside-root", help="Accept videos outside the data root."),
-        ],
-    ),
-}
-
-
-def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the options that describe a dataset, in front of its own.
-
-    The command gets them as ``path`` and ``dataset``, a dict of what was given.
-    """
-    own = inspect.signature(command, eval_str=True).parameters
-    shared = [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=option.type
-        )
-        for name, option in _DATASET.items()
-    ]
-    kept = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in own.items()
-        if name not in ("path", "dataset")
-    ]
-
-    @functools.wraps(command)
-    def wrapper(**values: Any) -> Any:
-        dataset = {name: values.pop(name) for name in _DATASET}
-        path = dataset.pop("path")
-        return command(path=path, dataset=_given(dataset), **values)
-
-    parameters = [*shared, *kept]
-    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
-    return wrapper
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    given = {name: value for name, value in values.items() if value is not None}
-    for name in ("height_buckets", "width_buckets", "frame_buckets"):
-        if name in given:
-            given[name] = _numbers(given[name])
-    for name in ("reshape", "clip_mode", "time_unit"):
-        if name in given:
-            given[name] = given[name].value
-    if "buckets" in given:
-        given["buckets"] = _buckets(given["buckets"])
-    if "split" in given:
-        given["split"] = _shares(given["split"])
-    return given
-
-
-def as_options(dataset: Mapping[str, Any]) -> list[str]:
-    """What a command got as ``dataset``, as it is written on a command line."""
-    words = []
-    for name, value in dataset.items():
-        if name not in _DATASET:  # an option of that command alone
-            continue
-        option = f"--{name.replace('_', '-')}"
-        if isinstance(value, dict):
-            value = [f"{key}={share:g}" for key, share in value.items()]
-        if isinstance(value, tuple | list):
-            value = ",".join(map(str, value))
-        words += [option] if value is True else [option, _written(value)]
-    return words
-
-
-def _written(value: Any) -> str:
-    """A path as it was given: a URL is not the path that stands for it."""
-    from videoprep.mirror import shown
-
-    return shown(value) if isinstance(value, Path) else str(value)
-
-
-def _buckets(text: str) -> str | tuple[str, ...]:
-    """Reads ``auto``, or ``49x480x704,81×480×704``."""
-    if text.strip().lower() == "auto":
-        return "auto"
-    parts = tuple(part.lower().replace("×", "x") for part in text.replace(",", " ").split())
-    for part in parts or ("",):
-        if not _BUCKET.fullmatch(part):
-            raise typer.BadParameter(f"{part!r} is neither auto nor a bucket such as 49x480x704")
-    return parts
-
-
-def _shares(text: str) -> dict[str, float]:
-    """Reads ``train=0.95,val=0.05``."""
-    shares: dict[str, float] = {}
-    for part in text.split(","):
-        name, equals, share = part.partition("=")
-        try:
-            number = float(share)
-        except ValueError:
-            number = 0.0
-        if not equals or not name.strip() or not 0 < number <= 1 or name.strip() in shares:
-            raise typer.BadParameter(f"{part!r} is no share such as train=0.95, or is given twice")
-        shares[name.strip()] = number
-    return shares
+@functools.cache
+def _lists() -> frozenset[str]:
+    """The options that take a list."""
+    fields = DatasetSpec.model_fields.items()
+    return frozenset(flag_of(name) for name, field in fields if isinstance(field.default, tuple))
 
 
 def named_path(path: Path, dataset: dict[str, Any]) -> Path:
@@ -322,6 +323,4 @@ def make_spec(path: Path, dataset: dict[str, Any]) -> DatasetSpec:
     Raises:
         SpecError: there is no dataset there, or an option has a wrong value.
     """
-    from videoprep.spec.dataset import DatasetSpec
-
     return DatasetSpec.from_path(named_path(path, dataset), **dataset)

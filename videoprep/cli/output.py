@@ -11,10 +11,10 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -30,8 +30,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from videoprep.cli.spelling import flag_to_blame, spelled
 from videoprep.errors import VideoprepError
-from videoprep.plain import plain
+from videoprep.escape import escape_unprintable
+
+if TYPE_CHECKING:
+    from videoprep.spec.entries import Reading
 
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -46,7 +50,28 @@ def safe(value: object, style: str = "") -> Text:
     Newlines stay; everything else of Unicode's control and format classes (escapes, bidirectional
     overrides) is written as its code.
     """
-    return Text(plain(str(value)), style=style)
+    return Text(escape_unprintable(str(value)), style=style)
+
+
+def said(text: str, style: str = "") -> Text:
+    """Text of the library: as `safe`, with its options as the command line spells them."""
+    return safe(spelled(text), style)
+
+
+def print_reading(reading: Reading | Mapping[str, Any] | None) -> None:
+    """Print which files and columns a dataset was read from, and what was passed over.
+
+    Args:
+        reading: what was read; or as an index keeps it; None if that is not known.
+    """
+    if reading is None:
+        return
+    if isinstance(reading, Mapping):
+        from videoprep.spec.entries import Reading
+
+        reading = Reading.from_json(reading)
+    for sentence in reading.sentences():
+        stdout.print(safe(sentence, "dim"))
 
 
 def print_json(data: Any) -> None:
@@ -56,7 +81,9 @@ def print_json(data: Any) -> None:
 
 def print_error(error: VideoprepError) -> None:
     """What is wrong, where, and what to do."""
-    stderr.print(Text("error: ", style="bold red") + safe(error))
+    text, flag = spelled(str(error)), flag_to_blame(error)
+    text = f"{flag}: {text}" if flag is not None and flag not in text else text
+    stderr.print(Text("error: ", style="bold red") + safe(text))
 
 
 def next_command(*words: object) -> None:
@@ -64,13 +91,17 @@ def next_command(*words: object) -> None:
 
     Words in capitals, such as MODEL, are for the user to fill in.
     """
-    line = shlex.join(["videoprep", *map(_word, words)])
-    stdout.print(safe("next: ", "bold") + safe(line, "cyan"))
+    stdout.print(safe("next: ", "bold") + safe(command_of(*words), "cyan"))
+
+
+def command_of(*words: object) -> str:
+    """Return a command of videoprep as it is typed."""
+    return shlex.join(["videoprep", *map(_word, words)])
 
 
 def _word(word: object) -> str:
     """A word of a command line: a path is no option, and a URL not the path that stands for it."""
-    from videoprep.mirror import shown
+    from videoprep.fs.mirror import shown
 
     text = shown(word) if isinstance(word, Path) else str(word)
     return f"./{text}" if isinstance(word, Path) and text.startswith("-") else text
@@ -166,6 +197,26 @@ def meter() -> Iterator[Meter]:
     )
     with Progress(*columns, console=stderr, transient=True) as progress:
         yield _Bars(progress)
+
+
+@contextmanager
+def planning() -> Iterator[Callable[[int, int], None]]:
+    """A bar for a dataset that is planned; gone as soon as it is, to make room for what follows."""
+    with ExitStack() as bar:
+        shown: Meter | None = None
+        done_before = False
+
+        def told(done: int, total: int) -> None:
+            nonlocal shown, done_before
+            if done_before:
+                return
+            shown = shown or bar.enter_context(meter())
+            shown.update("planned", done, total)
+            if done >= total:
+                done_before = True
+                bar.close()
+
+        yield told
 
 
 @contextmanager

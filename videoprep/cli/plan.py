@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from videoprep.cli.output import file_size, safe, stdout, table
-from videoprep.families.component import MADE_FROM
+from videoprep.cli.output import file_size, print_reading, safe, said, stdout, table
 from videoprep.index.calibration import Calibration, estimate
 
 if TYPE_CHECKING:
     from videoprep.index.bucket import Bucket
     from videoprep.index.diff import IndexDiff
-    from videoprep.index.suggestions import Advice, SmallBucket
+    from videoprep.index.suggestions import Advice, UnfilledBucket
     from videoprep.index.summary import BucketSummary, Summary
     from videoprep.spec.dataset import DatasetSpec
 
@@ -27,6 +26,7 @@ def print_policy(policy: Mapping[str, Any], spec: DatasetSpec | None) -> None:
         policy: of the index.
         spec: what it was made from; None where that is not known.
     """
+    print_reading(policy.get("reading"))
     upscale = ", enlarging allowed" if policy.get("allow_upscale") else ""
     stdout.print(
         safe(
@@ -36,9 +36,9 @@ def print_policy(policy: Mapping[str, Any], spec: DatasetSpec | None) -> None:
     )
     rate = f"{_rate(policy)} fps" if policy.get("target_fps") else "each file's own rate"
     stdout.print(safe(f"frames at {rate} · {_windows(policy)}"))
-    extras = " · ".join(_extras(spec)) if spec is not None else ""
-    if extras:
-        stdout.print(safe(extras))
+    splits = _splits(spec) if spec is not None else ""
+    if splits:
+        stdout.print(safe(splits))
 
 
 def print_summary(
@@ -53,7 +53,7 @@ def print_summary(
     _print_buckets(summary)
     _print_frames(summary, policy)
     for note in _notes(summary):
-        stdout.print(safe(note))
+        stdout.print(said(note))
     _print_components(summary, calibration, num_gpus)
     _print_batches(summary, batch_size, num_gpus)
 
@@ -77,7 +77,7 @@ def print_advice(advice: Advice) -> None:
     if advice.options is not None:
         left = f"; {advice.left} would still be too small" if advice.left else ""
         stdout.print(
-            safe(f"→ fewer buckets: plan with {advice.options}, no other bucket options{left}")
+            said(f"→ fewer buckets: plan with {advice.options}, no other bucket options{left}")
         )
     stdout.print("→ the same buckets, filled: a table with these numbers in a column `repeats`")
 
@@ -182,7 +182,7 @@ def _print_components(summary: Summary, calibration: Calibration | None, num_gpu
     columns = ["component", ">artifacts", ">on disk", *([">one process"] if timed else [])]
     made = table("to encode, in bf16; fp32 takes twice the disk", *columns)
     for one in summary.components:
-        name = f"{one.name}, if asked for" if MADE_FROM[one.name] == "image" else one.name
+        name = f"{one.name}, if asked for" if one.asked_by is not None else one.name
         row = [name, str(one.artifacts), file_size(one.bytes)]
         if calibration is not None:
             row.append(_duration(estimate([one], calibration, image_latents=True)))
@@ -213,7 +213,7 @@ def _print_batches(summary: Summary, batch_size: int, num_gpus: int) -> None:
     stdout.print("BucketBatchSampler drops none, unless asked to", style="dim")
 
 
-def _small_row(one: SmallBucket) -> list[str]:
+def _small_row(one: UnfilledBucket) -> list[str]:
     move, repeats = one.move, str(one.repeats)
     if move is None:
         return [str(one.bucket), str(one.clips), "—", "", "", "", repeats]
@@ -263,19 +263,10 @@ def _limit(policy: Mapping[str, Any]) -> str:
     return f"at most {policy.get('max_num_frames')} frames"
 
 
-def _extras(spec: DatasetSpec) -> Iterator[str]:
-    """Where time ranges, splits and weights come from."""
-    times = [column for column in (spec.start_column, spec.end_column) if column]
-    if times:
-        yield f"time ranges from {', '.join(times)} ({spec.time_unit or 'seconds'})"
-    if spec.split_column:
-        yield f"splits from {spec.split_column}"
-    if spec.split:
-        shares = ", ".join(f"{name} {share:.4g}" for name, share in spec.split.items())
-        yield f"splits by content: {shares}"
-    weights = [column for column in (spec.weight_column, spec.repeats_column) if column]
-    if weights:
-        yield f"weights from {' × '.join(weights)}"
+def _splits(spec: DatasetSpec) -> str:
+    """The shares of the splits that are made by content."""
+    shares = ", ".join(f"{name} {share:.4g}" for name, share in spec.split.items())
+    return f"splits by content: {shares}" if shares else ""
 
 
 def _share(part: float, whole: float, digits: int = 1) -> str:

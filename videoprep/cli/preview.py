@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from videoprep.cli.encode import Device, Revision
-from videoprep.cli.index import build_index
-from videoprep.cli.options import Format, OutputFormat, dataset_options, make_spec
-from videoprep.cli.output import safe, stdout
-from videoprep.mirror import shown
+from videoprep.cli.options import Format, dataset_options, named_path, path_argument
+from videoprep.cli.output import planning, safe, said, stdout
 
 if TYPE_CHECKING:
-    from videoprep.index.table import BucketIndex
-    from videoprep.previewing.pictures import Measure
+    from videoprep.previewing.pictures import Reconstruction
     from videoprep.previewing.run import Preview
 
 _FIGURES, _BUCKET = 9, 14
@@ -25,7 +22,13 @@ _FIGURES, _BUCKET = 9, 14
 
 @dataset_options
 def preview(
-    path: Path,
+    path: Annotated[
+        Path,
+        path_argument(
+            "Store, index (Parquet), dataset folder or list, or the URL of one, such as "
+            "s3://bucket/latents."
+        ),
+    ],
     dataset: dict[str, Any],
     output: Annotated[
         Path,
@@ -60,7 +63,7 @@ def preview(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Which clips are shown.")] = 0,
     device: Device = "auto",
-    output_format: Format = OutputFormat.rich,
+    output_format: Format = "rich",
 ) -> None:
     """Lay what a store's latents decode to beside the frames they were made of.
 
@@ -70,41 +73,29 @@ def preview(
     """
     from videoprep.previewing.run import preview as run
 
-    source, data_root = _source(path, dataset)
-    rows = Rows(as_json=output_format is OutputFormat.json)
-    result = run(
-        source,
-        output=output,
-        model=model,
-        revision=revision,
-        without_vae=without_vae,
-        clips=clips,
-        videos=video or (),
-        worst=worst,
-        min_psnr=min_psnr,
-        seed=seed,
-        data_root=data_root,
-        device=device,
-        on_measured=rows.add,
-    )
+    rows = PreviewRows(as_json=output_format == "json")
+    with planning() as on_planned:
+        result = run(
+            named_path(path, dataset),
+            output=output,
+            model=model,
+            revision=revision,
+            without_vae=without_vae,
+            clips=clips,
+            videos=video or (),
+            worst=worst,
+            min_psnr=min_psnr,
+            seed=seed,
+            device=device,
+            on_measured=rows.add,
+            on_planned=on_planned,
+            **dataset,
+        )
     rows.end(result, output)
     raise typer.Exit(0 if result.ok else 1)
 
 
-def _source(path: Path, dataset: dict[str, Any]) -> tuple[BucketIndex | str, Path | None]:
-    """What PATH and the options mean, and where its videos were moved."""
-    from videoprep.previewing.clips import is_made
-
-    if not is_made(path):
-        return build_index(make_spec(path, dataset)), None
-    given = sorted(name for name, value in dataset.items() if value and name != "data_root")
-    if given:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise typer.BadParameter(f"{path} is planned already: {names} must be given before")
-    return shown(path), dataset.get("data_root")
-
-
-class Rows:
+class PreviewRows:
     """Prints a row a clip as soon as it is there: there may be millions.
 
     Args:
@@ -115,7 +106,7 @@ class Rows:
         self._as_json = as_json
         self._count = 0
 
-    def add(self, measure: Measure) -> None:
+    def add(self, measure: Reconstruction) -> None:
         """Prints one."""
         if self._as_json:
             before = ",\n  " if self._count else '{"measures": [\n  '
@@ -140,15 +131,15 @@ class Rows:
             stdout.print(safe(f"{result.faulty} {is_are}, see above", "red"))
         stdout.print(safe(f"written: {output}"))
 
-    def _print(self, measure: Measure) -> None:
+    def _print(self, measure: Reconstruction) -> None:
         numbers = " ".join(f"{_decibels(one):>{_FIGURES}}" for one in _figures(measure))
         bucket = f"{measure.clip.bucket!s:{_BUCKET}}"
         stdout.print(safe(f"{numbers}  {bucket} {measure.name}", "red" if measure.faults else ""))
         for fault in measure.faults:
-            stdout.print(safe(f"{'':{_FIGURES}} {fault.kind}: {fault.what}", "red"))
+            stdout.print(said(f"{'':{_FIGURES}} {fault.kind}: {fault.what}", "red"))
 
 
-def _figures(measure: Measure) -> tuple[float | None, float | None]:
+def _figures(measure: Reconstruction) -> tuple[float | None, float | None]:
     return measure.psnr, measure.image_psnr
 
 

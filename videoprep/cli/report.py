@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from videoprep.cli.options import Format, OutputFormat, dataset_options, named_path
-from videoprep.cli.output import file_size, meter, print_json, safe, stdout
+from videoprep.cli.options import Format, dataset_options, named_path
+from videoprep.cli.output import file_size, meter, print_json, safe, said, stdout
 
 if TYPE_CHECKING:
     from videoprep.dataset_report.run import DatasetReport
@@ -30,7 +30,7 @@ def report(
     model: Annotated[
         str | None, typer.Option(help="For that: where the model is. Default: as the store says.")
     ] = None,
-    output_format: Format = OutputFormat.rich,
+    output_format: Format = "rich",
 ) -> None:
     """Write one page on a dataset, an index or a store: asked, planned, encoded, and its clips.
 
@@ -52,7 +52,7 @@ def report(
             on_progress=shown.update,
             **dataset,
         )
-    if output_format is OutputFormat.json:
+    if output_format == "json":
         print_json(made.to_json())
     else:
         print_made(made)
@@ -63,10 +63,10 @@ def print_made(made: DatasetReport) -> None:
     """Counts that add up, and where the page is."""
     facts = made.facts
     if facts.no_plan is not None:
-        stdout.print(safe("no plan: ", "yellow") + safe(facts.no_plan))
+        stdout.print(safe("no plan: ", "yellow") + said(facts.no_plan))
     elif facts.samples:
         parts = " + ".join(f"{count:,} {state}" for state, count in facts.samples.items())
         stdout.print(safe(f"{facts.total:,} samples = {parts}"))
     for note in made.notes:
-        stdout.print(safe(note), style="dim")
+        stdout.print(said(note), style="dim")
     stdout.print(safe(f"written: {made.path} ({file_size(made.bytes)})"))

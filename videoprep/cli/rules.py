@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from videoprep.cli import completion
 from videoprep.cli.options import Format, OutputFormat
-from videoprep.cli.output import print_json, safe, stdout
+from videoprep.cli.output import print_json, safe, said, stdout
+from videoprep.cli.spelling import spelled
 
 if TYPE_CHECKING:
     from videoprep.reporting.set_aside import Reason
+    from videoprep.validators.protocol import Rule
 
 
 def rules(
@@ -24,7 +26,7 @@ def rules(
             autocompletion=completion.rule_or_name,
         ),
     ] = None,
-    output_format: Format = OutputFormat.rich,
+    output_format: Format = "rich",
 ) -> None:
     """List the rules that validate applies, or explain one: why, example, remedy.
 
@@ -44,11 +46,8 @@ def rules(
             return
         if not chosen:
             raise no_such_rule(rule, there.rules)
-    if output_format is OutputFormat.json:
-        fields = ("code", "name", "summary", "why", "example", "remedy", "opt_in")
-        print_json(
-            [{**{f: getattr(r, f) for f in fields}, "severity": r.severity.value} for r in chosen]
-        )
+    if output_format == "json":
+        print_json([_as_json(r) for r in chosen])
     elif rule is not None:
         from videoprep.reporting.rule_page import rule_page
 
@@ -57,14 +56,25 @@ def rules(
         for r in chosen:
             severity = r.severity.value + (" (on request)" if r.opt_in else "")
             stdout.print(safe(f"{r.code} {r.name}", "bold") + safe(f" · {severity}"))
-            stdout.print(safe(f"  {r.summary}"))
+            stdout.print(said(f"  {r.summary}"))
         for problem in there.problems:
-            stdout.print(safe(f"{problem.code} {problem.file}: {problem.message}", "red"))
+            stdout.print(said(f"{problem.code} {problem.file}: {problem.message}", "red"))
+
+
+def _as_json(rule: type[Rule]) -> dict[str, Any]:
+    texts = {name: spelled(getattr(rule, name)) for name in ("summary", "why", "example", "remedy")}
+    return {
+        "code": rule.code,
+        "name": rule.name,
+        **texts,
+        "opt_in": rule.opt_in,
+        "severity": rule.severity.value,
+    }
 
 
 def _explain(reason: Reason, output_format: OutputFormat) -> None:
-    if output_format is OutputFormat.json:
-        print_json([asdict(reason)])
+    if output_format == "json":
+        print_json([{name: spelled(text) for name, text in asdict(reason).items()}])
     else:
         _print_page(reason.page)
 
@@ -72,4 +82,4 @@ def _explain(reason: Reason, output_format: OutputFormat) -> None:
 def _print_page(page: str) -> None:
     from rich.markdown import Markdown
 
-    stdout.print(Markdown(str(safe(page))))
+    stdout.print(Markdown(str(safe(spelled(page, ticks=True)))))

@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from videoprep.cli.encode import Revision, plan_of
+from videoprep.cli.encode import print_damaged
 from videoprep.cli.index import print_left_out
 from videoprep.cli.options import (
     Format,
-    Missing,
     OnMissing,
-    OutputFormat,
     as_options,
     dataset_options,
+    with_options,
 )
-from videoprep.cli.output import file_size, next_command, print_json, safe, stdout, table
+from videoprep.cli.output import (
+    file_size,
+    next_command,
+    planning,
+    print_json,
+    print_reading,
+    safe,
+    said,
+    stdout,
+    table,
+)
 from videoprep.cli.verify import StoreModel, StorePlace, print_at_work, print_earlier
+from videoprep.encoding.options import STATUS_OPTIONS, EncodeOptions
+from videoprep.reporting.set_aside import what_helps
+from videoprep.shell import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from videoprep.encoding.status import ComponentStatus, Status
-    from videoprep.index.table import BucketIndex
 
 _SHOWN = 20
 
@@ -55,77 +65,74 @@ def _store_first(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_store_first
+@with_options(
+    EncodeOptions, "options", leave_out=EncodeOptions.model_fields.keys() - STATUS_OPTIONS
+)
 def status(
     path: Path | None,
     dataset: dict[str, Any],
+    options: dict[str, Any],
     store: StorePlace,
     model: StoreModel = None,
-    revision: Revision = None,
-    image_latents: Annotated[
-        bool, typer.Option("--image-latents", help="First frames are wanted, too.")
-    ] = False,
-    dtype: Annotated[
-        str | None, typer.Option(help="fp32, fp16 or bf16. Default: as the store has it.")
-    ] = None,
-    text_encoder_dtype: Annotated[
-        str | None, typer.Option(help="Likewise, or int8.", metavar="DTYPE")
-    ] = None,
-    posterior: Annotated[
-        str | None, typer.Option(help="moments, mean or sample. Default: as the store has it.")
-    ] = None,
-    decoder: Annotated[
-        str | None, typer.Option(help="torchcodec or pyav. Default: as the store has it.")
-    ] = None,
-    use_tiling: Annotated[
-        bool | None,
-        typer.Option("--use-tiling", help="The VAE is to work in tiles. Default: as the store."),
-    ] = None,
-    on_missing: OnMissing = Missing.error,
-    output_format: Format = OutputFormat.rich,
+    on_missing: OnMissing = None,
+    output_format: Format = "rich",
 ) -> None:
     """Say what of a plan a store holds: done, to do, set aside, and what is stale and why.
 
-    With PATH and its options it says what the same `videoprep encode` would make anew. Changes
-    nothing. Exit code 1 unless all that is planned is done.
+    With PATH and its options it says what the same `videoprep encode` would make anew; an option
+    that is not given is as the store has it. Changes nothing. Exit code 1 unless all that is
+    planned is done.
     """
     from videoprep.encoding.status import status as run
-    from videoprep.mirror import shown
 
-    if path is None and dataset:
+    if path is None:
         path = dataset.get("data_root")
-        if path is None:
-            raise typer.BadParameter("options of a dataset need its PATH")
-
-    def plan() -> BucketIndex:
-        assert path is not None  # noqa: S101
-        return plan_of(path, dataset, on_missing.value)
-
-    found = run(
-        store,
-        None if path is None else plan,
-        model,
-        revision=revision,
-        image_latents=image_latents,
-        dtype=dtype,
-        text_encoder_dtype=text_encoder_dtype,
-        posterior=posterior,
-        decoder=decoder,
-        use_tiling=use_tiling,
-    )
-    if path is not None:
-        found = replace(found, plan=shown(path))
-    if output_format is OutputFormat.json:
+    with planning() as on_planned:
+        found = run(
+            store,
+            path,
+            model,
+            on_missing=on_missing,
+            on_planned=on_planned,
+            **options,
+            **dataset,
+        )
+    if output_format == "json":
         print_json(found.to_json())
     else:
         print_status(found)
-        if not found.ok:
-            what = (path, *as_options(dataset)) if path is not None else ("PATH",)
-            next_command("encode", *what, "-o", store, "--model", model or "MODEL")
+        if found.differences or (not found.ok and not found.is_hopeless):
+            _print_next(found, path, {**dataset, **options, **found.keep}, model)
     raise typer.Exit(0 if found.ok else 1)
+
+
+def _print_next(
+    found: Status, path: Path | None, options: dict[str, Any], model: str | None
+) -> None:
+    """The command that makes what is left; without PATH, for the dataset that was planned."""
+    from videoprep.sources import dataset_behind
+
+    what: object = path
+    if path is None:
+        what, planned = dataset_behind(found.store) or ("PATH", {})
+        options = {**planned, **options}
+    if found.only_failed:
+        options["retry_failed"] = True
+    of_dataset, of_run = _options_again(options)
+    words = (what, *of_dataset, "-o", found.store, "--model", model or found.model, *of_run)
+    next_command("encode", *words)
+
+
+def _options_again(options: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """The options of the dataset and of the run, as `encode` takes them."""
+    of_run = {name: options[name] for name in options if name in EncodeOptions.model_fields}
+    of_dataset = {name: options[name] for name in options if name not in of_run}
+    return as_options(of_dataset), as_options(of_run, EncodeOptions)
 
 
 def print_status(found: Status) -> None:
     """What there is, in counts that add up, and what is to be made and why."""
+    print_reading(found.reading)
     names = (">planned", ">done", ">set aside", ">to do", ">stale", ">not needed")
     counts = table(found.store, "component", *names)
     for name, one in found.components.items():
@@ -133,8 +140,11 @@ def print_status(found: Status) -> None:
     stdout.print(counts)
     for name, one in found.components.items():
         _print_why(name, one)
+    for difference in found.differences:
+        stdout.print(safe("differs ", "yellow") + said(str(difference)))
     _print_redo(found)
     _print_set_aside(found)
+    print_damaged(found.damaged)
     print_left_out(found.left_out)
     print_earlier(found.earlier)
     print_at_work(found.at_work)
@@ -153,9 +163,9 @@ def _row(one: ComponentStatus) -> Sequence[str]:
 
 def _print_why(component: str, one: ComponentStatus) -> None:
     for reason, count in one.why.items():
-        stdout.print(safe("to do ", "yellow") + safe(f"{count} {component}: {reason}"))
+        stdout.print(safe("to do ", "yellow") + said(f"{count} {component}: {reason}"))
     for difference in one.recipe_changed:
-        stdout.print(safe(f"  {component}: {difference}"))
+        stdout.print(said(f"  {component}: {difference}"))
     for damage in one.damages[:_SHOWN]:
         stdout.print(safe("damaged ", "red") + safe(damage))
 
@@ -187,9 +197,9 @@ def _print_set_aside(found: Status) -> None:
             )
         )
         for example in group.examples:
-            stdout.print(safe(f"  {example}"))
-    if found.set_aside:
-        stdout.print("what was set aside is tried again with --retry-failed")
+            stdout.print(said(f"  {example}"))
+    for advice in what_helps(group.code for group in found.set_aside):
+        stdout.print(said(advice))
 
 
 def _verdict(found: Status) -> str:
@@ -203,6 +213,7 @@ def _verdict(found: Status) -> str:
         "current": "the catalogue is current",
         "outdated": "the catalogue is outdated: it is written anew when encoding ends",
         "missing": "there is no catalogue: it is written when encoding ends",
-        "damaged": "the catalogue is damaged: run `videoprep verify STORE --repair`",
+        "damaged": "the catalogue is damaged: run "
+        f"`{command_line('verify', found.store, repair=True)}`",
     }[found.catalogue]
     return f"{found.store}, {found.clips} clips of {found.plan}: {verdict} · {catalogue}"

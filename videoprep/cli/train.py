@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from videoprep.cli.encode import Device, Model, Revision
-from videoprep.cli.options import Format, OutputFormat
+from videoprep.cli.options import Format
 from videoprep.cli.output import print_json, safe, stderr, stdout, step_bar
 from videoprep.training.settings import DType, OnNonfinite, Optimizer, TrainSettings
 
@@ -78,7 +78,7 @@ def train(
     seed: Annotated[int, _option("seed")] = _default("seed"),
     device: Device = "auto",
     revision: Revision = None,
-    output_format: Format = OutputFormat.rich,
+    output_format: Format = "rich",
 ) -> None:
     """Train CogVideoX from a store alone: no VAE and no text encoder is loaded.
 
@@ -102,7 +102,7 @@ def train(
         )
     if not _is_first():
         return
-    if output_format is OutputFormat.json:
+    if output_format == "json":
         from dataclasses import asdict
 
         print_json(asdict(result))

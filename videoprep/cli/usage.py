@@ -9,7 +9,10 @@ from typing import Any
 
 from typer.exceptions import TyperException
 
+from videoprep.cli.spelling import flags_of, spelled
 from videoprep.errors import VideoprepError
+from videoprep.options import example_of, meant_choice, nearest_option
+from videoprep.spec.dataset import DatasetSpec
 
 # What a command needs at least.
 _EXAMPLES = {
@@ -24,6 +27,7 @@ _EXAMPLES = {
 # Guesses that typer adds: there is a better place for them. And what it says of its insides.
 _NOT_SAID = re.compile(r" \((Possible options|Did you mean).*\)| Did you mean .*|Value error, ")
 _COMMAND = re.compile(r"No such command '(.*)'")
+_ALIKE = 0.7  # names of options that share less only look a little alike
 _CHOICE = re.compile(r"'([^']*)' is not one of (.*)")
 
 
@@ -41,11 +45,14 @@ def _remedy(error: TyperException, message: str) -> str:
         close = _nearest(command[1], context.command.list_commands(context))
         return f"did you mean `videoprep {close}`?" if close else f"{help_} lists the commands"
     if message.startswith("No such option"):
-        options = [name for one in context.command.params for name in one.opts]
-        close = _nearest(str(getattr(error, "option_name", "")), options)
-        return f"did you mean {close}?" if close else f"{help_} lists the options"
+        close = _nearest_flag(str(getattr(error, "option_name", "")), context.command)
+        if close is None:
+            return f"{help_} lists the options"
+        example = _example(close, context.command)
+        return f"did you mean {close}?" + (f" For instance: {example}" if example else "")
     if choice := _CHOICE.search(message):
-        close = _nearest(choice[1], re.findall(r"'([^']*)'", choice[2]))
+        known = re.findall(r"'([^']*)'", choice[2])
+        close = meant_choice(choice[1], known) or _nearest(choice[1], known)
         return f"did you mean {close}?" if close else "choose one of them"
     example = _EXAMPLES.get(path.rpartition(" ")[2])
     if message.startswith("Missing") and example is not None:
@@ -53,6 +60,29 @@ def _remedy(error: TyperException, message: str) -> str:
     if "extra argument" in message:
         return f"put a name with spaces into quotes; {help_} says what is expected"
     return f"{help_} says what is expected"
+
+
+def _nearest_flag(wrong: str, command: Any) -> str | None:
+    """The option that is most alike, or the one that other programs call so.
+
+    Hyphens at the start are alike in all of them, and do not count.
+    """
+    names: list[str] = [name for one in command.params for name in one.opts]
+    flags = {name.lstrip("-"): name for name in names}
+    asked = wrong.lstrip("-").replace("_", "-").lower()
+    close = difflib.get_close_matches(asked, flags, n=1, cutoff=_ALIKE)
+    if close:
+        return flags[close[0]]
+    other = nearest_option(asked, DatasetSpec)
+    return flags_of(command.params).get(other) if other is not None else None
+
+
+def _example(flag: str, command: Any) -> str | None:
+    """An option of a dataset with a valid value."""
+    names = (str(one.name) for one in command.params if flag in one.opts)
+    name = next((one for one in names if one in DatasetSpec.model_fields), None)
+    example = example_of(name, DatasetSpec) if name is not None else None
+    return spelled(example, flags_of(command.params)) if example is not None else None
 
 
 def _nearest(wrong: str, known: Iterable[str]) -> str | None:

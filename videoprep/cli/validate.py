@@ -3,91 +3,42 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
-from collections.abc import Callable, Iterator
-from enum import Enum
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 from rich.text import Text
 
-from videoprep.cli import completion
 from videoprep.cli.options import as_options, dataset_options, named_path
-from videoprep.cli.output import meter, next_command, safe, stderr, stdout
+from videoprep.cli.output import meter, next_command, print_reading, safe, said, stderr, stdout
+from videoprep.cli.spelling import spelled
 from videoprep.errors import SpecError
+from videoprep.reporting.words import counted
 
 if TYPE_CHECKING:
     from videoprep.spec.dataset import DatasetSpec
     from videoprep.validators.fixes import Fix
-    from videoprep.validators.protocol import Finding
+    from videoprep.validators.protocol import Finding, Rule
     from videoprep.validators.report import Report
 
 _EXAMPLES = {"error": 10, "warning": 5, "note": 3}
 _CHANGES = 20
 _STYLES = {"error": "red", "warning": "yellow", "note": "cyan"}
-_RULES = "Codes, starts of codes, or names; repeat it or separate them by commas."
 
 
-class ReportFormat(str, Enum):
-    """In which form findings are printed."""
-
-    rich = "rich"
-    json = "json"
-    jsonl = "jsonl"
-    github = "github"
-    sarif = "sarif"
-    html = "html"
-
-
-class FailOn(str, Enum):
-    """From which severity on the exit code is 1."""
-
-    error = "error"
-    warning = "warning"
+ReportFormat = Literal["rich", "json", "jsonl", "github", "sarif", "html"]
 
 
 @dataset_options
 def validate(
     path: Path,
     dataset: dict[str, Any],
-    select: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"Apply only these rules, or default, or all. {_RULES}",
-            metavar="RULES",
-            autocompletion=completion.rules,
-        ),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"Leave these rules out. {_RULES}",
-            metavar="RULES",
-            autocompletion=completion.rules,
-        ),
-    ] = None,
-    severity: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Another severity for a rule, such as VP111=error.",
-            metavar="RULE=LEVEL",
-            autocompletion=completion.rules,
-        ),
-    ] = None,
-    rule_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="An option of a rule, such as VP306.share=0.1.",
-            metavar="RULE.NAME=VALUE",
-            autocompletion=completion.rules,
-        ),
-    ] = None,
-    fail_on: Annotated[
-        FailOn | None,
-        typer.Option(help="Exit with 1 from this severity on. Default: error.", metavar="LEVEL"),
-    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Model folder or hub id, whose tokenizer counts captions.")
     ] = None,
@@ -102,7 +53,7 @@ def validate(
     output_format: Annotated[
         ReportFormat,
         typer.Option(help="rich, json, jsonl, github, sarif or html.", metavar="FORMAT"),
-    ] = ReportFormat.rich,
+    ] = "rich",
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write the report there.", metavar="FILE"),
@@ -119,23 +70,16 @@ def validate(
     Nothing is changed, unless --fix is given. The default rule: width and height divisible by 32;
     4k or 4k+1 frames. `videoprep rules` lists all rules.
     """
-    from videoprep.media.workers import Limits
-    from videoprep.spec.dataset import TABLE_SUFFIXES, DatasetSpec
+    from videoprep.spec.dataset import DatasetSpec
+    from videoprep.spec.readers.csv_table import READER as CSV
     from videoprep.validators.engine import validate as run
+    from videoprep.workers.pool import Limits
 
-    chosen = {
-        "select": _words(select),
-        "ignore": _words(ignore),
-        "severity": _pairs(severity, "--severity VP111=error"),
-        "rule_options": _options(rule_option),
-        "fail_on": fail_on.value if fail_on is not None else None,
-    }
-    dataset |= {name: value for name, value in chosen.items() if value}
     path = named_path(path, dataset)
     for target in filter(None, (output, write_clean)):
         if target.is_dir():
             raise SpecError("is a folder", where=str(target), remedy="name a file in it")
-    if write_clean is not None and write_clean.suffix.lower() not in TABLE_SUFFIXES:
+    if write_clean is not None and write_clean.suffix.lower() not in CSV.suffixes:
         raise SpecError(f"{write_clean} is no table", remedy="name a .csv or .tsv file")
     how: dict[str, Any] = {"model": model, "limits": Limits(time_limit, memory_limit)}
     with meter() as shown:
@@ -147,8 +91,8 @@ def validate(
         )
     for target in filter(None, (output, write_clean)):
         _require_no_source(target, report)
-    _write(report, output_format, output)
-    if output_format is ReportFormat.rich and not (fix or diff):
+    _write(spelled_report(report), output_format, output)
+    if output_format == "rich" and not (fix or diff):
         _print_next(report, path, dataset)
     if (fix or diff or write_clean) and report.overview is not None:
         spec = DatasetSpec.from_path(path, **dataset)
@@ -171,12 +115,33 @@ def _print_next(report: Report, path: Path, dataset: dict[str, Any]) -> None:
     if report.ok:
         next_command("index", path, *options, "-o", "index.parquet")
     elif report.overview is None:  # there was nothing to look at
-        if path.is_dir() and "VP001" in failing:
+        if "VP001" in failing and _may_hold_lists(path):
             next_command("init", path)
     elif report.reshape == "none" and failing & set(_FITTED):
         next_command("validate", path, *options, "--reshape", "center-crop")
-    else:
+    elif _has_fix(report, path, dataset):
         next_command("validate", path, *options, "--fix", "--diff")
+
+
+def _has_fix(report: Report, path: Path, dataset: dict[str, Any]) -> bool:
+    """Whether --fix would change anything, and may write where the dataset lies."""
+    from videoprep.spec.dataset import DatasetSpec
+    from videoprep.validators.fixes import has_fix
+
+    spec = DatasetSpec.from_path(path, **dataset)
+    try:
+        _require_beside(path, spec)
+    except SpecError:
+        return False
+    return has_fix(spec, report)
+
+
+def _may_hold_lists(path: Path) -> bool:
+    """Whether a folder has files that `init` may make sense of."""
+    from videoprep.spec.path_hints import names_in
+    from videoprep.spec.readers import table_suffixes
+
+    return any(name.lower().endswith((".txt", *table_suffixes())) for name in names_in(path))
 
 
 def _require_no_source(target: Path, report: Report) -> None:
@@ -196,43 +161,15 @@ def _require_no_source(target: Path, report: Report) -> None:
         )
 
 
-def _words(given: list[str] | None) -> tuple[str, ...]:
-    return tuple(word.strip() for text in given or () for word in text.split(",") if word.strip())
-
-
-def _pairs(given: list[str] | None, example: str) -> dict[str, str]:
-    pairs = {}
-    for text in given or ():
-        for item in text.split(","):
-            name, equals, value = item.partition("=")
-            if not equals:
-                raise SpecError(f"{item!r} is no pair", remedy=f"write it as in {example}")
-            pairs[name.strip()] = value.strip()
-    return pairs
-
-
-def _options(given: list[str] | None) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for text in given or ():
-        left, equals, value = text.partition("=")
-        rule, dot, name = left.partition(".")
-        if not (equals and dot and name):
-            raise SpecError(
-                f"{text!r} is no rule's option", remedy="write it as in VP306.share=0.1"
-            )
-        found.setdefault(rule.strip(), {})[name.strip().replace("-", "_")] = value.strip()
-    return found
-
-
 def _write(report: Report, form: ReportFormat, output: Path | None) -> None:
-    if form is ReportFormat.rich and output is None:
+    if form == "rich" and output is None:
         print_report(report)
         return
     if output is None:
         for text in _texts(report, form):
             sys.stdout.write(text)
         return
-    from videoprep.durable import write_file
+    from videoprep.fs.atomic import write_file
 
     def write(file: BinaryIO) -> None:
         for text in _texts(report, form):
@@ -245,7 +182,7 @@ def _write(report: Report, form: ReportFormat, output: Path | None) -> None:
 
 def _texts(report: Report, form: ReportFormat) -> Iterator[str]:
     """The report in pieces."""
-    if form is ReportFormat.rich:
+    if form == "rich":
         with stdout.capture() as captured:
             print_report(report)
         return iter([Text.from_ansi(captured.get()).plain + "\n"])
@@ -253,25 +190,25 @@ def _texts(report: Report, form: ReportFormat) -> Iterator[str]:
 
 
 def _writer(form: ReportFormat) -> Callable[[Report], Iterator[str]]:
-    if form is ReportFormat.html:
+    if form == "html":
         from videoprep.reporting.html import as_html
 
         return as_html
-    if form is ReportFormat.sarif:
+    if form == "sarif":
         from videoprep.reporting.sarif import as_sarif
 
         return as_sarif
-    if form is ReportFormat.github:
+    if form == "github":
         from videoprep.reporting.github import as_github
 
         return as_github
     from videoprep.reporting.json_lines import as_json, as_json_lines
 
-    return as_json if form is ReportFormat.json else as_json_lines
+    return as_json if form == "json" else as_json_lines
 
 
 def _write_clean(spec: DatasetSpec, report: Report, target: Path) -> None:
-    from videoprep.mirror import shown
+    from videoprep.fs.mirror import shown
     from videoprep.validators.fixes import clean_rows, passing, write_rows
 
     keep, _ = passing(report)
@@ -286,7 +223,7 @@ def _elsewhere(target: Path, spec: DatasetSpec) -> bool:
 
 def _require_beside(path: Path, spec: DatasetSpec) -> None:
     """A fix is written into the data root, and has to be found there by the same command."""
-    from videoprep.mirror import remote_of, shown
+    from videoprep.fs.mirror import remote_of, shown
     from videoprep.spec.spec_file import NAME
 
     if remote_of(spec.data_root) is not None:
@@ -316,7 +253,7 @@ def _fix(
         return
     _show(fix, everything=show)
     for change in fix.done:
-        stderr.print(safe(f"fix: {change}", "bold"))
+        stderr.print(said(f"fix: {change}", "bold"))
     if write:
         for path in apply(fix):
             stderr.print(safe(f"wrote {path}"))
@@ -332,11 +269,36 @@ def _show(fix: Fix, *, everything: bool) -> None:
         stderr.print(safe(line, style))
     shown = fix.left_out if everything else fix.left_out[:_CHANGES]
     for one in shown:
-        stderr.print(safe(f"-{one.line}: {one.what}  ({', '.join(one.codes)})", "red"))
+        stderr.print(safe(f"-{one.where}: {one.what}  ({', '.join(one.codes)})", "red"))
+
+
+def spelled_report(report: Report, flags: Mapping[str, str] | None = None) -> Report:
+    """The report with options spelled as on the command line, in findings and rules.
+
+    Args:
+        report: as the library makes it.
+        flags: see `spelled`.
+    """
+    findings = tuple(
+        replace(one, message=spelled(one.message, flags), remedy=spelled(one.remedy, flags))
+        if "`" in one.message or "`" in one.remedy
+        else one
+        for one in report.findings
+    )
+    rules = {code: _spelled_rule(rule, flags) for code, rule in report.rules.items()}
+    return replace(report, findings=findings, rules=rules)
+
+
+def _spelled_rule(rule: Rule, flags: Mapping[str, str] | None) -> Rule:
+    made = copy(rule)
+    for name in ("summary", "why", "example", "remedy"):
+        setattr(made, name, spelled(getattr(rule, name), flags))
+    return made
 
 
 def print_report(report: Report) -> None:
     """Findings grouped by rule, with examples, and a summary that adds up."""
+    print_reading(report.reading)
     ordered = sorted(report.findings, key=lambda f: (f.code, f.severity.value))
     for (code, severity), group in groupby(ordered, key=lambda f: (f.code, f.severity.value)):
         _print_group(f"{code} {report.name_of(code)}", severity, list(group))
@@ -349,7 +311,7 @@ def print_verdict(report: Report) -> None:
     if report.ok:
         warned = any(f.severity.value == "warning" for f in report.findings) or report.unusable
         verdict = safe("passes, with warnings" if warned else "clean", "bold green")
-    counts = f" · {report.total} samples = {report.clean} clean + "
+    counts = f" · {counted(report.total, 'sample')} = {report.clean} clean + "
     counts += f"{report.with_findings} with findings"
     if report.unusable:
         counts += f" + {report.unusable} unusable for reasons that are ignored"
@@ -366,15 +328,15 @@ def _print_group(title: str, severity: str, findings: list[Finding]) -> None:
     remedies = {finding.remedy for finding in findings}
     examples = findings[: _EXAMPLES[severity]]
     for finding in examples:
-        where = (
-            finding.file if finding.line is None else f"{Path(finding.file).name}:{finding.line}"
-        )
+        where = finding.file
+        if finding.line is not None or finding.row is not None:
+            where = os.path.basename(finding.where)
         subject = f"{finding.video} ({where})" if finding.video else where
-        stdout.print(safe(f"  {subject}: {finding.message}"))
+        stdout.print(safe(f"  {subject}: ") + said(finding.message))
         if finding.remedy and len(remedies) > 1:
-            stdout.print(safe(f"    → {finding.remedy}", "dim"))
+            stdout.print(said(f"    → {finding.remedy}", "dim"))
     if len(findings) > len(examples):
         stdout.print(safe(f"  … and {len(findings) - len(examples)} more like these", "dim"))
     if len(remedies) == 1:
-        stdout.print(safe(f"    → {findings[0].remedy}", "dim"))
+        stdout.print(said(f"    → {findings[0].remedy}", "dim"))
     stdout.print()

@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from videoprep.cli.encode import Device, Revision
-from videoprep.cli.options import Format, OutputFormat
-from videoprep.cli.output import file_size, meter, next_command, print_json, safe, stdout, table
+from videoprep.cli.options import Format
+from videoprep.cli.output import (
+    file_size,
+    meter,
+    next_command,
+    print_json,
+    safe,
+    said,
+    stdout,
+    table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from videoprep.store.fault import Fault, Note
-    from videoprep.store.presence import AtWork
+    from videoprep.engine.activity import AtWork
+    from videoprep.store.fault import Note, StoreFault
     from videoprep.store.verify import EarlierRecipe, Repair, VerifyReport
 
 _SHOWN = 20
@@ -43,7 +52,7 @@ def verify(
         typer.Option(help="Folder of the videos, where it was moved.", metavar="PATH"),
     ] = None,
     device: Device = "auto",
-    output_format: Format = OutputFormat.rich,
+    output_format: Format = "rich",
 ) -> None:
     """Check every file of a store to the last bit, and name each that is not as it was written.
 
@@ -61,7 +70,7 @@ def verify(
             device=device,
             on_checked=lambda done, total: shown.update("units checked", done, total),
         )
-    if output_format is OutputFormat.json:
+    if output_format == "json":
         print_json(report.to_json())
     else:
         print_report(report)
@@ -119,7 +128,7 @@ def print_at_work(at_work: Iterable[AtWork]) -> None:
 
 def _print_repair(repair: Repair) -> None:
     for fault in repair.before[:_SHOWN]:
-        stdout.print(safe(f"was {fault.kind} ", "yellow") + safe(f"{fault.name}: {fault.what}"))
+        stdout.print(safe(f"was {fault.kind} ", "yellow") + said(f"{fault.name}: {fault.what}"))
     _print_more(len(repair.before), "faults")
     encoded = [f"{count} {name}" for name, count in repair.encoded.items()]
     if encoded:
@@ -129,11 +138,11 @@ def _print_repair(repair: Repair) -> None:
     if repair.rewritten:
         stdout.print(safe(f"written anew: {', '.join(repair.rewritten)}"))
     for what in repair.left_alone[:_SHOWN]:
-        stdout.print(safe("left alone ", "yellow") + safe(what))
+        stdout.print(safe("left alone ", "yellow") + said(what))
     _print_more(len(repair.left_alone), "left alone")
 
 
-def _print_faults(faults: Sequence[Fault]) -> None:
+def _print_faults(faults: Sequence[StoreFault]) -> None:
     for fault in faults[:_SHOWN]:
         clips = f" · {', '.join(fault.clips)}" if fault.clips else ""
         more = ", …" if fault.artifacts > len(fault.clips) > 0 else ""
@@ -144,7 +153,7 @@ def _print_faults(faults: Sequence[Fault]) -> None:
     for remedy in dict.fromkeys(fault.remedy for fault in faults):
         names = [fault.name for fault in faults if fault.remedy == remedy]
         which = names[0] if len(names) == 1 else f"{len(names)} of them"
-        stdout.print(safe(f"→ {which}: {remedy}"))
+        stdout.print(said(f"→ {which}: {remedy}"))
 
 
 def _print_notes(notes: Sequence[Note]) -> None:

@@ -11,6 +11,7 @@ from videoprep.families.component import Component
 from videoprep.index.calibration import Calibration
 from videoprep.index.summary import Summary
 from videoprep.reporting.charts import Chart
+from videoprep.store.catalogue import DamagedClip
 from videoprep.validators.report import Report
 
 State = Literal["encoded", "set aside", "to do", "left out", "planned"]
@@ -66,6 +67,7 @@ class StoreFacts:
         revision: its commit on the hub.
         components: in their natural order.
         set_aside: what could not be made, by component and code.
+        damaged: clips whose frames are damaged, and that were encoded all the same.
         at_work: how many processes work at it now.
         catalogue: current, outdated, missing or damaged.
         truncated: captions that were cut to the text encoder's limit.
@@ -79,6 +81,7 @@ class StoreFacts:
     revision: str | None
     components: tuple[ComponentFacts, ...]
     set_aside: tuple[SetAsideGroup, ...]
+    damaged: tuple[DamagedClip, ...]
     at_work: int
     catalogue: str
     truncated: int

@@ -12,8 +12,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from videoprep.dataset_report.facts import STATES
-from videoprep.dataset_report.rows import Rows
-from videoprep.plain import plain
+from videoprep.dataset_report.rows import ReportRows
+from videoprep.escape import escape_unprintable
 
 MOST_CLIPS = 100_000
 """As many rows of a plan are in a page at most."""
@@ -47,7 +47,7 @@ class Gallery:
     data: Mapping[str, Any]
 
 
-def choose_rows(rows: Rows, most: int = MOST_CLIPS) -> NDArray[np.int64]:
+def choose_rows(rows: ReportRows, most: int = MOST_CLIPS) -> NDArray[np.int64]:
     """The rows that are shown: all, or what failed and an even choice of the rest. Ascending."""
     total = len(rows.state)
     if total <= most:
@@ -66,7 +66,7 @@ def _evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 
 
 def make_gallery(
-    rows: Rows,
+    rows: ReportRows,
     chosen: NDArray[np.int64],
     thumbnails: Mapping[int, str],
     psnr: Mapping[int, float],
@@ -80,8 +80,8 @@ def make_gallery(
         psnr: of clips that were decoded, in dB, by the row.
     """
     table = rows.index.table.select(["video", "caption", "line", "clip"]).take(chosen)
-    videos = [plain(text, keep="") for text in table["video"].to_pylist()]
-    whole = [plain(text) for text in table["caption"].to_pylist()]
+    videos = [escape_unprintable(text, keep="") for text in table["video"].to_pylist()]
+    whole = [escape_unprintable(text) for text in table["caption"].to_pylist()]
     shapes, shape = _distinct(_shapes(rows, chosen))
     codes, reasons, why = _reasons(rows, chosen)
     data: dict[str, Any] = {
@@ -111,13 +111,13 @@ def make_gallery(
 def as_json(data: Mapping[str, Any]) -> Markup:
     """JSON that may stand in a ``script`` block: nothing in it ends the block or begins a comment.
 
-    Text of strangers was made plain before; what is left that HTML knows is written as escapes.
+    Text of strangers was escaped before; what is left that HTML knows is written as escapes.
     """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Markup(text.translate(_ESCAPES))  # noqa: S704 - escaped in the line above
 
 
-def _shapes(rows: Rows, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+def _shapes(rows: ReportRows, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
     """Float64 ``[clips, 14]``: all that clips of equal videos have in common; -1: not known."""
     names = (
         "frames", "height", "width", "source_width", "source_height", "source_frames",
@@ -127,7 +127,8 @@ def _shapes(rows: Rows, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
     columns = np.stack([rows.columns[name][chosen] for name in names], axis=1)
     planned = rows.is_planned[chosen]
     columns[~planned] = np.where(np.isnan(columns[~planned]), -1, columns[~planned])
-    return np.nan_to_num(columns, nan=-1).round(3)
+    shapes: NDArray[np.float64] = np.nan_to_num(columns, nan=-1).round(3)
+    return shapes
 
 
 def _distinct(values: NDArray[np.float64]) -> tuple[list[list[float]], list[int]]:
@@ -138,7 +139,7 @@ def _distinct(values: NDArray[np.float64]) -> tuple[list[list[float]], list[int]
 
 
 def _reasons(
-    rows: Rows, chosen: NDArray[np.int64]
+    rows: ReportRows, chosen: NDArray[np.int64]
 ) -> tuple[list[str], list[str], dict[int, list[int]]]:
     """Codes and reasons, and which of them hold for a clip, by its place in the gallery."""
     codes: dict[str, int] = {}
@@ -147,8 +148,8 @@ def _reasons(
     for place, row in enumerate(chosen.tolist()):
         if row in rows.reasons:
             code, reason = rows.reasons[row]
-            named = codes.setdefault(plain(code), len(codes))
-            why[place] = [named, reasons.setdefault(plain(reason), len(reasons))]
+            named = codes.setdefault(escape_unprintable(code), len(codes))
+            why[place] = [named, reasons.setdefault(escape_unprintable(reason), len(reasons))]
     return list(codes), _fitting(list(reasons), _REASON_BYTES, _head)[0], why
 
 

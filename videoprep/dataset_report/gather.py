@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow.compute as pc
 
 from videoprep.dataset_report.facts import ComponentFacts, Facts, PlanFacts, StoreFacts, Worst
-from videoprep.dataset_report.rows import Floats, Rows, rows_of
+from videoprep.dataset_report.rows import Floats, ReportRows, rows_of
 from videoprep.encoding.status import ComponentStatus, Status, status
-from videoprep.families.component import COMPONENTS, Component
+from videoprep.families.component import Component, ordered
 from videoprep.index.calibration import recall
 from videoprep.index.policy import Policy
 from videoprep.index.summary import Summary, summarize
@@ -58,7 +58,7 @@ class Given:
     findings: Report | None = None
 
 
-def gather(given: Given) -> tuple[Facts, Rows | None]:
+def gather(given: Given) -> tuple[Facts, ReportRows | None]:
     """The facts, and what is known of each row of the plan.
 
     Raises:
@@ -123,7 +123,7 @@ def _value(value: object) -> str:
 # What was planned
 
 
-def _plan(rows: Rows) -> PlanFacts:
+def _plan(rows: ReportRows) -> PlanFacts:
     summary = summarize(rows.index)
     columns, planned = rows.columns, rows.is_planned
     seconds = columns["frames"] / columns["fps"]
@@ -148,7 +148,7 @@ def _plan(rows: Rows) -> PlanFacts:
     )
 
 
-def _losses(rows: Rows, summary: Summary) -> list[Chart]:
+def _losses(rows: ReportRows, summary: Summary) -> list[Chart]:
     planned = rows.is_planned
     if not planned.any():
         return []
@@ -166,7 +166,7 @@ def _losses(rows: Rows, summary: Summary) -> list[Chart]:
     return charts
 
 
-def _of_samples(rows: Rows) -> Floats:
+def _of_samples(rows: ReportRows) -> Floats:
     """The share of frames that are in no clip, of each planned sample once."""
     planned = rows.is_planned
     once = np.diff(rows.samples[planned], prepend=-1) > 0
@@ -179,7 +179,7 @@ def _percent(title: str, shares: Floats, of_what: str, of: str) -> Chart:
     return Chart(title, mean, chart.drawing)
 
 
-def _charts(rows: Rows, first: Any, whole: Floats, seconds: Floats) -> list[Chart]:
+def _charts(rows: ReportRows, first: Any, whole: Floats, seconds: Floats) -> list[Chart]:
     columns, planned = rows.columns, rows.is_planned
     known = first & ~np.isnan(whole)
     charts = []
@@ -211,7 +211,7 @@ def _charts(rows: Rows, first: Any, whole: Floats, seconds: Floats) -> list[Char
     return charts
 
 
-def _worst(rows: Rows, shares: Floats) -> tuple[Worst, ...]:
+def _worst(rows: ReportRows, shares: Floats) -> tuple[Worst, ...]:
     known = np.flatnonzero(np.nan_to_num(shares) > 0)
     chosen = known[np.argsort(-shares[known], kind="stable")][:_WORST]
     taken = rows.index.table.select(["video"]).take(chosen)["video"].to_pylist()
@@ -226,7 +226,7 @@ def _worst(rows: Rows, shares: Floats) -> tuple[Worst, ...]:
     )
 
 
-def _examples(rows: Rows) -> dict[str, str]:
+def _examples(rows: ReportRows) -> dict[str, str]:
     """For each code of what is left out, the first reason."""
     examples: dict[str, str] = {}
     left_out = np.flatnonzero(~rows.is_planned)
@@ -240,11 +240,7 @@ def _examples(rows: Rows) -> dict[str, str]:
 
 
 def _made(store: Store, info: StoreInfo) -> dict[Component, Artifacts]:
-    return {
-        name: read_artifacts(store, info.recipes[name])
-        for name in COMPONENTS
-        if name in info.recipes
-    }
+    return {name: read_artifacts(store, info.recipes[name]) for name in ordered(info.recipes)}
 
 
 def _store(
@@ -262,6 +258,7 @@ def _store(
             for name, one in made.items()
         ),
         set_aside=found.set_aside,
+        damaged=found.damaged,
         at_work=len(found.at_work),
         catalogue=found.catalogue,
         truncated=sum(len(one.truncated) for one in made.values()),

@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from videoprep.dataset_report.rows import Rows
+from videoprep.dataset_report.rows import ReportRows
 from videoprep.errors import Code, MediaError, VideoprepError
+from videoprep.fs.mirror import remote_of, shown
 from videoprep.media.inspect import inspect_all
-from videoprep.mirror import remote_of, shown
 from videoprep.reporting.thumbnails import thumbnails
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Thumbnails:
     why_none: str | None = None
 
 
-def pictured(rows: Rows, chosen: NDArray[np.int64], most: int = MOST_PICTURES) -> list[int]:
+def pictured(rows: ReportRows, chosen: NDArray[np.int64], most: int = MOST_PICTURES) -> list[int]:
     """The rows that get a picture: the first, the worst of each kind, and an even choice.
 
     Equal plans give equal choices.
@@ -77,7 +77,7 @@ def pictured(rows: Rows, chosen: NDArray[np.int64], most: int = MOST_PICTURES) -
     return sorted([*picked[:most], *rest.tolist()])
 
 
-def make_thumbnails(rows: Rows, wanted: list[int]) -> Thumbnails:
+def make_thumbnails(rows: ReportRows, wanted: list[int]) -> Thumbnails:
     """Pictures of the videos that are as they were planned. Videos are opened by worker processes.
 
     Args:
@@ -104,7 +104,7 @@ def make_thumbnails(rows: Rows, wanted: list[int]) -> Thumbnails:
     return Thumbnails(found, len(wanted), gone + len(wanted) - len(harmless))
 
 
-def _videos(rows: Rows, wanted: list[int]) -> dict[int, tuple[str, str | None]]:
+def _videos(rows: ReportRows, wanted: list[int]) -> dict[int, tuple[str, str | None]]:
     """The video of each row, and the fingerprint it had."""
     table = rows.index.table.select(["video", "fingerprint"]).take(np.asarray(wanted, np.int64))
     pairs = zip(*(column.to_pylist() for column in table.columns), strict=True)
@@ -175,7 +175,7 @@ class Strips:
 
 
 def make_strips(
-    rows: Rows, store: str, wanted: int | Preview, model: str | os.PathLike[str] | None
+    rows: ReportRows, store: str, wanted: int | Preview, model: str | os.PathLike[str] | None
 ) -> Strips:
     """Decodes some clips, spread over the buckets, by the VAE of the store's model.
 
@@ -206,7 +206,7 @@ def make_strips(
     return Strips(dict(sorted(strips.items())), "; ".join(lines) + ".")
 
 
-def _rows_of(pictures: Iterable[ClipPicture], rows: Rows) -> dict[int, ClipPicture]:
+def _rows_of(pictures: Iterable[ClipPicture], rows: ReportRows) -> dict[int, ClipPicture]:
     """The row of the plan that each picture is of; none where the plan has changed."""
     clips = {(p.measure.clip.sample, p.measure.clip.number): p for p in pictures}
     table = rows.index.table.select(["sample", "clip"])

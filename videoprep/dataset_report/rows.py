@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from videoprep.dataset_report.facts import STATES, State
-from videoprep.families.component import KEY_COLUMN, Component
+from videoprep.families.component import CAPTION, Component
+from videoprep.index.shown import stretches
 from videoprep.index.summary import cover, sample_numbers
 from videoprep.index.table import BucketIndex
 from videoprep.store.catalogue import Artifacts
@@ -28,7 +29,7 @@ _NUMBERS = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class ReportRows:
     """The rows of a plan: one a clip, and one a sample that is left out.
 
     Attributes:
@@ -77,7 +78,7 @@ class Rows:
         return _counted(np.array([best, _TO_DO, _SET_ASIDE, _LEFT_OUT], np.int8)[worst])
 
 
-def rows_of(index: BucketIndex, made: Mapping[Component, Artifacts] | None) -> Rows:
+def rows_of(index: BucketIndex, made: Mapping[Component, Artifacts] | None) -> ReportRows:
     """What is known of each row.
 
     Args:
@@ -90,18 +91,20 @@ def rows_of(index: BucketIndex, made: Mapping[Component, Artifacts] | None) -> R
     samples = sample_numbers(table["sample"])
     state, failed = _states(table, left_out, made)
 
+    across, down = stretches(columns, index.policy)
+
     def area(name: str) -> Floats:
         product: Floats = columns[f"{name}width"] * columns[f"{name}height"]
         return product
 
-    return Rows(
+    return ReportRows(
         index=index,
         state=state,
         samples=samples,
         columns=columns,
         cut=1 - area("crop_") / area("source_"),
         padded=1 - area("fit_") / area(""),
-        scale=np.sqrt(area("fit_") / area("crop_")),
+        scale=np.sqrt(area("fit_") / (area("crop_") * across * down)),
         passed=_passed(samples, columns, ~left_out),
         shortened=_shortened(table, made),
         reasons={**_left_out(table, left_out), **failed},
@@ -127,7 +130,7 @@ def _states(
     lacking, failed = (np.zeros(len(left_out), np.bool_) for _ in range(2))
     why: dict[int, tuple[str, str]] = {}
     for component, artifacts in made.items():
-        keys = table[KEY_COLUMN[component]]
+        keys = artifacts.source.keys(table)
         lacking |= ~_in(keys, artifacts.stored["key"])
         here = _in(keys, artifacts.failed["key"]) & ~left_out
         failed |= here
@@ -169,9 +172,9 @@ def _passed(
 
 
 def _shortened(table: pa.Table, made: Mapping[Component, Artifacts] | None) -> NDArray[np.bool_]:
-    if made is None or "prompt_embeds" not in made:
-        return np.zeros(table.num_rows, np.bool_)
-    found: NDArray[np.bool_] = pc.is_in(
-        table["prompt_key"], value_set=made["prompt_embeds"].truncated
-    ).to_numpy()
+    """Rows whose caption some text encoder did not take whole."""
+    found = np.zeros(table.num_rows, np.bool_)
+    for artifacts in made.values() if made is not None else ():
+        if artifacts.source == CAPTION:
+            found |= pc.is_in(CAPTION.keys(table), value_set=artifacts.truncated).to_numpy()
     return found

@@ -9,17 +9,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from typing_extensions import Unpack
+
 from videoprep.dataset_report.facts import Facts
 from videoprep.dataset_report.gallery import Gallery, choose_rows, make_gallery
 from videoprep.dataset_report.gather import Given, gather
 from videoprep.dataset_report.page import as_html, gallery_notes
 from videoprep.dataset_report.pictures import Strips, make_strips, make_thumbnails, pictured
-from videoprep.dataset_report.rows import Rows
-from videoprep.durable import write_file
-from videoprep.errors import ListError, PlanError, StoreError, VideoprepError
+from videoprep.dataset_report.rows import ReportRows
+from videoprep.errors import ListError, PlanError, StoreError
+from videoprep.families.registry import families
+from videoprep.fs.atomic import write_file
+from videoprep.fs.mirror import shown
 from videoprep.index.table import BucketIndex
-from videoprep.mirror import local_path, shown
+from videoprep.sources import (
+    Source,
+    kind_of,
+    name_of,
+    open_dataset,
+    open_index,
+    refuse_options,
+)
 from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset_options import DatasetOptions
+from videoprep.spec.path_hints import dataset_path
 from videoprep.store.layout import Store
 from videoprep.validators.engine import validate
 
@@ -82,15 +95,14 @@ class DatasetReport:
 
 
 def report(
-    source: BucketIndex | DatasetSpec | str | os.PathLike[str],
+    source: Source,
     output: str | os.PathLike[str] = "report.html",
     *,
     store: str | os.PathLike[str] | None = None,
-    data_root: str | os.PathLike[str] | None = None,
     previews: int | Preview = 4,
     model: str | os.PathLike[str] | None = None,
     on_progress: OnProgress | None = None,
-    **options: Any,
+    **options: Unpack[DatasetOptions],
 ) -> DatasetReport:
     """Writes one self-contained page on a dataset: asked, planned, encoded, and its clips.
 
@@ -101,12 +113,12 @@ def report(
         source: a store, a saved index, or a dataset, or the path or URL of one.
         output: the page. It replaces a page, and nothing else.
         store: where the dataset or the index was encoded to.
-        data_root: the folder of the videos, where they were moved.
         previews: of so many clips of the store the latents are decoded, where the VAE is at hand;
             or a preview of the store that was made before.
         model: where that is; None: where the store says.
         on_progress: called as it goes on.
-        options: fields of the dataset's spec to replace.
+        options: fields of the dataset's spec to replace. An index or a store takes ``data_root``
+            alone: the folder that its videos were moved to.
 
     Raises:
         StoreError: a store is damaged.
@@ -115,7 +127,7 @@ def report(
     """
     target = Path(output)
     _require_page(target)
-    given = _given(source, store, data_root, options, on_progress or _nothing)
+    given = _given(source, store, options, on_progress or _nothing)
     facts, rows = gather(given)
     gallery: Gallery | None = None
     strips: Strips | None = None
@@ -147,7 +159,7 @@ def _nothing(what: str, done: int, total: int) -> None:
 
 
 def _strips(
-    given: Given, rows: Rows, previews: int | Preview, model: str | os.PathLike[str] | None
+    given: Given, rows: ReportRows, previews: int | Preview, model: str | os.PathLike[str] | None
 ) -> Strips | None:
     """Reconstructions, where a store and its videos are there."""
     if given.store is None or not previews or not rows.index.data_root.is_dir():
@@ -155,7 +167,7 @@ def _strips(
     return make_strips(rows, given.store.location, previews, model)
 
 
-def _gallery(rows: Rows, strips: Strips | None) -> tuple[Gallery, list[str], int]:
+def _gallery(rows: ReportRows, strips: Strips | None) -> tuple[Gallery, list[str], int]:
     """The gallery, what it does not show, and how many pictures it has."""
     chosen = choose_rows(rows)
     found = make_thumbnails(rows, pictured(rows, chosen))
@@ -170,59 +182,58 @@ def _gallery(rows: Rows, strips: Strips | None) -> tuple[Gallery, list[str], int
 def _require_page(target: Path) -> None:
     """What is written replaces a page and nothing else: the option is easily given a video."""
     if target.is_dir():
-        raise PlanError("is a folder", where=str(target), remedy="name a file in it, with -o")
+        raise PlanError("is a folder", where=str(target), remedy="name a file in it as `output`")
     if target.exists():
         with target.open("rb") as file:
             start = file.read(64)
         if not start.lstrip().lower().startswith(b"<!doctype html"):
             raise PlanError(
-                "exists and is no page", where=str(target), remedy="choose another file with -o"
+                "exists and is not an HTML page",
+                where=str(target),
+                remedy="choose another `output`",
             )
 
 
 def _given(
-    source: BucketIndex | DatasetSpec | str | os.PathLike[str],
+    source: Source,
     store: str | os.PathLike[str] | None,
-    data_root: str | os.PathLike[str] | None,
-    options: dict[str, Any],
+    options: DatasetOptions,
     on_progress: OnProgress,
 ) -> Given:
     """What is asked about, and what there is of it."""
     place = None if store is None else Store.open(store)
-    if isinstance(source, BucketIndex):
-        _require_no_options(options, "an index")
-        return Given(shown(source.data_root), "plan", source, store=place)
-    if isinstance(source, DatasetSpec):
-        return _of_dataset(source, place, on_progress, options)
-    if Store.open(source).exists():
-        _require_no_options(options, str(source))
-        return _of_store(Store.open(source), data_root)
-    path = local_path(source)
-    if path.suffix == ".parquet" and not path.is_dir():
-        _require_no_options(options, str(source))
-        return Given(shown(path), "plan", BucketIndex.load(path, data_root=data_root), store=place)
-    if data_root is not None:
-        options = {**options, "data_root": data_root}
-    return _of_dataset(DatasetSpec.from_path(path, **options), place, on_progress, {})
+    kind = kind_of(source)
+    if kind == "dataset":
+        assert not isinstance(source, BucketIndex)  # noqa: S101
+        spec = open_dataset(source, **options)
+        if place is not None and spec.profile is None:  # as `encode` has planned it
+            family = place.read_info().family
+            known = {"profile": family} if family in families() else {}
+            spec = spec.model_copy(update=known)
+        return _of_dataset(spec, place, on_progress)
+    refuse_options(source, options)
+    if kind == "store":
+        assert isinstance(source, (str, os.PathLike))  # noqa: S101
+        return _of_store(Store.open(shown(dataset_path(source))), options.get("data_root"))
+    index = open_index(source, check_videos=False, **options)
+    name = shown(source.data_root) if isinstance(source, BucketIndex) else name_of(source)
+    return Given(name, "plan", index, store=place)
 
 
 def _of_store(store: Store, data_root: str | os.PathLike[str] | None) -> Given:
     try:
         index = store.load_index()
     except StoreError as error:
-        why = f"{error.message}; give the dataset's path, with --store, to see what is left"
+        why = f"{error.message}; give the dataset's path and `store` to see what is left"
         return Given(store.location, "store", None, why, store)
     return Given(store.location, "store", index.moved(data_root), store=store)
 
 
-def _of_dataset(
-    spec: DatasetSpec, store: Store | None, on_progress: OnProgress, options: dict[str, Any]
-) -> Given:
-    spec = DatasetSpec.of(spec, **options) if options else spec
+def _of_dataset(spec: DatasetSpec, store: Store | None, on_progress: OnProgress) -> Given:
     findings = validate(spec, on_progress=lambda done, total: on_progress("checked", done, total))
     index, why = None, None
     try:
-        index = BucketIndex.build(
+        index = open_index(
             spec,
             on_missing="skip",
             on_progress=lambda done, total: on_progress("planned", done, total),
@@ -230,12 +241,3 @@ def _of_dataset(
     except (ListError, PlanError) as error:
         why = str(error)
     return Given(shown(spec.data_root), "dataset", index, why, store, spec, findings)
-
-
-def _require_no_options(options: dict[str, Any], what: str) -> None:
-    given = sorted(name for name, value in options.items() if value)
-    if given:
-        raise VideoprepError(
-            f"{what} has a finished plan: {', '.join(given)} must be given when it is made",
-            remedy="leave them out, or give the dataset's own path",
-        )

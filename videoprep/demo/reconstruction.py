@@ -13,7 +13,6 @@ from videoprep.families.moments import mode
 from videoprep.index.bucket import Bucket
 from videoprep.index.table import BucketIndex
 from videoprep.media.clip import load_clip, normalize
-from videoprep.media.decode import choose_decoder
 from videoprep.previewing.reconstruct import psnr
 
 
@@ -31,7 +30,7 @@ def evaluate(model: Path, data: Path, bucket: Bucket) -> Iterator[tuple[str, flo
     )
     index.require_clips()
     for clip in index.clips():
-        pixels = normalize(load_clip(clip.pixels, choose_decoder())).permute(1, 0, 2, 3)[None]
+        pixels = normalize(load_clip(clip.pixels)).permute(1, 0, 2, 3)[None]
         yield clip.pixels.frames.path.name, psnr(pixels, reconstruct(model, pixels))
 
 

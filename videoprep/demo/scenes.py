@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videoprep.durable import write_bytes
+from videoprep.fs.atomic import write_bytes
 
 Picture = NDArray[np.uint8]
 FPS = 8

@@ -26,7 +26,7 @@ from videoprep.demo.muon import Muon
 from videoprep.demo.natural_scenes import render_clip
 from videoprep.demo.reconstruction import evaluate
 from videoprep.demo.tiny_model import make_vae, trained_model, write_model
-from videoprep.encoding.quiet import quiet_libraries
+from videoprep.encoding.library_logging import quiet_libraries
 from videoprep.index.bucket import Bucket
 
 if TYPE_CHECKING:

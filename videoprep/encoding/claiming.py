@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from videoprep.encoding.rank import Rank, Work
+from videoprep.encoding.context import UnitWork, WorkerContext
 from videoprep.encoding.units import Unit
 from videoprep.failpoints import reach
 
 
-def claimed(rank: Rank, units: Sequence[Unit], name: str) -> Iterator[Work]:
+def claimed(rank: WorkerContext, units: Sequence[Unit], name: str) -> Iterator[UnitWork]:
     """Takes units that no other rank of this run has taken.
 
     Those that another run at the same store works on are passed over; see `free`.
@@ -26,7 +26,7 @@ def claimed(rank: Rank, units: Sequence[Unit], name: str) -> Iterator[Work]:
             yield work
 
 
-def take(rank: Rank, unit: Unit) -> Work | None:
+def take(rank: WorkerContext, unit: Unit) -> UnitWork | None:
     """Claims a unit; None where it is committed already, or another living process has it."""
     folder = rank.job.folder(unit)
     claim = rank.claims.take(folder, unit.name)
@@ -36,10 +36,11 @@ def take(rank: Rank, unit: Unit) -> Work | None:
         rank.claims.release(claim)
         return None
     reach("unit.claimed", unit.name)
-    return Work(unit, claim, folder, rank.job.keys(unit), rank.job.clips(unit))
+    source = rank.job.specs[unit.component].source
+    return UnitWork(unit, claim, folder, rank.job.keys(unit), rank.job.clips(unit), source)
 
 
-def free(rank: Rank, units: Sequence[Unit]) -> Iterator[Work]:
+def free(rank: WorkerContext, units: Sequence[Unit]) -> Iterator[UnitWork]:
     """Takes those of some units that nobody has in hand; waits for none of the others.
 
     To wait with work in hand would not do: two runs at one store could wait for each other.
@@ -51,7 +52,7 @@ def free(rank: Rank, units: Sequence[Unit]) -> Iterator[Work]:
             yield work
 
 
-def uncommitted(rank: Rank, units: Sequence[Unit]) -> list[Unit]:
+def uncommitted(rank: WorkerContext, units: Sequence[Unit]) -> list[Unit]:
     """Those of some units that have no receipt yet."""
     folders = {rank.job.folder(unit) for unit in units}
     there = {folder: set(rank.store.files.names(folder)) for folder in folders}

@@ -9,28 +9,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoprep.encoding.result import ComponentResult, EncodeResult, Timings
-from videoprep.families.component import KEY_COLUMN, Component
+from videoprep.families.component import CAPTION, Component
 from videoprep.store.catalogue import (
     Artifacts,
+    DamagedClip,
     SetAside,
     count_unlisted,
     read_artifacts,
     write_catalogue,
 )
 from videoprep.store.layout import Store, is_receipt
-from videoprep.store.receipt import Damage
+from videoprep.store.receipt import ReceiptDamage
 
 if TYPE_CHECKING:
-    from videoprep.encoding.job import Job
-    from videoprep.encoding.tally import Tally
+    from videoprep.encoding.job import EncodeJob
+    from videoprep.engine.run_stats import RunStats
 
 
 def finish(
-    job: Job,
+    job: EncodeJob,
     store: Store,
     before: Mapping[Component, Artifacts],
-    tally: Tally,
-    damages: Sequence[Damage],
+    tally: RunStats,
+    damages: Sequence[ReceiptDamage],
     swept: Sequence[str],
     seconds: float,
 ) -> EncodeResult:
@@ -46,10 +47,9 @@ def finish(
         seconds: how long the run took.
     """
     unlisted = count_unlisted(store, job.index)
-    after, set_aside = _write(job, store)
-    counts = {name: _count(job, name, before[name], made) for name, made in after.items()}
+    after, set_aside, damaged = _write(job, store)
+    counts = {name: _count(job, before[name], made) for name, made in after.items()}
     lacking = {(entry.file, entry.line, entry.clip) for entry in set_aside}
-    planned = job.index.table["prompt_key"]
     return EncodeResult(
         store=store.location,
         samples=job.index.samples,
@@ -60,41 +60,45 @@ def finish(
         left_out=job.index.left_out,
         set_aside=set_aside,
         unlisted=unlisted,
-        truncated=_count_in(after["prompt_embeds"].truncated, planned),
+        truncated=_count_truncated(job, after),
         tiled=sum(
-            _count_in(made.tiled, job.index.table[KEY_COLUMN[name]]) for name, made in after.items()
+            _count_in(made.tiled, made.source.keys(job.index.table)) for made in after.values()
         ),
+        damaged=damaged,
         damages=tuple(damages),
         swept=tuple(swept),
-        decoder=job.settings.decoder,
         seconds=seconds,
+        reading=job.index.policy.get("reading"),
+        as_they_are=job.index.as_they_are,
         timings=Timings(
             text=tally.phases.get("text", 0.0),
             video=tally.phases.get("video", 0.0),
             busy=tally.busy,
-            waiting_for_decode=tally.decode,
+            waiting_for_decode=tally.input,
             waiting_for_write=tally.write,
         ),
     )
 
 
-def _write(job: Job, store: Store) -> tuple[Mapping[Component, Artifacts], list[SetAside]]:
+def _write(
+    job: EncodeJob, store: Store
+) -> tuple[Mapping[Component, Artifacts], list[SetAside], list[DamagedClip]]:
     """Writes anew until no other job has committed anything meanwhile: the last one sees it all."""
     store.save_index(job.index)
     while True:
         after = {name: read_artifacts(store, recipe) for name, recipe in job.recipes.items()}
-        set_aside = write_catalogue(store, job.index, after)
+        set_aside, damaged = write_catalogue(store, job.index, after)
         if all(_units(store, job, name) <= after[name].units for name in job.recipes):
-            return after, set_aside
+            return after, set_aside, damaged
 
 
-def _units(store: Store, job: Job, component: Component) -> set[str]:
+def _units(store: Store, job: EncodeJob, component: Component) -> set[str]:
     names = store.files.names(store.folder(job.recipes[component]))
     return {name.removesuffix(".json") for name in names if is_receipt(name)}
 
 
-def _count(job: Job, component: Component, before: Artifacts, after: Artifacts) -> ComponentResult:
-    planned = pc.unique(job.index.table[KEY_COLUMN[component]].drop_null())
+def _count(job: EncodeJob, before: Artifacts, after: Artifacts) -> ComponentResult:
+    planned = pc.unique(after.source.keys(job.index.table).drop_null())
     stored = _count_in(planned, after.stored["key"])
     failed = _count_in(planned, after.failed["key"])
     reused = _count_in(planned, before.stored["key"])
@@ -106,14 +110,25 @@ def _count(job: Job, component: Component, before: Artifacts, after: Artifacts) 
     )
 
 
-def _complete(job: Job, after: Mapping[Component, Artifacts]) -> int:
+def _complete(job: EncodeJob, after: Mapping[Component, Artifacts]) -> int:
     """Clips that have every component."""
     table = job.index.table.filter(pc.is_null(job.index.table["left_out_code"]))
     whole = pa.chunked_array([pa.array([True] * table.num_rows)])
-    for name, made in after.items():
+    for made in after.values():
         stored = made.stored["key"].combine_chunks()
-        whole = pc.and_(whole, pc.is_in(table[KEY_COLUMN[name]], value_set=stored))
+        whole = pc.and_(whole, pc.is_in(made.source.keys(table), value_set=stored))
     return int(pc.sum(whole).as_py() or 0)
+
+
+def _count_truncated(job: EncodeJob, after: Mapping[Component, Artifacts]) -> int:
+    """Captions that some text encoder did not take whole."""
+    cut = {
+        key
+        for made in after.values()
+        if made.source == CAPTION
+        for key in made.truncated.to_pylist()
+    }
+    return _count_in(pa.array(cut, pa.string()), CAPTION.keys(job.index.table))
 
 
 def _count_in(keys: pa.Array, among: pa.ChunkedArray | pa.Array) -> int:

@@ -17,20 +17,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from videoprep.encoding.recipes import Settings
-from videoprep.encoding.units import TEXT, Items, Measure, Unit, items_of
-from videoprep.families.component import IS_LATENTS, KEY_COLUMN, MADE_FROM, Component
+from videoprep.encoding.units import TEXT, ArtifactSize, Items, Unit, items_of
+from videoprep.engine.activity import JOBS
+from videoprep.engine.shared_task import remove_shared
+from videoprep.families.component import Component, ComponentSpec
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
-from videoprep.families.registry import families
-from videoprep.files import Files
+from videoprep.families.registry import components_of, families
+from videoprep.fs import Files
+from videoprep.index.arrow_buffer import reader_of
 from videoprep.index.bucket import Bucket
 from videoprep.index.clip import Clip, clip_from_row
-from videoprep.index.owned_bytes import reader_of
 from videoprep.index.table import BucketIndex
 from videoprep.store.recipe import Recipe
-from videoprep.store.sessions import Session
-
-JOBS = ".jobs"
 
 _DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 _UNITS = pa.schema(
@@ -55,14 +54,17 @@ class Pass:
     part: str
     units: Sequence[Unit]
 
+    of_captions: bool
+    """Whether captions are encoded, and no pixels."""
+
     @property
-    def of_captions(self) -> bool:
-        """Whether captions are encoded, and no pixels."""
-        return MADE_FROM[self.units[0].component] == "caption"
+    def name(self) -> str:
+        """What the ranks call the pass when they share its units. A part may have two passes."""
+        return f"{self.part}, {'captions' if self.of_captions else 'frames'}"
 
 
 @dataclass(frozen=True)
-class Job:
+class EncodeJob:
     """All that a rank needs to encode.
 
     Attributes:
@@ -86,26 +88,34 @@ class Job:
     @cached_property
     def totals(self) -> Mapping[Component, tuple[int, int]]:
         """How many artifacts of each component are to be made, and what they cost."""
-        totals = dict.fromkeys(self.recipes, (0, 0))
+        totals = dict.fromkeys(sorted(self.recipes, key=self.phases.__getitem__), (0, 0))
         for unit in self.units:
             count, cost = totals[unit.component]
             totals[unit.component] = count + len(unit), cost + unit.cost
         return totals
 
+    @cached_property
+    def phases(self) -> Mapping[Component, str]:
+        """In which phase each component is made: captions first."""
+        return {
+            name: "video" if recipe.source.frames else "text"
+            for name, recipe in self.recipes.items()
+        }
+
     def passes(self) -> list[Pass]:
         """The units by what makes them, captions' first; only passes that have any."""
-        made_by = self.made_by
-        parts = dict.fromkeys(made_by.values())
-        passes = [
-            Pass(part, tuple(unit for unit in self.units if made_by[unit.component] == part))
-            for part in parts
-        ]
-        return sorted((one for one in passes if one.units), key=lambda one: not one.of_captions)
+        # A part may make components of captions alone, and others: it is loaded for each.
+        kind_of = {name: (spec.part, spec.source.frames) for name, spec in self.specs.items()}
+        units: dict[tuple[str, bool], list[Unit]] = {kind: [] for kind in kind_of.values()}
+        for unit in self.units:
+            units[kind_of[unit.component]].append(unit)
+        passes = [Pass(part, own, not frames) for (part, frames), own in units.items() if own]
+        return sorted(passes, key=lambda one: not one.of_captions)
 
     @cached_property
-    def made_by(self) -> Mapping[Component, str]:
-        """The part of the model that makes each component."""
-        return families()[self.family].encoders(self.model)
+    def specs(self) -> Mapping[Component, ComponentSpec]:
+        """The components that the model can make."""
+        return components_of(families()[self.family], self.model)
 
     def folder(self, unit: Unit) -> str:
         """Where the shard and receipt of a unit lie in the store."""
@@ -114,8 +124,9 @@ class Job:
 
     def keys(self, unit: Unit) -> list[str]:
         """The artifacts of a unit, in its order."""
-        column = self.index.table[KEY_COLUMN[unit.component]]
-        keys: list[str] = column.take(pa.array(unit.rows)).to_pylist()
+        source = self.specs[unit.component].source
+        rows = self.index.table.select(source.key_columns).take(pa.array(unit.rows))
+        keys: list[str] = source.keys(rows).to_pylist()
         return keys
 
     def clips(self, unit: Unit) -> list[Clip]:
@@ -150,7 +161,7 @@ class Job:
             remove_shared(files, name)
 
     @classmethod
-    def receive(cls, files: Files, name: str) -> Job:
+    def receive(cls, files: Files, name: str) -> EncodeJob:
         """Reads a job that rank 0 has shared."""
         folder = f"{JOBS}/{name}"
         data = json.loads(files.read(f"{folder}/job.json"))
@@ -176,41 +187,25 @@ class Job:
         )
 
 
-def remove_shared(files: Files, name: str) -> None:
-    """Removes a job that was shared, or what is left of one."""
-    folder = f"{JOBS}/{name}"
-    for file in files.names(folder):
-        files.delete(f"{folder}/{file}")
-    files.delete_folder(folder)
-    files.delete_folder(JOBS)
-
-
-def sweep_shared(files: Files, session: Session) -> None:
-    """Removes the jobs that processes shared which are dead now."""
-    for name in files.folders(JOBS):
-        if not session.is_alive(name):
-            remove_shared(files, name)
-
-
 def work_of(
-    component: Component, index: BucketIndex, family: Family, model: ModelFolder, settings: Settings
+    spec: ComponentSpec, index: BucketIndex, family: Family, model: ModelFolder, settings: Settings
 ) -> Items:
     """The artifacts of a component that a plan needs, and what they cost."""
 
-    def measure(bucket: Bucket) -> Measure:
+    def measure(bucket: Bucket) -> ArtifactSize:
         sides = bucket.frames, bucket.height, bucket.width
-        shape = family.shape(model, component, *sides)
+        shape = family.shape(model, spec.name, *sides)
         size = math.prod(shape) * _DTYPE_BYTES[settings.dtype]
-        if component == "noisy_image_latents":
+        if not spec.source.frames:
+            return ArtifactSize(TEXT, size, 1)
+        if spec.noise:
             draws = settings.image_noise
-            return Measure(bucket, draws * size, draws * bucket.pixels)
-        if MADE_FROM[component] == "caption":
-            return Measure(TEXT, size, 1)
-        if IS_LATENTS[component] and settings.posterior != "moments":
+            return ArtifactSize(bucket, draws * size, draws * bucket.pixels)
+        if spec.posterior and settings.posterior != "moments":
             size //= 2
-        return Measure(bucket, size, bucket.pixels)
+        return ArtifactSize(bucket, size, bucket.pixels)
 
-    return items_of(component, index.table, measure)
+    return items_of(spec.name, spec.source, index.table, measure)
 
 
 def _unit(fields: dict[str, Any]) -> Unit:

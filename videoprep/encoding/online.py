@@ -9,15 +9,16 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from videoprep.encoding.effort import Effort
-from videoprep.encoding.run import components_for, open_checked
+from videoprep.encoding.options import EncodeOptions
+from videoprep.encoding.run import asked_components, decode_pool, open_checked
 from videoprep.errors import MediaError
-from videoprep.families.component import COMPONENTS, KEY_COLUMN, MADE_FROM, Component
+from videoprep.families.component import Component, ordered
+from videoprep.families.contract import VideoEncoder
+from videoprep.families.registry import components_of
 from videoprep.index.clip import Clip, clip_from_row
 from videoprep.index.schema import digest_of
 from videoprep.index.table import BucketIndex
 from videoprep.media.clip import normalize
-from videoprep.media.decode import choose_decoder
 from videoprep.store.layout import StoreInfo
 
 
@@ -57,14 +58,14 @@ class OnlineClips(Dataset[dict[str, Any]]):
         index.check_sources()
         self._index, self._device, self._dtype = index, device, dtype
         self._model, self._family = open_checked(model, revision)
-        made_by = self._family.encoders(self._model)
-        wanted = components_for(made_by, images, 0)
-        self.components = tuple(name for name in COMPONENTS if name in wanted)
+        self._specs = components_of(self._family, self._model)
+        wanted = asked_components(self._specs, image_latents=images, image_noise=0)
+        self.components = ordered(wanted)
         facts = {**self._family.facts(self._model), "posterior": "moments"}
         self.info = StoreInfo(self._family.name, model, revision, facts, {})
         self.splits = index.split_names
         self.buckets, self.multiplicity = index.buckets, index.multiplicity
-        self._pool = Effort().decode_pool(choose_decoder("auto"), index)
+        self._pool = decode_pool(EncodeOptions(), index)
 
     def __enter__(self) -> OnlineClips:
         self._pool.__enter__()
@@ -76,10 +77,12 @@ class OnlineClips(Dataset[dict[str, Any]]):
     @cached_property
     def digest(self) -> str:
         """That of a store of the same clips: its batches are these."""
-        keys = [KEY_COLUMN[component] for component in self.components]
-        return digest_of(
-            self._index._planned_rows([*dict.fromkeys(keys), "weight", "repeats"]), keys
-        )
+        sources = {name: self._specs[name].source for name in self.components}
+        columns = dict.fromkeys(name for one in sources.values() for name in one.key_columns)
+        rows = self._index._planned_rows([*columns, "weight", "repeats"])
+        for name, source in sources.items():
+            rows = rows.append_column(f"{name}_key", source.keys(rows))
+        return digest_of(rows, [f"{name}_key" for name in sources])
 
     @property
     def split(self) -> None:
@@ -120,11 +123,10 @@ class OnlineClips(Dataset[dict[str, Any]]):
         whole = normalize(pixels.to(self._device)[None]).permute(0, 2, 1, 3, 4)
         made: dict[str, Any] = {}
         for component in self.components:
-            if MADE_FROM[component] == "caption":
-                made[component] = self._embeds(component, clip.caption)
+            if self._specs[component].source.frames:
+                made[component] = self._of_frames(component, whole, clip.caption)
             else:
-                part = whole if MADE_FROM[component] == "clip" else whole[:, :, :1]
-                made[component] = self._vae.encode(part)[0].to("cpu", self._dtype)
+                made[component] = self._embeds(component, clip.caption)
         tensors = {name: tensor.clone() for name, tensor in made.items()}  # out of inference mode
         bucket = clip.bucket
         metadata = {
@@ -133,28 +135,46 @@ class OnlineClips(Dataset[dict[str, Any]]):
         }  # fmt: skip
         return {**tensors, "caption": clip.caption, "metadata": metadata}
 
+    def _of_frames(self, component: Component, whole: torch.Tensor, caption: str) -> torch.Tensor:
+        """A component of a clip whose normalized pixels are ``[1, 3, F, H, W]``."""
+        source, frames = self._specs[component].source, whole.shape[2]
+        read = source.arrange(whole[:, :, list(source.decoded(frames))], frames)
+        made = self._frame_encoders[component].encode_captioned(read, [caption])
+        return made[0].to("cpu", self._dtype)
+
     def _embeds(self, component: Component, caption: str) -> torch.Tensor:
         made: torch.Tensor = self._texts[component].encode([caption])[0]
         return made.to("cpu", self._dtype)
 
     def empty_caption(self) -> Mapping[str, torch.Tensor]:
         """The embeddings of the empty caption, by component."""
-        names = [name for name in self.components if MADE_FROM[name] == "caption"]
+        names = [name for name in self.components if not self._specs[name].source.frames]
         return {name: self._embeds(name, "").clone() for name in names}
 
     @cached_property
-    def _vae(self) -> Any:
-        return self._family.load_video_encoder(self._model, self._device, self._dtype, tiling=False)
+    def _frame_encoders(self) -> Mapping[Component, VideoEncoder]:
+        """A part that makes several components is loaded once."""
+        loaded: dict[str, VideoEncoder] = {}
+        encoders = {}
+        for name in self.components:
+            spec = self._specs[name]
+            if not spec.source.frames:
+                continue
+            if spec.part not in loaded:
+                loaded[spec.part] = self._family.load_frame_encoder(
+                    self._model, spec, self._device, self._dtype, tiling=False
+                )
+            encoders[name] = loaded[spec.part]
+        return encoders
 
     @cached_property
     def _texts(self) -> Mapping[Component, Any]:
-        made_by = self._family.encoders(self._model)
         return {
             name: self._family.load_text_encoder(
-                self._model, made_by[name], self._device, self._dtype, eight_bit=False
+                self._model, self._specs[name].part, self._device, self._dtype, eight_bit=False
             )
             for name in self.components
-            if MADE_FROM[name] == "caption"
+            if not self._specs[name].source.frames
         }
 
 

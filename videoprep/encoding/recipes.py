@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from videoprep.encoding.image_noise import NOISE
+from videoprep.encoding.options import EncodeOptions
 from videoprep.encoding.posterior import Posterior
-from videoprep.errors import VideoprepError
-from videoprep.families.component import IS_LATENTS, MADE_FROM, Component
+from videoprep.errors import StoreError, VideoprepError
+from videoprep.families.component import Component, ComponentSpec
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
 from videoprep.media.clip import PIXELS
-from videoprep.media.decode import DecoderName
+from videoprep.store.layout import StoreInfo
 from videoprep.store.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
 
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+_DECODER = "pyav"
 
 EIGHT_BIT = "int8"
 """A text encoder whose weights are held in 8 bits, by bitsandbytes."""
@@ -33,7 +36,8 @@ class Settings:
     Attributes:
         dtype: name of the torch dtype to compute the VAE and to store in.
         text_dtype: name of the torch dtype to compute the text encoder in, or `EIGHT_BIT`.
-        decoder: which library decodes.
+        decoder: what a store's recipes name as the library that decodes. Stores of earlier versions
+            may name torchcodec, which gave the same pixels.
         tiling: whether the VAE works in tiles, which saves memory and changes the result.
         posterior: what of the VAE's posterior is stored.
         image_noise: how many draws of noise on each first frame are encoded.
@@ -41,81 +45,113 @@ class Settings:
 
     dtype: str
     text_dtype: str
-    decoder: DecoderName
+    decoder: str
     tiling: bool
     posterior: Posterior
     image_noise: int = 0
 
 
-def choose_dtype(asked: str, device: torch.device) -> str:
-    """Name of the torch dtype; ``auto`` is float32 on a CPU and bfloat16 elsewhere.
+def choose_settings(options: EncodeOptions, device: torch.device) -> Settings:
+    """Return how a run encodes on a device; ``auto`` is float32 on a CPU and bfloat16 elsewhere.
 
     Raises:
-        VideoprepError: there is no such dtype.
+        VideoprepError: bitsandbytes is asked for and cannot be used.
     """
-    if asked == "auto":
-        return "float32" if device.type == "cpu" else "bfloat16"
-    if asked not in DTYPES:
-        raise VideoprepError(
-            f"no dtype {asked!r}", remedy=f"choose one of: auto, {', '.join(DTYPES)}"
-        )
-    return DTYPES[asked]
+    usual = "float32" if device.type == "cpu" else "bfloat16"
+    dtype = DTYPES.get(options.dtype, usual)
+    return Settings(
+        dtype=dtype,
+        text_dtype=dtype
+        if options.text_encoder_dtype == "auto"
+        else _text_dtype(options.text_encoder_dtype),
+        decoder=_DECODER,
+        tiling=options.use_tiling,
+        posterior=options.posterior,
+        image_noise=options.image_noise,
+    )
 
 
-def choose_text_dtype(asked: str, dtype: str) -> str:
-    """Name of what the text encoder computes in; ``auto`` is what all is stored in.
+def changed_settings(own: Settings, options: EncodeOptions) -> Settings:
+    """Return a store's own settings with the options that were given; ``auto`` keeps its."""
+    given = {name: getattr(options, name) for name in options.model_fields_set}
+    changed: dict[str, Any] = {}
+    if given.get("dtype", "auto") != "auto":
+        changed["dtype"] = DTYPES[given["dtype"]]
+    if given.get("text_encoder_dtype", "auto") != "auto":
+        asked = given["text_encoder_dtype"]
+        changed["text_dtype"] = DTYPES.get(asked, asked)
+    elif "dtype" in changed and own.text_dtype == own.dtype:
+        changed["text_dtype"] = changed["dtype"]  # as `choose_settings` has it
+    if "posterior" in given:
+        changed["posterior"] = given["posterior"]
+    if "use_tiling" in given:
+        changed["tiling"] = given["use_tiling"]
+    return replace(own, **changed)
 
-    Raises:
-        VideoprepError: there is no such dtype, or bitsandbytes is not installed.
-    """
-    if asked == "auto":
-        return dtype
-    if asked in DTYPES:
-        return DTYPES[asked]
+
+def _text_dtype(asked: str) -> str:
     if asked != EIGHT_BIT:
-        raise VideoprepError(
-            f"no dtype {asked!r} for the text encoder",
-            remedy=f"choose one of: auto, {', '.join(DTYPES)}, {EIGHT_BIT}",
-        )
+        return DTYPES[asked]
     for package in ("bitsandbytes", "accelerate"):
         if importlib.util.find_spec(package) is None:
             raise VideoprepError(
                 f"a text encoder in 8 bits needs {package}",
                 remedy="pip install bitsandbytes accelerate, or choose another "
-                "--text-encoder-dtype",
+                "`text_encoder_dtype`",
+                option="text_encoder_dtype",
             )
     return EIGHT_BIT
 
 
-def choose_posterior(asked: str) -> Posterior:
-    """What of the posterior is stored.
-
-    Raises:
-        VideoprepError: there is no such choice.
-    """
-    if asked not in get_args(Posterior):
-        raise VideoprepError(
-            f"no posterior {asked!r}", remedy=f"choose one of: {', '.join(get_args(Posterior))}"
-        )
-    return asked  # type: ignore[return-value]
-
-
 def make_recipes(
-    family: Family, model: ModelFolder, components: Iterable[Component], settings: Settings
+    family: Family, model: ModelFolder, components: Iterable[ComponentSpec], settings: Settings
 ) -> Mapping[Component, Recipe]:
     """One recipe a component. Reads the weights once to fingerprint them."""
     recipes: dict[Component, Recipe] = {}
-    for component in components:
-        fields = {**family.identity(model, component), "dtype": settings.dtype}
-        if MADE_FROM[component] == "caption":
-            fields |= {"computed_in": settings.text_dtype}
-        else:
+    for spec in components:
+        fields = {**family.identity(model, spec.name), "dtype": settings.dtype}
+        if spec.source.frames:
             fields |= {"decoder": settings.decoder, "pixels": PIXELS}
-        if IS_LATENTS[component]:
+        else:
+            fields |= {"computed_in": settings.text_dtype}
+        if spec.posterior:
             fields |= {"tiling": settings.tiling, "posterior": settings.posterior}
-        if component == "condition_latents":
-            fields |= {"after_first": "zeros"}
-        if component == "noisy_image_latents":
+        if spec.noise:
             fields |= {"noise": NOISE, "draws": settings.image_noise}
-        recipes[component] = Recipe(component, {"family": family.name, **fields})
+        recipes[spec.name] = Recipe(spec.name, {"family": family.name, **fields, **spec.recipe})
     return recipes
+
+
+def settings_of(info: StoreInfo, where: str) -> Settings:
+    """The settings that give the store's own recipes again.
+
+    Args:
+        info: what ``store.json`` says.
+        where: the store, for the message.
+
+    Raises:
+        StoreError: the recipes lack something.
+    """
+    recipes = info.recipes.values()
+    try:
+        text = next(one.fields for one in recipes if "computed_in" in one.fields)
+        video = next(one.fields for one in recipes if "posterior" in one.fields)
+        return Settings(
+            dtype=video["dtype"],
+            text_dtype=text["computed_in"],
+            decoder=video["decoder"],
+            tiling=video["tiling"],
+            posterior=video["posterior"],
+            image_noise=draws_of(recipes),
+        )
+    except (KeyError, StopIteration) as error:
+        raise StoreError(
+            "its recipes do not say how it was made: another version of videoprep made it",
+            where=where,
+            remedy="use that version, or encode again into another store",
+        ) from error
+
+
+def draws_of(recipes: Iterable[Recipe]) -> int:
+    """Return how many draws of noise on first frames a store has; 0: it has none."""
+    return max((int(one.fields.get("draws", 0)) for one in recipes), default=0)

@@ -12,25 +12,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoprep.device import choose_device
-from videoprep.encoding.coordination import SingleProcess
-from videoprep.encoding.effort import Effort
-from videoprep.encoding.job import Job, sweep_shared, work_of
-from videoprep.encoding.made_with import settings_of
+from videoprep.encoding.job import EncodeJob, work_of
+from videoprep.encoding.options import EncodeOptions
 from videoprep.encoding.rebuild import Again, Rebuilder, keys_of
-from videoprep.encoding.recipes import make_recipes
-from videoprep.encoding.run import open_checked
-from videoprep.encoding.units import Items, Unit, dearest_first, plan_units
+from videoprep.encoding.recipes import make_recipes, settings_of
+from videoprep.encoding.run import decode_pool, open_checked
+from videoprep.encoding.units import Items, Unit, most_expensive_first, plan_units
+from videoprep.engine.activity import presence_at
+from videoprep.engine.claims import Claims
+from videoprep.engine.coordination import SingleProcess
+from videoprep.engine.sessions import Session
+from videoprep.engine.shared_task import sweep_shared
+from videoprep.engine.sweep import sweep
 from videoprep.errors import PlanError, StoreError, VideoprepError
-from videoprep.families.component import KEY_COLUMN, MADE_FROM, Component
+from videoprep.families.component import Component, Source
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
+from videoprep.families.registry import components_of
+from videoprep.fs.mirror import local_path
 from videoprep.index.table import BucketIndex
-from videoprep.media.decode import choose_decoder
-from videoprep.media.workers import Limits
-from videoprep.mirror import local_path
 from videoprep.reporting.panel import Style, shown
 from videoprep.store.catalogue import gather, read_artifacts, write_catalogue
-from videoprep.store.claims import Claims
 from videoprep.store.fault import BadUnit
 from videoprep.store.layout import (
     CATALOGUE,
@@ -42,11 +44,8 @@ from videoprep.store.layout import (
     is_shard,
 )
 from videoprep.store.plan_check import listed_failures
-from videoprep.store.presence import presence_at
-from videoprep.store.receipt import Damage, Receipt, read_receipts
+from videoprep.store.receipt import Receipt, ReceiptDamage, read_receipts
 from videoprep.store.recipe import Recipe
-from videoprep.store.sessions import Session
-from videoprep.store.sweep import sweep
 from videoprep.store.verify import (
     Examination,
     OnChecked,
@@ -57,9 +56,10 @@ from videoprep.store.verify import (
     orphaned_at,
     unit_of_shard,
 )
+from videoprep.workers.pool import Limits
 
 if TYPE_CHECKING:
-    from videoprep.encoding.tally import Tally
+    from videoprep.engine.run_stats import RunStats
 
 _NAMED = 3
 
@@ -98,7 +98,7 @@ def verify(
         on_checked: told how many units are checked, and how many there are.
 
     Raises:
-        StoreError: there is no store; or the model, the decoder or this videoprep is not the one
+        StoreError: there is no store; or the model or this videoprep is not the one
             that made it. Nothing has been removed then.
         VideoprepError: the repair cannot go on. What was made anew stays.
     """
@@ -110,12 +110,17 @@ def verify(
         raise VideoprepError(
             "a repair is the work of one process", remedy="run it without torchrun"
         )
+    limits = limits or Limits()
     means = _Means(
         model=None if model is None else str(model),
         revision=revision,
         data_root=None if data_root is None else local_path(data_root).resolve(),
         device=device,
-        effort=Effort(decode_workers=decode_workers, limits=limits or Limits()),
+        options=EncodeOptions.of(
+            decode_workers=decode_workers,
+            time_limit=limits.seconds,
+            memory_limit=limits.memory_mib,
+        ),
         progress=progress,
     )
     with Session(place.files) as session:
@@ -133,7 +138,7 @@ class _Means:
     revision: str | None
     data_root: Path | None
     device: str
-    effort: Effort
+    options: EncodeOptions
     progress: Style
 
 
@@ -146,7 +151,7 @@ class _Plan:
         redo: the units whose files go first.
     """
 
-    jobs: Sequence[Job]
+    jobs: Sequence[EncodeJob]
     redo: Sequence[BadUnit]
 
 
@@ -239,12 +244,12 @@ class _Mending:
         if self.found.report.components[part.component].planned == 0:
             return True
         keys = keys_of_unit(unit, self.found.listed)
-        return bool(len(keys)) and not _any_in(keys, self._planned(part.component))
+        return bool(len(keys)) and not _any_in(keys, self._planned(part.claimed.source))
 
-    def _planned(self, component: Component) -> pa.Array:
+    def _planned(self, source: Source) -> pa.Array:
         index = self.found.index
         assert index is not None  # noqa: S101
-        return pc.unique(pc.drop_null(index.table[KEY_COLUMN[component]]))
+        return pc.unique(pc.drop_null(source.keys(index.table)))
 
     # Planning
 
@@ -259,23 +264,32 @@ class _Mending:
         if not needed:
             return None
         settings = settings_of(info, self.store.location)
-        choose_decoder(settings.decoder)  # whether it is installed here
         model, family = self._open_model(info)
-        _require_same(info, make_recipes(family, model, needed, settings), self.store.location)
+        specs = components_of(family, model)
+        recipes = make_recipes(family, model, [specs[name] for name in needed], settings)
+        _require_same(info, recipes, self.store.location)
         moved = self.means.data_root
         if moved is not None:
             index = BucketIndex(index.table, moved, index.policy)
         again: list[Again] = []
         redo: list[BadUnit] = []
         for component in needed:
-            items = work_of(component, index, family, model, settings)
+            items = work_of(specs[component], index, family, model, settings)
             own = [u for u in bad if u.folder == Store.folder(info.recipes[component])]
             planned = self._units(items, info.recipes[component], own)
-            made, blocked = self._with_sources(index, planned)
+            made, blocked = self._with_sources(index, items.source, planned)
             again += made
             redo += self._unblocked(own, items, blocked)
         jobs = [
-            Job(index, model, family.name, settings, info.recipes, dearest_first(units), attempts)
+            EncodeJob(
+                index,
+                model,
+                family.name,
+                settings,
+                info.recipes,
+                most_expensive_first(units),
+                attempts,
+            )
             for units, attempts in _batches(again)
         ]
         return _Plan(jobs, redo)
@@ -290,10 +304,11 @@ class _Mending:
         """The units to make: those at fault, as they were where that can be; what is missing."""
         folder = Store.folder(recipe)
         all_bad = [unit for unit in self.found.bad_units() if unit.folder == folder]
-        sound = gather(_sound(self.store, folder, {unit.unit for unit in all_bad}), folder)
+        receipts = _sound(self.store, folder, {unit.unit for unit in all_bad})
+        sound = gather(receipts, folder, recipe.source)
         numbers = sound.failed["attempt"].to_pylist()
         tried = dict(zip(sound.failed["key"].to_pylist(), numbers, strict=True))
-        rebuilder = Rebuilder(items, self._most_tried(items.component, tried, all_bad))
+        rebuilder = Rebuilder(items, self._most_tried(recipe, tried, all_bad))
         redone = {unit.unit for unit in bad}
         kept = (unit for unit in all_bad if unit.unit not in redone)
         settled = [key for unit in kept for key in self._keys(unit).to_pylist()]
@@ -330,12 +345,13 @@ class _Mending:
                     yield again
 
     def _most_tried(
-        self, component: Component, tried: Mapping[str, int], bad: Sequence[BadUnit]
+        self, recipe: Recipe, tried: Mapping[str, int], bad: Sequence[BadUnit]
     ) -> Mapping[str, int]:
         """How often artifacts were set aside, by all that tells of it."""
         told = dict(tried)
         if self.found.index is not None:
-            listed = listed_failures(self.store, self.found.index, component)
+            index, source = self.found.index, recipe.source
+            listed = listed_failures(self.store, index, recipe.component, source)
             told |= {key: max(count, told.get(key, 0)) for key, count in listed.items()}
         for unit in bad:
             for failure in unit.receipt.failures if unit.receipt is not None else ():
@@ -346,16 +362,16 @@ class _Mending:
         return keys_of_unit(unit, self.found.listed)
 
     def _with_sources(
-        self, index: BucketIndex, units: Sequence[Again]
+        self, index: BucketIndex, source: Source, units: Sequence[Again]
     ) -> tuple[list[Again], list[Unit]]:
         """The units whose videos are as they were planned, and the others; names these."""
-        video = [one.unit for one in units if MADE_FROM[one.unit.component] != "caption"]
-        gone = _gone(index, [row for unit in video for row in unit.rows.tolist()])
+        rows = [row for one in units for row in one.unit.rows.tolist()] if source.frames else []
+        gone = _gone(index, rows)
         made, blocked = list[Again](), list[Unit]()
         for one in units:
             unit = one.unit
             own = set(index.table["video"].take(pa.array(unit.rows)).to_pylist()) & gone.keys()
-            if MADE_FROM[unit.component] == "caption" or not own:
+            if not own:
                 made.append(one)
                 continue
             blocked.append(unit)
@@ -389,22 +405,23 @@ class _Mending:
                 files.delete(f"{unit.folder}/{name}")
                 self.removed.append(f"{unit.folder}/{name}")
 
-    def _encode(self, job: Job) -> None:
+    def _encode(self, job: EncodeJob) -> None:
         from videoprep.encoding.work import do_work
 
-        effort = self.means.effort
+        options = self.means.options
         with (
-            effort.decode_pool(job.settings.decoder, job.index) as pool,
+            decode_pool(options, job.index) as pool,
             shown(self.means.progress) as told,
         ):
             device = choose_device(self.means.device)
-            tally: Tally = do_work(
-                job, self.store, self.session, device, effort, SingleProcess(), pool, told
+            tally: RunStats = do_work(
+                job, self.store, self.session, device, options, SingleProcess(), pool, told
             )
-        for component, counts in tally.counts.items():
-            if counts.done > counts.set_aside:
+        for component in job.recipes:
+            counts = tally.counts[component]
+            if counts.done > counts.failed:
                 before = self.encoded.get(component, 0)
-                self.encoded[component] = before + counts.done - counts.set_aside
+                self.encoded[component] = before + counts.done - counts.failed
 
     def _rewrite(self, info: StoreInfo, index: BucketIndex) -> None:
         """Writes what is derived from plan and receipts; another job may write it meanwhile."""
@@ -442,7 +459,7 @@ class _Mending:
         sweep_shared(files, session)
         # Where something is still to be made, the next run has to know what killed the others.
         done = not self.left_alone and not before.at_work
-        Claims(files, session).sweep(every=done)
+        Claims(files, session).sweep(lambda unit: done or self.store.has_unit(unit))
         left = {*presence_at(files, (session.id,)).dead}
         self.removed += [name for name in before.dead if name not in left]
 
@@ -453,7 +470,7 @@ def _digest(store: Store, name: str) -> str | None:
 
 def _sound(store: Store, folder: str, bad: set[str]) -> Iterator[Receipt]:
     for found in read_receipts(store.files, folder):
-        if not isinstance(found, Damage) and found.unit not in bad:
+        if not isinstance(found, ReceiptDamage) and found.unit not in bad:
             yield found
 
 
@@ -492,5 +509,5 @@ def _require_same(info: StoreInfo, recipes: Mapping[Component, Recipe], where: s
                 f"{component} would be made in another way than those in the store: "
                 + "; ".join(recipe.differences(told.fields)),
                 where=where,
-                remedy="nothing was removed; give the model that made the store by --model",
+                remedy="nothing was removed; give the model that made the store as `model`",
             )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from videoprep.families.component import Component
 from videoprep.index.table import LeftOutSample
-from videoprep.store.catalogue import SetAside
-from videoprep.store.receipt import Damage
+from videoprep.store.catalogue import DamagedClip, SetAside
+from videoprep.store.receipt import ReceiptDamage
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ class EncodeResult:
             in the store, but the catalogue no longer names them.
         truncated: captions that were cut to the text encoder's limit.
         tiled: latents that were made in tiles because memory did not suffice.
+        damaged: clips with damaged frames that were encoded all the same, with `allow_damaged`.
         damages: files of the store that were found damaged, and whose units were made anew.
         swept: leftovers of dead processes that were removed.
-        decoder: which library decoded.
         seconds: how long the run took.
         timings: where this process's time went.
     """
@@ -84,11 +84,16 @@ class EncodeResult:
     unlisted: int
     truncated: int
     tiled: int
-    damages: Sequence[Damage]
+    damaged: Sequence[DamagedClip]
+    damages: Sequence[ReceiptDamage]
     swept: Sequence[str]
-    decoder: str
     seconds: float
     timings: Timings
+    reading: Mapping[str, Any] | None = None
+    """How the dataset was read: the files and columns, and what was passed over."""
+    as_they_are: Mapping[str, int] = field(default_factory=dict)
+    """How many videos are encoded as they are although they are interlaced (``VP115``) or HDR
+    (``VP116``), by code."""
 
     @property
     def ok(self) -> bool:

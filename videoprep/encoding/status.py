@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -14,43 +14,41 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from typing_extensions import Unpack
 
-from videoprep.encoding.made_with import settings_of
-from videoprep.encoding.recipes import (
-    DTYPES,
-    EIGHT_BIT,
-    Settings,
-    choose_posterior,
-    make_recipes,
-)
-from videoprep.encoding.run import components_for, components_of, open_checked
-from videoprep.errors import PlanError, StoreError, VideoprepError
-from videoprep.families.component import COMPONENTS, KEY_COLUMN, MADE_FROM, Component
+from videoprep.encoding.options import STATUS_OPTIONS, EncodeOptions, StatusKeywords, divided
+from videoprep.encoding.recipes import changed_settings, make_recipes, settings_of
+from videoprep.encoding.replan import Difference, compare_plans, is_older, options_given
+from videoprep.encoding.run import asked_components, open_checked, wanted_components
+from videoprep.engine.activity import AtWork, presence_at
+from videoprep.errors import Code, PlanError, StoreError
+from videoprep.families.component import FRAMES, IMAGE_LATENTS, Component, ordered
+from videoprep.families.component import Source as ComponentSource
 from videoprep.families.model_folder import open_model
-from videoprep.families.registry import families
+from videoprep.families.registry import components_of, families
 from videoprep.index.diff import IndexDiff, compare
-from videoprep.index.table import BucketIndex, LeftOutSample
-from videoprep.spec.dataset import DatasetSpec
-from videoprep.store.catalogue import Artifacts, gather, read_artifacts, set_aside
+from videoprep.index.table import BucketIndex, LeftOutSample, OnMissing
+from videoprep.sources import Source, name_of, open_index
+from videoprep.store.catalogue import (
+    Artifacts,
+    DamagedClip,
+    damaged_clips,
+    gather,
+    read_artifacts,
+    set_aside,
+)
 from videoprep.store.fault import ENCODE_AGAIN
-from videoprep.store.layout import CATALOGUE, INDEX, Store, StoreInfo
+from videoprep.store.layout import CATALOGUE, INDEX, Store, StoreInfo, component_folders
 from videoprep.store.plan_check import read_catalogue
-from videoprep.store.presence import AtWork, presence_at
 from videoprep.store.receipt import read_receipts
 from videoprep.store.recipe import Recipe
 from videoprep.store.verify import EarlierRecipe, why_earlier
-
-Source = BucketIndex | DatasetSpec | str | os.PathLike[str]
 
 CatalogueState = Literal["current", "outdated", "missing", "damaged"]
 
 _EXAMPLES = 3
 
-_ASPECTS: Mapping[Component, tuple[str, ...]] = {
-    name: ("caption",) if MADE_FROM[name] == "caption" else ("contents", "frames", "picture")
-    for name in COMPONENTS
-}
-"""What of a sample makes its artifacts stale, as `IndexDiff` calls it."""
+_FAIL_AGAIN = (Code.DAMAGED_FRAMES.value, Code.CHANGES_MIDWAY.value)
 
 NEW, NOT_MADE, RECIPE = "new sample", "not made yet", "recipe"
 
@@ -178,6 +176,15 @@ class Status:
     at_work: tuple[AtWork, ...]
     leftovers: tuple[str, ...]
     catalogue: CatalogueState
+    differences: tuple[Difference, ...] = ()
+    """Options of the dataset that decide what is stored, and that the store was made with
+    otherwise."""
+    keep: Mapping[str, Any] = field(default_factory=dict)
+    """Options that `encode` needs to keep what is stored, and that were not given."""
+    damaged: tuple[DamagedClip, ...] = ()
+    """Clips whose frames are damaged, and that were encoded all the same."""
+    reading: Mapping[str, Any] | None = None
+    """How the plan's dataset was read: the files and columns, and what was passed over."""
 
     @property
     def ok(self) -> bool:
@@ -185,6 +192,19 @@ class Status:
         counts = self.components.values()
         done = all(one.planned is not None and one.done == one.planned for one in counts)
         return done and self.catalogue == "current"
+
+    @property
+    def only_failed(self) -> bool:
+        """Whether all that is left was tried and failed: only trying it again can help."""
+        counts = self.components.values()
+        to_do = any(one.planned is None or one.to_do or one.damages for one in counts)
+        return not to_do and any(one.set_aside for one in counts)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether trying again would fail again, as long as the files are what they are."""
+        codes = {group.code for group in self.set_aside}
+        return self.only_failed and codes <= {*_FAIL_AGAIN} and self.catalogue == "current"
 
     def to_json(self) -> dict[str, Any]:
         """A form that `json` can write."""
@@ -205,66 +225,14 @@ class Status:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What is asked for that may differ from what the store has; None: as the store has it.
-
-    Attributes:
-        model: diffusers folder or hub id.
-        revision: of the model, on the hub.
-        image_latents: whether first frames are wanted, too.
-        dtype: ``fp32``, ``fp16`` or ``bf16``.
-        text_encoder_dtype: likewise, or ``int8``.
-        posterior: ``moments``, ``mean`` or ``sample``.
-        decoder: ``torchcodec`` or ``pyav``.
-        use_tiling: whether the VAE works in tiles.
-    """
-
-    model: str | None = None
-    revision: str | None = None
-    image_latents: bool = False
-    dtype: str | None = None
-    text_encoder_dtype: str | None = None
-    posterior: str | None = None
-    decoder: str | None = None
-    use_tiling: bool | None = None
-
-    @property
-    def recipes(self) -> bool:
-        """Whether recipes are to be made: for what the store has, they are known."""
-        return replace(self, image_latents=False) != Wishes()
-
-    def settings(self, own: Settings) -> Settings:
-        """The settings that are asked for; those of the store where nothing is said."""
-        changed: dict[str, Any] = {}
-        if self.dtype is not None:
-            changed["dtype"] = _dtype(self.dtype)
-        if self.text_encoder_dtype is not None:
-            asked = self.text_encoder_dtype
-            changed["text_dtype"] = asked if asked == EIGHT_BIT else _dtype(asked)
-        elif "dtype" in changed and own.text_dtype == own.dtype:
-            changed["text_dtype"] = changed["dtype"]  # as `encode` chooses it
-        if self.posterior is not None:
-            changed["posterior"] = choose_posterior(self.posterior)
-        if self.decoder is not None:
-            changed["decoder"] = self.decoder
-        if self.use_tiling is not None:
-            changed["tiling"] = self.use_tiling
-        return replace(own, **changed)
-
-
 def status(
     store: str | os.PathLike[str],
-    source: Source | Callable[[], BucketIndex] | None = None,
+    source: Source | None = None,
     model: str | os.PathLike[str] | None = None,
     *,
-    revision: str | None = None,
-    image_latents: bool = False,
-    dtype: str | None = None,
-    text_encoder_dtype: str | None = None,
-    posterior: str | None = None,
-    decoder: str | None = None,
-    use_tiling: bool | None = None,
+    on_missing: OnMissing | None = None,
+    on_planned: Callable[[int, int], None] | None = None,
+    **options: Unpack[StatusKeywords],
 ) -> Status:
     """Says what of a plan is done, to do and set aside, and what is stale and why.
 
@@ -272,39 +240,73 @@ def status(
 
     Args:
         store: path or URL.
-        source: the plan to compare with: an index or its file, a dataset or its path (planned with
-            the spec's options), or a function that makes the index; None: the store's own.
+        source: the plan to compare with: of a dataset, an index or another store; None: the
+            store's own. A dataset that names no profile is planned by that of the store's family.
         model: the model to compare with; its weights are read once to fingerprint them. None: the
             store's own, without looking at it.
-        revision: the hub revision of the model.
-        image_latents: whether first frames are wanted where the store has none.
-        dtype: to compare with: ``fp32``, ``fp16`` or ``bf16``; None: as the store has it. Likewise
-            the others.
-        text_encoder_dtype: one of these, or ``int8``.
-        posterior: ``moments``, ``mean`` or ``sample``.
-        decoder: ``torchcodec`` or ``pyav``.
-        use_tiling: whether the VAE is to work in tiles.
+        on_missing: what to do with videos that are missing or have changed; see `open_index`.
+        on_planned: called while a dataset is planned, with how many samples are done, and how many
+            there are.
+        options: `STATUS_OPTIONS`, which say what `encode` would be asked for, and fields of
+            `DatasetSpec` for a dataset.
 
     Raises:
         StoreError: there is no store, or its ``store.json`` or ``index.parquet`` is damaged.
         VideoprepError: dataset, plan or model cannot be read.
     """
-    wishes = Wishes(
-        None if model is None else str(model),
-        revision,
-        image_latents,
-        dtype,
-        text_encoder_dtype,
-        posterior,
-        decoder,
-        use_tiling,
-    )
+    wishes, dataset = divided(options, STATUS_OPTIONS)
+    name = None if model is None else str(model)
     place = Store.open(store)
     info = place.read_info()
     own = _own_index(place)
-    given = None if source is None else _given(source)
-    asked = _asked(place, info, wishes)
-    return _Comparison(place, info, own, given, wishes, asked).status(_name(source))
+    given = None
+    if source is not None:
+        given = open_index(
+            source,
+            on_missing=on_missing,
+            on_progress=on_planned,
+            default_profile=info.family if info.family in families() else None,
+            **dataset,
+        )
+    elif dataset:
+        first = next(iter(dataset))
+        raise PlanError(
+            f"`{first}` is an option of a dataset, and none is given",
+            remedy="give the dataset as the source",
+            option=first,
+        )
+    asked, sources = _asked(place, info, name, wishes)
+    plan = None if source is None else name_of(source)
+    found = _Comparison(place, info, own, given, name or info.model, asked, sources).status(plan)
+    differences: list[Difference] = []
+    if source is not None and given is not None:
+        differences, _ = compare_plans(
+            place, given, options_given(source, dataset), older=is_older(place, source)
+        )
+    return replace(
+        found,
+        differences=tuple(differences),
+        keep={**_forgotten(differences), **_of_recipes(info, wishes)},
+    )
+
+
+def _forgotten(differences: Iterable[Difference]) -> dict[str, Any]:
+    """The options of the store's own plan that were not given."""
+    missing = (one for one in differences if not one.given and one.stored is not None)
+    return {one.option: one.stored for one in missing if one.option is not None}
+
+
+def _of_recipes(info: StoreInfo, wishes: EncodeOptions) -> dict[str, Any]:
+    """The options that the latents were made with, if these are not the defaults."""
+    latents = (recipe.fields for recipe in info.recipes.values() if "posterior" in recipe.fields)
+    fields = next(latents, {})
+    stored = {"posterior": fields.get("posterior"), "use_tiling": fields.get("tiling")}
+    return {
+        name: value
+        for name, value in stored.items()
+        if name not in wishes.model_fields_set
+        and value not in (None, EncodeOptions.model_fields[name].default)
+    }
 
 
 @dataclass(frozen=True)
@@ -315,8 +317,9 @@ class _Comparison:
     info: StoreInfo
     own: BucketIndex | None
     given: BucketIndex | None
-    wishes: Wishes
+    model: str
     recipes: Mapping[Component, Recipe | None]
+    sources: Mapping[Component, ComponentSource]
 
     @property
     def index(self) -> BucketIndex | None:
@@ -339,7 +342,9 @@ class _Comparison:
     def made(self) -> Mapping[Component, Artifacts]:
         """What is there by the recipes that are asked for."""
         return {
-            component: gather((), "") if recipe is None else read_artifacts(self.store, recipe)
+            component: gather((), "", self.sources[component])
+            if recipe is None
+            else read_artifacts(self.store, recipe)
             for component, recipe in self.recipes.items()
         }
 
@@ -362,7 +367,7 @@ class _Comparison:
         return Status(
             store=self.store.location,
             plan=name,
-            model=self.wishes.model or self.info.model,
+            model=self.model,
             clips=0 if index is None else len(index),
             left_out=() if index is None else tuple(index.left_out),
             components=counts,
@@ -374,6 +379,8 @@ class _Comparison:
             at_work=presence.at_work,
             leftovers=presence.dead,
             catalogue=self._catalogue(),
+            damaged=() if index is None else tuple(damaged_clips(index, self.made)),
+            reading=None if index is None else index.policy.get("reading"),
         )
 
     def _count(self, component: Component) -> ComponentStatus:
@@ -383,7 +390,7 @@ class _Comparison:
         if self.index is None:
             stored, failed = made.stored.num_rows, made.failed.num_rows
             return ComponentStatus(None, stored, failed, 0, 0, {}, recipe, 0, 0, damages)
-        planned = _distinct(self.index.table[KEY_COLUMN[component]])
+        planned = _distinct(made.source.keys(self.index.table))
         done, failed = (_common(planned, t["key"]) for t in (made.stored, made.failed))
         needed = pc.is_in(made.stored["key"], value_set=planned)
         unneeded = made.stored["bytes"].filter(pc.invert(needed))
@@ -410,7 +417,7 @@ class _Comparison:
     def _waiting(self, component: Component) -> pa.Array:
         """For each row of the plan, whether its artifact is to be made."""
         assert self.index is not None  # noqa: S101
-        column = _plain(self.index.table[KEY_COLUMN[component]])
+        column = _plain(self.sources[component].keys(self.index.table))
         made = self.made[component]
         settled = pa.chunked_array([*made.stored["key"].chunks, *made.failed["key"].chunks])
         known = pc.is_in(column, value_set=_plain(settled.cast(pa.string())))
@@ -420,15 +427,16 @@ class _Comparison:
         """Why artifacts are to be made, and for how many the store has something older."""
         assert self.index is not None  # noqa: S101
         table = self.index.table.filter(self._waiting(component))
-        keys = table[KEY_COLUMN[component]]
+        source = self.sources[component]
+        keys = source.keys(table)
         first = pc.index_in(pc.unique(keys), value_set=_plain(keys))
-        rows = table.select(["video", "line", "clip", KEY_COLUMN[component]]).take(first)
-        there = pc.is_in(rows[KEY_COLUMN[component]], value_set=self._stored_before(component))
+        rows = table.select(["video", "line", "clip"]).take(first)
+        there = pc.is_in(keys.take(first), value_set=self._stored_before(component))
         counts: Counter[str] = Counter()
         stale = 0
         for row, again in zip(rows.to_pylist(), there.to_pylist(), strict=True):
             what = self.changed.get((row["video"], row["line"], row["clip"]), ())
-            aspects = [name for name in _ASPECTS[component] if name in what]
+            aspects = [name for name in _aspects(source) if name in what]
             if aspects:
                 reason = ", ".join(aspects)
             elif again:
@@ -454,7 +462,7 @@ class _Comparison:
         for number, row in zip(numbers.tolist(), rows, strict=True):
             what = self.changed.get((row["video"], row["line"], row["clip"]), ())
             components = tuple(c for c, mask in waiting.items() if mask[number])
-            telling = {name for component in components for name in _ASPECTS[component]}
+            telling = {name for c in components for name in _aspects(self.sources[c])}
             why = (NEW,) if "added" in what else tuple(w for w in what if w in telling)
             if why:
                 yield Redo(**row, components=components, why=why)
@@ -468,13 +476,14 @@ class _Comparison:
         """The folders of recipes that are not asked for."""
         own = self.info.recipes
         known = {recipe.id: recipe for recipe in (*self.info.earlier, *own.values())}
-        for component in COMPONENTS:
+        for component in component_folders(self.store.files):
             asked = self.recipes.get(component)
             for name in self.store.files.folders(component):
                 if asked is not None and name == asked.id:
                     continue
                 folder = f"{component}/{name}"
-                stored = gather(read_receipts(self.store.files, folder), folder).stored
+                receipts = read_receipts(self.store.files, folder)
+                stored = gather(receipts, folder, FRAMES).stored  # they are only counted
                 size = pc.sum(stored["bytes"]).as_py() or 0
                 why = why_earlier(known.get(name), asked)
                 yield EarlierRecipe(component, name, stored.num_rows, size, why)
@@ -488,7 +497,7 @@ class _Comparison:
         if self.own is None or listed.index_xxh3 != self.store.digest(INDEX):
             return "outdated"
         for component, made in self.before.items():
-            planned = _distinct(self.own.table[KEY_COLUMN[component]])
+            planned = _distinct(made.source.keys(self.own.table))
             column = f"{component}_shard"
             if column not in listed.table.schema.names:
                 return "outdated"
@@ -511,34 +520,25 @@ def _own_index(store: Store) -> BucketIndex | None:
         ) from error
 
 
-def _given(source: Source | Callable[[], BucketIndex]) -> BucketIndex:
-    if isinstance(source, BucketIndex):
-        return source
-    if isinstance(source, (str, os.PathLike)):
-        if Path(source).suffix == ".parquet" and not Path(source).is_dir():
-            return BucketIndex.load(source)
-        source = DatasetSpec.from_path(source)
-    if isinstance(source, DatasetSpec):
-        return BucketIndex.build(source)
-    return source()
+def _asked(
+    store: Store, info: StoreInfo, model_name: str | None, wishes: EncodeOptions
+) -> tuple[dict[Component, Recipe | None], dict[Component, ComponentSource]]:
+    """Return the recipes and sources of what is asked for.
 
-
-def _name(source: object) -> str:
-    if isinstance(source, (str, os.PathLike)):
-        return os.fspath(source)
-    return "the plan that was given"
-
-
-def _asked(store: Store, info: StoreInfo, wishes: Wishes) -> dict[Component, Recipe | None]:
-    """The recipes asked for; None for a component that the store lacks, where it needs no other."""
-    name = wishes.model or info.model
-    revision = wishes.revision if wishes.model else wishes.revision or info.revision
-    if not wishes.recipes:
+    The recipe is None for a component that the store lacks, if it is not needed to know more.
+    """
+    name = model_name or info.model
+    revision = wishes.revision if model_name else wishes.revision or info.revision
+    sources = {one: recipe.source for one, recipe in info.recipes.items()}
+    if model_name is None and wishes.model_fields_set <= {
+        IMAGE_LATENTS.asked_by
+    }:  # recipes are known
         wanted = {*info.recipes}
         if wishes.image_latents:
-            possible = families()[info.family].encoders(open_model(name, (), revision))
-            wanted |= components_for(possible, True, 0)
-        return {one: info.recipes.get(one) for one in COMPONENTS if one in wanted}
+            possible = components_of(families()[info.family], open_model(name, (), revision))
+            wanted |= asked_components(possible, image_latents=True, image_noise=0)
+            sources |= {one: possible[one].source for one in wanted & possible.keys()}
+        return {one: info.recipes.get(one) for one in ordered(wanted)}, sources
     model, family = open_checked(name, revision)
     if family.name != info.family:
         raise StoreError(
@@ -546,12 +546,20 @@ def _asked(store: Store, info: StoreInfo, wishes: Wishes) -> dict[Component, Rec
             where=store.location,
             remedy="a store is for one family: encode into another",
         )
-    possible = family.encoders(model)
-    asked = components_for(possible, True, 0) if wishes.image_latents else set()
-    components = components_of(store, info.recipes, possible, asked)
-    settings = wishes.settings(settings_of(info, store.location))
+    possible = components_of(family, model)
+    asked = set[Component]()
+    if wishes.image_latents:
+        asked = asked_components(possible, image_latents=True, image_noise=0)
+    components = wanted_components(store, info.recipes, possible, asked)
+    settings = changed_settings(settings_of(info, store.location), wishes)
     made = make_recipes(family, model, components, settings)
-    return {component: made[component] for component in components}
+    return dict(made), {spec.name: spec.source for spec in components}
+
+
+def _aspects(source: ComponentSource) -> tuple[str, ...]:
+    """What of a sample makes artifacts of a source stale, as `IndexDiff` calls it."""
+    frames = ("contents", "frames", "picture") if source.frames else ()
+    return (*frames, "caption") if source.caption else frames
 
 
 def _groups(index: BucketIndex, made: Mapping[Component, Artifacts]) -> Iterator[SetAsideGroup]:
@@ -560,7 +568,7 @@ def _groups(index: BucketIndex, made: Mapping[Component, Artifacts]) -> Iterator
     places = Counter((entry.component, entry.code) for entry in entries)
     for (component, code), clips in places.most_common():
         failed = made[component].failed
-        planned = _distinct(index.table[KEY_COLUMN[component]])
+        planned = _distinct(made[component].source.keys(index.table))
         own = failed.filter(pc.and_(pc.equal(failed["code"], code), _in(failed["key"], planned)))
         same = (e for e in entries if (e.component, e.code) == (component, code))
         examples = [
@@ -569,12 +577,6 @@ def _groups(index: BucketIndex, made: Mapping[Component, Artifacts]) -> Iterator
         ]
         attempts = pc.max(own["attempt"]).as_py() or 0
         yield SetAsideGroup(component, code, own.num_rows, clips, attempts, tuple(examples))
-
-
-def _dtype(asked: str) -> str:
-    if asked not in DTYPES:
-        raise VideoprepError(f"no dtype {asked!r}", remedy=f"choose one of: {', '.join(DTYPES)}")
-    return DTYPES[asked]
 
 
 def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:

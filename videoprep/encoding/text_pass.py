@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from videoprep.device import free_memory, is_out_of_memory
-from videoprep.encoding.micro_batch import MicroBatches
-from videoprep.encoding.rank import Rank, Sent, Work
+from videoprep.encoding.context import UnitBatch, UnitWork, WorkerContext
 from videoprep.encoding.writer import Writer
+from videoprep.engine.micro_batch import MicroBatches
 from videoprep.errors import Code
 from videoprep.failpoints import reach
 from videoprep.families.contract import TextEncoder
@@ -18,13 +18,13 @@ from videoprep.store.receipt import Failure
 _MOST = 64
 
 
-def encode_text(rank: Rank, works: Iterator[Work], encoder: TextEncoder) -> None:
+def encode_text(rank: WorkerContext, works: Iterator[UnitWork], encoder: TextEncoder) -> None:
     """Encodes and commits units of captions.
 
     Raises:
         OSError: a unit cannot be written.
     """
-    most = 1 if rank.device.type == "cpu" else rank.effort.batch_size or _MOST
+    most = 1 if rank.device.type == "cpu" else rank.options.batch_size or _MOST
     sizes: MicroBatches[str] = MicroBatches(most)
     with Writer(rank) as writer:
         for work in works:
@@ -33,7 +33,11 @@ def encode_text(rank: Rank, works: Iterator[Work], encoder: TextEncoder) -> None
 
 
 def _encode_unit(
-    rank: Rank, work: Work, encoder: TextEncoder, sizes: MicroBatches[str], writer: Writer
+    rank: WorkerContext,
+    work: UnitWork,
+    encoder: TextEncoder,
+    sizes: MicroBatches[str],
+    writer: Writer,
 ) -> None:
     waiting = list(range(len(work.keys)))
     while waiting:
@@ -61,12 +65,14 @@ def _encode_unit(
         reach("clip.encoded", work.keys[batch[-1]])
 
 
-def _set_aside(rank: Rank, work: Work, failure: Failure) -> None:
+def _set_aside(rank: WorkerContext, work: UnitWork, failure: Failure) -> None:
     work.failures.append(failure)
     rank.tally.settle(work.unit.component, 0, 1, work.pixels, 0)
 
 
-def _encode_batch(rank: Rank, work: Work, encoder: TextEncoder, batch: Sequence[int]) -> bool:
+def _encode_batch(
+    rank: WorkerContext, work: UnitWork, encoder: TextEncoder, batch: Sequence[int]
+) -> bool:
     """Sends the embeddings of some captions on their way; False where memory does not suffice."""
     captions = [work.clips[at].caption for at in batch]
     keys = [work.keys[at] for at in batch]
@@ -91,7 +97,11 @@ def _encode_batch(rank: Rank, work: Work, encoder: TextEncoder, batch: Sequence[
 
 
 def _forward(
-    rank: Rank, work: Work, encoder: TextEncoder, keys: Sequence[str], captions: Sequence[str]
+    rank: WorkerContext,
+    work: UnitWork,
+    encoder: TextEncoder,
+    keys: Sequence[str],
+    captions: Sequence[str],
 ) -> None:
     """Sends embeddings on their way, those of one shape together."""
     dtype = getattr(torch, rank.job.settings.dtype)
@@ -100,5 +110,5 @@ def _forward(
         alike = [at for at, embed in enumerate(embeds) if embed.shape == shape]
         together = torch.stack([embeds[at] for at in alike]).to(dtype)
         work.sent.append(
-            Sent(rank.lanes.down(together), {n: keys[at] for n, at in enumerate(alike)})
+            UnitBatch(rank.lanes.down(together), {n: keys[at] for n, at in enumerate(alike)})
         )

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from videoprep.families.component import KEY_COLUMN, MADE_FROM, Component
+from videoprep.families.component import Component, Source
 from videoprep.index.bucket import Bucket
 
 MAX_BYTES = 256 << 20
@@ -28,7 +28,7 @@ keeps many ranks busy."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class ArtifactSize:
     """What the artifacts of one bucket are.
 
     Attributes:
@@ -52,6 +52,7 @@ class Items:
 
     Attributes:
         component: which one.
+        source: what of a clip they are made from.
         keys: the artifacts.
         rows: int64, for each the first row of the index that asks for it.
         groups: int64, for each which of ``measures`` is its own.
@@ -59,10 +60,11 @@ class Items:
     """
 
     component: Component
+    source: Source
     keys: pa.Array
     rows: NDArray[np.int64]
     groups: NDArray[np.int64]
-    measures: Sequence[Measure]
+    measures: Sequence[ArtifactSize]
 
     @property
     def cost(self) -> int:
@@ -92,9 +94,14 @@ class Unit:
         return len(self.rows)
 
 
-def items_of(component: Component, table: pa.Table, measure: Callable[[Bucket], Measure]) -> Items:
+def items_of(
+    component: Component,
+    source: Source,
+    table: pa.Table,
+    measure: Callable[[Bucket], ArtifactSize],
+) -> Items:
     """The artifacts of a component, from the index's table; those of left-out samples are null."""
-    keys = table[KEY_COLUMN[component]].combine_chunks()
+    keys = source.keys(table).combine_chunks()
     distinct = pc.unique(keys.drop_null())
     rows = pc.index_in(distinct, value_set=keys).to_numpy(zero_copy_only=False).astype(np.int64)
     sizes = np.stack(
@@ -104,13 +111,11 @@ def items_of(component: Component, table: pa.Table, measure: Callable[[Bucket], 
         ],
         axis=1,
     )
-    if MADE_FROM[component] == "caption":
-        sizes[:] = 0
-    elif KEY_COLUMN[component] == "image_key":
-        sizes[:, 0] = 1
-    known, groups = np.unique(sizes, axis=0, return_inverse=True)
+    clips, groups_of_clips = np.unique(sizes, axis=0, return_inverse=True)
+    read = np.array([source.size(*map(int, clip)) for clip in clips], np.int64).reshape(-1, 3)
+    known, groups = np.unique(read[groups_of_clips.reshape(-1)], axis=0, return_inverse=True)
     measures = [measure(Bucket(*map(int, size))) for size in known]
-    return Items(component, distinct, rows, groups.reshape(-1).astype(np.int64), measures)
+    return Items(component, source, distinct, rows, groups.reshape(-1).astype(np.int64), measures)
 
 
 def plan_units(
@@ -152,7 +157,7 @@ def unit_of(items: Items, keys: pa.Array, attempts: Mapping[str, int]) -> Unit |
     return _unit(items, members, attempts)
 
 
-def dearest_first(units: Iterable[Unit]) -> list[Unit]:
+def most_expensive_first(units: Iterable[Unit]) -> list[Unit]:
     """The order of claiming: long units last would leave the other ranks idle at the end."""
     return sorted(units, key=lambda unit: (-unit.cost, unit.component, unit.name))
 
@@ -194,7 +199,7 @@ def _cut(items: Items, left: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
             yield members[start : start + size]
 
 
-def _unit_size(measure: Measure, count: int, limit: int) -> int:
+def _unit_size(measure: ArtifactSize, count: int, limit: int) -> int:
     """How many artifacts a unit has: as many as the limits allow, and about as many in each."""
     by_bytes = MAX_BYTES // max(1, measure.bytes)
     by_pixels = limit // max(1, measure.pixels)

@@ -11,20 +11,20 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from videoprep.device import free_memory, is_out_of_memory
+from videoprep.encoding.context import UnitBatch, UnitWork, WorkerContext
 from videoprep.encoding.image_noise import add_noise, draw_names
-from videoprep.encoding.lanes import Landing
-from videoprep.encoding.micro_batch import MicroBatches
 from videoprep.encoding.posterior import reduce_moments
-from videoprep.encoding.rank import Rank, Sent, Work
 from videoprep.encoding.writer import Writer
+from videoprep.engine.device_stream import PendingResult
+from videoprep.engine.micro_batch import MicroBatches
 from videoprep.errors import Code, MediaError, ModelError, SourceError
 from videoprep.failpoints import reach
-from videoprep.families.component import IS_LATENTS, KEY_COLUMN, MADE_FROM, Component
+from videoprep.families.component import ComponentSpec
 from videoprep.families.contract import VideoEncoder
-from videoprep.media.clip import ClipPixels, lengthen, normalize
+from videoprep.fs.staging import Staging
+from videoprep.media.clip import ClipPixels, normalize
 from videoprep.media.decode_pool import Decoded, DecodePool
 from videoprep.media.staged import clips_here
-from videoprep.staging import Staging
 from videoprep.store.receipt import Failure
 
 # On an accelerator a micro-batch is never larger than this, unless it is asked for.
@@ -36,36 +36,36 @@ _MOST_SIDE_BY_SIDE = 2
 _MOST_WORKERS = 8
 
 Shape = tuple[int, ...]
-Kind = tuple[Component | int, ...]
-Request = tuple[tuple[Work, int], ClipPixels]
+Kind = tuple[str | int, ...]
+Request = tuple[tuple[UnitWork, int], ClipPixels]
 """A clip to decode, and of which unit and place in it it is."""
 
 
-def prepare(pool: DecodePool, rank: Rank) -> None:
+def prepare(pool: DecodePool, rank: WorkerContext) -> None:
     """Fits the processes that decode to the rank; they start when they are needed."""
-    size = rank.effort.decode_workers or _workers(rank)
+    size = rank.options.decode_workers or _workers(rank)
     pool.resize(size, max(2 * size, at_once(rank)), rank.check)
 
 
-def at_once(rank: Rank) -> int:
+def at_once(rank: WorkerContext) -> int:
     """How many clips are encoded at once at most: as a micro-batch, or side by side."""
     most = min(_MOST_SIDE_BY_SIDE, cores(rank)) if rank.lanes.one_by_one else _MOST
-    return rank.effort.batch_size or most
+    return rank.options.batch_size or most
 
 
-def cores(rank: Rank) -> int:
+def cores(rank: WorkerContext) -> int:
     """This rank's share of the machine."""
     return max(1, len(os.sched_getaffinity(0)) // rank.coordinator.local_world_size)
 
 
-def _workers(rank: Rank) -> int:
+def _workers(rank: WorkerContext) -> int:
     """As many as this rank's share of the machine; on a CPU the model needs a part of it."""
     share = cores(rank) // 2 if rank.lanes.one_by_one else cores(rank)
     return max(1, min(share, _MOST_WORKERS))
 
 
 def encode_video(
-    rank: Rank, works: Iterator[Work], encoder: VideoEncoder, pool: DecodePool
+    rank: WorkerContext, works: Iterator[UnitWork], encoder: VideoEncoder, pool: DecodePool
 ) -> None:
     """Encodes and commits units of clips and first frames.
 
@@ -81,7 +81,7 @@ def encode_video(
         while True:
             asked = time.monotonic()
             place, answer = next(answers, (None, None))
-            rank.tally.add_decode(time.monotonic() - asked)
+            rank.tally.add_input(time.monotonic() - asked)
             if place is None or answer is None:
                 break
             work, at = place
@@ -96,7 +96,7 @@ def encode_video(
 class _Item:
     """A clip that is decoded, and of which unit and place in it it is."""
 
-    work: Work
+    work: UnitWork
     at: int
     decoded: Decoded
 
@@ -105,19 +105,14 @@ class _Item:
         return self.work.keys[self.at]
 
     @property
-    def component(self) -> Component:
-        return self.work.unit.component
-
-    @property
     def frames(self) -> int:
         """Frames of what is made, which may be more than those that were decoded."""
-        one = KEY_COLUMN[self.component] == "image_key"
-        return 1 if one else self.work.clips[self.at].bucket.frames
+        return self.work.source.length(self.work.clips[self.at].bucket.frames)
 
     @property
     def kind(self) -> Kind:
         """What goes together in a micro-batch."""
-        return self.component, self.frames, *self.decoded.pixels.shape
+        return self.work.unit.component, self.frames, *self.decoded.pixels.shape
 
 
 @dataclass(slots=True)
@@ -134,7 +129,7 @@ class _VideoPass:
         expected: shapes of what is made, by kind.
     """
 
-    rank: Rank
+    rank: WorkerContext
     encoder: VideoEncoder
     writer: Writer
     side_by_side: ThreadPoolExecutor
@@ -145,7 +140,7 @@ class _VideoPass:
     def __post_init__(self) -> None:
         self.sizes = MicroBatches(at_once(self.rank))
 
-    def requests(self, works: Iterator[Work]) -> Iterator[Request]:
+    def requests(self, works: Iterator[UnitWork]) -> Iterator[Request]:
         """What is to be decoded. Pulling it claims units, when they are needed."""
         for work in works:
             for at, clip in enumerate(work.clips):
@@ -153,12 +148,11 @@ class _VideoPass:
                 if failure is not None:
                     self._set_aside(work, failure)
                     continue
-                pixels = clip.pixels
-                if MADE_FROM[work.unit.component] == "image":
-                    pixels = replace(pixels, frames=pixels.frames.first())
+                frames = work.source.choose(clip.pixels.frames)
+                pixels = replace(clip.pixels, frames=frames)
                 yield (work, at), pixels
 
-    def take(self, work: Work, at: int, answer: Decoded | MediaError | SourceError) -> None:
+    def take(self, work: UnitWork, at: int, answer: Decoded | MediaError | SourceError) -> None:
         """Takes what has become of a clip that was to be decoded."""
         if isinstance(answer, SourceError):
             raise answer
@@ -166,6 +160,8 @@ class _VideoPass:
             self._set_aside(work, work.failure(at, answer.code, answer.message))
             return
         item = _Item(work, at, answer)
+        if answer.damage is not None:
+            work.damaged[item.key] = answer.damage
         if self.batch and not self._go_together(self.batch[0], item):
             self.flush()
         self.batch.append(item)
@@ -234,39 +230,42 @@ class _VideoPass:
             return False
         for work in {id(item.work): item.work for item in piece}.values():
             places = {n: item.key for n, item in enumerate(piece) if item.work is work}
-            work.sent.append(Sent(landing, places))
+            work.sent.append(UnitBatch(landing, places))
         return True
 
-    def _forward(self, piece: Sequence[_Item]) -> Landing:
+    def _forward(self, piece: Sequence[_Item]) -> PendingResult:
         first, settings = piece[0], self.rank.job.settings
         pixels = self.rank.lanes.up([item.decoded.pixels for item in piece])
         pixels = normalize(pixels).permute(0, 2, 1, 3, 4)
-        if first.component == "condition_latents":
-            pixels = lengthen(pixels, first.frames)
-        keys = [item.key for item in piece]
-        if first.component == "noisy_image_latents":
-            return self.rank.lanes.down(self._forward_noisy(first, pixels, keys))
-        made = self._made(first, pixels)
-        if not IS_LATENTS[first.component]:
+        pixels = first.work.source.arrange(pixels, first.frames)
+        spec = self._spec(first)
+        if spec.noise:
+            return self.rank.lanes.down(self._forward_noisy(piece, pixels))
+        made = self._made(piece, pixels)
+        if not spec.posterior:
             return self.rank.lanes.down(made.to(getattr(torch, settings.dtype)))
+        keys = [item.key for item in piece]
         return self.rank.lanes.down(reduce_moments(made, settings.posterior, keys))
 
-    def _forward_noisy(
-        self, first: _Item, pixels: torch.Tensor, keys: Sequence[str]
-    ) -> torch.Tensor:
+    def _spec(self, item: _Item) -> ComponentSpec:
+        return self.rank.job.specs[item.work.unit.component]
+
+    def _forward_noisy(self, piece: Sequence[_Item], pixels: torch.Tensor) -> torch.Tensor:
         """One draw of noise after the other: ``[B, draws, …]``."""
         settings = self.rank.job.settings
+        keys = [item.key for item in piece]
         draws = []
         for number in range(settings.image_noise):
             names = draw_names(keys, number)
-            moments = self._made(first, add_noise(pixels, names))
+            moments = self._made(piece, add_noise(pixels, names))
             # Of other seeds than the noise, with which the draw would go together.
             draws.append(reduce_moments(moments, settings.posterior, draw_names(names, number)))
         return torch.stack(draws, dim=1)
 
-    def _made(self, first: _Item, pixels: torch.Tensor) -> torch.Tensor:
-        made = self.encoder.encode(pixels)
-        self._require_shape(tuple(made.shape[1:]), first)
+    def _made(self, piece: Sequence[_Item], pixels: torch.Tensor) -> torch.Tensor:
+        captions = [item.work.clips[item.at].caption for item in piece]
+        made = self.encoder.encode_captioned(pixels, captions)
+        self._require_shape(tuple(made.shape[1:]), piece[0])
         return made
 
     def _encode_sparingly(self, item: _Item) -> None:
@@ -294,12 +293,12 @@ class _VideoPass:
             self._count_down(work)
         reach("clip.encoded", " ".join(item.key for item in piece))
 
-    def _set_aside(self, work: Work, failure: Failure) -> None:
+    def _set_aside(self, work: UnitWork, failure: Failure) -> None:
         work.failures.append(failure)
         self.rank.tally.settle(work.unit.component, 0, 1, work.pixels, 0)
         self._count_down(work)
 
-    def _count_down(self, work: Work) -> None:
+    def _count_down(self, work: UnitWork) -> None:
         work.left -= 1
         if not work.left:
             self.writer.put(work)
@@ -309,12 +308,12 @@ class _VideoPass:
         expected = self.expected.get(item.kind)
         if expected is None:  # the family reads the model's config for it
             sides = item.decoded.pixels.shape[2:]
-            expected = family.shape(job.model, item.component, item.frames, *sides)
+            expected = family.shape(job.model, item.work.unit.component, item.frames, *sides)
             self.expected[item.kind] = expected
         if found != expected:
-            part = job.made_by[item.component]
+            spec = self._spec(item)
             raise ModelError(
-                f"the {part} gave {item.component} {found} where {expected} was expected",
+                f"the {spec.part} gave {spec.name} {found} where {expected} was expected",
                 where=str(job.model.path),
                 remedy=f"the family {family.name!r} does not describe this model: report it",
             )

@@ -11,52 +11,55 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors import SafetensorError
 
-from videoprep.collection import no_collection
 from videoprep.device import free_memory
 from videoprep.encoding.claiming import claimed, free, uncommitted
-from videoprep.encoding.coordination import Coordinator, CoordinatorLostError, report_failure
-from videoprep.encoding.effort import Effort
-from videoprep.encoding.heartbeat import Heartbeat
-from videoprep.encoding.interruption import Interruption
-from videoprep.encoding.job import Job, Pass
-from videoprep.encoding.lanes import lanes_of
-from videoprep.encoding.overview import Overview
-from videoprep.encoding.quiet import quiet_libraries
-from videoprep.encoding.rank import Rank, Work
+from videoprep.encoding.context import UnitWork, WorkerContext
+from videoprep.encoding.job import EncodeJob, Pass
+from videoprep.encoding.library_logging import quiet_libraries
+from videoprep.encoding.options import EncodeOptions
 from videoprep.encoding.recipes import EIGHT_BIT
-from videoprep.encoding.tally import Counts, Phase, Tally
 from videoprep.encoding.text_pass import encode_text
 from videoprep.encoding.video_pass import at_once, cores, encode_video, prepare
-from videoprep.encoding.watchdog import Watchdog
+from videoprep.engine.claims import Claims
+from videoprep.engine.coordination import Coordinator, CoordinatorLostError, report_failure
+from videoprep.engine.device_stream import device_stream
+from videoprep.engine.heartbeat import Heartbeat
+from videoprep.engine.interruption import Interruption
+from videoprep.engine.overview import RunOverview
+from videoprep.engine.progress import OnProgress, Phase, UnitGroup
+from videoprep.engine.run_stats import Counts, RunStats
+from videoprep.engine.sessions import Session
+from videoprep.engine.watchdog import Watchdog
 from videoprep.errors import ModelError, VideoprepError
-from videoprep.families.component import MADE_FROM
+from videoprep.families.component import ComponentSpec
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import families
-from videoprep.reporting.progress import OnProgress
-from videoprep.store.claims import Claims
+from videoprep.gc_pause import gc_paused
 from videoprep.store.empty_caption import path_of, write_empty_caption
 from videoprep.store.layout import Store
 from videoprep.store.recipe import Recipe
-from videoprep.store.sessions import Session
 
 if TYPE_CHECKING:
     from videoprep.families.contract import TextEncoder, VideoEncoder
     from videoprep.media.decode_pool import DecodePool
+
+TEXT = Phase("text", "Encoding text", "captions")
+VIDEO = Phase("video", "Encoding video", "clips", "frames")
 
 _POLL_SECONDS = 0.2
 _SHORTEST_PAUSE = 0.02  # ranks that have shared small work finish together
 
 
 def do_work(
-    job: Job,
+    job: EncodeJob,
     store: Store,
     session: Session,
     device: torch.device,
-    effort: Effort,
+    options: EncodeOptions,
     coordinator: Coordinator,
     pool: DecodePool,
     on_progress: OnProgress | None,
-) -> Tally:
+) -> RunStats:
     """Encodes this rank's part of a job; on rank 0 also what other ranks leave behind.
 
     Raises:
@@ -65,10 +68,10 @@ def do_work(
         VideoprepError: the work cannot go on.
     """
     passes = job.passes()
-    begin: Phase = "text" if passes and passes[0].of_captions else "video"
-    tally = Tally(session.id, {component: Counts() for component in job.recipes}, begin)
+    begin = TEXT if passes and passes[0].of_captions else VIDEO
+    tally = RunStats(session.id, {name: Counts() for name in job.recipes}, begin.name)
     first = coordinator.rank == 0
-    overview = Overview(job.totals, coordinator.world_size) if first else None
+    overview = _overview(job, coordinator.world_size) if first else None
     claims = Claims(store.files, session)
 
     def say(word: str) -> None:
@@ -76,10 +79,10 @@ def do_work(
 
     with (
         Interruption() as interruption,
-        Watchdog(effort.watchdog, say) as watchdog,
+        Watchdog(options.watchdog, say) as watchdog,
         Heartbeat(coordinator, session, tally, overview, on_progress) as heartbeat,
     ):
-        rank = Rank(
+        rank = WorkerContext(
             job=job,
             family=families()[job.family],
             store=store,
@@ -90,8 +93,8 @@ def do_work(
             interruption=interruption,
             watchdog=watchdog,
             device=device,
-            lanes=lanes_of(device, tally.add_busy),
-            effort=effort,
+            lanes=device_stream(device, tally.add_busy),
+            options=options,
         )
         try:
             with _host_threads(rank), quiet_libraries():
@@ -107,18 +110,24 @@ def do_work(
     return tally
 
 
-def _do_passes(rank: Rank, pool: DecodePool) -> None:
+def _overview(job: EncodeJob, ranks: int) -> RunOverview:
+    groups = [UnitGroup(name, job.phases[name]) for name in job.totals]
+    totals = dict(job.totals)
+    return RunOverview((TEXT, VIDEO), groups, totals, ranks)
+
+
+def _do_passes(rank: WorkerContext, pool: DecodePool) -> None:
     passes = rank.job.passes()
     if not all(one.of_captions for one in passes):
         pool.start()  # which takes a while, in processes of their own
     for one in passes:
-        _do_pass(rank, one, claimed(rank, one.units, one.part), pool)
+        _do_pass(rank, one, claimed(rank, one.units, one.name), pool)
     if rank.coordinator.rank == 0:
         _complete_empty_captions(rank)
     rank.tally.begin("finishing")
 
 
-def _require_precision(rank: Rank) -> None:
+def _require_precision(rank: WorkerContext) -> None:
     """A VAE that overflows in float16 is told of before captions are encoded for nothing.
 
     The other types have float32's range; their models are tried when they are loaded for work.
@@ -127,12 +136,12 @@ def _require_precision(rank: Rank) -> None:
         return
     for one in rank.job.passes():
         if not one.of_captions:
-            _load_video(rank, one.part)
+            _load_video(rank, rank.job.specs[one.units[0].component])
             free_memory(rank.device)
 
 
 @contextmanager
-def _host_threads(rank: Rank) -> Iterator[None]:
+def _host_threads(rank: WorkerContext) -> Iterator[None]:
     """On a CPU the clips that are encoded side by side share the cores.
 
     More threads than cores would wait for each other most of the time. What the user has set stays.
@@ -148,7 +157,7 @@ def _host_threads(rank: Rank) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _do_pass(rank: Rank, one: Pass, works: Iterator[Work], pool: DecodePool) -> bool:
+def _do_pass(rank: WorkerContext, one: Pass, works: Iterator[UnitWork], pool: DecodePool) -> bool:
     """Encodes units of a pass; says whether there were any. Its encoder is freed after it."""
     first = next(works, None)
     if first is None:
@@ -156,57 +165,59 @@ def _do_pass(rank: Rank, one: Pass, works: Iterator[Work], pool: DecodePool) -> 
     if one.of_captions:
         _do_text(rank, one.part, _with(first, works))
     else:
-        _do_video(rank, one.part, _with(first, works), pool)
+        _do_video(rank, first, _with(first, works), pool)
     rank.tally.end()
     free_memory(rank.device)
     return True
 
 
-def _do_text(rank: Rank, part: str, works: Iterator[Work]) -> None:
+def _do_text(rank: WorkerContext, part: str, works: Iterator[UnitWork]) -> None:
     encoder = _load_text(rank, part)
-    rank.tally.begin("text")
+    rank.tally.begin(TEXT.name)
     encode_text(rank, works, encoder)
     _write_empty_captions(rank, part, encoder)
 
 
-def _lacking_empty_caption(rank: Rank, part: str) -> list[Recipe]:
+def _lacking_empty_caption(rank: WorkerContext, part: str) -> list[Recipe]:
     """Recipes of captions that the part makes, and the store has not of the empty one."""
     return [
         recipe
         for component, recipe in rank.job.recipes.items()
-        if MADE_FROM[component] == "caption"
-        and rank.job.made_by[component] == part
+        if not recipe.source.frames
+        and rank.job.specs[component].part == part
         and rank.store.files.size(path_of(recipe)) is None
     ]
 
 
-def _write_empty_captions(rank: Rank, part: str, encoder: TextEncoder) -> None:
+def _write_empty_captions(rank: WorkerContext, part: str, encoder: TextEncoder) -> None:
     for recipe in _lacking_empty_caption(rank, part):
         (embeds,) = encoder.encode([""])
         dtype = getattr(torch, rank.job.settings.dtype)
         write_empty_caption(rank.store.files, recipe, embeds.to(dtype))
 
 
-def _complete_empty_captions(rank: Rank) -> None:
+def _complete_empty_captions(rank: WorkerContext) -> None:
     """For a store whose captions were all encoded when there was no such thing."""
-    for part in dict.fromkeys(rank.job.made_by.values()):
+    for part in dict.fromkeys(spec.part for spec in rank.job.specs.values()):
         if _lacking_empty_caption(rank, part):
             _write_empty_captions(rank, part, _load_text(rank, part))
             free_memory(rank.device)
 
 
-def _do_video(rank: Rank, part: str, works: Iterator[Work], pool: DecodePool) -> None:
-    encoder = _load_video(rank, part)
-    rank.tally.begin("video")
+def _do_video(
+    rank: WorkerContext, first: UnitWork, works: Iterator[UnitWork], pool: DecodePool
+) -> None:
+    encoder = _load_video(rank, rank.job.specs[first.unit.component])
+    rank.tally.begin(VIDEO.name)
     encode_video(rank, works, encoder, pool)
 
 
-def _with(first: Work, rest: Iterator[Work]) -> Iterator[Work]:
+def _with(first: UnitWork, rest: Iterator[UnitWork]) -> Iterator[UnitWork]:
     yield first
     yield from rest
 
 
-def _finish_for_others(rank: Rank, pool: DecodePool, overview: Overview) -> None:
+def _finish_for_others(rank: WorkerContext, pool: DecodePool, overview: RunOverview) -> None:
     """Waits for the other ranks, and does what those that died have left."""
 
     def lost() -> tuple[int, ...]:
@@ -226,7 +237,9 @@ def _finish_for_others(rank: Rank, pool: DecodePool, overview: Overview) -> None
     rank.tally.begin("done")
 
 
-def _until_committed(rank: Rank, one: Pass, pool: DecodePool, dead: Callable[[], set[str]]) -> None:
+def _until_committed(
+    rank: WorkerContext, one: Pass, pool: DecodePool, dead: Callable[[], set[str]]
+) -> None:
     while waiting := uncommitted(rank, one.units):
         rank.check()
         rank.claims.presume_dead(dead())
@@ -234,7 +247,7 @@ def _until_committed(rank: Rank, one: Pass, pool: DecodePool, dead: Callable[[],
             time.sleep(_POLL_SECONDS)  # another run at this store has them in hand
 
 
-def _load_text(rank: Rank, part: str) -> TextEncoder:
+def _load_text(rank: WorkerContext, part: str) -> TextEncoder:
     settings = rank.job.settings
     eight_bit = settings.text_dtype == EIGHT_BIT
     # What is not held in 8 bits: float16, which bitsandbytes computes in, overflows in T5.
@@ -245,33 +258,32 @@ def _load_text(rank: Rank, part: str) -> TextEncoder:
         )
         if dtype != torch.float32:  # a smaller type may overflow
             made = encoder.encode(["A dog runs."])[0]
-            _require_finite(made, rank, part, "--text-encoder-dtype")
+            _require_finite(made, rank, part, "text_encoder_dtype")
     return encoder
 
 
-def _load_video(rank: Rank, part: str) -> VideoEncoder:
+def _load_video(rank: WorkerContext, spec: ComponentSpec) -> VideoEncoder:
     family, model, settings = rank.family, rank.job.model, rank.job.settings
     dtype = getattr(torch, settings.dtype)
-    with _loading(model, part):
-        if part == rank.job.made_by.get("image_embeds"):
-            encoder = family.load_image_encoder(model, rank.device, dtype)
-        else:
-            encoder = family.load_video_encoder(model, rank.device, dtype, tiling=settings.tiling)
+    with _loading(model, spec.part):
+        encoder = family.load_frame_encoder(model, spec, rank.device, dtype, tiling=settings.tiling)
         if dtype != torch.float32:  # a smaller type may overflow
             side = 2 * family.profile.divisor
             picture = torch.rand(1, 3, 1, side, side, generator=torch.Generator().manual_seed(0))
-            _require_finite(encoder.encode(2 * picture - 1), rank, part, "--dtype")
+            made = encoder.encode_captioned(2 * picture - 1, ["A dog runs."])
+            _require_finite(made, rank, spec.part, "dtype")
     return encoder
 
 
-def _require_finite(made: torch.Tensor, rank: Rank, part: str, option: str) -> None:
+def _require_finite(made: torch.Tensor, rank: WorkerContext, part: str, option: str) -> None:
     """Where a model overflows, every clip would be set aside."""
     if not made.isfinite().all():
         dtype = str(made.dtype).removeprefix("torch.")
         raise ModelError(
             f"the {part} gives values that are not finite in {dtype}",
             where=str(rank.job.model.path / part),
-            remedy=f"use {option} bf16 or fp32",
+            remedy=f"use `{option}='bf16'` or `{option}='fp32'`",
+            option=option,
         )
 
 
@@ -279,7 +291,7 @@ def _require_finite(made: torch.Tensor, rank: Rank, part: str, option: str) -> N
 def _loading(model: ModelFolder, what: str) -> Iterator[None]:
     """Says which model failed to load; the libraries' own errors often do not."""
     try:
-        with no_collection():  # libraries are imported, too
+        with gc_paused():  # libraries are imported, too
             yield
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(

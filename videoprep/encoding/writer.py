@@ -8,10 +8,10 @@ from types import TracebackType
 
 import torch
 
-from videoprep.encoding.rank import Rank, Sent, Work
+from videoprep.encoding.context import UnitBatch, UnitWork, WorkerContext
 from videoprep.errors import Code
 from videoprep.failpoints import reach
-from videoprep.store.commit import Made, commit_unit, remove_rivals
+from videoprep.store.commit import UnitResult, commit_unit, remove_rivals
 from videoprep.store.receipt import Failure
 
 # Units that wait to be written: their tensors are in memory.
@@ -25,9 +25,9 @@ class Writer:
     what is complete is committed, too, unless that is what fails.
     """
 
-    def __init__(self, rank: Rank) -> None:
+    def __init__(self, rank: WorkerContext) -> None:
         self._rank = rank
-        self._queue: queue.Queue[Work | None] = queue.Queue(_WAITING)
+        self._queue: queue.Queue[UnitWork | None] = queue.Queue(_WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -47,7 +47,7 @@ class Writer:
         if error is None:
             self.check()
 
-    def put(self, work: Work) -> None:
+    def put(self, work: UnitWork) -> None:
         """Hands over a unit of which everything is made or set aside.
 
         Raises:
@@ -71,7 +71,7 @@ class Writer:
             except BaseException as error:  # noqa: BLE001 (raised by `check` in the main thread)
                 self._error = error
 
-    def _commit(self, work: Work) -> None:
+    def _commit(self, work: UnitWork) -> None:
         rank, unit = self._rank, work.unit
         with rank.watchdog.watching(f"committing the unit {unit.name}"):
             tensors: dict[str, torch.Tensor] = {}
@@ -82,7 +82,8 @@ class Writer:
             tiled = [key for key in work.tiled if key in tensors]
             truncated = [key for key in work.truncated if key in tensors]
             failures = [_counted(failure, rank) for failure in work.failures]
-            made = Made(tensors, failures, truncated, tiled)
+            damaged = {key: what for key, what in work.damaged.items() if key in tensors}
+            made = UnitResult(tensors, failures, truncated, tiled, damaged)
             commit_unit(rank.store.files, work.folder, unit.name, made)
             if work.claim.deaths:
                 remove_rivals(rank.store.files, work.folder, unit.name)
@@ -91,7 +92,7 @@ class Writer:
         rank.count_failures(len(failures))
 
     @staticmethod
-    def _landed(work: Work, sent: Sent) -> dict[str, torch.Tensor]:
+    def _landed(work: UnitWork, sent: UnitBatch) -> dict[str, torch.Tensor]:
         """A micro-batch on the host, without what is not finite."""
         results = sent.landing.wait()
         kept = {}
@@ -105,7 +106,7 @@ class Writer:
         return kept
 
 
-def _counted(failure: Failure, rank: Rank) -> Failure:
+def _counted(failure: Failure, rank: WorkerContext) -> Failure:
     """A failure with how often the artifact has been tried, this time included."""
     tried = rank.job.attempts.get(failure.key, 0)
     return Failure(failure.key, failure.code, failure.reason, tried + 1)

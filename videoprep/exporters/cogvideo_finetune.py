@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from videoprep.durable import Writer
-from videoprep.exporters.contract import ClipExporter, Exported, Listed, Origin
+from videoprep.exporters.contract import ClipExporter, Exported, ListedClip, Origin
 from videoprep.exporters.folder import Folder
 from videoprep.exporters.latents import unscaled
 from videoprep.exporters.safetensors_file import saving
+from videoprep.fs.atomic import Writer
 from videoprep.index.bucket import Bucket
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class CogVideoFinetune(ClipExporter):
         path = f"cache/prompt_embeddings/{name}.safetensors"
         return {path: saving(lambda: {"prompt_embedding": clip.tensors["prompt_embeds"]})}
 
-    def finish(self, clips: Iterable[Listed], folder: Folder, origin: Origin) -> None:
+    def finish(self, clips: Iterable[ListedClip], folder: Folder, origin: Origin) -> None:
         # A run of it has one size: each has lists of its own.
         for bucket in origin.buckets:
             inside = partial(_of_bucket, clips, bucket)
@@ -73,11 +73,11 @@ def _latent(clip: Exported, origin: Origin) -> torch.Tensor:
     return scaled.to(stored.dtype)
 
 
-def _video(clip: Listed) -> str:
+def _video(clip: ListedClip) -> str:
     return f"videos/{clip.stem}.mp4"
 
 
-def _of_bucket(clips: Iterable[Listed], bucket: Bucket) -> Iterable[Listed]:
+def _of_bucket(clips: Iterable[ListedClip], bucket: Bucket) -> Iterable[ListedClip]:
     return (clip for clip in clips if clip.bucket == bucket)
 
 

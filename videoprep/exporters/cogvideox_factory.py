@@ -6,14 +6,14 @@ import shlex
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from videoprep.durable import Writer
-from videoprep.exporters.contract import ClipExporter, Exported, Listed, Origin
+from videoprep.exporters.contract import ClipExporter, Exported, ListedClip, Origin
 from videoprep.exporters.folder import Folder
 from videoprep.exporters.pt_file import saving
-from videoprep.families.component import MADE_FROM, Component
+from videoprep.families.component import Component
+from videoprep.fs.atomic import Writer
 
 
-class CogVideoXFactory(ClipExporter):
+class CogVideoXFactoryExporter(ClipExporter):
     """A tensor a file, bare, in a folder a component; two lists that name them."""
 
     name = "cogvideox-factory"
@@ -23,12 +23,12 @@ class CogVideoXFactory(ClipExporter):
     loses = "line breaks of captions, which its lists cannot hold"
 
     def files(self, clip: Exported, origin: Origin) -> Mapping[str, Writer]:
-        return _files(clip, [name for name in clip.tensors if MADE_FROM[name] != "caption"])
+        return _files(clip, [name for name in clip.tensors if name.endswith("_latents")])
 
     def caption_files(self, clip: Exported, origin: Origin) -> Mapping[str, Writer]:
         return _files(clip, ["prompt_embeds"])
 
-    def finish(self, clips: Iterable[Listed], folder: Folder, origin: Origin) -> None:
+    def finish(self, clips: Iterable[ListedClip], folder: Folder, origin: Origin) -> None:
         folder.write_lines("prompts.txt", (clip.line for clip in clips))
         folder.write_lines("videos.txt", (f"videos/{clip.stem}.mp4" for clip in clips))
         # It asks for the folder, and with --load_tensors for none of the files.
@@ -57,4 +57,4 @@ def _files(clip: Exported, components: Iterable[Component]) -> Mapping[str, Writ
     }
 
 
-EXPORTER = CogVideoXFactory()
+EXPORTER = CogVideoXFactoryExporter()

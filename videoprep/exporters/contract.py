@@ -5,16 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from videoprep.durable import Writer
+from videoprep.encoding.posterior import Posterior as Posterior
 from videoprep.exporters.folder import Folder
 from videoprep.families.component import Component
+from videoprep.fs.atomic import Writer
 from videoprep.index.bucket import Bucket
 from videoprep.store.layout import StoreInfo
-
-Posterior = Literal["moments", "sample", "mean"]
-"""What a target takes of a latent's distribution: all of it, one draw, or the mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedClip:
     """A clip as a list names it.
 
     Attributes:
@@ -68,7 +66,7 @@ class Exported:
         metadata: its row of the catalogue.
     """
 
-    listed: Listed
+    listed: ListedClip
     tensors: Mapping[Component, Any]
     metadata: Mapping[str, Any]
 
@@ -112,7 +110,7 @@ class Exporter(ABC):
         del origin
         return None
 
-    def finish(self, clips: Iterable[Listed], folder: Folder, origin: Origin) -> None:
+    def finish(self, clips: Iterable[ListedClip], folder: Folder, origin: Origin) -> None:
         """Writes what there is once: lists, configs.
 
         Args:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from videoprep.durable import Writer
 from videoprep.exporters.contract import Exported, Origin, ShardExporter
 from videoprep.exporters.latents import for_transformer, unscaled
 from videoprep.exporters.parquet_file import write_tables
+from videoprep.fs.atomic import Writer
 from videoprep.index.bucket import Bucket
 
 if TYPE_CHECKING:

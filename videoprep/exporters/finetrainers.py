@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from videoprep.durable import Writer
 from videoprep.exporters.contract import ClipExporter, Exported, Origin
 from videoprep.exporters.prompts import padded
 from videoprep.exporters.pt_file import saving
+from videoprep.fs.atomic import Writer
 
 _FOLDER = "finetrainers-precomputed-data"
 _MODEL_NAMES = {"cogvideox": "cogvideox", "wan": "wan", "ltx-video": "ltx_video"}

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from videoprep.durable import (
+from videoprep.errors import StoreError
+from videoprep.fs.atomic import (
     Writer,
     is_abandoned,
     is_temporary,
@@ -16,7 +17,6 @@ from videoprep.durable import (
     write_bytes,
     write_file,
 )
-from videoprep.errors import StoreError
 
 STATE = ".videoprep-export.json"
 

@@ -12,12 +12,11 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from videoprep.durable import Writer
-from videoprep.exporters.contract import Exported, Listed, Origin, ShardExporter
+from videoprep.exporters.contract import Exported, ListedClip, Origin, ShardExporter
 from videoprep.exporters.folder import Folder
 from videoprep.exporters.latents import as_asked
 from videoprep.exporters.parquet_file import write_tables
-from videoprep.families.component import MADE_FROM
+from videoprep.fs.atomic import Writer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +49,7 @@ class HFDatasets(ShardExporter):
 
         return write
 
-    def finish(self, clips: Iterable[Listed], folder: Folder, origin: Origin) -> None:
+    def finish(self, clips: Iterable[ListedClip], folder: Folder, origin: Origin) -> None:
         configs = [
             {"config_name": bucket.plain, "data_files": f"{bucket.plain}/*.{self.suffix}"}
             for bucket in origin.buckets
@@ -94,7 +93,7 @@ def _schema(clip: Exported, origin: Origin) -> pa.Schema:
         for _ in array.shape:
             kind = pa.list_(kind)
         fields.append((name, kind))
-        features[name] = _feature(array, varying=MADE_FROM[name] == "caption")  # type: ignore[index]
+        features[name] = _feature(array, varying=name.endswith("_embeds"))
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     return pa.schema(fields, metadata)
 

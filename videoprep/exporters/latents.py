@@ -8,7 +8,7 @@ import xxhash
 
 from videoprep.encoding.seeds import seeded
 from videoprep.exporters.contract import Exported, Origin
-from videoprep.families.component import IS_LATENTS, Component
+from videoprep.families.component import Component
 from videoprep.families.moments import draw, mode
 from videoprep.families.registry import families
 
@@ -56,6 +56,6 @@ def for_transformer(
 def as_asked(clip: Exported, origin: Origin, component: Component) -> torch.Tensor:
     """A tensor as it is stored, or the draw or mean of what has moments, in the stored type."""
     stored: torch.Tensor = clip.tensors[component]
-    if origin.posterior == "moments" or not IS_LATENTS[component]:
+    if origin.posterior == "moments" or not component.endswith("_latents"):
         return stored
     return unscaled(clip, origin, component).to(stored.dtype)

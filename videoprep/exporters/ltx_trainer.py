@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from videoprep.durable import Writer
-from videoprep.exporters.contract import ClipExporter, Exported, Listed, Origin
+from videoprep.exporters.contract import ClipExporter, Exported, ListedClip, Origin
 from videoprep.exporters.folder import Folder
 from videoprep.exporters.latents import for_transformer
 from videoprep.exporters.prompts import padded
 from videoprep.exporters.pt_file import saving
+from videoprep.fs.atomic import Writer
 
 _FOLDER = ".precomputed"
 _CONFIG = "ltx-trainer.yaml"
@@ -39,7 +39,7 @@ class LTXTrainer(ClipExporter):
         name = f"{_FOLDER}/conditions/{clip.listed.stem}.pt"
         return {name: saving(partial(_condition, clip, origin))}
 
-    def finish(self, clips: Iterable[Listed], folder: Folder, origin: Origin) -> None:
+    def finish(self, clips: Iterable[ListedClip], folder: Folder, origin: Origin) -> None:
         config = _config(str(folder.path.resolve()), origin)
         folder.write_text(_CONFIG, yaml.safe_dump(config, sort_keys=False))
 

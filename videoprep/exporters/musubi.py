@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from videoprep.durable import Writer
-from videoprep.exporters.contract import ClipExporter, Exported, Listed, Origin
+from videoprep.exporters.contract import ClipExporter, Exported, ListedClip, Origin
 from videoprep.exporters.folder import Folder
 from videoprep.exporters.latents import for_transformer, unscaled
 from videoprep.exporters.prompts import padded
 from videoprep.exporters.safetensors_file import saving
+from videoprep.fs.atomic import Writer
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +76,7 @@ class Musubi(ClipExporter):
         path = f"{_CACHE}/{clip.listed.stem}_{short}_te.safetensors"
         return {path: saving(partial(_texts, clip, origin), metadata)}
 
-    def finish(self, clips: Iterable[Listed], folder: Folder, origin: Origin) -> None:
+    def finish(self, clips: Iterable[ListedClip], folder: Folder, origin: Origin) -> None:
         (folder.path / _VIDEOS).mkdir(exist_ok=True)  # it asks for one, and looks into its cache
         folder.write_text(_CONFIG, _config(folder.path.resolve().as_posix(), origin))
 

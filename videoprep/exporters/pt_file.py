@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from videoprep.durable import Writer
+from videoprep.fs.atomic import Writer
 
 
 def saving(make: Callable[[], Any]) -> Writer:

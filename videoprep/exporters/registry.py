@@ -9,6 +9,7 @@ from functools import cache
 import videoprep.exporters as package
 from videoprep.errors import VideoprepError, nearest
 from videoprep.exporters.contract import Exporter
+from videoprep.shell import command_line
 
 MEDIA = "media"
 """The one target that is made of the plan's videos, not of a store's tensors."""
@@ -39,8 +40,10 @@ def get_exporter(name: str) -> Exporter:
     if name == MEDIA:
         raise VideoprepError(
             "media is made of the plan's videos, not of tensors",
-            remedy="call videoprep.export_media, or videoprep export --to media",
+            remedy=f"call videoprep.export_media, or run `{command_line('export', '…', to=MEDIA)}`",
         )
+    targets = nearest(name, [*known, MEDIA], "the targets are")
     raise VideoprepError(
-        f"there is no target {name!r}", remedy=nearest(name, [*known, MEDIA], "the targets are")
+        f"there is no target {name!r}",
+        remedy=f"{targets}; for a trainer that reads videos itself, export with `to={MEDIA!r}`",
     )

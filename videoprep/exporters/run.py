@@ -17,14 +17,14 @@ from videoprep.exporters.contract import (
     ClipExporter,
     Exported,
     Exporter,
-    Listed,
+    ListedClip,
     Origin,
     Posterior,
     ShardExporter,
 )
 from videoprep.exporters.folder import NAMES, Folder
 from videoprep.exporters.names import stems
-from videoprep.exporters.registry import get_exporter
+from videoprep.exporters.registry import MEDIA, exporters, get_exporter
 from videoprep.families.component import Component
 from videoprep.index.bucket import Bucket
 from videoprep.store.layout import Store, StoreInfo
@@ -148,10 +148,20 @@ def _open(
         reason = exporter.refusal(origin) if len(data) else "the store has no complete clip"
         if reason is None:
             return data, origin
-    raise StoreError(
-        reason,
-        where=str(store),
-        remedy="choose another target, or encode for this one into another store",
+    raise StoreError(reason, where=str(store), remedy=_other_targets(info, exporter), option="to")
+
+
+def _other_targets(info: StoreInfo, exporter: Exporter) -> str:
+    """What else the store, or at least its videos, can be exported to."""
+    takers = [
+        f"`to={name!r}`"
+        for name, other in exporters().items()
+        if info.family in other.families and name != exporter.name
+    ]
+    others = f"choose another target, such as {' or '.join(takers)}; or " if takers else ""
+    return (
+        f"{others}write its clips as video files, with `to={MEDIA!r}`, which any trainer reads; or "
+        f"encode for {exporter.name} into another store"
     )
 
 
@@ -175,16 +185,17 @@ def _posterior(
         raise StoreError(
             f"{exporter.name} takes {' or '.join(takes)}, not {asked}",
             where=where,
-            remedy=f"leave --posterior out, or give {takes[0]}",
+            remedy=f"leave `posterior` out, or give {takes[0]}",
+            option="posterior",
         )
     if stored == "moments":
         return asked or takes[0]
     if stored not in takes or asked not in (None, stored):
         raise StoreError(
-            f"the store was made with --posterior {stored}; "
+            f"the store was made with `posterior={stored!r}`; "
             + (f"{exporter.name} takes {takes[0]}" if asked is None else f"{asked} was asked for"),
             where=where,
-            remedy="encode again with --posterior moments, into another store",
+            remedy="encode again with `posterior='moments'`, into another store",
         )
     return stored
 
@@ -200,7 +211,7 @@ def _identity(exporter: Exporter, data: LatentDataset, origin: Origin) -> dict[s
     }
 
 
-class _Clips(Iterable[Listed]):
+class _Clips(Iterable[ListedClip]):
     """The clips of a store, by name and with their tensors, as often as they are gone over.
 
     Args:
@@ -215,18 +226,18 @@ class _Clips(Iterable[Listed]):
     def __len__(self) -> int:
         return len(self.data)
 
-    def __iter__(self) -> Iterator[Listed]:
+    def __iter__(self) -> Iterator[ListedClip]:
         return map(self.listed, range(len(self)))
 
-    def listed(self, number: int) -> Listed:
+    def listed(self, number: int) -> ListedClip:
         """A clip's names."""
         return self._listed(number, self.data.row(number))
 
-    def _listed(self, number: int, row: Mapping[str, Any]) -> Listed:
+    def _listed(self, number: int, row: Mapping[str, Any]) -> ListedClip:
         (stem,) = stems([row], start=number)
         bucket = Bucket(row["frames"], row["height"], row["width"])
         caption = row["caption"]
-        return Listed(number, stem, bucket, caption, self._to_line(caption), row["video"])
+        return ListedClip(number, stem, bucket, caption, self._to_line(caption), row["video"])
 
     def __getitem__(self, number: int) -> Exported:
         row = self.data.row(number)
@@ -251,7 +262,7 @@ class _Captions(Iterable[str]):
         return (self._data.row(number)["caption"] for number in range(len(self._data)))
 
 
-def _require_words(clips: Iterable[Listed], target: str) -> None:
+def _require_words(clips: Iterable[ListedClip], target: str) -> None:
     """Checks that no caption is empty.
 
     Raises:
@@ -266,7 +277,7 @@ def _require_words(clips: Iterable[Listed], target: str) -> None:
             )
 
 
-def _named(clip: Listed) -> str:
+def _named(clip: ListedClip) -> str:
     return json.dumps({"name": clip.stem, "video": clip.video, "bucket": clip.bucket.plain})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
-from videoprep.durable import Writer
+from videoprep.fs.atomic import Writer
 
 if TYPE_CHECKING:
     import torch

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import BinaryIO
 
-from videoprep.durable import Writer
 from videoprep.exporters.contract import Exported, Origin, ShardExporter
 from videoprep.exporters.latents import as_asked
 from videoprep.exporters.pt_file import saving
+from videoprep.fs.atomic import Writer
 
 
 class WebDataset(ShardExporter):

@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from videoprep.errors import ModelError
-from videoprep.families.component import Component
+from videoprep.families.component import (
+    IMAGE_LATENTS,
+    NOISY_IMAGE_LATENTS,
+    VIDEO_LATENTS,
+    prompt_embeds,
+)
 from videoprep.families.config import count_of, factor_of, list_of
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import draw
@@ -36,7 +41,18 @@ class CogVideoX(T5Family):
 
     name = "cogvideox"
     profile = Profile(
-        "cogvideox", divisor=16, frame_rules=(FrameRule(4, 0), FrameRule(4, 1)), fps=8
+        "cogvideox",
+        divisor=16,
+        frame_rules=(FrameRule(4, 0), FrameRule(4, 1)),
+        fps=8,
+        num_frames=49,
+        models="CogVideoX 2b, 5b, 5b-I2V",
+        components=(
+            prompt_embeds(MAX_TOKENS, 4096),
+            VIDEO_LATENTS,
+            IMAGE_LATENTS,
+            NOISY_IMAGE_LATENTS,
+        ),
     )
     parts = ("tokenizer", "text_encoder", "vae")
     max_tokens = MAX_TOKENS
@@ -44,9 +60,6 @@ class CogVideoX(T5Family):
     masked = False
     keeps_padding = True
     posterior = "sample"
-
-    def encoders(self, model: ModelFolder) -> Mapping[Component, str]:
-        return {**super().encoders(model), "noisy_image_latents": "vae"}
 
     def recognizes(self, model: ModelFolder) -> bool:
         return is_cogvideox(model) and patch_frames(model) is None

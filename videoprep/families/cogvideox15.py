@@ -17,7 +17,13 @@ class CogVideoX15(CogVideoX):
     """CogVideoX 1.5, text-to-video and image-to-video."""
 
     name = "cogvideox1.5"
-    profile = replace(CogVideoX.profile, name="cogvideox1.5", fps=16)
+    profile = replace(
+        CogVideoX.profile,
+        name="cogvideox1.5",
+        fps=16,
+        num_frames=81,
+        models="CogVideoX 1.5 5b, 5b-I2V",
+    )
 
     def recognizes(self, model: ModelFolder) -> bool:
         return is_cogvideox(model) and patch_frames(model) is not None

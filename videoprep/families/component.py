@@ -1,53 +1,260 @@
-"""What is stored of a clip: the components, and what each is made from."""
+"""What is stored of a clip: the components, and what of the clip each is made from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, get_args
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-Component = Literal[
-    "video_latents",
-    "image_latents",
-    "condition_latents",
-    "noisy_image_latents",
-    "image_embeds",
-    "prompt_embeds",
-    "pooled_embeds",
-]
-"""What is stored of a clip. A family makes some of them, see `videoprep.families.contract`.
+import pyarrow as pa
+import pyarrow.compute as pc
 
-- ``video_latents``: of all its frames.
-- ``image_latents``: of its first frame alone.
-- ``condition_latents``: of its first frame followed by zeros (grey), as many frames as the clip.
-- ``noisy_image_latents``: of its first frame with noise on its pixels, several times.
-- ``image_embeds``: what an image encoder sees in its first frame.
-- ``prompt_embeds``: of its caption, a row a token.
-- ``pooled_embeds``: of its caption, one for all of it.
+from videoprep.errors import StoreError, nearest
+
+if TYPE_CHECKING:
+    import torch
+
+    from videoprep.media.decode import FrameChoice
+
+Component = str
+"""The name of one kind of stored tensor, such as ``video_latents``."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What of a clip an artifact is made from. `SOURCES` holds every one there is."""
+
+    name: str
+    """What recipes call it."""
+    label: str
+    """What is read, in words."""
+    key_columns: tuple[str, ...]
+    """Index columns that name what is read. Together they name the artifact."""
+    positions: tuple[int, ...] | None = ()
+    """Positions of the clip's frames that are decoded; negative ones count from the end; None: all
+    of them."""
+    zeros: bool = False
+    """Whether normalized zeros (grey) stand for the frames that are not decoded."""
+    caption: bool = False
+    """Whether the caption is read."""
+    recipe: tuple[tuple[str, str], ...] = ()
+    """Fields that every recipe of this source has, and their values."""
+
+    @property
+    def frames(self) -> bool:
+        """Whether frames are read."""
+        return self.positions != ()
+
+    def keys(self, table: pa.Table) -> pa.ChunkedArray:
+        """Return the artifact that each row of an index needs: strings, null if it needs none."""
+        columns = [table[name] for name in self.key_columns]
+        return columns[0] if len(columns) == 1 else _joined(columns)
+
+    def decoded(self, frames: int) -> tuple[int, ...]:
+        """Return the positions that are decoded of a clip of ``frames`` frames, in order.
+
+        The first and the last frame of a clip of one frame are the same: it is decoded once.
+        """
+        if self.positions is None:
+            return tuple(range(frames))
+        return tuple(dict.fromkeys(range(frames)[position] for position in self.positions))
+
+    def length(self, frames: int) -> int:
+        """Return how many frames the artifact is made from, zeros included; 0 for a caption."""
+        return frames if self.zeros else len(self.decoded(frames))
+
+    def size(self, frames: int, height: int, width: int) -> tuple[int, int, int]:
+        """Return the size of what the artifact is made from; zeros if no frames are read.
+
+        Artifacts of one size lie together in shards.
+        """
+        return (self.length(frames), height, width) if self.frames else (0, 0, 0)
+
+    def choose(self, frames: FrameChoice) -> FrameChoice:
+        """Return the frames to decode, of those of the clip."""
+        return frames.select(self.decoded(len(frames.indices)))
+
+    def arrange(self, pixels: torch.Tensor, frames: int) -> torch.Tensor:
+        """Put decoded frames in their places, between zeros.
+
+        Args:
+            pixels: float32 ``[B, 3, F', H, W]`` in −1…1: the decoded frames.
+            frames: F, of the clip.
+
+        Returns:
+            ``[B, 3, F, H, W]``, or ``pixels`` if there are no zeros.
+        """
+        if not self.zeros or pixels.shape[2] == frames:
+            return pixels
+        batch, channels, _, height, width = pixels.shape
+        whole = pixels.new_zeros(batch, channels, frames, height, width)
+        whole[:, :, list(self.decoded(frames))] = pixels
+        return whole
+
+
+FRAMES = Source("frames", "clips", ("video_key",), None)
+FIRST_FRAME = Source("first_frame", "first frames", ("image_key",), (0,))
+# Those below are as many frames as the clip, or depend on its end: they are the clip's own.
+LAST_FRAME = Source("last_frame", "last frames", ("video_key",), (-1,))
+FIRST_FRAME_ZEROS = Source(
+    "first_frame_zeros",
+    "first frames",
+    ("video_key",),
+    (0,),
+    zeros=True,
+    recipe=(("after_first", "zeros"),),
+)
+FIRST_LAST_FRAME_ZEROS = Source(
+    "first_last_frame_zeros",
+    "first and last frames",
+    ("video_key",),
+    (0, -1),
+    zeros=True,
+    recipe=(("between", "zeros"),),
+)
+CAPTION = Source("caption", "captions", ("prompt_key",), caption=True)
+CAPTION_FIRST_FRAME = Source(
+    "caption_first_frame",
+    "captions with first frames",
+    ("prompt_key", "image_key"),
+    (0,),
+    caption=True,
+)
+CAPTION_FRAMES = Source(
+    "caption_frames", "captions with clips", ("prompt_key", "video_key"), None, caption=True
+)
+
+SOURCES: Mapping[str, Source] = {
+    one.name: one
+    for one in (
+        FRAMES,
+        FIRST_FRAME,
+        LAST_FRAME,
+        FIRST_FRAME_ZEROS,
+        FIRST_LAST_FRAME_ZEROS,
+        CAPTION,
+        CAPTION_FIRST_FRAME,
+        CAPTION_FRAMES,
+    )
+}
+"""Every source, by name."""
+
+_CLASSIC: Mapping[Component, Source] = {
+    "video_latents": FRAMES,
+    "image_latents": FIRST_FRAME,
+    "condition_latents": FIRST_FRAME_ZEROS,
+    "noisy_image_latents": FIRST_FRAME,
+    "image_embeds": FIRST_FRAME,
+    "prompt_embeds": CAPTION,
+    "pooled_embeds": CAPTION,
+}
+"""The components whose recipes do not name their source, in the order of the catalogue's columns.
+
+Stores were written before recipes did. To name it now would change the recipes' ids, and so make
+what these stores hold stale.
 """
 
-COMPONENTS: tuple[Component, ...] = get_args(Component)
 
-KEY_COLUMN: Mapping[Component, str] = {
-    "video_latents": "video_key",
-    "image_latents": "image_key",
-    "condition_latents": "video_key",  # it has as many frames as the clip
-    "noisy_image_latents": "image_key",
-    "image_embeds": "image_key",
-    "prompt_embeds": "prompt_key",
-    "pooled_embeds": "prompt_key",
-}
-"""The index column whose keys name the artifacts of a component."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentSpec:
+    """A component of a family: what it is made from, by what, and what is stored of the result."""
 
-MADE_FROM: Mapping[Component, Literal["clip", "image", "caption"]] = {
-    "video_latents": "clip",
-    "image_latents": "image",
-    "condition_latents": "image",
-    "noisy_image_latents": "image",
-    "image_embeds": "image",
-    "prompt_embeds": "caption",
-    "pooled_embeds": "caption",
-}
-"""What of a clip is read: all its frames, the first one, or its caption."""
+    name: Component
+    """Lower-case words joined by underscores. Names the component's folder and columns."""
+    source: Source
+    """What of a clip it is made from."""
+    part: str
+    """The part of the model that makes it, such as ``vae``."""
+    posterior: bool = False
+    """Whether the part gives the moments of a posterior ``[2 × C, …]``, mean first and log variance
+    after, which ``posterior`` reduces. Otherwise what it gives is stored as it is."""
+    noise: bool = False
+    """Whether it is made several times, with noise on the pixels; see ``image_noise``."""
+    asked_by: Literal["image_latents", "image_noise"] | None = None
+    """The option that asks for it; None: it is always made."""
+    shape: tuple[int, ...] | None = None
+    """Of the longest one, to estimate what it takes when no model is at hand; None: the profile's
+    moments of as many frames as the source has."""
 
-IS_LATENTS: Mapping[Component, bool] = {name: name.endswith("_latents") for name in COMPONENTS}
-"""Whether it is made by the VAE, whose posterior has moments."""
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """What of the spec decides the artifacts, for the recipe."""
+        named = {} if _CLASSIC.get(self.name) is self.source else {"source": self.source.name}
+        return {**dict(self.source.recipe), **named}
+
+
+def prompt_embeds(tokens: int, features: int) -> ComponentSpec:
+    """Return the component of a text encoder's embeddings, one a token.
+
+    Args:
+        tokens: how many it has at most.
+        features: of each.
+    """
+    return ComponentSpec(
+        name="prompt_embeds", source=CAPTION, part="text_encoder", shape=(tokens, features)
+    )
+
+
+VIDEO_LATENTS = ComponentSpec(name="video_latents", source=FRAMES, part="vae", posterior=True)
+IMAGE_LATENTS = ComponentSpec(
+    name="image_latents", source=FIRST_FRAME, part="vae", posterior=True, asked_by="image_latents"
+)
+CONDITION_LATENTS = ComponentSpec(
+    name="condition_latents",
+    source=FIRST_FRAME_ZEROS,
+    part="vae",
+    posterior=True,
+    asked_by="image_latents",
+)
+NOISY_IMAGE_LATENTS = ComponentSpec(
+    name="noisy_image_latents",
+    source=FIRST_FRAME,
+    part="vae",
+    posterior=True,
+    noise=True,
+    asked_by="image_noise",
+)
+
+
+def source_of(component: Component, recipe: Mapping[str, Any]) -> Source:
+    """Return what a stored component was made from.
+
+    Args:
+        component: its name.
+        recipe: the fields of its recipe.
+
+    Raises:
+        StoreError: The recipe names no source that this version of videoprep knows.
+    """
+    name = recipe.get("source")
+    source = _CLASSIC.get(component) if name is None else SOURCES.get(str(name))
+    if source is None:
+        raise StoreError(
+            f"{component} is made from {name!r}, which is not a known source",
+            remedy=f"upgrade videoprep; {nearest(str(name), SOURCES, 'the sources are')}",
+        )
+    return source
+
+
+def ordered(components: Iterable[Component]) -> tuple[Component, ...]:
+    """Return distinct components in the order in which they are listed and stored."""
+    places = {name: place for place, name in enumerate(_CLASSIC)}
+    return tuple(sorted(set(components), key=lambda name: (places.get(name, len(places)), name)))
+
+
+def is_component_name(name: str) -> bool:
+    """Return whether a component may be called this."""
+    return _NAME.fullmatch(name) is not None
+
+
+def _joined(columns: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """Keys of what several columns name together; null if one of them is."""
+    pairs = pc.binary_join_element_wise(*columns, " ").combine_chunks().dictionary_encode()
+    digests = [
+        hashlib.sha256(pair.encode()).hexdigest()[:32] for pair in pairs.dictionary.to_pylist()
+    ]
+    return pa.chunked_array([pa.array(digests, pa.string()).take(pairs.indices)])

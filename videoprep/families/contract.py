@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from videoprep.errors import ModelError
-from videoprep.families.component import Component
+from videoprep.families.component import Component, ComponentSpec
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.profile import Profile
 
@@ -50,6 +50,16 @@ class VideoEncoder(ABC):
             pixels: float32 ``[B, 3, F, H, W]`` in −1…1, on any device.
         """
 
+    def encode_captioned(self, pixels: torch.Tensor, captions: Sequence[str]) -> torch.Tensor:
+        """Return what is stored of pixels and captions; the pixels alone decide by default.
+
+        Args:
+            pixels: as `encode` takes them.
+            captions: one per clip.
+        """
+        del captions
+        return self.encode(pixels)
+
     @abstractmethod
     def save_memory(self, *, slicing: bool, tiling: bool) -> None:
         """Sets how the VAE saves memory from now on.
@@ -57,6 +67,19 @@ class VideoEncoder(ABC):
         Args:
             slicing: one clip of a batch after the other; does not change the result.
             tiling: in tiles, which changes the result.
+        """
+
+
+class CaptionedVideoEncoder(VideoEncoder):
+    """An encoder of captions that sees frames, too."""
+
+    @abstractmethod
+    def encode_captioned(self, pixels: torch.Tensor, captions: Sequence[str]) -> torch.Tensor:
+        """Return ``[B, tokens, features]``.
+
+        Args:
+            pixels: as `encode` takes them.
+            captions: one each.
         """
 
 
@@ -84,7 +107,7 @@ class Family(ABC):
 
     Attributes:
         name: its name, also that of its profile.
-        profile: the sizes and frame counts it accepts.
+        profile: the sizes and frame counts it accepts, and the components of its models.
         parts: folders of the model that encoding reads, if they are there.
         max_tokens: how many tokens of a caption the text encoder takes.
     """
@@ -106,14 +129,14 @@ class Family(ABC):
             ModelError: something is missing.
         """
 
-    @abstractmethod
-    def encoders(self, model: ModelFolder) -> Mapping[Component, str]:
-        """The components that this model can make, and the part of it that makes each.
+    def components(self, model: ModelFolder) -> Sequence[ComponentSpec]:
+        """Return the components that this model can make: all of the profile's by default.
 
-        Those of clips and captions are always made; those of first frames where image-to-video is
-        asked for. Parts are worked with one after the other, in the order in which they come here
+        Parts of the model are loaded one after the other, in the order in which they come here
         first, those for captions before the others.
         """
+        del model
+        return self.profile.components
 
     @abstractmethod
     def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:
@@ -171,7 +194,7 @@ class Family(ABC):
 
         Args:
             model: where they are.
-            part: which text encoder, see `encoders`.
+            part: which text encoder: the ``part`` of a component.
             device: where the encoder runs.
             dtype: what it computes in.
             eight_bit: whether its weights are held in 8 bits, by bitsandbytes.
@@ -194,12 +217,28 @@ class Family(ABC):
         raise ModelError(
             f"the family {self.name!r} decodes no latents",
             where=str(model.path),
-            remedy="look at the crops alone with --without-vae; docs/families.md says what a "
+            remedy="look at the crops alone with `without_vae`; docs/families.md says what a "
             "family needs for more",
         )
 
-    def load_image_encoder(
-        self, model: ModelFolder, device: torch.device, dtype: torch.dtype
+    def load_frame_encoder(
+        self,
+        model: ModelFolder,
+        component: ComponentSpec,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        tiling: bool,
     ) -> VideoEncoder:
-        """Loads what makes ``image_embeds``; only families that have them need it."""
-        raise NotImplementedError(f"{self.name} makes no image_embeds of {model.path}")
+        """Load what makes a component of frames: the VAE, unless a family has other parts for it.
+
+        Args:
+            model: where it is.
+            component: one of `components` whose source reads frames. If it reads the caption, too,
+                a `CaptionedVideoEncoder` has to be returned.
+            device: where the encoder runs.
+            dtype: what it computes in.
+            tiling: whether a VAE works in tiles.
+        """
+        del component
+        return self.load_video_encoder(model, device, dtype, tiling=tiling)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from videoprep.errors import ModelError
-from videoprep.families.component import IS_LATENTS, Component
+from videoprep.families.component import Component, ComponentSpec
 from videoprep.families.config import count_of
 from videoprep.families.contract import Family, VideoDecoder, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
@@ -41,12 +41,8 @@ class DiffusersFamily(Family):
     text_classes: ClassVar[Mapping[str, str]]
     posterior: ClassVar[str]
 
-    def encoders(self, model: ModelFolder) -> Mapping[Component, str]:
-        del model
-        return {"prompt_embeds": "text_encoder", "video_latents": "vae", "image_latents": "vae"}
-
     def check(self, model: ModelFolder) -> None:
-        for part in dict.fromkeys(self.encoders(model).values()):
+        for part in dict.fromkeys(one.part for one in self.components(model)):
             model.require(part)
         for part, names in self.tokenizer_files.items():
             if not any((model.path / part / name).is_file() for name in names):
@@ -59,12 +55,13 @@ class DiffusersFamily(Family):
             self.require_class(model, part, kind)
         self.require_class(model, "vae", self.vae_class)
         self.facts(model)
-        for component in self.encoders(model):  # whose shape is read from the configs
-            self.shape(model, component, self.profile.frames_within(9) or 1, 64, 64)
+        for one in self.components(model):  # whose shape is read from the configs
+            self.shape(model, one.name, self.profile.frames_within(9) or 1, 64, 64)
 
     def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:
-        part = self.encoders(model)[component]
-        if IS_LATENTS[component]:
+        spec = self.component(model, component)
+        part = spec.part
+        if spec.posterior:
             return {"class": self.vae_class, part: model.identity(part)}
         return {
             "class": self.text_classes[part],
@@ -72,6 +69,10 @@ class DiffusersFamily(Family):
             "tokenizer": model.files_identity(self.tokenizers[part]),
             **self.text_settings(part),
         }
+
+    def component(self, model: ModelFolder, name: Component) -> ComponentSpec:
+        """Return the component of a name."""
+        return next(one for one in self.components(model) if one.name == name)
 
     @abstractmethod
     def text_settings(self, part: str) -> Mapping[str, Any]:
@@ -105,7 +106,7 @@ class DiffusersFamily(Family):
     def shape(
         self, model: ModelFolder, component: Component, frames: int, height: int, width: int
     ) -> tuple[int, ...]:
-        if not IS_LATENTS[component]:
+        if not self.component(model, component).posterior:
             return self.embeds_shape(model, component)
         spatial, temporal = self.compression(model)
         # 4k+1 frames give k+1: the first stands alone. CogVideoX takes 4k, too, and gives k.

@@ -6,7 +6,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from videoprep.families.component import Component
+from videoprep.families.component import (
+    CAPTION,
+    IMAGE_LATENTS,
+    VIDEO_LATENTS,
+    Component,
+    ComponentSpec,
+    prompt_embeds,
+)
 from videoprep.families.config import count_of, factor_of
 from videoprep.families.contract import TextEncoder
 from videoprep.families.diffusers_family import DiffusersFamily
@@ -100,6 +107,11 @@ class ClipText(TextEncoder):
         return len(self._tokenizer(caption, verbose=False).input_ids)
 
 
+_POOLED_EMBEDS = ComponentSpec(
+    name="pooled_embeds", source=CAPTION, part="text_encoder_2", shape=(768,)
+)
+
+
 class HunyuanVideo(DiffusersFamily):
     """HunyuanVideo, text-to-video; first frames for image-to-video by its latents."""
 
@@ -108,8 +120,15 @@ class HunyuanVideo(DiffusersFamily):
         "hunyuan-video",
         divisor=16,
         frame_rules=(FrameRule(4, 1),),
-        embed_shape=(MAX_TOKENS, 4096),
+        components=(
+            prompt_embeds(MAX_TOKENS, 4096),
+            _POOLED_EMBEDS,
+            VIDEO_LATENTS,
+            IMAGE_LATENTS,
+        ),
         fps=24,
+        num_frames=129,
+        models="HunyuanVideo",
     )
     parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2", "vae")
     max_tokens = MAX_TOKENS
@@ -130,14 +149,6 @@ class HunyuanVideo(DiffusersFamily):
 
     def recognizes(self, model: ModelFolder) -> bool:
         return model.index.get("_class_name") in _PIPELINES
-
-    def encoders(self, model: ModelFolder) -> Mapping[Component, str]:
-        return {
-            "prompt_embeds": "text_encoder",
-            "pooled_embeds": "text_encoder_2",
-            "video_latents": "vae",
-            "image_latents": "vae",
-        }
 
     def text_settings(self, part: str) -> Mapping[str, Any]:
         if part == "text_encoder_2":

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from videoprep.errors import ModelError
+from videoprep.families.component import IMAGE_LATENTS, VIDEO_LATENTS, prompt_embeds
 from videoprep.families.config import count_of, factor_of, list_of, require_statistics
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import draw
@@ -37,8 +38,10 @@ class LTXVideo(T5Family):
         frames_per_latent=8,
         patch=1,
         latent_channels=128,
-        embed_shape=(MAX_TOKENS, 4096),
+        components=(prompt_embeds(MAX_TOKENS, 4096), VIDEO_LATENTS, IMAGE_LATENTS),
         fps=25,
+        num_frames=161,
+        models="LTX-Video 0.9",
     )
     parts = ("tokenizer", "text_encoder", "vae")
     max_tokens = MAX_TOKENS

@@ -12,7 +12,7 @@ from typing import Any
 import xxhash
 
 from videoprep.errors import ModelError
-from videoprep.place import nowhere, similar
+from videoprep.spec.path_hints import nowhere, similar
 
 # Said by the file that wrote the config, not by the model.
 _NOT_IDENTITY = ("_diffusers_version", "_name_or_path", "transformers_version")
@@ -137,8 +137,9 @@ class ModelFolder:
             raise ModelError(
                 f"the model folder lacks {name}",
                 where=str(self.path),
-                remedy="give --model a diffusers folder with model_index.json and its parts, "
+                remedy="give `model` a diffusers folder with model_index.json and its parts, "
                 "or a hub id",
+                option="model",
             )
         return self._json_file(path)
 
@@ -185,16 +186,36 @@ def open_model(name: str, parts: tuple[str, ...], revision: str | None = None) -
     path = Path(name)
     if path.is_dir():
         return ModelFolder(path, name)
-    if path.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
+    if path.exists():
+        raise _not_a_folder(path)
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise ModelError(
             "no such model folder",
             where=name,
             remedy=nowhere(
-                name, "give --model a diffusers folder, or a hub id such as THUDM/CogVideoX-2b"
+                name, "give `model` a diffusers folder, or a hub id such as THUDM/CogVideoX-2b"
             ),
+            option="model",
         )
     snapshot = _download(name, parts, revision)
     return ModelFolder(snapshot, name, revision=snapshot.name)  # the hub's cache names it so
+
+
+def _not_a_folder(path: Path) -> ModelError:
+    """The error about a file, such as one of the weights that other programs read alone."""
+    folder = next(
+        (up for up in path.absolute().parents if (up / "model_index.json").exists()), None
+    )
+    if folder is not None:
+        remedy = f"give the folder of the whole model as `model`: {folder}"
+    else:
+        remedy = (
+            "give a diffusers folder as `model`, with model_index.json, vae/ and text_encoder/, or "
+            "a hub id such as THUDM/CogVideoX-2b: a single file lacks the configs and tokenizer"
+        )
+    return ModelError(
+        "is a single file, not a model folder", where=str(path), remedy=remedy, option="model"
+    )
 
 
 def _download(name: str, parts: tuple[str, ...], revision: str | None) -> Path:
@@ -210,7 +231,7 @@ def _download(name: str, parts: tuple[str, ...], revision: str | None) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(
-            f"neither a local folder nor to be had from the hub: {reason}",
+            f"not found locally or on the hub: {reason}",
             where=name,
             remedy=_without_hub(name, isinstance(error, HfHubHTTPError)),
         ) from error
@@ -224,5 +245,5 @@ def _without_hub(name: str, answered: bool) -> str:
         return f"{hint}check the name; a model that is gated needs `hf auth login`"
     return (
         f"{hint}check the name and the network; without one, download the model elsewhere with "
-        f"`hf download {name} --local-dir DIR` and give --model DIR"
+        f"`hf download {name} --local-dir DIR` and give `model=DIR`"
     )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from videoprep.families.component import Component
+from videoprep.families.component import (
+    IMAGE_LATENTS,
+    VIDEO_LATENTS,
+    ComponentSpec,
+    prompt_embeds,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +39,10 @@ class Profile:
         frames_per_latent: frames in a latent frame; the first may be alone in its own.
         patch: latent pixels a side of a token.
         latent_channels: of a latent; its moments have twice as many.
-        embed_shape: tokens and features of a caption's embedding.
         fps: frames a second that the model was trained at; None: any.
-        condition: what image-to-video takes of a clip.
+        num_frames: frames of a clip that the model makes by default; None: any.
+        models: the models that it is meant for, as their users call them.
+        components: what models of the family make, those for captions first.
     """
 
     name: str
@@ -46,9 +52,14 @@ class Profile:
     frames_per_latent: int = 4
     patch: int = 2
     latent_channels: int = 16
-    embed_shape: tuple[int, int] = (226, 4096)
     fps: float | None = None
-    condition: Component = "image_latents"
+    num_frames: int | None = None
+    models: str = ""
+    components: tuple[ComponentSpec, ...] = (
+        prompt_embeds(226, 4096),
+        VIDEO_LATENTS,
+        IMAGE_LATENTS,
+    )
 
     def accepts_size(self, width: int, height: int) -> bool:
         """Whether both sides are positive multiples of the divisor."""
@@ -62,6 +73,16 @@ class Profile:
         """The largest legal ``(width, height)`` not above the given one."""
         within = (width - width % self.divisor, height - height % self.divisor)
         return within if all(within) else None
+
+    def is_like(self, other: Profile) -> bool:
+        """Return whether a plan for one is a plan for the other: the same clips, at the same rate.
+
+        ``cogvideox`` and ``cogvideox1.5`` accept the same sizes and lengths, but the models were
+        trained at 8 and 16 frames a second: a plan for one would show the other half speed.
+        """
+        return (self.divisor, self.frame_rules, self.fps) == (
+            other.divisor, other.frame_rules, other.fps
+        )  # fmt: skip
 
     def nearest_sizes(self, width: int, height: int) -> list[tuple[int, int]]:
         """The legal sizes around ``(width, height)``: both sides down, and both up."""
@@ -97,6 +118,19 @@ class Profile:
         """The frame rules in words, for instance ``4k or 4k+1``."""
         return " or ".join(str(rule) for rule in self.frame_rules)
 
+    def describe(self) -> str:
+        """Describe the profile in a line: its models, sides, frames and rate."""
+        parts = [f"sides divisible by {self.divisor}", f"{self.frame_rule()} frames"]
+        parts += [f"{self.num_frames} by default"] if self.num_frames is not None else []
+        parts += [f"{self.fps:g} fps"] if self.fps is not None else []
+        rules = ", ".join(parts)
+        return f"{self.models}: {rules}" if self.models else rules
 
-DEFAULT = Profile("default", divisor=32, frame_rules=(FrameRule(4, 0), FrameRule(4, 1)))
+
+DEFAULT = Profile(
+    "default",
+    divisor=32,
+    frame_rules=(FrameRule(4, 0), FrameRule(4, 1)),
+    models="the documented rule of the dataset format",
+)
 """The documented rule of the dataset format: sides divisible by 32; 4k or 4k+1 frames."""

@@ -5,13 +5,19 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 
 import videoprep.families as package
 from videoprep.errors import ModelError, SpecError, nearest
+from videoprep.families.component import (
+    SOURCES,
+    Component,
+    ComponentSpec,
+    is_component_name,
+)
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.profile import DEFAULT, Profile
@@ -24,7 +30,7 @@ ENTRY_POINTS = "videoprep.families"
 
 
 @dataclass(frozen=True, slots=True)
-class Registry:
+class FamilyRegistry:
     """All families there are.
 
     Attributes:
@@ -42,7 +48,7 @@ def families() -> dict[str, Family]:
 
 
 @cache
-def registry() -> Registry:
+def registry() -> FamilyRegistry:
     """All families. A plugin that is broken or takes another's name is warned of and left out."""
     found = dict(built_in())
     problems: list[str] = []
@@ -60,7 +66,7 @@ def registry() -> Registry:
             problems.append(f"{point.name} = {point.value} (of {package_name}): {reason}")
     for problem in problems:
         logger.warning("a family's plugin cannot be used: %s", problem)
-    return Registry(dict(sorted(found.items())), tuple(problems))
+    return FamilyRegistry(dict(sorted(found.items())), tuple(problems))
 
 
 @cache
@@ -101,18 +107,35 @@ def profiles() -> dict[str, Profile]:
     return {DEFAULT.name: DEFAULT, **{name: f.profile for name, f in families().items()}}
 
 
-def get_profile(name: str) -> Profile:
-    """The profile of that name.
+def get_profile(name: str | None) -> Profile:
+    """The profile of that name; None: the default.
 
     Raises:
         SpecError: there is none; it names those there are.
     """
+    if name is None:
+        return DEFAULT
     known = profiles()
     if name in known:
         return known[name]
     raise SpecError(
-        f"there is no profile {name!r}", remedy=nearest(name, known, "the profiles are")
+        f"there is no profile {name!r}",
+        remedy=nearest(name, known, "the profiles are"),
+        option="profile",
     )
+
+
+def profile_of(model: str, revision: str | None = None) -> str:
+    """Return the name of the profile of a model's family. Only the model's configs are read.
+
+    Args:
+        model: a model folder or hub id.
+        revision: its revision on the hub.
+
+    Raises:
+        ModelError: there is no such model, or it is of no known family.
+    """
+    return family_of(open_model(model, (), revision)).profile.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +186,45 @@ def family_of(model: ModelFolder) -> Family:
         remedy=f"the families are: {', '.join(families())}{unusable}; docs/families.md says how to "
         "add one",
     )
+
+
+def components_of(family: Family, model: ModelFolder) -> Mapping[Component, ComponentSpec]:
+    """Return the components that a model can make, by name.
+
+    Raises:
+        ModelError: The family, which a plugin may have brought, declares them wrongly.
+    """
+    specs = family.components(model)
+    for problem in _component_problems(family, specs):
+        raise ModelError(
+            f"the family {family.name!r} declares its components wrongly: {problem}",
+            where=str(model.path),
+            remedy="fix the family; docs/families.md describes a component's fields",
+        )
+    return {spec.name: spec for spec in specs}
+
+
+def _component_problems(family: Family, specs: Sequence[ComponentSpec]) -> Iterator[str]:
+    if not specs:
+        yield "there are none"
+    names = [spec.name for spec in specs]
+    for spec in specs:
+        if not is_component_name(spec.name):
+            yield f"{spec.name!r} is not lower-case words joined by underscores"
+        if names.count(spec.name) > 1:
+            yield f"{spec.name} is declared {names.count(spec.name)} times"
+        if SOURCES.get(spec.source.name) != spec.source:
+            yield (
+                f"{spec.name} is made from the unknown source {spec.source.name!r}; "
+                f"{nearest(spec.source.name, SOURCES, 'the sources are')}"
+            )
+        if spec.part not in family.parts:
+            yield (
+                f"{spec.name} is made by {spec.part!r}, which is not among the family's parts: "
+                f"{', '.join(family.parts)}"
+            )
+        if spec.noise and not (spec.posterior and spec.source.frames):
+            yield f"{spec.name} has noise, but it is not made of frames by a VAE"
 
 
 def _recognizes(family: Family, model: ModelFolder) -> bool:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from videoprep.families.clip_vision import ClipVision, clip_vision_shape, load_clip_vision
-from videoprep.families.component import Component
+from videoprep.families.component import (
+    CONDITION_LATENTS,
+    FIRST_FRAME,
+    VIDEO_LATENTS,
+    Component,
+    ComponentSpec,
+    prompt_embeds,
+)
 from videoprep.families.config import count_of, list_of, statistics_of
 from videoprep.families.contract import VideoEncoder
 from videoprep.families.model_folder import ModelFolder
@@ -26,6 +33,15 @@ MAX_TOKENS = 512
 _PIPELINES = ("WanPipeline", "WanImageToVideoPipeline", "WanVideoToVideoPipeline")
 
 
+_IMAGE_EMBEDS = ComponentSpec(
+    name="image_embeds",
+    source=FIRST_FRAME,
+    part="image_encoder",
+    asked_by="image_latents",
+    shape=(257, 1280),
+)
+
+
 class Wan(T5Family):
     """Wan 2.1 and 2.2-A14B, text-to-video and image-to-video."""
 
@@ -34,9 +50,15 @@ class Wan(T5Family):
         "wan",
         divisor=16,
         frame_rules=(FrameRule(4, 1),),
-        embed_shape=(MAX_TOKENS, 4096),
+        components=(
+            prompt_embeds(MAX_TOKENS, 4096),
+            _IMAGE_EMBEDS,
+            VIDEO_LATENTS,
+            CONDITION_LATENTS,
+        ),
         fps=16,
-        condition="condition_latents",
+        num_frames=81,
+        models="Wan 2.1, Wan 2.2-A14B",
     )
     parts = ("tokenizer", "text_encoder", "vae", "image_encoder", "image_processor")
     max_tokens = MAX_TOKENS
@@ -49,11 +71,9 @@ class Wan(T5Family):
     def recognizes(self, model: ModelFolder) -> bool:
         return is_wan(model) and not has_patches(model)
 
-    def encoders(self, model: ModelFolder) -> Mapping[Component, str]:
-        encoders: dict[Component, str] = {"prompt_embeds": "text_encoder"}
-        if has_image_encoder(model):
-            encoders["image_embeds"] = "image_encoder"
-        return {**encoders, "video_latents": "vae", "condition_latents": "vae"}
+    def components(self, model: ModelFolder) -> Sequence[ComponentSpec]:
+        seen = has_image_encoder(model)
+        return [one for one in self.profile.components if seen or one is not _IMAGE_EMBEDS]
 
     def check(self, model: ModelFolder) -> None:
         super().check(model)
@@ -117,10 +137,18 @@ class Wan(T5Family):
         del generator
         return standardize(mode(moments, facts), facts["latents_mean"], facts["latents_std"])
 
-    def load_image_encoder(
-        self, model: ModelFolder, device: torch.device, dtype: torch.dtype
+    def load_frame_encoder(
+        self,
+        model: ModelFolder,
+        component: ComponentSpec,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        tiling: bool,
     ) -> VideoEncoder:
-        return load_clip_vision(model, device, dtype)
+        if component.part == "image_encoder":
+            return load_clip_vision(model, device, dtype)
+        return super().load_frame_encoder(model, component, device, dtype, tiling=tiling)
 
 
 def clean_caption(caption: str) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from videoprep.families.component import Component
-from videoprep.families.diffusers_family import DiffusersFamily
+from videoprep.families.component import IMAGE_LATENTS, VIDEO_LATENTS, prompt_embeds
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.wan import Wan, has_patches, is_wan
+from videoprep.families.wan import MAX_TOKENS, Wan, has_patches, is_wan
 
 
 class Wan22TI2V5B(Wan):
@@ -22,14 +20,13 @@ class Wan22TI2V5B(Wan):
         compression=16,
         latent_channels=48,
         fps=24,
-        condition="image_latents",
+        num_frames=121,
+        models="Wan 2.2 TI2V-5B",
+        components=(prompt_embeds(MAX_TOKENS, 4096), VIDEO_LATENTS, IMAGE_LATENTS),
     )
 
     def recognizes(self, model: ModelFolder) -> bool:
         return is_wan(model) and has_patches(model)
-
-    def encoders(self, model: ModelFolder) -> Mapping[Component, str]:
-        return DiffusersFamily.encoders(self, model)
 
 
 FAMILY = Wan22TI2V5B()

@@ -19,7 +19,7 @@ _CAPTIONS, _VIDEOS = "prompts.txt", "videos.txt"
 _REQUIRED: tuple[Component, ...] = ("video_latents", "prompt_embeds")
 
 
-class CogVideoXFactory(Importer):
+class CogVideoXFactoryImporter(Importer):
     """A tensor a file, bare, in a folder a component, named by the video's stem."""
 
     name = "cogvideox-factory"
@@ -105,4 +105,4 @@ def _flaw(caption: str, stem: str, often: int) -> str | None:
     return None
 
 
-IMPORTER = CogVideoXFactory()
+IMPORTER = CogVideoXFactoryImporter()

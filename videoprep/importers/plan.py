@@ -12,7 +12,7 @@ import pyarrow as pa
 import xxhash
 
 from videoprep.errors import Code
-from videoprep.families.component import IS_LATENTS, Component
+from videoprep.families.component import Component
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
 from videoprep.importers.contract import FlawError, Importer, Precomputed
@@ -138,7 +138,7 @@ class Planner:
         return {
             "clip": 0,
             "stream": 0,
-            "pyav_only": False,
+            "pyav_only": True,
             "source_width": bucket.width,
             "source_height": bucket.height,
             "source_frames": bucket.frames,
@@ -158,7 +158,7 @@ class Planner:
         }
 
     def _keys(self, clip: Precomputed, bucket: Bucket) -> Mapping[str, Any]:
-        latents = [path for name, path in clip.files.items() if IS_LATENTS[name]]
+        latents = [path for name, path in clip.files.items() if name.endswith("_latents")]
         fingerprint = _fingerprint(latents)
         whole = Box(0, 0, bucket.width, bucket.height)
         video = transform_of(0, to_text(np.arange(bucket.frames)), whole, whole, bucket)

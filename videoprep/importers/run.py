@@ -13,22 +13,22 @@ import pyarrow as pa
 from videoprep.encoding.job import work_of
 from videoprep.encoding.recipes import Settings
 from videoprep.encoding.units import Unit, plan_units
+from videoprep.engine.sessions import Session
+from videoprep.engine.sweep import sweep
 from videoprep.errors import Code, ModelError, StoreError, VideoprepError, nearest
-from videoprep.families.component import COMPONENTS, KEY_COLUMN, Component
+from videoprep.families.component import Component, ComponentSpec, ordered
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
-from videoprep.families.registry import family_of
+from videoprep.families.registry import components_of, family_of
 from videoprep.importers.cogvideox_factory import IMPORTER as COGVIDEOX_FACTORY
 from videoprep.importers.contract import FlawError, Importer, Precomputed
 from videoprep.importers.plan import Planner
 from videoprep.index.table import BucketIndex, LeftOutSample
 from videoprep.store.catalogue import SetAside, read_artifacts, write_catalogue
-from videoprep.store.commit import Made, commit_unit
+from videoprep.store.commit import UnitResult, commit_unit
 from videoprep.store.layout import CATALOGUE, Store, StoreInfo
 from videoprep.store.receipt import Failure
 from videoprep.store.recipe import Recipe
-from videoprep.store.sessions import Session
-from videoprep.store.sweep import sweep
 
 if TYPE_CHECKING:
     import torch
@@ -107,7 +107,7 @@ def import_precomputed(
             where=str(folder),
             remedy="give the folder that the trainer precomputed, and the model that it used",
         )
-    run = _Run(store, importer, family, opened, index, {clip.line: clip for clip in clips})
+    run = _ImportRun(store, importer, family, opened, index, {clip.line: clip for clip in clips})
     set_aside = run.write(_dtype(planner.dtype), progress)
     return ImportResult(
         store=store.location,
@@ -120,7 +120,7 @@ def import_precomputed(
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _ImportRun:
     store: Store
     importer: Importer
     family: Family
@@ -137,41 +137,44 @@ class _Run:
                 self._write_component(component, recipe, dtype, session, progress)
             self.store.save_index(self.index)
             artifacts = {name: read_artifacts(self.store, r) for name, r in info.recipes.items()}
-            return write_catalogue(self.store, self.index, artifacts)
+            lacking, _ = write_catalogue(self.store, self.index, artifacts)
+            return lacking
 
     def _info(self, dtype: str) -> StoreInfo:
         there = {name for clip in self.clips.values() for name in clip.files}
         fields = {"family": self.family.name, "imported": self.importer.name, "dtype": dtype}
-        recipes = {name: Recipe(name, fields) for name in COMPONENTS if name in there}
+        recipes = {name: Recipe(name, fields) for name in ordered(there)}
         facts = {**self.family.facts(self.model), "posterior": "moments"}
         return StoreInfo(self.family.name, self.model.name, self.model.revision, facts, recipes)
 
     def _write_component(
         self, component: Component, recipe: Recipe, dtype: str, session: Session, progress: Progress
     ) -> None:
+        spec = components_of(self.family, self.model)[component]
         settings = Settings(dtype, dtype, "pyav", tiling=False, posterior="moments")
-        items = work_of(component, self.index, self.family, self.model, settings)
+        items = work_of(spec, self.index, self.family, self.model, settings)
         settled = read_artifacts(self.store, recipe).stored["key"].combine_chunks()
         units = plan_units(items, settled, {})
         done = len(items.keys) - sum(map(len, units))
         for unit in units:
             session.beat()
-            made = self._load(component, unit)
+            made = self._load(spec, unit)
             commit_unit(self.store.files, self.store.folder(recipe), unit.name, made)
             done += len(unit)
             progress(component, done, len(items.keys))
 
-    def _load(self, component: Component, unit: Unit) -> Made:
-        rows = self.index.table.select([KEY_COLUMN[component], "line"]).take(pa.array(unit.rows))
+    def _load(self, spec: ComponentSpec, unit: Unit) -> UnitResult:
+        names = [*spec.source.key_columns, "line"]
+        rows = self.index.table.select(names).take(pa.array(unit.rows))
+        lines = rows["line"].to_pylist()
         tensors: dict[str, torch.Tensor] = {}
         failures: list[Failure] = []
-        for row in rows.to_pylist():
-            key = row[KEY_COLUMN[component]]
+        for key, line in zip(spec.source.keys(rows).to_pylist(), lines, strict=True):
             try:
-                tensors[key] = self._finite(self.clips[row["line"]].files[component])
+                tensors[key] = self._finite(self.clips[line].files[spec.name])
             except FlawError as flaw:
                 failures.append(Failure(key, Code.NOT_IMPORTABLE.value, str(flaw)))
-        return Made(tensors, failures)
+        return UnitResult(tensors, failures)
 
     def _finite(self, path: Path) -> torch.Tensor:
         tensor = self.importer.load(path)

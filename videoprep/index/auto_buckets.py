@@ -2,18 +2,21 @@
 
 How well a list of buckets serves a dataset is one number, its `loss`; `choose_buckets` looks for
 the list that makes it small. A bucket is added while that helps, and after each one all are tried
-against every candidate, as in k-medoids. The candidates come from the dataset: the legal sizes
-around its own, cut to the limits, at its own lengths. Effort is bounded whatever the size of the
-dataset: sizes that are alike are taken together, and the candidates are thinned.
+against every candidate, as in k-medoids. If a clip would then keep less than its `Floor`, because
+its neighbours are smaller, all is chosen anew under the rule that a bucket takes no such clip, and
+further buckets are added for clips that found none. The candidates come from the dataset: the
+legal sizes around its own, cut to the limits, at its own lengths. Effort is bounded whatever the
+size of the dataset: sizes that are alike are taken together, and the candidates are thinned.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import isqrt, log
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +33,12 @@ Bools = NDArray[np.bool_]
 _LEAST_GAIN = 0.01
 _MOST = 16
 _FEW = 4
+
+# A bucket of clips that no other one keeps enough of is added for so large a share of all.
+_LEAST_RESCUED = 0.001
+
+MIN_KEPT = 0.5
+"""The share of a clip's pixels that a chosen bucket keeps, if nothing else is asked for."""
 
 # Up to 5:4 a picture counts as square: cutting its sides to multiples changes as much.
 _SQUARE = 5 / 4
@@ -99,12 +108,64 @@ class Shapes:
         )
 
 
-def assign(shapes: Shapes, buckets: Sequence[Bucket], *, enlarges: bool = False) -> Ints:
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """How much of a picture a chosen bucket keeps at least, whatever its neighbours are.
+
+    What a bucket keeps is the share of the picture times that of the resolution, as in `loss`. It
+    is compared with what a bucket of the picture's own size would keep: what the divisor and the
+    limit cost counts for nothing.
+
+    Attributes:
+        least: the share of what a bucket of the picture's own size would keep.
+        divisor: of the sides of buckets.
+        max_pixels: height × width that is wanted at most; None: all there are.
+        crops: whether pictures are cropped to the bucket's aspect ratio.
+    """
+
+    least: float
+    divisor: int
+    max_pixels: int | None
+    crops: bool
+
+    def kept(
+        self, widths: Ints | int, heights: Ints | int, to_widths: Ints | int, to_heights: Ints | int
+    ) -> Floats:
+        """What buckets keep of pictures, as a share of what those of their own sizes would keep."""
+        widths, heights = np.asarray(widths), np.asarray(heights)
+        scale = np.sqrt(np.minimum(1, (self.max_pixels or _NO_LIMIT) / (widths * heights)))
+        own = (self._legal(side * scale) for side in (widths, heights))
+        there = self._kept(widths, heights, np.asarray(to_widths), np.asarray(to_heights))
+        found: Floats = np.minimum(1, there / self._kept(widths, heights, *own))
+        return found
+
+    def allows(
+        self, widths: Ints | int, heights: Ints | int, to_widths: Ints | int, to_heights: Ints | int
+    ) -> Bools:
+        """Whether buckets keep enough of pictures."""
+        allows: Bools = self.kept(widths, heights, to_widths, to_heights) >= self.least
+        return allows
+
+    def _legal(self, sides: NDArray[Any]) -> Ints:
+        multiples: Ints = np.maximum(sides // self.divisor, 1).astype(np.int64) * self.divisor
+        return multiples
+
+    def _kept(self, widths: Ints, heights: Ints, to_widths: Ints, to_heights: Ints) -> Floats:
+        return _picture_kept(widths, heights, to_widths, to_heights, self.max_pixels, self.crops)
+
+
+def assign(
+    shapes: Shapes,
+    buckets: Sequence[Bucket],
+    *,
+    enlarges: bool = False,
+    floor: Floor | None = None,
+) -> Ints:
     """The bucket that each shape goes to: int64 ``[shapes]``, an index; -1 where none fits.
 
-    A bucket fits that has no more frames than are available and, unless pictures may be enlarged,
-    is neither wider nor higher. Of those that fit it is the nearest in aspect ratio, then in area,
-    then the longest, then the first.
+    A bucket fits that has no more frames than are available, keeps no less than the floor and,
+    unless pictures may be enlarged, is neither wider nor higher. Of those that fit it is the
+    nearest in aspect ratio, then in area, then the longest, then the first.
     """
     chosen = np.full(len(shapes.counts), -1, np.int64)
     longest = np.zeros_like(chosen)
@@ -112,6 +173,8 @@ def assign(shapes: Shapes, buckets: Sequence[Bucket], *, enlarges: bool = False)
     for number, bucket in enumerate(buckets):
         fits = _fits(shapes.widths, shapes.heights, bucket.width, bucket.height, enlarges)
         fits &= bucket.frames <= shapes.frames
+        if floor is not None:
+            fits &= floor.allows(shapes.widths, shapes.heights, bucket.width, bucket.height)
         aspect, area = _distances(shapes.widths, shapes.heights, bucket.width, bucket.height)
         closer = (area < least_area) | ((area == least_area) & (bucket.frames > longest))
         nearer = fits & ((aspect < least_aspect) | ((aspect == least_aspect) & closer))
@@ -128,6 +191,7 @@ def loss(
     max_frames: int,
     crops: bool = True,
     enlarges: bool = False,
+    floor: Floor | None = None,
 ) -> float:
     """The mean over all clips of ``1 - kept``: 0 where all is kept, 1 where all are left out.
 
@@ -149,10 +213,11 @@ def loss(
         max_frames: frames that are wanted at most.
         crops: whether pictures are cropped to the bucket's aspect ratio.
         enlarges: whether pictures may be enlarged. That costs nothing here.
+        floor: what a bucket keeps of each of its clips at least; None: anything.
     """
     if not len(shapes.counts):
         return 0.0
-    chosen = assign(shapes, buckets, enlarges=enlarges)
+    chosen = assign(shapes, buckets, enlarges=enlarges, floor=floor)
     placed = chosen >= 0
     sizes = np.array([(b.width, b.height, b.frames) for b in buckets], np.int64).reshape(-1, 3)
     widths, heights, frames = sizes[chosen[placed]].T
@@ -173,6 +238,7 @@ def choose_buckets(
     number: int | None = None,
     crops: bool = True,
     enlarges: bool = False,
+    min_kept: float = MIN_KEPT,
 ) -> tuple[Bucket, ...]:
     """The buckets, in ascending order, that serve a dataset with little `loss`.
 
@@ -188,10 +254,13 @@ def choose_buckets(
         frame_counts: the frame counts there may be; empty: all that the profile allows.
         number: how many buckets at most. None: as many as lower the loss by 0.01 each or serve
             another orientation; at most 16 and, so that batches can be made, the square root of
-            the number of clips, but four in any case.
+            the number of clips, but four in any case; and further ones, up to 16, for clips that
+            no other keeps enough of.
         crops: whether pictures are cropped to the bucket's aspect ratio; if not, they are resized
             or padded.
         enlarges: whether pictures may be enlarged.
+        min_kept: the share of a clip's pixels that its bucket keeps at least; see `Floor`. Clips
+            that then fit none are left out.
 
     Returns:
         At most ``number`` buckets. None at all where no clip fits any legal bucket: all are smaller
@@ -205,23 +274,36 @@ def choose_buckets(
     usable = _usable(shapes, 1 if enlarges else profile.divisor, lengths.min(initial=_NO_LIMIT))
     if not len(usable.counts):
         return ()
-    rule = _Rule(max_pixels or _NO_LIMIT, crops, enlarges)
+    clips = int(shapes.counts.sum())
+    if number is None:
+        share = clips / int(usable.counts.sum())
+        limits = _Limits(min(_MOST, max(_FEW, isqrt(clips))), _LEAST_GAIN * share, _MOST)
+    else:
+        limits = _Limits(number, 0.0, number)
     groups = _group(usable, lengths, max_frames)
+    rule = _FitRule(max_pixels or _NO_LIMIT, crops, enlarges)
+    found = _chosen(groups, profile.divisor, rule, limits)
+    floor = Floor(min_kept, profile.divisor, max_pixels, crops)
+    placed = assign(usable, found, enlarges=enlarges)
+    if (placed != assign(usable, found, enlarges=enlarges, floor=floor)).any():
+        found = _chosen(groups, profile.divisor, replace(rule, floor=floor), limits)
+        placed = assign(usable, found, enlarges=enlarges, floor=floor)
+    return tuple(found[i] for i in np.unique(placed) if i >= 0)
+
+
+def _chosen(groups: _Groups, divisor: int, rule: _FitRule, limits: _Limits) -> list[Bucket]:
+    """The best buckets under a rule, ascending."""
     groups = _thin_lengths(groups, rule)
-    sizes = _thin_sizes(groups, _sizes(groups, profile.divisor, rule), rule)
+    sizes = _thin_sizes(groups, _sizes(groups, divisor, rule), rule)
     candidates = [
         Bucket(int(frames), int(height), int(width))
         for frames, (height, width) in product(groups.lengths, sizes)
     ]
     choices = _weigh(groups, candidates, rule)
-    least = 0.0
-    if number is None:
-        clips = int(shapes.counts.sum())
-        number = min(_MOST, max(_FEW, isqrt(clips)))
-        least = _LEAST_GAIN * clips / int(usable.counts.sum())
-    found = sorted(candidates[i] for i in _search(choices, number, least))
-    used = np.unique(assign(shapes, found, enlarges=enlarges))
-    return tuple(found[i] for i in used if i >= 0)
+    state = _search(choices, limits.number, limits.least)
+    if rule.floor is not None:
+        state = _rescued(choices, state, limits.most)
+    return sorted(candidates[i] for i in state.chosen)
 
 
 def _require_possible(
@@ -234,31 +316,49 @@ def _require_possible(
     if max_pixels is not None and max_pixels < profile.divisor**2:
         raise PlanError(
             f"no bucket of the profile {profile.name!r} has {max_pixels} pixels or fewer",
-            remedy=f"give at least --max-pixels {profile.divisor**2}",
+            remedy=f"give at least `max_pixels={profile.divisor**2}`",
+            option="max_pixels",
         )
     illegal = [n for n in frame_counts if not profile.accepts_frames(n)]
     if illegal:
         raise PlanError(
             f"frame buckets that are not {profile.frame_rule()}: {', '.join(map(str, illegal))}",
-            remedy="use legal frame counts, or another --profile",
+            remedy="use legal frame counts, or another `profile`",
         )
     shortest = min(frame_counts, default=profile.nearest_frames(0)[0])
     if max_frames < shortest:
         raise PlanError(
             f"the shortest bucket there may be has {shortest} frames, more than {max_frames}",
-            remedy=f"give at least --max-num-frames {shortest}",
+            remedy=f"give at least `max_num_frames={shortest}`",
+            option="max_num_frames",
         )
     if number is not None and number < 1:
-        raise PlanError(f"{number} buckets hold no clip", remedy="give at least --num-buckets 1")
+        raise PlanError(f"{number} buckets hold no clip", remedy="give at least `num_buckets=1`")
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class _FitRule:
     """What decides which bucket a picture fits and how much of it is kept."""
 
     max_pixels: int
     crops: bool
     enlarges: bool
+    floor: Floor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """How many buckets there may be.
+
+    Attributes:
+        number: at most, apart from those added for clips that would be left out.
+        least: the share of all that each of them makes the buckets keep more.
+        most: at most, with those added.
+    """
+
+    number: int
+    least: float
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +368,8 @@ class _Groups:
     Attributes:
         widths: int64 ``[sizes]``: the least of each group, so that what fits it fits all.
         heights: int64 ``[sizes]``: likewise.
+        most_widths: int64 ``[sizes]``: the greatest of each, of which most may be lost.
+        most_heights: int64 ``[sizes]``: likewise.
         lengths: int64 ``[lengths]``, ascending: each clip counts under the longest it has.
         clips: float64 ``[sizes, lengths]``: how many there are.
         values: float64 ``[sizes, lengths]``: the share of a clip's frames that one frame is, summed
@@ -276,6 +378,8 @@ class _Groups:
 
     widths: Ints
     heights: Ints
+    most_widths: Ints
+    most_heights: Ints
     lengths: Ints
     clips: Floats
     values: Floats
@@ -379,6 +483,8 @@ def _group(shapes: Shapes, lengths: Ints, max_frames: int) -> _Groups:
     return _Groups(
         widths=np.array([shapes.widths[members].min() for members in cells]),
         heights=np.array([shapes.heights[members].min() for members in cells]),
+        most_widths=np.array([shapes.widths[members].max() for members in cells]),
+        most_heights=np.array([shapes.heights[members].max() for members in cells]),
         lengths=lengths,
         clips=clips,
         values=values,
@@ -409,7 +515,7 @@ def _cells(widths: Ints, heights: Ints, counts: Ints) -> list[Ints]:
     return sorted((members for *_, members in heap), key=lambda members: int(members[0]))
 
 
-def _sizes(groups: _Groups, divisor: int, rule: _Rule) -> Ints:
+def _sizes(groups: _Groups, divisor: int, rule: _FitRule) -> Ints:
     """Legal ``(height, width)`` that may serve: int64 ``[sizes, 2]``, ascending.
 
     Around each picture's there are smaller ones, too: their aspect ratio may be the nearer one, and
@@ -451,41 +557,45 @@ def _pictures(groups: _Groups) -> tuple[Floats, Floats]:
     return widths, heights
 
 
-def _thin_sizes(groups: _Groups, sizes: Ints, rule: _Rule) -> Ints:
+def _thin_sizes(groups: _Groups, sizes: Ints, rule: _FitRule) -> Ints:
     """Those that serve best if all clips are one frame long."""
     if len(sizes) * len(groups.lengths) <= _SIZES * _LENGTHS:
         return sizes
     clips = groups.clips.sum(axis=1, keepdims=True)
-    still = _Groups(groups.widths, groups.heights, np.ones(1, np.int64), clips, clips)
+    still = replace(groups, lengths=np.ones(1, np.int64), clips=clips, values=clips)
     candidates = [Bucket(1, int(height), int(width)) for height, width in sizes]
     return sizes[_thinned(_weigh(still, candidates, rule), _SIZES)]
 
 
-def _thin_lengths(groups: _Groups, rule: _Rule) -> _Groups:
+def _thin_lengths(groups: _Groups, rule: _FitRule) -> _Groups:
     """With the lengths only that serve best if all pictures are one pixel large."""
     if len(groups.lengths) <= _LENGTHS:
         return groups
     one = np.ones(1, np.int64)
     clips, values = (table.sum(axis=0, keepdims=True) for table in (groups.clips, groups.values))
-    dots = _Groups(one, one, groups.lengths, clips, values)
+    dots = _Groups(one, one, one, one, groups.lengths, clips, values)
     candidates = [Bucket(int(frames), 1, 1) for frames in groups.lengths]
-    left = _thinned(_weigh(dots, candidates, rule), _LENGTHS)
-    return _Groups(
-        widths=groups.widths,
-        heights=groups.heights,
+    left = _thinned(_weigh(dots, candidates, replace(rule, floor=None)), _LENGTHS)
+    return replace(
+        groups,
         lengths=groups.lengths[left],
         clips=np.add.reduceat(groups.clips, left, axis=1),
         values=np.add.reduceat(groups.values, left, axis=1),
     )
 
 
-def _weigh(groups: _Groups, candidates: Sequence[Bucket], rule: _Rule) -> _Choices:
+def _weigh(groups: _Groups, candidates: Sequence[Bucket], rule: _FitRule) -> _Choices:
     """What each candidate means for each group that has clips."""
     frames, heights, widths = np.array([(b.frames, b.height, b.width) for b in candidates]).T
     picture = groups.widths[:, None], groups.heights[:, None]
     size, length = groups.clips.nonzero()
     available = groups.lengths[length, None]
-    fits = _fits(*picture, widths, heights, rule.enlarges)[size] & (frames <= available)
+    fits_in = _fits(*picture, widths, heights, rule.enlarges)
+    if rule.floor is not None:
+        largest = groups.most_widths[:, None], groups.most_heights[:, None]
+        fits_in &= rule.floor.allows(*picture, widths, heights)
+        fits_in &= rule.floor.allows(*largest, widths, heights)
+    fits = fits_in[size] & (frames <= available)
     kept = _picture_kept(*picture, widths, heights, rule.max_pixels, rule.crops)[size]
     kept *= frames * groups.values[size, length, None] / groups.clips.sum()
     aspect, area = _distances(*picture, widths, heights)
@@ -514,7 +624,7 @@ class _State:
         return self.kept >= other.kept and (self.served, self.kept) > (other.served, other.kept)
 
 
-def _search(choices: _Choices, number: int, least: float) -> tuple[int, ...]:
+def _search(choices: _Choices, number: int, least: float) -> _State:
     """Adds a candidate and swaps while that helps, until adding gains too little."""
     state = _State()
     while len(state.chosen) < number:
@@ -526,7 +636,23 @@ def _search(choices: _Choices, number: int, least: float) -> tuple[int, ...]:
         if grown is state or (state.chosen and not gains):
             break
         state = grown
-    return state.chosen
+    return state
+
+
+def _rescued(choices: _Choices, state: _State, most: int) -> _State:
+    """With further candidates for groups that are left out, those first that keep most of them."""
+    nothing = len(choices.serves) - 1
+    while len(state.chosen) < most:
+        left_out = (choices.ranks[:, list(state.chosen)] == nothing).all(axis=1)
+        gained = choices.kept[left_out].sum(axis=0).round(_DIGITS)
+        tables = _neighbours(choices, state)
+        # By the rule a bucket may take clips from others that keep more of them.
+        gained[tables[0][-1] < state.kept] = 0
+        best = int(gained.argmax())
+        if gained[best] < _LEAST_RESCUED:
+            break
+        state = _changed(state, tables, len(state.chosen), best)
+    return state
 
 
 def _thinned(choices: _Choices, number: int) -> list[int]:

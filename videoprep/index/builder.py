@@ -47,7 +47,7 @@ class _Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _AlikeSamples:
     """The plan of samples that are alike: a row each clip, or one that says why there is none."""
 
     rows: tuple[_Shared, ...]
@@ -128,15 +128,15 @@ class _Planner:
 
     policy: Policy
     longest: int = 0
-    kinds: dict[Any, _Kind] = field(default_factory=dict)
+    kinds: dict[Any, _AlikeSamples] = field(default_factory=dict)
 
-    def kind_of(self, sample: Sample, found: Inspection) -> _Kind:
+    def kind_of(self, sample: Sample, found: Inspection) -> _AlikeSamples:
         """The plan of one sample."""
         # Where the crop lies depends on the contents: no two files are alike.
         alone = self.policy.reshape == "random-crop"
         media, extras = found.media if alone else found.shared, sample.extras
         if isinstance(media, MediaError):
-            return _Kind((_Shared(_reason(media.code, media.message)),))
+            return _AlikeSamples((_Shared(_reason(media.code, media.message)),))
         alike = (found.alike, extras.start, extras.end, extras.unit)
         kind = None if alone else self.kinds.get(alike)
         if kind is None:
@@ -147,15 +147,15 @@ class _Planner:
             self.longest = max(self.longest, kind.available)
         return kind
 
-    def _plan(self, sample: Sample, media: MediaInfo) -> _Kind:
+    def _plan(self, sample: Sample, media: MediaInfo) -> _AlikeSamples:
         placed = place(media, self.policy, sample.extras)
         if isinstance(placed, LeftOut):
             available = available_frames(media, self.policy, sample.extras)
             columns = _of_media(media) | _reason(placed.code, placed.reason)
             columns["available_frames"] = available
-            return _Kind((_Shared(columns),), available)
+            return _AlikeSamples((_Shared(columns),), available)
         rows = tuple(_shared(media, placement) for placement in placed)
-        return _Kind(rows, placed[0].available)
+        return _AlikeSamples(rows, placed[0].available)
 
     def require_reachable(self) -> None:
         """Checks that every frame bucket that was asked for fits some clip."""
@@ -165,7 +165,7 @@ class _Planner:
             raise PlanError(
                 f"frame buckets longer than every clip: {', '.join(map(str, above))}; the longest "
                 f"has {self.longest} frames{rate}",
-                remedy="leave these buckets out, or raise --target-fps",
+                remedy="leave these buckets out, or raise `target_fps`",
             )
 
 
@@ -195,10 +195,10 @@ class _Rows:
         planned = bool(shared.video)
         own["sample"].append(name)
         own["clip"].append(number if planned else None)
-        own["video"].append(sample.name)
+        own["video"].append(_readable(sample.name) if not planned else sample.name)
         own["caption"].append(sample.caption)
         own["file"].append(_readable(sample.source.file))
-        own["line"].append(sample.source.line)
+        own["line"].append(sample.source.line or sample.source.row)
         own["split"].append(extras.split)
         own["weight"].append(extras.weight)
         own["repeats"].append(extras.repeats)
@@ -244,7 +244,7 @@ def _reason(code: Code, reason: str) -> dict[str, Any]:
 def _of_media(media: MediaInfo) -> dict[str, Any]:
     return {
         "stream": media.stream,
-        "pyav_only": media.pyav_only,
+        "pyav_only": True,
         "source_width": media.width,
         "source_height": media.height,
         "source_frames": media.frames,

@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from videoprep.durable import write_bytes
-from videoprep.families.component import MADE_FROM
+from videoprep.fs.atomic import write_bytes
 from videoprep.index.summary import ComponentSummary
 from videoprep.media.cache import cache_folder
 
@@ -102,10 +101,13 @@ def estimate(
     """
     seconds = 0.0
     for one in components:
-        if one.name == "prompt_embeds":
-            seconds += one.artifacts / calibration.captions_per_second
-        elif image_latents or MADE_FROM[one.name] != "image":
-            seconds += one.pixels / calibration.pixels_per_second
+        if one.asked_by is not None and not image_latents:
+            continue
+        seconds += (
+            one.pixels / calibration.pixels_per_second
+            if one.pixels
+            else one.artifacts / calibration.captions_per_second
+        )
     return seconds
 
 

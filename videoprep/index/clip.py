@@ -96,7 +96,6 @@ def clip_from_row(row: int, values: dict[str, Any], root: Path) -> Clip:
         indices=from_text(values["frame_indices"]),
         ticks=None if values["frame_ticks"] is None else from_text(values["frame_ticks"]),
         time_base=Fraction(values["time_base"]),
-        pyav_only=values["pyav_only"],
     )
     pixels = ClipPixels(
         frames=frames,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from videoprep.families.component import ComponentSpec
 from videoprep.index.schema import plain
 
 _ASPECTS: Mapping[str, tuple[str, ...]] = {
@@ -29,15 +30,9 @@ _ASPECTS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """What may change about a clip, by the columns that show it."""
 
-_KEYS = {
-    "video_latents": "video_key",
-    "image_latents": "image_key",
-    "prompt_embeds": "prompt_key",
-}
-
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ClipChange:
     """A clip that is not as it was.
 
     Attributes:
@@ -67,7 +62,7 @@ class IndexDiff:
     unchanged: int
     counts: Mapping[str, int]
     to_encode: Mapping[str, int]
-    changes: tuple[Change, ...]
+    changes: tuple[ClipChange, ...]
 
     def to_json(self) -> dict[str, Any]:
         """A form that `json` can write."""
@@ -89,8 +84,14 @@ class IndexDiff:
         return f"<p><b>IndexDiff</b></p><table>{rows}</table>"
 
 
-def compare(new: pa.Table, old: pa.Table) -> IndexDiff:
-    """Compares two tables with the columns of an index. Clips are matched by sample and number."""
+def compare(new: pa.Table, old: pa.Table, components: Iterable[ComponentSpec] = ()) -> IndexDiff:
+    """Compare two tables with the columns of an index. Clips are matched by sample and number.
+
+    Args:
+        new: a row a clip or sample that is skipped.
+        old: likewise.
+        components: those whose artifacts are counted.
+    """
     new_names, old_names = _names(new), _names(old)
     places = pc.index_in(new_names, value_set=old_names)
     kept = pc.is_valid(places).to_numpy(zero_copy_only=False)
@@ -107,7 +108,9 @@ def compare(new: pa.Table, old: pa.Table) -> IndexDiff:
     return IndexDiff(
         unchanged=int((~any_changed).sum()),
         counts=Counter(what for change in changes for what in change.what),
-        to_encode={name: _missing(new[key], old[key]) for name, key in _KEYS.items()},
+        to_encode={
+            spec.name: _missing(spec.source.keys(new), spec.source.keys(old)) for spec in components
+        },
         changes=changes,
     )
 
@@ -131,16 +134,16 @@ def _differ(new: pa.Table, old: pa.Table, columns: tuple[str, ...]) -> NDArray[n
 
 def _changed(
     table: pa.Table, changed: Mapping[str, NDArray[np.bool_]], any_changed: NDArray[np.bool_]
-) -> Iterator[Change]:
+) -> Iterator[ClipChange]:
     numbers = np.flatnonzero(any_changed)
     rows = table.select(["video", "line", "clip"]).take(pa.array(numbers)).to_pylist()
     for number, row in zip(numbers.tolist(), rows, strict=True):
-        yield Change(**row, what=tuple(name for name, mask in changed.items() if mask[number]))
+        yield ClipChange(**row, what=tuple(name for name, mask in changed.items() if mask[number]))
 
 
-def _listed(table: pa.Table, what: str) -> Iterator[Change]:
+def _listed(table: pa.Table, what: str) -> Iterator[ClipChange]:
     for row in table.select(["video", "line", "clip"]).to_pylist():
-        yield Change(**row, what=(what,))
+        yield ClipChange(**row, what=(what,))
 
 
 def _missing(new: pa.ChunkedArray, old: pa.ChunkedArray) -> int:

@@ -18,11 +18,15 @@ from videoprep.index.policy import CROPS, Policy
 from videoprep.index.windows import Window
 from videoprep.media.geometry import Box, center_box, letter_box, whole
 from videoprep.media.probe import MediaInfo
+from videoprep.media.refusals import MAX_SIDE
 from videoprep.media.timestamps import frames_available, nearest_frame, nearest_frames
 from videoprep.spec.sample import NO_EXTRAS, Extras
 
 # Seconds by which a range may reach beyond the video: its end was rounded, or taken from a header.
 _SLACK = 0.5
+
+# Frames by which a late start may fall short of whole ones because its time was rounded.
+_ROUNDED = Fraction(1, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +87,24 @@ class _Span:
     as_they_are: bool
 
 
+def picture_size(media: MediaInfo, policy: Policy) -> tuple[int, int]:
+    """Return ``(width, height)`` by which a clip is placed, in square pixels if it may be scaled.
+
+    Without consent to reshape the pixels stay as they are stored.
+    """
+    return (media.width, media.height) if policy.reshape == "none" else media.shown_size
+
+
 def place(
     media: MediaInfo, policy: Policy, extras: Extras = NO_EXTRAS
 ) -> tuple[Placement, ...] | LeftOut:
     """Decides a sample's clips from what is in its file: bucket, crop and frames of each."""
-    breach = _breach(media, policy, extras) if policy.reshape == "none" else None
+    breach = barred(media, policy)
+    if breach is None and policy.reshape == "none":
+        breach = _breach(media, policy, extras)
     if breach is not None:
         return breach
-    span = _span(media, policy.target_fps or media.fps, extras)
+    span = _span(media, policy, extras)
     if isinstance(span, LeftOut):
         return span
     size = _choose_size(media, policy, span.available)
@@ -100,9 +114,24 @@ def place(
     return tuple(_placement(media, policy, span, size, window) for window in windows)
 
 
+def barred(media: MediaInfo, policy: Policy) -> LeftOut | None:
+    """Return why a clip is left out whatever buckets there are, if it is."""
+    too_large = None if policy.reshape == "none" else _shown_too_large(media)
+    if too_large is not None or policy.min_pixels is None:
+        return too_large
+    width, height = picture_size(media, policy)
+    if width * height >= policy.min_pixels:
+        return None
+    return LeftOut(
+        Code.FEW_PIXELS,
+        f"{width}×{height} is fewer than {policy.min_pixels} pixels, the minimum asked for",
+        "replace the file by its original, lower `min_pixels`, or remove the sample",
+    )
+
+
 def available_frames(media: MediaInfo, policy: Policy, extras: Extras = NO_EXTRAS) -> int:
     """How many frames at the planned rate a sample has; 0 where its range is not in the video."""
-    span = _span(media, policy.target_fps or media.fps, extras)
+    span = _span(media, policy, extras)
     return 0 if isinstance(span, LeftOut) else span.available
 
 
@@ -136,20 +165,35 @@ def _breach(media: MediaInfo, policy: Policy, extras: Extras) -> LeftOut | None:
         return LeftOut(
             Code.SIZE_NOT_DIVISIBLE,
             f"{media.width}×{media.height} is not divisible by {profile.divisor}",
-            "allow fitting with --reshape center-crop, or choose another --profile",
+            "allow fitting with `reshape='center-crop'`, or choose another `profile`",
         )
     whole_video = extras.start is None and extras.end is None and policy.windows.mode == "head"
     if whole_video and policy.target_fps is None and not profile.accepts_frames(media.frames):
         return LeftOut(
             Code.FRAME_COUNT,
             f"{media.frames} frames are neither {profile.frame_rule().replace(' or ', ' nor ')}",
-            "allow fitting with --reshape center-crop, or trim the file",
+            "allow fitting with `reshape='center-crop'`, or trim the file",
         )
     return None
 
 
-def _span(media: MediaInfo, rate: Fraction, extras: Extras) -> _Span | LeftOut:
-    """The sample's part of the video, in frames at ``rate``."""
+def _shown_too_large(media: MediaInfo) -> LeftOut | None:
+    """A file may say any ratio: one that no picture has is a mistake, and is not guessed at."""
+    width, height = media.shown_size
+    if max(width, height) <= MAX_SIDE:
+        return None
+    ratio = media.pixel_aspect
+    return LeftOut(
+        Code.NON_SQUARE_PIXELS,
+        f"{media.width}×{media.height} with pixels of {ratio.numerator}:{ratio.denominator} would "
+        f"be shown as {width}×{height}, more than {MAX_SIDE} pixels a side",
+        "correct the file's sample aspect ratio, or remove the sample",
+    )
+
+
+def _span(media: MediaInfo, policy: Policy, extras: Extras) -> _Span | LeftOut:
+    """The sample's part of the video, in frames at the planned rate."""
+    rate = policy.target_fps or media.fps
     as_they_are = rate == media.fps and not media.variable_frame_rate
     times = media.timestamps
     seconds = times.seconds()
@@ -157,7 +201,8 @@ def _span(media: MediaInfo, rate: Fraction, extras: Extras) -> _Span | LeftOut:
         available = frames_available(times, media.fps, rate)
         return _Span(seconds, 0, 0.0, available, rate, as_they_are)
     duration = media.duration
-    found = _range(seconds, duration, extras)
+    late = _late_start(media) if policy.time_zero == "container" else 0.0
+    found = _range(seconds, duration, extras, late)
     if isinstance(found, LeftOut):
         return found
     start, end = found
@@ -171,10 +216,28 @@ def _span(media: MediaInfo, rate: Fraction, extras: Extras) -> _Span | LeftOut:
     return _Span(seconds, 0, start, available, rate, False)
 
 
+def _late_start(media: MediaInfo) -> float:
+    """Seconds by which players show the first frame late, in whole frames.
+
+    What is less than a frame is left out: with a picture that starts 0.021 s late at 25 frames a
+    second, the first frame at or after second 5 is number 125, as if it did not; with one that
+    starts 3.021 s late it is number 50.
+    """
+    frames = int(media.picture_start * media.fps + _ROUNDED)
+    return float(frames / media.fps)
+
+
 def _range(
-    seconds: NDArray[np.float64], duration: float, extras: Extras
+    seconds: NDArray[np.float64], duration: float, extras: Extras, late: float
 ) -> tuple[float, float] | LeftOut:
-    """Seconds from the first frame to where the sample begins, and to where it ends."""
+    """Seconds from the first frame to where the sample begins, and to where it ends.
+
+    Args:
+        seconds: when each frame is shown, from the first one on.
+        duration: seconds to the end of the last.
+        extras: what the row says.
+        late: seconds to the first frame from where times in seconds count.
+    """
     start, end, frames = extras.start or 0.0, extras.end, len(seconds)
     if extras.unit == "frames":
         held = f"{frames} frames"
@@ -184,13 +247,17 @@ def _range(
             return float(seconds[int(start)]), until
     else:
         held = f"{duration:.2f} s"
-        if start < duration and (end is None or end <= duration + _SLACK):
+        if late:
+            held = f"a picture from {late:.2f} to {duration + late:.2f} s"
+        start, end = max(0.0, start - late), None if end is None else end - late
+        if start < duration and (end is None or 0 < end <= duration + _SLACK):
             return start, duration if end is None else min(end, duration)
-    written = f"{start:g} to {'the end' if end is None else f'{end:g}'} ({extras.unit})"
+    to = "the end" if extras.end is None else f"{extras.end:g}"
+    written = f"{extras.start or 0:g} to {to} ({extras.unit})"
     return LeftOut(
         Code.RANGE_OUTSIDE,
         f"the time range {written} is not in the video, which has {held}",
-        "correct start and end, or say with --time-unit what they are in",
+        "correct start and end, or say with `time_unit` what they are in",
     )
 
 
@@ -199,21 +266,23 @@ def _choose_size(media: MediaInfo, policy: Policy, available: int) -> tuple[int,
     if not policy.sizes:
         own = _own_size(media, policy)
         if own is None:
-            return _too_small(media, _least_own(policy))
-        return own if _counts(policy, own, available) else _too_short(available, policy)
+            return _too_small(media, policy, _least_own(policy))
+        return own if _counts(policy, own, available) else _too_short(available, policy, [own])
     if policy.reshape == "none" and (media.height, media.width) not in policy.sizes:
         return LeftOut(
             Code.NO_EXACT_BUCKET,
             f"no bucket is exactly {media.width}×{media.height}",
-            "add this size to the buckets, or allow fitting with --reshape center-crop",
+            "add this size to the buckets, or allow fitting with `reshape='center-crop'`",
         )
-    order = _order(
-        policy.reshape, policy.allow_upscale, media.width, media.height, tuple(policy.sizes)
-    )
+    picture = picture_size(media, policy)
+    order = _order(policy.reshape, policy.allow_upscale, *picture, tuple(policy.sizes))
     if not order:
-        return _too_small(media, "the smallest bucket")
-    size = next((size for size in order if _counts(policy, size, available)), None)
-    return size if size is not None else _too_short(available, policy)
+        return _too_small(media, policy, None)
+    kept = _keeping(*picture, order, policy) if policy.chosen else order
+    if not kept:
+        return _little_kept(*picture, order, policy)
+    size = next((size for size in kept if _counts(policy, size, available)), None)
+    return size if size is not None else _too_short(available, policy, kept)
 
 
 @lru_cache(maxsize=4096)
@@ -226,6 +295,14 @@ def _order(
     fits = _fits_padded if reshape == "pad" else _fits
     fitting = [(h, w) for h, w in sizes if enlarge or fits(w, h, width, height)]
     return tuple(sorted(fitting, key=lambda size: _distance(width, height, *size)))
+
+
+def _keeping(
+    width: int, height: int, sizes: Sequence[tuple[int, int]], policy: Policy
+) -> tuple[tuple[int, int], ...]:
+    """The sizes that keep enough of a picture; `auto_buckets.assign` goes by the same rule."""
+    floor = policy.floor
+    return tuple((h, w) for h, w in sizes if floor.allows(width, height, w, h))
 
 
 def _fits(width: int, height: int, of_width: int, of_height: int) -> bool:
@@ -248,12 +325,12 @@ def _least_own(policy: Policy) -> str:
     divisor = policy.profile.divisor
     if policy.max_pixels is None:
         return f"{divisor} pixels a side"
-    return f"{divisor} pixels a side once it is within --max-pixels {policy.max_pixels}"
+    return f"{divisor} pixels a side once it is within `max_pixels={policy.max_pixels}`"
 
 
 def _own_size(media: MediaInfo, policy: Policy) -> tuple[int, int] | None:
     """The clip's own ``(height, width)``, not above the limit, cut or padded to a legal one."""
-    width, height = media.width, media.height
+    width, height = picture_size(media, policy)
     limit = policy.max_pixels
     if limit is not None and width * height > limit:
         if policy.reshape == "none":
@@ -311,24 +388,56 @@ def _fitting(media: MediaInfo, policy: Policy, height: int, width: int) -> tuple
     picture, bucket = whole(media.width, media.height), whole(width, height)
     if policy.reshape == "pad":
         enlarge = policy.allow_upscale
-        return picture, letter_box(media.width, media.height, width, height, enlarge=enlarge)
+        return picture, letter_box(*media.shown_size, width, height, enlarge=enlarge)
     if policy.reshape in CROPS:
-        return center_box(media.width, media.height, width, height), bucket
+        ratio = media.pixel_aspect
+        return center_box(media.width, media.height, width, height, ratio), bucket
     return picture, bucket
 
 
-def _too_small(media: MediaInfo, than: str) -> LeftOut:
+def _too_small(media: MediaInfo, policy: Policy, than: str | None) -> LeftOut:
+    """A picture may have more pixels than each bucket, and be too narrow for all of them."""
+    width, height = picture_size(media, policy)
+    size = f"{width}×{height}"
     return LeftOut(
         Code.TOO_SMALL,
-        f"{media.width}×{media.height} is smaller than {than}: it would have to be enlarged",
-        "add a smaller bucket, allow enlarging with --allow-upscale, or remove the sample",
+        f"{size} fits no bucket without being enlarged"
+        if than is None
+        else f"{size} is smaller than {than}: it would have to be enlarged",
+        "add a smaller bucket, allow enlarging with `allow_upscale`, or remove the sample",
     )
 
 
-def _too_short(available: int, policy: Policy) -> LeftOut:
-    shortest = min(policy.counts_asked, default=1)
+def _little_kept(
+    width: int, height: int, sizes: Sequence[tuple[int, int]], policy: Policy
+) -> LeftOut:
+    floor = policy.floor
+    share, size = max((float(floor.kept(width, height, w, h)), (h, w)) for h, w in sizes)
+    return LeftOut(
+        Code.LITTLE_KEPT,
+        f"of {width}×{height} the best of the chosen buckets that it fits, {size[1]}×{size[0]}, "
+        f"would keep {share:.0%} of what a bucket of its own would; at least {floor.least:.0%} is "
+        "asked for",
+        "raise `num_buckets`, lower `min_kept`, list a bucket of its size with `buckets`, or "
+        "remove the sample",
+    )
+
+
+def _too_short(available: int, policy: Policy, sizes: Sequence[tuple[int, int]]) -> LeftOut:
+    """No bucket of the sizes that a picture may be fitted to is short enough."""
+    buckets = [
+        Bucket(count, *size)
+        for size in sizes
+        for count in policy.sizes.get(size)
+        or policy.frame_counts
+        or policy.profile.nearest_frames(0)
+    ]
+    listed = not policy.frame_counts and not policy.chosen and any(policy.sizes.values())
+    option = "buckets" if listed else "frame_buckets"
+    least = min(buckets, key=lambda bucket: (bucket.frames, bucket.height * bucket.width))
     return LeftOut(
         Code.TOO_SHORT,
-        f"{available} frames are fewer than the smallest frame bucket, {shortest}",
-        "add a smaller bucket with --frame-buckets, or remove the sample",
+        f"{available} frame{'s are' if available > 1 else ' is'} fewer than the {least.frames} "
+        f"of {least}, the smallest bucket that the clip fits",
+        f"add a smaller bucket with `{option}`, or remove the sample",
     )

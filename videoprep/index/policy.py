@@ -11,9 +11,12 @@ from typing import Any
 from videoprep.errors import PlanError
 from videoprep.families.profile import Profile
 from videoprep.families.registry import get_profile
+from videoprep.index.auto_buckets import MIN_KEPT, Floor
 from videoprep.index.bucket import Bucket
 from videoprep.index.windows import WindowPolicy
-from videoprep.spec.dataset import DatasetSpec, Reshape
+from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset_options import Reshape
+from videoprep.spec.extras import TimeZero
 
 DEFAULT_MAX_FRAMES = 49
 """No clip is longer, where neither a limit nor frame buckets are given."""
@@ -42,8 +45,11 @@ class Policy:
         target_fps: rate at which frames are taken; None: the file's own.
         windows: which parts of a video become clips.
         auto: whether the sizes are still to be chosen; `survey.resolve` does.
+        time_zero: where times in seconds count from.
         num_buckets: how many may be chosen.
         chosen: whether the sizes were chosen.
+        min_pixels: height × width of a video, at least; None: no limit.
+        min_kept: share of a clip's pixels that a chosen size keeps at least; see `auto_buckets`.
     """
 
     profile: Profile
@@ -56,9 +62,12 @@ class Policy:
     max_num_frames: int
     target_fps: Fraction | None
     windows: WindowPolicy
+    time_zero: TimeZero = "container"
     auto: bool = False
     num_buckets: int | None = None
     chosen: bool = False
+    min_pixels: int | None = None
+    min_kept: float = MIN_KEPT
 
     @classmethod
     def of(cls, spec: DatasetSpec) -> Policy:
@@ -69,6 +78,11 @@ class Policy:
                 contradict each other.
             SpecError: there is no such profile.
         """
+        with spec.blaming_file():
+            return cls._of(spec)
+
+    @classmethod
+    def _of(cls, spec: DatasetSpec) -> Policy:
         profile = get_profile(spec.profile)
         auto = spec.buckets == "auto"
         _require_one_kind(spec)
@@ -89,9 +103,18 @@ class Policy:
             max_num_frames=limit,
             target_fps=rate,
             windows=WindowPolicy.of(spec),
+            time_zero=spec.time_zero,
             auto=auto,
             num_buckets=spec.num_buckets,
+            min_pixels=spec.min_pixels,
+            min_kept=MIN_KEPT if spec.min_kept is None else spec.min_kept,
         )
+
+    @property
+    def floor(self) -> Floor:
+        """What a chosen bucket keeps of a clip at least."""
+        crops = self.reshape in CROPS
+        return Floor(self.min_kept, self.profile.divisor, self.max_pixels, crops)
 
     def with_buckets(self, buckets: Sequence[Bucket]) -> Policy:
         """The same with buckets that were chosen."""
@@ -119,7 +142,69 @@ class Policy:
             "max_num_frames": self.max_num_frames,
             "target_fps": str(self.target_fps) if self.target_fps else None,
             **self.windows.to_json(),
+            # Not by default, so that indexes stay the same to the byte.
+            **({} if self.time_zero == "container" else {"time_zero": self.time_zero}),
+            # Only if asked for: an index without them is what it was before there were any.
+            **({} if self.min_pixels is None else {"min_pixels": self.min_pixels}),
+            **({} if self.min_kept == MIN_KEPT else {"min_kept": self.min_kept}),
         }
+
+
+def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a dataset that give a saved policy again, without defaults.
+
+    What a policy derives is not among them. Sizes that were chosen are ``buckets="auto"``, so that
+    a dataset that has grown is still planned with the same options::
+
+        {"profile": "wan", "reshape": "none", "sizes": [], "max_num_frames": 49, …}
+        → {"profile": "wan", "reshape": "none"}
+
+    Args:
+        policy: what `Policy.to_json` gave; of an index that was made otherwise there may be less.
+    """
+    options = {"profile": policy["profile"], **_size_options(policy)}
+    counts = _counts_of(policy)
+    limit = policy.get("max_num_frames")
+    if limit != (counts[-1] if counts else DEFAULT_MAX_FRAMES):
+        options["max_num_frames"] = limit
+    rate = policy.get("target_fps")
+    if rate is not None:
+        exact = Fraction(rate)
+        whole = exact.denominator == 1
+        options["target_fps"] = exact.numerator if whole else round(float(exact), 6)
+    options |= {name: policy.get(name) for name in _AS_THEY_ARE}
+    if options.get("clip_mode") == WindowPolicy().mode:
+        del options["clip_mode"]
+    given = {name: value for name, value in options.items() if value not in (None, False, 0, ())}
+    # Of all of them 0 is no default of this one.
+    return given | ({"min_kept": policy["min_kept"]} if "min_kept" in policy else {})
+
+
+# Options that a policy holds under their names.
+_AS_THEY_ARE = (
+    *("reshape", "allow_upscale", "crop_seed", "min_pixels", "max_pixels"),
+    *("clip_mode", "clips_per_video", "min_gap", "time_zero", "id_token"),
+)
+
+
+def _counts_of(policy: Mapping[str, Any]) -> list[int]:
+    """The frame counts that were asked for, ascending."""
+    listed = () if policy.get("buckets_chosen") else policy.get("sizes") or ()
+    return sorted({*(policy.get("frame_counts") or ()), *(n for *_, ns in listed for n in ns)})
+
+
+def _size_options(policy: Mapping[str, Any]) -> dict[str, Any]:
+    sizes, counts = policy.get("sizes") or (), policy.get("frame_counts") or ()
+    frames = {"frame_buckets": tuple(counts)}
+    if policy.get("buckets_chosen"):
+        return {"buckets": "auto", **frames}
+    if sizes and not counts and all(lengths for *_, lengths in sizes):
+        listed = (f"{n}x{height}x{width}" for height, width, lengths in sizes for n in lengths)
+        return {"buckets": tuple(listed)}
+    heights, widths = ({size[side] for size in sizes} for side in (0, 1))
+    return {
+        "height_buckets": tuple(sorted(heights)), "width_buckets": tuple(sorted(widths)), **frames
+    }  # fmt: skip
 
 
 def sizes_of(buckets: Sequence[Bucket]) -> Sizes:
@@ -140,35 +225,41 @@ def _require_one_kind(spec: DatasetSpec) -> None:
     if bool(spec.height_buckets) != bool(spec.width_buckets):
         raise PlanError(
             "heights and widths make buckets only together",
-            remedy="give both --height-buckets and --width-buckets, or neither",
+            remedy="give both `height_buckets` and `width_buckets`, or neither",
         )
     if spec.buckets and spec.height_buckets:
         raise PlanError(
-            "--buckets and --height-buckets with --width-buckets both say which sizes there are",
+            "`buckets` and `height_buckets` with `width_buckets` both say which sizes there are",
             remedy="give one of them",
         )
     if spec.buckets == "auto":
         if spec.reshape == "none":
             raise PlanError(
-                "buckets chosen with --buckets auto are for fitted clips, and --reshape none "
-                "forbids fitting",
-                remedy="leave --reshape out (center-crop), or choose another mode",
+                "buckets chosen with `buckets='auto'` are for fitted clips, and "
+                "`reshape='none'` forbids fitting",
+                remedy="leave `reshape` out (center-crop), or choose another mode",
+                option="reshape",
             )
         return
     if spec.buckets and spec.frame_buckets:
         raise PlanError(
-            "--buckets and --frame-buckets both say how long clips are",
+            "`buckets` and `frame_buckets` both say how long clips are",
             remedy="give one of them",
         )
     if spec.num_buckets is not None:
         raise PlanError(
-            "--num-buckets is how many buckets may be chosen, and none are",
-            remedy="add --buckets auto, or leave it out",
+            "`num_buckets` needs `buckets='auto'`: it limits how many buckets are chosen",
+            remedy="give `buckets='auto'`, or leave out `num_buckets`",
+        )
+    if spec.min_kept is not None:
+        raise PlanError(
+            "`min_kept` needs `buckets='auto'`: it limits which buckets are chosen",
+            remedy="give `buckets='auto'`, or leave out `min_kept`",
         )
     if spec.max_pixels is not None and (spec.buckets or spec.height_buckets):
         raise PlanError(
-            "--max-pixels limits sizes that are not listed, and these are",
-            remedy="leave it out, or choose sizes with --buckets auto",
+            "`max_pixels` limits sizes that are not listed, and these are",
+            remedy="leave it out, or choose sizes with `buckets='auto'`",
         )
 
 
@@ -180,8 +271,8 @@ def _frame_limit(spec: DatasetSpec, buckets: Sequence[Bucket]) -> int:
     above = [n for n in counts if n > limit]
     if above:
         raise PlanError(
-            f"frame buckets above --max-num-frames {limit}: {', '.join(map(str, above))}",
-            remedy="raise --max-num-frames, or leave these buckets out",
+            f"frame buckets above `max_num_frames={limit}`: {', '.join(map(str, above))}",
+            remedy="raise `max_num_frames`, or leave these buckets out",
         )
     return limit
 
@@ -211,7 +302,7 @@ def _require_legal(spec: DatasetSpec, buckets: Sequence[Bucket], profile: Profil
     if wrong:
         raise PlanError(
             f"buckets illegal for the profile {profile.name!r}: {'; '.join(wrong)}",
-            remedy="use legal buckets, or another --profile",
+            remedy="use legal buckets, or another `profile`",
         )
 
 

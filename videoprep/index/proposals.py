@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from videoprep.errors import MediaError
 from videoprep.families.profile import DEFAULT, Profile
 from videoprep.families.registry import profiles
+from videoprep.index.policy import DEFAULT_MAX_FRAMES
 from videoprep.media.inspect import inspect_all
-from videoprep.media.workers import Limits
+from videoprep.media.timestamps import usual_rate_within
 from videoprep.spec.commented import Proposal
 from videoprep.spec.discovery import is_there
+from videoprep.workers.pool import Limits
 
 if TYPE_CHECKING:
     from videoprep.media.probe import MediaInfo
@@ -25,6 +28,7 @@ VIDEOS_OPENED = 16
 _LIMITS = Limits(seconds=10.0)
 _SIZES = 3  # that batches of one bucket each can well be made of
 _SAME_RATE = 0.05
+_SIDES = {"height_buckets", "width_buckets"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +64,45 @@ def glance(root: Path, names: Sequence[str]) -> Glance:
     )
 
 
-def propose(seen: Glance) -> dict[str, Proposal]:
-    """Options that would suit what was seen; none of them is taken unasked."""
+def propose(
+    seen: Glance, named: Profile | None = None, fields: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Proposal]:
+    """Return options that would suit what was seen; none of them is set without consent.
+
+    Args:
+        seen: what the videos are like.
+        named: the profile of the model that will be trained; None: one is proposed.
+        fields: what is set already. Nothing is proposed that contradicts it; what is set as it
+            would be proposed is there with its reason.
+    """
     if not seen.media:
         return {}
     proposed = {}
-    profile, why = _profile(seen)
-    if profile is not DEFAULT:
+    profile, why = (named, "") if named is not None else _guess(seen)
+    if named is None and profile is not DEFAULT:
         proposed["profile"] = Proposal(profile.name, why)
     unfit = list(_unfit(seen, profile))
     if unfit:
         proposed["reshape"] = Proposal("center-crop", f"{'; '.join(unfit)}: cropping fits them.")
     sizes = Counter((one.width, one.height) for one in seen.media)
-    if len(sizes) > _SIZES:
+    if len(sizes) > _SIZES and not _SIDES & set(fields):
         why = f"{_of(seen, len(seen.media))} have {len(sizes)} sizes: batches need few."
         proposed["buckets"] = Proposal("auto", why)
-    rate = _rate(seen, profile)
+    counts = fields.get("frame_buckets") or fields.get("buckets", "auto") != "auto"
+    if named is not None and not counts:
+        proposed.update(_length(named))
+    rate = _rate(seen, profile) if named is None else _rate_of(seen, named)
     if rate is not None:
         proposed["target_fps"] = rate
-    return proposed
+    return {
+        name: proposal
+        for name, proposal in proposed.items()
+        if name not in fields or fields[name] == proposal.value
+    }
 
 
 def describe(seen: Glance) -> Iterator[str]:
-    """What was seen, in sentences."""
+    """What the videos are like that could be opened, in sentences."""
     if seen.media:
         sizes = _most([f"{one.width}×{one.height}" for one in seen.media])
         rates = _most([f"{float(one.fps):.4g}" for one in seen.media])
@@ -92,11 +112,9 @@ def describe(seen: Glance) -> Iterator[str]:
             f"Videos looked at: {seen.looked_at}. Sizes: {sizes}. Frames: {span}. Frames a "
             f"second: {rates}."
         )
-    for error in seen.errors[:3]:
-        yield f"Cannot be used: {error.where}: {error.message}"
 
 
-def _profile(seen: Glance) -> tuple[Profile, str]:
+def _guess(seen: Glance) -> tuple[Profile, str]:
     """The default where it accepts all sizes, else the profile that accepts most of them."""
     odd = [one for one in seen.media if not DEFAULT.accepts_size(one.width, one.height)]
     accepted = {
@@ -111,33 +129,76 @@ def _profile(seen: Glance) -> tuple[Profile, str]:
     all_fit = accepted[best] == len(seen.media)
     legal = "all" if all_fit else f"{accepted[best]} of {len(seen.media)}"
     return best, (
-        f"{_of(seen, len(odd))} are {sizes}, not divisible by {DEFAULT.divisor}; {legal} are legal "
-        f"with {alike}. Take the profile of the model that you train."
+        f"{_of(seen, len(odd), 'is', 'are')} {sizes}, not divisible by "
+        f"{DEFAULT.divisor}; {legal} are legal with {alike}. Use the profile of the model that "
+        "you will train."
     )
 
 
 def _unfit(seen: Glance, profile: Profile) -> Iterator[str]:
     sizes = [one for one in seen.media if not profile.accepts_size(one.width, one.height)]
     if sizes:
-        yield f"{_of(seen, len(sizes))} have sides not divisible by {profile.divisor}"
+        yield f"{_of(seen, len(sizes), 'has', 'have')} sides not divisible by {profile.divisor}"
     frames = [one for one in seen.media if not profile.accepts_frames(one.frames)]
     if frames:
-        yield f"{_of(seen, len(frames))} have not {profile.frame_rule()} frames"
+        yield f"{_of(seen, len(frames), 'does', 'do')} not have {profile.frame_rule()} frames"
+    stretched = [one for one in seen.media if one.pixel_aspect != 1]
+    if stretched:
+        yield f"{_of(seen, len(stretched), 'has', 'have')} pixels that are not square"
+
+
+def _length(profile: Profile) -> Iterator[tuple[str, Proposal]]:
+    """The longest clip, if the model's own differs from the limit that holds otherwise."""
+    frames = profile.num_frames
+    if frames is not None and frames != DEFAULT_MAX_FRAMES:
+        why = f"{profile.name} makes clips of {frames} frames; the default is {DEFAULT_MAX_FRAMES}."
+        yield "max_num_frames", Proposal(frames, why)
 
 
 def _rate(seen: Glance, profile: Profile) -> Proposal | None:
     """One rate for all, where theirs differ: no video is slowed down, or has frames repeated."""
-    rates = sorted(float(one.fps) for one in seen.media)
-    if rates[-1] <= rates[0] * (1 + _SAME_RATE):
+    rates = _rates(seen)
+    if _alike(rates[0], rates[-1]):
         return None
-    rate = round(min(rates[0], profile.fps or rates[0]), 3)
+    rate = min(usual_rate_within(rates[0]), profile.fps or rates[0])
     trained = f"; {profile.name} was trained at {profile.fps:g}" if profile.fps else ""
     why = f"rates differ, from {rates[0]:.4g} to {rates[-1]:.4g}{trained}: one makes motion alike."
-    return Proposal(int(rate) if rate.is_integer() else rate, why)
+    return Proposal(_number(rate), why)
 
 
-def _of(seen: Glance, count: int) -> str:
-    return f"{count} of {seen.looked_at} videos looked at"
+def _rate_of(seen: Glance, profile: Profile) -> Proposal | None:
+    """The rate that the model was trained at, if a video has another."""
+    if profile.fps is None:
+        return _rate(seen, profile)
+    rates = _rates(seen)
+    if all(_alike(*sorted((rate, profile.fps))) for rate in rates):
+        return None
+    span = f"{rates[0]:.4g}" + ("" if rates[0] == rates[-1] else f" to {rates[-1]:.4g}")
+    why = f"{profile.name} was trained at {profile.fps:g} frames a second; the videos have {span}."
+    slow = sum(rate < profile.fps and not _alike(rate, profile.fps) for rate in rates)
+    they = "it is" if slow == 1 else "they are"
+    why += f" Frames of {_of(seen, slow)} will be repeated: {they} slower." if slow else ""
+    return Proposal(_number(profile.fps), why)
+
+
+def _rates(seen: Glance) -> list[float]:
+    return sorted(float(one.fps) for one in seen.media)
+
+
+def _alike(slower: float, faster: float) -> bool:
+    return faster <= slower * (1 + _SAME_RATE)
+
+
+def _number(rate: float) -> int | float:
+    """A rate as people write it: 8 and 23.976."""
+    rounded = round(float(rate), 3)  # before Python 3.12 an int has no is_integer
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def _of(seen: Glance, count: int, one: str = "", several: str = "") -> str:
+    """How many of the videos, with a verb in its two forms."""
+    verb = one if count == 1 else several
+    return f"{count} of {seen.looked_at} videos looked at {verb}".rstrip()
 
 
 def _most(words: Sequence[str]) -> str:

@@ -63,4 +63,5 @@ def whole_part_of_sum(
     high = (fractions >> _HALF) * times + (low >> _HALF)
     below_one = (high << _HALF) | (low & _LOW)
     overflows = below_one + phases < phases
-    return ((high >> _HALF) + overflows).astype(np.int64)
+    product: NDArray[np.int64] = ((high >> _HALF) + overflows).astype(np.int64)
+    return product

@@ -55,7 +55,7 @@ def require_shares(shares: Mapping[str, float]) -> None:
     Raises:
         PlanError: one is not above 0, or they do not sum up to 1.
     """
-    example = "for instance: --split train=0.95,val=0.05"
+    example = "for instance: `split={'train': 0.95, 'val': 0.05}`"
     wrong = [f"{name}={share}" for name, share in shares.items() if not 0 < share <= 1]
     if wrong:
         raise PlanError(f"no share of a dataset: {', '.join(wrong)}", remedy=example)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from videoprep.index.auto_buckets import Shapes, assign
 from videoprep.index.bucket import Bucket
 from videoprep.index.policy import CROPS
+from videoprep.index.shown import BOXES, stretches
 from videoprep.index.summary import BucketSummary, Summary
 from videoprep.index.table import BucketIndex
 from videoprep.index.windows import SINGLE
@@ -60,7 +61,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class SmallBucket:
+class UnfilledBucket:
     """A bucket that does not fill a batch, and of which clips come at all.
 
     Attributes:
@@ -101,7 +102,7 @@ class Advice:
     """
 
     global_batch: int
-    small: tuple[SmallBucket, ...]
+    small: tuple[UnfilledBucket, ...]
     options: str | None = None
     left: int | None = None
 
@@ -127,26 +128,26 @@ def suggest(index: BucketIndex, summary: Summary) -> Advice:
     fitting = _Fitting.of(index.policy)
     if fitting is None:
         described = tuple(_described(one, size, None) for one in small)
-        return Advice(size, described, "--reshape center-crop --buckets auto")
+        return Advice(size, described, "`reshape='center-crop', buckets='auto'`")
     draws = {one.bucket: float(one.draws) for one in summary.buckets}
     if len(draws) > _MOST:
         described = tuple(_described(one, size, None) for one in small)
-        return Advice(size, described, "--buckets auto")
+        return Advice(size, described, "`buckets='auto'`")
     shapes = dict(_shapes(index, [one.bucket for one in small]))
     moves = (_move(bucket, shapes[bucket], list(draws), fitting) for bucket in shapes)
     described = tuple(_described(one, size, move) for one, move in zip(small, moves, strict=True))
     if not index.policy.get("sizes"):  # listing them would have clips of other buckets move, too
-        return Advice(size, described, "--buckets auto")
+        return Advice(size, described, "`buckets='auto'`")
     kept = _merge(shapes, draws, size, fitting)
     left = sum(0 < count < size for count in kept.values())
     if left >= len(small):  # all of the loss, and none of the gain
         return Advice(size, described, None, len(small))
-    options = f"--reshape {index.policy['reshape']} {_option(kept)}"
+    options = f"`reshape={index.policy['reshape']!r}, {_option(kept)}`"
     return Advice(size, described, options, left)
 
 
-def _described(one: BucketSummary, size: int, move: Move | None) -> SmallBucket:
-    return SmallBucket(one.bucket, one.clips, one.draws, ceil(size / one.draws), move)
+def _described(one: BucketSummary, size: int, move: Move | None) -> UnfilledBucket:
+    return UnfilledBucket(one.bucket, one.clips, one.draws, ceil(size / one.draws), move)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +182,17 @@ def _shapes(index: BucketIndex, buckets: Sequence[Bucket]) -> Iterator[tuple[Buc
     """What the clips of some buckets look like."""
     column, kinds = index.buckets, index.buckets.kinds
     table = index.table.select(
-        ["left_out_code", "source_width", "source_height", "available_frames", "frames"]
+        ["left_out_code", "source_width", "source_height", *BOXES, "available_frames", "frames"]
     )
     planned = np.flatnonzero(table["left_out_code"].is_null().to_numpy())
     # Where a sample has several clips, one that moves cannot become longer.
     frames = "available_frames" if index.policy.get("clip_mode") in SINGLE else "frames"
     for bucket in buckets:
         rows = table.take(planned[column.codes == kinds.index(bucket)])
-        names = ("source_width", "source_height", frames)
-        yield bucket, Shapes.of(*(rows[name].to_numpy() for name in names))
+        across, down = stretches({name: rows[name].to_numpy() for name in BOXES}, index.policy)
+        widths = np.rint(rows["source_width"].to_numpy() * across)
+        heights = np.rint(rows["source_height"].to_numpy() * down)
+        yield bucket, Shapes.of(widths, heights, rows[frames].to_numpy())
 
 
 def _move(
@@ -260,4 +263,4 @@ def _joined(one: Shapes, other: Shapes, which: NDArray[np.bool_]) -> Shapes:
 
 def _option(buckets: Mapping[Bucket, float]) -> str:
     listed = ",".join(f"{b.frames}x{b.height}x{b.width}" for b in sorted(buckets))
-    return f"--buckets {listed}"
+    return f"buckets={listed!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from videoprep.families.component import KEY_COLUMN, Component
+from videoprep.families.component import Component, ComponentSpec, ordered
 from videoprep.families.profile import Profile
 from videoprep.families.registry import get_profile
 from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.shown import stretches
 from videoprep.index.table import BucketIndex
 
 Ints = NDArray[np.int64]
@@ -150,12 +152,14 @@ class ComponentSummary:
         artifacts: how many; what clips share is made once.
         pixels: frames × height × width of all of them; 0 for captions.
         bytes: what they take on disk, in bfloat16; float32 takes twice as much.
+        asked_by: the option that asks for it; None: it is always made.
     """
 
     name: Component
     artifacts: int
     pixels: int
     bytes: int
+    asked_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +248,10 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
     covered = cover(samples, columns)
     left_out = _left_out(index)
     splits, in_batched, batched_split = _splits(table["split"])
+    across, down = stretches(columns, index.policy)
     enlargement = np.maximum(
-        columns["fit_width"] / columns["crop_width"], columns["fit_height"] / columns["crop_height"]
+        columns["fit_width"] / (columns["crop_width"] * across),
+        columns["fit_height"] / (columns["crop_height"] * down),
     )
     speed, profile = columns["speed"], get_profile(index.policy["profile"])
     draws = index.multiplicity * in_batched
@@ -260,7 +266,7 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
         speed=Spread.of(speed[speed > 1]),
         enlarged=int((enlargement > 1).sum()),
         enlargement=Spread.of(enlargement[enlargement > 1]),
-        buckets=_buckets(buckets, samples, columns, covered.used, draws, profile),
+        buckets=_buckets(buckets, samples, columns, covered.used, draws, profile, across * down),
         left_out=left_out,
         frames=_frames(samples, columns, covered, left_out),
         components=_components(table, buckets, profile),
@@ -350,6 +356,7 @@ def _buckets(
     used: Ints,
     draws: Floats,
     profile: Profile,
+    stretch: Floats,
 ) -> tuple[BucketSummary, ...]:
     def area(name: str) -> Floats:
         product: Floats = columns[f"{name}width"] * columns[f"{name}height"].astype(np.float64)
@@ -368,7 +375,7 @@ def _buckets(
         "draws": np.floor(total(draws) + _ROUNDED_OFF),
         "cut": total(1 - area("crop_") / area("source_")),
         "padded": total(1 - area("fit_") / area("")),
-        "scale": total(np.sqrt(area("fit_") / area("crop_"))),
+        "scale": total(np.sqrt(area("fit_") / (area("crop_") * stretch))),
         "used": total(used),
         "available": total(columns["available_frames"] * once),
     }
@@ -443,35 +450,26 @@ def _splits(column: pa.ChunkedArray) -> tuple[dict[str, int], NDArray[np.bool_],
 def _components(
     table: pa.Table, buckets: BucketColumn, profile: Profile
 ) -> tuple[ComponentSummary, ...]:
-    key = KEY_COLUMN[profile.condition]
-    videos, conditions = (
-        np.bincount(buckets.codes[_first_of_each(table[key])], minlength=len(buckets.kinds))
-        for key in ("video_key", key)
-    )
-    alone = key == "image_key"
-    prompts = len(_first_of_each(table["prompt_key"]))
-    embeds = prompts * int(np.prod(profile.embed_shape)) * _VALUE_BYTES
-    whole = [bucket.frames for bucket in buckets.kinds]
-    return (
-        _latents("video_latents", videos, whole, buckets, profile),
-        _latents(
-            profile.condition, conditions, [1] * len(whole) if alone else whole, buckets, profile
-        ),
-        ComponentSummary("prompt_embeds", prompts, 0, embeds),
-    )
+    """What models of the profile make. Draws of noise are not counted: how many, nobody knows."""
+    specs = {spec.name: spec for spec in profile.components if not spec.noise}
+    return tuple(_component(specs[name], table, buckets, profile) for name in ordered(specs))
 
 
-def _latents(
-    name: Component, counts: Ints, frames: Sequence[int], buckets: BucketColumn, profile: Profile
+def _component(
+    spec: ComponentSpec, table: pa.Table, buckets: BucketColumn, profile: Profile
 ) -> ComponentSummary:
-    """What latents come to of ``counts`` artifacts of each bucket, of so many frames each."""
-    kinds = list(zip(counts.tolist(), frames, buckets.kinds, strict=True))
-    return ComponentSummary(
-        name=name,
-        artifacts=int(counts.sum()),
-        pixels=sum(count * n * b.height * b.width for count, n, b in kinds),
-        bytes=sum(count * _moments_bytes(profile, n, b) for count, n, b in kinds),
-    )
+    """What artifacts come to: how many there are of each bucket, times what one of them takes."""
+    codes = buckets.codes[_first_of_each(spec.source.keys(table))]
+    counts = np.bincount(codes, minlength=len(buckets.kinds)).tolist()
+    pixels = size = 0
+    for count, bucket in zip(counts, buckets.kinds, strict=True):
+        frames = spec.source.length(bucket.frames)
+        pixels += count * frames * bucket.height * bucket.width
+        if spec.shape is None:
+            size += count * _moments_bytes(profile, frames, bucket)
+        else:
+            size += count * math.prod(spec.shape) * _VALUE_BYTES
+    return ComponentSummary(spec.name, sum(counts), pixels, size, spec.asked_by)
 
 
 def _first_of_each(column: pa.ChunkedArray) -> Ints:

@@ -10,11 +10,11 @@ import numpy as np
 
 from videoprep.errors import MediaError
 from videoprep.index.auto_buckets import Shapes, choose_buckets
-from videoprep.index.placement import available_frames
+from videoprep.index.placement import available_frames, barred, picture_size
 from videoprep.index.policy import CROPS, Policy
 from videoprep.media.inspect import DEFAULT_LIMITS, inspect_all
-from videoprep.media.workers import Limits
 from videoprep.spec.sample import Sample
+from videoprep.workers.pool import Limits
 
 
 def resolve(
@@ -40,6 +40,7 @@ def resolve(
         number=policy.num_buckets,
         crops=policy.reshape in CROPS,
         enlarges=policy.allow_upscale,
+        min_kept=policy.min_kept,
     )
     return policy.with_buckets(buckets)
 
@@ -55,11 +56,14 @@ def _shapes(
     inspected = inspect_all(root, (sample.path for sample in samples), limits=limits)
     for sample, found in zip(samples, inspected, strict=True):
         media = found.shared
-        if not isinstance(media, MediaError) and (
-            available := available_frames(media, policy, sample.extras)
+        if (
+            not isinstance(media, MediaError)
+            and barred(media, policy) is None
+            and (available := available_frames(media, policy, sample.extras))
         ):
-            widths.append(media.width)
-            heights.append(media.height)
+            width, height = picture_size(media, policy)
+            widths.append(width)
+            heights.append(height)
             frames.append(available)
         if on_file is not None:
             on_file()

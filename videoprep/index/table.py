@@ -17,10 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from typing_extensions import Unpack
 
-from videoprep.durable import write_file
-from videoprep.errors import Code, EmptyPlanError, ListError, MediaError, PlanError
+from videoprep.errors import Code, EmptyPlanError, ListError, MediaError, PlanError, Problem
+from videoprep.families.component import ordered
 from videoprep.families.registry import get_profile
+from videoprep.fs.atomic import write_file
+from videoprep.fs.mirror import local_path, remote_of, shown
+from videoprep.fs.staging import bring
+from videoprep.index.as_they_are import Marks, count_marked, marking, no_marks
 from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.builder import (
     PATH_DIGITS,
@@ -42,15 +47,15 @@ from videoprep.index.schema import (
     multiplicity_of,
     plain,
 )
-from videoprep.index.soundness import require_sound
 from videoprep.index.splits import assign_splits, require_shares
 from videoprep.index.survey import resolve
+from videoprep.index.validation import require_sound
 from videoprep.media.inspect import inspect_all
-from videoprep.mirror import local_path, remote_of, shown
-from videoprep.place import nowhere
 from videoprep.spec.dataset import DatasetSpec
-from videoprep.spec.sample import Listing
-from videoprep.staging import bring
+from videoprep.spec.dataset_options import DatasetOptions
+from videoprep.spec.path_hints import nowhere
+from videoprep.spec.readers.parquet_table import INDEX_MARK
+from videoprep.spec.sample import Listing, Location, Sample
 
 if TYPE_CHECKING:
     import pandas
@@ -58,7 +63,7 @@ if TYPE_CHECKING:
 OnMissing = Literal["error", "skip"]
 """What becomes of a video that is gone or changed: an error, or it is left out and listed."""
 
-_METADATA = b"videoprep.index"
+_METADATA = INDEX_MARK
 _BATCH = 65_536
 _SHOWN = 10
 _ANEW = "make it anew with `videoprep index`"
@@ -70,9 +75,16 @@ class LeftOutSample:
 
     video: str
     file: str
-    line: int
+    line: int | None
+    """The line in ``file``, or the row in a list without lines; None if it is neither."""
     code: str
     reason: str
+
+    @property
+    def where(self) -> str:
+        """The list and the line without folders, such as ``metadata.csv:3``."""
+        name = os.path.basename(self.file)
+        return name if self.line is None else f"{name}:{self.line}"
 
 
 class BucketIndex:
@@ -86,10 +98,18 @@ class BucketIndex:
         policy: how it was made, as JSON values.
     """
 
-    def __init__(self, table: pa.Table, data_root: Path, policy: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        table: pa.Table,
+        data_root: Path,
+        policy: Mapping[str, Any],
+        *,
+        _marks: Marks | None = None,
+    ) -> None:
         self.table = table
         self.data_root = data_root
         self.policy = policy
+        self._marks = no_marks() if _marks is None else _marks
         # Not pc.indices_nonzero: of an empty table it kills the process, up to pyarrow 25.
         self._rows = np.flatnonzero(pc.is_null(table["left_out_code"]).to_numpy())
 
@@ -98,9 +118,9 @@ class BucketIndex:
         cls,
         spec: DatasetSpec | str | os.PathLike[str],
         *,
-        on_missing: OnMissing = "error",
+        on_missing: OnMissing = "skip",
         on_progress: OnProgress | None = None,
-        **options: Any,
+        **options: Unpack[DatasetOptions],
     ) -> BucketIndex:
         """Probes every video and plans every clip. Uses no GPU and imports no torch.
 
@@ -108,12 +128,14 @@ class BucketIndex:
 
         Args:
             spec: the dataset, or its path.
-            on_missing: ``skip`` leaves samples out whose video is not there, and lists them.
+            on_missing: what becomes of samples whose video is not there: ``skip`` lists them with
+                the other samples that cannot be used, ``error`` refuses to plan.
             on_progress: called with how many samples are done, and how many there are.
             options: fields of the spec to replace, for instance ``reshape="center-crop"``.
 
         Raises:
-            ListError: the lists hold mistakes.
+            ListError: the lists cannot be relied on: which caption belongs to which video is
+                uncertain. One bad row is not an error: it is listed in ``left_out``.
             SpecError: the dataset is empty, or has no such profile.
             PlanError: a bucket is illegal or longer than every clip, wishes contradict each other,
                 or copies of one video are in several splits.
@@ -124,26 +146,26 @@ class BucketIndex:
         policy = Policy.of(spec)
         require_shares(spec.split)  # wrong wishes are said before any video is opened
         listing = spec.listing()
-        missing = _missing(listing) if on_missing == "skip" else {}
-        problems = [p for p in listing.problems if p.line not in missing]
-        if problems:
-            raise ListError(problems)
+        _require_pairs(listing, on_missing)
         if not listing.total:
             raise spec.empty_error()
         samples = listing.samples
         policy = resolve(policy, spec.data_root, samples)
         inspected = inspect_all(spec.data_root, (sample.path for sample in samples))
+        marks = no_marks()
+        inspected = marking(marks, (sample.name for sample in samples), inspected)
         table = build_table(samples, inspected, policy, on_progress)
-        if missing:
-            gone = ((s, missing.get(s.source.line)) for s in listing.unusable)
-            rows = left_out_table((sample, reason) for sample, reason in gone if reason)
+        if listing.problems:
+            rows = left_out_table(_unusable(listing, spec.data_root))
             table = pa.concat_tables([table, rows]).unify_dictionaries()
         made_by = {
             **policy.to_json(),
             "split": dict(sorted(spec.split.items())),
             "allow_outside_root": spec.allow_outside_root,
+            "id_token": spec.id_token,
+            "reading": listing.reading.to_json(),
         }
-        index = cls(table, spec.data_root.resolve(), made_by)
+        index = cls(table, spec.data_root.resolve(), made_by, _marks=marks)
         return index._with_splits(spec.split)
 
     @classmethod
@@ -243,6 +265,24 @@ class BucketIndex:
         return _root(root, data_root)
 
     @staticmethod
+    def policy_of(path: str | os.PathLike[str]) -> Mapping[str, Any]:
+        """Return the policy of a saved index, without reading its rows.
+
+        Raises:
+            PlanError: as `load`.
+        """
+        return _header_of(_local_file(path))[1]
+
+    @staticmethod
+    def root_named_in(path: str | os.PathLike[str]) -> str:
+        """Return the folder or URL that the videos of a saved index were in.
+
+        Raises:
+            PlanError: as `load`.
+        """
+        return _header_of(_local_file(path))[0]
+
+    @staticmethod
     def is_index(path: str | os.PathLike[str]) -> bool:
         """Whether a file is an index, also one of a version that can no longer be read."""
         if not os.path.isfile(path):  # a pipe would be waited for
@@ -265,7 +305,9 @@ class BucketIndex:
     @property
     def samples(self) -> int:
         """How many samples there are, planned and left out."""
-        return int(pc.count_distinct(self.table["sample"]).as_py())
+        left_out = self.table.num_rows - len(self._rows)
+        planned = int(pc.count_distinct(self._planned("sample")).as_py())
+        return int(planned + left_out)
 
     def clips(self) -> Iterator[Clip]:
         """The planned clips, in the order of the lists."""
@@ -282,6 +324,14 @@ class BucketIndex:
         table = self.table.filter(pc.is_valid(self.table["left_out_code"]))
         columns = ("video", "file", "line", "left_out_code", "left_out_reason")
         return [LeftOutSample(*row.values()) for row in table.select(columns).to_pylist()]
+
+    @property
+    def as_they_are(self) -> dict[str, int]:
+        """How many planned videos are interlaced (``VP115``) or HDR (``VP116``); none: left out.
+
+        Known after `build` and `check_sources`, which look at the videos; empty after `load`.
+        """
+        return count_marked(self._marks, self._planned("video"))
 
     @cached_property
     def buckets(self) -> BucketColumn:
@@ -415,7 +465,7 @@ class BucketIndex:
         if len(profiles) > 1:
             raise PlanError(
                 f"the indices are for different profiles: {', '.join(sorted(profiles))}",
-                remedy="plan all with one --profile",
+                remedy="plan all with one `profile`",
             )
         root = Path(os.path.commonpath([index.data_root for index in indices]))
         if remote_of(root) is None and any(remote_of(index.data_root) for index in indices):
@@ -438,14 +488,16 @@ class BucketIndex:
         if len(outside) > 1:
             raise PlanError(
                 "only some of the indices may lead outside their data root",
-                remedy="plan all of them with --allow-outside-root, or none",
+                remedy="plan all of them with `allow_outside_root`, or none",
             )
         joined = cls(table, root, {**policy, "allow_outside_root": outside.pop()})
         return joined._with_splits({})  # a copy of a video goes where the other one is
 
     def diff(self, old: BucketIndex) -> IndexDiff:
-        """What changed since an older index, and what would have to be encoded again."""
-        return compare(self.table, old.table)
+        """Return what changed since an older index, and what would have to be encoded again."""
+        specs = {spec.name: spec for spec in get_profile(self.policy["profile"]).components}
+        counted = (specs[name] for name in ordered(specs) if not specs[name].noise)
+        return compare(self.table, old.table, counted)
 
     def to_pandas(self) -> pandas.DataFrame:
         """All rows as a data frame.
@@ -473,7 +525,7 @@ class BucketIndex:
             where=str(self.data_root),
             remedy="see `videoprep validate`"
             if self.policy.get("reshape") != "none"
-            else "allow fitting with --reshape center-crop, or see `videoprep validate`",
+            else "allow fitting with `reshape='center-crop'`, or see `videoprep validate`",
         )
 
     def check_sources(self, on_missing: OnMissing = "error") -> BucketIndex:
@@ -483,7 +535,7 @@ class BucketIndex:
             on_missing: ``skip`` leaves out the clips of videos that are not, with `VP403`.
 
         Returns:
-            The index, without those clips.
+            The index, without those clips; it knows `as_they_are`.
 
         Raises:
             PlanError: some have changed, vanished or lead outside the data root; it names them. Or
@@ -496,25 +548,25 @@ class BucketIndex:
             raise PlanError(
                 "the folder of the videos is not there",
                 where=str(self.data_root),
-                remedy="if it was moved, say where it is with --data-root",
+                remedy="if it was moved, say where it is with `data_root`",
             )
         self._require_own_keys()
         planned = self._planned_rows(["video", "fingerprint"])
         fingerprints = dict(zip(*(column.to_pylist() for column in planned.columns), strict=True))
         if not self.policy.get("allow_outside_root"):
             require_inside(fingerprints, self.data_root)
-        changed = dict(_changed(fingerprints, self.data_root))
-        if not changed:
-            return self
-        if on_missing == "skip":
-            return self._without(changed)
+        marks = no_marks()
+        changed = dict(_changed(fingerprints, self.data_root, marks))
+        if not changed or on_missing == "skip":
+            seen = self if marks == self._marks else self._marked(marks)
+            return seen._without(changed) if changed else seen
         named = "; ".join(f"{video}: {why}" for video, why in list(changed.items())[:_SHOWN])
         raise PlanError(
             f"{len(changed)} videos are not as they were planned: {named}"
             + ("; …" if len(changed) > _SHOWN else ""),
             where=shown(self.data_root),
-            remedy="make the index anew with `videoprep index`, or go on without them with "
-            "--on-missing skip",
+            remedy="make the index again with `videoprep index`, or leave them out with "
+            "`on_missing='skip'`",
         )
 
     def _require_own_keys(self) -> None:
@@ -537,7 +589,10 @@ class BucketIndex:
         return self.table.select(names).take(pa.array(self._rows))
 
     def _with_table(self, table: pa.Table) -> BucketIndex:
-        return BucketIndex(table, self.data_root, self.policy)
+        return BucketIndex(table, self.data_root, self.policy, _marks=self._marks)
+
+    def _marked(self, marks: Marks) -> BucketIndex:
+        return BucketIndex(self.table, self.data_root, self.policy, _marks=marks)
 
     def _with_splits(self, shares: Mapping[str, float], *, anew: bool = False) -> BucketIndex:
         written = self.table["split"].to_pylist()
@@ -567,6 +622,15 @@ class BucketIndex:
         joined = pa.concat_tables([table.filter(pc.invert(gone)), made]).unify_dictionaries()
         return self._with_table(joined.sort_by("row").drop_columns(["row"]))
 
+    def __repr__(self) -> str:
+        clips, kinds = len(self), len(self.buckets.counts())
+        left_out = self.table.num_rows - clips
+        return (
+            f"BucketIndex({clips:,} clip{'s'[: clips != 1]} in {kinds:,} "
+            f"bucket{'s'[: kinds != 1]}, {left_out:,} sample{'s'[: left_out != 1]} left out, "
+            f"profile {self.policy.get('profile')!r})"
+        )
+
     def _repr_html_(self) -> str:
         cells = "".join(
             f"<tr><td>{html.escape(str(bucket))}</td><td>{count}</td></tr>"
@@ -578,13 +642,31 @@ class BucketIndex:
         )
 
 
-def _missing(listing: Listing) -> dict[int | None, LeftOut]:
-    """The samples whose video is not there, by their lines."""
-    return {
-        problem.line: LeftOut(problem.code, problem.message, problem.remedy)
-        for problem in listing.problems
-        if problem.code is Code.MISSING_VIDEO and problem.line is not None
-    }
+def _require_pairs(listing: Listing, on_missing: OnMissing) -> None:
+    """Check that a problem costs no more than its own sample.
+
+    Raises:
+        ListError: which caption belongs to which video is uncertain for several samples; or a
+            video is missing, and that was to be an error.
+    """
+    problems = [problem for problem in listing.problems if problem.number is None]
+    if on_missing == "error":
+        problems += [one for one in listing.problems if one.code is Code.MISSING_VIDEO]
+    if problems:
+        raise ListError(problems)
+
+
+def _unusable(listing: Listing, root: Path) -> Iterator[tuple[Sample, LeftOut]]:
+    """The samples that cannot be used, each with the first of its problems, in their order."""
+    known = {sample.number: sample for sample in listing.unusable}
+    first: dict[int, Problem] = {}
+    for problem in listing.problems:
+        if problem.number is not None:
+            first.setdefault(problem.number, problem)
+    for number, problem in sorted(first.items()):
+        place = Location(problem.file, problem.line, problem.row)
+        unknown = Sample(problem.video or "", "", root, place, problem.file, number=number)
+        yield known.get(number, unknown), LeftOut(problem.code, problem.message, problem.remedy)
 
 
 def _metadata(schema: pa.Schema) -> dict[str, Any] | None:
@@ -710,8 +792,11 @@ def require_inside(videos: Iterable[str], root: Path) -> None:
         )
 
 
-def _changed(fingerprints: Mapping[str, str], root: Path) -> Iterator[tuple[str, str]]:
+def _changed(
+    fingerprints: Mapping[str, str], root: Path, marks: Marks
+) -> Iterator[tuple[str, str]]:
     inspected = inspect_all(root, (os.path.join(root, video) for video in fingerprints))
+    inspected = marking(marks, fingerprints, inspected)
     for (video, planned), found in zip(fingerprints.items(), inspected, strict=True):
         if isinstance(found.media, MediaError):
             yield video, found.media.message

@@ -9,7 +9,8 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from videoprep.errors import PlanError
-from videoprep.spec.dataset import ClipMode, DatasetSpec
+from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset_options import ClipMode
 
 SINGLE = ("head", "middle", "all-frames-stride")
 """The modes that give one clip a sample."""
@@ -55,14 +56,14 @@ class WindowPolicy:
         mode, limit, gap = spec.clip_mode, spec.clips_per_video, spec.min_gap
         if mode in SINGLE and ((limit or 1) > 1 or gap is not None):
             raise PlanError(
-                f"--clip-mode {mode} gives one clip a sample: no more clips and no gap",
-                remedy="leave out --clips-per-video and --min-gap, or choose --clip-mode chunk, "
+                f"`clip_mode={mode!r}` gives one clip a sample: no more clips and no gap",
+                remedy="leave out `clips_per_video` and `min_gap`, or choose `clip_mode='chunk'`, "
                 "uniform or slide",
             )
         if mode == "uniform" and limit is None:
             raise PlanError(
-                "--clip-mode uniform has to know how many clips to spread",
-                remedy="add --clips-per-video, or choose --clip-mode chunk for all of the video",
+                "`clip_mode='uniform'` has to know how many clips to spread",
+                remedy="add `clips_per_video`, or choose `clip_mode='chunk'` for all of the video",
             )
         return cls(mode, limit, gap)
 

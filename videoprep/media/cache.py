@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 import sqlite3
 import stat
 import struct
@@ -15,21 +16,34 @@ from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import av
 
-from videoprep.durable import may_write
-from videoprep.mirror import Remote, remote_of
-from videoprep.remote_files import RemoteFile
-from videoprep.staging import Staging
+from videoprep.fs.atomic import (
+    has_record_locks,
+    is_abandoned,
+    may_write,
+    temporary_of,
+    write_file,
+)
+from videoprep.fs.mirror import Remote, remote_of
+from videoprep.fs.remote_files import RemoteFile
+from videoprep.fs.staging import Staging
 
 logger = logging.getLogger(__name__)
 
 # Part of the file's name: raise it when what is kept, or the way it is found out, changes.
-_VERSION = 7
+_VERSION = 11
 
 # Others wait while something is not committed, and a run that is killed loses it.
 _WRITE_SECONDS = 2.0
+
+# How long another process may take to write.
+_WAIT_SECONDS = 60.0
+
+# Without locks others see what is found out when the whole file is written anew.
+_PUBLISH_SECONDS = 30.0
 
 # Contents are numbered as they come, so that those of neighbours lie together: fingerprints lie
 # anywhere. Most files of a dataset have the same size, length and rate, and so the same text: it is
@@ -79,6 +93,9 @@ class FactCache:
     ``ROOT/.videoprep/``, or in the user's cache folder where the root is read-only. A cache that
     cannot be used costs time, never correctness: this is logged, and all goes on without it.
 
+    On a file system without locks each process works on a copy of its own, which then replaces the
+    file: of several that run at once the last one's facts stay.
+
     Attributes:
         empty: whether nothing was known when it was opened.
     """
@@ -89,10 +106,12 @@ class FactCache:
         self._file = cache_folder(root) / name
         self._database: sqlite3.Connection | None = None
         self._fresh: dict[Key, tuple[str, Facts]] = {}  # not written yet
-        self._written = time.monotonic()
+        self._written = self._published = time.monotonic()
+        self._copy: Path | None = None  # what is open where there are no locks
+        self._unpublished = False
         self.empty = True
         try:
-            self._database = _open(self._file)
+            self._database = self._open()
             self.empty = self._database.execute("SELECT 1 FROM facts").fetchone() is None
         except (OSError, sqlite3.Error) as error:
             self._give_up(error)
@@ -106,9 +125,35 @@ class FactCache:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._write()
+        self._write(last=True)
+        self._close()
+
+    def _open(self) -> sqlite3.Connection:
+        """Opens the database; a link or a FIFO in its place may be a stranger's."""
+        file = self._file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(file) and not stat.S_ISREG(os.lstat(file).st_mode):
+            raise OSError("is not a regular file")
+        try:
+            return _connect(os.fspath(file))
+        except sqlite3.OperationalError:
+            # SQLite takes a file system without locks for one where another process has the lock.
+            if has_record_locks(file.parent):
+                return _connect(os.fspath(file), wait=_WAIT_SECONDS)
+        for left in file.parent.glob(f".{file.name}.*"):
+            if is_abandoned(left):
+                left.unlink(missing_ok=True)
+        self._copy = temporary_of(file)
+        if file.exists():
+            shutil.copyfile(file, self._copy)
+        return _connect(f"file:{quote(os.fspath(self._copy.absolute()))}?nolock=1", uri=True)
+
+    def _close(self) -> None:
         if self._database is not None:
             self._database.close()
+        self._database = None
+        if self._copy is not None:
+            self._copy.unlink(missing_ok=True)
 
     def get(self, keys: Iterable[Key | None]) -> dict[Key, tuple[str, Facts]]:
         """The fingerprints of files that have not changed, and the facts about them by kind."""
@@ -167,10 +212,21 @@ class FactCache:
         if time.monotonic() - self._written > _WRITE_SECONDS:
             self._write()
 
-    def _write(self) -> None:
+    def _write(self, *, last: bool = False) -> None:
         """Writes what has come in one short go: meanwhile no other process can."""
         if self._database is None:
             return
+        try:
+            if self._fresh:
+                self._commit(self._database)
+            if self._copy is not None:
+                self._publish(self._copy, last)
+        except (OSError, sqlite3.Error) as error:
+            self._give_up(error)
+        self._fresh.clear()
+        self._written = time.monotonic()
+
+    def _commit(self, database: sqlite3.Connection) -> None:
         contents = [(fingerprint,) for fingerprint, _ in self._fresh.values()]
         files = ((*key, fingerprint) for key, (fingerprint, _) in self._fresh.items())
         facts = [
@@ -179,24 +235,29 @@ class FactCache:
             for kind, text in facts.items()
         ]
         texts = {digest: text for _, digest, _, text in facts}
-        try:
-            with self._database:
-                self._database.executemany(_PUT_CONTENTS, contents)
-                self._database.executemany(_PUT_FILE, files)
-                self._database.executemany(_PUT_FACT, (fact[:3] for fact in facts))
-                self._database.executemany(_PUT_TEXT, texts.items())
-        except sqlite3.Error as error:
-            self._give_up(error)
-        self._fresh.clear()
-        self._written = time.monotonic()
+        with database:
+            database.executemany(_PUT_CONTENTS, contents)
+            database.executemany(_PUT_FILE, files)
+            database.executemany(_PUT_FACT, (fact[:3] for fact in facts))
+            database.executemany(_PUT_TEXT, texts.items())
+        self._unpublished = True
+
+    def _publish(self, copy: Path, last: bool) -> None:
+        """Puts the copy that this process works on in the place of the file, now and then."""
+        due = last or time.monotonic() - self._published > _PUBLISH_SECONDS
+        if not self._unpublished or not due:
+            return
+        with copy.open("rb") as source:
+            write_file(self._file, lambda target: shutil.copyfileobj(source, target))
+        self._published, self._unpublished = time.monotonic(), False
 
     def _give_up(self, error: Exception) -> None:
         logger.warning(
-            "probe results are not kept: %s: %r; delete the file if this goes on", self._file, error
-        )
-        if self._database is not None:
-            self._database.close()
-        self._database = None
+            "probe results are not kept, so that the next command looks into all files again: "
+            "%s: %s; %s",
+            self._file, error, _advice(error, self._file),
+        )  # fmt: skip
+        self._close()
 
 
 def _select(database: sqlite3.Connection, query: str, values: list[bytes]) -> Iterator[Any]:
@@ -278,13 +339,23 @@ def _absolute(name: str) -> str:
     return os.path.normpath(name) if detour else name
 
 
-def _open(file: Path) -> sqlite3.Connection:
-    """Opens the database; a link or a FIFO in its place may be a stranger's."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if os.path.lexists(file) and not stat.S_ISREG(os.lstat(file).st_mode):
-        raise OSError("is not a regular file")
+def _connect(name: str, *, wait: float = 0.0, uri: bool = False) -> sqlite3.Connection:
     # A generator may be closed by another thread than the one that used it.
-    database = sqlite3.connect(file, timeout=60, check_same_thread=False)
-    database.execute("PRAGMA trusted_schema = OFF")
-    database.executescript(_TABLES)
+    database = sqlite3.connect(name, timeout=wait, check_same_thread=False, uri=uri)
+    try:
+        database.execute("PRAGMA trusted_schema = OFF")
+        database.executescript(_TABLES)
+        database.execute(f"PRAGMA busy_timeout = {int(_WAIT_SECONDS * 1000)}")
+    except sqlite3.Error:
+        database.close()
+        raise
     return database
+
+
+def _advice(error: Exception, file: Path) -> str:
+    """What to do about a cache that cannot be used."""
+    if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+        return "wait until the other process that writes to it has ended"
+    if isinstance(error, OSError):
+        return f"make {file.parent} a folder that files can be written to"
+    return "delete the file if this goes on"

@@ -11,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoprep.errors import Code, MediaError
-from videoprep.media.decode import DecoderName, FrameChoice, Picture, decode_frames
+from videoprep.media.decode import FrameChoice, FrameDamage, FrameDecoder, Picture
 from videoprep.media.geometry import Box
 
 if TYPE_CHECKING:
     import torch
-
-# Frames that are decoded in vain without seeking: less than two seconds of work.
-_LATE = 500
 
 PIXELS = "PyAV's uint8 RGB, crop, bicubic antialiased"
 """How pixels are made; part of every recipe, so that a change here makes old latents stale."""
@@ -62,7 +59,6 @@ class ClipPixels:
             "indices": [int(index) for index in frames.indices],
             "ticks": None if frames.ticks is None else [int(tick) for tick in frames.ticks],
             "time_base": str(frames.time_base),
-            "pyav_only": frames.pyav_only,
             "fingerprint": self.fingerprint,
             "source": [self.source_width, self.source_height],
             "crop": [crop.x, crop.y, crop.width, crop.height],
@@ -75,11 +71,6 @@ class ClipPixels:
         """Whether the part that is cropped has another size than where it goes."""
         return (self.crop.height, self.crop.width) != (self.fit.height, self.fit.width)
 
-    @property
-    def is_late(self) -> bool:
-        """Whether it begins so late in its video that a decoder that seeks is worth its start."""
-        return self.frames.indices[0] >= _LATE
-
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ClipPixels:
         """The inverse of `to_json`."""
@@ -89,7 +80,6 @@ class ClipPixels:
             indices=data["indices"],
             ticks=data["ticks"],
             time_base=Fraction(data["time_base"]),
-            pyav_only=data["pyav_only"],
         )
         (source_width, source_height), (width, height) = data["source"], data["size"]
         return cls(
@@ -104,44 +94,54 @@ class ClipPixels:
         )
 
 
-def load_clip(clip: ClipPixels, decoder: DecoderName) -> torch.Tensor:
-    """The clip's pixels: uint8 ``[F, 3, H, W]`` RGB. Each frame is fitted as it comes.
+def load_clip(clip: ClipPixels) -> torch.Tensor:
+    """Return the clip's pixels: uint8 ``[F, 3, H, W]`` RGB. Each frame is fitted as it comes.
 
     Raises:
-        MediaError: with `Code.DECODE_FAILED`, where frames are missing, do not decode, or have
-            another size than planned.
+        MediaError: with `Code.DECODE_FAILED` if frames are missing, do not decode, or have another
+            size than planned; with `Code.DAMAGED_FRAMES` or `Code.CHANGES_MIDWAY` as they say.
     """
     import torch
 
     pixels = torch.empty(clip.shape, dtype=torch.uint8)
-    load_clip_into(pixels.numpy(), clip, decoder)
+    decoder = FrameDecoder()
+    try:
+        damage = load_clip_into(pixels.numpy(), clip, decoder)
+    finally:
+        decoder.close()
+    if damage is not None:
+        raise damaged(clip, damage)
     return pixels
 
 
-def load_clip_into(pixels: NDArray[np.uint8], clip: ClipPixels, decoder: DecoderName) -> None:
-    """The same as `load_clip`, written to where there is room for it.
+def load_clip_into(
+    pixels: NDArray[np.uint8], clip: ClipPixels, decoder: FrameDecoder
+) -> FrameDamage | None:
+    """Write what `load_clip` returns to where there is room for it.
 
     At most one decoded frame is in memory beside ``pixels``, which an error leaves half written.
-    PyAV decodes what need not be sought: both decoders give the same pixels, and torchcodec brings
-    torch with it, which takes a decoding process two seconds and half a gigabyte.
+
+    Returns:
+        What is damaged; None if nothing is.
     """
-    chosen = decoder if clip.is_late else "pyav"
-    for out, picture in zip(pixels, decode_frames(clip.frames, chosen), strict=True):
+    for out, picture in zip(pixels, decoder.frames(clip.frames), strict=True):
         _fit(picture, clip, out)
+    return decoder.damage
+
+
+def damaged(clip: ClipPixels, damage: FrameDamage) -> MediaError:
+    """Return the error for a clip with damaged frames."""
+    return MediaError(
+        str(damage),
+        code=Code.DAMAGED_FRAMES,
+        where=str(clip.frames.path),
+        remedy="copy or download the file again, or take damaged frames with `allow_damaged`",
+    )
 
 
 def normalize(pixels: torch.Tensor) -> torch.Tensor:
     """uint8 0…255 to float32 −1…1, in the two steps of diffusers' `VideoProcessor`, to the bit."""
     return 2.0 * (pixels.float() / 255.0) - 1.0
-
-
-def lengthen(pixels: torch.Tensor, frames: int) -> torch.Tensor:
-    """Normalized pixels ``[B, 3, F, H, W]`` followed by zeros, up to so many frames."""
-    import torch
-
-    batch, channels, there, height, width = pixels.shape
-    zeros = pixels.new_zeros(batch, channels, frames - there, height, width)
-    return torch.cat([pixels, zeros], dim=2)
 
 
 def _fit(picture: Picture, clip: ClipPixels, out: NDArray[np.uint8]) -> None:

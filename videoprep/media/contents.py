@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from videoprep.errors import Code
+from videoprep.media.boxes import boxes
 
 _BOXES = (
     b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"uuid", b"meta",
@@ -34,6 +39,83 @@ _PICTURE_STARTS = (
 )  # fmt: skip
 _PNG = b"\x89PNG\r\n\x1a\n"
 _HEAD = 4096
+_LEAST, _QUOTED = 16, 60  # bytes that any video has; characters of a text that are shown
+
+_AGAIN = "copy or download the file again"
+_REMOVE = "replace it by a video, or remove the sample"
+_UNPACK = "unpack it, and name the videos in it"
+_ANSWER = "download the video again: this is what came instead, and may say why"
+_PLAYLIST = "it only names other files: name those, or join them into one video"
+_CONVERT = "convert it to MP4 or MKV, or remove the sample"
+
+# What else files may be, by the bytes that they start with.
+_MAGIC: tuple[tuple[bytes, str, str], ...] = (
+    *((magic, "an archive (ZIP)", _UNPACK) for magic in (b"PK\3\4", b"PK\5\6", b"PK\7\x08")),
+    (b"\x1f\x8b", "compressed (gzip)", _UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", "an archive (7z)", _UNPACK),
+    (b"Rar!\x1a\x07", "an archive (RAR)", _UNPACK),
+    (b"\xfd7zXZ\0", "compressed (xz)", _UNPACK),
+    (b"BZh", "compressed (bzip2)", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "compressed (Zstandard)", _UNPACK),
+    (b"%PDF-", "a PDF document", _REMOVE),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an office document", _REMOVE),
+    (b"PAR1", "a Parquet file", _REMOVE),
+    (b"\x93NUMPY", "a NumPy array", _REMOVE),
+    (b"\x89HDF\r\n", "an HDF5 file", _REMOVE),
+    (b"SQLite format 3\0", "a database (SQLite)", _REMOVE),
+    (b"\x7fELF", "a program", _REMOVE),
+    (b"\0\5\x16\7", "what macOS keeps beside a file (AppleDouble)", "remove the sample"),
+    (b"d8:announce", "a torrent, which only names a video", "download what it names"),
+    (b"d13:announce-list", "a torrent, which only names a video", "download what it names"),
+    *((magic, "a Flash animation (SWF)", _CONVERT) for magic in (b"FWS", b"CWS", b"ZWS")),
+    *((magic, "a Bink video", _CONVERT) for magic in (b"BIK", b"KB2")),
+    *((magic, "a Smacker video", _CONVERT) for magic in (b"SMK2", b"SMK4")),
+)
+_SOUNDS = (
+    b"#!AMR", b"MThd", b"caff", b"MAC ", b"wvpk", b"TTA1", b"DSD ", b"RF64",
+    b"riff\x2e\x91\xcf\x11",
+)  # fmt: skip
+
+# What else texts may be, by how they start, in capitals or not, after blanks and what is like them.
+_TEXTS: tuple[tuple[str, str, str], ...] = (
+    (
+        r"version https://git-lfs\.github\.com",
+        "a Git LFS pointer",
+        "fetch the file that it stands for: run git lfs pull in its repository",
+    ),
+    (
+        r"(\.\./)*(\.git)?/annex/objects/",
+        "a git-annex pointer",
+        "fetch the file that it stands for: run git annex get in its repository",
+    ),
+    (r"#extm3u", "a playlist (M3U)", _PLAYLIST),
+    (r"\[playlist\]", "a playlist (PLS)", _PLAYLIST),
+    (r"<asx|<smil|\[reference\]|rtsptext", "a playlist", _PLAYLIST),
+    (r"ffconcat version|file ['\"/.\w][^\n]*(\n|$)", "a list for FFmpeg", _PLAYLIST),
+    (r"<mpd\b", "a playlist (DASH)", _PLAYLIST),
+    (r"v=0\r?\no=", "the description of a stream (SDP)", _PLAYLIST),
+    (r"webvtt", "subtitles (WebVTT)", _REMOVE),
+    (r"\d+\r?\n\d+:\d\d:\d\d,\d+ --> ", "subtitles (SubRip)", _REMOVE),
+    (r"\[script info\]", "subtitles (ASS)", _REMOVE),
+    (r"\[internetshortcut\]", "a link to a web page", "download what it names"),
+    (r"<(!doctype html|html|head|body|script|title|meta)\b", "a web page (HTML)", _ANSWER),
+    (r"<[a-z]", "an XML document", _ANSWER),
+    (r"\{\s*[\"}]|\[\s*[\"{\[\]\d]", "a JSON document", _ANSWER),
+)
+_PROLOG = re.compile(r"\s*(<\?[^>]*>|<!--.*?-->|<!doctype svg[^>]*>)\s*", re.S | re.I)
+_CONTROLS = re.compile(r"[\0-\x08\x0b\x0e-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class ContentKind:
+    """What a file is that is no video."""
+
+    what: str
+    """In words that follow the file's name: ``is a PDF document, not a video``."""
+    remedy: str
+    """What to do."""
+    code: Code = Code.UNREADABLE
+    """As what it is refused."""
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -57,6 +139,87 @@ def is_picture(path: Path) -> bool:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return b"ANIM" not in head[:64]
     return head.startswith(_PICTURE_STARTS) or _brand(head) in _PICTURE_BRANDS
+
+
+def kind_of(path: Path) -> ContentKind | None:
+    """Return what a file is that is known to be no video; None if its bytes do not tell."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    size, head = status.st_size, _head(path)
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    if not size:
+        return ContentKind("is empty", f"{_AGAIN}, or remove the sample")
+    kind = _kind_of_bytes(head) or _kind_of_text(head)
+    if kind is not None:
+        return kind
+    if size < _LEAST:
+        return ContentKind(f"has {size} byte{'s' if size > 1 else ''}, too few for a video", _AGAIN)
+    if head and not head.strip(b"\0"):
+        return ContentKind(f"starts with {len(head)} zero bytes: it was never written", _AGAIN)
+    return None
+
+
+def _kind_of_bytes(head: bytes) -> ContentKind | None:
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return ContentKind("is an animated WebP, which FFmpeg does not decode", _CONVERT)
+    if head.startswith(_SOUNDS):
+        return ContentKind("holds sound, not a video", _REMOVE, Code.NO_VIDEO_STREAM)
+    if head[257:262] == b"ustar":
+        return ContentKind("is an archive (tar), not a video", _UNPACK)
+    for magic, what, remedy in _MAGIC:
+        if head.startswith(magic):
+            return ContentKind(f"is {what}, not a video", remedy)
+    return None
+
+
+def _kind_of_text(head: bytes) -> ContentKind | None:
+    text = _as_text(head)
+    if text is None:
+        return None
+    while prolog := _PROLOG.match(text):
+        text = text[prolog.end() :]
+    if re.match("<svg", text, re.I):
+        return ContentKind("is a drawing (SVG), not a video", _REMOVE, Code.STILL_IMAGE)
+    for start, what, remedy in _TEXTS:
+        if re.match(start, text, re.I):
+            said = _start(text) if remedy == _ANSWER else ""
+            return ContentKind(f"is {what}, not a video{said}", remedy)
+    return ContentKind(f"is a text, not a video{_start(text)}", _REMOVE)
+
+
+def _start(text: str) -> str:
+    """Return how a text starts, for a message; a web page is known by its title."""
+    title = re.search(r"<title>\s*([^<]+)", text, re.I)
+    words = " ".join((title[1] if title else text).split())
+    shown = words if len(words) <= _QUOTED else f"{words[:_QUOTED]}…"
+    return f": {shown!r}"
+
+
+def _as_text(head: bytes) -> str | None:
+    """Return a head as text, without what may stand before it; None if it is none."""
+    encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    for cut in range(4):  # a character may be cut in two where the head ends
+        try:
+            text = head[: len(head) - cut].decode(encoding).lstrip("\ufeff \t\r\n")
+        except UnicodeDecodeError:
+            continue
+        return None if _CONTROLS.search(text) or not text else text
+    return None
+
+
+def announced_size(path: Path) -> tuple[int, int] | None:
+    """Return the width and height that an animated picture announces; None for other files."""
+    head = _head(path)
+    if head[:6] in (b"GIF87a", b"GIF89a") and len(head) >= 10:
+        width, height = struct.unpack_from("<HH", head, 6)
+    elif head.startswith(_PNG) and len(head) >= 24:
+        width, height = struct.unpack_from(">II", head, 16)
+    else:
+        return None
+    return width, height
 
 
 def is_picture_container(path: Path) -> bool:
@@ -94,24 +257,13 @@ def _check_for(head: bytes) -> Callable[[int, int], str | None] | None:
 
 def _end_of_boxes(file: int, size: int) -> str | None:
     """MP4 and MOV: boxes one after the other, one of which is the index."""
-    at, indexed = 0, False
-    for _ in range(_MOST_PIECES):
-        if at + 8 > size:
+    indexed = False
+    for box in boxes(file, 0, size, _MOST_PIECES):
+        if box.kind not in _BOXES:
             break
-        head = os.pread(file, 16, at)
-        length, kind = struct.unpack_from(">I4s", head)
-        if kind not in _BOXES:
-            break
-        if length == 1:
-            (length,) = struct.unpack_from(">Q", head, 8)
-        elif length == 0:  # up to the end, wherever that is
-            length = size - at
-        if length < 8:
-            break
-        indexed = indexed or kind in _INDEX_BOXES
-        if at + length > size:
-            return f"its {kind.decode()!r} box ends at byte {at + length}, the file at {size}"
-        at += length
+        indexed = indexed or box.kind in _INDEX_BOXES
+        if box.end > size:
+            return f"its {box.kind.decode()!r} box ends at byte {box.end}, the file at {size}"
     return None if indexed else "it ends before its index (its 'moov' box)"
 
 

@@ -1,34 +1,38 @@
 """Clips decoded ahead in worker processes: a hostile video costs one clip, and no more.
 
-Pixels come back in shared memory, without a copy, and in order. How much of them there may be at
-a time is a number of bytes, not of clips.
+Pixels and sound come back in shared memory, without a copy, and in order. How much of them there
+may be at a time is a number of bytes, not of clips.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from videoprep.errors import Code, MediaError, SourceError, VideoprepError
+from videoprep.fs.mirror import shown
+from videoprep.media.audio import Sound
 from videoprep.media.clip import ClipPixels
+from videoprep.media.clip_request import ClipRequest, request_of
 from videoprep.media.loader import error_of
-from videoprep.media.shared_memory import Arena, Piece
-from videoprep.media.workers import BEGIN, IN_HAND, Limits, Lost, Worker, Workers
+from videoprep.workers.pool import BEGIN, IN_HAND, Limits, Lost, Worker, Workers
+from videoprep.workers.shared_memory import Arena, Piece
 
 if TYPE_CHECKING:
     import torch
 
-_CODE = BEGIN + (
-    "from videoprep.media.loader import serve; serve(sys.argv[2], *map(int, sys.argv[3:7]))"
-)
+_CODE = BEGIN + ("from videoprep.media.loader import serve; serve(*map(int, sys.argv[2:7]))")
 
 # Many workers that import torch at a time from a slow disk.
 _START_SECONDS = 900.0
@@ -39,18 +43,31 @@ _DECODE_RATE = 1e5
 
 _LIMITS = Limits()
 
+_SAMPLE_BYTES = 4
+
+# Files that are warned of: more would be no news.
+_TOLD = 1000
+
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
 class Decoded:
-    """The pixels of a clip.
+    """The pixels of a clip, its sound, or both.
 
     Attributes:
-        pixels: uint8 ``[F, 3, H, W]``, a view into shared memory; valid until `release`.
+        pixels: uint8 ``[F, 3, H, W]``, a view into shared memory; valid until `release`. Of no
+            frames if only sound was asked for.
+        sound: its samples are a view, too; None if no sound was asked for.
+        damage: which of its frames are damaged, and whether its sound is, in words; None if nothing
+            is.
     """
 
     pixels: torch.Tensor
+    sound: Sound | None
+    damage: str | None
     _release: Callable[[], None] = field(repr=False)
 
     def release(self) -> None:
@@ -66,8 +83,7 @@ class _Job:
     """A clip on its way, and what became of it."""
 
     item: Any
-    path: Path
-    shape: tuple[int, ...]
+    clip: ClipRequest
     request: bytes
     room: int
     seconds: float
@@ -75,13 +91,23 @@ class _Job:
     tries: int = 0
     done: bool = False
     error: MediaError | SourceError | None = None
+    damage: str | None = None
+    cut_off: str | None = None
+    sound: dict[str, Any] | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.clip.path
 
     def line(self) -> str:
         assert self.piece is not None  # noqa: S101
         return json.dumps({"start": self.piece.start, "length": len(self.request)})
 
     def take(self, line: bytes) -> None:
-        self.error = error_of(json.loads(line), self.path)
+        answer = json.loads(line)
+        self.error = error_of(answer, self.path)
+        self.damage, self.cut_off = answer.get("damage"), answer.get("cut_off")
+        self.sound = answer.get("sound")
         self.done = True
 
     def lose(self, lost: Lost) -> None:
@@ -93,15 +119,16 @@ class DecodePool:
     """Worker processes that decode clips. Use it in a ``with`` block, from one thread.
 
     Args:
-        decoder: which is asked first; ``auto`` as `choose_decoder` chooses.
         size: worker processes.
-        memory: bytes of pixels that there are at most, those that are not released included. The
-            clip that is given next may always be there beside them, however large.
-        limits: what a clip may take, beside its pixels; its time grows with the file.
+        memory: bytes of pixels and sound that there are at most, those that are not released
+            included. The clip that is given next may always be there beside them, however large.
+        limits: what a clip may take, beside its pixels and its sound; its time grows with the file.
         ahead: clips that are decoded, or being decoded, before they are asked for; by default two
             a worker. A caller that takes many at a time wants as many.
         resizing: whether clips have to be resized; workers then import torch before they are asked
             for the first.
+        allow_damaged: whether clips with damaged frames or sound are given, see `Decoded.damage`,
+            rather than what is wrong with them.
         check: called now and then while a clip is waited for; what it raises ends the `run`.
 
     Attributes:
@@ -113,13 +140,13 @@ class DecodePool:
 
     def __init__(
         self,
-        decoder: str,
         *,
         size: int,
         memory: int,
         limits: Limits = _LIMITS,
         ahead: int | None = None,
         resizing: bool = False,
+        allow_damaged: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         ahead = IN_HAND * size if ahead is None else ahead
@@ -135,6 +162,7 @@ class DecodePool:
         self._in_hand = max(IN_HAND, -(-ahead // size))
         self._limits = limits
         self._running = False
+        self._told: set[Path] = set()
         try:
             self._arena = Arena(memory)
         except OSError as error:
@@ -143,9 +171,9 @@ class DecodePool:
                 remedy="allow for less memory of decoded clips, or raise the limits (ulimit -a)",
             ) from error
         shared = self._arena.memory
-        numbers = [limits.memory_mib, shared.number, shared.size, int(resizing)]
+        numbers = [limits.memory_mib, shared.number, shared.size, int(resizing), int(allow_damaged)]
         self._workers: Workers[_Job] = Workers(
-            _CODE, [decoder, *map(str, numbers)], [shared.number], _START_SECONDS
+            _CODE, list(map(str, numbers)), [shared.number], _START_SECONDS
         )
 
     def __enter__(self) -> DecodePool:
@@ -182,9 +210,11 @@ class DecodePool:
         self._arena.close()
 
     def run(
-        self, clips: Iterable[tuple[T, ClipPixels]]
+        self, clips: Iterable[tuple[T, ClipPixels | ClipRequest]]
     ) -> Iterator[tuple[T, Decoded | MediaError | SourceError]]:
-        """Gives the pixels of each clip, or what is wrong with it, in the order of the clips.
+        """Gives what is asked of each clip, or what is wrong with it, in the order of the clips.
+
+        `ClipPixels` ask for pixels alone, a `ClipRequest` for sound beside them or instead.
 
         Clips are taken from ``clips`` only when a clip is asked for, and only as many as workers
         and memory have room for. A clip that crashes its worker is tried once more, alone.
@@ -216,7 +246,7 @@ class DecodePool:
 
     def _fill(
         self,
-        coming: Iterator[tuple[T, ClipPixels]],
+        coming: Iterator[tuple[T, ClipPixels | ClipRequest]],
         window: deque[_Job],
         waiting: deque[_Job],
     ) -> None:
@@ -266,10 +296,29 @@ class DecodePool:
     def _result(self, job: _Job) -> Decoded | MediaError | SourceError:
         assert job.piece is not None  # noqa: S101
         give_back = partial(self._arena.give_back, job.piece)
+        self._tell(job)
         if job.error is None:
-            return Decoded(self._arena.memory.tensor(job.piece.start, job.shape), give_back)
+            pixels = self._arena.memory.tensor(job.piece.start, job.clip.shape)
+            return Decoded(pixels, self._sound(job, job.piece), job.damage, give_back)
         give_back()
         return job.error
+
+    def _sound(self, job: _Job, piece: Piece) -> Sound | None:
+        if job.sound is None:
+            return None
+        told = dict(job.sound)
+        channels, samples = told.pop("shape")
+        start = piece.start + job.clip.sound_offset
+        data = self._arena.memory.array(start, (channels * samples * _SAMPLE_BYTES,))
+        return Sound(samples=data.view(np.float32).reshape(channels, samples), **told)
+
+    def _tell(self, job: _Job) -> None:
+        """Warn once of a file that lacks its end, though not the frames of this clip."""
+        if job.cut_off is not None and job.path not in self._told and len(self._told) < _TOLD:
+            self._told.add(job.path)
+            logger.warning(
+                "%s is cut off after the last frame used: %s", shown(job.path), job.cut_off
+            )
 
     def _abandon(self, window: deque[_Job]) -> None:
         """Nobody will ask for these clips: those who are at them end, and their memory is free."""
@@ -284,13 +333,11 @@ def _is_alone(worker: Worker[_Job]) -> bool:
     return any(job.tries for job in worker.jobs)
 
 
-def _job(item: object, clip: ClipPixels, limits: Limits) -> _Job:
-    path = clip.frames.path
-    absolute = replace(clip, frames=replace(clip.frames, path=path.absolute()))
-    request = json.dumps(absolute.to_json()).encode()
-    frames, channels, height, width = clip.shape
-    room = max(frames * channels * height * width, len(request))
-    return _Job(item, path, clip.shape, request, room, _seconds(path, limits))
+def _job(item: object, clip: ClipPixels | ClipRequest, limits: Limits) -> _Job:
+    asked = request_of(clip)
+    request = json.dumps(asked.absolute().to_json()).encode()
+    room = max(asked.most_bytes, len(request))
+    return _Job(item, asked, request, room, sum(_seconds(path, limits) for path in asked.paths))
 
 
 def _seconds(path: Path, limits: Limits) -> float:

@@ -1,27 +1,23 @@
-"""What decoding every frame of a video shows: damage, and a few numbers a picture."""
+"""What decoding every frame of a video shows: damage, changes, and a few numbers a picture."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import av
-import av.logging
 import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from videoprep.media.probe import best_video_stream, open_file
+from videoprep.media.video_reader import FrameFormat, ReadFrame, VideoReader
 
 if TYPE_CHECKING:
-    from av.packet import Packet
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 _WIDTH = 160
 """Pictures are looked at this small: what counts here is seen at a glance."""
@@ -29,7 +25,7 @@ _WIDTH = 160
 _BINS = 32
 _MOST_SHARPNESS = 4096.0
 
-_LogLine = tuple[int, str, str]
+_CHANGES = 3  # that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +36,10 @@ class FrameScan:
 
     Attributes:
         decoded: how many frames come out of a decoder.
-        errors: how many times the decoder complained.
-        first_error: its first complaint, or None.
+        damaged: the numbers of frames that are damaged, from 0.
+        complaint: what the decoder said of the first, or of the part that cannot be read; or None.
+        changes: the frames at which size, pixel format, colour tags, pixel aspect, fields or
+            orientation change, and how; the first few.
         brightness: mean luma, 0 (black) to 255.
         contrast: standard deviation of the luma, in levels.
         change: mean difference of the luma from the frame before, in quarters of a level.
@@ -50,8 +48,9 @@ class FrameScan:
     """
 
     decoded: int
-    errors: int
-    first_error: str | None
+    damaged: tuple[int, ...]
+    complaint: str | None
+    changes: tuple[str, ...]
     brightness: NDArray[np.uint8]
     contrast: NDArray[np.uint8]
     change: NDArray[np.uint8]
@@ -65,8 +64,9 @@ class FrameScan:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> FrameScan:
         """The inverse of `to_json`."""
-        plain = ("decoded", "errors", "first_error")
-        fields: Any = {k: v if k in plain else _unpacked(v) for k, v in data.items()}
+        lists = {name: tuple(data[name]) for name in ("damaged", "changes")}
+        plain = {"decoded": data["decoded"], "complaint": data["complaint"], **lists}
+        fields: Any = plain | {k: _unpacked(v) for k, v in data.items() if k not in plain}
         return cls(**fields)
 
 
@@ -81,84 +81,47 @@ def _unpacked(text: str) -> NDArray[np.uint8]:
 def scan_frames(path: Path) -> FrameScan:
     """Decodes every frame of the best video stream, one at a time.
 
-    What the decoder says of damage is taken from FFmpeg's log: it conceals damaged blocks, and
-    marks only some of the frames. Run this alone in its process.
-
     Raises:
         MediaError: the file holds no video.
         av.error.FFmpegError: the file cannot be opened.
     """
-    gauge, complaints = _Gauge(), _Complaints()
-    with _logged() as log, open_file(path) as container:
-        stream = best_video_stream(container)
-        stream.codec_context.thread_count = 1
-        for packet in _readable(container.demux(stream), complaints):
-            for frame in _frames(packet, complaints):
-                gauge.add(frame)
-            complaints.take(log)
-    complaints.take(log)
-    return gauge.result(complaints)
+    with open_file(path) as container:
+        stream = best_video_stream(container).index
+    gauge, findings = _Gauge(), _Findings()
+    with VideoReader(path, stream) as reader:
+        try:
+            for frame in reader.all_frames():
+                gauge.add(frame.frame)
+                findings.add(frame)
+            for complaint in reader.complaints:
+                findings.complain(complaint)
+        except av.error.MemoryError:
+            raise
+        except av.error.FFmpegError as error:  # what follows cannot be read
+            findings.complain(str(error.strerror))
+    return gauge.result(findings)
 
 
-@contextmanager
-def _logged() -> Iterator[list[_LogLine]]:
-    """What FFmpeg says of errors meanwhile; repetitions, too, whichever file was the first."""
-    av.logging.set_level(av.logging.ERROR)
-    av.logging.set_skip_repeated(False)
-    try:
-        with av.logging.Capture() as log:
-            yield log
-    finally:
-        av.logging.set_level(None)
-
-
-def _readable(
-    packets: Iterator[Packet[VideoStream]], complaints: _Complaints
-) -> Iterator[Packet[VideoStream]]:
-    """The packets up to the first that cannot be read."""
-    try:
-        yield from packets
-    except av.error.MemoryError:
-        raise
-    except av.error.FFmpegError as error:
-        complaints.add(str(error.strerror))
-
-
-def _frames(packet: Packet[VideoStream], complaints: _Complaints) -> list[VideoFrame]:
-    if packet.is_corrupt:
-        complaints.add("a packet is cut off")
-    if not packet.size and packet.dts is not None:
-        return []  # an empty one shows the frame before once more; to a decoder it is the end
-    try:
-        frames = packet.decode()
-    except av.error.MemoryError:
-        raise
-    except av.error.FFmpegError as error:
-        complaints.add(str(error.strerror))
-        return []
-    for frame in frames:
-        if frame.is_corrupt:
-            complaints.add("a frame is damaged")
-    return frames
-
-
-class _Complaints:
-    """How many there are, and the first."""
+class _Findings:
+    """What is wrong with frames, beside what they show."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.first: str | None = None
+        self.damaged: list[int] = []
+        self.complaint: str | None = None
+        self.changes: list[str] = []
+        self._format: FrameFormat | None = None
 
-    def add(self, text: str) -> None:
-        self.count += 1
-        self.first = self.first or text
+    def complain(self, complaint: str) -> None:
+        self.complaint = self.complaint or complaint
 
-    def take(self, log: list[_LogLine]) -> None:
-        """Takes what is in a log out of it: a hostile file can fill it without end."""
-        for level, _, text in log:
-            if level <= av.logging.ERROR:
-                self.add(text.strip())
-        log.clear()
+    def add(self, frame: ReadFrame) -> None:
+        if frame.damage is not None:
+            self.damaged.append(frame.number)
+            self.complain(frame.damage)
+        difference = frame.format.difference(self._format) if self._format else None
+        if difference is not None and len(self.changes) < _CHANGES:
+            self.changes.append(f"at frame {frame.number} the {difference}")
+        self._format = frame.format
 
 
 class _Gauge:
@@ -186,12 +149,13 @@ class _Gauge:
         self._put("jump", self._jump(histogram))
         self._before, self._histogram = luma, histogram
 
-    def result(self, complaints: _Complaints) -> FrameScan:
+    def result(self, findings: _Findings) -> FrameScan:
         arrays = {k: np.frombuffer(bytes(v), dtype=np.uint8) for k, v in self._measures.items()}
         return FrameScan(
             decoded=len(self._measures["change"]),
-            errors=complaints.count,
-            first_error=complaints.first,
+            damaged=tuple(findings.damaged),
+            complaint=findings.complaint,
+            changes=tuple(findings.changes),
             **arrays,
         )
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+
+SQUARE = Fraction(1)
+"""Width of a square pixel over its height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +24,43 @@ def whole(width: int, height: int) -> Box:
     return Box(0, 0, width, height)
 
 
-def center_box(width: int, height: int, to_width: int, to_height: int) -> Box:
-    """The largest centred box with the aspect ratio of ``to_width`` × ``to_height``.
+def pixel_aspect(width: int, height: int, ratio: Fraction) -> Fraction:
+    """Return what a picture's pixels are stretched by: width over height.
+
+    A ratio that makes neither side longer by more than a pixel comes from rounding that side, as
+    ``scale=-2:480`` does: such pixels are square.
+    """
+    longer = width * (ratio - 1) if ratio > 1 else height * (1 / ratio - 1)
+    return ratio if longer > 1 else SQUARE
+
+
+def square_size(width: int, height: int, ratio: Fraction) -> tuple[int, int]:
+    """Return ``(width, height)`` of a picture once its pixels are square.
+
+    One side becomes longer, as in players, and none shorter: 1440×1080 with pixels of 4:3 is
+    1920×1080, and 720×480 with pixels of 8:9 is 720×540. Turned by 90° it is the same picture.
+    """
+    ratio = pixel_aspect(width, height, ratio)
+    return round(width * max(ratio, SQUARE)), round(height * max(1 / ratio, SQUARE))
+
+
+def center_box(
+    width: int, height: int, to_width: int, to_height: int, ratio: Fraction = SQUARE
+) -> Box:
+    """The largest centred box that has the aspect ratio of ``to_width`` × ``to_height`` when shown.
 
     Rounding to whole pixels strays from that ratio by less than one pixel.
+
+    Args:
+        width: of the picture, in its own pixels.
+        height: likewise.
+        to_width: of the shape, in square pixels.
+        to_height: likewise.
+        ratio: width of the picture's pixels over their height.
     """
-    box_width = min(width, max(1, round(height * to_width / to_height)))
-    box_height = min(height, max(1, round(width * to_height / to_width)))
+    across, down = to_width * ratio.denominator, to_height * ratio.numerator
+    box_width = min(width, max(1, round(height * across / down)))
+    box_height = min(height, max(1, round(width * down / across)))
     return Box((width - box_width) // 2, (height - box_height) // 2, box_width, box_height)
 
 

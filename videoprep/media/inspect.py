@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from videoprep.errors import Code, MediaError
+from videoprep.fs.mirror import Remote, remote_of, shown
 from videoprep.media.cache import FactCache, Facts, Key, keys_of, staged_key
+from videoprep.media.commands import for_file
 from videoprep.media.frame_scan import FrameScan
 from videoprep.media.probe import MediaInfo
 from videoprep.media.staged import groups_here
-from videoprep.media.workers import Answer, Do, Limits, Lost, Request, WorkerPool
-from videoprep.mirror import Remote, remote_of, shown
+from videoprep.workers.pool import Answer, Do, InspectionRequest, Limits, Lost, WorkerPool
 
 # A slow disk reads at least so many bytes a second; decoding all frames takes longer.
 _READ_RATE = 4e6
@@ -188,10 +189,10 @@ def _remote_answers(
             yield next(answers) if error is None else error
 
 
-def _request(file: _Unknown, wanted: tuple[Do, ...], limits: Limits) -> Request:
+def _request(file: _Unknown, wanted: tuple[Do, ...], limits: Limits) -> InspectionRequest:
     missing = _missing(file.facts, wanted)
     seconds = _seconds(file.path, missing, limits)
-    return Request(("fingerprint", *missing), file.path, seconds)
+    return InspectionRequest(("fingerprint", *missing), file.path, seconds)
 
 
 def _recognize(
@@ -199,7 +200,7 @@ def _recognize(
 ) -> None:
     """Files that were moved, copied or touched hold what was looked into before."""
     requests = [
-        Request(("fingerprint",), file.path, _seconds(file.path, ("probe",), pool.limits))
+        InspectionRequest(("fingerprint",), file.path, _seconds(file.path, ("probe",), pool.limits))
         for file in unknown
     ]
     for file, answer in zip(unknown, pool.run(requests), strict=True):
@@ -282,9 +283,8 @@ def _media(text: str) -> tuple[int, MediaInfo]:
 
 
 def _error(path: str | os.PathLike[str], error: dict[str, Any]) -> MediaError:
-    return MediaError(
-        error["message"], code=Code(error["code"]), where=shown(path), remedy=error["remedy"]
-    )
+    remedy = for_file(error["remedy"], path)
+    return MediaError(error["message"], code=Code(error["code"]), where=shown(path), remedy=remedy)
 
 
 def _lost(path: Path, lost: Lost) -> MediaError:
@@ -294,7 +294,7 @@ def _lost(path: Path, lost: Lost) -> MediaError:
             f"opening it {lost.detail}",
             code=Code.TIME_LIMIT,
             where=shown(path),
-            remedy=f"{remedy}; on a slow disk, validate once with a higher --time-limit",
+            remedy=f"{remedy}; on a slow disk, validate once with a higher `limits.seconds`",
         )
     return MediaError(
         f"opening it crashes the decoder: {lost.detail}",

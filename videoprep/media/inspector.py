@@ -1,7 +1,7 @@
 """The process that opens videos. What a hostile file does to it costs one file.
 
 It reads one JSON request a line from standard input and answers each with one JSON line; see
-`videoprep.media.serving`.
+`videoprep.workers.child`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import cv2
 
 from videoprep.errors import Code, MediaError
 from videoprep.media.frame_scan import scan_frames
-from videoprep.media.probe import fingerprint_of, open_file, out_of_memory, probe, unreadable
-from videoprep.media.serving import MIB, Service, limit_memory
+from videoprep.media.probe import fingerprint_of, open_file, probe_contents
+from videoprep.media.refusals import out_of_memory, unreadable
 from videoprep.media.source import signature_of
 from videoprep.media.thumbnail import thumbnail
+from videoprep.workers.child import MIB, Service, limit_memory
 
 _LARGE = 1 << 30
 _LONGEST_ANSWER = 16 * MIB
@@ -75,7 +76,7 @@ def _attempt(do: str, path: Path, fingerprint: str | None) -> dict[str, Any]:
         if do == "fingerprint" and path.stat().st_size > _LARGE:
             open_file(path).close()  # what is no video is not read through to its end
         if do == "probe":
-            return {"value": probe(path, fingerprint).to_json()}
+            return {"value": probe_contents(path, fingerprint).to_json()}
         return {"value": _DO[do](path)}
     except MediaError as error:
         passing = error.code is Code.MEMORY_LIMIT or isinstance(error.__cause__, OSError)

@@ -1,7 +1,8 @@
 """The process that decodes clips. What a hostile file does to it costs one clip.
 
-Requests and pixels lie in memory that it shares with its parent: the request of a clip where its
-pixels will be, so that what comes through the pipe is always short. See `videoprep.media.serving`.
+Requests, pixels and sound lie in memory that it shares with its parent: the request of a clip where
+its pixels will be, so that what comes through the pipe is always short. See
+`videoprep.workers.child`.
 """
 
 from __future__ import annotations
@@ -14,82 +15,130 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from videoprep.collection import no_collection
+import numpy as np
+
 from videoprep.errors import Code, MediaError, SourceError, VideoprepError
 from videoprep.failpoints import reach
-from videoprep.media.clip import ClipPixels, load_clip_into
-from videoprep.media.decode import DecoderName, choose_decoder
-from videoprep.media.probe import out_of_memory
-from videoprep.media.serving import Service, limit_memory, unlimit_memory
-from videoprep.media.shared_memory import SharedMemory
+from videoprep.gc_pause import gc_paused
+from videoprep.media.audio import Sound, load_audio, time_of_frame
+from videoprep.media.clip import ClipPixels, damaged, load_clip_into
+from videoprep.media.clip_request import ClipRequest, ClipSound
+from videoprep.media.contents import missing_end
+from videoprep.media.decode import FrameDecoder
+from videoprep.media.refusals import out_of_memory
 from videoprep.media.source import SourceGuard
+from videoprep.workers.child import Service, limit_memory, unlimit_memory
+from videoprep.workers.shared_memory import SharedMemory
 
 # How torch says that memory is used up, and how others do: a thread, too, takes memory to start.
 _NO_MEMORY_WORDS = "allocate memory"
 _NO_MEMORY = (MemoryError, BlockingIOError)
 
 
-def serve(decoder: str, memory_mib: int, number: int, size: int, resizing: int) -> None:
+def serve(memory_mib: int, number: int, size: int, resizing: int, allow_damaged: int) -> None:
     """Loads clips until standard input ends.
 
     Args:
-        decoder: which is asked first; ``auto`` as `choose_decoder` chooses.
-        memory_mib: what a clip may take beside its pixels.
+        memory_mib: what a clip may take beside its pixels and its sound.
         number: the descriptor of the shared memory.
         size: its size, see `SharedMemory`.
         resizing: not 0: clips have to be resized.
+        allow_damaged: not 0: damaged frames and sound are taken, and told.
     """
     service = Service()
     if resizing:
-        with no_collection():
+        with gc_paused():
             importlib.import_module("torch")
-    service.run(_Loader(decoder, memory_mib, SharedMemory(number, size)).answer)
+    loader = _ClipLoader(memory_mib, SharedMemory(number, size), bool(allow_damaged))
+    service.run(loader.answer)
 
 
 @dataclass(slots=True)
-class _Loader:
-    asked: str
+class _ClipLoader:
     memory_mib: int
     memory: SharedMemory
+    allow_damaged: bool
     sources: SourceGuard = field(default_factory=SourceGuard)
-    decoder: DecoderName = "pyav"
+    decoder: FrameDecoder = field(default_factory=FrameDecoder)
+    decoded: str | None = None  # fingerprint of the file that the decoder may hold open
+    cut_off: str | None = None  # why that file is known to end too early
 
     def answer(self, line: bytes) -> str:
-        """Does one request: ``{}``, or ``{"error": …}``."""
+        """Does one request: ``{}`` with what is to be told of the file, or ``{"error": …}``."""
         where = json.loads(line)
         start = where["start"]
-        clip = ClipPixels.from_json(json.loads(self.memory.read(start, where["length"])))
+        clip = ClipRequest.from_json(json.loads(self.memory.read(start, where["length"])))
         try:
-            self._load(clip, start)
+            return json.dumps(self._load(clip, start))
         except VideoprepError as error:
             return _text(error)
         except Exception as error:  # noqa: BLE001 (no clip may end this process)
-            return _text(_unexpected(clip.frames.path, error))
-        return "{}"
+            return _text(_unexpected(clip.path, error))
 
-    def _load(self, clip: ClipPixels, start: int) -> None:
+    def _load(self, clip: ClipRequest, start: int) -> dict[str, Any]:
+        """Loads what is asked for; gives what is to be told of it."""
+        if clip.pixels is not None and clip.pixels.is_resized and "torch" not in sys.modules:
+            unlimit_memory()  # what it takes is not the clip's memory
+            with gc_paused():
+                importlib.import_module("torch")
+        limit_memory(self.memory_mib)
+        told: dict[str, Any] = {}
+        damage = []
+        if clip.pixels is not None:
+            damage.append(self._load_pixels(clip.pixels, start))
+            told["cut_off"] = self.cut_off
+        if clip.sound is not None:
+            if clip.pixels is None:
+                reach("decode", os.fspath(clip.path))
+            sound = self._load_sound(clip.sound)
+            told["sound"] = self._put(sound, start + clip.sound_offset, clip.sound.most_bytes)
+            damage.append(sound.damage and f"damaged sound (the decoder says: {sound.damage})")
+        told["damage"] = "; ".join(filter(None, damage)) or None
+        return {name: value for name, value in told.items() if value is not None}
+
+    def _load_pixels(self, clip: ClipPixels, start: int) -> str | None:
         path = clip.frames.path
         pixels = self.memory.array(start, clip.shape)
-        self._import(clip)
-        limit_memory(self.memory_mib)
         self.sources.require(path, clip.fingerprint)
         reach("decode", os.fspath(path))
+        if clip.fingerprint != self.decoded:
+            self.decoder.close()  # the same path may now be another file
+            self.decoded, self.cut_off = clip.fingerprint, missing_end(path)
         try:
-            load_clip_into(pixels, clip, self.decoder)
+            damage = load_clip_into(pixels, clip, self.decoder)
         finally:
             # Again: a file that is written while it is decoded is noticed, too.
             self.sources.require(path, clip.fingerprint)
+        if damage is not None and not self.allow_damaged:
+            raise damaged(clip, damage)
+        return None if damage is None else str(damage)
 
-    def _import(self, clip: ClipPixels) -> None:
-        """Imports what a clip needs, once: that is not the clip's memory."""
-        if "torch" in sys.modules and (self.decoder == "torchcodec" or not clip.is_late):
-            return
-        unlimit_memory()
-        with no_collection():
-            if clip.is_resized:
-                importlib.import_module("torch")
-            if clip.is_late:
-                self.decoder = choose_decoder(self.asked)
+    def _load_sound(self, clip: ClipSound) -> Sound:
+        path = clip.path
+        self.sources.require(path, clip.fingerprint)
+        try:
+            start = time_of_frame(path, clip.frame) if clip.start is None else clip.start
+            return load_audio(
+                path,
+                (start, start + clip.length),
+                clip.sample_rate,
+                clip.channels,
+                pad=clip.pad,
+                allow_damaged=self.allow_damaged,
+            )
+        finally:
+            self.sources.require(path, clip.fingerprint)
+
+    def _put(self, sound: Sound, start: int, room: int) -> dict[str, Any]:
+        """Writes samples to where there is room for them; gives the rest."""
+        samples = sound.samples
+        if samples.size:
+            data = samples.reshape(-1).view(np.uint8)
+            if data.size > room:
+                raise MemoryError(f"{data.size} bytes of sound in room for {room}")
+            self.memory.array(start, (data.size,))[:] = data
+        told = {name: getattr(sound, name) for name in sound.__slots__ if name != "samples"}
+        return {**told, "shape": samples.shape}
 
 
 def _unexpected(path: Path, error: Exception) -> MediaError:

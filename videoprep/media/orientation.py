@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -32,6 +32,12 @@ class Orientation:
         """Whether no rotation alone gives this orientation."""
         return self.transpose ^ self.flip_horizontal ^ self.flip_vertical
 
+    def __str__(self) -> str:
+        parts = [
+            field.name.replace("_", " ") for field in fields(self) if getattr(self, field.name)
+        ]
+        return " and ".join(parts) or "upright"
+
     def apply(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Turns an ``[H, W, C]`` picture upright."""
         if self.transpose:
@@ -47,15 +53,27 @@ UPRIGHT = Orientation()
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
-    """Reads the display matrix that FFmpeg attaches to a decoded frame.
+    """Read how a decoded frame has to be turned.
 
     Raises:
         MediaError: the matrix turns by something else than a multiple of 90°.
     """
+    return from_display_matrix(display_matrix(frame))
+
+
+def display_matrix(frame: VideoFrame) -> bytes | None:
+    """Return the display matrix that FFmpeg attaches to a decoded frame, if there is one."""
     side_data = frame.side_data.get("DISPLAYMATRIX")
-    if side_data is None:
-        return UPRIGHT
-    return from_matrix(struct.unpack("=9i", bytes(cast(bytes, side_data))))
+    return None if side_data is None else bytes(cast(bytes, side_data))
+
+
+def from_display_matrix(matrix: bytes | None) -> Orientation:
+    """Read a frame's display matrix; None is upright.
+
+    Raises:
+        MediaError: the matrix turns by something else than a multiple of 90°.
+    """
+    return UPRIGHT if matrix is None else from_matrix(struct.unpack("=9i", matrix))
 
 
 def from_matrix(matrix: tuple[int, ...]) -> Orientation:

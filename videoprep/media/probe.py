@@ -7,7 +7,6 @@ damage to its picture, and to those that follow, is for a scan of the frames to 
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import struct
@@ -15,18 +14,35 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import av
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from videoprep.errors import Code, MediaError
-from videoprep.media.contents import is_picture, is_picture_container, missing_end, open_regular
-from videoprep.media.orientation import Orientation, orientation_of
-from videoprep.media.timestamps import Timestamps
+from videoprep.media.audio_info import AudioInfo, AudioScan
+from videoprep.media.commands import for_file
+from videoprep.media.contents import is_picture_container, missing_end, open_regular
+from videoprep.media.derived_times import Tick, evenly_timed, spread_doubled, times_of_chunks
+from videoprep.media.edit_jumps import EditJumps
+from videoprep.media.geometry import pixel_aspect, square_size
+from videoprep.media.h264_units import UNIT_TYPE, length_prefix, prefixed_units
+from videoprep.media.movie_header import contradiction
+from videoprep.media.orientation import UPRIGHT, Orientation, orientation_of
+from videoprep.media.refusals import (
+    MAX_SIDE,
+    bad_clock,
+    bad_times,
+    no_video,
+    still_image,
+    too_large,
+    unreadable,
+)
+from videoprep.media.timestamps import USUAL_RATES, Timestamps
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -52,16 +68,19 @@ _HIDDEN_PACKETS = ("vp8", "libvpx")
 
 # Containers that do not say when a frame is shown. FFmpeg makes times up for their packets, in an
 # order that need not be that of the pictures: their frames are decoded and counted.
-_UNTIMED_FORMATS = ("avi", "h264", "hevc", "m4v", "mpegvideo", "obu")
+_UNTIMED_FORMATS = ("h264", "hevc", "m4v", "mpegvideo", "obu")
 
-# Containers in which torchcodec finds a frame by its number.
+# Codecs whose frames may be decoded in another order than they are shown.
+_REORDERING = ("h264", "hevc", "mpeg2video", "mpeg4")
+
+# Containers whose packets may hold several frames, of which only one has a time.
+_SHARED_TIME_FORMATS = ("mpeg", "mpegts")
+
+# Containers that hold an index of their frames.
 _INDEXED_FORMATS = ("mov", "matroska")
 
-# Pixel formats of which torchcodec, with whatever FFmpeg it finds, makes the RGB that PyAV makes
-# with its own: see `_converted_alike`.
-_CONVERTED_ALIKE = (
-    "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuv444p10le",
-)  # fmt: skip
+# Seconds by which the picture starts late, and not because a time was rounded.
+_LATE = Fraction(1, 500)
 
 # What FFmpeg, too, assumes for a raw stream without any timing.
 _RATE_OF_UNTIMED = Fraction(25)
@@ -76,6 +95,10 @@ _DISTINCT_SHARE = 0.9
 # timestamps is allowed for: less than what lies between 24 and 23.976.
 _SAME_RATE = Fraction(1, 5000)
 
+# Frames a second outside of which a clock is nonsense: time lapses take a frame an hour, and
+# high-speed cameras write a thousand a second.
+_SLOWEST, _FASTEST = Fraction(1, 86_400), 2000
+
 # Formats that hold one picture; some of them may hold several.
 _PICTURE_FORMATS = (
     "png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "gif", "apng", "webp",
@@ -86,14 +109,15 @@ _SLACK = Fraction(1, 2)
 
 _OPAQUE = 255
 
+# Frames of a turned video that are compared: a message that turns the picture may be repeated with
+# each key frame, so two frames that follow each other tell.
+_TURNED = 3
+
 # What looking into a file may end in.
 FAILURES = (
     av.error.FFmpegError, OSError, ValueError, ArithmeticError, LookupError, MemoryError,
     struct.error,
 )  # fmt: skip
-
-MAX_SIDE = 8192
-"""Pixels that a side may have; the memory for one larger picture is a clip's or a bomb's."""
 
 # FFmpeg decodes some frames only to learn what a header already says: in containers that have
 # one for each stream this is skipped, which makes opening several times as fast.
@@ -105,7 +129,7 @@ _INDEX_ONLY = {**OPEN_OPTIONS, "probesize": "32"}
 
 # Types of H.264 units that hold picture data, and more bytes than the header before those data has
 # in a key frame. Were it longer, the decoder would give no frame, and more would be looked at.
-_SLICES, _UNIT_TYPE = (1, 5), 0x1F
+_SLICES = (1, 5)
 _SLICE_HEADER = 256
 
 # For a decoder that gets little more than headers: what is missing is not to be made up, nor to be
@@ -126,18 +150,20 @@ class MediaInfo:
         width: pixels a row, upright; sample aspect ratio not applied.
         height: rows, upright.
         timestamps: when each frame is shown; edit lists applied.
-        fps: average frames a second.
+        picture_start: seconds from where the file begins to its first frame. It begins where its
+            earliest stream does, or at zero if that is later: sound that starts before zero is what
+            an encoder needs to get going.
+        fps: frames a second: the header's if the timestamps agree with it, else their average. If
+            the rate is constant but for gaps, that rate.
         variable_frame_rate: whether the intervals between frames differ noticeably.
         orientation: how decoded frames have to be turned to stand upright.
-        pyav_only: whether torchcodec is known to give other frames than those asked for, or other
-            pixels than PyAV: it takes a mirror for a rotation, loses count in containers without
-            an index of frames and in streams that do not start on a key frame, and heeds neither
-            fields nor where chroma samples lie.
         sample_aspect_ratio: width of a pixel over its height; 1 where the file does not say.
         container: FFmpeg's name of the container format.
         codec: FFmpeg's name of the codec.
         header_frames: how many frames the header announces; 0 where it does not say.
         packets: how many packets there are, also those that an edit list hides.
+        repeated_times: how many frames are not among those of ``timestamps``: each has the time of
+            another, or one before the first.
         cut_off: whether the file ends before what its header announces.
         interlaced: whether the first frame is made of two fields.
         pixel_format: FFmpeg's name of the pixel format.
@@ -147,6 +173,7 @@ class MediaInfo:
         color_range: FFmpeg's number (0: untagged, 1: limited, 2: full).
         color_primaries: FFmpeg's number.
         color_transfer: FFmpeg's number.
+        audio: what is in its sound; None if it has no audio stream.
     """
 
     fingerprint: str
@@ -154,15 +181,16 @@ class MediaInfo:
     width: int
     height: int
     timestamps: Timestamps
+    picture_start: Fraction
     fps: Fraction
     variable_frame_rate: bool
     orientation: Orientation
-    pyav_only: bool
     sample_aspect_ratio: Fraction
     container: str
     codec: str
     header_frames: int
     packets: int
+    repeated_times: int
     cut_off: bool
     interlaced: bool
     pixel_format: str
@@ -172,6 +200,7 @@ class MediaInfo:
     color_range: int
     color_primaries: int
     color_transfer: int
+    audio: AudioInfo | None
 
     @property
     def frames(self) -> int:
@@ -183,6 +212,20 @@ class MediaInfo:
         """Seconds from the first frame to the end of the last."""
         ticks = self.timestamps.ticks
         return float(ticks[-1] - ticks[0]) * float(self.timestamps.time_base) + 1 / float(self.fps)
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Width of a pixel of the upright picture over its height; 1 where rounding explains it."""
+        ratio = self.sample_aspect_ratio
+        upright = 1 / ratio if self.orientation.transpose else ratio
+        return pixel_aspect(self.width, self.height, upright)
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height, upright, in square pixels: what players show."""
+        if self.sample_aspect_ratio == 1:  # fractions take time, and datasets may be large
+            return self.width, self.height
+        return square_size(self.width, self.height, self.pixel_aspect)
 
     def with_fingerprint(self, fingerprint: str) -> MediaInfo:
         """The same of a file with other bytes."""
@@ -196,10 +239,12 @@ class MediaInfo:
         """A form that `json` can write; `from_json` reads it back."""
         data: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
         data["timestamps"] = self.timestamps.to_json()
+        data["picture_start"] = str(self.picture_start)
         data["fps"] = str(self.fps)
         data["sample_aspect_ratio"] = str(self.sample_aspect_ratio)
         turn = self.orientation
         data["orientation"] = [turn.transpose, turn.flip_horizontal, turn.flip_vertical]
+        data["audio"] = None if self.audio is None else self.audio.to_json()
         return data
 
     @classmethod
@@ -207,14 +252,16 @@ class MediaInfo:
         """The inverse of `to_json`."""
         fields = dict(data)
         fields["timestamps"] = Timestamps.from_json(fields["timestamps"])
+        fields["picture_start"] = Fraction(fields["picture_start"])
         fields["fps"] = Fraction(fields["fps"])
         fields["sample_aspect_ratio"] = Fraction(fields["sample_aspect_ratio"])
         fields["orientation"] = Orientation(*fields["orientation"])
+        fields["audio"] = fields["audio"] and AudioInfo.from_json(fields["audio"])
         return cls(**fields)
 
 
-def probe(path: Path, fingerprint: str | None = None) -> MediaInfo:
-    """Looks into a video file.
+def probe(path: str | os.PathLike[str], fingerprint: str | None = None) -> MediaInfo:
+    """Look into a video file.
 
     Args:
         path: the file.
@@ -223,6 +270,18 @@ def probe(path: Path, fingerprint: str | None = None) -> MediaInfo:
     Raises:
         MediaError: with `Code.UNREADABLE` where the file cannot be opened or its first frame not
             decoded, with `Code.NO_VIDEO_STREAM` where it holds no video.
+    """
+    try:
+        return probe_contents(Path(path), fingerprint)
+    except MediaError as error:
+        error.remedy = for_file(error.remedy or "", path)
+        raise
+
+
+def probe_contents(path: Path, fingerprint: str | None = None) -> MediaInfo:
+    """The same as `probe`, but what an error advises fits all files of these contents.
+
+    `for_file` names the file in it.
     """
     try:
         # A FIFO or device would block every decoder for ever: look before opening.
@@ -234,38 +293,6 @@ def probe(path: Path, fingerprint: str | None = None) -> MediaInfo:
         raise
     except FAILURES as error:
         raise unreadable(path, error) from error
-
-
-def unreadable(path: Path, error: Exception) -> MediaError:
-    """The error for a file that FFmpeg cannot make anything of."""
-    if isinstance(error, MemoryError):
-        return out_of_memory(path)
-    missing = missing_end(path)
-    if missing:
-        return MediaError(
-            f"is cut off: {missing}",
-            code=Code.TRUNCATED,
-            where=str(path),
-            remedy="copy or download the file again",
-        )
-    if is_picture(path):
-        return _still_image(path)
-    return MediaError(
-        f"cannot be read as a video: {_reason(error)}",
-        code=Code.UNREADABLE,
-        where=str(path),
-        remedy="play the file to see whether it is damaged; replace it or remove the sample",
-    )
-
-
-def out_of_memory(path: Path) -> MediaError:
-    """The error for a file that wants more memory than it may have."""
-    return MediaError(
-        "wants more memory than a file may have",
-        code=Code.MEMORY_LIMIT,
-        where=str(path),
-        remedy="re-encode the file, raise --memory-limit, or remove the sample",
-    )
 
 
 def fingerprint_of(path: Path) -> str:
@@ -292,11 +319,7 @@ def best_video_stream(container: InputContainer) -> VideoStream:
     if not container.streams:
         raise ValueError("no stream is found in it")
     if stream is None or stream.disposition & av.stream.Disposition.attached_pic:
-        raise MediaError(
-            "holds no video stream",
-            code=Code.NO_VIDEO_STREAM,
-            remedy="replace the file or remove the sample",
-        )
+        raise no_video()
     return cast("VideoStream", stream)
 
 
@@ -328,7 +351,8 @@ def _open_quickly(path: Path, by_index: bool) -> tuple[InputContainer, bool]:
         container: InputContainer = av.open(name, **opening, stream_options=_QUICK)
     except ValueError:  # streams show themselves only when packets are read
         return open_file(path), False
-    formats, alone = container.format.name.split(","), len(container.streams.video) == 1
+    formats = container.format.name.split(",")
+    alone = len(container.streams.video) == 1 and len(container.streams.audio) <= 1
     if alone and by_index and "mov" in formats and _is_small(container.streams.video[0]):
         return container, True
     indexed = any(name in _INDEXED_FORMATS for name in formats)
@@ -346,21 +370,20 @@ def _is_small(stream: VideoStream) -> bool:
 
 def _probe_file(path: Path, fingerprint: str) -> MediaInfo:
     found = _scan_quickly(path) or _scan(path)
-    first, stream, shown = found.first, found.stream, found.times.shown
+    first, stream = found.first, found.stream
     _require_size(first.width, first.height)
     formats = found.container.split(",")
-    timed = not any(name in _UNTIMED_FORMATS for name in formats)
-    if not timed or None in shown or found.codec in _HIDDEN_PACKETS:
-        shown = _decode_all(path, stream.index)
-    timestamps = _timestamps(shown if timed else [None] * len(shown), first, stream)
+    times = _frame_times(path, found, formats)
+    timestamps = times.stamps
+    _require_sensible_clock(path, timestamps, found, formats)
     if len(timestamps.ticks) == 1:
         _require_video(path, formats)
     orientation = orientation_of(first)
+    if orientation != UPRIGHT:
+        _require_one_orientation(path, stream.index, orientation)
     width, height = first.width, first.height
     if orientation.transpose:
         width, height = height, width
-    indexed = any(name in _INDEXED_FORMATS for name in formats)
-    whole = indexed and len(timestamps.ticks) == len(shown)
     components = first.format.components
     return MediaInfo(
         fingerprint=fingerprint,
@@ -368,15 +391,16 @@ def _probe_file(path: Path, fingerprint: str) -> MediaInfo:
         width=width,
         height=height,
         timestamps=timestamps,
+        picture_start=_picture_start(times.start, found.start),
         fps=_true_rate(timestamps, stream),
         variable_frame_rate=timestamps.is_variable(),
         orientation=orientation,
-        pyav_only=orientation.mirrored or not whole or not _converted_alike(first),
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
         container=found.container,
         codec=found.codec,
         header_frames=found.header_frames,
         packets=found.times.count,
+        repeated_times=times.repeated,
         cut_off=found.cut_off or missing_end(path) is not None,
         interlaced=first.interlaced_frame,
         pixel_format=first.format.name,
@@ -386,18 +410,8 @@ def _probe_file(path: Path, fingerprint: str) -> MediaInfo:
         color_range=int(first.color_range),
         color_primaries=int(first.color_primaries),
         color_transfer=int(first.color_trc),
+        audio=found.audio and found.audio.since(times.start),
     )
-
-
-def _converted_alike(first: VideoFrame) -> bool:
-    """Whether torchcodec makes the same RGB of a stream as PyAV.
-
-    FFmpeg repeats chroma samples only in 8-bit pictures of even sides. In others that have fewer of
-    them than pixels it interpolates: from where they lie, as the file says, and in each field for
-    itself, if it is a new FFmpeg and called as PyAV calls it, but not if called as torchcodec does.
-    """
-    even = first.width % 2 == first.height % 2 == 0
-    return first.format.name in _CONVERTED_ALIKE and even and not first.interlaced_frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,11 +421,13 @@ class _Scan:
     stream: _Stream
     container: str
     codec: str
+    start: Fraction | None
     header_frames: int
     cut_off: bool
     alpha_beside: bool
     first: VideoFrame
     times: _Times
+    audio: AudioInfo | None
 
 
 @dataclass(slots=True)
@@ -421,6 +437,16 @@ class _Times:
     shown: list[int | None] = field(default_factory=list)
     count: int = 0
     last: Packet[VideoStream] | None = None
+    first_decoded: int | None = None
+    last_decoded: int | None = None
+    reordered: bool = False  # whether some packet is decoded at another time than it is shown
+
+    @property
+    def interval(self) -> float:
+        """Ticks from one packet to the next on average; 0 where it is not known."""
+        if self.first_decoded is None or self.last_decoded is None or self.count < 2:
+            return 0.0
+        return (self.last_decoded - self.first_decoded) / (self.count - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,11 +454,13 @@ class _Stream:
     """What the header says of a stream; outlives the container."""
 
     index: int
+    id: int
     time_base: Fraction | None
     guessed_rate: Fraction | None
     average_rate: Fraction | None
     frame_rate: Fraction | None
     sample_aspect_ratio: Fraction | None
+    duration: int | None
 
 
 def _scan_quickly(path: Path, by_index: bool = True) -> _Scan | None:
@@ -446,7 +474,8 @@ def _scan_quickly(path: Path, by_index: bool = True) -> _Scan | None:
     with container:
         stream = best_video_stream(container)
         _prepare(stream)
-        packets = container.demux(stream)
+        sound = AudioScan(container, stream)
+        packets = sound.watch(container, stream)
         key = next((packet for packet in packets if packet.size), None)
         if key is None or not key.is_keyframe or key.is_discard or key.pts is None:
             return None
@@ -456,7 +485,7 @@ def _scan_quickly(path: Path, by_index: bool = True) -> _Scan | None:
         times = _times(chain([key], packets), stream)
         if any(tick is None or tick < key.pts for tick in times.shown):
             return None
-        found = _found(container, stream, first, times)
+        found = _found(container, stream, first, times, sound)
     if by_index and (found.cut_off or not _is_even(found)):
         return _scan_quickly(path, by_index=False)
     return found
@@ -500,18 +529,15 @@ def _headers_of(key: Packet[VideoStream], decoder: VideoCodecContext) -> Packet[
     if it gives one for the headers it gives one for the whole, and all that is asked of it stands
     in the headers. The picture data take nearly all of the time.
     """
-    setup = decoder.extradata or b""
-    if decoder.name != "h264" or setup[:1] != b"\1" or len(setup) < 7 or any(key.iter_sidedata()):
+    prefix = length_prefix(decoder.extradata or b"")
+    if decoder.name != "h264" or prefix is None or any(key.iter_sidedata()):
         return None
-    prefix = (setup[4] & 3) + 1  # bytes that give a unit's length
-    data, end = bytes(key), 0
+    data = bytes(key)
     units = []
-    while end < len(data):
-        start = end + prefix
-        end = start + int.from_bytes(data[end:start], "big")
+    for start, end in prefixed_units(data, prefix):
         if not start + 1 < end <= len(data):
             return None
-        is_slice = data[start] & _UNIT_TYPE in _SLICES
+        is_slice = data[start] & UNIT_TYPE in _SLICES
         kept = data[start : min(end, start + _SLICE_HEADER) if is_slice else end]
         units += [len(kept).to_bytes(prefix, "big"), kept]
     headers = cast("Packet[VideoStream]", av.Packet(b"".join(units)))
@@ -528,10 +554,11 @@ def _scan(path: Path) -> _Scan:
         stream = best_video_stream(container)
         _prepare(stream)
         first: list[VideoFrame] = []
-        times = _times(_decoding(container.demux(stream), first), stream)
+        sound = AudioScan(container, stream)
+        times = _times(_decoding(sound.watch(container, stream), first), stream)
         if not first:
             raise ValueError("no frame of it can be decoded")
-        return _found(container, stream, first[0], times)
+        return _found(container, stream, first[0], times, sound)
 
 
 def _prepare(stream: VideoStream) -> None:
@@ -550,9 +577,16 @@ def _decoding(
     """
     for packet in packets:
         if not first:
-            with suppress(av.error.InvalidDataError):
-                first += packet.decode()[:1]
+            first += _frames_of(packet)[:1]
         yield packet
+
+
+def _frames_of(packet: Packet[VideoStream]) -> list[VideoFrame]:
+    """Return the frames that come out with a packet; damage costs those of its own packet."""
+    try:
+        return packet.decode()
+    except av.error.InvalidDataError:
+        return []
 
 
 def _times(packets: Iterable[Packet[VideoStream]], stream: VideoStream) -> _Times:
@@ -569,36 +603,58 @@ def _times(packets: Iterable[Packet[VideoStream]], stream: VideoStream) -> _Time
             continue
         found.count += 1
         found.last = packet
+        if found.first_decoded is None:
+            found.first_decoded = packet.dts
+        found.last_decoded = packet.dts
         if packet.is_discard:
             continue
         shown.append(packet.pts)
         now = packet.dts
+        found.reordered = found.reordered or packet.pts != now
         if now is None:
             continue
         if latest is not None and slack and latest - now > slack:
-            raise _bad_times(f"its clock starts again at packet {len(shown)}")
+            raise bad_times(f"its clock starts again at packet {len(shown)}")
         latest = now
     return found
 
 
 def _found(
-    container: InputContainer, stream: VideoStream, first: VideoFrame, times: _Times
+    container: InputContainer,
+    stream: VideoStream,
+    first: VideoFrame,
+    times: _Times,
+    sound: AudioScan,
 ) -> _Scan:
     rates = (stream.guessed_rate, stream.average_rate, stream.codec_context.framerate)
     guessed, average, coded = (Fraction(rate) if rate else None for rate in rates)
     # The container's, or what the decoder has found.
     aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
-    kept = _Stream(stream.index, stream.time_base, guessed, average, coded, aspect)
+    kept = _Stream(
+        stream.index, stream.id, stream.time_base, guessed, average, coded, aspect, stream.duration
+    )
     return _Scan(
         stream=kept,
         container=container.format.name,
         codec=stream.codec_context.name,
+        start=_seconds(container.start_time),
         header_frames=stream.frames,
         cut_off=_ends_early(container, stream, times),
-        alpha_beside=stream.metadata.get("alpha_mode") == "1",
+        alpha_beside="1" in _tags(stream, "alpha_mode"),
         first=first,
         times=times,
+        audio=sound.info(),
     )
+
+
+def _seconds(time: int | None) -> Fraction | None:
+    """Seconds of a time that a container tells, which is in microseconds."""
+    return None if time is None else Fraction(time, av.time_base)
+
+
+def _tags(stream: VideoStream, key: str) -> set[str]:
+    """What a stream's metadata say under a key, which muxers write in either case."""
+    return {text for name, text in stream.metadata.items() if name.lower() == key}
 
 
 def _ends_early(container: InputContainer, stream: VideoStream, times: _Times) -> bool:
@@ -622,6 +678,25 @@ def _ends_early(container: InputContainer, stream: VideoStream, times: _Times) -
     return announced - held > max(_SLACK, held / max(1, len(known) - 1) * 2)
 
 
+def _require_one_orientation(path: Path, stream: int, first: Orientation) -> None:
+    """Refuses a file of which only some frames say that they are turned.
+
+    An SEI message of H.264 or HEVC reaches one frame alone, and players do not agree on it. What
+    the container says reaches all frames.
+    """
+    with open_file(path) as container:
+        video = cast("VideoStream", container.streams[stream])
+        video.codec_context.thread_count = 1
+        frames = chain.from_iterable(map(_frames_of, container.demux(video)))
+        others = {orientation_of(frame) for frame in islice(frames, _TURNED)} - {first}
+    if others:
+        raise MediaError(
+            f"its frames are not turned alike: the first is {first}, later ones are {others.pop()}",
+            code=Code.UNREADABLE,
+            remedy="re-encode the file upright, or let the container alone say how it is turned",
+        )
+
+
 def _is_transparent(first: VideoFrame, found: _Scan) -> bool:
     """Whether pixels have transparency.
 
@@ -638,34 +713,13 @@ def _is_transparent(first: VideoFrame, found: _Scan) -> bool:
 def _require_size(width: int, height: int) -> None:
     """Refuses what no bucket takes and no memory should hold: before anything is decoded, too."""
     if max(width, height) > MAX_SIDE:
-        raise MediaError(
-            f"{width}×{height} is larger than {MAX_SIDE} pixels a side",
-            code=Code.TOO_LARGE,
-            remedy="scale the video down, for instance: ffmpeg -i IN -vf scale=1920:-2 OUT.mp4",
-        )
+        raise too_large(width, height)
 
 
 def _require_video(path: Path, formats: Sequence[str]) -> None:
     """A file with a single frame may be a picture."""
     if any(name in _PICTURE_FORMATS for name in formats) or is_picture_container(path):
-        raise _still_image(path)
-
-
-def _still_image(path: Path) -> MediaError:
-    return MediaError(
-        "is a still image, not a video",
-        code=Code.STILL_IMAGE,
-        where=str(path),
-        remedy="replace the file or remove the sample",
-    )
-
-
-def _bad_times(what: str) -> MediaError:
-    return MediaError(
-        what,
-        code=Code.UNREADABLE,
-        remedy="give its frames times anew, for instance: ffmpeg -i IN -c:v libx264 OUT.mp4",
-    )
+        raise still_image(path)
 
 
 def time_of(frame: VideoFrame) -> int | None:
@@ -673,12 +727,177 @@ def time_of(frame: VideoFrame) -> int | None:
     return frame.dts if frame.pts is None else frame.pts
 
 
-def _decode_all(path: Path, stream: int) -> list[int | None]:
+@dataclass(frozen=True, slots=True)
+class _FrameTimes:
+    """When frames are shown.
+
+    Attributes:
+        stamps: of all frames.
+        start: the first frame's time in seconds on the container's clock.
+        repeated: how many frames are left out because their time is that of another.
+    """
+
+    stamps: Timestamps
+    start: Fraction
+    repeated: int = 0
+
+
+def _frame_times(path: Path, found: _Scan, formats: Sequence[str]) -> _FrameTimes:
+    """The times of the frames that a decoder gives, and of the first on the container's clock."""
+    stream, shown = found.stream, found.times.shown
+    if any(name in _UNTIMED_FORMATS for name in formats):
+        stamps = _numbered(len(_decode_all(path, stream.index).presented), stream)
+        return _FrameTimes(stamps, Fraction(0))
+    if "avi" in formats:
+        return _times_in_avi(_decode_all(path, stream.index), stream)
+    of_packets = "asf" in formats or ("mxf" in formats and not found.times.reordered)
+    if of_packets and found.codec in _REORDERING:
+        frames = _decode_all(path, stream.index)
+        if _is_shuffled(frames):
+            return _times_in_places(frames, stream)
+    shared = any(name in _SHARED_TIME_FORMATS for name in formats)
+    by_packets = not (None in shown or found.codec in _HIDDEN_PACKETS or _repeats(shown))
+    if not by_packets:
+        frames = _decode_all(path, stream.index)
+        shown = frames.known
+        derived = _shared_times(frames, stream) if shared and _repeats(shown) else None
+        if derived is not None:
+            return derived
+    stamps = _timestamps(shown, found.first, stream)
+    start = Fraction(0) if not stamps.timed else int(stamps.ticks[0]) * stamps.time_base
+    # Packets without a frame of their own are no loss.
+    return _FrameTimes(stamps, start, 0 if by_packets else len(shown) - len(stamps.ticks))
+
+
+def _repeats(ticks: Sequence[Tick]) -> bool:
+    """Whether a time occurs twice, or none is known."""
+    return len(set(ticks) - {None}) < len(ticks)
+
+
+@dataclass(slots=True)
+class _Decoded:
+    """What decoding all frames tells of their times; frames in the order in which they are shown.
+
+    Attributes:
+        presented: the presentation time of each frame.
+        decoded: the decoding time of the packet with which each frame came out.
+        packets: the decoding times of the packets that hold something.
+    """
+
+    presented: list[Tick] = field(default_factory=list)
+    decoded: list[Tick] = field(default_factory=list)
+    packets: list[Tick] = field(default_factory=list)
+
+    @property
+    def known(self) -> list[Tick]:
+        """`time_of` each frame."""
+        pairs = zip(self.presented, self.decoded, strict=True)
+        return [later if tick is None else tick for tick, later in pairs]
+
+
+def _decode_all(path: Path, stream: int) -> _Decoded:
     """The times of all frames, where the packets do not tell them."""
+    found = _Decoded()
     with open_file(path) as container:
-        video = container.streams[stream]
+        video = cast("VideoStream", container.streams[stream])
         video.codec_context.thread_count = 1
-        return [time_of(cast("VideoFrame", frame)) for frame in container.decode(video)]
+        jumps = EditJumps(container, video.codec_context)
+        for packet in container.demux(video):
+            if packet.size:
+                found.packets.append(packet.dts)
+            elif packet.dts is not None:
+                continue  # shows the frame before once more; to a decoder it is the end
+            for frame in (*jumps.frames_before(packet), *_frames_of(packet)):
+                found.presented.append(frame.pts)
+                found.decoded.append(frame.dts)
+    return found
+
+
+def _is_shuffled(frames: _Decoded) -> bool:
+    """Whether frames do not come in the order of their times: those are of the packets."""
+    told = [tick for tick in frames.presented if tick is not None]
+    return any(later < tick for tick, later in pairwise(told))
+
+
+def _times_in_places(frames: _Decoded, stream: _Stream) -> _FrameTimes:
+    """The times of frames whose packets have times in the order of decoding: one for each place."""
+    places = sorted(tick for tick in frames.presented if tick is not None)
+    if len(places) != len(frames.presented) or stream.time_base is None:
+        count = len(frames.presented)
+        raise bad_times(f"its {count} frames have only {len(places)} times")
+    stamps = Timestamps(np.array(places, dtype=np.int64), stream.time_base, timed=False)
+    return _FrameTimes(stamps, int(places[0]) * stream.time_base)
+
+
+def _times_in_avi(frames: _Decoded, stream: _Stream) -> _FrameTimes:
+    """The times of an AVI's frames, from the places of its chunks."""
+    found = times_of_chunks(frames.presented, frames.decoded, frames.packets)
+    if found is None or stream.time_base is None:
+        count, chunks = len(frames.presented), len(frames.packets)
+        raise bad_times(f"its {count} frames cannot be matched with its {chunks} chunks")
+    stamps = Timestamps(np.array(found.ticks, dtype=np.int64), stream.time_base, found.told)
+    return _FrameTimes(stamps, found.start * stream.time_base)
+
+
+def _shared_times(frames: _Decoded, stream: _Stream) -> _FrameTimes | None:
+    """The times of frames that share theirs, if those around them tell."""
+    if stream.time_base is None:
+        return None
+    rates = [rate for rate in (stream.frame_rate, stream.guessed_rate, stream.average_rate) if rate]
+    ticks = spread_doubled(frames.presented)
+    if ticks is None:
+        ticks = evenly_timed(frames.presented, stream.time_base, rates)
+    if ticks is None:
+        return None
+    stamps = Timestamps(np.array(ticks, dtype=np.int64), stream.time_base, timed=False)
+    return _FrameTimes(stamps, ticks[0] * stream.time_base)
+
+
+def _require_sensible_clock(
+    path: Path, stamps: Timestamps, found: _Scan, formats: Sequence[str]
+) -> None:
+    """Refuses a header whose units of time cannot be meant.
+
+    Raises:
+        MediaError: frames are shown faster or slower than any camera takes them, an MP4's header
+            contradicts itself, or its edit list hides nearly all frames because it was written in
+            other units.
+    """
+    rate = stamps.average_rate()
+    if rate is not None and not _SLOWEST <= rate <= _FASTEST:
+        speed = f"{float(rate):.0f} frames a second"
+        slow = f"a frame every {float(1 / rate) / 3600:.0f} hours"
+        raise bad_clock(f"its header says {speed if rate > 1 else slow}", formats)
+    wrong = contradiction(path, found.stream.id) if "mov" in formats else None
+    if wrong is not None:
+        raise bad_clock(wrong, formats)
+    length, shown = found.stream.duration, len(stamps.ticks)
+    count = max(found.times.count, found.header_frames)
+    if "mov" not in formats or not length or not found.stream.time_base or shown >= count:
+        return
+    coded = found.stream.frame_rate
+    lasts_too_long = shown == 1 and found.times.interval > 2 * length
+    # The length that the edit list has is right for all frames, at the rate of the pictures.
+    meant = float(length * found.stream.time_base * coded) if coded else 0.0
+    if lasts_too_long or (abs(meant - count) <= 1 and 3 * shown < count):
+        raise bad_clock(
+            f"its header shows {shown} of its {count} frames, each for too long a time", formats
+        )
+
+
+def _picture_start(first: Fraction, container: Fraction | None) -> Fraction:
+    """Seconds from where a file begins to its first frame, from their times on its clock."""
+    begins = max(min(first, Fraction(0)), first if container is None else container)
+    # Containers write in microseconds when they begin: what is less is rounding.
+    late = first - begins
+    return late if late >= _LATE else Fraction(0)
+
+
+def _numbered(count: int, stream: _Stream) -> Timestamps:
+    """Those of a raw stream, which does not say when its frames are shown: evenly spaced."""
+    rates = (stream.guessed_rate, stream.frame_rate, stream.average_rate)
+    rate = next((rate for rate in rates if rate), _RATE_OF_UNTIMED)
+    return Timestamps(np.arange(count, dtype=np.int64), 1 / rate, timed=False)
 
 
 def _timestamps(shown: Sequence[int | None], first: VideoFrame, stream: _Stream) -> Timestamps:
@@ -693,21 +912,24 @@ def _timestamps(shown: Sequence[int | None], first: VideoFrame, stream: _Stream)
     known = [tick for tick in shown if tick is not None]
     start = time_of(first)
     if not known or stream.time_base is None:
-        # A raw stream does not say when its frames are shown: they are taken as evenly spaced.
-        rates = (stream.guessed_rate, stream.frame_rate, stream.average_rate)
-        rate = next((rate for rate in rates if rate), _RATE_OF_UNTIMED)
-        return Timestamps(np.arange(len(shown), dtype=np.int64), 1 / rate, timed=False)
+        return _numbered(len(shown), stream)
     ticks = np.unique(np.array(known, dtype=np.int64))
     if len(known) < len(shown) or start is None:
-        raise _bad_times(f"{len(shown) - len(known)} of its {len(shown)} frames have no time")
+        raise bad_times(f"{len(shown) - len(known)} of its {len(shown)} frames have no time")
     if len(ticks) < _DISTINCT_SHARE * len(known):
-        raise _bad_times(f"its {len(known)} frames have only {len(ticks)} different times")
+        raise bad_times(f"its {len(known)} frames have only {len(ticks)} different times")
     return Timestamps(ticks[ticks >= start], stream.time_base)
 
 
 def _true_rate(timestamps: Timestamps, stream: _Stream) -> Fraction:
-    """A rate that the header gives and the timestamps agree with, else theirs."""
+    """A rate that the header gives and the timestamps agree with, else theirs.
+
+    Gaps in a constant rate do not change it.
+    """
     stated = [rate for rate in (stream.guessed_rate, stream.average_rate) if rate]
+    steady = timestamps.steady_intervals()
+    if steady is not None:
+        return _steady_rate(steady, timestamps, stated)
     measured = timestamps.average_rate()
     if measured is None:
         return stated[0] if stated else _RATE_OF_UNTIMED
@@ -718,12 +940,15 @@ def _true_rate(timestamps: Timestamps, stream: _Stream) -> Fraction:
     return measured.limit_denominator(1_000_000) or measured
 
 
-def _reason(error: Exception) -> str:
-    """The library's own words, without the path that the error already names."""
-    if isinstance(error, av.error.ArgumentError):  # so FFmpeg refuses what OPEN_OPTIONS leave out
-        return "it is in none of the formats that are accepted"
-    if isinstance(error, av.error.EOFError):
-        return "it ends before its first frame"
-    if isinstance(error, av.error.PermissionError) and error.errno == errno.EPERM:
-        return "the decoder fails"  # some decoders use the number for failures of any kind
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+def _steady_rate(
+    steady: NDArray[np.int64], timestamps: Timestamps, stated: Sequence[Fraction]
+) -> Fraction:
+    """The rate of a file with gaps, from the intervals that agree: the header's is an average."""
+    gaps = len(timestamps.ticks) - 1 - len(steady)
+    span = int(steady.sum())
+    measured = Fraction(len(steady), span) / timestamps.time_base
+    rounding = Fraction(2 * (gaps + 1), span)  # of the two ends of each part between gaps
+    near = min((*stated, *USUAL_RATES), key=lambda rate: abs(measured / rate - 1))
+    if abs(measured / near - 1) < rounding + _SAME_RATE:
+        return near
+    return measured.limit_denominator(1_000_000) or measured

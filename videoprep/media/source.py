@@ -7,8 +7,8 @@ from pathlib import Path
 from threading import Lock
 
 from videoprep.errors import SourceError
+from videoprep.fs.mirror import shown
 from videoprep.media.probe import fingerprint_of
-from videoprep.mirror import shown
 
 Signature = tuple[int, int, int, int]
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from videoprep.errors import Code, MediaError, SourceError
+from videoprep.fs.mirror import Remote
+from videoprep.fs.staging import Staging
 from videoprep.media.clip import ClipPixels
-from videoprep.mirror import Remote
-from videoprep.staging import Staging
+from videoprep.media.clip_request import ClipRequest, request_of
 
 # While one group of files is read, the next is downloaded.
 _GROUP_BYTES = 1 << 30
@@ -22,6 +23,7 @@ _DOWNLOADS = 8
 _CLIPS_AHEAD = 4
 
 T = TypeVar("T")
+R = TypeVar("R", bound=ClipPixels | ClipRequest)
 
 Here = tuple[Path, MediaError | None]
 """A file that is here, or why there is none."""
@@ -54,9 +56,7 @@ def groups_here(remote: Remote, paths: Sequence[Path]) -> Iterator[list[Here]]:
                 _release(staging, group)
 
 
-def clips_here(
-    requests: Iterator[tuple[T, ClipPixels]], staging: Staging
-) -> Iterator[tuple[T, ClipPixels]]:
+def clips_here(requests: Iterator[tuple[T, R]], staging: Staging) -> Iterator[tuple[T, R]]:
     """Clips whose files are here, in order; who is done with one says so to the staging.
 
     Raises:
@@ -65,18 +65,20 @@ def clips_here(
     if not staging.is_remote:
         yield from requests
         return
-    ahead: deque[tuple[tuple[T, ClipPixels], Future[None]]] = deque()
+    ahead: deque[tuple[tuple[T, R], list[Future[None]]]] = deque()
     with ThreadPoolExecutor(_CLIPS_AHEAD) as threads:
         for request in requests:
-            ahead.append((request, threads.submit(staging.fetch, request[1].frames.path)))
+            paths = request_of(request[1]).paths
+            ahead.append((request, [threads.submit(staging.fetch, path) for path in paths]))
             if len(ahead) > _CLIPS_AHEAD:
                 yield _when_here(*ahead.popleft())
         while ahead:
             yield _when_here(*ahead.popleft())
 
 
-def _when_here(request: tuple[T, ClipPixels], fetched: Future[None]) -> tuple[T, ClipPixels]:
-    fetched.result()
+def _when_here(request: tuple[T, R], fetched: Sequence[Future[None]]) -> tuple[T, R]:
+    for future in fetched:
+        future.result()
     return request
 
 

@@ -18,9 +18,22 @@ _TOLERANCE = Fraction(1, 100)
 # tick that rounding to the time base costs, is called variable.
 _VARIABLE_SHARE = 0.1
 
+# With this share of intervals alike, the others are gaps in a constant rate.
+_STEADY_SHARE = 0.9
+
+USUAL_RATES = (
+    *(Fraction(rate) for rate in (8, 10, 12, 15, 16, 24, 25, 30, 48, 50, 60, 100, 120, 240)),
+    *(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120)),
+)
+"""Rates that cameras and encoders make, in frames a second."""
+
 
 # Times are floats: a difference below a nanosecond is a tie, not a nearer frame.
 _TIE = 1e-9
+
+# Rates that differ by less are one: that of a file is measured, and 23.976 is written for
+# 24000/1001.
+_ALIKE = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,8 +43,8 @@ class Timestamps:
     Attributes:
         ticks: int64 array ``[frames]``, in units of ``time_base``, strictly increasing.
         time_base: seconds a tick.
-        timed: whether the file says when its frames are shown; if not, ``ticks`` only numbers
-            them.
+        timed: whether a decoder gives each frame its tick, so that it is recognized by it; if not,
+            frames are counted. In a raw stream ``ticks`` only number them.
     """
 
     ticks: NDArray[np.int64]
@@ -56,6 +69,20 @@ class Timestamps:
         intervals = np.diff(self.ticks)
         median = float(np.median(intervals))
         return bool(np.abs(intervals - median).max() > 1 + _VARIABLE_SHARE * median)
+
+    def steady_intervals(self) -> NDArray[np.int64] | None:
+        """Return the intervals of a constant rate that has gaps, without the gaps, in ticks.
+
+        None if the rate is constant throughout, or is variable for more than a few intervals. For
+        example, 24 frames a second that end in a gap of four frames, as cutting without decoding
+        leaves it, are 24 frames a second and no 23.4.
+        """
+        if not self.is_variable():
+            return None
+        intervals = np.diff(self.ticks)
+        median = float(np.median(intervals))
+        steady = intervals[np.abs(intervals - median) <= 1 + _VARIABLE_SHARE * median]
+        return steady if len(steady) >= _STEADY_SHARE * len(intervals) else None
 
     def to_json(self) -> dict[str, Any]:
         """A lossless form: first tick, span and count where the spacing is even."""
@@ -88,6 +115,18 @@ def _evenly(first: int, last: int, count: int) -> NDArray[np.int64]:
         return np.array([first], dtype=np.int64)
     gaps = count - 1
     return first + (2 * np.arange(count, dtype=np.int64) * (last - first) + gaps) // (2 * gaps)
+
+
+def usual_rate_within(rate: float) -> float:
+    """Return the highest usual rate that is not above one; a whole number is usual enough.
+
+    23.976 stays, and 23.4, the average of a variable rate, becomes 16.
+    """
+    whole = round(rate)
+    if whole and abs(rate / whole - 1) < _ALIKE:
+        return float(whole)
+    within = [float(usual) for usual in USUAL_RATES if float(usual) <= rate * (1 + _ALIKE)]
+    return max(within, default=float(int(rate)) or rate)
 
 
 def frames_available(timestamps: Timestamps, source_rate: Fraction, rate: Fraction) -> int:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.compute as pc
+from typing_extensions import Unpack
 
 from videoprep.errors import PlanError, StoreError
 from videoprep.families.component import Component
+from videoprep.families.component import Source as ComponentSource
+from videoprep.fs.mirror import shown
 from videoprep.index.bucket import BucketColumn
+from videoprep.index.builder import OnProgress
 from videoprep.index.clip import Clip
 from videoprep.index.table import BucketIndex, require_inside
-from videoprep.mirror import shown
+from videoprep.sources import Source, kind_of, name_of, open_index, refuse_options
+from videoprep.spec.dataset_options import DatasetOptions
+from videoprep.spec.path_hints import dataset_path
 from videoprep.store.dataset import LatentDataset
 from videoprep.store.layout import CATALOGUE, Store, StoreInfo
 
@@ -25,14 +32,8 @@ if TYPE_CHECKING:
 
     import torch
 
-Source = BucketIndex | LatentDataset | str | os.PathLike[str]
-"""What has clips: an index or its path, a store or its path or URL, or a dataset's folder."""
-
 # Rows of a plan that are Python's own objects at a time.
 _ROWS = 256
-
-_LATENTS: tuple[Component, ...] = ("video_latents", "image_latents")
-"""What is decoded: a whole clip, and its first frame alone."""
 
 
 class Clips(ABC):
@@ -43,12 +44,14 @@ class Clips(ABC):
         buckets: the bucket of each.
         incomplete: clips of the plan that are not among them, since they have no latents.
         info: how their latents were made; None where there are none.
+        sources: what of a clip each kind of its latents was made from.
     """
 
     where: str
     buckets: BucketColumn
     incomplete: int = 0
     info: StoreInfo | None = None
+    sources: Mapping[Component, ComponentSource] = MappingProxyType({})
 
     def __len__(self) -> int:
         return len(self.buckets)
@@ -57,6 +60,11 @@ class Clips(ABC):
     @abstractmethod
     def data_root(self) -> Path:
         """The folder of the videos, or what stands for it."""
+
+    @property
+    @abstractmethod
+    def policy(self) -> Mapping[str, Any]:
+        """How they were planned; see `BucketIndex.policy`."""
 
     @abstractmethod
     def take(self, numbers: Sequence[int]) -> Iterator[tuple[int, Clip]]:
@@ -114,6 +122,10 @@ class PlanClips(Clips):
     def data_root(self) -> Path:
         return self._index.data_root
 
+    @property
+    def policy(self) -> Mapping[str, Any]:
+        return self._index.policy
+
     def take(self, numbers: Sequence[int]) -> Iterator[tuple[int, Clip]]:
         for start in range(0, len(numbers), _ROWS):
             some = numbers[start : start + _ROWS]
@@ -146,9 +158,14 @@ class StoreClips(Clips):
         self, store: str | os.PathLike[str], data_root: str | os.PathLike[str] | None = None
     ) -> None:
         recipes = Store.open(store).read_info().recipes
-        latents = [name for name in _LATENTS if name in recipes]
+        # Latents of noisy pixels come back as noise.
+        self.sources = {
+            name: recipe.source
+            for name, recipe in recipes.items()
+            if recipe.is_of_vae and "noise" not in recipe.fields
+        }
         # Compared with their hashes: what is damaged must not pass for what was encoded badly.
-        self._data = LatentDataset(store, components=latents, verify=True)
+        self._data = LatentDataset(store, components=[*self.sources], verify=True)
         self.where = self._data.location
         self.buckets = self._data.buckets
         self.incomplete = self._data.incomplete
@@ -166,6 +183,11 @@ class StoreClips(Clips):
     def data_root(self) -> Path:
         with self._store.index_file() as path:
             return BucketIndex.data_root_of(path, self._root)
+
+    @property
+    def policy(self) -> Mapping[str, Any]:
+        with self._store.index_file() as path:
+            return BucketIndex.policy_of(path)
 
     def take(self, numbers: Sequence[int]) -> Iterator[tuple[int, Clip]]:
         rows = (self._data.row(number) for number in numbers)
@@ -196,42 +218,30 @@ class StoreClips(Clips):
         )
 
 
-def open_clips(source: Source, data_root: str | os.PathLike[str] | None = None) -> Clips:
+def open_clips(
+    source: Source | LatentDataset,
+    on_progress: OnProgress | None = None,
+    **options: Unpack[DatasetOptions],
+) -> Clips:
     """The clips of whatever has some.
 
     Args:
-        source: see `Source`. A dataset that is no store is planned, as its ``videoprep.yaml`` or
-            the defaults say.
-        data_root: the folder of the videos, where they were moved.
+        source: a store, whose clips have latents; or an index or a dataset.
+        on_progress: called with how many samples of a dataset are planned, and how many there are.
+        options: see `open_index`.
 
     Raises:
         StoreError, PlanError, SpecError, ListError: there are none.
     """
     if isinstance(source, LatentDataset):
-        return StoreClips(source.location, data_root)
-    if isinstance(source, BucketIndex):
-        return PlanClips(source.moved(data_root), shown(source.data_root))
-    if _is_index(source):
-        return PlanClips(BucketIndex.load(source, data_root=data_root), shown(source))
-    if _is_store(source):
-        return StoreClips(shown(source), data_root)
-    return PlanClips(BucketIndex.build(source).moved(data_root), shown(source))
-
-
-def is_made(source: str | os.PathLike[str]) -> bool:
-    """Whether a path or URL is that of a store or an index, and not of a dataset."""
-    return _is_index(source) or _is_store(source)
-
-
-def _is_index(source: str | os.PathLike[str]) -> bool:
-    named = os.fspath(source).endswith(".parquet") and not os.path.isdir(source)
-    return named or BucketIndex.is_index(source)
-
-
-def _is_store(source: str | os.PathLike[str]) -> bool:
-    """One that lacks its ``store.json`` is a store, too: the message is to be about that."""
-    store = Store.open(shown(source))
-    return store.exists() or store.files.size(CATALOGUE) is not None
+        return StoreClips(source.location, options.get("data_root"))
+    if kind_of(source) == "store":
+        assert isinstance(source, (str, os.PathLike))  # noqa: S101
+        refuse_options(source, options)
+        return StoreClips(shown(dataset_path(source)), options.get("data_root"))
+    where = shown(source.data_root) if isinstance(source, BucketIndex) else name_of(source)
+    index = open_index(source, on_progress=on_progress, check_videos=False, **options)
+    return PlanClips(index, where)
 
 
 def _clips_inside(part: BucketIndex) -> Iterator[Clip]:

@@ -1,7 +1,7 @@
 """The page: one file with all pictures in it, which loads nothing and runs nothing.
 
 Captions, paths and messages are strangers': all of them go through the template's escaping and
-`plain`, and the page's own policy lets a browser run no script at all.
+`escape`, and the page's own policy lets a browser run no script at all.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from markupsafe import Markup
 from PIL import Image
 
 import videoprep
-from videoprep.plain import plain
+from videoprep.escape import escape_unprintable
 from videoprep.previewing.panels import panels
-from videoprep.previewing.pictures import ClipPicture, Frames, Measure
+from videoprep.previewing.pictures import ClipPicture, Frames, Reconstruction
 from videoprep.previewing.words import figures, is_of
 from videoprep.reporting.page import page_environment
 
@@ -35,7 +35,7 @@ def page(
     title: str,
     lines: Sequence[str],
     pictures: Sequence[ClipPicture],
-    worst: Measure | None = None,
+    worst: Reconstruction | None = None,
 ) -> str:
     """A page of all pictures; arguments as those of `sheet`."""
     return _template().render(
@@ -101,4 +101,4 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Markup):
         return value  # the template's own, or made in this file
     text = str(value)
-    return plain(text if len(text) <= _CHARACTERS else f"{text[:_CHARACTERS]} …")
+    return escape_unprintable(text if len(text) <= _CHARACTERS else f"{text[:_CHARACTERS]} …")

@@ -6,7 +6,7 @@ from functools import cache
 
 from PIL import ImageDraw, ImageFont
 
-from videoprep.plain import plain
+from videoprep.escape import escape_unprintable
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -35,7 +35,7 @@ def lines_of(text: str, width: int, size: int, most: int = 2) -> list[str]:
         size: of the font.
         most: lines.
     """
-    words = plain(text[:_MOST], keep="").split(" ")
+    words = escape_unprintable(text[:_MOST], keep="").split(" ")
     lines: list[str] = []
     while words and len(lines) < most:
         count = _fitting(words, width, size)
@@ -76,6 +76,6 @@ def write(
     color: tuple[int, int, int],
 ) -> int:
     """Draws a line of text with its upper left corner at a place; gives its width in pixels."""
-    safe = plain(text, keep="")
+    safe = escape_unprintable(text, keep="")
     draw.text(place, safe, color, font(size))
     return round(_width(safe, size))

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from videoprep.durable import Writer
 from videoprep.exporters.media.video_file import rate_of, writing_frames
+from videoprep.fs.atomic import Writer
 from videoprep.index.clip import Clip
 from videoprep.previewing.lettering import lines_of, write
 from videoprep.previewing.panels import Panel, panels

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoprep.errors import MediaError, SourceError, StoreError
-from videoprep.families.component import Component
+from videoprep.families.component import FRAMES, Component, Source
+from videoprep.fs.staging import Staging
 from videoprep.index.clip import Clip
+from videoprep.index.shown import stretch_of
 from videoprep.media.clip import ClipPixels, normalize
 from videoprep.media.decode_pool import Decoded, DecodePool
 from videoprep.media.geometry import Box, letter_box, whole
 from videoprep.previewing.choose import spread_frames
 from videoprep.previewing.clips import Clips
 from videoprep.previewing.reconstruct import NotFiniteError, Reconstructor, psnr, to_uint8
-from videoprep.staging import Staging
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +51,7 @@ FaultKind = Literal["not finite", "damaged", "source", "low"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ClipFault:
     """Something wrong with a clip.
 
     Attributes:
@@ -63,14 +64,15 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class Reconstruction:
     """How well a clip's latents give it back.
 
     Attributes:
         number: the clip's number among those of the store or plan.
         clip: as it was planned.
         psnr: dB over all frames; None where nothing was decoded, or there is no source.
-        image_psnr: the same of the first frame alone, from its own latents.
+        image_psnr: the same of the frames that have latents of their own, such as the first; the
+            least, if there are several such latents.
         faults: what is wrong with it.
     """
 
@@ -78,7 +80,7 @@ class Measure:
     clip: Clip
     psnr: float | None = None
     image_psnr: float | None = None
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[ClipFault, ...] = ()
 
     @property
     def name(self) -> str:
@@ -116,7 +118,7 @@ class ClipPicture:
         crop: the part of ``whole`` that ``source`` is, in its pixels; only without a VAE.
     """
 
-    measure: Measure
+    measure: Reconstruction
     frames: tuple[int, ...]
     source: Frames | None = None
     decoded: Frames | None = None
@@ -170,15 +172,20 @@ def _reconstruction(
 ) -> ClipPicture:
     faults = [] if source.fault is None else [source.fault]
     decoded = _decode(clips, number, clip, reconstructor, faults)
-    video, image = decoded.get("video_latents"), decoded.get("image_latents")
-    measured = None if video is None else _measure(source.pixels, video)
-    of_image = None if image is None else _measure(_first(source.pixels), image)
+    of_parts = {
+        name: _measure(_read(source.pixels, clips.sources[name]), _read(made, clips.sources[name]))
+        for name, made in decoded.items()
+    }
+    whole = next((name for name in decoded if clips.sources[name] == FRAMES), None)
+    video = None if whole is None else decoded[whole]
+    measured = None if whole is None else of_parts.pop(whole)
+    of_image = min((one for one in of_parts.values() if one is not None), default=None)
     if measured is not None and measured < low:
         what = f"{measured:.1f} dB: hardly the same picture; another clip's latents, or another VAE"
-        faults.append(Fault("low", what))
+        faults.append(ClipFault("low", what))
     shown = spread_frames(clip.bucket.frames, frames)
     return ClipPicture(
-        measure=Measure(number, clip, measured, of_image, tuple(faults)),
+        measure=Reconstruction(number, clip, measured, of_image, tuple(faults)),
         frames=tuple(shown),
         source=None if source.pixels is None else _as_frames(source.pixels, shown),
         decoded=None if video is None else to_uint8(_aligned(video, clip.bucket.frames)[shown]),
@@ -186,36 +193,36 @@ def _reconstruction(
 
 
 def _decode(
-    clips: Clips, number: int, clip: Clip, reconstructor: Reconstructor, faults: list[Fault]
+    clips: Clips, number: int, clip: Clip, reconstructor: Reconstructor, faults: list[ClipFault]
 ) -> Mapping[Component, torch.Tensor]:
     """What each of a clip's latents decodes to; what fails is added to the faults."""
     decoded: dict[Component, torch.Tensor] = {}
     try:
         latents = clips.latents(number)
     except StoreError as error:
-        faults.append(Fault("damaged", error.message))
+        faults.append(ClipFault("damaged", error.message))
         return decoded
     for component, stored in latents.items():
-        expected = reconstructor.shape(component, clip.bucket)
+        expected = reconstructor.shape(component, clips.sources[component], clip.bucket)
         if tuple(stored.shape) != expected:
             what = f"{component} are {list(stored.shape)}, those of the clip {list(expected)}"
-            faults.append(Fault("damaged", what))
+            faults.append(ClipFault("damaged", what))
             continue
         try:
             decoded[component] = reconstructor.decode(stored)
         except NotFiniteError as error:
-            faults.append(Fault("not finite", f"{component}: {error}"))
+            faults.append(ClipFault("not finite", f"{component}: {error}"))
     return decoded
 
 
-def _measure(source: torch.Tensor | None, decoded: torch.Tensor) -> float | None:
+def _measure(source: torch.Tensor | None, decoded: torch.Tensor | None) -> float | None:
     """PSNR of the frames that both have: some VAEs give more or fewer, which differ at the start.
 
     Args:
         source: uint8 ``[F, 3, H, W]``.
         decoded: float32 ``[F', 3, H, W]``.
     """
-    if source is None:
+    if source is None or decoded is None:
         return None
     common = min(len(source), len(decoded))
     return psnr(normalize(source[-common:]), decoded[-common:])
@@ -229,8 +236,11 @@ def _aligned(decoded: torch.Tensor, frames: int) -> torch.Tensor:
     return decoded[[0] * missing + list(range(len(decoded)))]
 
 
-def _first(source: torch.Tensor | None) -> torch.Tensor | None:
-    return None if source is None else source[:1]
+def _read(frames: torch.Tensor | None, source: Source) -> torch.Tensor | None:
+    """The frames ``[F, 3, H, W]`` that a source reads; all, if they are no more than these."""
+    if frames is None or source.positions is None or len(frames) <= len(source.positions):
+        return frames
+    return frames[list(source.decoded(len(frames)))]
 
 
 def _as_frames(pixels: torch.Tensor, shown: Sequence[int]) -> Frames:
@@ -242,20 +252,22 @@ def _as_frames(pixels: torch.Tensor, shown: Sequence[int]) -> Frames:
 
 
 def _crops(clips: Clips, numbers: Sequence[int], frames: int | None) -> Iterator[ClipPicture]:
+    policy = clips.policy
+
     def wanted(pixels: ClipPixels) -> tuple[ClipPixels, ...]:
         shown = _only(pixels, spread_frames(len(pixels.frames.indices), frames))
-        return shown, _uncut(shown)
+        return shown, _uncut(shown, policy)
 
     for number, clip, (fitted, uncut) in _sources(clips, numbers, wanted):
         shown = spread_frames(clip.bucket.frames, frames)
         faults = () if fitted.fault is None else (fitted.fault,)
         there = range(len(shown))
         yield ClipPicture(
-            measure=Measure(number, clip, faults=faults),
+            measure=Reconstruction(number, clip, faults=faults),
             frames=tuple(shown),
             source=None if fitted.pixels is None else _as_frames(fitted.pixels, there),
             whole=None if uncut.pixels is None else _as_frames(uncut.pixels, there),
-            crop=_scaled_crop(clip.pixels),
+            crop=_scaled_crop(clip.pixels, policy),
         )
 
 
@@ -267,17 +279,19 @@ def _only(pixels: ClipPixels, places: Sequence[int]) -> ClipPixels:
     return replace(pixels, frames=replace(frames, indices=indices, ticks=ticks))
 
 
-def _uncut(pixels: ClipPixels) -> ClipPixels:
-    """The same frames uncut, and no larger than they are shown."""
+def _uncut(pixels: ClipPixels, policy: Mapping[str, Any]) -> ClipPixels:
+    """The same frames uncut, in their true shape, and no larger than they are shown."""
     width, height = pixels.source_width, pixels.source_height
-    size = letter_box(width, height, _WHOLE_SIDE, _WHOLE_SIDE)
+    across, down = stretch_of(pixels.crop, pixels.fit, policy)
+    shape = round(width * across), round(height * down)
+    size = letter_box(*shape, _WHOLE_SIDE, _WHOLE_SIDE)
     fit = whole(size.width, size.height)
     return replace(pixels, crop=whole(width, height), fit=fit, width=fit.width, height=fit.height)
 
 
-def _scaled_crop(pixels: ClipPixels) -> Box:
+def _scaled_crop(pixels: ClipPixels, policy: Mapping[str, Any]) -> Box:
     """Where the crop lies in the uncut frames as they are shown."""
-    size, crop = _uncut(pixels), pixels.crop
+    size, crop = _uncut(pixels, policy), pixels.crop
     across, down = size.width / pixels.source_width, size.height / pixels.source_height
     left, top = round(crop.x * across), round(crop.y * down)
     right = round((crop.x + crop.width) * across)
@@ -293,7 +307,7 @@ class _Source:
     """Decoded pixels, uint8 ``[F, 3, H, W]``, or why there are none."""
 
     pixels: torch.Tensor | None
-    fault: Fault | None = None
+    fault: ClipFault | None = None
 
 
 def _sources(
@@ -323,7 +337,7 @@ def _sources(
         pixels.is_resized for _, clip in clips.take(numbers) for pixels in wanted(clip.pixels)
     )
     size = min(_WORKERS, len(numbers))
-    with DecodePool("auto", size=size, memory=_MEMORY, resizing=resizing) as pool:
+    with DecodePool(size=size, memory=_MEMORY, resizing=resizing, allow_damaged=True) as pool:
         answers: list[Decoded | MediaError | SourceError] = []
         for (number, clip, is_last), answer in pool.run(requests()):
             answers.append(answer)
@@ -340,5 +354,6 @@ def _sources(
 
 def _source(answer: Decoded | MediaError | SourceError) -> _Source:
     if isinstance(answer, Decoded):
-        return _Source(answer.pixels)
-    return _Source(None, Fault("source", answer.message))
+        fault = None if answer.damage is None else ClipFault("source", answer.damage)
+        return _Source(answer.pixels, fault)
+    return _Source(None, ClipFault("source", answer.message))

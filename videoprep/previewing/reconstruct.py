@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from videoprep.device import choose_device, free_memory, is_out_of_memory
 from videoprep.errors import ModelError, StoreError, VideoprepError
-from videoprep.families.component import Component
+from videoprep.families.component import Component, Source
 from videoprep.families.contract import Family, VideoDecoder
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.moments import mode
@@ -64,9 +64,9 @@ class Reconstructor:
         self._folder = folder
         self._device = device
 
-    def shape(self, component: Component, bucket: Bucket) -> tuple[int, ...]:
-        """Shape of what a store holds of a clip: ``(2 × C or C, F', H', W')``."""
-        frames = 1 if component == "image_latents" else bucket.frames
+    def shape(self, component: Component, source: Source, bucket: Bucket) -> tuple[int, ...]:
+        """Return the shape of what a store holds of a clip: ``(2 × C or C, F', H', W')``."""
+        frames = source.length(bucket.frames)
         channels, *rest = self._family.shape(
             self._folder, component, frames, bucket.height, bucket.width
         )
@@ -105,7 +105,7 @@ class Reconstructor:
             if self.tiled:
                 raise VideoprepError(
                     "memory does not suffice to decode a clip, not even in tiles",
-                    remedy="use --device cpu, or look at the crops alone with --without-vae",
+                    remedy="use `device='cpu'`, or look at the crops alone with `without_vae`",
                 ) from error
         # Outside of the handler: the error holds on to what was being computed.
         self.tiled = True
@@ -144,13 +144,21 @@ def load_reconstructor(
         raise ModelError(
             f"is a model of the family {found.name!r}, and the store of {info.family!r}",
             where=folder.name,
-            remedy=f"give --model the one that made the latents: {info.model}",
+            remedy=f"give `model` the one that made the latents: {info.model}",
+            option="model",
         )
     where = choose_device(device)
-    fields = info.recipes["video_latents"].fields
+    latents = next((one for one in info.recipes.values() if one.is_of_vae), None)
+    if latents is None:
+        raise StoreError(
+            "it has no latents",
+            where=folder.name,
+            remedy="look at the crops alone with `without_vae`",
+        )
+    fields = latents.fields
     dtype = torch.float32 if where.type == "cpu" else getattr(torch, fields["dtype"])
     decoder = family.load_video_decoder(folder, where, dtype)
-    identity = family.identity(folder, "video_latents")
+    identity = family.identity(folder, latents.component)
     other = any(fields.get(name) != value for name, value in identity.items())
     return Reconstructor(info, decoder, family, folder, where, other_vae=other)
 
@@ -167,7 +175,7 @@ def _open(info: StoreInfo, model: str | None, revision: str | None) -> ModelFold
         raise ModelError(
             f"the model that made the latents is not to be had: {error.message}",
             where=name,
-            remedy="say where it is with --model, or look at the crops alone with --without-vae",
+            remedy="say where it is with `model`, or look at the crops alone with `without_vae`",
         ) from error
 
 

@@ -11,22 +11,27 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from videoprep.durable import write_bytes, write_file
+from typing_extensions import Unpack
+
 from videoprep.errors import VideoprepError
+from videoprep.fs.atomic import write_bytes, write_file
 from videoprep.previewing.choose import spread, spread_frames
-from videoprep.previewing.clips import Clips, Source, open_clips
+from videoprep.previewing.clips import Clips, open_clips
 from videoprep.previewing.html import page
 from videoprep.previewing.movie import movie
-from videoprep.previewing.pictures import LOW, ClipPicture, Measure, pictures
+from videoprep.previewing.pictures import LOW, ClipPicture, Reconstruction, pictures
 from videoprep.previewing.reconstruct import Reconstructor, load_reconstructor
 from videoprep.previewing.sheet import sheet
+from videoprep.sources import Source
+from videoprep.spec.dataset_options import DatasetOptions
+from videoprep.store.dataset import LatentDataset
 
 FORMS = (".png", ".mp4", ".html")
 """How a preview may be written; a file's name says which."""
 
 _FRAMES = 5
 
-OnMeasured = Callable[[Measure], None]
+OnMeasured = Callable[[Reconstruction], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +57,7 @@ class Preview:
     clips: int
     measured: int
     median_psnr: float | None
-    worst: Measure | None
+    worst: Reconstruction | None
     faulty: int
     pictures: tuple[ClipPicture, ...]
     notes: tuple[str, ...]
@@ -106,7 +111,7 @@ class Preview:
 
 
 def preview(
-    source: Source,
+    source: Source | LatentDataset,
     *,
     output: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | None = None,
@@ -117,9 +122,10 @@ def preview(
     worst: bool = False,
     min_psnr: float | None = None,
     seed: int = 0,
-    data_root: str | os.PathLike[str] | None = None,
     device: str = "auto",
     on_measured: OnMeasured | None = None,
+    on_planned: Callable[[int, int], None] | None = None,
+    **options: Unpack[DatasetOptions],
 ) -> Preview:
     """Lays what latents decode to beside the frames they were made of, and measures it.
 
@@ -137,9 +143,12 @@ def preview(
         worst: measure every clip, and show those that are given back worst.
         min_psnr: dB that each clip has to reach; None: any, and those below 15 are pointed out.
         seed: which clips are shown.
-        data_root: the folder of the videos, or its URL, where the dataset was moved.
         device: where the VAE runs: ``auto``, ``cpu``, ``cuda`` or any name that torch knows.
         on_measured: called with each clip, as soon as it is measured.
+        on_planned: called while a dataset is planned, with how many samples are done, and how many
+            there are.
+        options: fields of `DatasetSpec` to replace. An index or a store takes ``data_root`` alone:
+            the folder or URL that its videos were moved to.
 
     Raises:
         VideoprepError: wishes contradict each other, or the output cannot be written.
@@ -147,7 +156,7 @@ def preview(
         ModelError: the model is not to be had, or is of another family.
     """
     videos = list(videos)
-    opened = open_clips(source, data_root)
+    opened = open_clips(source, on_planned, **options)
     path = None if output is None else _output(output, opened)
     vae = not without_vae and opened.info is not None
     _require_sense(vae, clips, videos, worst=worst, min_psnr=min_psnr, model=model)
@@ -207,7 +216,7 @@ def _require_sense(
         if is_asked and not vae:
             raise VideoprepError(
                 f"without latents and a VAE there is no use in {what}",
-                remedy="give a store, and leave out --without-vae",
+                remedy="give a store, and leave out `without_vae`",
             )
 
 
@@ -220,7 +229,7 @@ def _output(output: str | os.PathLike[str], clips: Clips) -> Path:
     path = Path(output)
     if path.suffix not in FORMS:
         raise VideoprepError(
-            f"{path.suffix or 'a name without an ending'} is no form of a preview",
+            f"cannot write a preview as {path.suffix or 'a file without an ending'}",
             where=str(path),
             remedy=f"let the name end in one of: {', '.join(FORMS)}",
         )
@@ -254,7 +263,7 @@ class _Tally:
         self.psnr = array("f")
         self.faulty = 0
         self.failed = False
-        self.worst: Measure | None = None
+        self.worst: Reconstruction | None = None
         self._low_fails = low_fails
         self._on_measured = on_measured or (lambda measure: None)
 
@@ -264,7 +273,7 @@ class _Tally:
             self._add(picture.measure)
             yield picture
 
-    def _add(self, measure: Measure) -> None:
+    def _add(self, measure: Reconstruction) -> None:
         self.measured += 1
         self.faulty += bool(measure.faults)
         kinds = {fault.kind for fault in measure.faults}
@@ -276,7 +285,7 @@ class _Tally:
         self._on_measured(measure)
 
 
-def _rank(measure: Measure) -> tuple[bool, float]:
+def _rank(measure: Reconstruction) -> tuple[bool, float]:
     """What fails comes first, then what is given back worst."""
     hard = any(fault.kind != "low" for fault in measure.faults)
     return not hard, measure.psnr if measure.psnr is not None else 0.0

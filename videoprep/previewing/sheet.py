@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from videoprep.previewing.lettering import lines_of, write
 from videoprep.previewing.panels import Panel, panels
-from videoprep.previewing.pictures import ClipPicture, Measure
+from videoprep.previewing.pictures import ClipPicture, Reconstruction
 from videoprep.previewing.words import figures, is_of
 
 Color = tuple[int, int, int]
@@ -33,7 +33,7 @@ def sheet(
     title: str,
     lines: Sequence[str],
     pictures: Sequence[ClipPicture],
-    worst: Measure | None = None,
+    worst: Reconstruction | None = None,
 ) -> bytes:
     """A PNG of all pictures, one below the other.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from videoprep.previewing.pictures import ClipPicture, Measure
+from videoprep.previewing.pictures import ClipPicture, Reconstruction
 
 _NUMBERS = 12
 
@@ -20,18 +20,18 @@ def figures(picture: ClipPicture) -> str:
     return " · ".join(parts)
 
 
-def decibels(measure: Measure) -> str:
+def decibels(measure: Reconstruction) -> str:
     """PSNR of all frames, and of the first from its own latents."""
     text = "PSNR –" if measure.psnr is None else f"PSNR {measure.psnr:.1f} dB"
     return text if measure.image_psnr is None else f"{text}, first frame {measure.image_psnr:.1f}"
 
 
-def is_of(picture: ClipPicture, measure: Measure | None) -> bool:
+def is_of(picture: ClipPicture, measure: Reconstruction | None) -> bool:
     """Whether a picture is of the clip that was measured."""
     return measure is not None and picture.measure.number == measure.number
 
 
-def _cut(measure: Measure) -> str:
+def _cut(measure: Reconstruction) -> str:
     pixels = measure.clip.pixels
     crop, fit = pixels.crop, pixels.fit
     text = f"{crop.width}×{crop.height} of {pixels.source_width}×{pixels.source_height}"

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from videoprep.plain import plain
+from videoprep.escape import escape_unprintable
 from videoprep.validators.protocol import Finding, Severity
 from videoprep.validators.report import Report
 
@@ -51,7 +51,12 @@ def _relative(file: str) -> str:
 
 def _text(text: str) -> str:
     """Escapes what would end the command, and what would steer a terminal."""
-    return plain(text, "\r\n").replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return (
+        escape_unprintable(text, "\r\n")
+        .replace("%", "%25")
+        .replace("\r", "%0D")
+        .replace("\n", "%0A")
+    )
 
 
 def _value(text: str) -> str:

@@ -20,7 +20,7 @@ from jinja2 import Template
 from markupsafe import Markup
 
 import videoprep
-from videoprep.errors import Code
+from videoprep.errors import Code, place_of
 from videoprep.reporting.charts import Chart, common, distribution
 from videoprep.reporting.page import load_template
 from videoprep.reporting.thumbnails import thumbnails
@@ -118,9 +118,9 @@ def _clips(report: Report, listed: list[Finding]) -> list[_Clip]:
     samples = _samples(report.overview, {finding.video for finding in listed})
     clips: dict[tuple[str | None, int | None, str | None], _Clip] = {}
     for finding in listed:
-        at = (finding.video, finding.line, None if finding.video else finding.file)
+        at = (finding.video, finding.number, None if finding.video else finding.file)
         if at not in clips:
-            clips[at] = _Clip(finding, samples.get((finding.video, finding.line)))
+            clips[at] = _Clip(finding, samples.get((finding.video, finding.number)))
         clips[at].findings.append(finding)
     return list(clips.values())
 
@@ -130,7 +130,7 @@ def _samples(
 ) -> dict[tuple[str | None, int | None], Sample]:
     """The samples with these videos, which were checked to lie inside the data root."""
     there = overview.samples if overview is not None else ()
-    return {(s.name, s.source.line): s for s in there if s.name in videos}
+    return {(s.name, s.number): s for s in there if s.name in videos}
 
 
 def _place(root: str, finding: Finding) -> str:
@@ -139,7 +139,7 @@ def _place(root: str, finding: Finding) -> str:
         file = os.fspath(Path(finding.file).relative_to(root))
     except ValueError:
         file = finding.file
-    return file if finding.line is None else f"{file}:{finding.line}"
+    return place_of(file, finding.line, finding.row)
 
 
 def rules_found(report: Report) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""How pages for people are written: escaping, policies, and what strangers wrote made plain."""
+"""How pages for people are written: escaping, policies, and what untrusted text made harmless."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from videoprep.plain import plain
+from videoprep.escape import escape_unprintable
 from videoprep.reporting.words import counted, sized, written
 
 _CHARACTERS = 600
@@ -21,7 +21,7 @@ def page_environment(loader: BaseLoader, shown: Callable[[Any], Any]) -> Environ
 
     Args:
         loader: finds them.
-        shown: makes plain what a stranger wrote; all that a page shows goes through it.
+        shown: escapes untrusted text; all that a page shows goes through it.
     """
     environment = Environment(
         loader=loader,
@@ -36,7 +36,7 @@ def page_environment(loader: BaseLoader, shown: Callable[[Any], Any]) -> Environ
 
 
 def load_template(name: str, package: str = "videoprep.reporting") -> Template:
-    """A page's template. All that it shows is escaped, made plain and cut to 600 characters.
+    """A page's template. All that it shows is escaped and cut to 600 characters.
 
     Args:
         name: its file.
@@ -57,7 +57,7 @@ def plain_text(value: Any) -> Any:
         return value  # the template's own, or made in this package
     text = str(value)
     more = f" … and {len(text) - _CHARACTERS:,} more characters"
-    shown = plain(text[:_CHARACTERS])
+    shown = escape_unprintable(text[:_CHARACTERS])
     return shown + more if len(text) > _CHARACTERS else shown
 
 

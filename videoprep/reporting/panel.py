@@ -1,4 +1,4 @@
-"""Shows how far an encode run is: a live panel, plain lines, or JSON lines.
+"""Shows how far a run is: a live panel, plain lines, or JSON lines.
 
 All of them go to standard error; results are none of their business.
 """
@@ -29,9 +29,9 @@ from rich.table import Column, Table
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-from videoprep.plain import plain
-from videoprep.reporting.above import above
-from videoprep.reporting.progress import ComponentProgress, OnProgress, Progress
+from videoprep.engine.progress import GroupProgress, OnProgress, Progress
+from videoprep.escape import escape_unprintable
+from videoprep.reporting.live_output import above
 
 Style = Literal["auto", "panel", "lines", "json", "none"]
 Clock = Callable[[], float]
@@ -49,7 +49,6 @@ _FRAME = 4
 """Columns of the panel's borders and of the space beside each."""
 _NAMED_RANKS = 8
 
-_PHASES = {"text": "Encoding text", "video": "Encoding video", "finishing": "Finishing"}
 _BUSY, _DECODE, _WRITE, _EMPTY = "green", "yellow", "magenta", "dim"
 # Dim, not grey: what a terminal calls bright black is the background of some.
 # Colours that can be read on white as well as on black.
@@ -73,7 +72,7 @@ def shown(
       notebook it is a part of the cell's output, where its last state stays.
     - ``lines``: a line when a phase begins and when all is done, and one every 30 s between.
     - ``json``: a JSON object on a line of its own, as often as ``lines`` but every 5 s: the
-      fields of `Progress`, ``"event": "progress"`` and the ``time`` in UTC. A number that is not
+      numbers of `Progress`, ``"event": "progress"`` and the ``time`` in UTC. A number that is not
       finite is null.
     - ``none``: nothing.
     - ``auto``: ``panel`` in a terminal or a notebook; ``lines`` in a pipe, a file, or where the
@@ -175,12 +174,10 @@ def _lost(progress: Progress) -> str:
 
 
 def _rates(progress: Progress) -> list[str]:
-    if progress.phase == "text":
-        return [rate_in_words(progress.clips_per_second, "captions")]
-    return [
-        rate_in_words(progress.clips_per_second, "clips"),
-        rate_in_words(progress.frames_per_second, "frames"),
-    ]
+    rates = [rate_in_words(progress.items_per_second, progress.items)]
+    if progress.amounts is not None:
+        rates.append(rate_in_words(progress.amounts_per_second, progress.amounts))
+    return [escape_unprintable(rate, keep="") for rate in rates]
 
 
 def _time_left(progress: Progress) -> str:
@@ -193,14 +190,13 @@ def _time_left(progress: Progress) -> str:
 
 def as_line(progress: Progress) -> str:
     """All that is known, in a line that needs no other beside it."""
-    decode, write = _percent(progress.waiting_for_decode), _percent(progress.waiting_for_write)
-    components = [
-        f"{name} {each.done}/{each.total}"
-        + (f" ({each.set_aside} set aside)" if each.set_aside else "")
-        for name, each in progress.components.items()
+    decode, write = _percent(progress.waiting_for_input), _percent(progress.waiting_for_write)
+    groups = [
+        f"{name} {each.done}/{each.total}" + (f" ({each.failed} set aside)" if each.failed else "")
+        for name, each in progress.groups.items()
     ]
     facts = [
-        *components,
+        *groups,
         *_rates(progress),
         f"busy {_percent(progress.busy)}",
         f"waiting: decode {decode}, write {write}",
@@ -209,7 +205,9 @@ def as_line(progress: Progress) -> str:
         f"{in_words(progress.seconds)} elapsed",
         _time_left(progress),
     ]
-    return plain(f"{progress.phase}: " + " · ".join(fact for fact in facts if fact), keep="")
+    return escape_unprintable(
+        f"{progress.phase}: " + " · ".join(fact for fact in facts if fact), keep=""
+    )
 
 
 def as_json(progress: Progress) -> str:
@@ -218,18 +216,24 @@ def as_json(progress: Progress) -> str:
         "event": "progress",
         "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         "phase": progress.phase,
-        "components": {name: asdict(each) for name, each in progress.components.items()},
+        "components": {name: _counts(each) for name, each in progress.groups.items()},
         "seconds": progress.seconds,
-        "clips_per_second": progress.clips_per_second,
-        "frames_per_second": progress.frames_per_second,
+        "clips_per_second": progress.items_per_second,
+        "frames_per_second": progress.amounts_per_second,
         "seconds_left": progress.seconds_left,
         "busy": progress.busy,
-        "waiting_for_decode": progress.waiting_for_decode,
+        "waiting_for_decode": progress.waiting_for_input,
         "waiting_for_write": progress.waiting_for_write,
         "ranks": progress.ranks,
         "lost": list(progress.lost),
     }
     return json.dumps(_finite(values), allow_nan=False)
+
+
+def _counts(group: GroupProgress) -> dict[str, Any]:
+    """How far a group is, by the names that the JSON lines have for it."""
+    values = asdict(group)
+    return {"set_aside" if name == "failed" else name: value for name, value in values.items()}
 
 
 def _finite(value: Any) -> Any:
@@ -313,7 +317,7 @@ class _Bar:
 
 
 class View:
-    """The panel: how far each component is, what the accelerator does, how long it will take.
+    """The panel: how far each group is, what the accelerator does, how long it will take.
 
     It draws the last progress that it was told, as wide as there is room: with bars, without,
     or as text that flows. The height does not change with the numbers.
@@ -371,15 +375,15 @@ def _panel(progress: Progress, silent: float, table: Table, width: int) -> Rende
 
 
 def _title(progress: Progress, silent: float) -> Text:
-    phase = _PHASES.get(progress.phase, progress.phase.capitalize())
     elapsed = progress.seconds + (0 if progress.phase == "done" else silent)
     return Text.assemble(  # not as dim as the border that it is in
-        (plain(phase, keep=""), "bold not dim"), (f" · {in_words(elapsed)} elapsed", "not dim")
+        (escape_unprintable(progress.label, keep=""), "bold not dim"),
+        (f" · {in_words(elapsed)} elapsed", "not dim"),
     )
 
 
 def _table(progress: Progress, *, bars: bool) -> Table:
-    """A row per component and one for the accelerator, in the same columns."""
+    """A row per group and one for the accelerator, in the same columns."""
     right = [Column(no_wrap=True, justify="right") for _ in range(3)]
     table = Table.grid(
         Column(no_wrap=True),
@@ -394,15 +398,15 @@ def _table(progress: Progress, *, bars: bool) -> Table:
         table.add_row(name, bar if bars else Text(), *cells)
 
     # As wide as the numbers will ever be: the bars must not change with them.
-    totals = max((len(str(each.total)) for each in progress.components.values()), default=1)
+    totals = max((len(str(each.total)) for each in progress.groups.values()), default=1)
     done = "done".rjust(max(2 * totals + 1, 9))
     add(Text(), Text(), *_headings(done, "set aside", " time left"))
-    for name, each in progress.components.items():
-        add(_name(name), _component_bar(each), *_component_cells(each))
+    for name, each in progress.groups.items():
+        add(_name(name), _group_bar(each), *_group_cells(each))
     add(Text(), Text(), *_headings("busy", "decode wait", "write wait"))
     shares = (
         (progress.busy, _BUSY),
-        (progress.waiting_for_decode, _DECODE),
+        (progress.waiting_for_input, _DECODE),
         (progress.waiting_for_write, _WRITE),
     )
     cells = [Text(_percent(share), colour if share >= 0.005 else "dim") for share, colour in shares]
@@ -414,36 +418,36 @@ def _headings(*words: str) -> list[Text]:
     return [Text(word, style="dim") for word in words]
 
 
-def _name(component: str) -> Text:
-    return Text(plain(component.replace("_", " "), keep=""))
+def _name(group: str) -> Text:
+    return Text(escape_unprintable(group.replace("_", " "), keep=""))
 
 
-def _is_done(component: ComponentProgress) -> bool:
-    return component.done >= component.total
+def _is_done(group: GroupProgress) -> bool:
+    return group.done >= group.total
 
 
-def _component_bar(component: ComponentProgress) -> RenderableType:
-    if _is_done(component):
+def _group_bar(group: GroupProgress) -> RenderableType:
+    if _is_done(group):
         return _Bar((1, "green"))
     # By cost, which is what takes the time: the dearest come first.
-    done, total = component.cost_done, component.cost_total
+    done, total = group.cost_done, group.cost_total
     if total <= 0:
-        done, total = component.done, component.total
+        done, total = group.done, group.total
     return _Bar((min(done / total, 1), "cyan"))
 
 
-def _component_cells(component: ComponentProgress) -> list[Text]:
-    aside = Text(str(component.set_aside), style="bold yellow" if component.set_aside else "dim")
-    count = Text(f"{component.done}/{component.total}")
-    return [count, aside, _component_left(component)]
+def _group_cells(group: GroupProgress) -> list[Text]:
+    aside = Text(str(group.failed), style="bold yellow" if group.failed else "dim")
+    count = Text(f"{group.done}/{group.total}")
+    return [count, aside, _group_left(group)]
 
 
-def _component_left(component: ComponentProgress) -> Text:
-    if _is_done(component):
+def _group_left(group: GroupProgress) -> Text:
+    if _is_done(group):
         return Text("done", style="green")
-    if component.seconds_left is None:
+    if group.seconds_left is None:
         return Text("–", style="dim")
-    return Text(in_words(component.seconds_left))
+    return Text(in_words(group.seconds_left))
 
 
 def _facts(progress: Progress) -> list[Text]:
@@ -463,13 +467,13 @@ def _silence(seconds: float) -> Text:
 def _flowing(progress: Progress, silent: float, width: int) -> Iterator[Text]:
     """The panel for a terminal that is too narrow for a table."""
     yield from _flow([_title(progress, silent)], width)
-    for name, each in progress.components.items():
-        count, aside, left = _component_cells(each)
-        aside = aside.append(" set aside") if each.set_aside else Text()
+    for name, each in progress.groups.items():
+        count, aside, left = _group_cells(each)
+        aside = aside.append(" set aside") if each.failed else Text()
         if not _is_done(each) and each.seconds_left is not None:
             left.append(" left")
         yield from _flow([Text.assemble(_name(name), " ", count), aside, left], width)
-    waits = {"busy": progress.busy, "decode wait": progress.waiting_for_decode}
+    waits = {"busy": progress.busy, "decode wait": progress.waiting_for_input}
     waits["write wait"] = progress.waiting_for_write
     shares = [Text(f"{name} {_percent(share)}") for name, share in waits.items()]
     lost = Text(_lost(progress), style="bold red")

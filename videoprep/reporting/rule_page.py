@@ -50,15 +50,16 @@ def _options(rule: type[Rule]) -> str:
     lines = []
     for name, option in rule.Options.model_fields.items():
         what = f": {option.description}" if option.description else ""
-        lines.append(f"- `{name}`, by default `{option.default}`{what}.")
+        # Two backticks: it is an option of the rule, and not one of the command line.
+        lines.append(f"- ``{name}``, by default `{option.default}`{what}.")
     if lines:
         first = next(iter(rule.Options.model_fields))
-        lines.append(f"\nSet one with `--rule-option {rule.code}.{first}=VALUE`.")
+        lines.append(f"\nSet one with `rule_options={{{rule.code!r}: {{{first!r}: VALUE}}}}`.")
     return "\n".join(lines)
 
 
 def _turning(rule: type[Rule]) -> str:
-    wanted = f"`--select default,{rule.code}`" if rule.opt_in else f"`--ignore {rule.code}`"
+    wanted = f"`select=['default', {rule.code!r}]`" if rule.opt_in else f"`ignore=[{rule.code!r}]`"
     level = "error" if rule.severity.value != "error" else "warning"
     what = "applies it besides the others" if rule.opt_in else "leaves it out"
-    return f"{wanted} {what}; `--severity {rule.code}={level}` makes it a matter of another level."
+    return f"{wanted} {what}; `severity={{{rule.code!r}: {level!r}}}` changes its severity."

@@ -6,9 +6,11 @@ they are no rules. `videoprep rules CODE` explains both.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from videoprep.errors import Code
+from videoprep.shell import command_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +40,17 @@ class Reason:
         )
 
 
-_RETRY = "`videoprep encode … --retry-failed` takes up again what was set aside."
+_RETRY = f"`{command_line('encode', '…', retry_failed=True)}` takes up again what was set aside."
+
+_ALLOW = f"`{command_line('encode', '…', allow_damaged=True)}`."
 
 REASONS = (
     Reason(
         Code.DECODE_FAILED.value,
         "decode-failed",
         "Frames of the clip are missing or do not decode.",
-        "The file is damaged further in than its first frame, or ends before the clip does; or "
-        "its pictures change their size on the way. `videoprep validate` looks at every frame "
-        "only with `--select default,damaged`.",
+        "The file is damaged further in than its first frame, or ends before the clip does. "
+        "`videoprep validate` looks at every frame only with `select=['default', 'damaged']`.",
         "Copy the file again or re-encode it, and run the same command again: a changed file is"
         " planned anew. If the file is sound, for instance because a network drive was away: "
         + _RETRY,
@@ -58,7 +61,7 @@ REASONS = (
         "The model gave values that are not finite for this clip.",
         "An encoder overflowed in the chosen dtype, mostly in float16. An encoder that does so "
         "with everything is refused before the first clip.",
-        "Encode with `--dtype bf16` or `--dtype fp32`, or with `--text-encoder-dtype fp32` "
+        "Encode with `dtype='bf16'` or `dtype='fp32'`, or with `text_encoder_dtype='fp32'` "
         "where it is the text encoder; another dtype is another recipe, so the rest is made "
         "anew, too.",
     ),
@@ -66,18 +69,19 @@ REASONS = (
         Code.SOURCE_CHANGED.value,
         "source-changed",
         "The video is gone, or is not the one that was planned any more.",
-        "It was moved, deleted or written to after `videoprep index`. Without `--on-missing "
-        "skip` this stops the run, and no clip is listed.",
+        "It was moved, deleted or written to after `videoprep index`. Without "
+        "`on_missing='skip'` this stops the run, and no clip is listed.",
         "Plan anew: run `videoprep index` or `videoprep encode` on the dataset. Where the whole"
-        " dataset was moved, `--data-root` says where it is.",
+        " dataset was moved, `data_root` says where it is.",
     ),
     Reason(
         Code.OUT_OF_MEMORY.value,
         "out-of-memory",
         "The device's memory does not suffice for this clip, not even alone and in tiles.",
         "The bucket is too large for the device, or another program holds its memory.",
-        "Free the device; or plan smaller buckets (`--max-pixels`, `--max-num-frames`). For a "
-        "large text encoder: `--text-encoder-dtype bf16` or `int8`. Then: " + _RETRY,
+        "Free the device; or plan smaller buckets (`max_pixels`, `max_num_frames`). For a "
+        "large text encoder: `text_encoder_dtype='bf16'` or `text_encoder_dtype='int8'`. Then: "
+        + _RETRY,
     ),
     Reason(
         Code.KILLS_ITS_PROCESS.value,
@@ -85,7 +89,7 @@ REASONS = (
         "The encoding process died again and again while it worked on this clip.",
         "Something ended the process without a word: mostly the kernel for lack of host memory "
         "(`dmesg` says `Out of memory`), a driver that crashed, or a job's memory limit.",
-        "Look into the system's log, give the job more memory or fewer `--decode-workers`. "
+        "Look into the system's log, give the job more memory or fewer `decode_workers`. "
         "Then: " + _RETRY,
     ),
     Reason(
@@ -96,8 +100,75 @@ REASONS = (
         " tensor, and that each file belongs to one clip.",
         "Precompute the clip again there, or encode it here; the reason names the file.",
     ),
+    Reason(
+        Code.DAMAGED_FRAMES.value,
+        "damaged-frames",
+        "Frames of the clip are damaged.",
+        "Bytes of the file are wrong. Decoders conceal that with smears and blocks, and complain "
+        "in their log. All frames that refer to a damaged one count as damaged, up to the next key "
+        "frame.",
+        "Copy or download the file again, and run the same command again. To take damaged frames "
+        "all the same: " + _ALLOW,
+    ),
+    Reason(
+        Code.CHANGES_MIDWAY.value,
+        "changes-midway",
+        "Frames of the clip differ in size, format or colour tags from the first of the video.",
+        "A recording was switched to another size on the way, or two files were joined. The plan "
+        "holds for frames like the first.",
+        "Cut the video where it changes, or choose a range before that, and plan again. Retrying "
+        "without a change fails again.",
+    ),
+    Reason(
+        Code.DAMAGED_SOUND.value,
+        "damaged-sound",
+        "The sound of the clip is damaged.",
+        "Bytes of the file are wrong, or packets of its sound are missing. Decoders give silence "
+        "or noise for them, and complain in their log.",
+        "Copy or download the file again, and run the same command again. To take damaged sound "
+        "all the same: " + _ALLOW + " To export pictures alone: "
+        f"`{command_line('export', '…', to='media', sound=False)}`.",
+    ),
 )
 """All of them, in the order of their codes."""
+
+
+# What helps where a retry without a change fails again.
+_HELPS: tuple[tuple[frozenset[str], str], ...] = (
+    (
+        frozenset({Code.DECODE_FAILED.value, Code.UNREADABLE.value, Code.DECODER_CRASH.value}),
+        "clips that do not decode need another file: copy or download it again, or re-encode it, "
+        "and run the same command again",
+    ),
+    (
+        frozenset({Code.DAMAGED_FRAMES.value}),
+        "clips with damaged frames are encoded with `allow_damaged=True`; "
+        "it is better to copy or download the files again",
+    ),
+    (
+        frozenset({Code.DAMAGED_SOUND.value}),
+        "clips with damaged sound are taken with `allow_damaged=True`; it is "
+        "better to copy or download the files again",
+    ),
+    (
+        frozenset({Code.CHANGES_MIDWAY.value}),
+        "a video that changes midway has to be cut where it changes, and planned again",
+    ),
+    (
+        frozenset({Code.NOT_FINITE.value}),
+        "clips whose values are not finite need another dtype, such as `dtype='fp32'`",
+    ),
+)
+
+
+def what_helps(codes: Iterable[str]) -> Iterator[str]:
+    """Say in sentences what helps clips that were set aside for these reasons."""
+    found = set(codes)
+    left = found.difference(*(reasons for reasons, _ in _HELPS))
+    yield from (advice for reasons, advice in _HELPS if found & reasons)
+    if left:
+        what = "what was" if left == found else "what else was"
+        yield f"{what} set aside is tried again with `retry_failed=True`"
 
 
 def reason_of(name: str) -> Reason | None:

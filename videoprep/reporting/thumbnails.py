@@ -12,7 +12,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from videoprep.errors import VideoprepError
-from videoprep.media.workers import Answer, Lost, Request, WorkerPool
+from videoprep.workers.pool import Answer, InspectionRequest, Lost, WorkerPool
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _PICTURE_BYTES = 1 << 16
 def thumbnails(paths: Sequence[Path]) -> dict[Path, Markup]:
     """Pictures of those videos that give one, as data URLs."""
     found: dict[Path, Markup] = {}
-    requests = (Request(("thumbnail",), path, _SECONDS) for path in paths)
+    requests = (InspectionRequest(("thumbnail",), path, _SECONDS) for path in paths)
     until = time.monotonic() + _SECONDS_OF_ALL
     try:
         with WorkerPool() as pool:

@@ -3,51 +3,131 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from videoprep.errors import Code, Problem, SpecError
+from videoprep.spec.cells import as_range
 
-CAPTION_COLUMNS = ("caption", "captions", "prompt", "prompts", "text")
-"""Column names taken for the caption when none is named, in order of preference."""
+CAPTION_COLUMNS = ("caption", "captions", "prompt", "prompts", "text", "cap")
+"""Column names taken for the caption if none is named, in order of preference."""
 
-VIDEO_COLUMNS = ("video", "videos", "video_path", "file_name", "filename", "path", "file")
-"""Column names taken for the video when none is named, in order of preference."""
+VIDEO_COLUMNS = (
+    "video", "videos", "video_path", "file_name", "filename", "path", "file", "file_path",
+    "filepath", "media_path", "clip_path",
+)  # fmt: skip
+"""Column names taken for the video if none is named, in order of preference."""
 
-TIME_COLUMNS = {"seconds": ("start", "end"), "frames": ("start_frame", "end_frame")}
-"""Column names taken for a time range when none is named, by the unit that they stand for."""
+TIME_COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "seconds": (
+        ("start", "start_time", "start_timestamp", "start_sec", "start_secs", "start_second",
+         "start_seconds", "start_s", "clip_start", "clip_start_time", "segment_start",
+         "time_start", "begin", "begin_time"),
+        ("end", "end_time", "end_timestamp", "end_sec", "end_secs", "end_second", "end_seconds",
+         "end_s", "clip_end", "clip_end_time", "segment_end", "time_end", "stop", "stop_time"),
+    ),
+    "frames": (
+        ("start_frame", "frame_start", "start_frame_idx", "start_frame_index", "begin_frame"),
+        ("end_frame", "frame_end", "end_frame_idx", "end_frame_index", "stop_frame"),
+    ),
+}  # fmt: skip
+"""Column names taken for where a time range begins and ends, by the unit that they stand for."""
 
-DEFAULTS = {"caption_column": CAPTION_COLUMNS[0], "video_column": VIDEO_COLUMNS[0]}
-"""Those of a table whose header cannot be read."""
+RANGE_COLUMNS = (
+    "timestamp", "timestamps", "time_range", "timerange", "range", "segment", "clip_range",
+    "start_end",
+)  # fmt: skip
+"""Column names taken for a time range of two elements, if that is what the column holds."""
 
+OTHER_COLUMNS = {
+    "split": ("split",),
+    "weight": ("weight",),
+    "repeats": ("repeats", "num_repeats"),
+}
+"""Column names taken for these if none is named."""
+
+# What an unused column may be meant for. A pattern is matched against the normalized name.
+_MEANINGS = {
+    "a time": re.compile(
+        r"(clip|shot|scene|segment|time|video)?_?(start|begin|end|stop)(_?(time|timestamp|sec|secs|"
+        r"seconds|s|ms|frame|frames|idx|index|pts))*|(in|out)_point|timestamps?|time_?range|segment"
+        r"|(frame|time)_(start|end)"
+    ),
+    "a duration": re.compile(r"(clip_|video_)?duration(_s|_sec|_seconds|_ms)?"),
+    "a caption": re.compile(
+        r"(.*_)?(captions?|prompts?|description)(_.*)?|caption\d+|text|cap|title"
+    ),
+    "sound": re.compile(r"(audio|sound|wav|speech|music)(_.*)?|.*_audio(_path)?"),
+    "a control, reference or mask": re.compile(
+        r"(control|conditioning|depth|pose|canny|mask|reference|ref|vace)(_.*)?|.*_mask|.*_control"
+        r"|(video|loss)_mask(_path)?"
+    ),
+    "a first or last frame": re.compile(r"(first|last)_?(frame|image)(_.*)?|(end|input)_image"),
+    "a split": re.compile(r"subset|fold|partition"),
+    "a weight": re.compile(r"(sample_?)?weights?|repeats?|num_repeats"),
+}
+
+_TIMES = ("a time", "a duration")
 _TIME_FIELDS = ("start_column", "end_column")
-_BOTH = "give --start-column and --end-column"
+_BOTH = "name `start_column` and `end_column`"
+_LOOKED_AT = 20  # values of a column that may hold ranges
+
+Rows = Sequence[Sequence[Any]]
 
 
-def guess(header: Sequence[str], named: Mapping[str, Any], path: Path) -> dict[str, str]:
-    """The fields of a spec that name columns, as far as ``named`` does not; ``""`` names none.
+def normalized(name: str) -> str:
+    """Return a column's name as its words in lower case: ``Start Time`` is ``start_time``."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
+    return re.sub(r"[\s\-_.]+", "_", words).lower()
+
+
+def guess(
+    header: Sequence[str], named: Mapping[str, Any], path: Path, rows: Rows = ()
+) -> dict[str, str]:
+    """Return the fields of a spec that name columns, as far as ``named`` does not.
+
+    Args:
+        header: the names of the columns.
+        named: fields that are given; ``""`` says that there is no such column.
+        path: the table, for messages.
+        rows: its first rows, with a value for each column.
 
     Raises:
         SpecError: no column could be the caption or the video, or several could be something.
     """
     found = {}
-    for what, known in (("caption", CAPTION_COLUMNS), ("video", VIDEO_COLUMNS)):
+    usual: dict[str, tuple[str, ...]] = {"caption": CAPTION_COLUMNS, "video": VIDEO_COLUMNS}
+    for what, known in usual.items():
         column = str(named.get(f"{what}_column") or "") or _first(header, known, path, what)
         if column is None:
             raise _missing(f"no column looks like the {what}", header, path, what)
         found[f"{what}_column"] = column
-    # A column has one meaning: where it holds the captions it is no split, whatever its name.
+    # A column has one meaning: if it holds the captions it is not a split, whatever its name.
     left = [name for name in header if name not in found.values()]
-    for what in ("split", "weight", "repeats"):
-        if named.get(f"{what}_column") is None and (column := _first(left, (what,), path, what)):
+    for what, known in OTHER_COLUMNS.items():
+        if named.get(f"{what}_column") is None and (column := _first(left, known, path, what)):
             found[f"{what}_column"] = column
-    return {**found, **_guess_times(left, named, path)}
+    times = _guess_times(left, named, path)
+    if not times and not any(named.get(field) for field in _TIME_FIELDS):
+        times = _guess_range(header, left, named, rows)
+    return {**found, **times}
+
+
+def looks_like_a_dataset(header: Collection[str], named: Mapping[str, Any]) -> bool:
+    """Return whether some column could be the video and another the caption, by name."""
+    words = {normalized(name) for name in header}
+    usual = {"video": VIDEO_COLUMNS, "caption": CAPTION_COLUMNS}
+    return all(
+        name in header if (name := named.get(f"{what}_column")) else not words.isdisjoint(known)
+        for what, known in usual.items()
+    )
 
 
 def find(header: Sequence[str], name: str, path: Path, what: str) -> int:
-    """The position of a column.
+    """Return the position of a column.
 
     Raises:
         SpecError: there is none of that name, or several.
@@ -65,7 +145,7 @@ def find(header: Sequence[str], name: str, path: Path, what: str) -> int:
 
 
 def other_duplicates(header: Sequence[str], used: Collection[str], path: Path) -> list[Problem]:
-    """Remarks on columns that share a name, and are not used."""
+    """Return remarks on columns that share a name, and are not used."""
     twice = [name for name, count in Counter(header).items() if count > 1 and name not in used]
     return [
         Problem(
@@ -80,16 +160,78 @@ def other_duplicates(header: Sequence[str], used: Collection[str], path: Path) -
     ]
 
 
+def unused(
+    header: Sequence[str], used: Mapping[str, str], off: Collection[str], path: Path
+) -> Iterator[Problem]:
+    """Yield remarks on columns that look meaningful and are not used.
+
+    Args:
+        header: the names of the columns.
+        used: the columns in use, by what they hold.
+        off: what the user has said that no column holds, such as ``split``.
+        path: the table.
+    """
+    has_range = "range" in used or ("start" in used and "end" in used)
+    for name in dict.fromkeys(header):
+        meaning = _meaning(name) if name not in used.values() else None
+        if meaning is None or _is_off(normalized(name), off):
+            continue
+        if meaning in _TIMES and has_range:
+            continue
+        mild = meaning == "a duration" and "start" not in used
+        yield Problem(
+            Code.UNUSED_COLUMN,
+            f"the column {name[:100]!r} looks like {meaning}, and is not used",
+            _remedy(meaning, normalized(name)),
+            str(path),
+            severity="note" if mild else "warning",
+        )
+
+
+def _meaning(name: str) -> str | None:
+    words = normalized(name)
+    return next((what for what, known in _MEANINGS.items() if known.fullmatch(words)), None)
+
+
+def _is_off(words: str, off: Collection[str]) -> bool:
+    """Return whether the column is one that was turned off."""
+    names = {
+        "start": [name for starts, _ in TIME_COLUMNS.values() for name in starts],
+        "end": [name for _, ends in TIME_COLUMNS.values() for name in ends],
+        "range": RANGE_COLUMNS,
+        **OTHER_COLUMNS,
+    }
+    return any(words in names.get(what, ()) for what in off)
+
+
+def _remedy(meaning: str, words: str) -> str:
+    if meaning in _TIMES and words.endswith("_ms"):
+        return "times in milliseconds are not read: write them in seconds"
+    if meaning in _TIMES:
+        return (
+            "if samples are parts of their videos, name the columns with `start_column` and "
+            "`end_column`, or with `range_column`; if not, ignore this rule"
+        )
+    fields = {"a caption": "caption_column", "a split": "split_column"}
+    fields["a weight"] = "weight_column` or `repeats_column"
+    if meaning in fields:
+        return f"name it with `{fields[meaning]}` if it is meant, or ignore this rule"
+    return "nothing is made of it; if training needs it, it has to come from elsewhere"
+
+
 def _first(header: Sequence[str], known: Sequence[str], path: Path, what: str) -> str | None:
-    """The column with the first of the known names that there is, in whatever case."""
+    """The column with the first of the known names that there is, in whatever spelling."""
+    spelled: dict[str, list[str]] = {}
+    for column in dict.fromkeys(header):
+        spelled.setdefault(normalized(column), []).append(column)
     for name in known:
-        alike = sorted({column for column in header if column.lower() == name})
+        alike = sorted(spelled.get(name, ()))
         if len(alike) > 1:
             raise SpecError(
                 f"several columns could be the {what}: {', '.join(alike)}",
                 where=str(path),
                 code=Code.DUPLICATE_COLUMN,
-                remedy=f"name it with --{what}-column",
+                remedy=f"name it with `{what}_column`",
             )
         if alike:
             return alike[0]
@@ -106,7 +248,7 @@ def _guess_times(header: Sequence[str], named: Mapping[str, Any], path: Path) ->
         raise SpecError(
             f"are time ranges in seconds or in frames? There are both: {both}",
             where=str(path),
-            remedy=f"choose with --time-unit, or {_BOTH}",
+            remedy=f"choose with `time_unit`, or {_BOTH}",
             code=Code.DUPLICATE_COLUMN,
         )
     if asked is None:
@@ -115,9 +257,10 @@ def _guess_times(header: Sequence[str], named: Mapping[str, Any], path: Path) ->
         )
     if str(asked) not in TIME_COLUMNS:
         return {}  # it is refused when the spec is checked
-    # A column called start may hold frames where this is said; start_frame holds no seconds.
+    # A column called start may hold frames if this is said; start_frame holds no seconds.
     times = found.get(asked) or (found["seconds"] if asked == "frames" else {})
-    if not times and all(named.get(field) is None for field in _TIME_FIELDS):
+    fields = (*_TIME_FIELDS, "range_column")
+    if not times and all(named.get(field) is None for field in fields):
         raise _missing(f"no column holds times in {asked}", header, path, "start")
     return times
 
@@ -126,18 +269,36 @@ def _times_in(
     unit: str, header: Sequence[str], named: Mapping[str, Any], path: Path
 ) -> dict[str, str]:
     """The columns of that unit, also those that are named; a name that is not known is seconds'."""
-    of_frames = TIME_COLUMNS["frames"]
+    of_frames = {name for names in TIME_COLUMNS["frames"] for name in names}
     found = {}
-    for field, name in zip(_TIME_FIELDS, TIME_COLUMNS[unit], strict=True):
+    for field, names in zip(_TIME_FIELDS, TIME_COLUMNS[unit], strict=True):
         chosen = named.get(field)
         if chosen is None:
-            column = _first(header, (name,), path, field.removesuffix("_column"))
+            column = _first(header, names, path, field.removesuffix("_column"))
         else:
-            in_frames = str(chosen).lower() in of_frames
+            in_frames = normalized(str(chosen)) in of_frames
             column = str(chosen) if in_frames == (unit == "frames") else None
         if column:
             found[field] = column
     return found
+
+
+def _guess_range(
+    header: Sequence[str], left: Sequence[str], named: Mapping[str, Any], rows: Rows
+) -> dict[str, str]:
+    """A column of ranges, if its first values are ranges: ``timestamp`` is often a date."""
+    if named.get("range_column") is not None:
+        return {}
+    for name in left:
+        if normalized(name) not in RANGE_COLUMNS:
+            continue
+        at = header.index(name)
+        values = [
+            row[at] for row in rows[:_LOOKED_AT] if at < len(row) and row[at] not in ("", None)
+        ]
+        if values and all(as_range(value) is not None for value in values):
+            return {"range_column": name}
+    return {}
 
 
 def _missing(
@@ -149,11 +310,11 @@ def _missing(
     return SpecError(
         f"{message}; the columns are: {_shown(header)}",
         where=str(path),
-        remedy=f"{hint}name {which} with --{what}-column",
+        remedy=f"{hint}name {which} with `{what}_column`",
         code=Code.MISSING_LIST,
     )
 
 
 def _shown(header: Sequence[str]) -> str:
-    """Column names for a message; a stranger's table may have thousands."""
+    """Column names for a message; a table from elsewhere may have thousands."""
     return ", ".join(name[:100] for name in header[:20]) + (", …" if len(header) > 20 else "")

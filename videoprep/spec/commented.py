@@ -9,16 +9,21 @@ from typing import Any
 
 import yaml
 
-from videoprep.plain import plain
+from videoprep.escape import escape_unprintable
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.spec_file import spec_text
+from videoprep.spec.yaml_lines import EXPLAINS, YamlLines
 
 _WIDTH = 96
 
+MARK = f"{EXPLAINS} The settings of a dataset, which every videoprep command reads."
+"""The first line of a file that explains itself."""
+
 _HEAD = (
-    "Every videoprep command that is given this folder reads this file; what is written on the "
-    "command line counts more. A line without a # is set. The others show what holds without them: "
-    "take the # away, and write what you want."
+    "Options on the command line override what is set here. A line without # sets an option. A "
+    "commented-out option shows its default or a proposal: remove the # to set it. The lines that "
+    "begin with ## are explanations, which `videoprep init` writes again each time it runs; it "
+    "keeps your settings and your own comments, which begin with a single #."
 )
 
 # What this file cannot say of itself, see `read_spec_file`.
@@ -47,10 +52,12 @@ class Comments:
     Attributes:
         top: paragraphs at the top.
         proposed: by option, values that are shown but not set.
+        own: what a person wrote. The lines of a setting are used as they are if it is set.
     """
 
     top: tuple[str, ...] = ()
     proposed: Mapping[str, Proposal] = field(default_factory=dict)
+    own: YamlLines = field(default_factory=YamlLines)
 
 
 def commented_text(fields: Mapping[str, Any], comments: Comments) -> str:
@@ -63,30 +70,49 @@ def commented_text(fields: Mapping[str, Any], comments: Comments) -> str:
     return "\n".join(_lines(fields, comments)) + "\n"
 
 
+def explanations() -> set[str]:
+    """Return every line that explains an option or shows its default."""
+    return {line for line in _lines({}, Comments()) if line.startswith("#")}
+
+
 def _lines(fields: Mapping[str, Any], comments: Comments) -> Iterator[str]:
+    yield from comments.own.top
+    yield MARK
     yield from _comment(_HEAD)
     for paragraph in comments.top:
-        yield "#"
+        yield EXPLAINS
         yield from _comment(paragraph)
-    for name, option in DatasetSpec.model_fields.items():
-        if name in _NOT_SHOWN:
-            continue
+    for name in DatasetSpec.model_fields:
         if name in _PARTS:
             yield ""
-            yield f"# ── {_PARTS[name]} ──"
+            yield f"{EXPLAINS} ── {_PARTS[name]} ──"
+        if name not in _NOT_SHOWN:
+            yield from _option(name, fields, comments)
+    others = [name for name in fields if name in _NOT_SHOWN or name not in DatasetSpec.model_fields]
+    for name in others:
         yield ""
-        yield from _comment(_meaning(option.description or ""))
-        proposal = comments.proposed.get(name)
-        if proposal is not None:
-            yield from _comment(
-                proposal.why if name in fields else f"Proposed, not set: {proposal.why}"
-            )
-        if name in fields:
-            yield from _setting(name, fields[name])
-        elif proposal is not None:
-            yield from (f"# {line}" for line in _setting(name, proposal.value))
-        else:
-            yield from (f"# {line}" for line in _setting(name, _default(name)))
+        yield from comments.own.above.get(name, ())
+        yield from comments.own.settings.get(name) or _setting(name, fields[name])
+    if comments.own.end:
+        yield ""
+        yield from comments.own.end
+
+
+def _option(name: str, fields: Mapping[str, Any], comments: Comments) -> Iterator[str]:
+    """An option with its meaning, after a blank line. Own comments come before the meaning."""
+    yield ""
+    yield from comments.own.above.get(name, ())
+    yield from _comment(_meaning(DatasetSpec.model_fields[name].description or ""))
+    proposal = comments.proposed.get(name)
+    if proposal is not None:
+        yield from _comment(
+            proposal.why if name in fields else f"Proposed, not set: {proposal.why}"
+        )
+    if name in fields:
+        yield from comments.own.settings.get(name) or _setting(name, fields[name])
+    else:
+        shown = _default(name) if proposal is None else proposal.value
+        yield from (f"# {line}" for line in _setting(name, shown))
 
 
 def _default(name: str) -> Any:
@@ -106,6 +132,6 @@ def _meaning(text: str) -> str:
 
 def _comment(text: str) -> Iterator[str]:
     """Lines of comment; no name in it can end the comment or steer a terminal."""
-    shown = yaml.reader.Reader.NON_PRINTABLE.sub("\ufffd", plain(text, keep=""))
+    shown = yaml.reader.Reader.NON_PRINTABLE.sub("\ufffd", escape_unprintable(text, keep=""))
     for line in textwrap.wrap(shown, _WIDTH, break_on_hyphens=False):
-        yield f"# {line}"
+        yield f"{EXPLAINS} {line}"

@@ -2,23 +2,54 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+)
+from typing_extensions import Unpack
 
-from videoprep.collection import no_collection
-from videoprep.errors import Code, ListError, SpecError
-from videoprep.mirror import local_path
-from videoprep.place import instead_of_a_dataset, kind_of, nowhere
-from videoprep.spec.csv_file import guess_columns, read_csv
-from videoprep.spec.entries import Entries
-from videoprep.spec.extras import EXTRAS, TimeUnit
-from videoprep.spec.line_files import read_line_files
+from videoprep.errors import Code, ListError, Problem, SpecError, VideoprepError
+from videoprep.escape import escape_unprintable
+from videoprep.fs.mirror import remote_of
+from videoprep.gc_pause import gc_paused
+from videoprep.options import (
+    Cli,
+    ValueKind,
+    another_value,
+    as_argument,
+    as_key,
+    joined,
+    unknown_option,
+    wrong_values,
+)
+from videoprep.spec.dataset_options import (
+    ClipMode,
+    DatasetOptions,
+    FailOn,
+    Reshape,
+    SeverityWord,
+)
+from videoprep.spec.entries import Entries, Reading
+from videoprep.spec.extras import EXTRAS, TimeUnit, TimeZero
+from videoprep.spec.locate import CONVERTED, locate, request_of, require_inside, require_table
+from videoprep.spec.path_hints import dataset_path
+from videoprep.spec.readers import reader_of
+from videoprep.spec.readers.base import CaptionLines, FolderReader, ReadRequest, TableReader
+from videoprep.spec.readers.caption_files import passed_over
+from videoprep.spec.readers.line_files import READER as LINE_FILES
+from videoprep.spec.readers.line_files import names_of
 from videoprep.spec.remote_lists import (
     bring_again,
     bring_lists,
@@ -30,34 +61,33 @@ from videoprep.spec.remote_lookup import lookup_in
 from videoprep.spec.sample import Listing, Location, Sample
 from videoprep.spec.spec_file import NAME, read_spec_file
 from videoprep.spec.text_file import in_shell
+from videoprep.spec.unlisted import unlisted_videos
 from videoprep.spec.video_lookup import is_inside
 
-Reshape = Literal["none", "center-crop", "random-crop", "resize", "pad"]
-"""May clips be fitted into buckets? ``none``: no; ``center-crop``: by cutting; ``random-crop``: by
-cutting elsewhere than in the middle; ``resize``: by changing their aspect ratio; ``pad``: by adding
-black bars."""
-
-ClipMode = Literal["head", "middle", "uniform", "chunk", "slide", "all-frames-stride"]
-"""Which parts of a video, or of a sample's time range, become clips."""
-
-BucketText = Annotated[str, Field(pattern=r"^[1-9]\d{0,6}x[1-9]\d{0,6}x[1-9]\d{0,6}$")]
+BucketText = Annotated[
+    str,
+    Field(pattern=r"^[1-9]\d{0,6}x[1-9]\d{0,6}x[1-9]\d{0,6}$"),
+    ValueKind(
+        "a bucket, frames x height x width, such as '49x480x704'",
+        "buckets, frames x height x width, such as '49x480x704'",
+    ),
+]
 """Frames, height and width: ``49x480x704``."""
 
 Side = Annotated[int, Field(gt=0, le=65_536)]
 FrameCount = Annotated[int, Field(gt=0, le=10_000_000)]
-
-PROMPTS = "prompt.txt"
-VIDEOS = "videos.txt"
-TABLE_SUFFIXES = (".csv", ".tsv")
-
-_SHOWN = 5
+PixelCount = Annotated[
+    int,
+    Field(gt=0, le=2**32),
+    ValueKind("height × width as one number from 1 to 4,294,967,296", "numbers of pixels"),
+]
 
 
 class DatasetSpec(BaseModel):
     """Where a dataset's samples are, the rules they must keep, and how clips are cut and shaped.
 
-    Without ``dataset_file`` the columns name two line files in ``data_root``, paired by line
-    number. With it they name two columns of that CSV or TSV file.
+    With ``dataset_file`` the columns name columns of that table. Without it the samples are in two
+    line files, ``prompt.txt`` and ``videos.txt``, unless ``format`` says otherwise.
     """
 
     model_config = ConfigDict(
@@ -65,150 +95,261 @@ class DatasetSpec(BaseModel):
     )
 
     data_root: Path
-    """The folder that video paths are relative to."""
+    """Folder that video paths are relative to, or its URL."""
     dataset_file: Path | None = None
-    """A CSV or TSV file, absolute or relative to ``data_root``."""
-    caption_column: str = Field(default=PROMPTS, min_length=1)
-    """Caption file, or the table's caption column."""
-    video_column: str = Field(default=VIDEOS, min_length=1)
-    """File of video paths, or the table's video column."""
+    """Table of the samples, or its URL: CSV, TSV, JSON, JSON Lines or Parquet. A relative path is
+    looked up in `data_root` first."""
+    format: str | None = None
+    """Format of a dataset that is not a table, such as `caption-files`; the documentation lists the
+    formats. Default: what is found."""
+    caption_column: Annotated[str, Field(min_length=1)] | None = None
+    """Table column with captions, file of captions, or folder of caption files. Default: what is
+    found by its usual name."""
+    video_column: Annotated[str, Field(min_length=1)] | None = None
+    """Table column with the video paths, file of video paths, or folder of videos. Default: what is
+    found by its usual name."""
     start_column: str | None = None
-    """The table's column of where samples begin in their videos. For this and the columns that
-    follow ``None`` or empty: there is none; `from_path` looks for one where it is ``None``."""
+    """Table column with the start of each sample in its video. Default: a column named 'start' or
+    'start_frame', if there is one; an empty name turns it off."""
     end_column: str | None = None
-    """The table's column of where they end, exclusive."""
+    """Table column with the end of each sample, exclusive. Default: a column named 'end' or
+    'end_frame', if there is one; an empty name turns it off."""
+    range_column: str | None = None
+    """Table column with time ranges of two elements, such as `[1.5, 4]`. An empty name turns it
+    off."""
     time_unit: TimeUnit | None = None
-    """What both are in; ``None``: seconds."""
+    """Unit of the start and end columns. Default: what the columns' names say, or seconds."""
+    time_zero: TimeZero = "container"
+    """Where start and end times in seconds count from: `container`, as players do, from where the
+    file begins, which may be before its first frame; `first-frame`, from there."""
     split_column: str | None = None
-    """The table's column of the splits that samples belong to."""
+    """Table column with the split of each sample. Default: a column named 'split', if there is one;
+    an empty name turns it off."""
     weight_column: str | None = None
-    """The table's column of how often samples come in an epoch on average."""
+    """Table column with how often each sample comes in an epoch on average. Default: a column named
+    'weight', if there is one; an empty name turns it off."""
     repeats_column: str | None = None
-    """The table's column of how often they come in an epoch; the weight is multiplied by it."""
-    id_token: str | None = None
-    """Put before each caption, with a space."""
-    profile: str = "default"
-    """Name of the rules for sizes and frame counts: ``default`` or a family's name."""
-    reshape: Reshape | None = None
-    """Whether clips may be fitted into buckets, and how; ``None``: ``center-crop`` with
-    ``buckets="auto"``, else ``none``."""
+    """Table column with how often each sample is repeated in an epoch; multiplied by its weight.
+    Default: a column named 'repeats', if there is one; an empty name turns it off."""
+    caption_fallback: str | None = None
+    """Caption of a video that has none. With `id_token` it may be empty, so that the token alone is
+    the caption."""
+    caption_lines: CaptionLines = "several"
+    """What the lines of a caption file are: `several`, a caption each; `one`, one caption with line
+    breaks."""
+    id_token: Annotated[str | None, Cli(alike=("trigger", "trigger_word"))] = None
+    """Text put before every caption, with a space, such as a trigger word."""
+    profile: Annotated[str | None, Cli(completion="profiles", alike=("family",))] = None
+    """Rules for sizes and frame counts: `default` for the documented ones, or the name of a model
+    family. Default: the family of the model if one is given, or `default`."""
+    reshape: Annotated[
+        Reshape | None, Cli(metavar="MODE", alike=("crop", "resize", "video_reshape_mode"))
+    ] = None
+    """How clips may be fitted into buckets. Default: `none`, or `center-crop` with
+    `buckets='auto'`."""
     allow_upscale: bool = False
-    """Clips may be enlarged to fit."""
+    """Allow clips to be enlarged to fit a bucket."""
     crop_seed: Annotated[int, Field(ge=0)] = 0
-    """Makes other places for ``random-crop``."""
-    buckets: Literal["auto"] | tuple[BucketText, ...] = ()
-    """Such as ``49x480x704``; or ``auto``: chosen from the dataset's own sizes."""
-    num_buckets: PositiveInt | None = None
-    """How many ``auto`` may choose; ``None``: as few as do well."""
-    max_pixels: Annotated[int, Field(gt=0, le=2**32)] | None = None
-    """Height × width of no bucket is above this, where they are not listed."""
-    height_buckets: tuple[Side, ...] = ()
-    """Allowed heights in pixels; all pairs with ``width_buckets`` are buckets. Where no buckets are
-    given each clip keeps its own size, cut down to a legal one."""
-    width_buckets: tuple[Side, ...] = ()
-    """Allowed widths in pixels."""
-    frame_buckets: tuple[FrameCount, ...] = ()
-    """Allowed frame counts; empty means every count that the profile allows."""
-    max_num_frames: FrameCount | None = None
-    """No clip is longer than this; ``None``: the longest of the frame buckets that are given, else
-    49."""
-    target_fps: Annotated[float, Field(ge=0.1, le=1000, allow_inf_nan=False)] | None = None
-    """Sample frames at this rate; ``None`` keeps each file's own."""
-    clip_mode: ClipMode = "head"
+    """Random seed for the positions of random crops."""
+    buckets: Annotated[
+        Literal["auto"] | tuple[BucketText, ...],
+        Cli(alike=("resolution", "resolutions", "size"), example="49x480x704"),
+    ] = ()
+    """Frames × height × width, such as `49x480x704`; `auto` chooses from the dataset's own
+    sizes."""
+    num_buckets: Annotated[PositiveInt | None, Cli(example=4)] = None
+    """Maximum number of buckets that `auto` chooses. Default: as few as fit well."""
+    min_kept: Annotated[
+        Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None, Cli(example=0.9)
+    ] = None
+    """Minimum share of a clip's pixels that a bucket chosen by `auto` must keep, relative to a
+    bucket of the clip's own size. A clip without such a bucket is skipped; 0 disables the limit.
+    Default: 0.5."""
+    min_pixels: Annotated[PixelCount | None, Cli(example=320 * 240)] = None
+    """Minimum height × width of a video. Smaller videos are skipped."""
+    max_pixels: Annotated[PixelCount | None, Cli(example=832 * 480)] = None
+    """Maximum height × width of buckets that are not listed, and of clips that keep their own
+    size."""
+    height_buckets: Annotated[tuple[Side, ...], Cli(alike=("height",), example=(256, 480))] = ()
+    """Allowed heights in pixels, such as 256 and 480; each is paired with each of `width_buckets`.
+
+    Without any buckets each clip keeps its own size, cut down to a legal one."""
+    width_buckets: Annotated[tuple[Side, ...], Cli(alike=("width",), example=(384, 704))] = ()
+    """Allowed widths in pixels, such as 384 and 704."""
+    frame_buckets: Annotated[tuple[FrameCount, ...], Cli(example=(17, 49))] = ()
+    """Allowed frame counts, such as 17 and 49. Default: every count that the profile allows."""
+    max_num_frames: Annotated[
+        FrameCount | None,
+        Cli(also=("max_frames",), alike=("num_frames", "frames"), example=49),
+    ] = None
+    """Maximum number of frames of a clip. Default: the longest of `frame_buckets`, or 49."""
+    target_fps: Annotated[
+        Annotated[float, Field(ge=0.1, le=1000, allow_inf_nan=False)] | None,
+        Cli(alike=("fps", "frame_rate"), example=16),
+    ] = None
+    """Frame rate to sample clips at. Default: each file's own rate."""
+    clip_mode: Annotated[ClipMode, Cli(metavar="MODE")] = "head"
     """Which parts of a video become clips."""
-    clips_per_video: PositiveInt | None = None
-    """At most so many of each sample; ``None``: one for ``head``, ``middle`` and
-    ``all-frames-stride``, else as many as there are."""
-    min_gap: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """Seconds between one clip's end and the next one's start; for ``slide`` from start to
-    start."""
-    split: dict[str, Annotated[float, Field(gt=0, le=1)]] = {}
-    """Shares of the dataset by name, such as ``{"train": 0.95, "val": 0.05}``."""
+    clips_per_video: Annotated[PositiveInt | None, Cli(example=4)] = None
+    """Maximum number of clips of each sample. Default: one for `head`, `middle` and
+    `all-frames-stride`, otherwise as many as there are."""
+    min_gap: Annotated[
+        Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, Cli(example=0.5)
+    ] = None
+    """Seconds from the end of a clip to the start of the next one; with `clip_mode='slide'` from
+    start to start."""
+    split: Annotated[
+        dict[str, Annotated[float, Field(gt=0, le=1)]],
+        Cli(metavar="NAME=SHARE,…", example={"train": 0.95, "val": 0.05}),
+    ] = {}
+    """Shares of the dataset by the name of the split, such as 0.95 for `train` and 0.05 for `val`.
+    The content of a video decides which split it belongs to."""
     allow_outside_root: bool = False
-    """Accept lists and videos that lie outside ``data_root``."""
-    select: tuple[str, ...] = ()
-    """The rules that `validate` applies: codes, starts of codes, names, ``default`` or ``all``;
-    empty: ``default``, which is all that need not decode whole videos."""
-    ignore: tuple[str, ...] = ()
-    """Rules that are left out of these."""
-    severity: dict[str, Literal["error", "warning", "note"]] = {}
-    """Other severities of rules, by code or name."""
-    fail_on: Literal["error", "warning"] = "error"
-    """The severity from which on a dataset is not ok."""
-    rule_options: dict[str, dict[str, Any]] = {}
+    """Accept lists and videos outside `data_root`."""
+    select: Annotated[
+        tuple[str, ...],
+        Cli(command="validate", repeat=True, metavar="RULES", completion="rules"),
+    ] = ()
+    """Rules to apply: codes, starts of codes, names, `default` or `all`. Default: every rule that
+    need not decode whole videos."""
+    ignore: Annotated[
+        tuple[str, ...],
+        Cli(command="validate", repeat=True, metavar="RULES", completion="rules"),
+    ] = ()
+    """Rules to skip: codes, starts of codes, or names."""
+    severity: Annotated[
+        dict[str, SeverityWord],
+        Cli(command="validate", repeat=True, metavar="RULE=LEVEL", completion="rules"),
+    ] = {}
+    """Severity of rules, by code or name: error, warning or note."""
+    fail_on: Annotated[FailOn, Cli(command="validate", metavar="LEVEL")] = "error"
+    """Lowest severity that makes a dataset fail, with exit code 1."""
+    rule_options: Annotated[
+        dict[str, dict[str, Any]],
+        Cli(
+            command="validate",
+            name="rule_option",
+            repeat=True,
+            metavar="RULE.NAME=VALUE",
+            completion="rules",
+        ),
+    ] = {}
     """Options of rules, by code or name, then by the option's name."""
+    _file: Path | None = PrivateAttr(default=None)
+    _from_file: frozenset[str] = PrivateAttr(default=frozenset())  # the fields that it sets
 
     @field_validator("data_root", "dataset_file", mode="before")
     @classmethod
     def _without_urls(cls, value: Any) -> Any:
         """A URL becomes the path that stands for it."""
-        return local_path(value) if isinstance(value, str) else value
+        return dataset_path(value) if isinstance(value, str) else value
 
     @field_validator("buckets", mode="before")
     @classmethod
     def _as_on_the_command_line(cls, value: Any) -> Any:
-        """Accepts ``49x480x704,81x480x704`` as text."""
-        if isinstance(value, str) and value != "auto":
-            return tuple(value.replace(",", " ").split())
-        return value
+        """Accepts ``49x480x704,81×480×704`` as text, and ``(49, 480, 704)`` for one of them."""
+        if isinstance(value, str):
+            value = value.replace(",", " ").split()
+            if [word.lower() for word in value] == ["auto"]:
+                return "auto"
+        return tuple(map(_bucket, value)) if isinstance(value, list | tuple) else value
+
+    @field_validator("height_buckets", "width_buckets", "frame_buckets", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """A single number becomes a list of one."""
+        return (value,) if type(value) is int else value
 
     @classmethod
-    def from_path(cls, path: str | os.PathLike[str], **options: Any) -> DatasetSpec:
+    def from_path(
+        cls, path: str | os.PathLike[str], **options: Unpack[DatasetOptions]
+    ) -> DatasetSpec:
         """Finds out how the dataset at ``path`` is written.
 
         The path may be a URL that fsspec knows, such as ``s3://bucket/dataset``; see `mirror`.
 
-        A table file is read with the usual column names. A folder is looked through for
-        ``videoprep.yaml``, then ``prompt.txt`` + ``videos.txt``, then exactly one CSV or TSV file.
-        Whatever is named in ``options`` is taken as it is.
+        A table is read with the usual column names. A folder is looked through for
+        ``videoprep.yaml``, then ``prompt.txt`` and ``videos.txt``, then exactly one table, then the
+        other formats of folders, by their `FolderReader.order`. Whatever is named in ``options`` is
+        taken as it is.
 
         Raises:
             SpecError: there is no such path, or nothing in it that looks like a dataset.
         """
-        chosen = {key: value for key, value in options.items() if value is not None}
+        require_known(options)
+        chosen: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
         for name in ("data_root", "dataset_file"):
             if name in chosen:
-                chosen[name] = local_path(chosen[name])
+                chosen[name] = dataset_path(chosen[name])
         with remote_errors():
-            return cls._found(local_path(path), chosen)
+            return cls._found(dataset_path(path), chosen)
 
     @classmethod
     def _found(cls, path: Path, chosen: dict[str, Any]) -> DatasetSpec:
         bring_lists(path, chosen)
+        given = frozenset(chosen)
         saved = _saved_spec(path)
         if saved is not None:
-            bring_named(saved, read_spec_file(saved))
-            chosen = {**read_spec_file(saved), **chosen}
-            path = saved.parent
-        root, table = _locate(path, chosen)
-        if table is None:
-            lists = _line_files(path, root, chosen)
-            return cls._checked({"data_root": root, **chosen, **lists}, saved)
+            # A file behind a URL is a stranger's, however it is named.
+            named = saved == path and remote_of(path) is None
+            bring_named(saved, read_spec_file(saved, named=named))
+            written = read_spec_file(saved, named=named)
+            require_known(written, saved)
+            chosen = {**written, **chosen}
+            path = _folder_of_lists(saved.parent, written["data_root"])
+        found = locate(path, chosen)
+        fields: dict[str, Any] = {"data_root": found.root}
+        if found.table is None:
+            fields |= {"format": found.reader.name, **_line_files(path, found.root, chosen)}
+            return cls._checked({"data_root": found.root, **chosen, **fields}, given, saved)
+        table = _table_path(found.table, found.root)
         allowed = bool(chosen.get("allow_outside_root"))
-        _require_inside(_table_path(table, root), table, root, allowed)
-        guessed = guess_columns(_table_path(table, root), chosen)
-        return cls._checked({"data_root": root, **guessed, **chosen, "dataset_file": table}, saved)
+        require_inside(table, found.table, found.root, allowed)
+        assert isinstance(found.reader, TableReader)  # noqa: S101 (only tables are files)
+        fields |= found.reader.guess_columns(table, chosen)
+        chosen.pop("format", None)
+        return cls._checked({**fields, **chosen, "dataset_file": found.table}, given, saved)
 
     @classmethod
-    def _checked(cls, fields: dict[str, Any], saved: Path | None) -> DatasetSpec:
+    def _checked(
+        cls, fields: dict[str, Any], given: Collection[str], saved: Path | None = None
+    ) -> DatasetSpec:
         try:
-            return cls(**fields)
+            made = cls(**fields)
         except ValidationError as error:
-            errors = error.errors(include_url=False, include_input=False)
-            wrong = "; ".join(_wrong(e, cls) for e in errors[:_SHOWN])
-            wrong += f"; and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
-            raise SpecError(
-                f"an option has a wrong value: {wrong}",
-                where=str(saved) if saved is not None else None,
-                remedy="correct it; `videoprep validate --help` lists the options",
-            ) from error
+            raise _wrong(error, given, saved) from error
+        if saved is not None:
+            made._file, made._from_file = saved, frozenset(fields) - frozenset(given)
+        return made
 
     @classmethod
-    def of(cls, dataset: DatasetSpec | str | os.PathLike[str], **options: Any) -> DatasetSpec:
+    def of(
+        cls,
+        dataset: DatasetSpec | str | os.PathLike[str],
+        **options: Unpack[DatasetOptions],
+    ) -> DatasetSpec:
         """A spec as it is, or the one at a path; with some fields replaced."""
         if isinstance(dataset, DatasetSpec):
-            return cls._checked({**dataset.model_dump(), **options}, None)
+            require_known(options)
+            given = {
+                name: value
+                for name, value in options.items()
+                if value is not None or cls.model_fields[name].default is None
+            }
+            made = cls._checked({**dataset.model_dump(), **given}, given)
+            made._file, made._from_file = dataset._file, dataset._from_file - frozenset(given)
+            return made
         return cls.from_path(dataset, **options)
+
+    @contextmanager
+    def blaming_file(self) -> Iterator[None]:
+        """Make errors about an option blame the ``videoprep.yaml`` that sets it."""
+        try:
+            yield
+        except VideoprepError as error:
+            if error.option in self._from_file:
+                error.where, error.option = error.where or str(self._file), None
+            raise
 
     def saved_fields(self) -> dict[str, Any]:
         """What differs from the defaults, as plain values; the data root is the file's folder."""
@@ -222,9 +363,10 @@ class DatasetSpec(BaseModel):
             SpecError: a list file, a column or the data root is missing.
         """
         with remote_errors():
-            bring_again(self.data_root, self._list_files())
+            reader = self.reader
+            bring_again(self.data_root, reader, self._lists(), self._columns())
             _require_folder(self.data_root)
-            with no_collection():
+            with gc_paused():
                 return self._listing()
 
     def samples(self) -> Iterator[Sample]:
@@ -243,10 +385,31 @@ class DatasetSpec(BaseModel):
 
     @property
     def list_file(self) -> Path:
-        """The file that names the videos."""
+        """The file that names the videos; the data root if there is none."""
         if self.dataset_file is not None:
             return _table_path(self.dataset_file, self.data_root)
-        return self.data_root / self.video_column
+        lists = self._lists()
+        return lists[-1] if lists else self.data_root
+
+    @property
+    def reader(self) -> FolderReader | TableReader:
+        """The reader of the dataset's format.
+
+        Raises:
+            SpecError: there is no such format.
+        """
+        if self.dataset_file is not None:
+            return require_table(self.dataset_file)
+        if self.format is None:
+            return LINE_FILES
+        found = reader_of(self.format)
+        if isinstance(found, FolderReader):
+            return found
+        raise SpecError(
+            f"the format {self.format!r} is a file's",
+            where=str(self.data_root),
+            remedy="name the file with `dataset_file`",
+        )
 
     def empty_error(self) -> SpecError:
         """The error for lists that name no sample at all."""
@@ -259,18 +422,24 @@ class DatasetSpec(BaseModel):
 
     def _listing(self) -> Listing:
         found = self._entries()
+        self._note_unlisted(found)
+        reading = self._reading(found)
         found = with_urls(found)
-        lookup = lookup_in(self.data_root, found.video_file, self.allow_outside_root)
+        list_file = found.files[0] if len(found.files) == 1 else str(self.list_file)
+        lookup = lookup_in(self.data_root, list_file, self.allow_outside_root)
         token = f"{self.id_token.strip()} " if self.id_token and self.id_token.strip() else ""
         samples: list[Sample] = []
         unusable: list[Sample] = []
-        for video, caption, line, extras in found.entries:
+        for entry in found.entries:
+            video, caption, number, line, row, file, caption_file, extras, further = entry
             problem = lookup.check(video, line)
             if problem is not None:
+                problem = replace(problem, file=file, row=row, number=number, video=video)
                 found.problems.append(problem)
-            source = Location(found.video_file, line)
+            source = Location(file, line, row)
+            text = token + caption if caption else token.strip()
             sample = Sample(
-                video, token + caption, self.data_root, source, found.caption_file, token, extras
+                video, text, self.data_root, source, caption_file, token, extras, number, further
             )
             (unusable if problem else samples).append(sample)
         return Listing(
@@ -280,47 +449,123 @@ class DatasetSpec(BaseModel):
             tuple(found.remarks),
             found.total,
             lookup.identities(),
+            reading,
         )
 
     def _entries(self) -> Entries:
-        if self.dataset_file is not None:
-            table = self.list_file
-            _require_inside(table, self.dataset_file, self.data_root, self.allow_outside_root)
-            _require_known_suffix(table)
-            used = {"caption": self.caption_column, "video": self.video_column}
-            return read_csv(table, {**used, **self._extra_columns()}, self.time_unit or "seconds")
-        self._require_no_extras()
-        captions, videos = self.data_root / self.caption_column, self.list_file
-        for path, written in ((captions, self.caption_column), (videos, self.video_column)):
-            _require_inside(path, written, self.data_root, self.allow_outside_root)
-        return read_line_files(captions, videos)
+        reader, request = self.reader, self._request()
+        if isinstance(reader, TableReader):
+            assert self.dataset_file is not None  # noqa: S101 (only tables are files)
+            table, allowed = self.list_file, self.allow_outside_root
+            require_inside(table, self.dataset_file, self.data_root, allowed)
+            columns = dict(request.columns)
+            if not ("caption" in columns and "video" in columns):
+                guessed = reader.guess_columns(table, request.named())
+                columns |= {what: guessed[f"{what}_column"] for what in ("caption", "video")}
+            found = reader.read(table, replace(request, columns=columns))
+        else:
+            for path in reader.lists(request):
+                written = os.path.relpath(path, self.data_root)
+                absolute = str(path) in request.columns.values()
+                require_inside(
+                    path, path if absolute else written, self.data_root, self.allow_outside_root
+                )
+            found = reader.read(request)
+        if self.list_file.name == CONVERTED:
+            found.remarks.append(_converted(self.list_file))
+        return found
 
-    def _list_files(self) -> list[Path]:
+    def _request(self) -> ReadRequest:
+        fallback = self.caption_fallback
+        if fallback is not None and not fallback.strip() and not (self.id_token or "").strip():
+            raise SpecError(
+                "an empty caption fallback needs an id token, which is then the caption",
+                remedy="set `id_token`, or write a text as `caption_fallback`",
+            )
+        return ReadRequest(
+            self.data_root, self._columns(), self.time_unit, fallback, self.caption_lines,
+            self.allow_outside_root,
+        )  # fmt: skip
+
+    def _lists(self) -> list[Path]:
         if self.dataset_file is not None:
             return [self.list_file]
-        return [self.data_root / self.caption_column, self.list_file]
+        reader = self.reader
+        return reader.lists(self._request()) if isinstance(reader, FolderReader) else []
 
-    def _extra_columns(self) -> dict[str, str]:
-        """The names of the columns beside caption and video, by what they hold."""
-        names = {what: getattr(self, f"{what}_column") for what in EXTRAS}
-        return {what: name for what, name in names.items() if name}
+    def _columns(self) -> dict[str, str]:
+        """The names of columns, files or folders, by what they hold."""
+        names = {what: getattr(self, f"{what}_column") for what in ("caption", "video", *EXTRAS)}
+        return {what: name for what, name in names.items() if name is not None}
 
-    def _require_no_extras(self) -> None:
-        for what in self._extra_columns():
-            raise SpecError(
-                f"{what}_column names a table's column, and the dataset is two line files",
-                where=str(self.data_root),
-                remedy="write videos, captions and this column into one CSV file",
-            )
+    def _reading(self, found: Entries) -> Reading:
+        reader = self.reader
+        summary = self.list_file.name
+        if isinstance(reader, FolderReader):
+            summary = reader.describe(self._request(), found)
+        return Reading(
+            reader.name,
+            summary,
+            tuple(os.path.relpath(file, self.data_root) for file in found.files),
+            dict(found.columns),
+            found.time_unit,
+            tuple(map(escape_unprintable, found.unused)),
+            tuple(found.passed_over),
+            sum(1 for entry in found.entries if entry.further),
+        )
+
+    def _note_unlisted(self, found: Entries) -> None:
+        """Count the videos beside those of a list that it does not name."""
+        reader = self.reader
+        if isinstance(reader, FolderReader) and reader.names_all:
+            return
+        over = unlisted_videos(self.data_root, found.entries)
+        if over is not None:
+            found.passed_over.append(over)
+            found.remarks.append(passed_over(over, str(self.data_root)))
 
 
-def _wrong(error: Any, cls: type[BaseModel]) -> str:
-    """One of pydantic's errors in words; a name that does not exist may be misspelt."""
-    name = ".".join(map(str, error["loc"]))
-    if error["type"] != "extra_forbidden":
-        return f"{name}: {error['msg']}"
-    close = difflib.get_close_matches(name, cls.model_fields, 1)
-    return f"there is no {name}" + (f", did you mean {close[0]}?" if close else "")
+def _bucket(value: Any) -> Any:
+    """A bucket as text, whether it is given as text or as three numbers."""
+    if isinstance(value, str):
+        return value.lower().replace("×", "x")
+    numbers = isinstance(value, list | tuple) and len(value) == 3
+    return "x".join(map(str, value)) if numbers and all(type(n) is int for n in value) else value
+
+
+def require_known(names: Iterable[str], saved: Path | None = None) -> None:
+    """Blames a misspelt name before anything is looked for.
+
+    Args:
+        names: of options.
+        saved: the ``videoprep.yaml`` that they stand in; None: they are arguments.
+
+    Raises:
+        SpecError: one is not an option.
+    """
+    for name in names:
+        if name in DatasetSpec.model_fields:
+            continue
+        quoted = as_argument if saved is None else as_key
+        message, remedy = unknown_option(name, DatasetSpec, quoted)
+        if saved is None:
+            raise SpecError(message, remedy=remedy, option=name)
+        raise SpecError(message, where=str(saved), remedy=remedy)
+
+
+def _wrong(error: ValidationError, given: Collection[str], saved: Path | None) -> SpecError:
+    """The error for values that the model refuses: it blames the argument, or the file."""
+    quoted = as_argument if saved is None else as_key
+    wrong = wrong_values(error, DatasetSpec, quoted)
+    arguments = [name for name in wrong if saved is None or name in given]
+    if not arguments:
+        return SpecError(joined(wrong.values()), where=str(saved), remedy="correct the file")
+    wrong = wrong_values(error, DatasetSpec, as_argument)
+    return SpecError(
+        joined(wrong[name] for name in arguments),
+        remedy=another_value(error, arguments[0], DatasetSpec),
+        option=arguments[0],
+    )
 
 
 def _saved_spec(path: Path) -> Path | None:
@@ -330,101 +575,27 @@ def _saved_spec(path: Path) -> Path | None:
     inside = path / NAME
     if not os.path.isfile(inside):
         return None
-    _require_inside(inside, NAME, path, allow_outside=False)
+    require_inside(inside, NAME, path, allow_outside=False)
     return inside
 
 
-def _locate(path: Path, options: dict[str, Any]) -> tuple[Path, Path | None]:
-    """The data root, and the table file or None for two line files."""
-    kind = _kind(path)
-    if kind == "file":
-        _require_known_suffix(path)
-        return Path(options.get("data_root", path.parent)), path.absolute()
-    root = Path(options.get("data_root", path))
-    if options.get("dataset_file") is not None:
-        return root, Path(options["dataset_file"])
-    line_files = [options.get("caption_column", PROMPTS), options.get("video_column", VIDEOS)]
-    missing = [str(name) for name in line_files if not os.path.exists(path / str(name))]
-    if not missing:
-        return root, None
-    tables = _tables(path)
-    if len(tables) != 1:
-        raise _nothing_found(path, missing, tables)
-    # Found and not named: it has to lie in the folder, as the videos do.
-    _require_inside(tables[0], tables[0].name, path, bool(options.get("allow_outside_root")))
-    return root, Path(tables[0].name) if path == root else tables[0].absolute()
-
-
-def _tables(folder: Path) -> list[Path]:
-    """The folder's tables; hidden files are those of editors and archivers."""
-    found = (p for p in folder.iterdir() if p.suffix.lower() in TABLE_SUFFIXES)
-    return sorted(p for p in found if not p.name.startswith(".") and os.path.isfile(p))
-
-
-def _kind(path: Path) -> Literal["file", "folder"]:
-    """What lies at the path, without opening it.
-
-    Raises:
-        SpecError: nothing, or something that is neither a file nor a folder.
-    """
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError) as error:
-        missing = isinstance(error, FileNotFoundError)
-        raise SpecError(
-            "no such file or folder" if missing else f"cannot be looked up: {error}",
-            where=str(path),
-            remedy=nowhere(path, "check the path") if missing else "check the path",
-        ) from error
-    if stat.S_ISDIR(mode):
-        return "folder"
-    if stat.S_ISREG(mode):
-        return "file"
-    raise SpecError(
-        "is neither a file nor a folder", where=str(path), remedy="name a dataset's folder"
-    )
+def _folder_of_lists(folder: Path, root: Path) -> Path:
+    """Where lists are looked for that a spec does not name: its folder, or the root far from it."""
+    return folder if is_inside(os.path.realpath(root), os.path.realpath(folder)) else root
 
 
 def _line_files(path: Path, root: Path, options: dict[str, Any]) -> dict[str, str]:
-    """Where the line files lie: in the folder that was named, also when videos lie elsewhere."""
-    if path == root:
+    """Where line files lie: in the folder that was named, also if videos lie elsewhere."""
+    if path == root or options.get("format", LINE_FILES.name) != LINE_FILES.name:
         return {}
-    defaults = {"caption_column": PROMPTS, "video_column": VIDEOS}
+    request = request_of(path, options)
+    if not LINE_FILES.sniff(path, request):
+        return {}
     found = {}
-    for column, name in defaults.items():
-        written = str(options.get(column, name))
-        allowed = bool(options.get("allow_outside_root"))
-        _require_inside(path / written, written, path, allowed)
+    for column, written in zip(("caption_column", "video_column"), names_of(request), strict=True):
+        require_inside(path / written, written, path, request.allow_outside)
         found[column] = str((path / written).absolute())
     return found
-
-
-def _nothing_found(path: Path, missing: list[str], tables: list[Path]) -> SpecError:
-    kind = kind_of(path)
-    if kind is not None and kind != "dataset":
-        return SpecError(
-            "this is no dataset", where=str(path), remedy=instead_of_a_dataset(path, "name another")
-        )
-    if tables:
-        return SpecError(
-            f"several tables could be the dataset: {', '.join(t.name for t in tables)}",
-            where=str(path),
-            remedy="name one with --dataset-file",
-        )
-    return SpecError(
-        f"no dataset here: {' and '.join(missing)} not found, and no CSV or TSV file",
-        where=str(path),
-        code=Code.MISSING_LIST,
-        remedy=f"{_above(path)}write {PROMPTS} (a caption a line) and {VIDEOS} (a video path a "
-        "line), or name other files with --caption-column and --video-column; or let `videoprep "
-        f"init {in_shell(str(path))}` find out how it is written",
-    )
-
-
-def _above(path: Path) -> str:
-    """A hint where the folder is one of a dataset's, such as that of its videos."""
-    folder = path.parent if path.name else path / ".."
-    return f"did you mean {folder}, the folder above? " if kind_of(folder) == "dataset" else ""
 
 
 def _table_path(path: Path, root: Path) -> Path:
@@ -433,30 +604,9 @@ def _table_path(path: Path, root: Path) -> Path:
     return inside if os.path.exists(inside) else path
 
 
-def _require_inside(path: Path, written: str | Path, root: Path, allow_outside: bool) -> None:
-    """A list may be a link that a stranger has put there; an absolute path is the user's own.
-
-    Raises:
-        SpecError: it leads outside the data root.
-    """
-    if allow_outside or os.path.isabs(written):
-        return
-    try:
-        inside = is_inside(os.path.realpath(path), os.path.realpath(root))
-    except ValueError:  # no path at all: a NUL byte in it
-        inside = False
-    if not inside:
-        raise SpecError(
-            "the list leads outside the data root",
-            where=str(path),
-            remedy="name it by its absolute path, or allow it with --allow-outside-root",
-            code=Code.OUTSIDE_ROOT,
-        )
-
-
 def _require_folder(path: Path) -> None:
     if not os.path.exists(path):
-        raise SpecError("the data root does not exist", where=str(path), remedy="check --data-root")
+        raise SpecError("the data root does not exist", where=str(path), remedy="check `data_root`")
     if not os.path.isdir(path):
         raise SpecError(
             "the data root is not a folder",
@@ -465,19 +615,13 @@ def _require_folder(path: Path) -> None:
         )
 
 
-def _require_known_suffix(path: Path) -> None:
-    if path.suffix.lower() not in TABLE_SUFFIXES:
-        raise SpecError(
-            "this kind of file cannot be read as a dataset",
-            where=str(path),
-            remedy=_other_file(path),
-        )
-
-
-def _other_file(path: Path) -> str:
-    """What to do with a file that is no table."""
-    if path.suffix.lower() == ".jsonl":
-        return f"make a table of it: videoprep init {in_shell(str(path))}"
-    give = f"give a folder, or a file ending in {' or '.join(TABLE_SUFFIXES)}"
-    inside = f"give the folder that it lies in: {in_shell(str(path.parent))}"
-    return instead_of_a_dataset(path, inside if path.suffix.lower() == ".txt" else give)
+def _converted(path: Path) -> Problem:
+    folder = in_shell(str(path.parent))
+    return Problem(
+        Code.CONVERTED_LIST,
+        "an earlier version of videoprep made this list of other files, which it no longer sees: "
+        "what you change in them is not read",
+        f"let `videoprep init {folder}` name your own files instead, then delete {path.name}",
+        str(path),
+        severity="warning",
+    )

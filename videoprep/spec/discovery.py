@@ -1,7 +1,8 @@
 """Finds out how a folder that nobody has prepared holds its videos and captions.
 
 Little is read: the names of a folder up to a limit, and the beginnings of lists. What the videos
-themselves are like is looked at elsewhere.
+themselves are like is looked at elsewhere. Formats that every command knows are found by `locate`;
+this looks at contents as well, and what it finds belongs into a ``videoprep.yaml``.
 """
 
 from __future__ import annotations
@@ -14,62 +15,47 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from videoprep.errors import Code, SpecError
-from videoprep.place import names_in, nowhere
+from videoprep.errors import Code, Problem, SpecError
+from videoprep.spec.cells import BadCellError, as_captions, as_path
 from videoprep.spec.columns import find, guess
-from videoprep.spec.csv_file import first_rows
-from videoprep.spec.dataset import PROMPTS, VIDEOS
 from videoprep.spec.encoding import count_lines
-from videoprep.spec.gathering import (
-    Gathered,
-    from_json_lines,
-    from_parquet,
-    from_sidecars,
-    has_sidecars,
-    is_ours,
-    some_videos,
-)
+from videoprep.spec.entries import Entries
+from videoprep.spec.folder import levels
+from videoprep.spec.locate import folder_reader_of, is_ours, locate, require_table
+from videoprep.spec.path_hints import kind_of, names_in, nowhere
+from videoprep.spec.readers import table_suffixes
+from videoprep.spec.readers.base import FolderReader, Header
+from videoprep.spec.readers.line_files import PROMPTS, VIDEOS
+from videoprep.spec.readers.line_files import READER as LINE_FILES
 from videoprep.spec.spec_file import NAME
-from videoprep.spec.table_kind import VIDEO_ENDING
+from videoprep.spec.video_files import is_video_name
 from videoprep.spec.video_lookup import is_address, is_inside
 
 LOOKED_AT = 1000
 """Samples of a list that are looked at, from its start."""
 
-_VIDEO = re.compile(rf"{VIDEO_ENDING}$")
 _CAPTION = re.compile(r"caption|prompt|text|descri|title", re.IGNORECASE)
-_IMAGE = re.compile(r"image|first_?frame|thumb", re.IGNORECASE)
 _SHARE = 0.5  # of the cells looked at that have to look like a video's path
 _TEXT_FILES = 20  # of a folder that may be lists
 _ENTRIES = 1_000_000  # of a folder among which a list is looked for
 _FOLDERS = 50  # in a folder that videos may be relative to
 _START = 1 << 20  # bytes of a list
 
-_WRITE_ONE = (
-    "put each video's caption into a text file beside it (hiker.txt for hiker.mp4), or write one "
-    "CSV file with the columns video and caption; then run `videoprep init` again"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How a dataset is written.
-
-    Attributes:
-        folder: where ``videoprep.yaml`` belongs.
-        what: the lists in words.
-        fields: of a `DatasetSpec`, as ``videoprep.yaml`` writes them.
-        names: the first videos, as they are written.
-        notes: what else is worth knowing.
-        gathered: a list that has yet to be written, where there is none that is read as it is.
-    """
+    """How a dataset is written."""
 
     folder: Path
+    """Where ``videoprep.yaml`` belongs."""
     what: str
+    """The lists in words."""
     fields: dict[str, Any]
+    """Of a `DatasetSpec`, as ``videoprep.yaml`` writes them."""
     names: tuple[str, ...]
+    """The first videos, as they are written."""
     notes: tuple[str, ...] = ()
-    gathered: Gathered | None = None
+    """What else is worth knowing."""
 
     @property
     def root(self) -> Path:
@@ -78,11 +64,11 @@ class Found:
 
 
 def discover(path: Path, named: Mapping[str, str]) -> Found:
-    """Finds the dataset in a folder, or the one that a list describes.
+    """Find the dataset in a folder, or the one that a list describes.
 
     Args:
         path: a folder, or a list.
-        named: ``caption_column`` and ``video_column`` of a table, where they are known.
+        named: ``caption_column`` and ``video_column`` of a table, if they are known.
 
     Raises:
         SpecError: nothing is there, or nothing that could be a dataset; it says what to do.
@@ -95,47 +81,74 @@ def discover(path: Path, named: Mapping[str, str]) -> Found:
         raise SpecError(
             "is neither a file nor a folder", where=str(path), remedy="name a dataset's folder"
         )
-    found = _of_file(path, named) if path.is_file() else _of_folder(path, named)
-    return _rooted(found)
-
-
-def _of_file(path: Path, named: Mapping[str, str]) -> Found:
-    read = _READERS.get(path.suffix.lower())
-    if read is None:
-        raise SpecError(
-            "no list of a dataset ends like this",
-            where=str(path),
-            remedy=f"name a folder, or a file ending in {', '.join(_READERS)}",
-        )
-    return read(path, named)
+    if not path.is_file():
+        return _rooted(_of_folder(path, named))
+    reader = folder_reader_of(path, named)
+    if reader is not None:
+        return _rooted(_in_format(path.parent, reader, ()))
+    return _rooted(_table(path, named))
 
 
 def _of_folder(folder: Path, named: Mapping[str, str]) -> Found:
+    """By the formats that every command knows, then by contents."""
     lists = _lists_in(folder)
-    if not named and all(os.path.isfile(folder / name) for name in (PROMPTS, VIDEOS)):
-        notes = (f"Also here, and not read: {_shown(lists)}",) if lists else ()
-        return _pair(folder, PROMPTS, VIDEOS, notes)
-    found, refused = _first_that_reads(folder, lists, named)
+    try:
+        located = locate(folder, named)
+    except SpecError as error:
+        return _by_contents(folder, lists, named, error)
+    if located.table is None:
+        assert isinstance(located.reader, FolderReader)  # noqa: S101 (only tables are files)
+        return _in_format(folder, located.reader, lists)
+    found = _table(folder / located.table.name, named)
+    return replace(found, notes=(*_others(lists, located.table.name), *found.notes))
+
+
+def _by_contents(
+    folder: Path, lists: Sequence[str], named: Mapping[str, str], refused: SpecError
+) -> Found:
+    if kind_of(folder) in ("store", "run"):
+        raise refused
+    found, problems = _first_that_reads(folder, lists, named)
     if found is None:
         found = _line_files(folder)
-    if found is None and has_sidecars(folder):
-        found = _as_table(folder, from_sidecars(folder), {})
     if found is None:
-        raise refused[0] if refused else _nothing(folder)
-    passed = tuple(f"Not taken: {' '.join(str(error).split())}" for error in refused[:3])
+        raise problems[0] if problems else _advised(folder, refused)
+    passed = tuple(f"Not taken: {' '.join(str(error).split())}" for error in problems[:3])
     return replace(found, notes=(*found.notes, *passed))
+
+
+def _advised(folder: Path, refused: SpecError) -> SpecError:
+    """What `locate` says, but not its advice to run `videoprep init`, which has just failed."""
+    return _nothing(folder) if refused.message.startswith("no dataset here") else refused
+
+
+def _in_format(folder: Path, reader: FolderReader, lists: Sequence[str]) -> Found:
+    """A format that a folder is in as a whole."""
+    notes = (f"Also here, and not read: {_shown(lists)}",) if lists else ()
+    if reader is LINE_FILES:
+        return _pair(folder, PROMPTS, VIDEOS, notes)
+    names = (
+        level.prefix + name for level in levels(folder) for name in level.files if _is_video(name)
+    )
+    first = tuple(islice(names, LOOKED_AT))
+    return Found(folder, reader.summary, {"format": reader.name}, first, notes)
 
 
 def _lists_in(folder: Path) -> list[str]:
     """The lists that are files, by kind, so that a FIFO is never waited for."""
+    suffixes = table_suffixes()
     with os.scandir(folder) as entries:
         names = [
             entry.name
             for entry in islice(entries, _ENTRIES)
-            if Path(entry.name).suffix.lower() in _READERS and not entry.name.startswith(".")
+            if entry.name.lower().endswith(suffixes) and not entry.name.startswith(".")
         ]
     files = [name for name in names if not is_ours(name) and os.path.isfile(folder / name)]
-    return sorted(files, key=lambda name: (_ORDER.index(Path(name).suffix.lower()), name))
+    readers = {name: require_table(folder / name) for name in files}
+    return sorted(
+        (name for name in files if readers[name].sniff(folder / name)),
+        key=lambda name: (suffixes.index(Path(name).suffix.lower()), name),
+    )
 
 
 def _first_that_reads(
@@ -143,9 +156,9 @@ def _first_that_reads(
 ) -> tuple[Found | None, list[SpecError]]:
     """The first of several lists that makes sense, and why those before it do not."""
     refused: list[SpecError] = []
-    for name in lists:
+    for name in lists[:_TEXT_FILES]:
         try:
-            found = _of_file(folder / name, named)
+            found = _table(folder / name, named)
         except SpecError as error:
             refused.append(error)
             continue
@@ -159,14 +172,14 @@ def _others(tables: Sequence[str], taken: str) -> Iterator[str]:
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         yield (
             f"Several lists are here; {taken} was taken. Others: {', '.join(others[:5])}{more}. To "
-            "take another: videoprep init PATH-OF-THE-LIST --overwrite"
+            "take another, give its path to `videoprep init`."
         )
 
 
 def _line_files(folder: Path) -> Found | None:
     """Two text files of which one names videos, and the other has as many lines."""
     names = [name for name in names_in(folder) if not name.startswith(".")]
-    stems = {Path(name).stem for name in names if _VIDEO.search(name)}
+    stems = {Path(name).stem for name in names if _is_video(name)}
     texts = [
         name for name in names if name.lower().endswith(".txt") and os.path.isfile(folder / name)
     ]
@@ -187,7 +200,7 @@ def _line_files(folder: Path) -> Found | None:
             f"{videos} names videos in {length} lines, and no other text file has as many lines "
             f"({lengths or 'there is none'})",
             where=str(folder),
-            remedy="write one caption a line, for each line of it",
+            remedy="write one caption per line, for each line of it",
             code=Code.UNEQUAL_COUNTS,
         )
     notes: tuple[str, ...] = ()
@@ -200,94 +213,90 @@ def _line_files(folder: Path) -> Found | None:
 
 
 def _pair(folder: Path, captions: str, videos: str, notes: Sequence[str]) -> Found:
+    names = tuple(_entries(folder / videos))
+    lengths = [
+        count_lines(folder / name) for name in (captions, videos) if os.path.isfile(folder / name)
+    ]
+    if len(set(lengths)) > 1:
+        notes = (
+            *notes,
+            f"{captions} has {lengths[0]} lines and {videos} has {lengths[1]}: they do not pair up "
+            "until both have as many.",
+        )
     return Found(
         folder,
-        f"{captions} and {videos}: one caption and one video a line",
+        f"{captions} and {videos}: a caption and a video per line",
         {"caption_column": captions, "video_column": videos},
-        tuple(_entries(folder / videos)),
+        names,
         tuple(notes),
     )
 
 
 def _table(path: Path, named: Mapping[str, str]) -> Found:
-    header, rows = first_rows(path, LOOKED_AT)
-    fields = _columns(header, rows, path, named)
-    at = header.index(fields["video_column"])
-    names = tuple(row[at].strip() for row in rows if len(row) > at)
+    header = require_table(path).header(path)
+    fields = _columns(header, path, named)
+    at = header.names.index(fields["video_column"])
+    rows = header.rows if at < len(header.names) else []
+    texts = (_path_of(row[at]) for row in rows if len(row) > at)
+    names = tuple(name for name in texts if name)
+    if not names:
+        names = tuple(_first_names(path, fields))
     return Found(
         path.parent,
         f"{path.name}: {fields['video_column']} and {fields['caption_column']} of its columns "
-        f"{_shown(header)}",
+        f"{_shown(header.names)}",
         {"dataset_file": path.name, **fields},
-        tuple(filter(None, names)),
-        tuple(_unread(header, fields)),
+        names,
     )
 
 
-def _as_table(folder: Path, gathered: Gathered, named: Mapping[str, str]) -> Found:
-    """A list that has to be written as a table first."""
-    rows = list(islice(gathered.rows(), LOOKED_AT))
-    fields = _columns(gathered.header, rows, gathered.source, named)
-    at = gathered.header.index(fields["video_column"])
-    return Found(
-        folder,
-        f"{gathered.what}, written as {gathered.name}",
-        {"dataset_file": gathered.name, **fields},
-        tuple(filter(None, (row[at].strip() for row in rows))),
-        tuple(_unread(gathered.header, fields)),
-        gathered,
-    )
+def _first_names(path: Path, fields: Mapping[str, str]) -> Iterator[str]:
+    """The first videos of a table whose header comes without rows."""
+    used = {"video": fields["video_column"]}
+    for row in islice(require_table(path).rows(path, used, Entries()), LOOKED_AT):
+        if not isinstance(row.cells, Problem) and (name := _path_of(row.cells[0])):
+            yield name
 
 
-def _json_lines(path: Path, named: Mapping[str, str]) -> Found:
-    return _as_table(path.parent, from_json_lines(path), named)
+def _path_of(value: Any) -> str:
+    """A cell's path; empty if it does not hold one, which `validate` then says."""
+    try:
+        return as_path(value).strip()
+    except BadCellError:
+        return ""
 
 
-def _parquet(path: Path, named: Mapping[str, str]) -> Found:
-    return _as_table(path.parent, from_parquet(path), named)
-
-
-_READERS: dict[str, Callable[[Path, Mapping[str, str]], Found]] = {
-    ".csv": _table,
-    ".tsv": _table,
-    ".jsonl": _json_lines,
-    ".parquet": _parquet,
-}
-_ORDER = tuple(_READERS)
-
-
-def _columns(
-    header: list[str], rows: Sequence[Sequence[str]], path: Path, named: Mapping[str, str]
-) -> dict[str, str]:
+def _columns(header: Header, path: Path, named: Mapping[str, str]) -> dict[str, str]:
     """Which columns hold what: as named, by their usual names, else by what is in them."""
+    names, rows = header.names, header.rows
     known = dict(named)
     for field, name in named.items():
-        find(header, name, path, field.removesuffix("_column"))
+        find(names, name, path, field.removesuffix("_column"))
     usual = _usual_columns(header, path)
-    videos = [name for at, name in enumerate(header) if _share(rows, at, _is_video) > _SHARE]
+    videos = [name for at, name in enumerate(names) if _share(rows, at, _is_video) > _SHARE]
     if videos and usual.get("video_column") not in videos:
         known.setdefault("video_column", videos[0])
     if "caption_column" not in usual:
         video = known.get("video_column") or usual.get("video_column")
-        caption = _caption_column([name for name in header if name != video], header, rows)
+        caption = _caption_column([name for name in names if name != video], names, rows)
         if caption is not None:
             known.setdefault("caption_column", caption)
-    return guess(header, known, path)
+    return {**guess(names, known, path, rows)}
 
 
-def _usual_columns(header: list[str], path: Path) -> dict[str, str]:
+def _usual_columns(header: Header, path: Path) -> dict[str, str]:
     """Those with usual names, each found without the other."""
     found = {}
     for field, other in (("video_column", "caption_column"), ("caption_column", "video_column")):
         try:
-            found[field] = guess(header, {other: "-"}, path)[field]
+            found[field] = guess(header.names, {other: "-"}, path)[field]
         except SpecError:
             continue
     return found
 
 
 def _caption_column(
-    names: Sequence[str], header: Sequence[str], rows: Sequence[Sequence[str]]
+    names: Sequence[str], header: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> str | None:
     """A column whose name speaks of captions, else the one with the longest prose."""
     called = [name for name in names if _CAPTION.search(name)]
@@ -298,23 +307,25 @@ def _caption_column(
     return longest if longest is not None and lengths[longest] else None
 
 
-def _prose(rows: Sequence[Sequence[str]], at: int) -> int:
+def _prose(rows: Sequence[Sequence[Any]], at: int) -> int:
     """Characters of a column, where most cells are more than a word."""
     if _share(rows, at, lambda cell: " " in cell.strip()) <= _SHARE:
         return 0
-    return sum(len(row[at]) for row in rows if at < len(row))
+    return sum(len(_text(row[at])) for row in rows if at < len(row))
 
 
-def _share(rows: Sequence[Sequence[str]], at: int, holds: Callable[[str], bool]) -> float:
-    cells = [row[at] for row in rows if at < len(row) and row[at].strip()]
+def _share(rows: Sequence[Sequence[Any]], at: int, holds: Callable[[str], bool]) -> float:
+    texts = (_text(row[at]) for row in rows if at < len(row))
+    cells = [text for text in texts if text.strip()]
     return sum(map(holds, cells)) / len(cells) if cells else 0.0
 
 
-def _unread(header: Sequence[str], fields: dict[str, str]) -> Iterator[str]:
-    left = [name for name in header if name and name not in fields.values()]
-    images = [name for name in left if _IMAGE.search(name)]
-    if images:
-        yield f"Not read: {_shown(images)}. First frames are taken from the videos themselves."
+def _text(value: Any) -> str:
+    """A cell as text: of several captions the first; empty if it holds something else."""
+    try:
+        return next(iter(as_captions(value)), "")
+    except BadCellError:
+        return ""
 
 
 def _rooted(found: Found) -> Found:
@@ -335,7 +346,7 @@ def _rooted(found: Found) -> Found:
     note = (
         f"None of the first {len(names)} videos was found, neither in {looked}: name the folder of "
         "the videos as data_root, or correct the list; videos that are meant to lie outside need "
-        "--allow-outside-root."
+        "`allow_outside_root`."
     )
     return replace(found, notes=(note, *found.notes))
 
@@ -358,11 +369,19 @@ def _names_videos(path: Path) -> bool:
 
 
 def _is_video(cell: str) -> bool:
-    return _VIDEO.search(cell.strip()) is not None
+    return is_video_name(cell.strip().rpartition("/")[2])
 
 
 def _entries(path: Path) -> list[str]:
-    """The first lines that are not blank; bytes that are no UTF-8 are for `validate` to name."""
+    """The first lines that are not blank; bytes that are no UTF-8 are for `validate` to name.
+
+    Raises:
+        SpecError: it is not a file; a pipe would be waited for.
+    """
+    if not path.is_file():
+        raise SpecError(
+            "is not a regular file", where=str(path), remedy="write the list as a text file"
+        )
     with path.open("rb") as file:
         text = file.read(_START).decode("utf-8-sig", "surrogateescape")
     return list(filter(None, (line.strip() for line in text.split("\n")[:LOOKED_AT])))
@@ -373,20 +392,12 @@ def _shown(names: Sequence[str]) -> str:
 
 
 def _nothing(folder: Path) -> SpecError:
-    if not names_in(folder):
-        return SpecError("the folder is empty", where=str(folder), remedy=_WRITE_ONE)
-    videos = some_videos(folder)
-    if videos:
-        return SpecError(
-            f"videos, such as {videos[0].relative_to(folder)}, and no captions for them",
-            where=str(folder),
-            remedy=_WRITE_ONE,
-            code=Code.MISSING_LIST,
-        )
+    here = names_in(folder)
+    what = f"it holds {_shown(here)}" if here else "the folder is empty"
     return SpecError(
-        f"neither lists nor videos here; it holds {_shown(names_in(folder))}",
+        f"neither lists nor videos here; {what}",
         where=str(folder),
-        remedy=f"name the folder of the dataset; or {_WRITE_ONE}",
+        remedy="name the folder of the dataset",
         code=Code.MISSING_LIST,
     )
 

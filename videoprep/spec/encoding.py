@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 CHUNK = 1 << 20
 """Bytes that are read at once."""
@@ -15,12 +16,15 @@ _SNIFFED = 1 << 12
 _SAMPLE = 1 << 16
 _NOT_ASCII = re.compile(rb"[^\n]*[\x80-\xff][^\n]*")
 _RUN = re.compile(rb"[\x80-\xff]+")
+_INSIDE = re.compile(rb"(?:(?<=[A-Za-z])([\x80-\xff]{1,2})(?=[A-Za-z]))")
 _MARKS = {  # UTF-32 first: its mark begins with the one of UTF-16
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
+
+_CODECS = {"UTF-16": "utf-16", "UTF-32": "utf-32"}  # that their marks tell the order of
 
 _KANA, _HANGUL, _IDEOGRAPH = "[\u3041-\u30ff]", "[\uac00-\ud7a3]", "[\u4e00-\u9fff]"
 _CYRILLIC = "[а-яё]"
@@ -50,9 +54,8 @@ def wide_encoding(path: Path) -> str | None:
     """UTF-16 or UTF-32, told by its mark, or by the zeros of line ends, spaces and ASCII."""
     with path.open("rb") as file:
         start = file.read(_SNIFFED)
-    for mark, name in _MARKS.items():
-        if start.startswith(mark):
-            return name
+    if (marked := marked_encoding(start)) is not None:
+        return marked
     if b"\0" not in start:
         return None
     zeros = [start[lane::4].count(0) for lane in range(4)]
@@ -69,6 +72,55 @@ def wide_encoding(path: Path) -> str | None:
     if mostly_ascii:
         return "UTF-16LE" if odd else "UTF-16BE"
     return None if little == big else "UTF-16LE" if little > big else "UTF-16BE"
+
+
+def marked_encoding(data: bytes) -> str | None:
+    """Return UTF-16 or UTF-32, if data begins with its byte order mark."""
+    return next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
+
+
+def is_certain(path: Path, encoding: str) -> bool:
+    """Return whether a file says in which wide encoding it is, and is that to its end.
+
+    A byte order mark is certain. Zeros between ASCII letters only look like UTF-16.
+    """
+    return encoding in _CODECS and _reads(path, _CODECS[encoding])
+
+
+def open_utf8(path: Path) -> BinaryIO:
+    """Open a text file as UTF-8; one whose byte order mark says UTF-16 or UTF-32 is recoded.
+
+    Bytes that are not text in the file's encoding come out as they are, or, in a wide encoding,
+    raise `UnicodeDecodeError` when they are read.
+    """
+    with path.open("rb") as file:
+        start = file.read(4)
+    encoding = marked_encoding(start)
+    if encoding is None:
+        return path.open("rb")
+    return io.BufferedReader(_Recoded(path, _CODECS[encoding]), CHUNK)
+
+
+class _Recoded(io.RawIOBase):
+    """A text file's content as UTF-8, whatever its encoding."""
+
+    def __init__(self, path: Path, codec: str) -> None:
+        self._file = path.open(encoding=codec, newline="")
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._left:
+            self._left = self._file.read(CHUNK).encode("utf-8", "surrogatepass")
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def count_lines(path: Path, encoding: str = "latin-1") -> int:
@@ -91,9 +143,11 @@ def guess_encoding(path: Path) -> str | None:
     sample = _not_ascii(path)
     if b"\0" in sample or _is_damaged_utf8(sample):
         return None
-    runs = _RUN.findall(sample)
-    # Western letters stand alone among ASCII, those of other scripts beside each other.
-    western = sum(map(len, runs)) < 1.6 * len(runs)
+    # Western letters stand alone among ASCII letters, or in pairs, as in Größe. Those of other
+    # scripts stand beside each other, and apart from ASCII.
+    runs = [len(match.group()) for match in _RUN.finditer(sample)]
+    inside = [len(match.group(1)) for match in _INSIDE.finditer(sample)]
+    western = sum(runs) < 1.6 * len(runs) or 2 * sum(inside) > sum(runs)
     candidates = _JAPANESE + (_WESTERN if western else _OTHERS + _WESTERN)
     for codec, name, pattern, share in candidates:
         if _fits(sample, codec, pattern, share) and _reads(path, codec):

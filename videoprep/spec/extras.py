@@ -9,13 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
-from videoprep.plain import plain
+from videoprep.escape import escape_unprintable
+from videoprep.spec.cells import BadCellError, as_range, as_text
 from videoprep.spec.sample import NO_EXTRAS, Extras
 
 TimeUnit = Literal["seconds", "frames"]
 """What the times of a table are in."""
 
-EXTRAS = ("start", "end", "split", "weight", "repeats")
+TimeZero = Literal["container", "first-frame"]
+"""Where times in seconds count from. ``container``: where the file begins for a player, be it with
+sound; ``first-frame``: where its picture does."""
+
+EXTRAS = ("start", "end", "range", "split", "weight", "repeats")
 """What a table may say beside; each in a column of its own."""
 
 MOST = 10**9
@@ -59,23 +64,31 @@ class ExtrasReader:
         self._unit = unit
         self._extras = lru_cache(_REMEMBERED)(self._parsed)
 
-    def read(self, row: Sequence[str]) -> Extras:
-        """The extras of one row.
+    def read(self, row: Sequence[Any]) -> Extras:
+        """Return the extras of one row.
 
         Raises:
             BadValueError: some of its cells are not what they should be.
         """
-        return self._extras(tuple([row[at] for at in self._positions]))
+        cells = tuple([_as_key(row[at]) for at in self._positions])
+        # 1 and True are one key of a cache: only text is remembered.
+        if all(type(cell) is str for cell in cells):
+            return self._extras(cells)
+        return self._parsed(cells)
 
-    def _parsed(self, cells: tuple[str, ...]) -> Extras:
+    def _parsed(self, cells: tuple[Any, ...]) -> Extras:
         values: dict[str, Any] = {}
         wrong = []
         for (what, name, parse), cell in zip(self._columns, cells, strict=True):
-            if text := cell.strip():
-                try:
+            try:
+                if what == "range":
+                    values |= self._range(cell)
+                elif text := as_text(cell).strip():
                     values[what] = parse(text)
-                except ValueError as error:
-                    wrong.append(f"column {name[:_SHOWN]!r}: {_shown(text)} is not {error}")
+            except BadCellError as error:
+                wrong.append(f"column {name[:_SHOWN]!r} {error}")
+            except ValueError as error:
+                wrong.append(f"column {name[:_SHOWN]!r}: {_shown(cell)} is not {error}")
         start, end = values.get("start", 0.0), values.get("end", math.inf)
         if end <= start:
             wrong.append(f"the end, {end:.12g}, does not come after the start, {start:.12g}")
@@ -85,9 +98,27 @@ class ExtrasReader:
             raise BadValueError(wrong)
         return Extras(unit=self._unit, **values) if values else NO_EXTRAS
 
+    def _range(self, cell: Any) -> dict[str, float]:
+        """Start and end of a cell that holds both."""
+        if cell == "":
+            return {}
+        ends = as_range(cell)
+        if ends is None:
+            raise ValueError("a range of two times, such as [1.5, 4]")
+        parse = _parser("start", self._unit)
+        named = zip(("start", "end"), (end.strip() for end in ends), strict=True)
+        return {what: parse(text) for what, text in named if text}
+
+
+def _as_key(cell: Any) -> Any:
+    """A number as the text that it is read as anyway, so that it is remembered."""
+    if cell is None:
+        return ""
+    return as_text(cell) if type(cell) is float or type(cell) is int else cell
+
 
 def _parser(what: str, unit: TimeUnit) -> Callable[[str], Any]:
-    if what in ("start", "end"):
+    if what in ("start", "end", "range"):
         return _seconds if unit == "seconds" else _frame
     return {"split": _split, "weight": _weight, "repeats": _repeats}[what]
 
@@ -116,7 +147,7 @@ def _repeats(text: str) -> int:
 
 @lru_cache(_REMEMBERED)
 def _split(text: str) -> str:
-    if len(text) > _MOST_LETTERS or plain(text, keep="") != text:
+    if len(text) > _MOST_LETTERS or escape_unprintable(text, keep="") != text:
         raise ValueError(f"a name of at most {_MOST_LETTERS} printable characters")
     return sys.intern(text)
 
@@ -135,5 +166,6 @@ def _integer(text: str, most: int, expected: str) -> int:
     return int(match[1])
 
 
-def _shown(text: str) -> str:
+def _shown(cell: Any) -> str:
+    text = cell if isinstance(cell, str) else str(cell)
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

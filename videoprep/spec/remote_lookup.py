@@ -7,7 +7,7 @@ import posixpath
 from pathlib import Path
 
 from videoprep.errors import Code, Problem, SpecError
-from videoprep.mirror import Remote, remote_of
+from videoprep.fs.mirror import Remote, remote_of
 from videoprep.spec.video_lookup import VideoLookup, folded, is_address
 
 
@@ -39,7 +39,7 @@ class RemoteLookup(VideoLookup):
                 remedy="check the URL, and that you may list it",
             ) from error
 
-    def check(self, video: str, line: int) -> Problem | None:
+    def check(self, video: str, line: int | None) -> Problem | None:
         """Looks one video up in the listing; gives what is wrong with it, or None."""
         name = posixpath.normpath(video)
         outside = name.startswith(("/", "../")) or name == ".." or is_address(video)
@@ -53,7 +53,7 @@ class RemoteLookup(VideoLookup):
         self._identities.extend(_identity(name))
         return None
 
-    def _outside(self, video: str, line: int) -> Problem:
+    def _outside(self, video: str, line: int | None) -> Problem:
         if not is_address(video):
             return super()._outside(video, line)
         return self._problem(

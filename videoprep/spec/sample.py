@@ -5,23 +5,33 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from videoprep.errors import Problem
+from videoprep.errors import Problem, place_of
+
+if TYPE_CHECKING:
+    from videoprep.spec.entries import Reading
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where something is written: a list file and a line in it, counted from 1."""
+    """Where something is written: a list file, and a line or a row in it, counted from 1."""
 
     file: str
     line: int | None
+    row: int | None = None
 
     def __str__(self) -> str:
-        return self.file if self.line is None else f"{self.file}:{self.line}"
+        return place_of(self.file, self.line, self.row)
+
+    def seen_from(self, other: Location) -> str:
+        """Return the place as it is told beside another: ``line 3`` of the same file, or a file."""
+        if self.file != other.file:
+            return place_of(os.path.basename(self.file), self.line, self.row)
+        return f"line {self.line}" if self.row is None else f"row {self.row}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +61,36 @@ NO_EXTRAS = Extras()
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One caption and one video.
-
-    Attributes:
-        name: the video's path as the dataset writes it.
-        caption: the text to train with, id token included.
-        root: the folder that ``name`` is relative to.
-        source: the file and line that name the video.
-        caption_file: the file that holds the caption, at the same line.
-        token: what of ``caption`` is the id token, with the space after it.
-        extras: what its row says beside.
-    """
+    """One video with its captions."""
 
     name: str
+    """The video's path as the dataset writes it."""
     caption: str
+    """The text to train with: the first caption, after the id token."""
     root: Path
+    """The folder that ``name`` is relative to."""
     source: Location
+    """The file and the line or row that names the video."""
     caption_file: str
+    """The file that holds the caption: ``source.file``, at the same line, or a file of its own."""
     token: str = ""
+    """What of ``caption`` is the id token, with the space after it."""
     extras: Extras = NO_EXTRAS
+    """What its row says beside."""
+    number: int = 0
+    """Its number among all entries of the dataset, usable or not, counted from 1."""
+    further: tuple[str, ...] = ()
+    """The captions after the first, without the id token."""
 
     @property
     def written(self) -> str:
-        """The caption as it is written, without the id token."""
+        """The first caption as it is written, without the id token."""
         return self.caption[len(self.token) :]
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """All captions as they are written, without the id token."""
+        return (self.written, *self.further)
 
     @property
     def video(self) -> Path:
@@ -88,29 +104,29 @@ class Sample:
 
     @property
     def caption_source(self) -> Location:
-        """The file and line that hold the caption."""
+        """The file and the line or row that hold the caption."""
         if self.caption_file == self.source.file:
             return self.source
-        return Location(self.caption_file, self.source.line)
+        return Location(self.caption_file, self.source.line, self.source.row)
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the lists hold.
-
-    Attributes:
-        samples: those that can be used.
-        unusable: those with a caption and a path that leads to no video.
-        problems: all that makes an entry unusable.
-        remarks: what is odd and may be meant.
-        total: entries written down, usable or not: ``len(samples)`` plus the number of entries
-            with a problem of their own.
-        identities: uint64 ``[samples, 2]``: device and inode of each sample's video.
-    """
+    """What the lists hold."""
 
     samples: tuple[Sample, ...]
+    """Those that can be used."""
     unusable: tuple[Sample, ...]
+    """Those with a caption and a path that leads to no video."""
     problems: tuple[Problem, ...]
+    """All that makes an entry unusable. Each names its entry by ``number``; one without a number
+    makes the pairing of several entries uncertain."""
     remarks: tuple[Problem, ...]
+    """What is odd and may be meant."""
     total: int
+    """Entries written down, usable or not: ``len(samples)`` plus the number of entries with a
+    problem of their own."""
     identities: NDArray[np.uint64]
+    """Uint64 ``[samples, 2]``: device and inode of each sample's video."""
+    reading: Reading
+    """Which files and columns were read, and what was not."""

@@ -21,7 +21,7 @@ _LINE_ENDS = frozenset("\x85\u2028\u2029")
 _LISTS = ("caption_column", "video_column")
 
 
-class _Loader(yaml.SafeLoader):
+class _SafeLoader(yaml.SafeLoader):
     """Without aliases, with which a few lines stand for gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -42,10 +42,16 @@ def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _write_text)
 
 
-def read_spec_file(path: Path) -> dict[str, Any]:
+def read_spec_file(path: Path, *, named: bool = False) -> dict[str, Any]:
     """The fields that the file sets, by name; hyphens in names are taken for underscores.
 
     The file may come with a dataset from elsewhere: the paths in it have to stay in its folder.
+
+    Args:
+        path: the file.
+        named: the user has named this very file, and not a folder that it was found in. An absolute
+            path in it is then taken as it is; relative paths have to stay in the folder all the
+            same.
 
     Raises:
         SpecError: it cannot be read, is no mapping, or leads out of its folder.
@@ -54,24 +60,27 @@ def read_spec_file(path: Path) -> dict[str, Any]:
     fields = {str(name).replace("-", "_"): value for name, value in fields.items()}
     if fields.get("allow_outside_root"):
         raise _error(
-            path, "sets allow_outside_root", "leave it out, and give --allow-outside-root yourself"
+            path, "sets allow_outside_root", "leave it out, and set `allow_outside_root` yourself"
         )
     root = fields.get("data_root", ".")
-    fields["data_root"] = path.parent / _inside(path, "data_root", root)
+    fields["data_root"] = path.parent / _inside(path, "data_root", root, named)
     names = ("dataset_file",) if fields.get("dataset_file") is not None else _LISTS
     for name in names:
         if name in fields:
-            fields[name] = _list(path, name, fields[name], fields["data_root"])
+            fields[name] = _list(path, name, fields[name], fields["data_root"], named)
     return fields
 
 
-def _list(path: Path, name: str, value: Any, root: Path) -> str:
+def _list(path: Path, name: str, value: Any, root: Path, named: bool) -> str:
     """Where a list lies: beside the videos or beside this file, wherever videos are looked for."""
-    written = _inside(path, name, value)
+    written = _inside(path, name, value, named)
     found = root / written if os.path.exists(root / written) else path.parent / written
     if name in _LISTS and not os.path.exists(found):
         return written  # a column of the table that lies there
-    if not is_inside(os.path.realpath(found), os.path.realpath(path.parent)):
+    # The root lies in the folder, or is an absolute path of the user's own.
+    folders = [os.path.realpath(folder) for folder in (path.parent, root)]
+    inside = any(is_inside(os.path.realpath(found), folder) for folder in folders)
+    if not inside and not os.path.isabs(written):
         raise _error(path, f"{name} leads out of the folder: {written[:500]}", _STAY)
     return str(found.absolute())
 
@@ -92,7 +101,7 @@ def _mapping(path: Path) -> dict[Any, Any]:
     if len(data) > _MOST_BYTES:
         raise _error(path, f"is larger than {_MOST_BYTES} bytes", "this is no spec")
     try:
-        fields = yaml.load(data, _Loader)  # noqa: S506 (a SafeLoader)
+        fields = yaml.load(data, _SafeLoader)  # noqa: S506 (a SafeLoader)
     except Exception as error:  # PyYAML raises anything, for instance KeyError at !!bool x
         reason = " ".join(str(error).split())[:500]
         raise _error(path, f"is not valid YAML: {reason}", "correct it, or delete it") from error
@@ -101,9 +110,11 @@ def _mapping(path: Path) -> dict[Any, Any]:
     return fields
 
 
-def _inside(path: Path, name: str, value: Any) -> str:
+def _inside(path: Path, name: str, value: Any, named: bool) -> str:
     if not isinstance(value, str) or not _is_path(value):
         raise _error(path, f"{name} is no path", "write a path relative to this file's folder")
+    if named and PurePath(value).is_absolute():
+        return value
     leads_out = PurePath(value).is_absolute() or ".." in PurePath(value).parts
     # A folder that is a link may lead anywhere. The lists are looked at when they are read.
     if not leads_out and name == "data_root":

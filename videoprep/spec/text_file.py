@@ -8,6 +8,7 @@ U+2028 and its like, at which `str.splitlines` would cut it in two and shift eve
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import re
 import shlex
@@ -18,12 +19,20 @@ from itertools import chain, islice
 from pathlib import Path
 
 from videoprep.errors import Code, Problem, SpecError
-from videoprep.spec.encoding import chunks, count_lines, guess_encoding, wide_encoding
+from videoprep.fs.mirror import remote_of
+from videoprep.spec.encoding import (
+    chunks,
+    count_lines,
+    guess_encoding,
+    is_certain,
+    open_utf8,
+    wide_encoding,
+)
 
 MAX_LINE = 1 << 17
 """Characters that a line may have; a longer one is no caption, and would have to fit in memory."""
 
-_ODD = re.compile("\r(?!\n)|[\v\f\x1c-\x1e\x85\u2028\u2029]|\0+")
+_ODD = re.compile("\r(?!\n)|[\v\f\x1c-\x1e\x85\u2028\u2029]|\0+|[\udc80-\udcff]+")
 _NAMES = {
     "\v": "a vertical tab",
     "\f": "a form feed",
@@ -109,11 +118,13 @@ def survey(path: Path, *, table: bool = False) -> Survey:
     found = Survey()
     try:
         wide = wide_encoding(path)
-        if wide:
+        if wide and not is_certain(path, wide):
             found.lines = count_lines(path, wide)
             found.problems.append(_not_utf8(path, 1, f"it looks like {wide}", wide))
             found.fatal = True
         else:
+            if wide:
+                found.remarks.append(_marked(path, wide))
             _Surveyor(path, found, table).run()
     except OSError as error:
         raise changed(path, error) from error
@@ -121,14 +132,17 @@ def survey(path: Path, *, table: bool = False) -> Survey:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yields the lines without their ends; a byte order mark at the start is dropped.
+    """Yield the lines without their ends; a byte order mark at the start is dropped.
+
+    Bytes that are not UTF-8 become lone surrogates, as `os.fsdecode` makes them.
 
     Raises:
-        SpecError: the file is not UTF-8; it changed since its `survey`.
+        SpecError: the file changed since its `survey`.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
-            for line in file:
+        with open_utf8(path) as data:
+            text = io.TextIOWrapper(data, "utf-8-sig", "surrogateescape", newline="\n")
+            for line in text:
                 yield line.rstrip("\n")
     except (UnicodeDecodeError, OSError) as error:
         raise changed(path, error) from error
@@ -141,8 +155,25 @@ def changed(path: Path, error: Exception) -> SpecError:
     )
 
 
-def in_shell(name: str) -> str:
-    """A file's name as a shell takes it, and as no option of a program."""
+def is_text(text: str) -> bool:
+    """Return whether a text can be written as UTF-8: it holds no lone surrogates."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def in_shell(path: str | os.PathLike[str]) -> str:
+    """A path as a shell takes it, and as no option of a program.
+
+    Of a remote file, its name once it is downloaded.
+    """
+    name = os.fspath(path)
+    if isinstance(path, Path) and remote_of(path.parent) is not None:
+        name = path.name
     return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
@@ -159,22 +190,20 @@ class _Surveyor:
         self._returns = 0
         self._first_return = 0
         self._last = "\n"
+        self._guessed = False
+        self._encoding: str | None = None
         self._seen: set[tuple[Code, int]] = set()
 
     def run(self) -> None:
-        decoder = codecs.getincrementaldecoder("utf-8")()
+        decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         held = ""
-        with self._path.open("rb") as file:
+        with open_utf8(self._path) as file:
             start = file.read(len(codecs.BOM_UTF8))
             if start == codecs.BOM_UTF8:
                 self._found.remarks.append(_bom(self._path))
                 start = b""
             for chunk in chain([start] if start else [], chunks(file), [b""]):
-                try:
-                    text = held + decoder.decode(chunk, final=not chunk)
-                except UnicodeDecodeError as error:
-                    self._undecodable(error)
-                    return
+                text = held + decoder.decode(chunk, final=not chunk)
                 # A carriage return at the end: only the next piece tells what follows it.
                 held = "\r" if chunk and text.endswith("\r") else ""
                 self._take(text.removesuffix(held))
@@ -188,7 +217,7 @@ class _Surveyor:
         crlf = text.count("\r\n")
         self._crlf += crlf
         # Looking for one character after the other is ten times as fast as the pattern.
-        odd = any(char in text for char in _NEVER) or text.count("\r") > crlf
+        odd = any(char in text for char in _NEVER) or text.count("\r") > crlf or not is_text(text)
         for match in _ODD.finditer(text) if odd else ():
             self._advance(text, at, match.start())
             at = match.end()
@@ -239,7 +268,9 @@ class _Surveyor:
             self._length = 0  # in a file without newlines these are the ends of lines
             return
         self._grow(len(chars))
-        if chars[0] == "\0":
+        if chars[0] >= "\udc80" and chars[0] <= "\udcff":
+            self._undecodable(chars)
+        elif chars[0] == "\0":
             self._once(
                 self._found.problems,
                 Code.NUL_BYTE,
@@ -268,7 +299,7 @@ class _Surveyor:
             self._found.remarks.append(_mixed_ends(self._path, self._crlf, newlines))
 
     def _returns_alone(self) -> None:
-        name, new = in_shell(self._path.name), in_shell(f"new{self._path.suffix}")
+        name, new = in_shell(self._path), in_shell(self._path.with_stem("new"))
         message = "its lines end in a carriage return alone, as on an old Macintosh"
         remedy = f"convert it, for instance: tr '\\r' '\\n' < {name} > {new}"
         problem = Problem(Code.LINE_ENDS, message, remedy, str(self._path), 1)
@@ -276,7 +307,7 @@ class _Surveyor:
         self._found.fatal = True
 
     def _return_inside(self) -> None:
-        name, new = in_shell(self._path.name), in_shell(f"new{self._path.suffix}")
+        name, new = in_shell(self._path), in_shell(self._path.with_stem("new"))
         self._found.problems.append(
             Problem(
                 Code.LINE_ENDS,
@@ -290,14 +321,16 @@ class _Surveyor:
         )
         self._found.fatal = True
 
-    def _undecodable(self, error: UnicodeDecodeError) -> None:
-        self._line += error.object.count(b"\n", 0, error.start)
-        self._found.lines = count_lines(self._path)
-        what = f"byte 0x{error.object[error.start]:02x}"
-        encoding = guess_encoding(self._path)
-        what += f"; it looks like {encoding}" if encoding else ", and no other encoding either"
-        self._found.problems.append(_not_utf8(self._path, self._line, what, encoding))
-        self._found.fatal = True
+    def _undecodable(self, chars: str) -> None:
+        if not self._guessed:  # once for the whole file
+            self._guessed, self._encoding = True, guess_encoding(self._path)
+        byte = ord(chars[0]) - 0xDC00
+        named = f"it looks like {self._encoding}" if self._encoding else "no other encoding either"
+        joint = "; " if self._encoding else ", and "
+        problem = _not_utf8(
+            self._path, self._line, f"byte 0x{byte:02x}{joint}{named}", self._encoding
+        )
+        self._once(self._found.problems, problem.code, problem.message, problem.remedy)
 
     def _once(self, into: list[Problem], code: Code, message: str, remedy: str) -> None:
         """One of a kind a line is enough."""
@@ -307,7 +340,7 @@ class _Surveyor:
 
 
 def _not_utf8(path: Path, line: int, what: str, encoding: str | None) -> Problem:
-    files = f"{in_shell(path.name)} > {in_shell(f'new{path.suffix}')}"
+    files = f"{in_shell(path)} > {in_shell(path.with_stem('new'))}"
     remedy = f"save the file as UTF-8, for instance: iconv -f {encoding} -t UTF-8 {files}"
     if encoding is None:
         remedy = (
@@ -317,12 +350,23 @@ def _not_utf8(path: Path, line: int, what: str, encoding: str | None) -> Problem
     return Problem(Code.NOT_UTF8, f"not UTF-8: {what}", remedy, str(path), line)
 
 
+def _marked(path: Path, encoding: str) -> Problem:
+    files = f"{in_shell(path)} > {in_shell(path.with_stem('new'))}"
+    return Problem(
+        Code.NOT_UTF8,
+        f"the file is {encoding}, as its byte order mark says; it is read so",
+        "other programs may not: save it as UTF-8, for instance: "
+        f"iconv -f {encoding} -t UTF-8 {files}",
+        str(path),
+        1,
+    )
+
+
 def _bom(path: Path) -> Problem:
     return Problem(
         Code.BYTE_ORDER_MARK,
         "the file starts with a byte order mark; it is skipped here, other programs may not",
-        f"save the file without it, for instance: sed -i '1s/^\\xef\\xbb\\xbf//' "
-        f"{in_shell(path.name)}",
+        f"save the file without it, for instance: sed -i '1s/^\\xef\\xbb\\xbf//' {in_shell(path)}",
         str(path),
         1,
     )
@@ -332,7 +376,7 @@ def _mixed_ends(path: Path, crlf: int, newlines: int) -> Problem:
     return Problem(
         Code.LINE_ENDS,
         f"{crlf} of {newlines} lines end in CR LF and the others in LF",
-        f"make all lines end alike, for instance: sed -i 's/\\r$//' {in_shell(path.name)}",
+        f"make all lines end alike, for instance: sed -i 's/\\r$//' {in_shell(path)}",
         str(path),
         None,
     )

@@ -22,6 +22,7 @@ _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 # so many names of a folder.
 _GUESSES = 100
 _NAMES = 50_000
+_FOLDERS = 50
 
 # A clip with several captions is looked up once; the lists of most datasets name each once.
 _REMEMBERED = 20_000
@@ -54,25 +55,26 @@ class VideoLookup:
         """Uint64 ``[found, 2]``: device and inode of each video found, in the order of `check`."""
         return np.array(self._identities, dtype=np.uint64).reshape(-1, 2)
 
-    def check(self, video: str, line: int) -> Problem | None:
+    def check(self, video: str, line: int | None) -> Problem | None:
         """Looks one video up; gives what is wrong with it, or None."""
         known = self._found.get(video)
         if known is not None:
             self._identities.extend(known)
             return None
         path = video if video.startswith("/") else self._prefix + video
-        is_link = False
+        is_link, target = False, None
         try:
             status = os.lstat(path)
             is_link = stat.S_ISLNK(status.st_mode)
             if not self._is_inside(path, is_link):
                 return self._outside(video, line)
             if is_link:
+                target = os.readlink(path)
                 status = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             inside = self._is_inside(path, is_link) and not is_address(video)
             # Whether it exists out there is not the list's business.
-            return self._missing(video, line) if inside else self._outside(video, line)
+            return self._missing(video, line, target) if inside else self._outside(video, line)
         except (OSError, ValueError) as error:  # a loop of links, an overlong name
             reason = getattr(error, "strerror", None) or error
             message = f"cannot look up {video[:500]}: {reason}"
@@ -99,13 +101,22 @@ class VideoLookup:
             self._folders[folder] = inside
         return inside
 
-    def _missing(self, video: str, line: int) -> Problem:
-        guess = self._guess(video) if self._guesses < _GUESSES else None
+    def _missing(self, video: str, line: int | None, target: str | None = None) -> Problem:
+        asked = self._guesses < _GUESSES
+        guess = self._guess(video) if asked else None
         remedy = f"is it {guess}? {self._remedy}" if guess else self._remedy
+        folder = self._folder_with(video) if asked and guess is None else None
+        if folder is not None:
+            remedy = (
+                f"it lies in {folder}: if the others do, too, set "
+                f"`data_root={self._prefix + folder!r}`; {self._remedy}"
+            )
         message = f"no such file: {video[:500]}"
+        if target is not None:
+            message += f" is a symbolic link to {target[:500]}, which does not exist"
         return Problem(Code.MISSING_VIDEO, message, remedy, self._list_file, line)
 
-    def _outside(self, video: str, line: int) -> Problem:
+    def _outside(self, video: str, line: int | None) -> Problem:
         if is_address(video):
             return self._problem(
                 line,
@@ -117,7 +128,7 @@ class VideoLookup:
             line,
             Code.OUTSIDE_ROOT,
             f"{video[:500]} leads outside the data root",
-            "move the video inside, or allow it with --allow-outside-root",
+            "move the video inside, or set `allow_outside_root`",
         )
 
     def _guess(self, video: str) -> str | None:
@@ -132,6 +143,11 @@ class VideoLookup:
         # Letters with accents in one character or two look the same: their codes tell.
         same_look = alike is not None and folded(alike, case=False) == folded(video, case=False)
         return ascii(alike) if same_look else alike
+
+    def _folder_with(self, video: str) -> str | None:
+        """The folder of the root that holds such a video: the list may be relative to it."""
+        folders = sorted(self._names_in("").values())[:_FOLDERS]
+        return next((one for one in folders if self._is_file(os.path.join(one, video))), None)
 
     def _is_file(self, video: str) -> bool:
         path = os.path.join(self._root, video)
@@ -163,7 +179,7 @@ class VideoLookup:
             self._names[folder] = {folded(name): name for name in names}
         return self._names[folder]
 
-    def _problem(self, line: int, code: Code, message: str, remedy: str) -> Problem:
+    def _problem(self, line: int | None, code: Code, message: str, remedy: str) -> Problem:
         return Problem(code, message, remedy, self._list_file, line)
 
 

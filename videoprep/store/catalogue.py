@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from videoprep.families.component import COMPONENTS, KEY_COLUMN, Component
-from videoprep.index.owned_bytes import reader_of
+from videoprep.families.component import Component, Source, ordered
+from videoprep.index.arrow_buffer import reader_of
 from videoprep.index.schema import FILE_SCHEMA
 from videoprep.index.table import BucketIndex
-from videoprep.store.layout import CATALOGUE, FAILURES, FORMAT_VERSION, INDEX, Store
-from videoprep.store.receipt import Damage, Receipt, read_receipts
+from videoprep.store.layout import CATALOGUE, DAMAGED, FAILURES, FORMAT_VERSION, INDEX, Store
+from videoprep.store.receipt import Receipt, ReceiptDamage, read_receipts
 from videoprep.store.recipe import Recipe
 
 METADATA = b"videoprep.catalogue"
@@ -57,19 +57,23 @@ class Artifacts:
     """What the receipts of one component say.
 
     Attributes:
+        source: what of a clip they are made from.
         stored: a row an artifact: key, and shard, offset, bytes, dtype, shape, xxh3.
         failed: a row an artifact that was set aside and is not stored: key, code, reason, attempt.
         truncated: keys of captions cut to the text encoder's limit.
         tiled: keys of latents that were made in tiles because memory did not suffice.
+        damaged: what is damaged of the frames of some artifacts, by key.
         damages: receipts that do not hold; what they speak of is not among the above.
         units: the units that have a receipt which holds.
     """
 
+    source: Source
     stored: pa.Table
     failed: pa.Table
     truncated: pa.Array
     tiled: pa.Array
-    damages: tuple[Damage, ...]
+    damaged: Mapping[str, str]
+    damages: tuple[ReceiptDamage, ...]
     units: frozenset[str]
 
 
@@ -81,7 +85,8 @@ class _Gathered:
     failed: dict[str, list[Any]] = field(default_factory=lambda: {n: [] for n in _FAILED.names})
     truncated: list[str] = field(default_factory=list)
     tiled: list[str] = field(default_factory=list)
-    damages: list[Damage] = field(default_factory=list)
+    damaged: dict[str, str] = field(default_factory=dict)
+    damages: list[ReceiptDamage] = field(default_factory=list)
     units: set[str] = field(default_factory=set)
     shapes: dict[tuple[int, ...], list[int]] = field(default_factory=dict)
 
@@ -99,6 +104,7 @@ class _Gathered:
                 column.append(getattr(failure, name))
         self.truncated += receipt.truncated
         self.tiled += receipt.tiled
+        self.damaged |= receipt.damaged
 
 
 def read_artifacts(store: Store, recipe: Recipe) -> Artifacts:
@@ -108,19 +114,20 @@ def read_artifacts(store: Store, recipe: Recipe) -> Artifacts:
         OSError: the file system fails.
     """
     folder = store.folder(recipe)
-    return gather(read_receipts(store.files, folder), folder)
+    return gather(read_receipts(store.files, folder), folder, recipe.source)
 
 
-def gather(receipts: Iterable[Receipt | Damage], folder: str) -> Artifacts:
+def gather(receipts: Iterable[Receipt | ReceiptDamage], folder: str, source: Source) -> Artifacts:
     """What receipts of one folder say, as columns.
 
     Args:
         receipts: ordered by name; of an artifact that two of them have, the first counts.
         folder: where they and their shards lie.
+        source: what of a clip their artifacts are made from.
     """
     gathered = _Gathered()
     for found in receipts:
-        if isinstance(found, Damage):
+        if isinstance(found, ReceiptDamage):
             gathered.damages.append(found)
         else:
             gathered.add(found, folder)
@@ -128,10 +135,12 @@ def gather(receipts: Iterable[Receipt | Damage], folder: str) -> Artifacts:
     failed = pa.table(gathered.failed, schema=_FAILED).sort_by([("attempt", "descending")])
     unmet = pc.invert(pc.is_in(failed["key"], value_set=stored["key"].combine_chunks()))
     return Artifacts(
+        source=source,
         stored=stored,
         failed=_first_of_each(failed.filter(unmet)),
         truncated=pa.array(gathered.truncated, pa.string()),
         tiled=pa.array(gathered.tiled, pa.string()),
+        damaged=gathered.damaged,
         damages=tuple(gathered.damages),
         units=frozenset(gathered.units),
     )
@@ -173,38 +182,78 @@ class SetAside:
 def set_aside(index: BucketIndex, artifacts: Mapping[Component, Artifacts]) -> list[SetAside]:
     """The clips of a plan that lack an artifact because making it failed, in the plan's order."""
     found: list[tuple[int, int, SetAside]] = []
-    for order, component in enumerate(name for name in COMPONENTS if name in artifacts):
+    for order, component in enumerate(ordered(artifacts)):
         made = artifacts[component]
         failed = {row["key"]: row for row in made.failed.to_pylist()}
-        keys = index.table[KEY_COLUMN[component]]
+        keys = made.source.keys(index.table)
         lacking = pc.is_in(keys, value_set=made.failed["key"].combine_chunks())
         numbers = pa.array(range(index.table.num_rows)).filter(lacking.combine_chunks())
         names = ["video", "file", "line", "clip"]
-        rows = index.table.select([*names, KEY_COLUMN[component]]).filter(lacking).to_pylist()
+        rows = index.table.select(names).append_column("key", keys).filter(lacking).to_pylist()
         for number, row in zip(numbers.to_pylist(), rows, strict=True):
-            why = failed[row[KEY_COLUMN[component]]]
-            place = {name: row[name] for name in names}
+            why = failed[row.pop("key")]
             told = {name: why[name] for name in ("code", "reason", "attempt")}
-            entry = SetAside(**place, component=component, **told)
+            entry = SetAside(**row, component=component, **told)
             found.append((number, order, entry))
     return [entry for _, _, entry in sorted(found, key=lambda item: item[:2])]
 
 
+@dataclass(frozen=True, slots=True)
+class DamagedClip:
+    """A clip whose frames are damaged, and of which an artifact was made all the same."""
+
+    video: str
+    """The file, as the dataset names it."""
+    file: str
+    """The list that names it."""
+    line: int | None
+    """The line in that list."""
+    clip: int
+    """Which of the sample's clips it is, from 0."""
+    component: Component
+    """What was made."""
+    damage: str
+    """Which frames, and what the decoder said, in words."""
+
+
+def damaged_clips(
+    index: BucketIndex, artifacts: Mapping[Component, Artifacts]
+) -> list[DamagedClip]:
+    """Return the clips of a plan that have an artifact of damaged frames, by component."""
+    found: list[DamagedClip] = []
+    for component in ordered(artifacts):
+        made = artifacts[component]
+        if not made.damaged:
+            continue
+        keys = made.source.keys(index.table)
+        among = pc.is_in(keys, value_set=pa.array(made.damaged, pa.string()))
+        rows = index.table.select(["video", "file", "line", "clip"]).append_column("key", keys)
+        found += [
+            DamagedClip(component=component, damage=made.damaged[row.pop("key")], **row)
+            for row in rows.filter(among).to_pylist()
+        ]
+    return found
+
+
 def write_catalogue(
     store: Store, index: BucketIndex, artifacts: Mapping[Component, Artifacts]
-) -> list[SetAside]:
-    """Writes ``catalogue.parquet`` and ``failures.jsonl`` anew; gives the clips set aside.
+) -> tuple[list[SetAside], list[DamagedClip]]:
+    """Write ``catalogue.parquet`` and ``failures.jsonl``; return clips set aside, and damaged ones.
 
-    The plan has to be saved before: the catalogue says which one it follows.
+    ``damaged.jsonl`` is written, too, if there are damaged clips. The plan has to be saved before:
+    the catalogue says which one it follows.
     """
     store.files.write(CATALOGUE, catalogue_writer(store, index, artifacts))
     lacking = set_aside(index, artifacts)
-    store.files.write_bytes(FAILURES, failure_lines(lacking))
-    return lacking
+    store.files.write_bytes(FAILURES, json_lines(lacking))
+    damaged = damaged_clips(index, artifacts)
+    if damaged or store.files.size(DAMAGED) is not None:
+        store.files.write_bytes(DAMAGED, json_lines(damaged))
+    return lacking, damaged
 
 
-def failure_lines(lacking: Sequence[SetAside]) -> bytes:
-    """The contents of ``failures.jsonl``."""
+def json_lines(lacking: Sequence[SetAside | DamagedClip]) -> bytes:
+    """The contents of ``failures.jsonl`` or ``damaged.jsonl``."""
     return "".join(json.dumps(asdict(entry)) + "\n" for entry in lacking).encode()
 
 
@@ -225,19 +274,25 @@ def catalogue_writer(
 
 
 def count_unlisted(store: Store, index: BucketIndex) -> int:
-    """Clips that the catalogue names and ``index`` does not have."""
+    """Count the clips that the catalogue names and ``index`` does not plan.
+
+    A clip is known by its sample and its number: it stays the same with another caption or file.
+    """
     if store.files.size(CATALOGUE) is None:
         return 0
-    columns = ["video_latents_key", "prompt_embeds_key"]
+    columns = ["sample", "clip"]
     try:
         listed = pq.read_table(reader_of(store.files.read(CATALOGUE)), columns=columns)
     except (pa.ArrowException, OSError):
         return 0  # damaged; it is about to be written anew
-    planned = index.table.select(["video_key", "prompt_key"])
-    known = pc.binary_join_element_wise(*planned.columns, " ")
-    pairs = pc.binary_join_element_wise(*listed.columns, " ")
-    there = pc.is_in(pairs, value_set=known.combine_chunks())
+    planned = index.table.filter(pc.is_null(index.table["left_out_code"])).select(columns)
+    there = pc.is_in(_clips(listed), value_set=_clips(planned).combine_chunks())
     return int(pc.sum(pc.invert(there)).as_py() or 0)
+
+
+def _clips(table: pa.Table) -> pa.ChunkedArray:
+    number = pc.cast(table["clip"], pa.string())
+    return pc.binary_join_element_wise(table["sample"], number, " ")
 
 
 def _tables(
@@ -248,8 +303,8 @@ def _tables(
     for start in range(0, max(1, planned.num_rows), _BATCH):
         part = planned.slice(start, _BATCH)
         columns = [part[name] for name in _CLIP_COLUMNS]
-        for component in (name for name in COMPONENTS if name in artifacts):
-            own = part[KEY_COLUMN[component]]
+        for component in ordered(artifacts):
+            own = artifacts[component].source.keys(part)
             at = pc.index_in(own, value_set=keys[component])
             places = artifacts[component].stored.drop_columns(["key"]).take(at)
             columns += [own, *places.columns]
@@ -258,6 +313,6 @@ def _tables(
 
 def _schema(components: Iterable[Component]) -> pa.Schema:
     fields = [FILE_SCHEMA.field(name) for name in _CLIP_COLUMNS]
-    for component in (name for name in COMPONENTS if name in set(components)):
+    for component in ordered(components):
         fields += [pa.field(f"{component}_{one.name}", one.type) for one in STORED]
     return pa.schema(fields)

@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from videoprep.errors import StoreError
-from videoprep.families.component import COMPONENTS, Component
+from videoprep.families.component import Component, ordered
+from videoprep.index.arrow_buffer import reader_of
 from videoprep.index.bucket import Bucket, BucketColumn
-from videoprep.index.owned_bytes import reader_of
 from videoprep.index.schema import FILE_SCHEMA, REPEATED
+from videoprep.shell import command_line
 from videoprep.store.shard_reader import Place
 
 _SIDES = ("frames", "height", "width")
@@ -49,7 +50,7 @@ class Filters:
     Attributes:
         split: of this split only.
         buckets: of these buckets only.
-        components: these tensors only, in the order of `COMPONENTS`.
+        components: these tensors only, in the order of `ordered`.
         checked: whether the tensors' hashes are wanted, too.
     """
 
@@ -83,7 +84,8 @@ class ClipTable:
     def __init__(self, file: pq.ParquetFile, filters: Filters, where: str) -> None:
         names = file.schema_arrow.names
         self.components = _choose(names, filters.components, where)
-        clip_columns = [name for name in names if not name.startswith(_prefixes(COMPONENTS))]
+        of_tensors = _prefixes(listed_components(names))
+        clip_columns = [name for name in names if not name.startswith(of_tensors)]
         place_columns = _place_columns(self.components, filters.checked)
         _require(names, [*_REQUIRED, *place_columns], where)
         wanted, complete, self.buckets = _find(file, filters, self.components, where)
@@ -133,10 +135,17 @@ def open_catalogue(data: bytes) -> pq.ParquetFile:
         pyarrow.ArrowException: it is damaged.
     """
     metadata = pq.read_metadata(reader_of(data))
-    places = [f"{component}_{name}" for component in COMPONENTS for name in ("shard", "dtype")]
     there = metadata.schema.to_arrow_schema().names
+    components = listed_components(there)
+    places = [f"{component}_{name}" for component in components for name in ("shard", "dtype")]
     shared = [name for name in (*REPEATED, *places) if name in there]
     return pq.ParquetFile(reader_of(data), metadata=metadata, read_dictionary=shared)
+
+
+def listed_components(columns: Iterable[str]) -> tuple[Component, ...]:
+    """Return the components of which a catalogue with these columns says where they lie."""
+    last = "_shard"
+    return ordered(name.removesuffix(last) for name in columns if name.endswith(last))
 
 
 # Choosing
@@ -154,15 +163,15 @@ def _place_columns(components: Iterable[Component], checked: bool) -> list[str]:
 def _choose(
     names: Sequence[str], wanted: tuple[Component, ...] | None, where: str
 ) -> tuple[Component, ...]:
-    there = tuple(component for component in COMPONENTS if f"{component}_shard" in names)
+    there = listed_components(names)
     if wanted is None:
         return there
     missing = [component for component in wanted if component not in there]
     if missing or not wanted:
         raise StoreError(
-            f"there are no {missing[0]}; there are: {', '.join(there)}"
+            f"the store has no {missing[0]!r}; it has: {', '.join(there)}"
             if missing
-            else f"no components are chosen; there are: {', '.join(there)}",
+            else f"no components are chosen; the store has: {', '.join(there)}",
             where=where,
             remedy="choose among them, or encode what is missing: `videoprep encode` adds it",
         )
@@ -185,7 +194,7 @@ def _damaged(what: str, where: str) -> StoreError:
     return StoreError(
         f"the catalogue is damaged: it {what}",
         where=where,
-        remedy=f"run `videoprep verify {where} --repair`",
+        remedy=f"run `{command_line('verify', where, repair=True)}`",
     )
 
 
@@ -220,7 +229,7 @@ def _of_split(column: pa.ChunkedArray, split: str, where: str) -> NDArray[np.boo
         raise StoreError(
             f"there is no split {split!r}; there are: {', '.join(there) or 'none'}",
             where=where,
-            remedy="plan with --split, or a column split in the table, and encode again",
+            remedy="plan with `split`, or a column split in the table, and encode again",
         )
     mask: NDArray[np.bool_] = pc.fill_null(pc.equal(column, split), False).to_numpy()
     return mask
@@ -249,6 +258,7 @@ def _read(
     file: pq.ParquetFile, columns: Sequence[str], mask: NDArray[np.bool_]
 ) -> Iterable[pa.RecordBatch]:
     """The chosen rows. One row group at a time, so that the others take no memory."""
+    prefixes = _prefixes(listed_components(columns))
     start = 0
     for number in range(file.num_row_groups):
         end = start + file.metadata.row_group(number).num_rows
@@ -259,13 +269,13 @@ def _read(
         if not chosen.all():
             table = table.filter(pa.array(chosen))
         for batch in table.combine_chunks().to_batches():
-            fixed = [_normal(name, batch.column(name)) for name in columns]
+            fixed = [_normal(name, batch.column(name), prefixes) for name in columns]
             yield pa.RecordBatch.from_arrays(fixed, names=list(columns))
 
 
-def _normal(name: str, array: pa.Array) -> pa.Array:
+def _normal(name: str, array: pa.Array, prefixes: Iterable[str]) -> pa.Array:
     """A column in the type that it is documented to have; shapes and repeated text held once."""
-    prefix = next((prefix for prefix in _prefixes(COMPONENTS) if name.startswith(prefix)), None)
+    prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
     if prefix is None:
         if name not in FILE_SCHEMA.names or pa.types.is_dictionary(array.type):
             return array

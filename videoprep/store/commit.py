@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 import xxhash
 
-from videoprep.files import Files
+from videoprep.fs import Files
 from videoprep.store.layout import is_shard
 from videoprep.store.receipt import Failure, Receipt, StoredTensor
 
@@ -26,7 +26,7 @@ _DTYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class UnitResult:
     """What became of a unit's artifacts.
 
     Attributes:
@@ -34,15 +34,17 @@ class Made:
         failures: those set aside.
         truncated: keys of captions that were cut to the text encoder's limit.
         tiled: keys of latents that were made in tiles because memory did not suffice.
+        damaged: what is damaged of the frames of some artifacts, by key.
     """
 
     tensors: Mapping[str, torch.Tensor]
     failures: Sequence[Failure] = ()
     truncated: Sequence[str] = ()
     tiled: Sequence[str] = ()
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
 
-def commit_unit(files: Files, folder: str, unit: str, made: Made) -> bool:
+def commit_unit(files: Files, folder: str, unit: str, made: UnitResult) -> bool:
     """Writes a unit's shard and receipt; says whether this call was the one that made it exist.
 
     The shard's name ends in a hash of its contents, so two jobs that encode the same unit never
@@ -52,7 +54,7 @@ def commit_unit(files: Files, folder: str, unit: str, made: Made) -> bool:
     Raises:
         OSError: something cannot be written.
     """
-    shard = _Shard(made.tensors) if made.tensors else None
+    shard = _ShardFile(made.tensors) if made.tensors else None
     name = f"{unit}-{shard.xxh3[:16]}.safetensors" if shard else None
     if shard is not None:
         files.write(f"{folder}/{name}", shard.write)
@@ -65,6 +67,7 @@ def commit_unit(files: Files, folder: str, unit: str, made: Made) -> bool:
         failures=tuple(sorted(made.failures, key=lambda failure: failure.key)),
         truncated=tuple(sorted(made.truncated)),
         tiled=tuple(sorted(made.tiled)),
+        damaged=dict(sorted(made.damaged.items())),
     )
     path = f"{folder}/{unit}.json"
     if files.create(path, receipt.to_bytes()):
@@ -97,7 +100,7 @@ def _may_count(files: Files, receipt: str, shard: str) -> bool:
         return True
 
 
-class _Shard:
+class _ShardFile:
     """A safetensors file in the making, hashed and written without a second copy in memory.
 
     Attributes:

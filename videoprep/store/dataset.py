@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from videoprep.errors import StoreError
-from videoprep.families.component import COMPONENTS, MADE_FROM, Component
+from videoprep.families.component import Component, ordered
 from videoprep.families.registry import get_profile
-from videoprep.files import Files, is_url
+from videoprep.fs import Files, is_url
 from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.numbers import from_text
 from videoprep.index.schema import digest_of, multiplicity_of
+from videoprep.shell import command_line
 from videoprep.store.clip_table import ClipTable, Filters, open_catalogue
 from videoprep.store.empty_caption import read_empty_caption
 from videoprep.store.layout import CATALOGUE, Store, StoreInfo
@@ -108,7 +109,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
     def _load(self) -> None:
         store = Store.open(self._location)
         self.info: StoreInfo = store.read_info()
-        data = _read_catalogue(store.files)
+        data = _read_catalogue(store)
         self._fingerprint = xxhash.xxh3_128_hexdigest(data)
         try:
             self._clips = ClipTable(open_catalogue(data), self._filters, self._location)
@@ -172,7 +173,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         return {
             component: read_empty_caption(files, self.info.recipes[component])
             for component in self.components
-            if MADE_FROM[component] == "caption"
+            if not self.info.recipes[component].source.frames
         }
 
     @property
@@ -203,7 +204,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
             raise StoreError(
                 f"the catalogue is damaged: {text!r} are no frame numbers",
                 where=self._location,
-                remedy=f"run `videoprep verify {self._location} --repair`",
+                remedy=f"run `{command_line('verify', self._location, repair=True)}`",
             ) from error
 
     def __getstate__(self) -> dict[str, Any]:
@@ -241,25 +242,21 @@ class LatentDataset(Dataset[dict[str, Any]]):
         )
 
 
-def _read_catalogue(files: Files) -> bytes:
+def _read_catalogue(store: Store) -> bytes:
     try:
-        return files.read(CATALOGUE)
+        return store.files.read(CATALOGUE)
     except FileNotFoundError as error:
-        raise StoreError(
-            "the store has no catalogue: its encoding was not finished",
-            where=files.location,
-            remedy="run the same `videoprep encode` command again; it goes on where it was",
-        ) from error
+        raise store.unfinished("the store has no catalogue") from error
     except OSError as error:
-        raise _unreadable(files, error) from error
+        raise _unreadable(store.files, error) from error
 
 
 def _unreadable(files: Files, error: Exception) -> StoreError:
     return StoreError(
         f"the catalogue cannot be read: {error}",
         where=files.where(CATALOGUE),
-        remedy=f"run `videoprep verify {files.location} --repair`, or the same `videoprep encode` "
-        "command again: it writes the catalogue anew",
+        remedy=f"run `{command_line('verify', files.location, repair=True)}`, or the same "
+        "`videoprep encode` command again: it writes the catalogue anew",
     )
 
 
@@ -282,11 +279,4 @@ def _parse_bucket(text: str, where: str) -> Bucket:
 
 def _to_components(given: str | Iterable[str], where: str) -> tuple[Component, ...]:
     names = [given] if isinstance(given, str) else list(given)
-    unknown = [name for name in names if name not in COMPONENTS]
-    if unknown:
-        raise StoreError(
-            f"{unknown[0]!r} is no component; there are: {', '.join(COMPONENTS)}",
-            where=where,
-            remedy="choose among them",
-        )
-    return tuple(component for component in COMPONENTS if component in names)
+    return ordered(names)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from videoprep.errors import StoreError
-from videoprep.files import Files
+from videoprep.fs import Files
 from videoprep.store.layout import EMPTY_CAPTION
 from videoprep.store.recipe import Recipe
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from videoprep.shell import command_line
 from videoprep.store.receipt import Receipt
 
 FaultKind = Literal["missing", "truncated", "damaged", "outdated", "unreadable"]
@@ -16,11 +17,12 @@ ENCODE_AGAIN = (
     "only what is missing"
 )
 
-REPAIR = "run `videoprep verify STORE --repair`"
+# STORE is filled in where the store is known: see `StoreFault.named_in`.
+REPAIR = f"run `{command_line('verify', 'STORE', repair=True)}`"
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class StoreFault:
     """Something wrong with a file of the store.
 
     Attributes:
@@ -39,6 +41,11 @@ class Fault:
     remedy: str
     artifacts: int = 0
     clips: tuple[str, ...] = ()
+
+    def named_in(self, store: str) -> StoreFault:
+        """Return the same with the store's name in the command that its remedy names."""
+        named = f"run `{command_line('verify', store, repair=True)}`"
+        return replace(self, remedy=self.remedy.replace(REPAIR, named))
 
 
 @dataclass(frozen=True, slots=True)

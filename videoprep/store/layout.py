@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import xxhash
 
-from videoprep.errors import StoreError
-from videoprep.families.component import COMPONENTS, Component
-from videoprep.files import Files, open_files
+from videoprep.errors import PlanError, StoreError
+from videoprep.families.component import Component, is_component_name, ordered
+from videoprep.fs import Files, open_files
 from videoprep.index.table import BucketIndex
-from videoprep.place import instead_of_a_store
+from videoprep.shell import command_line
+from videoprep.spec.path_hints import instead_of_a_store
 from videoprep.store.recipe import Recipe
+
+_T = TypeVar("_T")
 
 FORMAT_VERSION = 3
 
@@ -29,6 +33,9 @@ INFO = "store.json"
 INDEX = "index.parquet"
 """The plan that the catalogue follows."""
 
+ACCEPTED = ".plan.parquet"
+"""The plan of a run that has not finished yet. Later runs compare theirs with it."""
+
 CATALOGUE = "catalogue.parquet"
 """A row a clip; derived from the index and the receipts."""
 
@@ -37,6 +44,12 @@ EMPTY_CAPTION = "empty_caption"
 
 FAILURES = "failures.jsonl"
 """The clips set aside; derived from the receipts."""
+
+DAMAGED = "damaged.jsonl"
+"""The clips encoded with damaged frames, if there are any; derived from the receipts."""
+
+
+_RECIPE_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,10 @@ class Store:
         """Where the shards and receipts of a recipe lie."""
         return f"{recipe.component}/{recipe.id}"
 
+    def has_unit(self, unit: str) -> bool:
+        """Return whether a unit, given as ``component/recipe/name``, is committed."""
+        return self.files.size(f"{unit}.json") is not None
+
     def exists(self) -> bool:
         """Whether there is a ``store.json``."""
         return self.files.size(INFO) is not None
@@ -102,7 +119,9 @@ class Store:
                 f"no store here: {INFO} is missing",
                 where=self.location,
                 remedy=instead_of_a_store(
-                    self.location, "make one with `videoprep encode PATH -o STORE --model MODEL`"
+                    self.location,
+                    "make one with "
+                    f"`{command_line('encode', 'PATH', output='STORE', model='MODEL')}`",
                 ),
             ) from error
         except OSError as error:
@@ -129,17 +148,19 @@ class Store:
         path = self.files.path("")
         if path is not None and path.exists() and not path.is_dir():
             raise StoreError(
-                "exists and is not a folder", where=self.location, remedy="choose another -o"
-            )
+                "is not a folder", where=self.location, remedy="choose another `output`",
+                option="output",
+            )  # fmt: skip
         if self.exists():
             old = self._with_receipts(self.read_info())
             _require_family(old, info, self.location)
             info = _merge(old, info)
         elif not self._is_empty_or_remains():
             raise StoreError(
-                "exists, is not empty, and is no store",
+                "the folder is not empty, and it is not a store",
                 where=self.location,
-                remedy="choose another -o: a new folder",
+                remedy="choose a new or empty folder as `output`",
+                option="output",
             )
         if not self.exists() or info != self.read_info():
             self.files.write_bytes(INFO, _to_json(info))
@@ -156,40 +177,89 @@ class Store:
             return BucketIndex.load(path)
 
     @contextmanager
-    def index_file(self) -> Iterator[Path]:
+    def index_file(self, name: str = INDEX) -> Iterator[Path]:
         """The file of the plan that the catalogue follows; a copy of one that lies elsewhere.
+
+        Args:
+            name: of the file; that of the plan, or `ACCEPTED`.
 
         Raises:
             StoreError: there is none.
         """
-        path = self.files.path(INDEX)
+        path = self.files.path(name)
         if path is not None and path.is_file():
             yield path
             return
-        if self.files.size(INDEX) is None:
-            raise StoreError(
-                f"the store has no {INDEX}: its encoding was not finished",
-                where=self.location,
-                remedy="run the same `videoprep encode` command again; it goes on where it was",
-            )
+        if self.files.size(name) is None:
+            raise self.unfinished(f"the store has no {name}")
         with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / INDEX
+            copy = Path(folder) / name
             with copy.open("wb") as file:
-                for piece in self.files.chunks(INDEX):
+                for piece in self.files.chunks(name):
                     file.write(piece)
             yield copy
 
     def save_index(self, index: BucketIndex) -> None:
-        """Writes the plan."""
-        path = self.files.path(INDEX)
+        """Writes the plan, and removes the one that was accepted: it is this one."""
+        self._save(index, INDEX)
+        self.files.delete(ACCEPTED)
+
+    def accept(self, index: BucketIndex) -> None:
+        """Keeps the plan of a run that begins."""
+        self._save(index, ACCEPTED)
+
+    def read_accepted(self, read: Callable[[Path], _T]) -> _T | None:
+        """Read the plan that the last run followed, finished or not.
+
+        Args:
+            read: reads the file. Called again with the finished plan if the accepted one is removed
+                meanwhile: another job, which came to its end, has made it the finished one.
+
+        Returns:
+            What was read; None if there is no plan.
+
+        Raises:
+            PlanError: it is damaged.
+        """
+        for name in (ACCEPTED, INDEX):
+            if self.files.size(name) is None:
+                continue
+            try:
+                with self.index_file(name) as path:
+                    return read(path)
+            except (StoreError, PlanError, OSError):
+                if self.files.size(name) is not None:
+                    raise
+        return None
+
+    def _save(self, index: BucketIndex, name: str) -> None:
+        path = self.files.path(name)
         if path is not None:
             index.save(path)
             return
         with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / INDEX
+            copy = Path(folder) / name
             index.save(copy)
             with copy.open("rb") as made:
-                self.files.write(INDEX, lambda file: shutil.copyfileobj(made, file))
+                self.files.write(name, lambda file: shutil.copyfileobj(made, file))
+
+    def unfinished(self, what: str) -> StoreError:
+        """Return the error about a store that lacks what is written last.
+
+        Args:
+            what: it lacks.
+        """
+        root, model = "PATH", "MODEL"
+        with suppress(StoreError, PlanError, OSError):
+            model = self.read_info().model
+            root = self.read_accepted(BucketIndex.root_named_in) or root
+        again = command_line("encode", root, output=self.location, model=model)
+        return StoreError(
+            f"{what}: its encoding was not finished",
+            where=self.location,
+            remedy=f"run the same command again to resume, such as `{again}`; "
+            f"`{command_line('status', self.location)}` shows what is done",
+        )
 
     def digest(self, name: str) -> str:
         """xxh3-128 of a file, 32 hexadecimal digits.
@@ -206,7 +276,8 @@ class Store:
         """Whether there is nothing, or nothing but what is left of a store without its info."""
         names = {*self.files.folders(), *self.files.names()}
         visible = {name for name in names if not name.startswith(".")}
-        return not visible - {*COMPONENTS, EMPTY_CAPTION, INDEX, CATALOGUE, FAILURES}
+        own = {EMPTY_CAPTION, INDEX, CATALOGUE, FAILURES, DAMAGED}
+        return not visible - own - {*component_folders(self.files)}
 
     def _with_receipts(self, info: StoreInfo) -> StoreInfo:
         """Leaves out recipes by which nothing was ever committed: they bind nobody."""
@@ -216,6 +287,15 @@ class Store:
             if any(is_receipt(name) for name in self.files.names(self.folder(recipe)))
         }
         return replace(info, recipes=used)
+
+
+def component_folders(files: Files) -> tuple[Component, ...]:
+    """Return the components of which a store has folders, told by the recipes' folders in them.
+
+    What they are called does not matter: a plugin may have brought them.
+    """
+    names = (name for name in files.folders() if is_component_name(name) and name != EMPTY_CAPTION)
+    return ordered(name for name in names if any(map(_RECIPE_ID.fullmatch, files.folders(name))))
 
 
 def info_bytes(info: StoreInfo) -> bytes:
@@ -248,9 +328,11 @@ def _merge(old: StoreInfo, new: StoreInfo) -> StoreInfo:
 def _require_family(old: StoreInfo, new: StoreInfo, where: str) -> None:
     if old.recipes and old.family != new.family:
         raise StoreError(
-            f"holds artifacts for the family {old.family!r} ({old.model}), not {new.family!r}",
+            f"the store was encoded for the family {old.family!r}, with the model {old.model}; "
+            f"{new.model} is of the family {new.family!r}",
             where=where,
-            remedy="choose another -o: a store is for one family",
+            remedy="choose another `output`: a store holds one family",
+            option="output",
         )
 
 
@@ -268,16 +350,16 @@ def _no_info(files: Files, what: str) -> StoreError:
     return StoreError(
         what,
         where=files.where(INFO),
-        remedy="if this is no store, choose another -o; if it is, delete this file and run the "
-        "same `videoprep encode` command: it writes it anew and finds all that is committed",
+        remedy="if this is not a store, choose another `output`; if it is, delete this file and "
+        "run the same `videoprep encode` command: it writes it again and finds all that is "
+        "committed",
     )
 
 
 def _from_json(data: Mapping[str, Any]) -> StoreInfo:
     recipes = {
         component: Recipe(component, dict(data["recipes"][component]))
-        for component in COMPONENTS
-        if component in data["recipes"]
+        for component in ordered(data["recipes"])
     }
     earlier: Sequence[Mapping[str, Any]] = data["earlier"]
     return StoreInfo(

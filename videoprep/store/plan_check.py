@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from videoprep.errors import VideoprepError
-from videoprep.families.component import KEY_COLUMN, Component
-from videoprep.files import Files
+from videoprep.families.component import Component, Source
+from videoprep.fs import Files
 from videoprep.index.clip import keys_of
 from videoprep.index.table import BucketIndex
 from videoprep.store.catalogue import (
@@ -25,10 +25,10 @@ from videoprep.store.catalogue import (
     STORED,
     Artifacts,
     catalogue_writer,
-    failure_lines,
+    json_lines,
     set_aside,
 )
-from videoprep.store.fault import ENCODE_AGAIN, REPAIR, Fault, FaultKind, Note
+from videoprep.store.fault import ENCODE_AGAIN, REPAIR, FaultKind, Note, StoreFault
 from videoprep.store.layout import CATALOGUE, FAILURES, INDEX, Store
 
 # What reading a file can end in that was damaged at any place.
@@ -39,10 +39,11 @@ _ROWS = 65_536
 _SHOWN = 5
 
 Keys = Mapping[Component, pa.Array]
+Sources = Mapping[Component, Source]
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ReadCatalogue:
     """What can be read of the catalogue.
 
     Attributes:
@@ -53,32 +54,34 @@ class Listed:
 
     table: pa.Table | None
     index_xxh3: str | None
-    faults: tuple[Fault, ...]
+    faults: tuple[StoreFault, ...]
 
 
-def read_catalogue(store: Store) -> Listed:
+def read_catalogue(store: Store) -> ReadCatalogue:
     """Reads the catalogue, whatever its state.
 
     Raises:
         OSError: the file system fails.
     """
     if store.files.size(CATALOGUE) is None:
-        fault = Fault(CATALOGUE, "missing", "the encoding was not finished, or it is gone", REPAIR)
-        return Listed(None, None, (fault,))
+        fault = StoreFault(
+            CATALOGUE, "missing", "the encoding was not finished, or it is gone", REPAIR
+        )
+        return ReadCatalogue(None, None, (fault,))
     with _local(store.files, CATALOGUE) as path:
         try:
             table = pq.read_table(path)
             facts = json.loads(table.schema.metadata[METADATA])
-            return Listed(table, str(facts["index_xxh3"]), ())
+            return ReadCatalogue(table, str(facts["index_xxh3"]), ())
         except (*UNREADABLE, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             kind = _kind_of(store.files, CATALOGUE)
             what = f"cannot be read: {_short(error)}"
-            return Listed(None, None, (Fault(CATALOGUE, kind, what, REPAIR),))
+            return ReadCatalogue(None, None, (StoreFault(CATALOGUE, kind, what, REPAIR),))
 
 
-def check_index(store: Store, followed: str | None) -> tuple[BucketIndex | None, list[Fault]]:
+def check_index(store: Store, followed: str | None) -> tuple[BucketIndex | None, list[StoreFault]]:
     """Checks the plan.
 
     Args:
@@ -92,7 +95,7 @@ def check_index(store: Store, followed: str | None) -> tuple[BucketIndex | None,
         digest = store.digest(INDEX)
     except FileNotFoundError:
         what = "the encoding was not finished, or it is gone"
-        return None, [Fault(INDEX, "missing", what, ENCODE_AGAIN)]
+        return None, [StoreFault(INDEX, "missing", what, ENCODE_AGAIN)]
     index, problem = _readable_index(store)
     if digest == followed and index is not None:
         return index, []
@@ -101,10 +104,12 @@ def check_index(store: Store, followed: str | None) -> tuple[BucketIndex | None,
         if problem is None and followed is None:
             return index, []
     if problem is not None:
-        return None, [Fault(INDEX, _kind_of(store.files, INDEX), problem, ENCODE_AGAIN)]
+        return None, [StoreFault(INDEX, _kind_of(store.files, INDEX), problem, ENCODE_AGAIN)]
     what = "{} each other: a run did not come to its end, or one of the two was damaged"
     return None, [
-        Fault(name, "outdated", what.format(f"{name} and {other} do not belong to"), ENCODE_AGAIN)
+        StoreFault(
+            name, "outdated", what.format(f"{name} and {other} do not belong to"), ENCODE_AGAIN
+        )
         for name, other in ((INDEX, CATALOGUE), (CATALOGUE, INDEX))
     ]
 
@@ -115,7 +120,7 @@ def check_catalogue(
     claimed: Mapping[Component, Artifacts],
     unknown: Keys,
     listed: pa.Table,
-) -> tuple[list[Fault], list[Note]]:
+) -> tuple[list[StoreFault], list[Note]]:
     """Compares the catalogue with what plan and receipts say.
 
     Args:
@@ -167,7 +172,7 @@ def check_failures(
     claimed: Mapping[Component, Artifacts],
     unknown: Keys,
     doubtful: Collection[Component],
-) -> list[Fault]:
+) -> list[StoreFault]:
     """Compares the list of failures with what plan and receipts say.
 
     Args:
@@ -179,11 +184,14 @@ def check_failures(
             which an earlier receipt says that they were set aside.
     """
     lacking = set_aside(index, claimed)
+    sources = {component: made.source for component, made in claimed.items()}
     try:
         found = store.files.read(FAILURES)
     except FileNotFoundError:
-        return [Fault(FAILURES, "missing", f"it lists {len(lacking)} artifacts set aside", REPAIR)]
-    made = failure_lines(lacking)
+        return [
+            StoreFault(FAILURES, "missing", f"it lists {len(lacking)} artifacts set aside", REPAIR)
+        ]
+    made = json_lines(lacking)
     if found == made:
         return []
     expected = made.splitlines(keepends=True)
@@ -195,7 +203,7 @@ def check_failures(
         for line, entry in zip(expected, lacking, strict=True)
         if entry.component not in doubtful or line in set(kept)
     ]
-    if kept == sure and all(_may_be(index, unknown, doubtful, line) for line in excess):
+    if kept == sure and all(_may_be(index, unknown, sources, doubtful, line) for line in excess):
         return []
     gone = len(set(expected) - set(lines))
     kind: FaultKind = "truncated" if made.startswith(found) else "damaged"
@@ -203,24 +211,26 @@ def check_failures(
         f"is not what the receipts say: {gone} of its {len(expected)} lines are missing or wrong, "
         f"{len(excess)} are in excess"
     )
-    return [Fault(FAILURES, kind, what, REPAIR)]
+    return [StoreFault(FAILURES, kind, what, REPAIR)]
 
 
-def listed_failures(store: Store, index: BucketIndex, component: Component) -> dict[str, int]:
+def listed_failures(
+    store: Store, index: BucketIndex, component: Component, source: Source
+) -> dict[str, int]:
     """How often artifacts of a component were tried, as far as the list of failures can be read."""
     if store.files.size(FAILURES) is None:
         return {}
     found: dict[str, int] = {}
     for line in store.files.read(FAILURES).splitlines():
-        key, attempt = _read_failure(index, component, line)
+        key, attempt = _read_failure(index, component, source, line)
         if key is not None:
             found[key] = attempt
     return found
 
 
-def clips_of(index: BucketIndex, component: Component, keys: pa.Array) -> tuple[str, ...]:
+def clips_of(index: BucketIndex, source: Source, keys: pa.Array) -> tuple[str, ...]:
     """The first clips that need some artifacts, as ``video (list:line)``."""
-    column = index.table[KEY_COLUMN[component]]
+    column = source.keys(index.table)
     rows = index.table.select(["video", "file", "line"]).filter(pc.is_in(column, value_set=keys))
     return tuple(
         f"{row['video']} ({Path(row['file']).name}:{row['line']})"
@@ -251,7 +261,7 @@ def _rewritten_problem(store: Store, index: BucketIndex) -> str | None:
     return None if same else "its bytes are not those that were written"
 
 
-def _explain(ours: Path, theirs: Path, difference: int) -> tuple[list[Fault], list[Note]]:
+def _explain(ours: Path, theirs: Path, difference: int) -> tuple[list[StoreFault], list[Note]]:
     """What the difference of two catalogues means."""
     expected, found = pq.read_table(ours), pq.read_table(theirs)
     if not expected.schema.equals(found.schema, check_metadata=True):
@@ -268,17 +278,17 @@ def _explain(ours: Path, theirs: Path, difference: int) -> tuple[list[Fault], li
         what = (
             f"{len(rows)} of its rows are not what plan and receipts say, in {', '.join(columns)}"
         )
-        return [Fault(CATALOGUE, "outdated", what, REPAIR, clips=clips)], []
+        return [StoreFault(CATALOGUE, "outdated", what, REPAIR, clips=clips)], []
     writers = _writer_of(ours), _writer_of(theirs)
     if writers[0] != writers[1] and difference > 1:
         what = f"written by {writers[1]}, here is {writers[0]}; the contents are right"
         return [], [Note(CATALOGUE, "rewritten", what)]
     what = "its bytes are not those that were written, though its contents are right"
-    return [Fault(CATALOGUE, "damaged", what, REPAIR)], []
+    return [StoreFault(CATALOGUE, "damaged", what, REPAIR)], []
 
 
-def _outdated(what: str) -> Fault:
-    return Fault(CATALOGUE, "outdated", f"is not what plan and receipts say: {what}", REPAIR)
+def _outdated(what: str) -> StoreFault:
+    return StoreFault(CATALOGUE, "outdated", f"is not what plan and receipts say: {what}", REPAIR)
 
 
 def _unequal_rows(one: pa.ChunkedArray, other: pa.ChunkedArray) -> set[int]:
@@ -292,17 +302,23 @@ def _unequal_rows(one: pa.ChunkedArray, other: pa.ChunkedArray) -> set[int]:
 
 
 def _may_be(
-    index: BucketIndex, unknown: Keys, doubtful: Collection[Component], line: bytes
+    index: BucketIndex,
+    unknown: Keys,
+    sources: Sources,
+    doubtful: Collection[Component],
+    line: bytes,
 ) -> bool:
     """Whether a line can be right: it speaks of an artifact of which no receipt tells for sure."""
     for component, keys in unknown.items():
-        key, _ = _read_failure(index, component, line)
+        key, _ = _read_failure(index, component, sources[component], line)
         if key is not None:
             return component in doubtful or key in set(keys.to_pylist())
     return False
 
 
-def _read_failure(index: BucketIndex, component: Component, line: bytes) -> tuple[str | None, int]:
+def _read_failure(
+    index: BucketIndex, component: Component, source: Source, line: bytes
+) -> tuple[str | None, int]:
     """The artifact that a line is about, if it is one of the component, and the attempt."""
     try:
         entry: dict[str, Any] = json.loads(line)
@@ -311,7 +327,7 @@ def _read_failure(index: BucketIndex, component: Component, line: bytes) -> tupl
         place = pc.equal(index.table["line"], entry["line"])
         for name in ("clip", "video"):
             place = pc.and_(place, pc.equal(index.table[name], entry[name]))
-        keys = index.table[KEY_COLUMN[component]].filter(place)
+        keys = source.keys(index.table.select(source.key_columns).filter(place))
         return (keys[0].as_py() if len(keys) else None), int(entry["attempt"])
     except (ValueError, KeyError, TypeError, pa.ArrowException):
         return None, 0

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import xxhash
 
-from videoprep.files import Files
+from videoprep.fs import Files
 from videoprep.store.layout import is_receipt
 
 _READERS = 16
@@ -67,6 +67,7 @@ class Receipt:
         failures: the artifacts set aside.
         truncated: keys of captions that were cut to the text encoder's limit.
         tiled: keys of latents that were made in tiles because memory did not suffice.
+        damaged: what is damaged of the frames of some artifacts, by key.
     """
 
     unit: str
@@ -77,10 +78,13 @@ class Receipt:
     failures: tuple[Failure, ...]
     truncated: tuple[str, ...] = ()
     tiled: tuple[str, ...] = ()
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """The receipt as JSON, without times or hosts: equal work gives equal bytes."""
         data = asdict(self)
+        if not self.damaged:  # as in earlier versions, which do not know it
+            del data["damaged"]
         data["digest"] = _digest(data)
         return (json.dumps(data, sort_keys=True, indent=1) + "\n").encode()
 
@@ -112,7 +116,7 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
+class ReceiptDamage:
     """A file of the store that is not as it was written.
 
     Attributes:
@@ -131,7 +135,7 @@ def _digest(data: dict[str, Any]) -> str:
     return xxhash.xxh3_128_hexdigest(json.dumps(rest, sort_keys=True).encode())
 
 
-def read_receipts(files: Files, folder: str) -> Iterator[Receipt | Damage]:
+def read_receipts(files: Files, folder: str) -> Iterator[Receipt | ReceiptDamage]:
     """The receipts of one recipe, ordered by name; what is wrong with those that do not hold.
 
     A receipt holds where it can be read and its shard is there, whole in size. The shard's
@@ -144,7 +148,7 @@ def read_receipts(files: Files, folder: str) -> Iterator[Receipt | Damage]:
     shards = {name for name in names if name.endswith(".safetensors")}
     receipts = [name for name in names if is_receipt(name)]
 
-    def read(name: str) -> Receipt | Damage:
+    def read(name: str) -> Receipt | ReceiptDamage:
         return _read(files, folder, name, shards)
 
     if files.path("") is not None:
@@ -162,25 +166,25 @@ def is_damaged(files: Files, path: str) -> bool:
     """
     folder, _, name = path.rpartition("/")
     try:
-        return isinstance(_read(files, folder, name, set(files.names(folder))), Damage)
+        return isinstance(_read(files, folder, name, set(files.names(folder))), ReceiptDamage)
     except FileNotFoundError:
         return False
 
 
-def _read(files: Files, folder: str, name: str, shards: set[str]) -> Receipt | Damage:
+def _read(files: Files, folder: str, name: str, shards: set[str]) -> Receipt | ReceiptDamage:
     path = f"{folder}/{name}"
     try:
         receipt = Receipt.from_bytes(files.read(path))
     except ValueError as error:
-        return Damage(path, f"the receipt cannot be read: {error}", path)
+        return ReceiptDamage(path, f"the receipt cannot be read: {error}", path)
     if f"{receipt.unit}.json" != name:
-        return Damage(path, f"is the receipt of another unit, {receipt.unit}", path)
+        return ReceiptDamage(path, f"is the receipt of another unit, {receipt.unit}", path)
     if receipt.shard is None:
         return receipt
     shard = f"{folder}/{receipt.shard}"
     size = files.size(shard) if receipt.shard in shards else None
     if size is None:
-        return Damage(shard, "the shard is missing", path)
+        return ReceiptDamage(shard, "the shard is missing", path)
     if size != receipt.size:
-        return Damage(shard, f"the shard has {size} bytes instead of {receipt.size}", path)
+        return ReceiptDamage(shard, f"the shard has {size} bytes instead of {receipt.size}", path)
     return receipt

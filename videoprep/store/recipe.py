@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from videoprep.families.component import Component
+from videoprep.families.component import Component, Source, source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,21 @@ class Recipe:
         """Names the recipe: 16 hexadecimal digits, equal for equal fields."""
         text = json.dumps(dict(self.fields), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def source(self) -> Source:
+        """What of a clip the artifacts are made from.
+
+        Raises:
+            StoreError: This version of videoprep does not know it.
+        """
+        return source_of(self.component, self.fields)
+
+    @property
+    def is_of_vae(self) -> bool:
+        """Whether a VAE made the artifacts: moments, or what was taken of them."""
+        # An import brings latents and embeddings of captions, and does not say more.
+        return "posterior" in self.fields or ("imported" in self.fields and self.source.frames)
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """What differs from the fields of another recipe, in words."""

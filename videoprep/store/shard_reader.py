@@ -16,7 +16,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from videoprep.errors import StoreError
-from videoprep.files import is_url, open_files
+from videoprep.fs import is_url, open_files
+from videoprep.shell import command_line
 from videoprep.store.private_map import map_privately
 
 DTYPES: Mapping[str, torch.dtype] = {
@@ -85,7 +86,7 @@ class ShardReader:
     def __init__(self, location: str) -> None:
         self._location = location
         self._folder = None if is_url(location) else location
-        self._shards: OrderedDict[str, _Shard] = OrderedDict()
+        self._shards: OrderedDict[str, _MappedShard] = OrderedDict()
         self._bytes = 0  # of all in ``_shards``
         self._start()
 
@@ -137,7 +138,7 @@ class ShardReader:
             raise StoreError(
                 f"{place.key} has the type {place.dtype!r}; known are: {', '.join(DTYPES)}",
                 where=self._files.where(place.shard),
-                remedy="upgrade videoprep, or encode with another --dtype",
+                remedy="upgrade videoprep, or encode with another `dtype`",
             )
         sides = place.shape
         expected = math.prod(sides) * dtype.itemsize
@@ -179,13 +180,13 @@ class ShardReader:
             raise self._too_short(place, f"there are {len(data)} bytes")
         return np.frombuffer(bytearray(data), np.uint8)
 
-    def _shard(self, path: str, place: Place) -> _Shard:
+    def _shard(self, path: str, place: Place) -> _MappedShard:
         """The shard as it is now. Those that were not used for longest are let go."""
         name = place.shard
         shard = self._shards.get(name)
         if shard is None or not shard.is_at(path):
             self._require_inside(place)
-            shard = _Shard(path)
+            shard = _MappedShard(path)
         with self._lock:
             replaced = self._shards.pop(name, None)
             self._shards[name] = shard
@@ -212,11 +213,11 @@ class ShardReader:
         return StoreError(
             message,
             where=self._files.where(place.shard),
-            remedy=f"run `videoprep verify {self._location} --repair`",
+            remedy=f"run `{command_line('verify', self._location, repair=True)}`",
         )
 
 
-class _Shard:
+class _MappedShard:
     """A file and its map, which lives on with the tensors that are parts of it.
 
     Args:

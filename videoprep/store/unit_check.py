@@ -8,7 +8,7 @@ from typing import Any
 
 import xxhash
 
-from videoprep.files import Files
+from videoprep.fs import Files
 from videoprep.store.fault import BadUnit, FaultKind
 from videoprep.store.receipt import Receipt, StoredTensor
 
@@ -66,7 +66,7 @@ def _check_shard(files: Files, folder: str, receipt: Receipt) -> BadUnit | None:
             problem = _header_problem(files, path, receipt)
             return bad("damaged", problem) if problem else None
         damaged = _damaged(files, path, receipt.tensors)
-        count = f"{len(damaged)} of its {len(receipt.tensors)} artifacts are damaged"
+        count = _damaged_of(len(damaged), len(receipt.tensors))
         which = count if damaged else "its header is damaged"
         return bad("damaged", f"is not as it was written: {which}", damaged)
     except FileNotFoundError:
@@ -92,7 +92,12 @@ def check_without_receipt(files: Files, shard: str, tensors: Sequence[StoredTens
         damaged = _damaged(files, shard, tensors)
     except OSError as error:
         return _failed(error)
-    return f"{len(damaged)} of {len(tensors)} artifacts are damaged" if damaged else None
+    return _damaged_of(len(damaged), len(tensors)) if damaged else None
+
+
+def _damaged_of(damaged: int, total: int) -> str:
+    artifacts = "artifact" if total == 1 else "artifacts"
+    return f"{damaged} of {total} {artifacts} {'is' if damaged == 1 else 'are'} damaged"
 
 
 def _failed(error: OSError) -> str:

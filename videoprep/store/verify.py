@@ -15,29 +15,32 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from videoprep.durable import is_temporary
+from videoprep.engine.activity import AtWork, Presence, is_service, presence_at
 from videoprep.errors import StoreError
-from videoprep.families.component import COMPONENTS, KEY_COLUMN, MADE_FROM, Component
-from videoprep.files import Files
+from videoprep.families.component import FRAMES, Component, Source, ordered
+from videoprep.fs import Files
+from videoprep.fs.atomic import is_temporary
 from videoprep.index.table import BucketIndex
 from videoprep.store.catalogue import Artifacts, gather
 from videoprep.store.empty_caption import path_of, read_empty_caption
-from videoprep.store.fault import ENCODE_AGAIN, REPAIR, BadUnit, Fault, Note
+from videoprep.store.fault import ENCODE_AGAIN, REPAIR, BadUnit, Note, StoreFault
 from videoprep.store.layout import (
     CATALOGUE,
+    DAMAGED,
     EMPTY_CAPTION,
     FAILURES,
     INDEX,
     INFO,
     Store,
     StoreInfo,
+    component_folders,
     info_bytes,
     is_receipt,
     is_shard,
 )
 from videoprep.store.plan_check import (
     Keys,
-    Listed,
+    ReadCatalogue,
     check_catalogue,
     check_failures,
     check_index,
@@ -45,12 +48,11 @@ from videoprep.store.plan_check import (
     places_of,
     read_catalogue,
 )
-from videoprep.store.presence import AtWork, Presence, is_service, presence_at
 from videoprep.store.receipt import Receipt, StoredTensor
 from videoprep.store.recipe import Recipe
 from videoprep.store.unit_check import check_unit, check_without_receipt
 
-_VISIBLE = (INFO, INDEX, CATALOGUE, FAILURES)
+_VISIBLE = (INFO, INDEX, CATALOGUE, FAILURES, DAMAGED)
 _HASH_DIGITS = 16
 
 # Reading and hashing let go of the interpreter's lock; elsewhere each request takes a while.
@@ -114,7 +116,7 @@ class Repair:
         left_alone: what could not be repaired, and why.
     """
 
-    before: tuple[Fault, ...]
+    before: tuple[StoreFault, ...]
     encoded: Mapping[Component, int]
     removed: tuple[str, ...]
     rewritten: tuple[str, ...]
@@ -140,7 +142,7 @@ class VerifyReport:
     """
 
     store: str
-    faults: tuple[Fault, ...]
+    faults: tuple[StoreFault, ...]
     notes: tuple[Note, ...]
     components: Mapping[Component, ComponentCheck]
     earlier: tuple[EarlierRecipe, ...]
@@ -170,7 +172,7 @@ class VerifyReport:
 
 
 @dataclass(slots=True)
-class Part:
+class RecipeCheck:
     """One recipe's folder, checked.
 
     Attributes:
@@ -220,10 +222,10 @@ class Examination:
     store: Store
     info: StoreInfo | None
     index: BucketIndex | None
-    parts: Mapping[Component, Part]
-    others: Sequence[Part]
+    parts: Mapping[Component, RecipeCheck]
+    others: Sequence[RecipeCheck]
     presence: Presence
-    listed: Listed
+    listed: ReadCatalogue
     report: VerifyReport
 
     def bad_units(self) -> list[BadUnit]:
@@ -252,7 +254,7 @@ def examine(
     started = time.monotonic()
     info, faults = _check_info(store)
     presence = presence_at(store.files, without)
-    parts = _check_parts(store.files, presence, on_checked)
+    parts = _check_parts(store.files, info, presence, on_checked)
     listed = read_catalogue(store)
     index, of_index = check_index(store, listed.index_xxh3)
     current = _current(parts, info)
@@ -278,7 +280,7 @@ def examine(
     notes += _strangers(store.files)
     report = VerifyReport(
         store=store.location,
-        faults=tuple(faults),
+        faults=tuple(fault.named_in(store.location) for fault in faults),
         notes=tuple(notes),
         components={c: _count(keys, unknown[c], current.get(c)) for c, keys in planned.items()},
         earlier=tuple(earlier_recipes(info, others)),
@@ -290,7 +292,9 @@ def examine(
     return Examination(store, info, index, current, others, presence, listed, report)
 
 
-def earlier_recipes(info: StoreInfo | None, parts: Iterable[Part]) -> Iterator[EarlierRecipe]:
+def earlier_recipes(
+    info: StoreInfo | None, parts: Iterable[RecipeCheck]
+) -> Iterator[EarlierRecipe]:
     """What the folders of other recipes hold, and how those differ."""
     known = {} if info is None else {r.id: r for r in (*info.earlier, *info.recipes.values())}
     for part in parts:
@@ -313,36 +317,38 @@ def why_earlier(recipe: Recipe | None, present: Recipe | None) -> tuple[str, ...
 # store.json
 
 
-def _check_info(store: Store) -> tuple[StoreInfo | None, list[Fault]]:
+def _check_info(store: Store) -> tuple[StoreInfo | None, list[StoreFault]]:
     """Reads ``store.json``; that there is no store at all is an error, not a fault."""
     if not store.exists():
         place = store.files.path("")
         if (place is not None and place.is_file()) or not _has_remains(store.files):
             store.read_info()  # says that there is none
-        return None, [Fault(INFO, "missing", "it is gone", ENCODE_AGAIN)]
+        return None, [StoreFault(INFO, "missing", "it is gone", ENCODE_AGAIN)]
     again = f"delete it; then {ENCODE_AGAIN}"
     try:
         info = store.read_info()
     except StoreError as error:
-        return None, [Fault(INFO, "damaged", error.message, again)]
+        return None, [StoreFault(INFO, "damaged", error.message, again)]
     if store.files.read(INFO) != info_bytes(info):
         what = "its bytes are not those that were written"
-        return None, [Fault(INFO, "damaged", what, again)]
+        return None, [StoreFault(INFO, "damaged", what, again)]
     return info, []
 
 
 def _has_remains(files: Files) -> bool:
     """Whether there is something that only a store has."""
     lists = any(files.size(name) is not None for name in (INDEX, CATALOGUE))
-    return lists or any(files.folders(component) for component in COMPONENTS)
+    return lists or bool(component_folders(files))
 
 
 # Units
 
 
-def _check_parts(files: Files, presence: Presence, on_checked: OnChecked | None) -> list[Part]:
+def _check_parts(
+    files: Files, info: StoreInfo | None, presence: Presence, on_checked: OnChecked | None
+) -> list[RecipeCheck]:
     """Checks every recipe's folder, those of earlier recipes, too."""
-    folders = [(c, recipe) for c in COMPONENTS for recipe in files.folders(c)]
+    folders = [(c, recipe) for c in component_folders(files) for recipe in files.folders(c)]
     names = {place: files.names("/".join(place)) for place in folders}
     total = sum(is_receipt(name) for found in names.values() for name in found)
     done = 0
@@ -353,20 +359,29 @@ def _check_parts(files: Files, presence: Presence, on_checked: OnChecked | None)
             if on_checked is not None:
                 on_checked(before + so_far, total)
 
-        part = _check_part(files, component, recipe, found, presence, told)
+        source = _source_of(info, component, recipe)
+        part = _check_part(files, component, recipe, source, found, presence, told)
         done += part.units
         parts.append(part)
     return parts
+
+
+def _source_of(info: StoreInfo | None, component: Component, recipe: str) -> Source:
+    """Artifacts of a recipe that ``store.json`` does not know are counted, never sought."""
+    known = () if info is None else (*info.recipes.values(), *info.earlier)
+    same = (one for one in known if (one.component, one.id) == (component, recipe))
+    return next((one.source for one in same), FRAMES)
 
 
 def _check_part(
     files: Files,
     component: Component,
     recipe: str,
+    source: Source,
     names: Sequence[str],
     presence: Presence,
     told: Callable[[int], None],
-) -> Part:
+) -> RecipeCheck:
     folder = f"{component}/{recipe}"
     units = [name.removesuffix(".json") for name in names if is_receipt(name)]
     bad: list[BadUnit] = []
@@ -382,7 +397,7 @@ def _check_part(
                 yield receipt
             told(done)
 
-    claimed = gather(readable(), folder)
+    claimed = gather(readable(), folder, source)
     unreadable = {unit.unit for unit in bad if unit.receipt is None}
     shards = [
         n for n in names if is_shard(n) and n not in named and unit_of_shard(n) not in unreadable
@@ -392,7 +407,7 @@ def _check_part(
     notes += _unknown_files(folder, [n for n in names if not is_receipt(n) and not is_shard(n)])
     notes += [Note(f"{folder}/{f}/", "unknown", _UNKNOWN) for f in files.folders(folder)]
     orphaned = [f"{folder}/{name}" for name in shards if name not in in_hand]
-    return Part(component, recipe, claimed, bad, orphaned, notes, len(units))
+    return RecipeCheck(component, recipe, claimed, bad, orphaned, notes, len(units))
 
 
 def _checked(files: Files, folder: str, units: Sequence[str]) -> Iterator[Receipt | BadUnit | None]:
@@ -432,7 +447,7 @@ def _shard_note(files: Files, name: str, in_hand: bool) -> Note:
     return Note(name, "orphaned", "a shard without a receipt: it does not exist for readers", size)
 
 
-def _add_lost_receipts(store: Store, part: Part, listed: Listed) -> None:
+def _add_lost_receipts(store: Store, part: RecipeCheck, listed: ReadCatalogue) -> None:
     """Finds receipts that are gone although the catalogue names their shards."""
     name = f"{part.component}_shard"
     if listed.table is None or name not in listed.table.schema.names:
@@ -454,7 +469,7 @@ def _add_lost_receipts(store: Store, part: Part, listed: Listed) -> None:
 # The plan
 
 
-def _current(parts: Sequence[Part], info: StoreInfo | None) -> dict[Component, Part]:
+def _current(parts: Sequence[RecipeCheck], info: StoreInfo | None) -> dict[Component, RecipeCheck]:
     if info is None:
         return {}
     ids = {component: recipe.id for component, recipe in info.recipes.items()}
@@ -465,11 +480,11 @@ def _planned(index: BucketIndex | None, info: StoreInfo | None) -> dict[Componen
     """The distinct artifacts that the plan needs."""
     if index is None or info is None:
         return {}
-    columns = {c: index.table[KEY_COLUMN[c]] for c in COMPONENTS if c in info.recipes}
+    columns = {c: info.recipes[c].source.keys(index.table) for c in ordered(info.recipes)}
     return {c: _whole(pc.unique(pc.drop_null(column))) for c, column in columns.items()}
 
 
-def _unknown(planned: pa.Array, part: Part | None) -> pa.Array:
+def _unknown(planned: pa.Array, part: RecipeCheck | None) -> pa.Array:
     """Artifacts of the plan of which no receipt speaks that can be read."""
     if part is None:
         return planned
@@ -482,7 +497,7 @@ def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _count(planned: pa.Array, unknown: pa.Array, part: Part | None) -> ComponentCheck:
+def _count(planned: pa.Array, unknown: pa.Array, part: RecipeCheck | None) -> ComponentCheck:
     if part is None:
         return ComponentCheck(len(planned), 0, 0, 0, len(planned), 0, 0)
     stored = part.claimed.stored
@@ -508,20 +523,22 @@ def _check_lists(
     store: Store,
     index: BucketIndex | None,
     info: StoreInfo | None,
-    current: Mapping[Component, Part],
+    current: Mapping[Component, RecipeCheck],
     unknown: Keys,
-    listed: Listed,
-) -> tuple[list[Fault], list[Note]]:
+    listed: ReadCatalogue,
+) -> tuple[list[StoreFault], list[Note]]:
     """Checks the catalogue and the list of failures."""
     faults, notes = list(listed.faults), list[Note]()
     if index is None or info is None:
         if store.files.size(FAILURES) is None:
             what = "the encoding was not finished, or it is gone"
-            faults.append(Fault(FAILURES, "missing", what, ENCODE_AGAIN))
+            faults.append(StoreFault(FAILURES, "missing", what, ENCODE_AGAIN))
         # A repair has nothing to write them from.
         return [replace(fault, remedy=ENCODE_AGAIN) for fault in faults], notes
-    empty = gather((), "")
-    claimed = {c: current[c].claimed if c in current else empty for c in info.recipes}
+    claimed = {
+        c: current[c].claimed if c in current else gather((), "", recipe.source)
+        for c, recipe in info.recipes.items()
+    }
     lost = [(c, bad) for c, part in current.items() for bad in part.bad if bad.receipt is None]
     excused = {
         c: pa.concat_arrays([keys, *(_listed_keys(listed, c, bad) for d, bad in lost if d == c)])
@@ -537,18 +554,18 @@ def _check_lists(
 def _missing(
     info: StoreInfo | None,
     index: BucketIndex | None,
-    current: Mapping[Component, Part],
+    current: Mapping[Component, RecipeCheck],
     unknown: Keys,
-    listed: Listed,
-) -> Iterator[Fault]:
+    listed: ReadCatalogue,
+) -> Iterator[StoreFault]:
     """Artifacts that nobody knows of: neither a receipt, nor a unit that is named already.
 
     What a receipt that cannot be read may have set aside is told by no other file: it is named, and
     they are not named again.
     """
     for component, keys in unknown.items():
-        part = current.get(component)
-        folder = Store.folder(info.recipes[component]) if info is not None else component
+        assert info is not None  # noqa: S101 (else nothing is unknown)
+        part, recipe = current.get(component), info.recipes[component]
         named = [_listed_keys(listed, component, bad) for bad in part.bad] if part else []
         if not all(map(len, named)):
             continue
@@ -557,11 +574,11 @@ def _missing(
             rest = rest.filter(pc.invert(pc.is_in(rest, value_set=some)))
         if len(rest) and index is not None:
             what = f"{len(rest)} artifacts of the plan are neither stored nor set aside"
-            clips = clips_of(index, component, rest)
-            yield Fault(f"{folder}/", "missing", what, REPAIR, len(rest), clips)
+            clips = clips_of(index, recipe.source, rest)
+            yield StoreFault(f"{Store.folder(recipe)}/", "missing", what, REPAIR, len(rest), clips)
 
 
-def _listed_keys(listed: Listed, component: Component, bad: BadUnit) -> pa.Array:
+def _listed_keys(listed: ReadCatalogue, component: Component, bad: BadUnit) -> pa.Array:
     """The artifacts of a unit as the catalogue has them."""
     shards = f"{component}_shard"
     if listed.table is None or shards not in listed.table.schema.names:
@@ -570,7 +587,7 @@ def _listed_keys(listed: Listed, component: Component, bad: BadUnit) -> pa.Array
     return _whole(pc.unique(listed.table[f"{component}_key"].filter(own)))
 
 
-def keys_of_unit(bad: BadUnit, listed: Listed) -> pa.Array:
+def keys_of_unit(bad: BadUnit, listed: ReadCatalogue) -> pa.Array:
     """The artifacts of a unit at fault, as far as receipt or catalogue tell."""
     if bad.receipt is None:
         component: Any = bad.folder.partition("/")[0]
@@ -579,7 +596,7 @@ def keys_of_unit(bad: BadUnit, listed: Listed) -> pa.Array:
     return pa.array([*stored, *(failure.key for failure in bad.receipt.failures)], pa.string())
 
 
-def _without_receipt(store: Store, bad: BadUnit, listed: Listed) -> Iterator[Fault]:
+def _without_receipt(store: Store, bad: BadUnit, listed: ReadCatalogue) -> Iterator[StoreFault]:
     """What is wrong with the shard of a unit whose receipt is gone, or cannot be read."""
     if bad.receipt is not None or bad.kind == "unreadable" or listed.table is None:
         return
@@ -595,27 +612,29 @@ def _without_receipt(store: Store, bad: BadUnit, listed: Listed) -> Iterator[Fau
         what = check_without_receipt(store.files, shard, tensors)
         if what is not None:
             gone = store.files.size(shard) is None
-            yield Fault(shard, "missing" if gone else "damaged", what, REPAIR, len(tensors))
+            yield StoreFault(shard, "missing" if gone else "damaged", what, REPAIR, len(tensors))
 
 
-def _fault_of(bad: BadUnit, part: Part, index: BucketIndex | None, listed: Listed) -> Fault:
+def _fault_of(
+    bad: BadUnit, part: RecipeCheck, index: BucketIndex | None, listed: ReadCatalogue
+) -> StoreFault:
     keys = pa.array(bad.damaged, pa.string()) if bad.damaged else keys_of_unit(bad, listed)
-    clips = clips_of(index, part.component, keys) if index is not None else ()
+    clips = clips_of(index, part.claimed.source, keys) if index is not None else ()
     remedy = REPAIR
     if bad.kind == "unreadable":
         remedy = f"check the disk or the network; if it stays so, delete the file and {REPAIR}"
-    return Fault(bad.name, bad.kind, bad.what, remedy, len(keys), clips)
+    return StoreFault(bad.name, bad.kind, bad.what, remedy, len(keys), clips)
 
 
-def _damaged_empty_captions(files: Files, info: StoreInfo) -> Iterator[Fault]:
+def _damaged_empty_captions(files: Files, info: StoreInfo) -> Iterator[StoreFault]:
     """A store that has none yet is whole: only some training needs them."""
-    for component, recipe in info.recipes.items():
-        if MADE_FROM[component] != "caption" or files.size(path_of(recipe)) is None:
+    for recipe in info.recipes.values():
+        if recipe.source.frames or files.size(path_of(recipe)) is None:
             continue
         try:
             read_empty_caption(files, recipe)
         except StoreError as error:
-            yield Fault(path_of(recipe), "damaged", error.message, REPAIR)
+            yield StoreFault(path_of(recipe), "damaged", error.message, REPAIR)
 
 
 # What does not belong
@@ -627,8 +646,9 @@ def _strangers(files: Files) -> Iterator[Note]:
     """Files and folders that no store has."""
     top = [name for name in files.names() if name not in _VISIBLE]
     yield from _unknown_files("", top)
+    components = component_folders(files)
     for folder in files.folders():
-        if folder in COMPONENTS:
+        if folder in components:
             yield from _unknown_files(folder, files.names(folder))
         elif folder != EMPTY_CAPTION and not is_service(folder):
             yield Note(f"{folder}/", "unknown", _UNKNOWN)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from videoprep.families.component import COMPONENTS
 from videoprep.index.sampler import BucketBatchSampler
 from videoprep.store.dataset import LatentDataset
 
@@ -43,7 +42,7 @@ class Batch:
 
 def collate(items: Sequence[Mapping[str, Any]]) -> Batch:
     """Stacks the tensors of one bucket's clips."""
-    names = [name for name in COMPONENTS if name in items[0]]
+    names = [name for name in items[0] if isinstance(items[0][name], torch.Tensor)]
     tensors: dict[str, torch.Tensor] = {
         name: torch.stack([item[name] for item in items]) for name in names
     }

@@ -27,8 +27,8 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
-from videoprep.durable import write_bytes
 from videoprep.errors import TrainError
+from videoprep.fs.atomic import write_bytes
 
 FOLDER = "checkpoints"
 _NAME = re.compile(r"step-\d{8}")
@@ -85,7 +85,7 @@ class Checkpoints:
             raise TrainError(
                 f"the checkpoint cannot be written: {error}",
                 where=str(folder),
-                remedy="make room, or let fewer stay by --keep; --resume goes on at the one before",
+                remedy="make room, or let fewer stay by `keep`; `resume` goes on at the one before",
             ) from error
         for old in self._found()[: -self.keep]:
             shutil.rmtree(old)

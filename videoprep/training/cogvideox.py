@@ -10,13 +10,19 @@ import torch
 import torch.nn.functional as functional
 
 from videoprep.errors import TrainError
+from videoprep.families.cogvideox import CogVideoX
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import draw
+from videoprep.families.registry import families
 
 if TYPE_CHECKING:
     from videoprep.store.dataset import LatentDataset
 
-FAMILIES = ("cogvideox", "cogvideox1.5")
+
+def is_trained(family: str) -> bool:
+    """Return whether models of a family are trained by this objective."""
+    return isinstance(families().get(family), CogVideoX)
+
 
 TRANSFORMER = "CogVideoXTransformer3DModel"
 
@@ -236,13 +242,13 @@ def require_fit(model: ModelFolder, data: LatentDataset) -> None:
             f"{config.get('text_embed_dim')} text features; the store has {channels} and "
             f"{features}",
             where=str(model.path),
-            remedy="give --model the model that the store was encoded with",
+            remedy="give `model` the model that the store was encoded with",
         )
     if images and not {"image_latents", "noisy_image_latents"} & {*data.components}:
         raise TrainError(
             "the model is for image-to-video, and the store has no image latents",
             where=str(model.path),
-            remedy="run the same `videoprep encode` command again with --image-latents: only they "
+            remedy="run the same `videoprep encode` command again with `image_latents`: only they "
             "are added",
         )
     if config.get("use_learned_positional_embeddings"):
@@ -261,7 +267,7 @@ def _require_learned_size(
             f"the model has learned positions of {height}×{width} alone; the store has buckets of "
             f"{', '.join(others[:_SHOWN])}",
             where=str(model.path),
-            remedy=f"index and encode with --height-buckets {height} --width-buckets {width}",
+            remedy=f"index and encode with `height_buckets={height}, width_buckets={width}`",
         )
 
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from videoprep.durable import write_bytes
+from videoprep.fs.atomic import write_bytes
 
 LOG_NAME = "log.jsonl"
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from videoprep.durable import write_bytes
 from videoprep.errors import TrainError
+from videoprep.fs.atomic import write_bytes
 from videoprep.training.checkpoint import write_tensors
 
 if TYPE_CHECKING:

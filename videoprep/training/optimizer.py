@@ -24,12 +24,12 @@ def require_optimizer(settings: TrainSettings, processes: int) -> None:
     if find_spec("bitsandbytes") is None:
         raise TrainError(
             "adamw8bit needs bitsandbytes",
-            remedy="pip install bitsandbytes, or leave --optimizer out",
+            remedy="pip install bitsandbytes, or leave `optimizer` out",
         )
     if settings.full and processes > 1:
         raise TrainError(
-            "bitsandbytes cannot step weights that are shared out among processes, as --full does",
-            remedy="leave --optimizer adamw8bit out: each process holds a part of the moments "
+            "bitsandbytes cannot step weights that are shared out among processes, as `full` does",
+            remedy="leave `optimizer='adamw8bit'` out: each process holds a part of the moments "
             "anyway; or train a LoRA",
         )
 

@@ -106,7 +106,7 @@ def processes(device: str) -> Iterator[Processes]:
         raise TrainError(
             "another process of the run has ended",
             where=f"process {dist.get_rank()}",
-            remedy="it says why; then start all again with --resume",
+            remedy="it says why; then start all again with `resume`",
         ) from error
     finally:
         dist.destroy_process_group()

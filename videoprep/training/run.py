@@ -17,19 +17,20 @@ from typing import Any
 import torch
 import xxhash
 
-from videoprep.durable import write_bytes
 from videoprep.encoding.seeds import seeded
 from videoprep.errors import TrainError
+from videoprep.exporters.registry import MEDIA, exporters
 from videoprep.families.model_folder import ModelFolder, open_model
-from videoprep.families.registry import family_of
+from videoprep.families.registry import families, family_of
+from videoprep.fs.atomic import write_bytes
 from videoprep.index.sampler import BucketBatchSampler
-from videoprep.index.table import BucketIndex
+from videoprep.sources import open_index
 from videoprep.store.dataset import LatentDataset
 from videoprep.training.batches import Batch, Batches, CaptionDropout
 from videoprep.training.checkpoint import Checkpoints, gathered
 from videoprep.training.cogvideox import (
-    FAMILIES,
     is_image_to_video,
+    is_trained,
     load_objective,
     require_fit,
 )
@@ -37,6 +38,7 @@ from videoprep.training.logs import LOG_NAME, Logs
 from videoprep.training.lora import WEIGHTS_NAME, add_lora, require_peft, save_full, save_lora
 from videoprep.training.optimizer import make_optimizer, require_optimizer
 from videoprep.training.parallel import Processes, processes, without_sync
+from videoprep.training.same_model import require_same_encoders
 from videoprep.training.settings import TrainSettings
 
 # The fixed draws on which losses are compared: enough that chance in the noise does not hide the
@@ -172,7 +174,7 @@ def train(
             else stored
         )
         _require_clips(data, opened, settings, group, str(store))
-        run = _Run(Path(output), group, settings, opened, data)
+        run = _TrainingRun(Path(output), group, settings, opened, data)
         run.claim(resume=resume, overwrite=overwrite)
         result = run.train(on_step)
         if group.first:
@@ -191,18 +193,22 @@ def _online(
 ) -> Any:
     """The clips of a dataset or index, encoded as they are asked for."""
     from videoprep.encoding.online import OnlineClips
+    from videoprep.encoding.run import require_plan_for
 
     if settings.workers:
         raise TrainError(
-            "--workers read a store; clips from videos are encoded where the model is",
-            remedy="leave --workers out, or encode a store",
+            "`workers` read a store; clips from videos are encoded where the model is",
+            remedy="leave `workers` out, or encode a store",
+            option="workers",
         )
     path = os.fspath(dataset)
-    index = BucketIndex.load(path) if BucketIndex.is_index(path) else BucketIndex.build(path)
+    family = family_of(model)
+    index = open_index(path, default_profile=family.profile.name, check_videos=False)
+    require_plan_for(index, family)
     split = _split(settings.split, index.split_names, path)
     if split is not None:
         index = index.of_split(split)
-    channels = int(family_of(model).facts(model)["latent_channels"])
+    channels = int(family.facts(model)["latent_channels"])
     images = is_image_to_video(model.config("transformer"), channels)
     dtype = _dtype(settings, device)
     return stack.enter_context(
@@ -225,7 +231,8 @@ def _split(asked: str | None, splits: Sequence[str], where: str) -> str | None:
         raise TrainError(
             f"there are splits, and none is called train: {', '.join(splits)}",
             where=where,
-            remedy="name one with --split",
+            remedy="name one with `split`",
+            option="split",
         )
     return "train"
 
@@ -236,31 +243,41 @@ def _require_clips(
     """Checks that the clips can be trained on by the model."""
     if not len(data):
         raise TrainError("the store has no complete clip", where=store, remedy="encode some")
-    if data.info.family not in FAMILIES:
+    if not is_trained(data.info.family):
         raise TrainError(
             f"the store is of the family {data.info.family!r}; this trainer is for "
-            f"{' and '.join(map(repr, FAMILIES))}",
+            f"{' and '.join(repr(name) for name in families() if is_trained(name))}",
             where=store,
-            remedy="train with a trainer of the family's own: docs/families.md says how to come "
-            "from the store to what its transformer takes, docs/export.md how to hand it over",
+            remedy=f"export the store for another trainer: {_targets(data.info.family)}; or read "
+            "it in your own, with `videoprep.LatentDataset`",
         )
     if family_of(model).name != data.info.family:
         raise TrainError(
             f"the store is of the family {data.info.family!r}, "
             f"the model of {family_of(model).name!r}",
             where=store,
-            remedy="give --model the model that the store was encoded with",
+            remedy=f"give the model that the store was encoded with, {data.info.model}",
+            option="model",
         )
+    if group.first:
+        require_same_encoders(data.info, model, store)
     if len(data) < settings.batch_size * group.count:
         raise TrainError(
             f"{len(data)} clips are fewer than a global batch of {settings.batch_size} × "
             f"{group.count}",
             where=store,
-            remedy="lower --batch-size, or start fewer processes",
+            remedy="lower `batch_size`, or start fewer processes",
+            option="batch_size",
         )
     require_fit(model, data)
     if settings.sample_every:
         model.require("vae")
+
+
+def _targets(family: str) -> str:
+    """What a store of a family can be exported to."""
+    takers = [name for name, exporter in exporters().items() if family in exporter.families]
+    return " or ".join(f"`to={name!r}`" for name in (*takers, MEDIA))
 
 
 def _dtype(settings: TrainSettings, device: torch.device) -> torch.dtype:
@@ -269,7 +286,7 @@ def _dtype(settings: TrainSettings, device: torch.device) -> torch.dtype:
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[settings.dtype]
 
 
-class _Run:
+class _TrainingRun:
     """A training run in one process.
 
     Args:
@@ -299,21 +316,25 @@ class _Run:
         """Checks that the folder may be written to, before anything large is loaded."""
         if self.folder.exists() and not self.folder.is_dir():
             raise TrainError(
-                "exists and is not a folder", where=str(self.folder), remedy="choose another -o"
+                "exists and is not a folder",
+                where=str(self.folder),
+                remedy="choose another `output`",
             )
         taken = self.checkpoints.exist() or (self.folder / WEIGHTS_NAME).exists()
         if taken and not (resume or overwrite):
             raise TrainError(
                 "already holds a run",
                 where=str(self.folder),
-                remedy="go on with --resume, or choose another -o",
+                remedy="resume it with `resume=True`, or choose another `output`",
+                option="output",
             )
         self.told = self.checkpoints.told() if resume else None
         if self.told and self.told["step"] > self.settings.steps:
             raise TrainError(
                 f"the run has made {self.told['step']} steps, more than {self.settings.steps}",
                 where=str(self.folder),
-                remedy=f"give --steps {self.told['step']} or more, or choose another -o",
+                remedy=f"give `steps={self.told['step']}` or more, or choose another `output`",
+                option="steps",
             )
         self.group.wait()  # until all have looked
         if self.group.first:
@@ -357,7 +378,7 @@ class _Run:
             raise TrainError(
                 f"the loss after the last step is {after}; no weights are saved",
                 where=str(self.folder / LOG_NAME),
-                remedy="lower --learning-rate",
+                remedy="lower `learning_rate`",
             )
         return TrainResult(
             weights=str(self._save()),
@@ -448,8 +469,8 @@ class _Run:
             raise TrainError(
                 f"the {found} at step {step}; clips: {shown}",
                 where=str(self.folder / LOG_NAME),
-                remedy="go on at the last checkpoint without such steps: --resume --on-nonfinite "
-                "skip; or start anew with a lower --learning-rate",
+                remedy="resume at the last checkpoint without such steps, with `resume=True` and "
+                "`on_nonfinite='skip'`; or start again with a lower `learning_rate`",
             )
         self.skipped += 1
         if self.group.first:
@@ -502,7 +523,7 @@ class _Run:
             return None
         raise TrainError(
             "there is no split called validation to measure the loss on",
-            remedy="plan one, and encode: videoprep index … --split train=0.9,validation=0.1",
+            remedy="plan one with `split`, such as train=0.9,validation=0.1, and encode it",
         )
 
     def validate(self) -> float | None:

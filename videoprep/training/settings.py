@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from videoprep.errors import TrainError, nearest
+from videoprep.errors import TrainError
+from videoprep.options import checked
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -66,19 +67,7 @@ class TrainSettings(BaseModel):
         Raises:
             TrainError: one is unknown or out of bounds.
         """
-        try:
-            return cls(**options)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0])
-            if first["type"] == "extra_forbidden":
-                raise TrainError(
-                    f"there is no option {name!r}",
-                    remedy=nearest(name, cls.model_fields, "the options are"),
-                ) from error
-            raise TrainError(
-                f"{name} is {first['input']!r}: {first['msg']}", remedy="give another value"
-            ) from error
+        return checked(cls, options, TrainError)
 
     @property
     def rate(self) -> float:

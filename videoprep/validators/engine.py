@@ -6,24 +6,26 @@ import json
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Unpack
 
 from videoprep.errors import Code, MediaError, Problem, SpecError
-from videoprep.families.registry import TokenCounter, token_counter
+from videoprep.families.profile import DEFAULT
+from videoprep.families.registry import TokenCounter, profile_of, token_counter
+from videoprep.fs.mirror import shown, shown_in
 from videoprep.index.placement import LeftOut, Placement, place
 from videoprep.index.policy import Policy
 from videoprep.index.survey import resolve
 from videoprep.media.inspect import DEFAULT_LIMITS, Inspection, inspect_all
 from videoprep.media.probe import MediaInfo
-from videoprep.media.workers import Limits
-from videoprep.mirror import shown, shown_in
 from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.sample import Listing, Sample
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import (
@@ -38,6 +40,7 @@ from videoprep.validators.protocol import (
 from videoprep.validators.registry import built_in, registry
 from videoprep.validators.report import Report
 from videoprep.validators.selection import Selection, of_rules, select
+from videoprep.workers.pool import Limits
 
 _MOST_KINDS = 4096
 _FAILED = Code.RULE_FAILED.value
@@ -53,14 +56,15 @@ def validate(
     model: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     on_progress: Callable[[int, int], None] | None = None,
-    **options: Any,
+    **options: Unpack[DatasetOptions],
 ) -> Report:
     """Checks a whole dataset against the rules. Reads files and changes none.
 
     Args:
         spec: the dataset, or its path.
         rules: apply exactly these; by default what the spec selects.
-        model: a model folder or hub id, whose tokenizer counts the captions' tokens.
+        model: a model folder or hub id. Its tokenizer counts the captions' tokens, and its family
+            is the profile if the dataset names none.
         limits: what opening one video may take.
         on_progress: called with how many samples are done, and how many there are.
         options: fields of the spec to replace, for instance ``profile="cogvideox"``.
@@ -74,6 +78,8 @@ def validate(
     there = registry()
     try:
         spec = DatasetSpec.of(spec, **options)
+        if spec.profile is None and model is not None:
+            spec = spec.model_copy(update={"profile": profile_of(model)})
         policy = Policy.of(spec)  # wrong choices are said before the lists are read
         selection = (
             select(spec, there.rules) if rules is None else of_rules(spec, there.rules, rules)
@@ -89,7 +95,7 @@ def validate(
         return _hopeless(spec, error, remarks, options)
     if any(need is Need.PLAN for need in selection.needs):
         policy = resolve(policy, spec.data_root, listing.samples, limits=limits)
-    run = _Run(spec, policy, selection, listing, counter)
+    run = _Validation(spec, policy, selection, listing, counter)
     run.take(there.problems if rules is None else [])
     run.check(limits, on_progress)
     return run.report()
@@ -99,7 +105,7 @@ def _hopeless(
     spec: DatasetSpec | str | os.PathLike[str],
     error: SpecError,
     remarks: Iterable[Problem],
-    options: dict[str, Any],
+    options: Mapping[str, Any],
 ) -> Report:
     """The report on a dataset whose lists cannot be read at all."""
     code = (error.code or Code.MISSING_LIST).value
@@ -110,9 +116,9 @@ def _hopeless(
     given = spec.model_dump() if isinstance(spec, DatasetSpec) else options
     return Report(
         root=shown_in(str(given.get("data_root") or spec)),
-        profile=given.get("profile", DatasetSpec.model_fields["profile"].default),
+        profile=given.get("profile") or DEFAULT.name,
         reshape=given.get("reshape") or "none",
-        fail_on=given.get("fail_on", DatasetSpec.model_fields["fail_on"].default),
+        fail_on=given.get("fail_on") or DatasetSpec.model_fields["fail_on"].default,
         total=0,
         clean=0,
         unusable=0,
@@ -122,7 +128,7 @@ def _hopeless(
 
 
 @dataclass(slots=True)
-class _Kind:
+class _AlikeFiles:
     """Files that differ in their fingerprint alone.
 
     Attributes:
@@ -142,7 +148,7 @@ def _looks_at_media_alone(rule: Validator) -> bool:
 
 
 @dataclass(slots=True)
-class _Run:
+class _Validation:
     """One validation: gathers findings, and which samples they are about.
 
     Attributes:
@@ -158,14 +164,14 @@ class _Run:
     counter: TokenCounter | None
     findings: list[Finding] = field(default_factory=list)
     overview: Overview = field(init=False)
-    lines: array[int] = field(init=False)
+    numbers: array[int] = field(init=False)
     dirty: NDArray[np.bool_] = field(init=False)
     failing: NDArray[np.bool_] = field(init=False)
     broken: NDArray[np.bool_] = field(init=False)
     of_media: list[Validator] = field(init=False)
     of_rest: list[Validator] = field(init=False)
     of_caption: list[Validator] = field(init=False)
-    kinds: dict[tuple[Any, ...], _Kind] = field(default_factory=dict)
+    kinds: dict[tuple[Any, ...], _AlikeFiles] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         listing = self.listing
@@ -177,7 +183,7 @@ class _Run:
             rule for rule in of_sample if not any(need.opens_videos for need in rule.needs)
         ]
         count = len(listing.samples)
-        self.lines = array("q", (sample.source.line or 0 for sample in listing.samples))
+        self.numbers = array("q", (sample.number for sample in listing.samples))
         self.dirty, self.failing, self.broken = (np.zeros(count, np.bool_) for _ in range(3))
         self.overview = Overview(
             shown(self.spec.list_file), listing.total, listing.samples, listing.identities
@@ -188,14 +194,14 @@ class _Run:
 
         Args:
             found: findings.
-            number: the sample that they are about; by default it is known by their lines.
+            number: position of the sample that they are about; by default each finding says it.
         """
         kept = [judged for finding in found if (judged := self.selection.judge(finding))]
         self.findings += kept
         for finding in kept:
             if finding.severity is Severity.NOTE:
                 continue
-            at = self._sample_at(finding.line) if number is None else number
+            at = self._sample_at(finding.number) if number is None else number
             if at is not None:
                 self.dirty[at] = True
                 self.failing[at] |= finding.fails(self.spec.fail_on)
@@ -222,7 +228,7 @@ class _Run:
     def report(self) -> Report:
         """What was found."""
         # Those of one line together, whatever file they are written in.
-        self.findings.sort(key=lambda f: (f.line or 0, f.code, f.file))
+        self.findings.sort(key=lambda f: (f.number or f.line or f.row or 0, f.code, f.file))
         clean = int((~self.dirty & ~self.broken).sum())
         unusable = int((~self.dirty & self.broken).sum()) + self._untold()
         return Report(
@@ -238,16 +244,17 @@ class _Run:
             rules_left_out=self.selection.left_out,
             overview=self.overview,
             passing=~self.failing & ~self.broken,
+            reading=self.listing.reading,
         )
 
-    def _sample_at(self, line: int | None) -> int | None:
-        """The number of the sample that is written on a line."""
-        if line is None or not self.lines:
+    def _sample_at(self, number: int | None) -> int | None:
+        """Return the position of the sample with a number of the dataset's entries."""
+        if number is None or not self.numbers:
             return None
-        at = line - self.lines[0]  # right wherever each line has one sample
-        if not (0 <= at < len(self.lines) and self.lines[at] == line):
-            at = bisect_left(self.lines, line)
-        return at if at < len(self.lines) and self.lines[at] == line else None
+        at = number - self.numbers[0]  # right if every entry can be used
+        if not (0 <= at < len(self.numbers) and self.numbers[at] == number):
+            at = bisect_left(self.numbers, number)
+        return at if at < len(self.numbers) and self.numbers[at] == number else None
 
     def _untold(self) -> int:
         """Entries that cannot be used, and about which nothing worse than a note is said."""
@@ -261,8 +268,8 @@ class _Run:
             return 0
         if silent & {*_OF_ALL}:
             return unusable
-        told = {p.line for p in self.listing.problems if p.code not in silent}
-        untold = {p.line for p in self.listing.problems if p.code in silent} - told
+        told = {p.number for p in self.listing.problems if p.code not in silent}
+        untold = {p.number for p in self.listing.problems if p.code in silent} - told
         return min(unusable, len(untold)) if told else unusable
 
     def _is_told(self, code: Code) -> bool:
@@ -311,7 +318,7 @@ class _Run:
             self.overview.add(sample, found.media, kind.plan, subject.tokens)
         self.take(findings, number)
 
-    def _kind_of(self, sample: Sample, found: Inspection) -> _Kind:
+    def _kind_of(self, sample: Sample, found: Inspection) -> _AlikeFiles:
         """What samples that are alike share: their plan, and which rules speak of them."""
         assert isinstance(found.media, MediaInfo)  # noqa: S101
         extras = sample.extras
@@ -320,7 +327,7 @@ class _Run:
         if kind is None:
             if len(self.kinds) >= _MOST_KINDS:
                 self.kinds.clear()
-            kind = self.kinds[alike] = _Kind(place(found.media, self.policy, extras))
+            kind = self.kinds[alike] = _AlikeFiles(place(found.media, self.policy, extras))
         return kind
 
     def _subject(self, sample: Sample) -> Subject:
@@ -377,7 +384,17 @@ def _of_problem(problem: Problem, *, mild: bool = False) -> Finding:
     """A reader's problem as a finding; one that makes no entry unusable is a warning at most."""
     rule = built_in()[problem.code.value]
     severity = Severity.WARNING if mild and rule.severity is Severity.ERROR else rule.severity
-    return Finding(rule.code, severity, problem.message, problem.remedy, problem.file, problem.line)
+    return Finding(
+        rule.code,
+        Severity(problem.severity) if problem.severity is not None else severity,
+        problem.message,
+        problem.remedy,
+        problem.file,
+        problem.line,
+        problem.video,
+        row=problem.row,
+        number=problem.number,
+    )
 
 
 def _of_media_error(sample: Sample, error: MediaError) -> Finding:

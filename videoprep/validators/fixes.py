@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videoprep.durable import may_write, write_bytes
 from videoprep.errors import Code, EmptyPlanError, VideoprepError
-from videoprep.spec.csv_file import delimiter_of, rows_at
+from videoprep.fs.atomic import may_write, write_bytes
 from videoprep.spec.dataset import DatasetSpec
-from videoprep.spec.sample import Sample
+from videoprep.spec.readers.base import TableReader
+from videoprep.spec.readers.csv_table import delimiter_of
+from videoprep.spec.sample import NO_EXTRAS, Sample
 from videoprep.spec.spec_file import NAME, spec_text
 from videoprep.validators.engine import validate
 from videoprep.validators.protocol import Finding
@@ -32,11 +33,16 @@ _FITTED = (Code.SIZE_NOT_DIVISIBLE.value, Code.FRAME_COUNT.value, Code.NO_EXACT_
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """An entry of the lists that does not pass: its line, what it says, the codes against it."""
+    """An entry of the lists that does not pass."""
 
-    line: int
+    number: int
+    """Its number in the dataset, counted from 1."""
+    where: str
+    """Where it is written, without the folder, such as ``metadata.csv:3``."""
     what: str
+    """What it says."""
     codes: tuple[str, ...]
+    """The codes against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class Fix:
         spec: the new spec; its ``dataset_file`` is the new list.
         old_text: what is in ``videoprep.yaml`` now; empty where there is none.
         new_text: what would be.
-        rows: the new list, header first.
+        rows: the new list, header first; empty if the dataset keeps its own files.
         left_out: what would not be in the new list.
         done: each change, in words.
     """
@@ -66,22 +72,25 @@ def passing(report: Report) -> tuple[list[Sample], list[Dropped]]:
     assert report.passing is not None  # noqa: S101
     failing: dict[int, list[Finding]] = {}
     for finding in report.findings:
-        if finding.fails(report.fail_on) and finding.line is not None:
-            failing.setdefault(finding.line, []).append(finding)
+        if finding.fails(report.fail_on) and finding.number is not None:
+            failing.setdefault(finding.number, []).append(finding)
     keep, left_out = [], []
     for sample, passes in zip(report.overview.samples, report.passing, strict=True):
-        found = failing.pop(sample.source.line or 0, [])
+        found = failing.pop(sample.number, [])
         if passes:
             keep.append(sample)
         else:
             text = json.dumps(sample.written, ensure_ascii=False)
-            left_out.append(_dropped(sample.source.line or 0, f"{sample.name}, {text}", found))
-    left_out += [_dropped(line, found[0].message, found) for line, found in failing.items()]
-    return keep, sorted(left_out, key=lambda one: one.line)
+            where = str(sample.source)
+            left_out.append(_dropped(sample.number, where, f"{sample.name}, {text}", found))
+    for number, found in failing.items():
+        left_out.append(_dropped(number, found[0].where, found[0].message, found))
+    return keep, sorted(left_out, key=lambda one: one.number)
 
 
-def _dropped(line: int, what: str, found: list[Finding]) -> Dropped:
-    return Dropped(line, what, tuple(sorted({finding.code for finding in found})))
+def _dropped(number: int, where: str, what: str, found: list[Finding]) -> Dropped:
+    place = os.path.basename(where)
+    return Dropped(number, place, what, tuple(sorted({finding.code for finding in found})))
 
 
 def propose(spec: DatasetSpec, report: Report, **how: Any) -> Fix:
@@ -110,13 +119,24 @@ def propose(spec: DatasetSpec, report: Report, **how: Any) -> Fix:
             where=str(spec.list_file),
             remedy="mend what the findings name",
         )
-    if len(keep) < report.total:
-        done.append(f"left out: {report.total - len(keep)} of {report.total} samples")
-    new = DatasetSpec.of(spec, dataset_file=Path(_free_name(spec.data_root)), **_columns(spec))
+    new, rows = spec, []
+    if _is_rewritten(spec):
+        if len(keep) < report.total:
+            done.append(f"left out: {report.total - len(keep)} of {report.total} samples")
+        name = Path(_free_name(spec.data_root))
+        new = DatasetSpec.of(spec, dataset_file=name, format=None, **_columns(spec))
+        rows = list(clean_rows(spec, keep))
     old = spec.data_root / NAME
     old_text = old.read_text(encoding="utf-8", errors="replace") if old.is_file() else ""
-    rows = list(clean_rows(spec, keep))
     return Fix(new, old_text, spec_text(new.saved_fields()), rows, left_out, done)
+
+
+def has_fix(spec: DatasetSpec, report: Report) -> bool:
+    """Return whether `propose` would change anything; cheaper than to ask it."""
+    failing = {finding.code for finding in report.findings if finding.fails(report.fail_on)}
+    if report.reshape == "none" and failing & {*_FITTED}:
+        return True
+    return _is_rewritten(spec) and 0 < len(passing(report)[0]) < report.total
 
 
 def apply(fix: Fix) -> list[Path]:
@@ -130,15 +150,19 @@ def apply(fix: Fix) -> list[Path]:
         raise VideoprepError(
             "the data root is read-only, so that no spec can be written there",
             where=str(root),
-            remedy="copy the dataset, or write a list elsewhere with --write-clean FILE",
+            remedy="copy the dataset, or write a list elsewhere with `write_clean='FILE'`",
         )
-    assert fix.spec.dataset_file is not None  # noqa: S101
-    target, saved = root / fix.spec.dataset_file, root / NAME
-    write_rows(target, fix.rows)
+    saved = root / NAME
+    written = [saved]
+    if fix.rows:
+        assert fix.spec.dataset_file is not None  # noqa: S101
+        target = root / fix.spec.dataset_file
+        write_rows(target, fix.rows)
+        written.insert(0, target)
     if fix.old_text:
         write_bytes(saved.with_suffix(".yaml.bak"), fix.old_text.encode())
     write_bytes(saved, fix.new_text.encode())
-    return [target, saved]
+    return written
 
 
 def clean_rows(spec: DatasetSpec, keep: Iterable[Sample]) -> Iterator[list[str]]:
@@ -152,13 +176,34 @@ def clean_rows(spec: DatasetSpec, keep: Iterable[Sample]) -> Iterator[list[str]]
         raise EmptyPlanError(
             "no sample passes", where=str(spec.list_file), remedy="mend what the findings name"
         )
-    if spec.dataset_file is not None:
-        lines = {sample.source.line for sample in samples if sample.source.line is not None}
-        yield from rows_at(spec.list_file, lines)
+    reader = spec.reader
+    if isinstance(reader, TableReader):
+        yield from reader.excerpt(spec.list_file, {sample.number for sample in samples})
         return
-    yield ["video", "caption"]
+    used = [name for name in _EXTRAS if any(_said(sample, name) for sample in samples)]
+    yield ["video", "caption", *used]
     for sample in samples:
-        yield [sample.name, sample.written]
+        texts = [sample.written, *sample.further]
+        caption = json.dumps(texts, ensure_ascii=False) if sample.further else texts[0]
+        yield [sample.name, caption, *(_said(sample, name) for name in used)]
+
+
+_EXTRAS = ("start", "end", "split", "weight", "repeats")
+
+
+def _said(sample: Sample, name: str) -> str:
+    """What a sample says beside its video and caption, as a cell of that column."""
+    value = getattr(sample.extras, name)
+    return "" if value == getattr(NO_EXTRAS, name) else str(value)
+
+
+def _is_rewritten(spec: DatasetSpec) -> bool:
+    """Whether a fix writes a new list. It does for text lists, which are easily edited by hand.
+
+    Of other formats no copy is made, which would go stale: samples that cannot be used are listed
+    by `videoprep index` and `videoprep encode`, and cost nothing else.
+    """
+    return spec.reader.name in ("csv", "line-files")
 
 
 def write_rows(path: Path, rows: Iterable[list[str]]) -> None:
@@ -173,7 +218,7 @@ def write_rows(path: Path, rows: Iterable[list[str]]) -> None:
     write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
-def _columns(spec: DatasetSpec) -> dict[str, str]:
+def _columns(spec: DatasetSpec) -> dict[str, Any]:
     if spec.dataset_file is not None:
         return {}
     return {"video_column": "video", "caption_column": "caption"}

@@ -70,6 +70,8 @@ class Overview:
         samples: those whose videos were found.
         identities: ``[samples, 2]``, device and inode of each video.
         buckets: planned clips a bucket.
+        rates: planned clips that move, by bucket and then by frames a second, to two digits;
+            without those that are sped up.
         planned: samples that have a clip.
         left_out: samples that are not planned, by the reason's code.
         figures: numbers for charts.
@@ -80,6 +82,7 @@ class Overview:
     samples: Sequence[Sample]
     identities: NDArray[np.uint64]
     buckets: Counter[Bucket] = field(default_factory=Counter)
+    rates: dict[Bucket, Counter[float]] = field(default_factory=dict)
     planned: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     figures: Figures = field(default_factory=Figures)
@@ -102,6 +105,13 @@ class Overview:
         elif plan is not None:
             self.planned += 1
             self.buckets.update(placement.bucket for placement in plan)
+            self._add_rates(plan)
+
+    def _add_rates(self, plan: tuple[Placement, ...]) -> None:
+        for placement in plan:
+            if placement.bucket.frames > 1 and placement.speed == 1:
+                rates = self.rates.setdefault(placement.bucket, Counter())
+                rates[round(float(placement.rate), 2)] += 1
 
     def same_captions(self) -> Iterator[list[int]]:
         """Groups of samples whose captions differ in case and spaces at most."""

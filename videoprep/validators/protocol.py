@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from videoprep.errors import place_of
 from videoprep.index.placement import LeftOut, Placement
 from videoprep.index.policy import Policy
 from videoprep.media.frame_scan import FrameScan
@@ -81,6 +82,15 @@ class Finding:
     line: int | None = None
     video: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+    row: int | None = None
+    """The row in a list whose rows are not told by lines, or None."""
+    number: int | None = None
+    """The sample's number in its dataset, counted from 1, or None if it is about no single one."""
+
+    @property
+    def where(self) -> str:
+        """The place in the list, as text."""
+        return place_of(self.file, self.line, self.row)
 
     def fails(self, fail_on: str) -> bool:
         """Whether a dataset is not ok for it, where that is so from ``fail_on`` on."""
@@ -145,6 +155,11 @@ def _not_asked_for(need: Need) -> LookupError:
     return LookupError(f"a rule that looks at this has to name Need.{need.name} in its needs")
 
 
+def _begun(sentence: str) -> str:
+    """A rule's sentence as what follows an arrow: it begins in lower case."""
+    return sentence if sentence[1:2].isupper() else sentence[:1].lower() + sentence[1:]
+
+
 class RuleOptions(BaseModel):
     """Options of a rule; a rule with options subclasses it."""
 
@@ -200,26 +215,31 @@ class Rule(ABC):
             severity: how bad it is here; the rule's own by default.
             data: the figures, for machines.
         """
-        place, video = self._place(at)
+        place, video, number = self._place(at)
         return Finding(
             self.code,
             self.severity if severity is None else severity,
             message,
-            self.remedy if remedy is None else remedy,
+            _begun(self.remedy) if remedy is None else remedy,
             place.file,
             place.line,
             video,
             data,
+            place.row,
+            number,
         )
 
-    def _place(self, at: Subject | Sample | Location | str) -> tuple[Location, str | None]:
+    def _place(
+        self, at: Subject | Sample | Location | str
+    ) -> tuple[Location, str | None, int | None]:
         if isinstance(at, str):
-            return Location(at, None), None
+            return Location(at, None), None, None
         if isinstance(at, Location):
-            return at, None
+            return at, None, None
         sample = at.sample if isinstance(at, Subject) else at
         of_caption = self.needs <= {Need.CAPTION, Need.TOKENS}
-        return (sample.caption_source if of_caption else sample.source), sample.name
+        place = sample.caption_source if of_caption else sample.source
+        return place, sample.name, sample.number or None
 
 
 class Validator(Rule):

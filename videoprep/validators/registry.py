@@ -34,7 +34,7 @@ _written_here: dict[str, type[Rule]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Registry:
+class RuleRegistry:
     """All rules there are.
 
     Attributes:
@@ -46,14 +46,14 @@ class Registry:
     problems: list[Finding] = field(default_factory=list)
 
 
-def registry() -> Registry:
+def registry() -> RuleRegistry:
     """All rules. A plugin that is broken or collides with another rule is a finding."""
     found = dict(built_in())
     problems: list[Finding] = []
     for where, rule in _plugins(problems):
         _add(found, rule, where, problems)
     found |= _written_here  # the notebook's last word on a rule of its own counts
-    return Registry(dict(sorted(found.items())), problems)
+    return RuleRegistry(dict(sorted(found.items())), problems)
 
 
 @cache

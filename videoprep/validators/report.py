@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videoprep.plain import plain
+from videoprep.escape import escape_unprintable
+from videoprep.spec.entries import Reading
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import Finding, Rule, Severity
 
@@ -52,6 +53,8 @@ class Report:
     rules_left_out: int = 0
     overview: Overview | None = field(default=None, repr=False)
     passing: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
+    reading: Reading | None = field(default=None, repr=False)
+    """Which files and columns were read, and what was passed over; None if nothing could be."""
 
     @property
     def with_findings(self) -> int:
@@ -96,6 +99,8 @@ class Report:
                 "remedy": finding.remedy,
                 "file": finding.file,
                 "line": finding.line,
+                "row": finding.row,
+                "sample": finding.number,
                 "video": finding.video,
                 "data": dict(finding.data),
             }
@@ -117,6 +122,7 @@ class Report:
             "warnings": self.count(Severity.WARNING),
             "notes": self.count(Severity.NOTE),
             "by_code": self.by_code,
+            "reading": None if self.reading is None else self.reading.to_json(),
         }
 
     def to_pandas(self) -> pd.DataFrame:
@@ -127,14 +133,28 @@ class Report:
         """
         import pandas as pd
 
-        columns = ["code", "rule", "severity", "message", "remedy", "file", "line", "video", "data"]
-        return pd.DataFrame(list(self.rows()), columns=columns)
+        columns = [
+            "code", "rule", "severity", "message", "remedy", "file", "line", "row", "sample",
+            "video", "data",
+        ]  # fmt: skip
+        frame: pd.DataFrame = pd.DataFrame(list(self.rows()), columns=columns)
+        return frame
+
+    def __repr__(self) -> str:
+        counts = ", ".join(
+            f"{self.count(one)} {one.value}{'' if self.count(one) == 1 else 's'}"
+            for one in Severity
+        )
+        state = "ok" if self.ok else "not ok"
+        return (
+            f"Report({self.root!r}: {state}; {self.clean} of {self.total} samples clean; {counts})"
+        )
 
     def _repr_html_(self) -> str:
         rows = "".join(
             "<tr>"
             + "".join(
-                f"<td>{html.escape(plain(str(cell)))}</td>"
+                f"<td>{html.escape(escape_unprintable(str(cell)))}</td>"
                 for cell in (f.code, f.severity.value, f.video or f.file, f.message, f.remedy)
             )
             + "</tr>"

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from videoprep.errors import Code, SpecError
+from videoprep.options import joined, wrong_values
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.validators.protocol import Finding, Need, ReaderRule, Rule, Severity
 from videoprep.validators.registry import built_in
@@ -143,7 +144,7 @@ def _made(rule: type[Rule], options: Mapping[str, Any]) -> Rule:
     try:
         return rule(rule.Options(**options))
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        wrong = joined(wrong_values(error, rule.Options, str).values())
         there = ", ".join(rule.Options.model_fields) or "none"
         raise SpecError(
             f"options of {rule.code} ({rule.name}): {wrong}", remedy=f"its options are: {there}"

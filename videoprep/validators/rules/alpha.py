@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from videoprep.errors import Code
+from videoprep.media.remedies import MendingStep
+from videoprep.validators.commands import remedy_for
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
 
@@ -17,10 +19,12 @@ class Alpha(Validator):
     summary = "The video has no transparency."
     why = "Transparent parts show whatever colour is stored below them."
     example = "An animation in a ProRes 4444 or WebM file with an alpha channel."
-    remedy = "Put it on a ground of your choice, with FFmpeg's overlay filter."
+    remedy = "Put it on a ground of its own; the finding gives the command for a white one."
     needs = frozenset({Need.HEADER})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         media = subject.media
         if media.alpha and media.pixel_format != "pal8":
-            yield self.finding(subject, f"has an alpha channel ({media.pixel_format})")
+            remedy = remedy_for(subject, "put it on a white ground", MendingStep.GROUND)
+            message = f"has an alpha channel ({media.pixel_format})"
+            yield self.finding(subject, message, remedy)

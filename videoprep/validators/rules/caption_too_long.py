@@ -9,12 +9,12 @@ from videoprep.validators.protocol import Finding, Need, Severity, Subject, Vali
 
 
 class CaptionTooLong(Validator):
-    """Counted with the named model's own tokenizer; without --model nothing is counted."""
+    """Counted with the named model's own tokenizer; without `model` nothing is counted."""
 
     code = Code.CAPTION_TOO_LONG.value
     name = "caption-too-long"
     severity = Severity.WARNING
-    summary = "With --model, no caption has more tokens than the text encoder takes."
+    summary = "With `model`, no caption has more tokens than the text encoder takes."
     why = "What is beyond the limit is cut off, and the model never sees it."
     example = "A caption of 310 tokens for CogVideoX, which takes 226."
     remedy = "Shorten the caption; what is cut off is its end."

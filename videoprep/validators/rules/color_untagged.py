@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from videoprep.errors import Code
+from videoprep.media.remedies import BT709, MendingStep, is_untagged, matrix_meant
+from videoprep.validators.commands import remedy_for, steps_for
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
-
-_UNTAGGED = 2
-_HD_HEIGHT = 720
 
 
 class ColorUntagged(Validator):
@@ -21,17 +20,23 @@ class ColorUntagged(Validator):
     why = "Taken for the wrong one, greens and reds are off by some levels."
     example = "A 1920×1080 file without colour tags: read as BT.601, meant as BT.709."
     remedy = (
-        "Tag it, if you know how it was made (1: BT.709, 6: BT.601): "
-        "ffmpeg -i IN -c copy -bsf:v h264_metadata=matrix_coefficients=1 OUT.mp4"
+        "Tag it as BT.709 or BT.601, if you know how it was made; the finding gives the command."
     )
     needs = frozenset({Need.HEADER})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         media = subject.media
-        yuv = media.pixel_format.startswith(("yuv", "nv"))
-        if media.color_space == _UNTAGGED and yuv:
-            large = min(media.width, media.height) >= _HD_HEIGHT
+        if is_untagged(media):
+            large = matrix_meant(media) == BT709
             hint = ", but a picture this large is mostly BT.709" if large else ""
             severity = Severity.WARNING if large else None
             message = f"no colour matrix is named: BT.601 is taken{hint}"
-            yield self.finding(subject, message, severity=severity)
+            converted = steps_for(subject) & {MendingStep.TONE_MAP, MendingStep.BT709}
+            if converted:
+                remedy = remedy_for(subject, "convert it to BT.709", *converted)
+            else:
+                lead = f"tag it, if it was made as BT.{709 if large else 601}"
+                remedy = remedy_for(
+                    subject, lead, MendingStep.TAG_BT709 if large else MendingStep.TAG_BT601
+                )
+            yield self.finding(subject, message, remedy, severity=severity)

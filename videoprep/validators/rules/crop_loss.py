@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil
 
 from pydantic import Field
 
@@ -25,7 +26,10 @@ class CropLoss(Validator):
     summary = "At most a fifth of the picture is cut."
     why = "The caption speaks of things that are no longer in the picture."
     example = "1080×1920 into 480×704: 62 % is cut."
-    remedy = "Add a bucket of the clip's shape, or allow less with --rule-option VP306.share=0.1."
+    remedy = (
+        "Add a bucket of the clip's shape; or, if more may be cut, say so with "
+        "`rule_options={'VP306': {'share': 0.5}}`."
+    )
     needs = frozenset({Need.HEADER, Need.PLAN})
     Options = CropLossOptions
 
@@ -36,6 +40,10 @@ class CropLoss(Validator):
         crop, bucket = subject.clips[0].crop, subject.clips[0].bucket  # the same in all of them
         lost = 1 - crop.width * crop.height / (media.width * media.height)
         if lost > self.options.share:
-            message = f"{lost:.0%} of the picture is cut to fit {media.width}×{media.height} into "
+            width, height = media.shown_size
+            message = f"{lost:.0%} of the picture is cut to fit {width}×{height} into "
             message += f"{bucket.width}×{bucket.height}"
-            yield self.finding(subject, message, lost=round(lost, 4))
+            enough = ceil(10 * lost) / 10
+            remedy = "add a bucket of the clip's shape; or, if more may be cut, say so with "
+            remedy += f"`rule_options={{'VP306': {{'share': {enough:g}}}}}`"
+            yield self.finding(subject, message, remedy, lost=round(lost, 4))

@@ -23,7 +23,9 @@ class DuplicateCaption(DatasetValidator):
 
     def check_dataset(self, overview: Overview) -> Iterator[Finding]:
         for first, *others in overview.same_captions():
-            line = overview.samples[first].source.line
+            known = overview.samples[first].caption_source
             for other in others:
-                message = f"the same caption as in line {line}; {len(others) + 1} samples have it"
-                yield self.finding(overview.samples[other], message, first_line=line)
+                sample = overview.samples[other]
+                place = known.seen_from(sample.caption_source)
+                message = f"the same caption as in {place}; {len(others) + 1} samples have it"
+                yield self.finding(sample, message, first_line=known.line)

@@ -28,5 +28,6 @@ class DuplicateVideo(DatasetValidator):
                 sample = overview.samples[other]
                 spelling = f" ({known.name})" if known.name != sample.name else ""
                 same = ", with the same caption" if sample.caption == known.caption else ""
-                message = f"the same file as in line {known.source.line}{spelling}{same}"
+                place = known.source.seen_from(sample.source)
+                message = f"the same file as in {place}{spelling}{same}"
                 yield self.finding(sample, message, first_line=known.source.line)

@@ -17,7 +17,7 @@ class EmptyCaption(ReaderRule, Validator):
     summary = "Every caption has at least one letter or digit."
     why = "The model would learn the clip as what it makes when nothing is asked for."
     example = "An empty cell; a caption of dashes, or of characters that cannot be seen."
-    remedy = "Write a caption, or remove the sample."
+    remedy = "Write a caption, remove the sample, or set `caption_fallback`."
     needs = frozenset({Need.CAPTION})
 
     def check(self, subject: Subject) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ class FrameCount(Validator):
         "off by one drop the clip or crash."
     )
     example = "390 frames are neither 4k nor 4k+1; 389 and 392 are."
-    remedy = "Allow fitting with --reshape center-crop, or trim the file."
+    remedy = "Allow fitting with `reshape='center-crop'`, or trim the file."
     needs = frozenset({Need.TIMESTAMPS, Need.PLAN})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
@@ -36,7 +36,7 @@ class FrameCount(Validator):
             broken = f"{frames} frames are not {rule}"
         if subject.policy.reshape == "none":
             remedy = f"nearest legal counts: {', '.join(map(str, nearest))}; "
-            remedy += "trim the file, or allow fitting with --reshape center-crop"
+            remedy += "trim the file, or allow fitting with `reshape='center-crop'`"
             yield self.finding(subject, broken, remedy, **data)
         elif subject.clips:
             message = f"{broken}: {_unused(subject.clips)}"

@@ -18,8 +18,8 @@ class FramesRepeated(Validator):
     severity = Severity.WARNING
     summary = "The target frame rate is not above the file's own."
     why = "The model learns to stutter."
-    example = "A file of 8 frames a second with --target-fps 16: every other frame is a copy."
-    remedy = "Lower --target-fps to the file's own rate."
+    example = "A file of 8 frames a second with `target_fps=16`: every other frame is a copy."
+    remedy = "Lower `target_fps` to the file's own rate."
     needs = frozenset({Need.PLAN, Need.TIMESTAMPS})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
@@ -34,7 +34,7 @@ class FramesRepeated(Validator):
                 subject,
                 f"at {float(rate):g} frames a second, {repeated} of {used} frames repeat the "
                 f"one before: the file has {own:g}",
-                f"use --target-fps {own:g} or less",
+                f"use `target_fps={own:g}` or less",
                 repeated=repeated,
                 frames=used,
             )

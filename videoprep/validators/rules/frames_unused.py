@@ -27,7 +27,7 @@ class FramesUnused(Validator):
     why = "The caption may speak of something that happens later."
     example = "49 of 390 frames are used."
     remedy = (
-        "Take more clips with --clip-mode chunk, raise --max-num-frames, or lower --target-fps."
+        "Take more clips with `clip_mode='chunk'`, raise `max_num_frames`, or lower `target_fps`."
     )
     needs = frozenset({Need.PLAN})
     Options = FramesUnusedOptions

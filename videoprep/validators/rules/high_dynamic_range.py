@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from videoprep.errors import Code
+from videoprep.media.remedies import HDR_TRANSFERS, MendingStep
+from videoprep.validators.commands import remedy_for
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
-
-_HDR_TRANSFERS = {16: "PQ (HDR10)", 18: "HLG"}
-"""FFmpeg's numbers of transfer curves that are not made for 8 bit."""
 
 
 class HighDynamicRange(Validator):
@@ -20,20 +19,20 @@ class HighDynamicRange(Validator):
     summary = "The video has 8 bits a component and standard dynamic range."
     why = "Models are trained on 8-bit pixels; HDR without tone mapping looks grey and washed out."
     example = "A phone's HDR recording: yuv420p10le with the transfer curve HLG."
-    remedy = (
-        "Tone-map it: ffmpeg -i IN -vf zscale=t=linear,tonemap=hable,zscale=t=bt709:m=bt709,"
-        "format=yuv420p OUT.mp4. For 10 bit without HDR: -vf format=yuv420p"
-    )
+    remedy = "Tone-map HDR, convert the rest to 8 bit; the finding gives the command."
     needs = frozenset({Need.HEADER})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         media = subject.media
-        curve = _HDR_TRANSFERS.get(media.color_transfer)
+        curve = HDR_TRANSFERS.get(media.color_transfer)
         if curve is None and media.bit_depth <= 8:
             return
         parts = [f"{media.bit_depth} bits a component ({media.pixel_format})"]
         if curve is not None:
             parts.append(f"transfer curve {curve}")
-        yield self.finding(
-            subject, ", ".join(parts), bits=media.bit_depth, transfer=media.color_transfer
-        )
+        if curve is None:
+            remedy = remedy_for(subject, "convert it to 8 bit", MendingStep.EIGHT_BITS)
+        else:
+            remedy = remedy_for(subject, "tone-map it to BT.709", MendingStep.TONE_MAP)
+        message, transfer = ", ".join(parts), media.color_transfer
+        yield self.finding(subject, message, remedy, bits=media.bit_depth, transfer=transfer)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from videoprep.errors import Code
+from videoprep.media.remedies import MendingStep
+from videoprep.validators.commands import remedy_for
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
 
@@ -17,9 +19,10 @@ class Interlaced(Validator):
     summary = "Frames are whole pictures, not two interlaced fields."
     why = "The model learns the combs at moving edges."
     example = "Material from television or camcorders."
-    remedy = "Deinterlace it: ffmpeg -i IN -vf bwdif=mode=send_frame OUT.mp4"
+    remedy = "Deinterlace it; the finding gives the command."
     needs = frozenset({Need.HEADER})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         if subject.media.interlaced:
-            yield self.finding(subject, "its first frame is interlaced")
+            remedy = remedy_for(subject, "deinterlace it", MendingStep.DEINTERLACE)
+            yield self.finding(subject, "its first frame is interlaced", remedy)

@@ -1,4 +1,4 @@
-"""VP001 to VP018: what the readers of lists report."""
+"""VP001 to VP021: what the readers of lists report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class MissingList(ReaderRule):
     summary = "The caption and video files, or the columns of the table, are there."
     why = "Without them nothing else can be checked."
     example = "prompt.txt is called prompts.txt; the table's column is called clip."
-    remedy = "Name them with --caption-column, --video-column and --dataset-file, or rename them."
+    remedy = "Name them with `caption_column`, `video_column` and `dataset_file`, or rename them."
 
 
 class UnequalCounts(ReaderRule):
@@ -31,7 +31,7 @@ class UnequalCounts(ReaderRule):
     summary = "The caption file and the video file have equally many lines."
     why = _SHIFT
     example = "prompt.txt has 99 lines and videos.txt has 100."
-    remedy = "Find the line that is missing or too many. A CSV file cannot go out of step."
+    remedy = "Find the line that is missing or too many, or delete blank ones at the end of a file."
 
 
 class BlankLine(ReaderRule):
@@ -42,7 +42,9 @@ class BlankLine(ReaderRule):
     summary = "No line of the line files is blank."
     why = _SHIFT
     example = "A blank line at the end of prompt.txt, or between two captions."
-    remedy = "Write the missing entry, or delete the line and its partner in the other file."
+    remedy = (
+        "Write the missing entry, or delete the line, and its partner if the other file has one."
+    )
 
 
 class NotUtf8(ReaderRule):
@@ -50,7 +52,7 @@ class NotUtf8(ReaderRule):
 
     code = Code.NOT_UTF8.value
     name = "not-utf8"
-    summary = "The lists are UTF-8."
+    summary = "Lists, caption files and the names of files are UTF-8."
     why = "Guessed encodings turn letters into others, and the text encoder takes them as they are."
     example = "A CSV file saved by a spreadsheet as Windows-1252; a UTF-16 file from a notepad."
     remedy = "Convert the file with iconv; the finding names the encoding that it looks like."
@@ -75,7 +77,7 @@ class OutsideRoot(ReaderRule):
     summary = "Lists and videos lie inside the data root, links followed."
     why = "A dataset may come from a stranger, and must not make other files of yours part of it."
     example = "../other/a.mp4, /etc/passwd, a link to a home folder, https://example.org/a.mp4"
-    remedy = "Move the video inside, or allow it with --allow-outside-root. Download addresses."
+    remedy = "Move the video inside, or set `allow_outside_root`. Download addresses."
 
 
 class NotAFile(ReaderRule):
@@ -162,10 +164,10 @@ class NotATable(ReaderRule):
 
     code = Code.NOT_A_TABLE.value
     name = "not-a-table"
-    summary = "A CSV file has a header row and cells separated by commas; a TSV file, by tabs."
+    summary = "A list holds what its ending stands for: a CSV table, an array of objects."
     why = "Read as it is, it would give no samples, or wrong ones."
     example = "Semicolons instead of commas, a spreadsheet or web page called .csv, no header row."
-    remedy = "Export it as CSV, comma separated, in UTF-8, with the column names in the first line."
+    remedy = "Give the file its right ending, or export it as CSV in UTF-8, with a header row."
 
 
 class DuplicateColumn(ReaderRule):
@@ -195,7 +197,43 @@ class BadValue(ReaderRule):
 
     code = Code.BAD_VALUE.value
     name = "bad-value"
-    summary = "Start, end, split, weight and repeats of a table hold what they should, or nothing."
+    summary = "Every cell and every caption file holds what it is for, or nothing."
     why = "A time range that is read wrongly pairs the caption with another part of the video."
-    example = "A start of 1:75, an end before the start, a weight of nan, repeats of 1.5."
-    remedy = "Correct the cell, or leave it empty. Turn a column off with, say, --split-column ''."
+    example = "A start of 1:75, an end before the start, an object as a caption, 50 MB of caption."
+    remedy = "Correct the cell, or leave it empty. Turn a column off with `split_column=''`."
+
+
+class PassedOverFiles(ReaderRule):
+    """Files in the dataset's folder that no sample is made of; every one is counted."""
+
+    code = Code.PASSED_OVER.value
+    name = "passed-over"
+    severity = Severity.NOTE
+    summary = "Nothing in the dataset's folder is passed over that may be meant."
+    why = "A clip that lies there and is not read is missing in training, and nothing shows it."
+    example = "Still images, linked folders that lead elsewhere, a caption without a video."
+    remedy = "Nothing, unless the files are meant to be part of the dataset."
+
+
+class UnusedColumn(ReaderRule):
+    """A column whose name says that it matters, and from which nothing is read."""
+
+    code = Code.UNUSED_COLUMN.value
+    name = "unused-column"
+    severity = Severity.WARNING
+    summary = "No column that looks meaningful is unused: times, captions, sound, control media."
+    why = "A time range that is not read pairs each caption with the beginning of the film."
+    example = "from_sec and to_sec beside the caption; a second caption; an audio path."
+    remedy = "Name the column that is meant, for instance with `start_column`, or ignore this rule."
+
+
+class ConvertedList(ReaderRule):
+    """Earlier versions of ``videoprep init`` wrote a list of what they found, which goes stale."""
+
+    code = Code.CONVERTED_LIST.value
+    name = "converted-list"
+    severity = Severity.WARNING
+    summary = "The dataset's own files are read, not a list that was once made of them."
+    why = "A corrected caption or an added clip is not in the list, and is never trained on."
+    example = "A videoprep.yaml that names videoprep-list.csv."
+    remedy = "Run `videoprep init` again, which names your own files, and delete the list."

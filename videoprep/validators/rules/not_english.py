@@ -18,7 +18,9 @@ class NotEnglish(Validator):
     summary = "Captions are in English."
     why = "The text encoders of most video models are trained on English; T5 knows little else."
     example = "“Ein Hund läuft am Strand entlang.”"
-    remedy = "Translate the captions; leave the rule out with --ignore VP202 if the model knows it."
+    remedy = (
+        "Translate the captions; leave the rule out with `ignore=['VP202']` if the model knows it."
+    )
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         language = foreign_language(subject.sample.written)

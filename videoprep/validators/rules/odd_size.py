@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from videoprep.errors import Code
+from videoprep.media.remedies import MendingStep
+from videoprep.validators.commands import remedy_for, steps_for
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
 
@@ -17,10 +19,13 @@ class OddSize(Validator):
     summary = "Width and height are even."
     why = "Most encoders and players handle odd sides badly: a green or repeated line at the edge."
     example = "853×480"
-    remedy = "Fit the clip into a bucket, or cut a line: ffmpeg -i IN -vf crop=iw-1:ih OUT.mp4"
+    remedy = "Fit the clip into a bucket, or cut a line; the finding gives the command."
     needs = frozenset({Need.HEADER})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         width, height = subject.media.width, subject.media.height
         if width % 2 or height % 2:
-            yield self.finding(subject, f"{width}×{height} has an odd side")
+            own = MendingStep.EVEN if MendingStep.EVEN in steps_for(subject) else MendingStep.SQUARE
+            cut = "cut a line" if own is MendingStep.EVEN else "scale it to square pixels"
+            remedy = remedy_for(subject, f"fit the clip into a bucket, or {cut}", own)
+            yield self.finding(subject, f"{width}×{height} has an odd side", remedy)

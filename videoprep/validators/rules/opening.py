@@ -20,7 +20,7 @@ class Unreadable(_OpeningRule):
     code = Code.UNREADABLE.value
     name = "unreadable"
     summary = "The file opens as a video, and its first frame decodes."
-    example = "A web page or a text called .mp4; a playlist; a file whose clock starts again."
+    example = "A web page, a Git LFS pointer or a playlist called .mp4; an empty file."
 
 
 class NoVideoStream(_OpeningRule):
@@ -39,7 +39,9 @@ class TimeLimit(_OpeningRule):
     name = "time-limit"
     summary = "The file opens within the time limit, which grows with its size."
     example = "A file made to keep a decoder busy for hours; a disk that hangs."
-    remedy = "Re-encode the file or remove the sample; where the disk is slow, raise --time-limit."
+    remedy = (
+        "Re-encode the file or remove the sample; where the disk is slow, raise `limits.seconds`."
+    )
 
 
 class DecoderCrash(_OpeningRule):
@@ -58,7 +60,7 @@ class MemoryLimit(_OpeningRule):
     name = "memory-limit"
     summary = "The file opens within the memory limit."
     example = "A picture of gigapixels in a few kilobytes."
-    remedy = "Re-encode the file, raise --memory-limit, or remove the sample."
+    remedy = "Re-encode the file, raise `limits.memory_mib`, or remove the sample."
 
 
 class StillImage(_OpeningRule):
@@ -76,5 +78,5 @@ class TooLarge(_OpeningRule):
     code = Code.TOO_LARGE.value
     name = "too-large"
     summary = "Width and height are 8192 pixels at most."
-    example = "A header that says 16384×8192."
-    remedy = "Scale the video down, for instance: ffmpeg -i IN -vf scale=1920:-2 OUT.mp4"
+    example = "A header that says 16384×8192; a GIF of 65535×65535 in a few bytes."
+    remedy = "Scale the video down; the finding gives the command."

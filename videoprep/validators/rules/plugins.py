@@ -38,4 +38,4 @@ class RuleFailed(ReaderRule):
     summary = "Every rule runs without an exception."
     why = _WHY
     example = "A plugin that divides by the number of words of an empty caption."
-    remedy = "Report it to the rule's author; leave the rule out with --ignore."
+    remedy = "Report it to the rule's author; leave the rule out with `ignore`."

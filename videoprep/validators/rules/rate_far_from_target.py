@@ -22,10 +22,10 @@ class RateFarFromTarget(Validator):
     code = Code.RATE_FAR_FROM_TARGET.value
     name = "rate-far-from-target"
     severity = Severity.WARNING
-    summary = "With --target-fps, the file's frame rate is less than four times it."
+    summary = "With `target_fps`, the file's frame rate is less than four times it."
     why = "Between the frames that are taken lies much movement; slow motion looks odd beside it."
-    example = "A recording of 240 frames a second with --target-fps 8."
-    remedy = "Raise --target-fps, or check that the file's rate is right."
+    example = "A recording of 240 frames a second with `target_fps=8`."
+    remedy = "Raise `target_fps`, or check that the file's rate is right."
     needs = frozenset({Need.TIMESTAMPS})
     Options = RateOptions
 

@@ -18,11 +18,11 @@ class Rotated(Validator):
     summary = "The picture is stored upright."
     why = "Programs that ignore the display matrix train on pictures that lie on their side."
     example = "A video taken with a phone held upright: stored 1920×1080, shown 1080×1920."
-    remedy = "Nothing here, where it is turned; for others, re-encode the file."
+    remedy = "Nothing to do if programs turn it upright, as is done here. For others, re-encode it."
     needs = frozenset({Need.HEADER})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         turn = subject.media.orientation
         if turn != UPRIGHT:
-            kind = "mirrored" if turn.mirrored else "turned"
-            yield self.finding(subject, f"the picture is stored {kind} and is put upright")
+            kind = "mirroring" if turn.mirrored else "rotation"
+            yield self.finding(subject, f"the video has a {kind} flag, which is followed")

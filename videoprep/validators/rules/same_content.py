@@ -28,5 +28,6 @@ class SameContent(DatasetValidator):
                 if (overview.identities[first] == overview.identities[other]).all():
                     continue
                 sample = overview.samples[other]
-                message = f"the same contents as {known.name} in line {known.source.line}"
+                place = known.source.seen_from(sample.source)
+                message = f"the same contents as {known.name} in {place}"
                 yield self.finding(sample, message, first_line=known.source.line)

@@ -22,7 +22,9 @@ class SizeNotDivisible(Validator):
         "is left over is cut, padded or stretched by trainers, each in its own way."
     )
     example = "720×480 is not divisible by 32, since 720 = 22.5 × 32."
-    remedy = "Allow fitting with --reshape center-crop, choose the model's --profile, or re-encode."
+    remedy = (
+        "Allow fitting with `reshape='center-crop'`, choose the model's `profile`, or re-encode."
+    )
     needs = frozenset({Need.HEADER, Need.PLAN})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
@@ -56,9 +58,9 @@ def _remedy(subject: Subject) -> str:
     parts = [f"nearest legal sizes: {', '.join(f'{w}×{h}' for w, h in sizes)}"]
     accepting = _accepting(media.width, media.height)
     if accepting:
-        names = " or ".join(filter(None, (", ".join(accepting[:-1]), accepting[-1])))
-        parts.append(f"--profile {names} accepts it")
-    parts.append("--reshape center-crop fits it")
+        names = " or ".join(map(repr, accepting))
+        parts.append(f"`profile={names}` accepts it")
+    parts.append("`reshape='center-crop'` fits it")
     return "; ".join(parts)
 
 

@@ -27,7 +27,8 @@ class SmallBucket(DatasetValidator):
     why = "Trainers drop a bucket that does not fill a batch; of many small ones all is dropped."
     example = "3 clips of 49×480×704 with a batch size of 8."
     remedy = (
-        "Use fewer buckets, or a smaller batch; set the size with --rule-option VP305.batch_size=N."
+        "Use fewer buckets, or a smaller batch; set the size with "
+        "`rule_options={'VP305': {'batch_size': N}}`."
     )
     needs = frozenset({Need.PLAN})
     Options = SmallBucketOptions

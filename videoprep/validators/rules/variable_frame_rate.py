@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from videoprep.errors import Code
+from videoprep.media.remedies import MendingStep
+from videoprep.validators.commands import remedy_for
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
 
@@ -19,7 +21,10 @@ class VariableFrameRate(Validator):
     summary = "The time from frame to frame is even."
     why = "Frames that are counted and not timed play parts of the video too fast or too slow."
     example = "A screen or phone recording whose frames are 17 to 50 ms apart."
-    remedy = "Nothing here, where frames are chosen by time; for others: ffmpeg -i IN -r 24 OUT.mp4"
+    remedy = (
+        "Nothing to do if frames are chosen by time, as they are here. For programs that count "
+        "them, make the rate even; the finding gives the command."
+    )
     needs = frozenset({Need.TIMESTAMPS})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
@@ -27,8 +32,11 @@ class VariableFrameRate(Validator):
         if not media.variable_frame_rate or media.cut_off:
             return  # an end that is missing leaves gaps, and has a finding of its own
         gaps = np.diff(media.timestamps.seconds())
-        message = f"variable frame rate: {float(media.fps):.3g} frames a second on average, "
+        kept = "on average" if media.timestamps.steady_intervals() is None else "but for gaps"
+        message = f"variable frame rate: {float(media.fps):.3g} frames a second {kept}, "
         message += f"{gaps.min() * 1000:.0f} to {gaps.max() * 1000:.0f} ms apart"
-        yield self.finding(
-            subject, message, fps=float(media.fps), shortest=gaps.min(), longest=gaps.max()
-        )
+        lead = "nothing to do if frames are chosen by time, as they are here; for programs that "
+        lead += "count them, make the rate even"
+        remedy = remedy_for(subject, lead, MendingStep.EVEN_TIMES)
+        data = {"fps": float(media.fps), "shortest": gaps.min(), "longest": gaps.max()}
+        yield self.finding(subject, message, remedy, **data)

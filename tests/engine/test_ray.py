@@ -1,0 +1,333 @@
+"""Units on a real Ray cluster of two nodes on this machine, whose processes are killed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import need
+from tests.engine import gpu_task
+from tests.engine.gpu_task import GpuTask
+from tests.engine.hash_task import load
+from tests.engine.hashing import FILES, Hashing, plan_of
+from tests.support.small_store import SOAK, differences, fresh, hidden, wait_until
+from tests.support.warm import REPOSITORY, descendants
+from videoprep.engine.claims import Claims
+from videoprep.engine.options import TaskOptions
+from videoprep.engine.ray_cluster import RayClusterError
+from videoprep.engine.ray_executor import RayExecutor
+from videoprep.engine.run import TaskPlan, run_task
+from videoprep.engine.sessions import Session
+from videoprep.engine.shared_task import name_of
+from videoprep.errors import FailuresError, VideoprepError
+from videoprep.fs import LocalFiles
+
+pytestmark = pytest.mark.heavy
+
+_RULES = "unit.claimed=pause*0,clip.encoding=kill*0@poison"
+"""In the processes of the cluster: a second a unit, and death at a file named poison."""
+
+
+@pytest.fixture(scope="module")
+def ray_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Ray's settings for this module: a token of its own, and nothing is sent anywhere."""
+    if importlib.util.find_spec("ray") is None:
+        need("ray")
+    token = tmp_path_factory.mktemp("ray") / "token"
+    token.write_text(secrets.token_hex(32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", str(REPOSITORY))
+        yield
+
+
+@pytest.fixture(scope="module")
+def cluster(ray_environment: None) -> Iterator[Any]:
+    """A head without CPUs, and a node of two."""
+    made = _start_cluster()
+    yield made
+    made.shutdown()
+
+
+def _start_cluster() -> Any:
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    _add_node(made, num_cpus=2)
+    return made
+
+
+def _add_node(cluster: Any, **resources: int) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDEOPREP_FAILPOINTS", _RULES)
+        node = cluster.add_node(**resources)
+    cluster.wait_for_nodes()
+    return node
+
+
+def _on(cluster: Any) -> RayExecutor:
+    return RayExecutor(cluster.address)
+
+
+def _workers(output: Path) -> set[int]:
+    """The processes at work, apart from this one."""
+    marks = output.glob(".sessions/*.lock")
+    return {int(mark.stem.split("-")[-2]) for mark in marks} - {os.getpid()}
+
+
+def _meanwhile(do: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=do)
+    thread.start()
+    return thread
+
+
+def test_the_same_bytes(cluster: Any, hashing: Hashing) -> None:
+    told: list[Any] = []
+    result = run_task(hashing.plan, executor=_on(cluster), on_progress=told.append)
+    assert result is not None
+    assert len(result.units) == FILES
+    counts = result.stats.counts["text"]
+    assert (counts.done, counts.failed) == (FILES, 1)
+    assert result.stats.phases["hash"] > 0
+    hashing.require_whole()
+    group = told[-1].groups["text"]
+    assert (told[-1].phase, group.done, group.failed, told[-1].lost) == ("done", FILES, 1, ())
+
+
+@pytest.mark.soak
+def test_workers_are_killed_at_random_moments(cluster: Any, hashing: Hashing) -> None:
+    """Each of the first processes that come, once it has begun a unit or a little later."""
+    for seed in range(SOAK):
+        moments = random.Random(f"ray {seed}")
+        fresh(hashing.output)
+        killed: set[int] = set()
+
+        def kill(killed: set[int] = killed, moments: random.Random = moments) -> None:
+            for _ in range(3):
+                wait_until(lambda: _workers(hashing.output) - killed)
+                wait_until(lambda: any(hashing.output.glob(".claims/*.json")))
+                threading.Event().wait(moments.uniform(0, 1))
+                for pid in _workers(hashing.output) - killed:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+
+        killer = _meanwhile(kill)
+        run_task(hashing.plan, executor=_on(cluster))
+        killer.join()
+        assert len(killed) >= 3
+        hashing.require_whole()
+
+
+def test_workers_that_are_told_to_go_leave_their_work(cluster: Any, hashing: Hashing) -> None:
+    def tell() -> None:
+        wait_until(lambda: _workers(hashing.output) and _receipts(hashing))
+        for pid in _workers(hashing.output):
+            os.kill(pid, signal.SIGTERM)
+
+    teller = _meanwhile(tell)
+    run_task(hashing.plan, executor=_on(cluster))
+    teller.join()
+    hashing.require_whole()
+
+
+def test_what_the_cluster_has_no_room_for_is_not_waited_for(cluster: Any, hashing: Hashing) -> None:
+    """A rank that another one's work keeps from its place. This process is connected already."""
+    import ray
+
+    def occupy(mark: str) -> None:
+        Path(mark).touch()
+        threading.Event().wait()
+
+    mark = hashing.output.parent / "occupied"
+    ray.init(cluster.address, log_to_driver=False)
+    try:
+        occupied = ray.remote(occupy).remote(str(mark))
+        wait_until(mark.exists)
+        run_task(hashing.plan, executor=RayExecutor())
+        assert ray.is_initialized()
+        assert ray.wait([occupied], timeout=0) == ([], [occupied])
+    finally:
+        ray.shutdown()
+    hashing.require_whole()
+
+
+def test_a_node_is_lost(cluster: Any, hashing: Hashing) -> None:
+    """While one of its processes works; not the node of the process that waits."""
+    nodes = [_add_node(cluster, num_cpus=1) for _ in range(2)]
+    lost = []
+
+    def lose() -> None:
+        import ray
+
+        wait_until(lambda: _workers(hashing.output))
+        own = ray.get_runtime_context().get_node_id()
+        others = {node: _raylet(node) for node in nodes if node.node_id != own}
+        wait_until(lambda: any(_works(raylet, hashing.output) for raylet in others.values()))
+        lost.append(next(one for one in others if _works(others[one], hashing.output)))
+        cluster.remove_node(lost[0], allow_graceful=False)
+
+    loser = _meanwhile(lose)
+    run_task(hashing.plan, executor=_on(cluster))
+    loser.join()
+    [left] = [node for node in nodes if node not in lost]
+    cluster.remove_node(left)
+    hashing.require_whole()
+
+
+def _raylet(node: Any) -> int:
+    [started] = node.all_processes["raylet"]
+    return int(started.process.pid)
+
+
+def _works(raylet: int, output: Path) -> bool:
+    return bool(_workers(output) & {*descendants(raylet)})
+
+
+def test_a_stage_gets_the_gpus_that_it_asks_for(cluster: Any, hashing: Hashing) -> None:
+    """Ray only counts them, so that there need not be any. The other nodes have none."""
+    node = _add_node(cluster, num_cpus=2, num_gpus=2)
+    files = LocalFiles(hashing.output)
+    plan = TaskPlan(lambda: GpuTask(hashing.source, files), gpu_task.load, files)
+    run_task(plan, executor=_on(cluster))
+    cluster.remove_node(node)
+    given = [json.loads(path.read_bytes())["gpu"] for path in _receipts(hashing)]
+    assert len(given) == FILES
+    assert set(given) == {"0", "1"}
+
+
+def test_an_item_that_kills_its_process_fails_alone(cluster: Any, hashing: Hashing) -> None:
+    source = hashing.output.parent / "files"
+    source.mkdir()
+    for name in ("a", "poison", "z"):
+        (source / f"{name}.txt").write_text("word")
+    run_task(plan_of(source, hashing.output), executor=_on(cluster))
+    results = {path.stem: json.loads(path.read_bytes()) for path in hashing.output.glob("hash/*")}
+    assert results.keys() == {"a.txt", "poison.txt", "z.txt"}
+    reason = "the process died 3 times in a row while it worked on this"
+    assert results["poison.txt"] == {"failed": reason}
+    assert hidden(hashing.output) == []
+
+
+def test_what_a_worker_raises_is_raised_here(cluster: Any, hashing: Hashing) -> None:
+    options = TaskOptions(max_failures=0)
+    with pytest.raises(FailuresError, match="1 files failed, more than `max_failures=0`"):
+        run_task(hashing.plan, executor=_on(cluster), options=options)
+    run_task(hashing.plan, executor=_on(cluster))
+    hashing.require_whole()
+
+
+def _driver(address: str, hashing: Hashing) -> subprocess.Popen[str]:
+    """A process that runs the task on a cluster."""
+    code = (
+        "import sys; from pathlib import Path; from tests.engine.hashing import plan_of;"
+        "from videoprep.engine.ray_executor import RayExecutor;"
+        "from videoprep.engine.run import run_task;"
+        "source, output, address = sys.argv[1:];"
+        "run_task(plan_of(Path(source), Path(output)), executor=RayExecutor(address))"
+    )
+    command = [sys.executable, "-c", code, str(hashing.source), str(hashing.output), address]
+    return subprocess.Popen(
+        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY
+    )
+
+
+def _receipts(hashing: Hashing) -> list[Path]:
+    return list(hashing.output.glob("hash/[!.]*.json"))
+
+
+def test_a_signal_leaves_what_is_finished(cluster: Any, hashing: Hashing) -> None:
+    driver = _driver(cluster.address, hashing)
+    wait_until(lambda: _receipts(hashing))
+    driver.send_signal(signal.SIGTERM)
+    _, stderr = driver.communicate()
+    assert driver.returncode == 143, stderr
+    assert len(_receipts(hashing)) < FILES
+    assert hidden(hashing.output) == []
+    run_task(hashing.plan)
+    hashing.require_whole()
+
+
+def test_what_another_run_has_in_progress_is_waited_for(cluster: Any, hashing: Hashing) -> None:
+    """And done, if the other run leaves it: here a process that only claims."""
+    files = LocalFiles(hashing.output)
+    with Session(files) as session:
+        claims = Claims(files, session)
+        assert claims.take("hash", "6.txt") is not None
+        driver = _driver(cluster.address, hashing)
+        wait_until(lambda: len(_receipts(hashing)) == FILES - 1)
+        assert driver.poll() is None
+        claims.release_all()
+        _, stderr = driver.communicate()
+    assert driver.returncode == 0, stderr
+    hashing.require_whole()
+
+
+def test_the_driver_is_killed(cluster: Any, hashing: Hashing) -> None:
+    """Ray ends what it has started; whoever comes next does the rest."""
+    driver = _driver(cluster.address, hashing)
+    wait_until(lambda: _receipts(hashing))
+    driver.kill()
+    driver.communicate()
+    run_task(hashing.plan, executor=_on(cluster))
+    assert differences(hashing.output, hashing.whole) == []
+
+
+@pytest.mark.slow
+def test_the_cluster_dies(ray_environment: None, hashing: Hashing) -> None:
+    own = _start_cluster()
+    driver = _driver(own.address, hashing)
+    wait_until(lambda: _receipts(hashing))
+    for node in own.list_all_nodes():
+        node.kill_all_processes(check_alive=False, allow_graceful=False)
+    _, stderr = driver.communicate()
+    assert driver.returncode == 1
+    assert "CoordinatorLostError: the Ray cluster is gone: " in stderr
+    assert "what was committed is kept: run the same command again" in stderr
+    run_task(hashing.plan)
+    hashing.require_whole()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"])
+def test_a_cluster_that_is_not_there(ray_environment: None, hashing: Hashing, address: str) -> None:
+    with pytest.raises(RayClusterError, match=f"the Ray cluster at {address} cannot be reached: ."):
+        run_task(hashing.plan, executor=RayExecutor(address))
+    assert not hashing.output.exists()
+
+
+def test_files_that_the_nodes_do_not_see(cluster: Any, hashing: Hashing) -> None:
+    class Elsewhere(LocalFiles):
+        """A folder that has another path on the nodes."""
+
+        def __init__(self, root: Path) -> None:
+            super().__init__(root)
+            self.location = str(root / "elsewhere")
+
+    files = Elsewhere(hashing.output)
+    plan = TaskPlan(lambda: type(hashing.plan.make())(hashing.source, files), load, files)
+    with pytest.raises(VideoprepError, match="does not see the same files there") as error:
+        run_task(plan, executor=_on(cluster))
+    assert error.value.remedy is not None
+    assert hidden(hashing.output) == []
+
+
+def test_a_task_that_other_processes_cannot_import(ray_environment: None, hashing: Hashing) -> None:
+    plan = TaskPlan(
+        hashing.plan.make, lambda files, folder: load(files, folder), hashing.plan.files
+    )
+    with pytest.raises(VideoprepError, match="other processes cannot import"):
+        run_task(plan, executor=RayExecutor())
+    assert name_of(load) == "tests.engine.hash_task:load"

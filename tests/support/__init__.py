@@ -1,0 +1,1 @@
+"""What tests share: files that are made, processes, servers, pages, tiny models."""

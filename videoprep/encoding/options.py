@@ -1,0 +1,152 @@
+"""`EncodeOptions`: the options of `encode`, defined once for Python, command line and docs."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from videoprep.errors import VideoprepError
+from videoprep.options import Cli, checked, cli_of
+from videoprep.spec.dataset_options import DatasetOptions
+from videoprep.workers.pool import Limits
+
+Dtype = Literal["auto", "fp32", "fp16", "bf16"]
+TextDtype = Literal["auto", "fp32", "fp16", "bf16", "int8"]
+PosteriorChoice = Literal["moments", "mean", "sample"]
+
+_LIMITS = Limits()
+
+
+class EncodeOptions(BaseModel):
+    """The options of an encode run, besides its source, model and output."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+    image_latents: bool = False
+    """Also encode the first frame of each clip, for image-to-video."""
+    image_noise: Annotated[int, Field(ge=0), Cli(metavar="DRAWS")] = 0
+    """Number of noise draws to encode on each first frame, which CogVideoX's image-to-video is
+    trained with."""
+    dtype: Dtype = "auto"
+    """Precision of the VAE and of everything that is stored. Default: `auto`, which is fp32 on a
+    CPU and bf16 elsewhere."""
+    text_encoder_dtype: TextDtype = "auto"
+    """Precision of the text encoder; `int8` needs bitsandbytes. Default: `auto`, which is the same
+    as `dtype`."""
+    posterior: Annotated[PosteriorChoice, Cli(metavar="WHAT")] = "moments"
+    """What to store of the VAE's posterior: `moments`, `mean` or `sample`."""
+    device: Annotated[str, Cli(completion="devices")] = "auto"
+    """Device to encode on: `auto`, `cpu`, `cuda`, or any name that torch knows."""
+    batch_size: Annotated[Annotated[int, Field(ge=1)] | None, Cli(example=4)] = None
+    """Maximum number of clips or captions in a micro-batch; a CPU takes one at a time. Default:
+    found by trial."""
+    allow_damaged: bool = False
+    """Also encode clips with damaged frames; `damaged.jsonl` in the store lists them. Those
+    that failed for it in earlier runs are taken up again. Default: set them aside."""
+    decode_workers: Annotated[Annotated[int, Field(ge=1)] | None, Cli(example=4)] = None
+    """Number of processes that decode. Default: as the machine allows."""
+    use_tiling: bool = False
+    """Let the VAE work in tiles, which saves memory and changes the result."""
+    revision: str | None = None
+    """Revision of the model on the hub."""
+    num_jobs: Annotated[int, Field(ge=1), Cli(also=("num_shards",))] = 1
+    """Number of independent jobs that share the work."""
+    job_id: Annotated[int, Field(ge=0), Cli(also=("shard_id",))] = 0
+    """Number of this job, from 0."""
+    retry_failed: bool = False
+    """Try again what failed in earlier runs."""
+    max_failures: Annotated[Annotated[int, Field(ge=0)] | None, Cli(example=10)] = None
+    """Stop after more failures than this."""
+    watchdog: Annotated[float, Field(ge=0)] = 1800.0
+    """Abort if a step of the device or a commit takes longer than this, in seconds; 0 disables
+    it."""
+    time_limit: Annotated[float, Field(ge=0.1)] = _LIMITS.seconds
+    """Seconds that decoding a small clip may take; a large one gets more."""
+    memory_limit: Annotated[int, Field(ge=1)] = _LIMITS.memory_mib
+    """MiB that decoding one clip may take."""
+    yes: bool = False
+    """Go on without asking, even if clips that the store holds are encoded again or no longer
+    used."""
+
+    @classmethod
+    def of(cls, **options: Any) -> EncodeOptions:
+        """Check options.
+
+        Raises:
+            VideoprepError: one is unknown or out of bounds.
+        """
+        return checked(cls, options, VideoprepError)
+
+    @field_validator("job_id")
+    @classmethod
+    def _is_one_of_the_jobs(cls, value: int, info: ValidationInfo) -> int:
+        jobs = info.data.get("num_jobs", value + 1)  # absent if it is wrong itself
+        if value >= jobs:
+            raise ValueError(f"{value} is not below `num_jobs={jobs}`; the first is 0")
+        return value
+
+    @property
+    def limits(self) -> Limits:
+        """What decoding one clip may take."""
+        return Limits(self.time_limit, self.memory_limit)
+
+
+class StatusKeywords(DatasetOptions, total=False):
+    """The fields of `EncodeOptions` that `status` takes, and those of `DatasetSpec`, for editors.
+
+    None stands for the default, which for `status` is as the store has it.
+    """
+
+    image_latents: bool | None
+    dtype: Dtype | None
+    text_encoder_dtype: TextDtype | None
+    posterior: PosteriorChoice | None
+    use_tiling: bool | None
+    revision: str | None
+
+
+class EncodeKeywords(StatusKeywords, total=False):
+    """The fields of `EncodeOptions`, and those of `DatasetSpec`, for editors and mypy."""
+
+    image_noise: int | None
+    device: str | None
+    batch_size: int | None
+    decode_workers: int | None
+    num_jobs: int | None
+    job_id: int | None
+    allow_damaged: bool | None
+    retry_failed: bool | None
+    max_failures: int | None
+    watchdog: float | None
+    time_limit: float | None
+    memory_limit: int | None
+    yes: bool | None
+
+
+_FORMER = {
+    former: name
+    for name, field in EncodeOptions.model_fields.items()
+    for former in cli_of(field).also
+}
+"""Names that options had before; they are still taken."""
+
+STATUS_OPTIONS = frozenset(EncodeOptions.model_fields) & frozenset(StatusKeywords.__annotations__)
+"""The options of `EncodeOptions` that `status` takes."""
+
+
+def divided(
+    options: Mapping[str, Any], own: Container[str] = EncodeOptions.model_fields
+) -> tuple[EncodeOptions, dict[str, Any]]:
+    """Return the options of a run, checked, and the others, which a dataset may know.
+
+    Args:
+        options: as they were given; None: not at all.
+        own: the fields of `EncodeOptions` that there are.
+    """
+    given = {_FORMER.get(name, name): value for name, value in options.items() if value is not None}
+    mine = {name: value for name, value in given.items() if name in own}
+    return EncodeOptions.of(**mine), {n: value for n, value in given.items() if n not in mine}

@@ -1,0 +1,1 @@
+"""Resumable, distributed work cut into units. Knows nothing of what the work is."""

@@ -1,0 +1,139 @@
+"""Who works on which unit. A claim is only an optimisation: correctness rests on receipts.
+
+A claim is a small file, written before a unit is begun and removed once it is committed. One whose
+owner is dead tells that the unit was begun and not finished; after several deaths the unit's items
+are done one at a time, each announced before, so that an item that kills its process is found, and
+fails alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+from videoprep.engine.sessions import Session
+from videoprep.fs import Files
+
+FOLDER = ".claims"
+
+_CAREFUL_AFTER = 2
+_DEADLY_AFTER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A unit that a process has begun."""
+
+    name: str
+    """The claim's file."""
+    session: str
+    """The process."""
+    deaths: int = 0
+    """How many processes died while they worked on the unit."""
+    deadly: dict[str, int] = field(default_factory=dict)
+    """How many died on each item, by key, since they are done one at a time."""
+    current: tuple[str, ...] = ()
+    """The items in progress; only known while they are done one at a time."""
+    unit: str = ""
+    """The unit, as ``folder/name``; empty in claims of earlier versions."""
+
+    @property
+    def careful(self) -> bool:
+        """Whether the items are to be done one at a time, each announced before."""
+        return self.deaths >= _CAREFUL_AFTER
+
+    def kills(self, key: str) -> bool:
+        """Whether an item has killed its process so often that it is to fail."""
+        return self.deadly.get(key, 0) >= _DEADLY_AFTER
+
+
+class Claims:
+    """The claims at a store, made and read on behalf of one session."""
+
+    def __init__(self, files: Files, session: Session) -> None:
+        self._files = files
+        self._session = session
+        self._held: dict[str, Claim] = {}
+        self._presumed_dead: set[str] = set()
+
+    def take(self, folder: str, unit: str) -> Claim | None:
+        """Claims a unit; None where a living process of another job has it."""
+        claim = self._take(f"{folder}/{unit}")
+        if claim is not None:
+            self._held[claim.name] = claim
+        return claim
+
+    def presume_dead(self, sessions: set[str]) -> None:
+        """Takes sessions for dead, whatever their locks say: they have been silent for too long."""
+        self._presumed_dead |= sessions
+
+    def _take(self, unit: str) -> Claim | None:
+        name = f"{FOLDER}/{unit.replace('/', '-')}.json"
+        claim = Claim(name, self._session.id, unit=unit)
+        if self._files.create(name, _to_bytes(claim)):
+            return claim
+        other = self._read(name)
+        if other is None:
+            return self._put(claim)
+        if other.session == self._session.id:
+            return self._put(replace(other, current=(), unit=unit))
+        if self._is_alive(other.session):
+            return None
+        deadly = dict(other.deadly)
+        for key in other.current:
+            deadly[key] = deadly.get(key, 0) + 1
+        return self._put(replace(claim, deaths=other.deaths + 1, deadly=deadly))
+
+    def announce(self, claim: Claim, keys: Sequence[str]) -> None:
+        """Say which items are done next."""
+        self._put(replace(claim, current=tuple(keys)))
+
+    def release(self, claim: Claim) -> None:
+        """Gives a unit back: it is committed, or left to others."""
+        self._files.delete(claim.name)
+        self._held.pop(claim.name, None)
+
+    def release_all(self) -> None:
+        """Gives back what this process still has: it ends, and is no death."""
+        for claim in list(self._held.values()):
+            self.release(claim)
+        self._files.delete_folder(FOLDER)
+
+    def sweep(self, is_useless: Callable[[str], bool]) -> None:
+        """Remove claims of dead processes whose units, as ``folder/name``, need none any more."""
+        for claim in claims_at(self._files):
+            if self._is_alive(claim.session):
+                continue
+            if is_useless(claim.unit):
+                self._files.delete(claim.name)
+        self._files.delete_folder(FOLDER)
+
+    def _is_alive(self, session: str) -> bool:
+        return session not in self._presumed_dead and self._session.is_alive(session)
+
+    def _put(self, claim: Claim) -> Claim:
+        self._files.write_bytes(claim.name, _to_bytes(claim))
+        return claim
+
+    def _read(self, name: str) -> Claim | None:
+        return _read(self._files, name)
+
+
+def claims_at(files: Files) -> list[Claim]:
+    """The claims at a store, ordered by name; the owner of each may be dead."""
+    names = [name for name in files.names(FOLDER) if not name.startswith(".")]
+    found = (_read(files, f"{FOLDER}/{name}") for name in names)
+    return [claim for claim in found if claim is not None]
+
+
+def _read(files: Files, name: str) -> Claim | None:
+    try:
+        data = json.loads(files.read(name))
+        return Claim(**{**data, "name": name, "current": tuple(data["current"])})
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None  # just released, or torn: as good as none
+
+
+def _to_bytes(claim: Claim) -> bytes:
+    return json.dumps(asdict(claim)).encode()

@@ -1,0 +1,173 @@
+"""`run_task`: a task from its plan to its last unit, in this process or in many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from videoprep.engine.claiming import uncommitted
+from videoprep.engine.claims import Claims
+from videoprep.engine.coordination import (
+    Coordinator,
+    CoordinatorLostError,
+    join,
+    report_failure,
+    wait_for,
+)
+from videoprep.engine.options import TaskOptions
+from videoprep.engine.progress import OnProgress
+from videoprep.engine.run_stats import RunStats
+from videoprep.engine.sessions import Session
+from videoprep.engine.shared_task import receive, shared, sweep_shared
+from videoprep.engine.sweep import sweep
+from videoprep.engine.task import (
+    Opened,
+    Result,
+    Task,
+    TaskLoader,
+    TaskUnit,
+    most_expensive_first,
+)
+from videoprep.engine.work import do_work
+from videoprep.fs import Files
+
+_JOB = "job"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What a run did."""
+
+    units: Sequence[TaskUnit]
+    """What it had to do; all of it is committed."""
+    stats: RunStats
+    """What this process did and where its time went; if it did none of the work itself, as for an
+    executor of a cluster, those of all processes."""
+    swept: Sequence[str]
+    """Files of dead processes that were removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlan:
+    """How processes come to a task."""
+
+    make: Callable[[], Task[Any, Any]]
+    """Makes it in the first process, once."""
+    load: TaskLoader
+    """Makes it in the others, from what `Task.save` wrote."""
+    files: Files
+    """Where claims, sessions and receipts lie; the task's own."""
+
+
+class Executor(Protocol):
+    """Where a task's units are done."""
+
+    def run(
+        self, plan: TaskPlan, options: TaskOptions, on_progress: OnProgress | None
+    ) -> TaskResult | None:
+        """Do a task; return what was done, in the process that planned it, and None elsewhere."""
+
+
+class LocalExecutor:
+    """Does a task in this process, or in the ranks that torchrun has started."""
+
+    def run(
+        self, plan: TaskPlan, options: TaskOptions, on_progress: OnProgress | None
+    ) -> TaskResult | None:
+        """See `Executor`. A rank that fails tells the others."""
+        coordinator = join()
+        try:
+            if coordinator.rank == 0:
+                return lead(plan.make(), coordinator, options, on_progress)
+            follow(plan, coordinator, options)
+            return None
+        except BaseException as error:
+            leaves = isinstance(error, (KeyboardInterrupt, SystemExit)) and coordinator.rank != 0
+            if not leaves:  # a rank that was told to go leaves its work to the others
+                with suppress(CoordinatorLostError):  # the error itself is what counts
+                    report_failure(coordinator, error)
+            raise
+        finally:
+            coordinator.close()
+
+
+def run_task(
+    plan: TaskPlan,
+    *,
+    executor: Executor | None = None,
+    options: TaskOptions | None = None,
+    on_progress: OnProgress | None = None,
+) -> TaskResult | None:
+    """Do all units of a task that are not committed yet.
+
+    It can be stopped in any way and called again: what is committed stays, and nothing is committed
+    twice. Under torchrun every rank calls it.
+
+    Args:
+        plan: makes the task.
+        executor: where the units are done; by default in this process, or in torchrun's ranks.
+        options: how the task is run.
+        on_progress: called about once a second in the first process, in a thread.
+
+    Returns:
+        What was done, in the process that planned the task; None in the others.
+
+    Raises:
+        VideoprepError: The work cannot go on. What was committed stays.
+        KeyboardInterrupt: SIGINT came; what was finished is committed.
+        SystemExit: SIGTERM came; likewise.
+    """
+    return (executor or LocalExecutor()).run(plan, options or TaskOptions(), on_progress)
+
+
+def lead(
+    task: Task[Opened, Result],
+    coordinator: Coordinator,
+    options: TaskOptions,
+    on_progress: OnProgress | None = None,
+) -> TaskResult:
+    """Plan a task's units on rank 0, share them with the other ranks, and do a part of them."""
+    with Session(task.files) as session:
+        swept = begin(task, session)
+        units = units_of(task, options)
+        alone = coordinator.world_size == 1
+        with nullcontext(session.id) if alone else shared(task, units, session) as name:
+            coordinator.publish(_JOB, name)
+            stats = do_work(task, units, session, coordinator, options, on_progress)
+        return TaskResult(units, stats, [*swept, *end(task, units, session, options)])
+
+
+def follow(plan: TaskPlan, coordinator: Coordinator, options: TaskOptions) -> None:
+    """Do a part of the units that rank 0 has planned."""
+    task, units = receive(plan.load, plan.files, wait_for(coordinator, _JOB))
+    with Session(task.files) as session:
+        do_work(task, units, session, coordinator, options)
+
+
+def units_of(task: Task[Opened, Result], options: TaskOptions) -> list[TaskUnit]:
+    """Return the units that are to be done, the most expensive first."""
+    return most_expensive_first(uncommitted(task.units(options.share), task.committed))
+
+
+def begin(task: Task[Opened, Result], session: Session) -> list[str]:
+    """Remove what dead processes left, and return the files."""
+    swept = sweep(task.files, session)
+    sweep_shared(task.files, session)
+    return swept
+
+
+def end(
+    task: Task[Opened, Result],
+    units: Sequence[TaskUnit],
+    session: Session,
+    options: TaskOptions,
+) -> list[str]:
+    """Remove what processes left that died during the run, and return the files.
+
+    How often others died at a unit says nothing more once it is done. Other jobs' units are theirs.
+    """
+    own = {unit.id for unit in units}
+    Claims(task.files, session).sweep(lambda unit: options.share.count == 1 or unit in own)
+    return sweep(task.files, session)

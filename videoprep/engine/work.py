@@ -1,0 +1,181 @@
+"""Doing a task's units in one process: stage after stage, then what others have left."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+
+from videoprep.engine.claiming import claimed, free, uncommitted
+from videoprep.engine.claims import Claims
+from videoprep.engine.committer import Committer
+from videoprep.engine.coordination import Coordinator, CoordinatorLostError, report_failure
+from videoprep.engine.heartbeat import Heartbeat
+from videoprep.engine.interruption import Interruption
+from videoprep.engine.options import TaskOptions
+from videoprep.engine.overview import RunOverview
+from videoprep.engine.progress import OnProgress
+from videoprep.engine.rank import ClaimedUnit, RankContext
+from videoprep.engine.run_stats import Counts, RunStats
+from videoprep.engine.sessions import Session
+from videoprep.engine.task import Opened, Result, Stage, Task, TaskUnit
+from videoprep.engine.watchdog import Watchdog
+from videoprep.errors import VideoprepError
+
+_POLL_SECONDS = 0.2
+_SHORTEST_PAUSE = 0.02  # ranks that have shared small work finish together
+
+
+def do_work(
+    task: Task[Opened, Result],
+    units: Sequence[TaskUnit],
+    session: Session,
+    coordinator: Coordinator,
+    options: TaskOptions,
+    on_progress: OnProgress | None = None,
+) -> RunStats:
+    """Do this rank's part of the units; on rank 0 also what other ranks leave behind.
+
+    Args:
+        task: whose units they are.
+        units: the same for all ranks, the most expensive first.
+        session: this process at the task's files.
+        coordinator: the other ranks.
+        options: how the task is run.
+        on_progress: called about once a second on rank 0, in a thread.
+
+    Raises:
+        KeyboardInterrupt: SIGINT came; what was finished is committed.
+        SystemExit: SIGTERM came; likewise.
+        VideoprepError: The work cannot go on.
+    """
+    first = coordinator.rank == 0
+    overview = overview_of(task, units, coordinator.world_size) if first else None
+    with (
+        at_work(task, session, coordinator, options, overview, on_progress) as rank,
+        task.process(rank),
+    ):
+        for stage in rank.description.stages:
+            own = [unit for unit in units if unit.stage == stage.name]
+            do_stage(rank, task, stage, claimed(rank, own, stage.name, task.committed))
+        rank.stats.begin("finishing")
+        if overview is not None:
+            _finish_for_others(rank, task, units, overview)
+    return rank.stats
+
+
+@contextmanager
+def at_work(
+    task: Task[Opened, Result],
+    session: Session,
+    coordinator: Coordinator,
+    options: TaskOptions,
+    overview: RunOverview | None,
+    on_progress: OnProgress | None,
+) -> Iterator[RankContext]:
+    """Let this process take part in a run for the time of the block."""
+    description = task.describe()
+    stats = RunStats(
+        session.id,
+        {group.name: Counts() for group in description.groups},
+        description.stages[0].phase,
+    )
+    claims = Claims(task.files, session)
+
+    def say(word: str) -> None:
+        report_failure(coordinator, VideoprepError(word))
+
+    with (
+        Interruption() as interruption,
+        Watchdog(options.watchdog, say) as watchdog,
+        Heartbeat(coordinator, session, stats, overview, on_progress) as heartbeat,
+    ):
+        try:
+            yield RankContext(
+                description=description,
+                location=task.files.location,
+                options=options,
+                claims=claims,
+                coordinator=coordinator,
+                stats=stats,
+                heartbeat=heartbeat,
+                interruption=interruption,
+                watchdog=watchdog,
+            )
+        finally:
+            claims.release_all()
+            with suppress(CoordinatorLostError):  # whoever needs it will say so
+                heartbeat.finish()
+
+
+def overview_of(
+    task: Task[Opened, Result], units: Sequence[TaskUnit], ranks: int, *, late: bool = False
+) -> RunOverview:
+    """Return what adds up the ranks' reports.
+
+    Args:
+        task: whose units they are.
+        units: what the run has to do.
+        ranks: how many there are.
+        late: whether ranks may begin long after the run.
+    """
+    description = task.describe()
+    totals = dict.fromkeys((group.name for group in description.groups), (0, 0))
+    for unit in units:
+        items, cost = totals[unit.group]
+        totals[unit.group] = items + unit.items, cost + unit.cost
+    return RunOverview(description.phases, description.groups, totals, ranks, late=late)
+
+
+def do_stage(
+    rank: RankContext, task: Task[Opened, Result], stage: Stage, works: Iterator[ClaimedUnit]
+) -> bool:
+    """Do and commit units of a stage; return whether there were any."""
+    first = next(works, None)
+    if first is None:
+        return False
+    with task.open(stage.name, rank) as opened, Committer(task, rank) as committer:
+        rank.stats.begin(stage.phase)
+        with closing(task.run(opened, itertools.chain([first], works), rank)) as results:
+            for work, result in results:
+                committer.put(work, result)
+    rank.stats.end()
+    return True
+
+
+def _finish_for_others(
+    rank: RankContext, task: Task[Opened, Result], units: Sequence[TaskUnit], overview: RunOverview
+) -> None:
+    """Wait for the other ranks, and do what those that died have left."""
+
+    def lost() -> tuple[int, ...]:
+        return overview.lost(time.monotonic())
+
+    def dead() -> set[str]:
+        return overview.sessions(lost())
+
+    pause = _SHORTEST_PAUSE
+    while not overview.finished(without=lost()):
+        rank.check()
+        time.sleep(pause)
+        pause = min(1.5 * pause, 1.0)
+        rank.heartbeat.hear()
+    for stage in rank.description.stages:
+        own = [unit for unit in units if unit.stage == stage.name]
+        _until_committed(rank, task, stage, own, dead)
+    rank.stats.begin("done")
+
+
+def _until_committed(
+    rank: RankContext,
+    task: Task[Opened, Result],
+    stage: Stage,
+    units: Sequence[TaskUnit],
+    dead: Callable[[], set[str]],
+) -> None:
+    while waiting := uncommitted(units, task.committed):
+        rank.check()
+        rank.claims.presume_dead(dead())
+        if not do_stage(rank, task, stage, free(rank, waiting, task.committed)):
+            time.sleep(_POLL_SECONDS)  # another run has them in progress

@@ -1,0 +1,146 @@
+"""Whether an index that was read holds only what a plan can hold: the file may be a stranger's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import pairwise, starmap
+from operator import le
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from videoprep.errors import PlanError, SpecError
+from videoprep.families.profile import Profile
+from videoprep.families.registry import get_profile
+from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.numbers import from_text
+from videoprep.media.refusals import MAX_SIDE
+
+_MOST_FRAMES = 1 << 24
+_MOST_SIDE = 1 << 16
+_MOST_STREAMS = 1 << 14
+
+_LISTED = ("sample", "video", "caption", "file", "weight", "repeats")
+_PLANNED = (
+    "clip", "fingerprint", "stream", "pyav_only", "source_width", "source_height", "source_frames",
+    "source_fps", "available_frames", "start", "end", "fps", "speed", "frame_indices", "time_base",
+    "crop_x", "crop_y", "crop_width", "crop_height", "fit_x", "fit_y", "fit_width", "fit_height",
+    "frames", "height", "width", "video_key", "image_key", "prompt_key",
+)  # fmt: skip
+_BOUNDS = {
+    "clip": (0, 2**31), "stream": (0, _MOST_STREAMS), "repeats": (0, 2**31), "weight": (0, 1e9),
+    "source_width": (1, MAX_SIDE), "source_height": (1, MAX_SIDE),
+    "source_frames": (1, _MOST_FRAMES * 64), "source_fps": (1e-6, 1e6), "fps": (1e-6, 1e6),
+    "speed": (1e-6, 1e9), "start": (0, 1e9), "end": (0, 1e9),
+    "crop_x": (0, MAX_SIDE), "crop_y": (0, MAX_SIDE),
+    "crop_width": (1, MAX_SIDE), "crop_height": (1, MAX_SIDE),
+    "fit_x": (0, _MOST_SIDE), "fit_y": (0, _MOST_SIDE),
+    "fit_width": (1, _MOST_SIDE), "fit_height": (1, _MOST_SIDE),
+    "frames": (1, _MOST_FRAMES), "height": (1, _MOST_SIDE), "width": (1, _MOST_SIDE),
+}  # fmt: skip
+
+Bad = tuple[str, NDArray[np.bool_]]
+"""What is wrong, and with which planned rows."""
+
+
+def require_sound(table: pa.Table, profile: str, where: str) -> None:
+    """Checks that every row can be what it says.
+
+    Args:
+        table: with `schema.SCHEMA`.
+        profile: name of the profile that the buckets are legal for.
+        where: the file, for the message.
+
+    Raises:
+        PlanError: one cannot; it names the first.
+    """
+    anew = "make it anew with `videoprep index`"
+    rows = np.flatnonzero(pc.is_null(table["left_out_code"]).to_numpy())
+    for name in _LISTED:
+        if table[name].null_count:
+            raise PlanError(f"a row has no {name}", where=where, remedy=anew)
+    if pc.any(pc.match_substring(table["video"], "\0")).as_py():
+        raise PlanError("the path of a video holds a NUL byte", where=where, remedy=anew)
+    try:
+        legal = get_profile(profile)
+    except SpecError as error:
+        raise PlanError(f"it is of no known profile: {error.message}", where=where) from error
+    planned = table.take(pa.array(rows))
+    for what, bad in _flaws(planned, legal):
+        if bad.any():
+            row = int(rows[np.flatnonzero(bad)[0]])
+            raise PlanError(f"row {row} cannot be a clip's: {what}", where=where, remedy=anew)
+
+
+def _flaws(table: pa.Table, profile: Profile) -> Iterator[Bad]:
+    """All that may be wrong, each looked for only where what came before is right."""
+    for name in _PLANNED:
+        yield f"it has no {name}", pc.is_null(table[name]).to_numpy()
+    number = {name: table[name].to_numpy() for name in _BOUNDS}
+    for name, (least, most) in _BOUNDS.items():
+        yield f"its {name} is out of bounds", ~((number[name] >= least) & (number[name] <= most))
+    for side, length in (("x", "width"), ("y", "height")):
+        ends = number[f"crop_{side}"] + number[f"crop_{length}"]
+        yield "its crop reaches out of the picture", ends > number[f"source_{length}"]
+        ends = number[f"fit_{side}"] + number[f"fit_{length}"]
+        yield "its picture reaches out of the bucket", ends > number[length]
+    buckets = BucketColumn.of(number["frames"], number["height"], number["width"])
+    illegal = [not _is_legal(bucket, profile) for bucket in buckets.kinds]
+    yield f"its bucket is illegal for {profile.name}", np.array(illegal, np.bool_)[buckets.codes]
+    yield from _flaws_of_times(table, number["frames"], number["source_frames"])
+
+
+def _is_legal(bucket: Bucket, profile: Profile) -> bool:
+    size = profile.accepts_size(bucket.width, bucket.height)
+    return size and profile.accepts_frames(bucket.frames)
+
+
+def _flaws_of_times(
+    table: pa.Table, frames: NDArray[np.int64], source_frames: NDArray[np.int64]
+) -> Iterator[Bad]:
+    bases, codes = _distinct(table["time_base"])
+    yield "its time_base is no fraction", np.array([not _is_base(b) for b in bases])[codes]
+    series, codes = _distinct(table["frame_indices"])
+    count, least, most = _measured(series)
+    yield "its frame_indices are no ascending numbers", (count < 0)[codes]
+    yield "it has not as many frame_indices as frames", count[codes] != frames
+    yield "its frame_indices lie outside the file", (least < 0)[codes]
+    yield "its frame_indices lie outside the file", most[codes] >= source_frames
+    timed = pc.is_valid(table["frame_ticks"]).to_numpy()
+    series, codes = _distinct(table["frame_ticks"].filter(pa.array(timed)))
+    count, _, _ = _measured(series)
+    wrong = np.zeros(len(frames), np.bool_)
+    wrong[timed] = count[codes] != frames[timed]
+    yield "its frame_ticks are not one a frame, ascending", wrong
+
+
+def _distinct(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
+    """The texts of a column, each once, and which of them each row has."""
+    joined = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    return joined.dictionary.to_pylist(), joined.indices.to_numpy().astype(np.int64)
+
+
+def _measured(texts: list[str]) -> tuple[NDArray[np.int64], ...]:
+    """How many numbers each text stands for, the least and the greatest; −1 if it is none."""
+    found = np.full((3, max(1, len(texts))), -1, dtype=np.int64)
+    for at, text in enumerate(texts):
+        try:
+            numbers = from_text(text)
+            if not 0 < len(numbers) <= _MOST_FRAMES:
+                continue
+            rises = isinstance(numbers, range) or all(starmap(le, pairwise(numbers)))
+            if rises and numbers[0] <= numbers[-1]:
+                found[:, at] = len(numbers), numbers[0], numbers[-1]
+        except (ValueError, OverflowError):
+            continue  # it keeps its −1
+    return tuple(found)
+
+
+def _is_base(text: str) -> bool:
+    try:
+        return 0 < Fraction(text) < 10**9
+    except (ValueError, ZeroDivisionError):
+        return False

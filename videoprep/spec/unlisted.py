@@ -1,0 +1,52 @@
+"""Videos that lie beside those of a list and are not in it: they may have been forgotten."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from videoprep.fs.mirror import remote_of
+from videoprep.spec.entries import Entry, PassedOver
+from videoprep.spec.video_files import is_video_name
+
+KIND = "videos that the list does not name"
+
+_MOST_FOLDERS = 10_000
+_MOST_NAMES = 1_000_000  # in all folders together
+_EXAMPLES = 3
+
+
+def unlisted_videos(root: Path, entries: Iterable[Entry]) -> PassedOver | None:
+    """Return the videos that lie in the folders of listed videos and are not listed.
+
+    Of very many files only some are looked at, and then nothing is said. Links are not looked at.
+    """
+    listed = {os.path.normpath(entry.video) for entry in entries}
+    folders = {os.path.dirname(name) for name in listed}
+    inside = [one for one in folders if not one.startswith(("/", ".."))]
+    if len(inside) > _MOST_FOLDERS:
+        return None
+    names = list(islice(_names(root, inside), _MOST_NAMES + 1))
+    if len(names) > _MOST_NAMES:
+        return None
+    left = sorted(name for name in names if is_video_name(name) and name not in listed)
+    return PassedOver(KIND, len(left), tuple(left[:_EXAMPLES])) if left else None
+
+
+def _names(root: Path, folders: Iterable[str]) -> Iterator[str]:
+    """The files of folders, relative to the data root; hidden ones are left out."""
+    remote = remote_of(root)
+    if remote is not None:
+        wanted = set(folders)
+        yield from (name for name in remote.listing() if os.path.dirname(name) in wanted)
+        return
+    for folder in folders:
+        try:
+            with os.scandir(root / folder) as found:
+                for entry in found:
+                    if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+                        yield os.path.join(folder, entry.name)
+        except OSError:
+            continue  # the list names what is not there: each of its videos is missing

@@ -1,0 +1,40 @@
+"""What a video file is called: the one list of endings, for every part that looks for videos.
+
+Whether a file is a video only its contents tell; the probe decides. Each of these endings stands
+for a container format that the probe accepts, and each such format has its endings here.
+"""
+
+from __future__ import annotations
+
+VIDEO_SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".qt", ".mj2", ".3gp", ".3g2", ".3gpp",  # mov
+    ".mkv", ".webm", ".mk3d",
+    ".avi", ".divx",
+    ".ts", ".mts", ".m2ts", ".m2t", ".mpg", ".mpeg", ".mpe", ".m2v", ".m1v", ".vob",
+    ".flv", ".f4v", ".asf", ".wmv", ".ogv", ".ogm", ".rm", ".rmvb", ".mxf", ".nut", ".dv",
+    ".ivf", ".obu", ".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".y4m",
+    ".gif", ".apng",
+})  # fmt: skip
+"""Endings of video files, in lower case."""
+
+STILL_SUFFIXES = frozenset({
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif",
+    ".avif", ".jxl", ".tga", ".exr", ".psd", ".jp2", ".ppm",
+})  # fmt: skip
+"""Endings of still images, in lower case."""
+
+
+def suffix_of(name: str) -> str:
+    """Return a name's ending in lower case, with its dot; ``""`` if it has none."""
+    stem, dot, ending = name.rpartition(".")
+    return f".{ending.lower()}" if dot and stem else ""
+
+
+def is_video_name(name: str) -> bool:
+    """Return whether a file is called like a video; spaces around the name do not count."""
+    return suffix_of(name.strip()) in VIDEO_SUFFIXES
+
+
+def is_still_name(name: str) -> bool:
+    """Return whether a file is called like a still image."""
+    return suffix_of(name.strip()) in STILL_SUFFIXES

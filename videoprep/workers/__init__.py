@@ -1,0 +1,1 @@
+"""Processes that open untrusted files, with limits on their time and memory."""

@@ -1,0 +1,441 @@
+"""Worker processes that open untrusted files: one that crashes, hangs or swells costs one file.
+
+A worker is a fresh Python process, not a fork: it inherits neither the parent's threads nor its
+GPU, and the caller's main module is not run again. Requests and answers are lines of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Generic, Literal, Protocol, TypeVar
+
+from videoprep.errors import VideoprepError
+
+IN_HAND = 2
+"""A worker has its next request while it answers one, so that it never waits for the parent."""
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that terminals, torchrun and batch systems send to all processes: the parent decides."""
+
+# What a worker runs begins with this; the arguments that follow are sys.argv[2:].
+BEGIN = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
+
+# Requests ahead of the answer that is given next: enough to keep all workers busy while one of
+# them takes long, few enough to keep memory flat.
+_WINDOW = 512
+
+_START_SECONDS = 120.0
+_KILL_SECONDS = 5.0
+
+# Who waits looks so often whether it is still to wait.
+_LOOK_SECONDS = 0.5
+
+_MOST_WORDS = 2000
+_READ = 1 << 16
+_CODE = BEGIN + "from videoprep.media.inspector import serve; serve(int(sys.argv[2]))"
+
+# One thread of computing, one heap (a second would count as 64 MiB of memory), and no GPU.
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+}
+
+# Bytes of answers that may wait for the one that is given next.
+_MOST_HELD = 64 << 20
+
+# A worker that has begun to answer gets so many seconds to end.
+_ANSWER_SECONDS = 10.0
+
+_MOST_SECONDS = 1e6
+
+Do = Literal["fingerprint", "probe", "scan", "thumbnail"]
+Answer = dict[str, Any]
+"""What was asked for, each as ``{"value": …}`` or ``{"error": …}``; see the inspector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one file may take.
+
+    Attributes:
+        seconds: time to open a small file; a large one gets more.
+        memory_mib: memory, in MiB, on top of what a worker takes by itself.
+    """
+
+    seconds: float = 60.0
+    memory_mib: int = 2048
+
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds < _MOST_SECONDS or self.memory_mib <= 0:
+            raise VideoprepError(
+                f"no limits: {self.seconds} seconds, {self.memory_mib} MiB",
+                remedy=f"give positive numbers, and less than {_MOST_SECONDS:.0f} seconds",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionRequest:
+    """What to do with a file, one after the other, and the seconds that it may take."""
+
+    do: tuple[Do, ...]
+    path: Path
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A file that took its worker with it.
+
+    Attributes:
+        why: ``time``: it was stopped; ``crash``: it ended by itself.
+        detail: in words.
+    """
+
+    why: Literal["time", "crash"]
+    detail: str
+
+
+class WorkerJob(Protocol):
+    """What a worker is asked for, and what becomes of it.
+
+    Attributes:
+        tries: how often it took its worker with it.
+    """
+
+    tries: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it may take."""
+
+    def line(self) -> str:
+        """The request: one line of JSON, short enough for a pipe to hold a few."""
+
+    def take(self, line: bytes) -> None:
+        """Takes the answer.
+
+        Raises:
+            ValueError: it is none; the worker is not to be trusted any more.
+        """
+
+    def lose(self, lost: Lost) -> None:
+        """There will be no answer."""
+
+
+J = TypeVar("J", bound=WorkerJob)
+
+
+class Worker(Generic[J]):
+    """One process and the jobs it has in hand.
+
+    Attributes:
+        jobs: the first is the one that it is at.
+        ready: whether it has started.
+        deadline: when it is late, by the monotonic clock, if it has jobs.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes], start: float) -> None:
+        self.jobs: deque[J] = deque()
+        self.ready = False
+        self.deadline = time.monotonic() + start
+        self._process = process
+        self._errors = errors
+        self._buffer = bytearray()
+
+    def fileno(self) -> int:
+        """What it answers is read from here."""
+        assert self._process.stdout is not None  # noqa: S101
+        return self._process.stdout.fileno()
+
+    def give(self, job: J) -> None:
+        """Hands a job over; a worker that is gone is noticed when it is read from."""
+        if not self.jobs and self.ready:
+            self.deadline = time.monotonic() + job.seconds
+        self.jobs.append(job)
+        try:
+            assert self._process.stdin is not None  # noqa: S101
+            os.write(self._process.stdin.fileno(), job.line().encode() + b"\n")
+        except BrokenPipeError:
+            return
+
+    def read(self) -> bool:
+        """Takes the answers that have come; False where there will be no more."""
+        data = os.read(self.fileno(), _READ)
+        self.deadline = max(self.deadline, time.monotonic() + _ANSWER_SECONDS)
+        if b"\n" not in data:
+            self._buffer += data
+            return bool(data)
+        *lines, rest = (bytes(self._buffer) + data).split(b"\n")
+        self._buffer = bytearray(rest)
+        return all(self._take(line) for line in lines)
+
+    def _take(self, line: bytes) -> bool:
+        if self.ready:
+            try:
+                self.jobs[0].take(line)
+            except (ValueError, IndexError):
+                return False  # whatever it has become, it is no longer a worker
+            self.jobs.popleft()
+        self.ready = True
+        if self.jobs:
+            self.deadline = time.monotonic() + self.jobs[0].seconds
+        return True
+
+    def kill(self) -> None:
+        """Begins to end it; `stop` has to follow."""
+        self._process.kill()
+
+    def stop(self, grace: float) -> tuple[int, str]:
+        """Ends the process; gives its exit status and what it wrote to standard error.
+
+        Args:
+            grace: seconds to wait for one that is ending by itself, to learn why.
+        """
+        try:
+            status = self._process.wait(grace)
+        except subprocess.TimeoutExpired:
+            status = self._kill()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None  # noqa: S101
+            stream.close()
+        with self._errors as errors:
+            errors.seek(max(0, errors.seek(0, os.SEEK_END) - _MOST_WORDS))
+            words = errors.read(_MOST_WORDS).decode("utf-8", "replace").strip()
+        return status, words
+
+    def _kill(self) -> int:
+        """A process that waits for a disk that hangs does not end; it is left to itself."""
+        self._process.kill()
+        try:
+            return self._process.wait(_KILL_SECONDS)
+        except subprocess.TimeoutExpired:
+            return -signal.SIGKILL
+
+
+@dataclass(slots=True)
+class Workers(Generic[J]):
+    """Processes that do one kind of work, and waiting for their answers.
+
+    Attributes:
+        code: what they run; it starts with `BEGIN`.
+        arguments: it finds them in ``sys.argv[2:]``.
+        files: descriptors that they inherit under the same numbers.
+        start_seconds: how long one may take to start.
+        running: those that run.
+    """
+
+    code: str
+    arguments: Sequence[str]
+    files: Sequence[int] = ()
+    start_seconds: float = _START_SECONDS
+    running: list[Worker[J]] = field(default_factory=list)
+    _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+
+    def start(self) -> Worker[J]:
+        """Starts one more, without waiting until it is ready.
+
+        Raises:
+            VideoprepError: that is not possible.
+        """
+        try:
+            errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
+            try:
+                process = self._process(errors)
+            except BaseException:
+                errors.close()
+                raise
+        except OSError as error:
+            raise _no_worker(str(error)) from error
+        worker: Worker[J] = Worker(process, errors, self.start_seconds)
+        self.running.append(worker)
+        self._selector.register(worker, selectors.EVENT_READ)
+        return worker
+
+    def _process(self, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+        # A worker keeps what is held back here: it is deaf to these signals from its first moment.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        try:
+            return subprocess.Popen(  # noqa: S603 (this very Python)
+                [sys.executable, "-I", "-c", self.code, _search_path(), *self.arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, **_ENVIRONMENT},
+                pass_fds=self.files,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def wait(self, waiting: deque[J]) -> None:
+        """Waits for an answer or a deadline, or a moment; some worker has to have a job.
+
+        Of a worker that is gone, or has to go, the first job is to blame. The others go back to
+        ``waiting``, and so does the first after its first crash.
+
+        Raises:
+            VideoprepError: a worker did not start.
+        """
+        soonest = min(worker.deadline for worker in self.running if worker.jobs)
+        events = self._selector.select(min(max(0.0, soonest - time.monotonic()), _LOOK_SECONDS))
+        for key, _ in events:
+            worker = key.fileobj
+            if isinstance(worker, Worker) and not worker.read():
+                self._lose(worker, waiting, late=False)
+        now = time.monotonic()
+        for late in [w for w in self.running if w.jobs and w.deadline < now]:
+            self._lose(late, waiting, late=True)
+
+    def _lose(self, worker: Worker[J], waiting: deque[J], *, late: bool) -> None:
+        status, words = self.remove(worker, grace=0.0 if late else _KILL_SECONDS)
+        if not worker.ready:
+            slow = f"it takes more than {self.start_seconds:.0f} seconds" if late else ""
+            raise _no_worker(words or slow or _status(status))
+        guilty, *others = worker.jobs or [None]
+        waiting.extendleft(reversed([job for job in others if job is not None]))
+        if guilty is None:
+            return
+        guilty.tries += 1
+        if late:
+            guilty.lose(Lost("time", f"took more than {guilty.seconds:.0f} seconds"))
+        elif guilty.tries == 1:
+            waiting.appendleft(guilty)  # it may have been the victim of another
+        else:
+            guilty.lose(Lost("crash", _status(status, words)))
+
+    def remove(self, worker: Worker[J], grace: float = 0.0) -> tuple[int, str]:
+        """Ends one; see `Worker.stop`."""
+        self._selector.unregister(worker)
+        self.running.remove(worker)
+        return worker.stop(grace)
+
+    def close(self) -> None:
+        """Ends all, for good."""
+        for worker in self.running:
+            worker.kill()
+        for worker in list(self.running):
+            self.remove(worker)
+        self._selector.close()
+
+
+@dataclass(slots=True)
+class _Inspection:
+    """A request on its way, and what became of it."""
+
+    request: InspectionRequest
+    tries: int = 0
+    result: Answer | Lost | None = None
+    length: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return self.request.seconds
+
+    def line(self) -> str:
+        request = self.request
+        return json.dumps({"do": request.do, "path": os.fspath(request.path.absolute())})
+
+    def take(self, line: bytes) -> None:
+        self.result, self.length = json.loads(line), len(line)
+
+    def lose(self, lost: Lost) -> None:
+        self.result = lost
+
+
+@dataclass(slots=True)
+class WorkerPool:
+    """Worker processes, started when there is work for them. Use it in a ``with`` block.
+
+    Attributes:
+        limits: what one file may take.
+        size: how many processes at most; all cores by default.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    size: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    _workers: Workers[_Inspection] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._workers = Workers(_CODE, [str(self.limits.memory_mib)])
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._workers.close()
+
+    def run(self, requests: Iterable[InspectionRequest]) -> Iterator[Answer | Lost]:
+        """Gives an answer a request, in the order of the requests.
+
+        Raises:
+            VideoprepError: a worker cannot be started.
+        """
+        coming = iter(requests)
+        window: deque[_Inspection] = deque()
+        waiting: deque[_Inspection] = deque()
+        while True:
+            while len(window) < _WINDOW and (request := next(coming, None)) is not None:
+                window.append(_Inspection(request))
+                waiting.append(window[-1])
+            while window and (result := window[0].result) is not None:
+                window.popleft()
+                yield result
+            if window:
+                self._hand_out(waiting, window)
+                self._workers.wait(waiting)
+            elif request is None:
+                return
+
+    def _hand_out(self, waiting: deque[_Inspection], window: deque[_Inspection]) -> None:
+        """Gives jobs to workers; ``window`` begins with the one whose answer is given next."""
+        held = sum(job.length for job in window)
+        running = self._workers.running
+        while waiting:
+            busy = any(worker.jobs for worker in running)
+            if held > _MOST_HELD and busy and waiting[0] is not window[0]:
+                return  # the answers that are given next are on their way
+            worker = min(running, key=lambda w: len(w.jobs), default=None)
+            if (worker is None or worker.jobs) and len(running) < self.size:
+                worker = self._workers.start()
+            if worker is None or len(worker.jobs) >= IN_HAND:
+                return
+            worker.give(waiting.popleft())
+
+
+def _no_worker(why: str) -> VideoprepError:
+    return VideoprepError(
+        f"a worker process cannot be started: {why}",
+        remedy="look whether memory or processes of this machine are used up",
+    )
+
+
+def _search_path() -> str:
+    """Where Python looks for modules here; the current folder by its name."""
+    return json.dumps([os.path.abspath(entry) for entry in map(str, sys.path)])
+
+
+def _status(status: int, words: str = "") -> str:
+    if status >= 0:
+        return ": ".join([f"exit status {status}", *words.splitlines()[-1:]])
+    known = -status in set(signal.Signals)
+    name = signal.Signals(-status).name if known else f"signal {-status}"
+    hint = ", perhaps by the kernel for lack of memory" if -status == signal.SIGKILL else ""
+    return f"killed by {name}{hint}"
