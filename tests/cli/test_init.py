@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -165,13 +166,26 @@ def _in_terminal(answer: bytes, *arguments: object, number: int | None = None) -
                 first, _, answer = answer.partition(b"|")
                 os.write(master, first)
             elif number is not None and shown.endswith(b"]: "):
-                process.send_signal(number)
+                interrupt = threading.Thread(target=_interrupt, args=(process, number), daemon=True)
+                interrupt.start()
                 number = None
     except OSError:  # so a pty says that the other end is closed
         pass
     guard.cancel()
     os.close(master)
     return shown.decode().replace("\r\n", "\n"), process.wait(60)
+
+
+def _interrupt(process: subprocess.Popen[bytes], number: int) -> None:
+    """Sends the signal until it is heard.
+
+    One that arrives between Python's print of the question and the system call that reads the
+    answer waits for that call, as in every Python program; a person then presses Ctrl-C again.
+    """
+    while process.poll() is None:
+        process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(15)
 
 
 @pytest.mark.parametrize(
