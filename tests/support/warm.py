@@ -36,7 +36,7 @@ _PRELOADED = (
     "tests.engine.hash_task",
     "videoprep.cli.app",
     "videoprep.encoding.run",
-    "videoprep.encoding.work",
+    "videoprep.encoding.encoders",
     "videoprep.media.loader",
     "videoprep.media.inspector",
     "videoprep.reporting.panel",

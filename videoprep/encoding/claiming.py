@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from videoprep.encoding.context import UnitWork, WorkerContext
+from videoprep.encoding.unit_work import UnitWork, WorkerContext
 from videoprep.encoding.units import Unit
 from videoprep.failpoints import reach
 

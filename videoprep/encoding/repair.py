@@ -406,7 +406,7 @@ class _Mending:
                 self.removed.append(f"{unit.folder}/{name}")
 
     def _encode(self, job: EncodeJob) -> None:
-        from videoprep.encoding.work import do_work
+        from videoprep.encoding.encoders import do_work
 
         options = self.means.options
         with (

@@ -398,7 +398,7 @@ class _EncodeRun:
         pool: DecodePool,
         on_progress: OnProgress | None,
     ) -> RunStats:
-        from videoprep.encoding.work import do_work
+        from videoprep.encoding.encoders import do_work
 
         return do_work(
             job, self.store, session, device, self.options, self.coordinator, pool, on_progress

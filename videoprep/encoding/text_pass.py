@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from videoprep.device import free_memory, is_out_of_memory
-from videoprep.encoding.context import UnitBatch, UnitWork, WorkerContext
+from videoprep.encoding.unit_work import UnitBatch, UnitWork, WorkerContext
 from videoprep.encoding.writer import Writer
 from videoprep.engine.micro_batch import MicroBatches
 from videoprep.errors import Code

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from videoprep.device import free_memory, is_out_of_memory
-from videoprep.encoding.context import UnitBatch, UnitWork, WorkerContext
+from videoprep.encoding.unit_work import UnitBatch, UnitWork, WorkerContext
 from videoprep.encoding.image_noise import add_noise, draw_names
 from videoprep.encoding.posterior import reduce_moments
 from videoprep.encoding.writer import Writer

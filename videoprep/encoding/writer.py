@@ -8,7 +8,7 @@ from types import TracebackType
 
 import torch
 
-from videoprep.encoding.context import UnitBatch, UnitWork, WorkerContext
+from videoprep.encoding.unit_work import UnitBatch, UnitWork, WorkerContext
 from videoprep.errors import Code
 from videoprep.failpoints import reach
 from videoprep.store.commit import UnitResult, commit_unit, remove_rivals

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from videoprep.device import free_memory
 from videoprep.encoding.claiming import claimed, free, uncommitted
-from videoprep.encoding.context import UnitWork, WorkerContext
+from videoprep.encoding.unit_work import UnitWork, WorkerContext
 from videoprep.encoding.job import EncodeJob, Pass
 from videoprep.encoding.library_logging import quiet_libraries
 from videoprep.encoding.options import EncodeOptions
