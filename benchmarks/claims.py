@@ -16,48 +16,44 @@ from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 from torch.distributed import TCPStore
 
-from videoprep.encoding.claiming import claimed
-from videoprep.encoding.units import Unit, most_expensive_first
+from videoprep.engine.claiming import claimed
 from videoprep.engine.claims import Claims
 from videoprep.engine.coordination import Ranks
 from videoprep.engine.sessions import Session
+from videoprep.engine.task import TaskUnit, most_expensive_first, receipts_of
 from videoprep.fs import LocalFiles
 
 RANKS, UNITS, SKEW = 64, 2000, 50
 MEAN_SECONDS = 1.0
 
 
-def make_units() -> list[Unit]:
+def make_units() -> list[TaskUnit]:
     """Units of which the dearest costs fifty times as much as the cheapest, mostly cheap ones."""
     draw = random.Random(0)
     costs = [int(1000 * SKEW ** draw.random() ** 2) for _ in range(UNITS - 2)]
     costs += [1000, 1000 * SKEW]
-    rows = np.zeros(1, np.int64)
     named = enumerate(costs)
-    return most_expensive_first(Unit("video_latents", f"unit-{n}", rows, cost) for n, cost in named)
+    return most_expensive_first(TaskUnit("f", f"unit-{n}", "s", "g", cost) for n, cost in named)
 
 
-def work(number: int, port: int, root: Path, units: list[Unit], scale: float, begin) -> None:
+def work(number: int, port: int, root: Path, units: list[TaskUnit], scale: float, begin) -> None:
     """One rank: claims units, sleeps for as long as each costs, commits it."""
     store = TCPStore("127.0.0.1", port, RANKS, is_master=False, timeout=timedelta(minutes=5))
     coordinator = Ranks(store, number, RANKS)
     files = LocalFiles(root)
-    job = SimpleNamespace(folder=lambda _: "f", keys=lambda _: [], clips=lambda _: [])
     with Session(files) as session:
         rank = SimpleNamespace(
             coordinator=coordinator,
             check=lambda: None,
             claims=Claims(files, session),
-            store=SimpleNamespace(files=files),
-            job=job,
+            stats=None,
         )
         begin.wait()
-        for taken in claimed(rank, units, "video"):
+        for taken in claimed(rank, units, "video", lambda one: receipts_of(files, one)):
             time.sleep(taken.unit.cost * scale)
-            files.create(f"f/{taken.unit.name}.json", b"{}")
+            files.create(taken.unit.receipt, b"{}")
             rank.claims.release(taken.claim)
     coordinator.close()
 

@@ -1,12 +1,11 @@
-"""The job of a run: made by rank 0, shared with the other ranks through a folder in the store."""
+"""`EncodeJob`: what one process plans and shares with the others of its run."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +17,6 @@ import pyarrow.parquet as pq
 
 from videoprep.encoding.recipes import Settings
 from videoprep.encoding.units import TEXT, ArtifactSize, Items, Unit, items_of
-from videoprep.engine.activity import JOBS
-from videoprep.engine.shared_task import remove_shared
 from videoprep.families.component import Component, ComponentSpec
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
@@ -29,6 +26,7 @@ from videoprep.index.arrow_buffer import reader_of
 from videoprep.index.bucket import Bucket
 from videoprep.index.clip import Clip, clip_from_row
 from videoprep.index.table import BucketIndex
+from videoprep.store.layout import Store
 from videoprep.store.recipe import Recipe
 
 _DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -42,75 +40,23 @@ _UNITS = pa.schema(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """The work of one encoder, which is loaded once for it.
-
-    Attributes:
-        part: the part of the model.
-        units: dearest first.
-    """
-
-    part: str
-    units: Sequence[Unit]
-
-    of_captions: bool
-    """Whether captions are encoded, and no pixels."""
-
-    @property
-    def name(self) -> str:
-        """What the ranks call the pass when they share its units. A part may have two passes."""
-        return f"{self.part}, {'captions' if self.of_captions else 'frames'}"
-
-
 @dataclass(frozen=True)
 class EncodeJob:
-    """All that a rank needs to encode.
-
-    Attributes:
-        index: the plan.
-        model: path of the model folder, and how the user called it.
-        family: name of the family.
-        settings: dtype, decoder, tiling.
-        recipes: one a component.
-        units: the work, dearest first.
-        attempts: for artifacts that were set aside before and are tried again, how often.
-    """
+    """All that a process has to know to encode."""
 
     index: BucketIndex
     model: ModelFolder
+    """Where the model is, and how the user called it."""
     family: str
+    """The name of the model's family."""
     settings: Settings
+    """Dtype, decoder, tiling."""
     recipes: Mapping[Component, Recipe]
-    units: Sequence[Unit]
-    attempts: Mapping[str, int]
-
-    @cached_property
-    def totals(self) -> Mapping[Component, tuple[int, int]]:
-        """How many artifacts of each component are to be made, and what they cost."""
-        totals = dict.fromkeys(sorted(self.recipes, key=self.phases.__getitem__), (0, 0))
-        for unit in self.units:
-            count, cost = totals[unit.component]
-            totals[unit.component] = count + len(unit), cost + unit.cost
-        return totals
-
-    @cached_property
-    def phases(self) -> Mapping[Component, str]:
-        """In which phase each component is made: captions first."""
-        return {
-            name: "video" if recipe.source.frames else "text"
-            for name, recipe in self.recipes.items()
-        }
-
-    def passes(self) -> list[Pass]:
-        """The units by what makes them, captions' first; only passes that have any."""
-        # A part may make components of captions alone, and others: it is loaded for each.
-        kind_of = {name: (spec.part, spec.source.frames) for name, spec in self.specs.items()}
-        units: dict[tuple[str, bool], list[Unit]] = {kind: [] for kind in kind_of.values()}
-        for unit in self.units:
-            units[kind_of[unit.component]].append(unit)
-        passes = [Pass(part, own, not frames) for (part, frames), own in units.items() if own]
-        return sorted(passes, key=lambda one: not one.of_captions)
+    """One per component."""
+    units: Sequence[Unit] = ()
+    """The work."""
+    attempts: Mapping[str, int] = field(default_factory=dict)
+    """How often artifacts have failed before that are tried again."""
 
     @cached_property
     def specs(self) -> Mapping[Component, ComponentSpec]:
@@ -118,27 +64,24 @@ class EncodeJob:
         return components_of(families()[self.family], self.model)
 
     def folder(self, unit: Unit) -> str:
-        """Where the shard and receipt of a unit lie in the store."""
-        recipe = self.recipes[unit.component]
-        return f"{recipe.component}/{recipe.id}"
+        """Return where the shard and the receipt of a unit lie in the store."""
+        return Store.folder(self.recipes[unit.component])
 
     def keys(self, unit: Unit) -> list[str]:
-        """The artifacts of a unit, in its order."""
+        """Return the artifacts of a unit, in its order."""
         source = self.specs[unit.component].source
         rows = self.index.table.select(source.key_columns).take(pa.array(unit.rows))
         keys: list[str] = source.keys(rows).to_pylist()
         return keys
 
     def clips(self, unit: Unit) -> list[Clip]:
-        """The clips that a unit is made from, in its order."""
+        """Return the clips that a unit is made from, in its order."""
         rows = self.index.table.take(pa.array(unit.rows)).to_pylist()
         root = self.index.data_root
         return [clip_from_row(int(n), row, root) for n, row in zip(unit.rows, rows, strict=True)]
 
-    @contextmanager
-    def shared(self, files: Files, name: str) -> Iterator[None]:
-        """Lets the other ranks read the job from the store while the block runs."""
-        folder = f"{JOBS}/{name}"
+    def save(self, files: Files, folder: str) -> None:
+        """Write the job to a folder; `load` reads it."""
         data = {
             "model": [str(self.model.path.resolve()), self.model.name, self.model.revision],
             "family": self.family,
@@ -155,15 +98,10 @@ class EncodeJob:
             files.write_bytes(f"{folder}/index.parquet", index.read_bytes())
         files.write(f"{folder}/units.parquet", lambda file: pq.write_table(units, file))
         files.write_bytes(f"{folder}/job.json", json.dumps(data).encode())
-        try:
-            yield
-        finally:
-            remove_shared(files, name)
 
     @classmethod
-    def receive(cls, files: Files, name: str) -> EncodeJob:
-        """Reads a job that rank 0 has shared."""
-        folder = f"{JOBS}/{name}"
+    def load(cls, files: Files, folder: str) -> EncodeJob:
+        """Read a job that another process has written."""
         data = json.loads(files.read(f"{folder}/job.json"))
         with TemporaryDirectory() as temporary:
             copy = Path(temporary) / "index.parquet"

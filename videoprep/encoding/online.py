@@ -10,7 +10,8 @@ import torch
 from torch.utils.data import Dataset
 
 from videoprep.encoding.options import EncodeOptions
-from videoprep.encoding.run import asked_components, decode_pool, open_checked
+from videoprep.encoding.pool import decode_pool
+from videoprep.encoding.run import asked_components, open_checked
 from videoprep.errors import MediaError
 from videoprep.families.component import Component, ordered
 from videoprep.families.contract import VideoEncoder

@@ -14,6 +14,7 @@ from videoprep.workers.pool import Limits
 
 Dtype = Literal["auto", "fp32", "fp16", "bf16"]
 TextDtype = Literal["auto", "fp32", "fp16", "bf16", "int8"]
+Executor = Literal["local", "ray"]
 PosteriorChoice = Literal["moments", "mean", "sample"]
 
 _LIMITS = Limits()
@@ -53,6 +54,12 @@ class EncodeOptions(BaseModel):
     """Let the VAE work in tiles, which saves memory and changes the result."""
     revision: str | None = None
     """Revision of the model on the hub."""
+    executor: Executor = "local"
+    """Where to encode: `local` is this process, or the ranks that torchrun started; `ray` is a Ray
+    cluster."""
+    address: Annotated[str | None, Cli(example="auto")] = None
+    """Address of the Ray cluster. Default: that of `RAY_ADDRESS` or of this machine; if there is
+    none, one is started here."""
     num_jobs: Annotated[int, Field(ge=1), Cli(also=("num_shards",))] = 1
     """Number of independent jobs that share the work."""
     job_id: Annotated[int, Field(ge=0), Cli(also=("shard_id",))] = 0
@@ -116,6 +123,8 @@ class EncodeKeywords(StatusKeywords, total=False):
     device: str | None
     batch_size: int | None
     decode_workers: int | None
+    executor: Executor | None
+    address: str | None
     num_jobs: int | None
     job_id: int | None
     allow_damaged: bool | None

@@ -6,24 +6,25 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from videoprep.device import choose_device
 from videoprep.encoding.job import EncodeJob, work_of
 from videoprep.encoding.options import EncodeOptions
 from videoprep.encoding.rebuild import Again, Rebuilder, keys_of
 from videoprep.encoding.recipes import make_recipes, settings_of
-from videoprep.encoding.run import decode_pool, open_checked
-from videoprep.encoding.units import Items, Unit, most_expensive_first, plan_units
+from videoprep.encoding.run import open_checked
+from videoprep.encoding.units import Items, Unit, plan_units
 from videoprep.engine.activity import presence_at
 from videoprep.engine.claims import Claims
-from videoprep.engine.coordination import SingleProcess
+from videoprep.engine.coordination import SingleProcess, planned_world_size
+from videoprep.engine.options import TaskOptions
 from videoprep.engine.sessions import Session
 from videoprep.engine.shared_task import sweep_shared
 from videoprep.engine.sweep import sweep
+from videoprep.engine.task import most_expensive_first
+from videoprep.engine.work import do_work
 from videoprep.errors import PlanError, StoreError, VideoprepError
 from videoprep.families.component import Component, Source
 from videoprep.families.contract import Family
@@ -57,9 +58,6 @@ from videoprep.store.verify import (
     unit_of_shard,
 )
 from videoprep.workers.pool import Limits
-
-if TYPE_CHECKING:
-    from videoprep.engine.run_stats import RunStats
 
 _NAMED = 3
 
@@ -106,7 +104,7 @@ def verify(
     found = examine(place, on_checked)
     if not repair:
         return found.report
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if planned_world_size() > 1:
         raise VideoprepError(
             "a repair is the work of one process", remedy="run it without torchrun"
         )
@@ -281,15 +279,7 @@ class _Mending:
             again += made
             redo += self._unblocked(own, items, blocked)
         jobs = [
-            EncodeJob(
-                index,
-                model,
-                family.name,
-                settings,
-                info.recipes,
-                most_expensive_first(units),
-                attempts,
-            )
+            EncodeJob(index, model, family.name, settings, info.recipes, units, attempts)
             for units, attempts in _batches(again)
         ]
         return _Plan(jobs, redo)
@@ -406,17 +396,13 @@ class _Mending:
                 self.removed.append(f"{unit.folder}/{name}")
 
     def _encode(self, job: EncodeJob) -> None:
-        from videoprep.encoding.encoders import do_work
+        from videoprep.encoding.task import EncodeTask
 
-        options = self.means.options
-        with (
-            decode_pool(options, job.index) as pool,
-            shown(self.means.progress) as told,
-        ):
-            device = choose_device(self.means.device)
-            tally: RunStats = do_work(
-                job, self.store, self.session, device, options, SingleProcess(), pool, told
-            )
+        options = TaskOptions(device=self.means.device, watchdog=self.means.options.watchdog)
+        task = EncodeTask(job, self.store, self.means.options)
+        units = most_expensive_first(task.planned_units())
+        with shown(self.means.progress) as told:
+            tally = do_work(task, units, self.session, SingleProcess(), options, told)
         for component in job.recipes:
             counts = tally.counts[component]
             if counts.done > counts.failed:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from typing_extensions import Unpack
 
 from videoprep.device import choose_device, device_name
 from videoprep.encoding.finish import finish
-from videoprep.encoding.job import EncodeJob, work_of
+from videoprep.encoding.job import EncodeJob
 from videoprep.encoding.library_logging import import_libraries
 from videoprep.encoding.options import EncodeKeywords, EncodeOptions, divided
+from videoprep.encoding.pool import decode_pool
 from videoprep.encoding.recipes import Settings, choose_settings, draws_of, make_recipes
 from videoprep.encoding.replan import (
     OnReplan,
@@ -31,20 +29,14 @@ from videoprep.encoding.replan import (
     options_given,
 )
 from videoprep.encoding.result import EncodeResult
-from videoprep.encoding.units import Items, Unit, most_expensive_first, plan_units, share_of
-from videoprep.engine.claims import Claims
-from videoprep.engine.coordination import (
-    Coordinator,
-    CoordinatorLostError,
-    join,
-    report_failure,
-    wait_for,
-)
-from videoprep.engine.progress import OnProgress
-from videoprep.engine.sessions import Session
-from videoprep.engine.shared_task import sweep_shared
-from videoprep.engine.sweep import sweep
-from videoprep.errors import Code, ModelError, PlanError
+from videoprep.engine.coordination import planned_world_size
+from videoprep.engine.options import TaskOptions
+from videoprep.engine.progress import OnProgress, Progress
+from videoprep.engine.ray_cluster import share_of_node
+from videoprep.engine.ray_executor import RayExecutor
+from videoprep.engine.run import TaskPlan, TaskResult, run_task
+from videoprep.engine.task import JobShare, Task
+from videoprep.errors import ModelError, PlanError
 from videoprep.failpoints import reach
 from videoprep.families.component import IMAGE_LATENTS, Component, ComponentSpec, ordered
 from videoprep.families.component import NOISY_IMAGE_LATENTS as NOISE
@@ -52,29 +44,27 @@ from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.profile import DEFAULT, Profile
 from videoprep.families.registry import components_of, families, family_of, get_profile
+from videoprep.fs import Files
 from videoprep.gc_pause import gc_paused
 from videoprep.index.calibration import Calibration, remember
 from videoprep.index.table import BucketIndex, OnMissing
 from videoprep.media.decode_pool import DecodePool
 from videoprep.reporting.panel import Style, shown
 from videoprep.sources import Source, kind_of, open_dataset, open_index
-from videoprep.store.catalogue import Artifacts, read_artifacts
 from videoprep.store.layout import Store, StoreInfo
-from videoprep.store.receipt import ReceiptDamage, is_damaged
 from videoprep.store.recipe import Recipe
 from videoprep.workers.pool import Limits
 
 if TYPE_CHECKING:
     import torch
 
+    from videoprep.encoding.task import EncodeTask, StageResources
     from videoprep.engine.run_stats import RunStats
 
 logger = logging.getLogger(__name__)
 
 OnPlanned = Callable[[int, int], None]
 """Called with how many samples are planned, and how many there are."""
-
-_DECODE_BYTES = 1 << 30  # of decoded pixels that may wait for the device
 
 
 def encode(
@@ -127,26 +117,39 @@ def encode(
     if limits is not None:
         changed = {"time_limit": limits.seconds, "memory_limit": limits.memory_mib}
         own = own.model_copy(update=changed)
-    with _ranks() as coordinator:
-        run = _EncodeRun(Store.open(output), coordinator, own)
-        if coordinator.rank != 0:
-            run.follow()
-            return None
-        # What can be wrong without torch is found before its slow import.
-        opened = open_checked(str(model), own.revision)
-        given = options_given(source, dataset)
-        index = _plan(source, opened[1], on_missing, on_planned, dataset)
-        index.require_clips()
-        with decode_pool(own, index) as pool:
-            pool.start()  # it imports what it needs while this process does
-            with gc_paused():  # these import torch
-                torch_device = choose_device(own.device, coordinator.local_rank)
-                settings = choose_settings(own, torch_device)
-            older = run.store.exists() and is_older(run.store, source)
-            decide = partial(run.decide, on_replan=on_replan)
-            prepared = run.prepare(index, *opened, settings, given, older, decide)
-            with nullcontext(on_progress) if on_progress else shown(progress) as told:
-                return run.lead(prepared, torch_device, pool, told)
+    with ExitStack() as stack:
+        run = _EncodeRun(
+            source=source,
+            model=str(model),
+            store=Store.open(output),
+            options=own,
+            dataset_options=dataset,
+            on_missing=on_missing,
+            on_planned=on_planned,
+            on_replan=on_replan,
+            on_progress=on_progress,
+            style=progress,
+            stack=stack,
+        )
+        done = run_task(
+            TaskPlan(run.make_task, load_task, run.store.files, import_libraries),
+            executor=RayExecutor(own.address) if own.executor == "ray" else None,
+            options=TaskOptions(
+                device=own.device,
+                share=JobShare(own.job_id, own.num_jobs),
+                max_failures=own.max_failures,
+                watchdog=own.watchdog,
+            ),
+            on_progress=run.show,
+        )
+        return None if done is None else run.finish(done)
+
+
+def load_task(files: Files, folder: str) -> Task[Any, Any]:
+    """Return the task that another process has planned."""
+    from videoprep.encoding import task
+
+    return task.load_task(files, folder)
 
 
 def _plan(
@@ -174,77 +177,93 @@ def _plan(
     return index
 
 
-def decode_pool(options: EncodeOptions, index: BucketIndex) -> DecodePool:
-    """The processes that decode a plan's clips: one at first, see `DecodePool.resize`."""
-    return DecodePool(
-        size=1,
-        memory=_DECODE_BYTES,
-        limits=options.limits,
-        resizing=index.is_resizing,
-        allow_damaged=options.allow_damaged,
-    )
-
-
-@contextmanager
-def _ranks() -> Iterator[Coordinator]:
-    """The ranks of this run; one that fails tells the others."""
-    coordinator = join()
-    try:
-        yield coordinator
-    except BaseException as error:
-        leaves = isinstance(error, (KeyboardInterrupt, SystemExit)) and coordinator.rank != 0
-        if not leaves:  # a rank that was told to go leaves its work to the others
-            with suppress(CoordinatorLostError):  # the error itself is what counts
-                report_failure(coordinator, error)
-        raise
-    finally:
-        coordinator.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A run of which all is checked and the store made ready.
-
-    Attributes:
-        index: the plan.
-        model: the model folder.
-        family: its family.
-        settings: dtype, decoder and so on.
-        info: what ``store.json`` says.
-    """
-
-    index: BucketIndex
-    model: ModelFolder
-    family: Family
-    settings: Settings
-    info: StoreInfo
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _EncodeRun:
-    """One process's part of a run.
+    """The part of the process that plans a run and finishes it."""
 
-    Attributes:
-        store: where all goes.
-        coordinator: the ranks.
-        options: of the run.
-    """
-
+    source: Source
+    model: str
     store: Store
-    coordinator: Coordinator
     options: EncodeOptions
+    dataset_options: Mapping[str, Any]
+    on_missing: OnMissing | None
+    on_planned: OnPlanned | None
+    on_replan: OnReplan | None
+    on_progress: OnProgress | None
+    style: Style
+    stack: ExitStack
+    """Closes what the run has opened."""
+    started: float = 0.0
+    task: EncodeTask | None = None
 
-    def prepare(
+    def make_task(self) -> EncodeTask:
+        """Plan the run and make the store ready. Nothing is written before all is checked."""
+        # What can be wrong without torch is found before its slow import.
+        model, family = open_checked(self.model, self.options.revision)
+        given = options_given(self.source, self.dataset_options)
+        index = _plan(self.source, family, self.on_missing, self.on_planned, self.dataset_options)
+        index.require_clips()
+        pool = self._started_pool(index)
+        with gc_paused():  # these import torch
+            from videoprep.encoding.task import EncodeTask
+
+            resources = self._resources()
+            settings = choose_settings(self.options, self._device(resources))
+        job = self._job(index, model, family, settings, given)
+        if self.on_progress is None:
+            self.on_progress = self.stack.enter_context(shown(self.style))
+        self.started = time.monotonic()
+        self.task = EncodeTask(job, self.store, self.options, pool=pool, resources=resources)
+        return self.task
+
+    def show(self, progress: Progress) -> None:
+        """Show how far the run is."""
+        if self.on_progress is not None:
+            self.on_progress(progress)
+
+    def finish(self, done: TaskResult) -> EncodeResult:
+        """Write the catalogue, and return what was done."""
+        assert self.task is not None  # noqa: S101 (this process has planned)
+        task, job, stats = self.task, self.task.job, done.stats
+        seconds = time.monotonic() - self.started
+        result = finish(job, self.store, task.before, stats, task.damages, done.swept, seconds)
+        reach("run.finished")
+        if self.options.executor == "local":
+            _remember(stats, job, choose_device(self.options.device))
+        return result
+
+    def _started_pool(self, index: BucketIndex) -> DecodePool | None:
+        """Processes that decode: they import what they need while this process does."""
+        if self.options.executor != "local":
+            return None  # the cluster's processes have their own
+        pool = self.stack.enter_context(decode_pool(self.options, index))
+        pool.start()
+        return pool
+
+    def _resources(self) -> StageResources:
+        from videoprep.encoding.task import StageResources
+
+        if self.options.executor == "local":
+            return StageResources()
+        return StageResources(*share_of_node(gpu=self.options.device != "cpu"))
+
+    def _device(self, resources: StageResources) -> torch.device:
+        """The kind of device that the settings are for."""
+        import torch
+
+        if self.options.executor != "local":  # this machine need not have one
+            return torch.device("cuda" if resources.gpus else "cpu")
+        return choose_device(self.options.device, int(os.environ.get("LOCAL_RANK", "0")))
+
+    def _job(
         self,
         index: BucketIndex,
         model: ModelFolder,
         family: Family,
         settings: Settings,
         given: AbstractSet[str] | None,
-        older: bool,
-        decide: Callable[[Replan | None], None],
-    ) -> _Prepared:
-        """Makes the store ready. Nothing is written before all is checked."""
+    ) -> EncodeJob:
+        older = self.store.exists() and is_older(self.store, self.source)
         there = self.store.read_info() if self.store.exists() else None
         # A store of another family is refused when it is claimed.
         before = there.recipes if there and there.family == family.name else {}
@@ -263,146 +282,29 @@ class _EncodeRun:
             replan = find_replan(
                 self.store, index, recipes, model.name, self.options, given, older=older
             )
-            decide(replan)
+            self._decide(replan)
         info = StoreInfo(family.name, model.name, model.revision, facts, recipes)
         info = self.store.claim(info)
         if replan is not None or needs_accepting(self.store, index):
             self.store.accept(index)
         reach("store.claimed")
-        return _Prepared(index, model, family, settings, info)
+        return EncodeJob(index, model, family.name, settings, info.recipes)
 
-    def decide(self, replan: Replan | None, on_replan: OnReplan | None) -> None:
-        """Goes on only if what is stored may be encoded again.
+    def _decide(self, replan: Replan | None) -> None:
+        """Go on only if what is stored may be encoded again.
 
         Raises:
-            PlanError: it may not.
+            PlanError: It may not.
         """
         if replan is None or self.options.yes:
             return
-        alone = self.coordinator.world_size == 1 and self.options.num_jobs == 1
+        alone = planned_world_size() == 1 and self.options.num_jobs == 1
+        ask = self.on_replan if alone else None
         # Where nobody can be asked, what was asked for in so many words is done.
-        if not (on_replan(replan) if on_replan and alone else not replan.forgotten):
+        if not (ask(replan) if ask else not replan.forgotten):
             raise replan.refusal()
         for line in replan.lines:
             logger.warning("%s: %s", self.store.location, line)
-
-    def lead(
-        self,
-        prepared: _Prepared,
-        device: torch.device,
-        pool: DecodePool,
-        on_progress: OnProgress | None,
-    ) -> EncodeResult:
-        """Rank 0: plans the work, does its part of it, and writes the catalogue."""
-        started = time.monotonic()
-        with Session(self.store.files) as session:
-            swept = sweep(self.store.files, session)
-            sweep_shared(self.store.files, session)
-            before, damages = self._committed(prepared)
-            job = self._job(prepared, before)
-            with self._shared(job, session):
-                tally = self._work(job, session, device, pool, on_progress)
-            # How often others died says nothing more once all is made; their shares are theirs.
-            Claims(self.store.files, session).sweep(
-                lambda unit: self.options.num_jobs == 1 or self.store.has_unit(unit)
-            )
-            swept += sweep(self.store.files, session)  # ranks may have died meanwhile
-            result = finish(
-                job, self.store, before, tally, damages, swept, time.monotonic() - started
-            )
-            reach("run.finished")
-        _remember(tally, job, device)
-        return result
-
-    def follow(self) -> None:
-        """Another rank: takes the job that rank 0 has planned, and does its part of it."""
-        with gc_paused():  # these import much, while rank 0 plans
-            torch_device = choose_device(self.options.device, self.coordinator.local_rank)
-            import_libraries()
-        name = wait_for(self.coordinator, "job")
-        job = EncodeJob.receive(self.store.files, name)
-        with (
-            Session(self.store.files) as session,
-            decode_pool(self.options, job.index) as pool,
-        ):
-            pool.start()
-            self._work(job, session, torch_device, pool, None)
-
-    def _committed(
-        self, prepared: _Prepared
-    ) -> tuple[Mapping[Component, Artifacts], tuple[ReceiptDamage, ...]]:
-        """What is there. A receipt that does not hold is removed, so that its unit is made anew."""
-        recipes = prepared.info.recipes
-        before = {name: read_artifacts(self.store, recipes[name]) for name in recipes}
-        damages = tuple(damage for made in before.values() for damage in made.damages)
-        for damage in damages:
-            # Another job may have found it, too, and made the unit anew meanwhile.
-            if damage.receipt is not None and is_damaged(self.store.files, damage.receipt):
-                self.store.files.delete(damage.receipt)
-        return before, damages
-
-    def _job(self, prepared: _Prepared, before: Mapping[Component, Artifacts]) -> EncodeJob:
-        index, family, model = prepared.index, prepared.family, prepared.model
-        units: list[Unit] = []
-        works: list[Items] = []
-        attempts: dict[str, int] = {}
-        specs = components_of(family, model)
-        for component, made in before.items():
-            items = work_of(specs[component], index, family, model, prepared.settings)
-            works.append(items)
-            failed = made.failed["key"]
-            tried: dict[str, int] = {}
-            if self.options.retry_failed:
-                numbers = made.failed["attempt"].to_pylist()
-                tried = dict(zip(failed.to_pylist(), numbers, strict=True))
-                failed = failed.slice(0, 0)
-            elif self.options.allow_damaged:
-                taken = pc.equal(made.failed["code"], Code.DAMAGED_FRAMES.value)
-                again = made.failed.filter(taken)
-                numbers = again["attempt"].to_pylist()
-                tried = dict(zip(again["key"].to_pylist(), numbers, strict=True))
-                failed = failed.filter(pc.invert(taken))
-            attempts |= tried
-            settled = pa.chunked_array([*made.stored["key"].chunks, *failed.chunks], pa.string())
-            units += plan_units(items, settled.combine_chunks(), tried)
-        if self.options.num_jobs > 1:
-            units = share_of(works, units, self.options.job_id, self.options.num_jobs)
-        recipes = prepared.info.recipes
-        return EncodeJob(
-            index,
-            model,
-            family.name,
-            prepared.settings,
-            recipes,
-            most_expensive_first(units),
-            attempts,
-        )
-
-    @contextmanager
-    def _shared(self, job: EncodeJob, session: Session) -> Iterator[None]:
-        """Lets the other ranks read the job while the block runs."""
-        if self.coordinator.world_size == 1:
-            yield
-            return
-        session.beat()  # planning may have taken long; who looks dead has its job swept
-        with job.shared(self.store.files, session.id):
-            reach("job.shared")
-            self.coordinator.publish("job", session.id)
-            yield
-
-    def _work(
-        self,
-        job: EncodeJob,
-        session: Session,
-        device: torch.device,
-        pool: DecodePool,
-        on_progress: OnProgress | None,
-    ) -> RunStats:
-        from videoprep.encoding.encoders import do_work
-
-        return do_work(
-            job, self.store, session, device, self.options, self.coordinator, pool, on_progress
-        )
 
 
 def _with_noise_of(before: Mapping[Component, Recipe], settings: Settings) -> Settings:

@@ -157,11 +157,6 @@ def unit_of(items: Items, keys: pa.Array, attempts: Mapping[str, int]) -> Unit |
     return _unit(items, members, attempts)
 
 
-def most_expensive_first(units: Iterable[Unit]) -> list[Unit]:
-    """The order of claiming: long units last would leave the other ranks idle at the end."""
-    return sorted(units, key=lambda unit: (-unit.cost, unit.component, unit.name))
-
-
 def share_of(items: Sequence[Items], units: Iterable[Unit], number: int, shares: int) -> list[Unit]:
     """The units of one of several jobs that do not talk to each other.
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import torch
 
 from videoprep.device import free_memory, is_out_of_memory
-from videoprep.encoding.unit_work import UnitBatch, UnitWork, WorkerContext
 from videoprep.encoding.image_noise import add_noise, draw_names
 from videoprep.encoding.posterior import reduce_moments
-from videoprep.encoding.writer import Writer
+from videoprep.encoding.unit_work import EncodeContext, UnitBatch, UnitWork
 from videoprep.engine.device_stream import PendingResult
 from videoprep.engine.micro_batch import MicroBatches
 from videoprep.errors import Code, MediaError, ModelError, SourceError
@@ -23,9 +21,8 @@ from videoprep.families.component import ComponentSpec
 from videoprep.families.contract import VideoEncoder
 from videoprep.fs.staging import Staging
 from videoprep.media.clip import ClipPixels, normalize
-from videoprep.media.decode_pool import Decoded, DecodePool
+from videoprep.media.decode_pool import Decoded
 from videoprep.media.staged import clips_here
-from videoprep.store.receipt import Failure
 
 # On an accelerator a micro-batch is never larger than this, unless it is asked for.
 _MOST = 8
@@ -41,55 +38,52 @@ Request = tuple[tuple[UnitWork, int], ClipPixels]
 """A clip to decode, and of which unit and place in it it is."""
 
 
-def prepare(pool: DecodePool, rank: WorkerContext) -> None:
-    """Fits the processes that decode to the rank; they start when they are needed."""
-    size = rank.options.decode_workers or _workers(rank)
-    pool.resize(size, max(2 * size, at_once(rank)), rank.check)
+def resize_pool(context: EncodeContext) -> None:
+    """Fit the processes that decode to the rank; they start when they are needed."""
+    size = context.options.decode_workers or _workers(context)
+    context.pool.resize(size, max(2 * size, at_once(context)), context.rank.check)
 
 
-def at_once(rank: WorkerContext) -> int:
-    """How many clips are encoded at once at most: as a micro-batch, or side by side."""
-    most = min(_MOST_SIDE_BY_SIDE, cores(rank)) if rank.lanes.one_by_one else _MOST
-    return rank.options.batch_size or most
+def at_once(context: EncodeContext) -> int:
+    """Return how many clips are encoded at once at most: as a micro-batch, or side by side."""
+    beside = context.stream.one_by_one
+    most = min(_MOST_SIDE_BY_SIDE, context.rank.cores) if beside else _MOST
+    return context.options.batch_size or most
 
 
-def cores(rank: WorkerContext) -> int:
-    """This rank's share of the machine."""
-    return max(1, len(os.sched_getaffinity(0)) // rank.coordinator.local_world_size)
-
-
-def _workers(rank: WorkerContext) -> int:
+def _workers(context: EncodeContext) -> int:
     """As many as this rank's share of the machine; on a CPU the model needs a part of it."""
-    share = cores(rank) // 2 if rank.lanes.one_by_one else cores(rank)
+    cores = context.rank.cores
+    share = cores // 2 if context.stream.one_by_one else cores
     return max(1, min(share, _MOST_WORKERS))
 
 
 def encode_video(
-    rank: WorkerContext, works: Iterator[UnitWork], encoder: VideoEncoder, pool: DecodePool
-) -> None:
-    """Encodes and commits units of clips and first frames.
+    context: EncodeContext, works: Iterator[UnitWork], encoder: VideoEncoder
+) -> Generator[UnitWork, None, None]:
+    """Yield units of clips and first frames once all that they hold is made or failed.
 
     Raises:
-        SourceError: a video is gone or another one than was planned.
-        ModelError: the VAE gives latents of another shape than its family says.
-        OSError: a unit cannot be written.
+        SourceError: A video is gone or another one than was planned.
+        ModelError: The model gives latents of another shape than its family says.
     """
-    with Writer(rank) as writer, ThreadPoolExecutor(at_once(rank)) as side_by_side:
-        run = _VideoPass(rank, encoder, writer, side_by_side)
-        staging = Staging.of(rank.job.index.data_root)
-        answers = pool.run(clips_here(run.requests(works), staging))
+    with ThreadPoolExecutor(at_once(context)) as side_by_side:
+        run = _VideoPass(context, encoder, side_by_side)
+        staging = Staging.of(context.job.index.data_root)
+        answers = context.pool.run(clips_here(run.requests(works), staging))
         while True:
             asked = time.monotonic()
             place, answer = next(answers, (None, None))
-            rank.tally.add_input(time.monotonic() - asked)
+            context.rank.stats.add_input(time.monotonic() - asked)
             if place is None or answer is None:
                 break
             work, at = place
             staging.done(work.clips[at].pixels.frames.path)
-            rank.check()
-            writer.check()
+            context.rank.check()
             run.take(work, at, answer)
+            yield from run.pop_whole()
         run.flush()
+        yield from run.pop_whole()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,52 +106,52 @@ class _Item:
     @property
     def kind(self) -> Kind:
         """What goes together in a micro-batch."""
-        return self.work.unit.component, self.frames, *self.decoded.pixels.shape
+        return self.work.component, self.frames, *self.decoded.pixels.shape
 
 
 @dataclass(slots=True)
 class _VideoPass:
-    """Gathers decoded clips, encodes them together, and hands units over that are whole.
+    """Gathers decoded clips, and encodes them together."""
 
-    Attributes:
-        rank: this one.
-        encoder: of the pass: the VAE, or the image encoder.
-        writer: takes whole units.
-        side_by_side: threads for clips that are encoded each for itself.
-        sizes: of micro-batches, by kind.
-        batch: what has gathered, of one shape where it is to be one batch.
-        expected: shapes of what is made, by kind.
-    """
-
-    rank: WorkerContext
+    context: EncodeContext
     encoder: VideoEncoder
-    writer: Writer
+    """Of the pass: the VAE, or an image encoder."""
     side_by_side: ThreadPoolExecutor
+    """Threads for clips that are encoded each for itself."""
     sizes: MicroBatches[Kind] = field(init=False)
+    """Of micro-batches, by kind."""
     batch: list[_Item] = field(default_factory=list)
+    """What has gathered, of one shape if it is to be one batch."""
+    whole: list[UnitWork] = field(default_factory=list)
+    """Units of which all is made or failed."""
     expected: dict[Kind, Shape] = field(default_factory=dict)
+    """Shapes of what is made, by kind."""
 
     def __post_init__(self) -> None:
-        self.sizes = MicroBatches(at_once(self.rank))
+        self.sizes = MicroBatches(at_once(self.context))
 
     def requests(self, works: Iterator[UnitWork]) -> Iterator[Request]:
-        """What is to be decoded. Pulling it claims units, when they are needed."""
+        """Yield what is to be decoded. Taking the next claims units when they are needed."""
         for work in works:
             for at, clip in enumerate(work.clips):
-                failure = work.kills(at)
-                if failure is not None:
-                    self._set_aside(work, failure)
+                if work.is_deadly(at):
+                    self._close_if_whole(work)
                     continue
                 frames = work.source.choose(clip.pixels.frames)
                 pixels = replace(clip.pixels, frames=frames)
                 yield (work, at), pixels
+
+    def pop_whole(self) -> list[UnitWork]:
+        """Return the units that have become whole since the last call."""
+        whole, self.whole = self.whole, []
+        return whole
 
     def take(self, work: UnitWork, at: int, answer: Decoded | MediaError | SourceError) -> None:
         """Takes what has become of a clip that was to be decoded."""
         if isinstance(answer, SourceError):
             raise answer
         if isinstance(answer, MediaError):
-            self._set_aside(work, work.failure(at, answer.code, answer.message))
+            self._fail(work, at, answer.code, answer.message)
             return
         item = _Item(work, at, answer)
         if answer.damage is not None:
@@ -171,13 +165,13 @@ class _VideoPass:
     def flush(self) -> None:
         """Encodes what has gathered; where memory does not suffice in halves, down to one clip."""
         batch, self.batch = self.batch, []
-        if self.rank.lanes.one_by_one:
+        if self.context.stream.one_by_one:
             self._encode_side_by_side(batch)
             return
         pieces = [batch] if batch else []
         while pieces:
             piece = pieces.pop(0)
-            with self.rank.lanes.working():
+            with self.context.stream.working():
                 fits = self._encode(piece)
             self._learn(piece, fits)
             if fits:
@@ -189,7 +183,7 @@ class _VideoPass:
                 self._encode_sparingly(piece[0])
 
     def _encode_side_by_side(self, batch: Sequence[_Item]) -> None:
-        with self.rank.lanes.working():
+        with self.context.stream.working():
             fit = list(self.side_by_side.map(self._encode, [[item] for item in batch]))
         for item, fits in zip(batch, fit, strict=True):
             if fits:
@@ -198,35 +192,38 @@ class _VideoPass:
                 self._encode_sparingly(item)
 
     def _go_together(self, one: _Item, other: _Item) -> bool:
-        if one.work.claim.careful or other.work.claim.careful:
+        if one.work.careful or other.work.careful:
             return False
-        return self.rank.lanes.one_by_one or one.kind == other.kind
+        return self.context.stream.one_by_one or one.kind == other.kind
 
     def _size(self, item: _Item) -> int:
-        if item.work.claim.careful:
+        if item.work.careful:
             return 1
-        return at_once(self.rank) if self.rank.lanes.one_by_one else self.sizes.size(item.kind)
+        return (
+            at_once(self.context) if self.context.stream.one_by_one else self.sizes.size(item.kind)
+        )
 
     def _learn(self, piece: Sequence[_Item], fits: bool) -> None:
         tell = self.sizes.succeeded if fits else self.sizes.failed
         tell(piece[0].kind, len(piece))
 
     def _encode(self, piece: Sequence[_Item]) -> bool:
-        """Sends the latents of some clips on their way; False where memory does not suffice."""
-        rank, first = self.rank, piece[0]
-        rank.announce(first.work, first.at)
+        """Send the latents of some clips on their way; False if memory does not suffice."""
+        rank, first = self.context.rank, piece[0]
         names = " ".join(f"{item.key} {item.work.clips[item.at].video}" for item in piece)
-        try:
-            with rank.watchdog.watching(f"encoding {names} of the unit {first.work.unit.name}"):
-                reach("clip.encoding", names)
-                landing = self._forward(piece)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            landing = None
-        rank.acquit(first.work, landing)
+        landing = None
+        with first.work.claimed.doing(first.key):
+            try:
+                with rank.watchdog.watching(f"encoding {names} of the unit {first.work.name}"):
+                    reach("clip.encoding", names)
+                    landing = self._forward(piece)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            if landing is not None and first.work.careful:
+                landing.wait()
         if landing is None:  # only here does nothing hold what there was any more
-            free_memory(rank.device)
+            free_memory(self.context.device)
             return False
         for work in {id(item.work): item.work for item in piece}.values():
             places = {n: item.key for n, item in enumerate(piece) if item.work is work}
@@ -234,25 +231,25 @@ class _VideoPass:
         return True
 
     def _forward(self, piece: Sequence[_Item]) -> PendingResult:
-        first, settings = piece[0], self.rank.job.settings
-        pixels = self.rank.lanes.up([item.decoded.pixels for item in piece])
+        first, settings = piece[0], self.context.job.settings
+        pixels = self.context.stream.up([item.decoded.pixels for item in piece])
         pixels = normalize(pixels).permute(0, 2, 1, 3, 4)
         pixels = first.work.source.arrange(pixels, first.frames)
         spec = self._spec(first)
         if spec.noise:
-            return self.rank.lanes.down(self._forward_noisy(piece, pixels))
+            return self.context.stream.down(self._forward_noisy(piece, pixels))
         made = self._made(piece, pixels)
         if not spec.posterior:
-            return self.rank.lanes.down(made.to(getattr(torch, settings.dtype)))
+            return self.context.stream.down(made.to(getattr(torch, settings.dtype)))
         keys = [item.key for item in piece]
-        return self.rank.lanes.down(reduce_moments(made, settings.posterior, keys))
+        return self.context.stream.down(reduce_moments(made, settings.posterior, keys))
 
     def _spec(self, item: _Item) -> ComponentSpec:
-        return self.rank.job.specs[item.work.unit.component]
+        return self.context.job.specs[item.work.component]
 
     def _forward_noisy(self, piece: Sequence[_Item], pixels: torch.Tensor) -> torch.Tensor:
         """One draw of noise after the other: ``[B, draws, …]``."""
-        settings = self.rank.job.settings
+        settings = self.context.job.settings
         keys = [item.key for item in piece]
         draws = []
         for number in range(settings.image_noise):
@@ -270,10 +267,10 @@ class _VideoPass:
 
     def _encode_sparingly(self, item: _Item) -> None:
         """One clip for which memory does not suffice: in slices, in tiles, or not at all."""
-        always = self.rank.job.settings.tiling
+        always = self.context.job.settings.tiling
         for tiling in (False, True):
             self.encoder.save_memory(slicing=True, tiling=tiling or always)
-            with self.rank.lanes.working():
+            with self.context.stream.working():
                 fits = self._encode([item])
             self.encoder.save_memory(slicing=False, tiling=always)
             if fits:
@@ -283,32 +280,29 @@ class _VideoPass:
                 return
         item.decoded.release()
         reason = "memory does not suffice for this clip alone, not even in tiles"
-        self._set_aside(item.work, item.work.failure(item.at, Code.OUT_OF_MEMORY, reason))
+        self._fail(item.work, item.at, Code.OUT_OF_MEMORY, reason)
 
     def _settle(self, piece: Sequence[_Item]) -> None:
         for item in piece:
             item.decoded.release()
-            work = item.work
-            self.rank.tally.settle(work.unit.component, 1, 0, work.pixels, work.frames)
-            self._count_down(work)
+            item.work.settle()
+            self._close_if_whole(item.work)
         reach("clip.encoded", " ".join(item.key for item in piece))
 
-    def _set_aside(self, work: UnitWork, failure: Failure) -> None:
-        work.failures.append(failure)
-        self.rank.tally.settle(work.unit.component, 0, 1, work.pixels, 0)
-        self._count_down(work)
+    def _fail(self, work: UnitWork, at: int, code: Code, reason: str) -> None:
+        work.fail(at, code, reason)
+        self._close_if_whole(work)
 
-    def _count_down(self, work: UnitWork) -> None:
-        work.left -= 1
+    def _close_if_whole(self, work: UnitWork) -> None:
         if not work.left:
-            self.writer.put(work)
+            self.whole.append(work)
 
     def _require_shape(self, found: Shape, item: _Item) -> None:
-        job, family = self.rank.job, self.rank.family
+        job, family = self.context.job, self.context.family
         expected = self.expected.get(item.kind)
         if expected is None:  # the family reads the model's config for it
             sides = item.decoded.pixels.shape[2:]
-            expected = family.shape(job.model, item.work.unit.component, item.frames, *sides)
+            expected = family.shape(job.model, item.work.component, item.frames, *sides)
             self.expected[item.kind] = expected
         if found != expected:
             spec = self._spec(item)

@@ -174,13 +174,18 @@ class Ranks:
                 return  # the store is gone; whatever needs it will say so
 
 
+def planned_world_size() -> int:
+    """Return how many ranks torchrun has started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def join() -> Coordinator:
     """The coordinator for this process: torchrun's where torchrun started it.
 
     Raises:
         CoordinatorLostError: the other ranks cannot be reached.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "MASTER_ADDR" not in os.environ:
+    if planned_world_size() == 1 or "MASTER_ADDR" not in os.environ:
         return SingleProcess()
     from torch.distributed.rendezvous import rendezvous
 

@@ -23,6 +23,7 @@ _CONNECT_SECONDS = 90.0
 _DISCONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 20.0
 _POLL_SECONDS = 0.5
+_CPUS_OF_ONE = 4.0  # more threads than this encode one clip hardly faster
 
 
 class RayClusterError(VideoprepError):
@@ -65,6 +66,22 @@ def connected(address: str | None) -> Iterator[ModuleType]:
     finally:
         ended.set()
         connection.join(_DISCONNECT_SECONDS)
+
+
+def share_of_node(*, gpu: bool) -> tuple[float, float]:
+    """Return how many CPUs and GPUs of a node one process may have, on the connected cluster.
+
+    With GPUs, each process has one, and its share of the cores of the node with the fewest per
+    GPU: 64 cores and 8 GPUs make 8 and 1. Without them, a few cores.
+
+    Args:
+        gpu: whether GPUs are used if the cluster has any.
+    """
+    nodes = [node["Resources"] for node in import_ray().nodes() if node["Alive"]]
+    shares = [node.get("CPU", 0) // node["GPU"] for node in nodes if node.get("GPU", 0) >= 1]
+    if gpu and shares:
+        return max(1.0, min(shares)), 1.0
+    return max(1.0, min(_CPUS_OF_ONE, max(node.get("CPU", 0) for node in nodes))), 0.0
 
 
 def _connect(ray: ModuleType, address: str | None, ended: threading.Event) -> threading.Thread:

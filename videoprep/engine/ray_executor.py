@@ -99,7 +99,9 @@ class _RayRun:
         board = self._board()
         coordinator = RayRanks(self.ray, board, 0, world_size)
         overview = overview_of(self.task, self.units, world_size, late=True)
-        with at_work(self.task, session, coordinator, self.options, overview, on_progress) as rank:
+        with at_work(
+            self.task, self.units, session, coordinator, self.options, overview, on_progress
+        ) as rank:
             try:
                 self._rounds(rank, board, slots)
             except BaseException as error:
@@ -234,7 +236,7 @@ def _take_part(place: _Place, board: Any, options: TaskOptions) -> None:
         with Session(task.files) as session:
             before = _announce(coordinator, session, task, stage, own)
             with (
-                at_work(task, session, coordinator, options, None, None) as rank,
+                at_work(task, own, session, coordinator, options, None, None) as rank,
                 task.process(rank),
             ):
                 rank.claims.presume_dead(before)

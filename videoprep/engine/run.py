@@ -59,6 +59,8 @@ class TaskPlan:
     """Makes it in the others, from what `Task.save` wrote."""
     files: Files
     """Where claims, sessions and receipts lie; the task's own."""
+    prepare: Callable[[], None] | None = None
+    """Called in the other ranks while the first one plans, such as to import what takes long."""
 
 
 class Executor(Protocol):
@@ -141,6 +143,8 @@ def lead(
 
 def follow(plan: TaskPlan, coordinator: Coordinator, options: TaskOptions) -> None:
     """Do a part of the units that rank 0 has planned."""
+    if plan.prepare is not None:
+        plan.prepare()
     task, units = receive(plan.load, plan.files, wait_for(coordinator, _JOB))
     with Session(task.files) as session:
         do_work(task, units, session, coordinator, options)

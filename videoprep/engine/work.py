@@ -53,7 +53,7 @@ def do_work(
     first = coordinator.rank == 0
     overview = overview_of(task, units, coordinator.world_size) if first else None
     with (
-        at_work(task, session, coordinator, options, overview, on_progress) as rank,
+        at_work(task, units, session, coordinator, options, overview, on_progress) as rank,
         task.process(rank),
     ):
         for stage in rank.description.stages:
@@ -68,6 +68,7 @@ def do_work(
 @contextmanager
 def at_work(
     task: Task[Opened, Result],
+    units: Sequence[TaskUnit],
     session: Session,
     coordinator: Coordinator,
     options: TaskOptions,
@@ -76,11 +77,10 @@ def at_work(
 ) -> Iterator[RankContext]:
     """Let this process take part in a run for the time of the block."""
     description = task.describe()
-    stats = RunStats(
-        session.id,
-        {group.name: Counts() for group in description.groups},
-        description.stages[0].phase,
-    )
+    begun = {unit.stage for unit in units}
+    first = next((s for s in description.stages if s.name in begun), description.stages[0])
+    counts = {group.name: Counts() for group in description.groups}
+    stats = RunStats(session.id, counts, first.phase)
     claims = Claims(task.files, session)
 
     def say(word: str) -> None:

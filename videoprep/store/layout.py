@@ -99,8 +99,13 @@ class Store:
         return f"{recipe.component}/{recipe.id}"
 
     def has_unit(self, unit: str) -> bool:
-        """Return whether a unit, given as ``component/recipe/name``, is committed."""
-        return self.files.size(f"{unit}.json") is not None
+        """Return whether a unit is committed.
+
+        Args:
+            unit: ``component/recipe/name``, or ``empty_caption/name``.
+        """
+        kind = "safetensors" if unit.startswith(f"{EMPTY_CAPTION}/") else "json"
+        return self.files.size(f"{unit}.{kind}") is not None
 
     def exists(self) -> bool:
         """Whether there is a ``store.json``."""

@@ -1,0 +1,370 @@
+"""`EncodeTask`: encoding as a task of the engine."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from videoprep.device import choose_device, free_memory
+from videoprep.encoding.encoders import load_text, load_video
+from videoprep.encoding.job import EncodeJob, work_of
+from videoprep.encoding.library_logging import quiet_libraries
+from videoprep.encoding.options import EncodeOptions
+from videoprep.encoding.pool import decode_pool
+from videoprep.encoding.text_pass import TextPass
+from videoprep.encoding.unit_work import EncodeContext, UnitBatch, UnitWork
+from videoprep.encoding.units import Items, Unit, plan_units, share_of
+from videoprep.encoding.video_pass import at_once, encode_video, resize_pool
+from videoprep.engine.device_stream import device_stream
+from videoprep.engine.progress import Phase, UnitGroup
+from videoprep.engine.rank import ClaimedUnit, RankContext
+from videoprep.engine.task import JobShare, Stage, TaskDescription, TaskUnit, receipts_of
+from videoprep.errors import Code
+from videoprep.families.component import Component
+from videoprep.families.registry import families
+from videoprep.fs import Files
+from videoprep.media.decode_pool import DecodePool
+from videoprep.store.catalogue import Artifacts, read_artifacts
+from videoprep.store.commit import UnitResult, commit_unit, remove_rivals
+from videoprep.store.empty_caption import path_of, write_empty_caption
+from videoprep.store.layout import EMPTY_CAPTION, Store
+from videoprep.store.receipt import Failure, ReceiptDamage, is_damaged
+from videoprep.store.recipe import Recipe
+
+if TYPE_CHECKING:
+    from videoprep.families.contract import VideoEncoder
+
+TEXT = Phase("text", "Encoding text", "captions")
+VIDEO = Phase("video", "Encoding video", "clips", "frames")
+
+_RUN = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StageResources:
+    """What one process of a stage takes, for executors that allot it."""
+
+    cpus: float = 1
+    gpus: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyCaption:
+    """The embedding of the empty caption, which trainers put in the place of captions."""
+
+    recipe: Recipe
+    embeds: torch.Tensor
+
+
+class EncodeTask:
+    """Encoding as a task of the engine.
+
+    Args:
+        job: what to encode, and by what recipes; `units` plans its units.
+        store: where it goes.
+        options: of the run.
+        pool: the processes that decode, if this process has them already.
+        resources: what one process of a stage takes.
+    """
+
+    def __init__(
+        self,
+        job: EncodeJob,
+        store: Store,
+        options: EncodeOptions,
+        *,
+        pool: DecodePool | None = None,
+        resources: StageResources | None = None,
+    ) -> None:
+        self.files = store.files
+        self.job = job
+        self.before: Mapping[Component, Artifacts] = {}
+        """What was there when `units` was called."""
+        self.damages: Sequence[ReceiptDamage] = ()
+        """What was damaged then, and is made anew."""
+        self._store = store
+        self._options = options
+        self._pool = pool
+        self._resources = resources or StageResources()
+        self._context: EncodeContext | None = None
+
+    # What there is to do
+
+    def describe(self) -> TaskDescription:
+        """See `Task`. The stages are the encoders; those of captions come first."""
+        recipes = sorted(self.job.recipes.values(), key=lambda recipe: recipe.source.frames)
+        phases = {one.component: VIDEO if one.source.frames else TEXT for one in recipes}
+        stages = {self._stage(name): phase.name for name, phase in phases.items()}
+        needs = self._resources
+        return TaskDescription(
+            items="artifacts",
+            phases=(TEXT, VIDEO),
+            stages=[Stage(name, phase, needs.cpus, needs.gpus) for name, phase in stages.items()],
+            groups=[UnitGroup(name, phase.name) for name, phase in phases.items()],
+            failures="see failures.jsonl once a run has ended, or `videoprep status`; what is "
+            "encoded so far is kept",
+        )
+
+    def units(self, share: JobShare) -> Sequence[TaskUnit]:
+        """See `Task`. Receipts that are damaged are removed, so that their units are made anew."""
+        self.before, self.damages = _committed(self._store, self.job.recipes)
+        self.job = _planned(self.job, self.before, self._options, share)
+        return self.planned_units(empty_captions=share.number == 0)
+
+    def planned_units(self, *, empty_captions: bool = True) -> list[TaskUnit]:
+        """Return the units of the job, and those of empty captions that the store lacks."""
+        units = [
+            TaskUnit(
+                folder=self.job.folder(unit),
+                name=unit.name,
+                stage=self._stage(unit.component),
+                group=unit.component,
+                cost=unit.cost,
+                items=len(unit),
+            )
+            for unit in self.job.units
+        ]
+        return [*units, *(self._empty_captions() if empty_captions else ())]
+
+    def committed(self, units: Sequence[TaskUnit]) -> Collection[str]:
+        """See `Task`."""
+        empty = {unit.id for unit in units if unit.folder == EMPTY_CAPTION}
+        rest = [unit for unit in units if unit.id not in empty]
+        done = {unit for unit in empty if self._store.has_unit(unit)}
+        return done | receipts_of(self.files, rest) if rest else done
+
+    def _empty_captions(self) -> Iterator[TaskUnit]:
+        for component, recipe in self.job.recipes.items():
+            if recipe.source.frames or self.files.size(path_of(recipe)) is not None:
+                continue
+            name = path_of(recipe).removeprefix(f"{EMPTY_CAPTION}/").removesuffix(".safetensors")
+            stage = self._stage(component)
+            yield TaskUnit(EMPTY_CAPTION, name, stage, component, cost=0, items=0)
+
+    def _stage(self, component: Component) -> str:
+        """A part of the model that encodes captions alone and frames, too, is loaded for each."""
+        spec = self.job.specs[component]
+        return f"{spec.part}, {'frames' if spec.source.frames else 'captions'}"
+
+    # Doing it
+
+    @contextmanager
+    def process(self, rank: RankContext) -> Iterator[None]:
+        """See `Task`."""
+        device = choose_device(rank.options.device, rank.coordinator.local_rank)
+        with ExitStack() as stack:
+            context = EncodeContext(
+                job=self.job,
+                family=families()[self.job.family],
+                options=self._options,
+                rank=rank,
+                device=device,
+                stream=device_stream(device, rank.stats.add_busy),
+                pool=self._pool or stack.enter_context(decode_pool(self._options, self.job.index)),
+            )
+            stack.callback(free_memory, device)
+            stack.enter_context(_host_threads(context))
+            stack.enter_context(quiet_libraries())
+            resize_pool(context)
+            if any(self.job.recipes[unit.component].source.frames for unit in self.job.units):
+                context.pool.start()  # which takes a while, in processes of their own
+            self._require_precision(context)
+            self._context = context
+            yield
+
+    @contextmanager
+    def open(self, stage: str, rank: RankContext) -> Iterator[TextPass | VideoEncoder]:
+        """See `Task`."""
+        context = self._here
+        free_memory(context.device)  # what the stage before has left
+        spec = next(self.job.specs[name] for name in self.job.recipes if self._stage(name) == stage)
+        if spec.source.frames:
+            yield load_video(context, spec)
+        else:
+            yield TextPass(context, load_text(context, spec.part))
+
+    def run(
+        self,
+        opened: TextPass | VideoEncoder,
+        works: Iterator[ClaimedUnit],
+        rank: RankContext,
+    ) -> Generator[tuple[ClaimedUnit, UnitWork | EmptyCaption], None, None]:
+        """See `Task`."""
+        if isinstance(opened, TextPass):
+            for work in works:
+                yield work, self._encode_captions(opened, work)
+            return
+        with closing(encode_video(self._here, map(self._unit_work, works), opened)) as whole:
+            for made in whole:
+                yield made.claimed, made
+
+    def commit(self, work: ClaimedUnit, result: UnitWork | EmptyCaption) -> int:
+        """See `Task`. Results are on the host once they have landed, and are looked at then."""
+        if isinstance(result, EmptyCaption):
+            write_empty_caption(self.files, result.recipe, result.embeds)
+            return 0
+        unit = work.unit
+        tensors: dict[str, torch.Tensor] = {}
+        for sent in result.sent:
+            tensors |= _landed(result, sent)
+        made = UnitResult(
+            tensors,
+            failures=[self._counted(failure) for failure in result.failures],
+            truncated=[key for key in result.truncated if key in tensors],
+            tiled=[key for key in result.tiled if key in tensors],
+            damaged={key: what for key, what in result.damaged.items() if key in tensors},
+        )
+        commit_unit(self.files, unit.folder, unit.name, made)
+        if work.claim.deaths:
+            remove_rivals(self.files, unit.folder, unit.name)
+        return len(made.failures)
+
+    @property
+    def _here(self) -> EncodeContext:
+        assert self._context is not None  # noqa: S101 (`process` is entered before)
+        return self._context
+
+    @cached_property
+    def _units(self) -> Mapping[str, Unit]:
+        return {f"{self.job.folder(unit)}/{unit.name}": unit for unit in self.job.units}
+
+    def _unit_work(self, work: ClaimedUnit) -> UnitWork:
+        unit = self._units[work.unit.id]
+        source = self.job.specs[unit.component].source
+        return UnitWork(work, self.job.keys(unit), self.job.clips(unit), source)
+
+    def _encode_captions(self, text: TextPass, work: ClaimedUnit) -> UnitWork | EmptyCaption:
+        if work.unit.folder == EMPTY_CAPTION:
+            return EmptyCaption(self.job.recipes[work.unit.group], text.encode_empty())
+        made = self._unit_work(work)
+        text.encode(made)
+        return made
+
+    def _counted(self, failure: Failure) -> Failure:
+        """A failure with how often the artifact has been tried, this time included."""
+        return replace(failure, attempt=self.job.attempts.get(failure.key, 0) + 1)
+
+    def _require_precision(self, context: EncodeContext) -> None:
+        """Say of a VAE that overflows in float16 before captions are encoded for nothing.
+
+        The other types have float32's range; their models are tried when they are loaded for work.
+        """
+        if self.job.settings.dtype != "float16":
+            return
+        specs = {
+            self._stage(unit.component): self.job.specs[unit.component] for unit in self.job.units
+        }
+        for spec in specs.values():
+            if spec.source.frames:
+                load_video(context, spec)
+                free_memory(context.device)
+
+    # For the other processes
+
+    def save(self, files: Files, folder: str) -> None:
+        """See `Task`."""
+        self.job.save(files, folder)
+        data = {
+            "options": self._options.model_dump(mode="json"),
+            "resources": asdict(self._resources),
+        }
+        files.write_bytes(f"{folder}/{_RUN}", json.dumps(data).encode())
+
+
+def load_task(files: Files, folder: str) -> EncodeTask:
+    """Return the task that another process has written."""
+    job = EncodeJob.load(files, folder)
+    data = json.loads(files.read(f"{folder}/{_RUN}"))
+    options, resources = EncodeOptions(**data["options"]), StageResources(**data["resources"])
+    return EncodeTask(job, Store(files), options, resources=resources)
+
+
+def _committed(
+    store: Store, recipes: Mapping[Component, Recipe]
+) -> tuple[Mapping[Component, Artifacts], tuple[ReceiptDamage, ...]]:
+    """What is there. A receipt that does not hold is removed."""
+    before = {name: read_artifacts(store, recipe) for name, recipe in recipes.items()}
+    damages = tuple(damage for made in before.values() for damage in made.damages)
+    for damage in damages:
+        # Another job may have found it, too, and made the unit anew meanwhile.
+        if damage.receipt is not None and is_damaged(store.files, damage.receipt):
+            store.files.delete(damage.receipt)
+    return before, damages
+
+
+def _planned(
+    job: EncodeJob,
+    before: Mapping[Component, Artifacts],
+    options: EncodeOptions,
+    share: JobShare,
+) -> EncodeJob:
+    """The job with the units that are left to do."""
+    family = families()[job.family]
+    units: list[Unit] = []
+    works: list[Items] = []
+    attempts: dict[str, int] = {}
+    for component, made in before.items():
+        items = work_of(job.specs[component], job.index, family, job.model, job.settings)
+        tried = _tried_again(made, options)
+        works.append(items)
+        attempts |= tried
+        failed = made.failed["key"].filter(_without(made.failed["key"], tried))
+        settled = pa.chunked_array([*made.stored["key"].chunks, *failed.chunks], pa.string())
+        units += plan_units(items, settled.combine_chunks(), tried)
+    if share.count > 1:
+        units = share_of(works, units, share.number, share.count)
+    return replace(job, units=units, attempts=attempts)
+
+
+def _tried_again(made: Artifacts, options: EncodeOptions) -> Mapping[str, int]:
+    """The artifacts that failed and are to be tried again, and how often they were tried."""
+    again = made.failed
+    if not options.retry_failed and not options.allow_damaged:
+        return {}
+    if not options.retry_failed:
+        again = again.filter(pc.equal(again["code"], Code.DAMAGED_FRAMES.value))
+    return dict(zip(again["key"].to_pylist(), again["attempt"].to_pylist(), strict=True))
+
+
+def _without(keys: pa.ChunkedArray, tried: Mapping[str, int]) -> pa.ChunkedArray:
+    return pc.invert(pc.is_in(keys, value_set=pa.array(list(tried), pa.string())))
+
+
+def _landed(work: UnitWork, sent: UnitBatch) -> dict[str, torch.Tensor]:
+    """A micro-batch on the host, without what is not finite, which fails."""
+    results = sent.landing.wait()
+    kept = {}
+    for at, key in sent.keys.items():
+        result = results[at]
+        if bool(torch.isfinite(result).all()):
+            kept[key] = result
+        else:
+            reason = "the model gave values that are not finite"
+            work.failures.append(Failure(key, Code.NOT_FINITE.value, reason))
+    return kept
+
+
+@contextmanager
+def _host_threads(context: EncodeContext) -> Iterator[None]:
+    """Share the cores of a CPU among the clips that are encoded side by side.
+
+    More threads than cores would wait for each other most of the time. What the user has set stays.
+    """
+    if not context.stream.one_by_one or "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, context.rank.cores // at_once(context)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
