@@ -14,7 +14,6 @@ from videoprep.encoding.units import (
     Items,
     Unit,
     items_of,
-    most_expensive_first,
     plan_units,
     share_of,
 )
@@ -99,12 +98,6 @@ def test_jobs_that_do_not_talk_share_without_gap_or_overlap(
     for number, share in enumerate(dealt):
         late = share_of([items], left, number, shares)
         assert [u.name for u in late] == [u.name for u in share if u not in done]
-
-
-@given(plans)
-def test_the_dearest_come_first(items: Items) -> None:
-    costs = [unit.cost for unit in most_expensive_first(plan_units(items, NOTHING, {}))]
-    assert costs == sorted(costs, reverse=True)
 
 
 def test_shares_cost_about_the_same() -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.conftest import need
 from tests.engine.hashing import FILES, Hashing, plan_of
+from tests.support.ray_cluster import start_cluster
+from tests.support.warm import REPOSITORY
 from videoprep.engine.run import run_task
 
 
@@ -24,3 +31,26 @@ def hashed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture
 def hashing(hashed: tuple[Path, Path], tmp_path: Path) -> Hashing:
     return Hashing(hashed[0], tmp_path / "output", hashed[1])
+
+
+@pytest.fixture(scope="module")
+def ray_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Ray's settings for a module: a token of its own, and nothing is sent anywhere."""
+    if importlib.util.find_spec("ray") is None:
+        need("ray")
+    token = tmp_path_factory.mktemp("ray") / "token"
+    token.write_text(secrets.token_hex(32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", str(REPOSITORY))
+        yield
+
+
+@pytest.fixture(scope="module")
+def cluster(ray_environment: None) -> Iterator[Any]:
+    """A head without CPUs, and a node of two."""
+    made = start_cluster()
+    yield made
+    made.shutdown()

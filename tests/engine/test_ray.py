@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
-import secrets
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import need
 from tests.engine import gpu_task
 from tests.engine.gpu_task import GpuTask
 from tests.engine.hash_task import load
 from tests.engine.hashing import FILES, Hashing, plan_of
+from tests.support.ray_cluster import add_node, start_cluster
 from tests.support.small_store import SOAK, differences, fresh, hidden, wait_until
 from tests.support.warm import REPOSITORY, descendants
 from videoprep.engine.claims import Claims
@@ -35,48 +33,6 @@ from videoprep.errors import FailuresError, VideoprepError
 from videoprep.fs import LocalFiles
 
 pytestmark = pytest.mark.heavy
-
-_RULES = "unit.claimed=pause*0,clip.encoding=kill*0@poison"
-"""In the processes of the cluster: a second a unit, and death at a file named poison."""
-
-
-@pytest.fixture(scope="module")
-def ray_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Ray's settings for this module: a token of its own, and nothing is sent anywhere."""
-    if importlib.util.find_spec("ray") is None:
-        need("ray")
-    token = tmp_path_factory.mktemp("ray") / "token"
-    token.write_text(secrets.token_hex(32))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "token")
-        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", str(REPOSITORY))
-        yield
-
-
-@pytest.fixture(scope="module")
-def cluster(ray_environment: None) -> Iterator[Any]:
-    """A head without CPUs, and a node of two."""
-    made = _start_cluster()
-    yield made
-    made.shutdown()
-
-
-def _start_cluster() -> Any:
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    _add_node(made, num_cpus=2)
-    return made
-
-
-def _add_node(cluster: Any, **resources: int) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VIDEOPREP_FAILPOINTS", _RULES)
-        node = cluster.add_node(**resources)
-    cluster.wait_for_nodes()
-    return node
 
 
 def _on(cluster: Any) -> RayExecutor:
@@ -167,7 +123,7 @@ def test_what_the_cluster_has_no_room_for_is_not_waited_for(cluster: Any, hashin
 
 def test_a_node_is_lost(cluster: Any, hashing: Hashing) -> None:
     """While one of its processes works; not the node of the process that waits."""
-    nodes = [_add_node(cluster, num_cpus=1) for _ in range(2)]
+    nodes = [add_node(cluster, num_cpus=1) for _ in range(2)]
     lost = []
 
     def lose() -> None:
@@ -199,7 +155,7 @@ def _works(raylet: int, output: Path) -> bool:
 
 def test_a_stage_gets_the_gpus_that_it_asks_for(cluster: Any, hashing: Hashing) -> None:
     """Ray only counts them, so that there need not be any. The other nodes have none."""
-    node = _add_node(cluster, num_cpus=2, num_gpus=2)
+    node = add_node(cluster, num_cpus=2, num_gpus=2)
     files = LocalFiles(hashing.output)
     plan = TaskPlan(lambda: GpuTask(hashing.source, files), gpu_task.load, files)
     run_task(plan, executor=_on(cluster))
@@ -288,7 +244,7 @@ def test_the_driver_is_killed(cluster: Any, hashing: Hashing) -> None:
 
 @pytest.mark.slow
 def test_the_cluster_dies(ray_environment: None, hashing: Hashing) -> None:
-    own = _start_cluster()
+    own = start_cluster()
     driver = _driver(own.address, hashing)
     wait_until(lambda: _receipts(hashing))
     for node in own.list_all_nodes():

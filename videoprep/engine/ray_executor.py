@@ -25,6 +25,7 @@ from videoprep.engine.coordination import (
     Coordinator,
     CoordinatorLostError,
     OtherRankError,
+    planned_world_size,
     report_failure,
 )
 from videoprep.engine.options import TaskOptions
@@ -67,6 +68,12 @@ class RayExecutor:
             RayClusterError: The cluster cannot be reached.
             CoordinatorLostError: The cluster is gone.
         """
+        if planned_world_size() > 1:
+            raise VideoprepError(
+                "Ray starts the processes itself",
+                remedy="run the command once, without torchrun",
+                option="executor",
+            )
         load = name_of(plan.load)
         with connected(self.address) as ray:
             task = plan.make()
