@@ -87,7 +87,15 @@ def test_the_command_line_surface_is_as_documented() -> None:
         | {"--output", "--model", "--image-latents", "--image-noise", "--dtype", "--device"}
         | {"--batch-size"}
         | {"--use-tiling", "--revision", "--on-missing", "--decode-workers"}
-        | {"--text-encoder-dtype", "--posterior", "--num-jobs", "--job-id", "--log-json"}
+        | {
+            "--text-encoder-dtype",
+            "--posterior",
+            "--num-jobs",
+            "--job-id",
+            "--executor",
+            "--address",
+            "--log-json",
+        }
         | {"--num-shards", "--shard-id"}
         | {
             "--allow-damaged",

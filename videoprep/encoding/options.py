@@ -96,13 +96,6 @@ class EncodeOptions(BaseModel):
             raise ValueError(f"{value} is not below `num_jobs={jobs}`; the first is 0")
         return value
 
-    @field_validator("address")
-    @classmethod
-    def _is_for_ray(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None and info.data.get("executor", "ray") != "ray":
-            raise ValueError("only a Ray cluster has an address; add `executor='ray'`")
-        return value
-
     @property
     def limits(self) -> Limits:
         """What decoding one clip may take."""

@@ -36,7 +36,7 @@ from videoprep.engine.ray_cluster import share_of_node
 from videoprep.engine.ray_executor import RayExecutor
 from videoprep.engine.run import TaskPlan, TaskResult, run_task
 from videoprep.engine.task import JobShare, Task
-from videoprep.errors import ModelError, PlanError
+from videoprep.errors import ModelError, PlanError, VideoprepError
 from videoprep.failpoints import reach
 from videoprep.families.component import IMAGE_LATENTS, Component, ComponentSpec, ordered
 from videoprep.families.component import NOISY_IMAGE_LATENTS as NOISE
@@ -117,6 +117,10 @@ def encode(
     if limits is not None:
         changed = {"time_limit": limits.seconds, "memory_limit": limits.memory_mib}
         own = own.model_copy(update=changed)
+    if own.address is not None and own.executor != "ray":
+        raise VideoprepError(
+            "only a Ray cluster has an address", remedy="add `executor='ray'`", option="address"
+        )
     with ExitStack() as stack:
         run = _EncodeRun(
             source=source,
