@@ -11,8 +11,8 @@ from pathlib import Path
 from videoprep.cli.app import app
 from videoprep.cli.spelling import all_flags, spelled
 from videoprep.errors import Code
+from videoprep.reporting.failure_reasons import REASONS
 from videoprep.reporting.rule_page import rule_page, rules_table
-from videoprep.reporting.set_aside import REASONS
 from videoprep.validators.registry import built_in
 
 FOLDER = Path(__file__).parent / "rules"
@@ -24,7 +24,7 @@ What `videoprep validate` looks for. These pages are made from the rules themsel
 
 """
 _SET_ASIDE = """
-## What is set aside
+## What fails
 
 Codes that `videoprep encode`, `export` and `import` give to clips; they cannot be turned off.
 

@@ -248,7 +248,7 @@ class PlanError(VideoprepError):
 
 
 class EmptyPlanError(PlanError):
-    """Every sample was left out; the reasons are in the message."""
+    """Every sample was skipped; the reasons are in the message."""
 
     exit_code = 1
 
@@ -262,7 +262,7 @@ class StoreError(VideoprepError):
 
 
 class FailuresError(VideoprepError):
-    """More clips were set aside than was allowed: the run was stopped. All that was made stays."""
+    """More clips failed than was allowed: the run was stopped. All that was made stays."""
 
     exit_code = 1
 

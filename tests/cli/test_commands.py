@@ -185,7 +185,7 @@ def test_lists_written_one_after_the_other(given: list[str], joined: list[str]) 
 def test_the_whole_way(run_cli: Run, dataset: Path, tiny_model: Path, tmp_path: Path) -> None:
     done = run_cli("index", dataset, "-o", "plan.parquet")
     assert done.returncode == 0, done.stderr
-    assert "3 samples = 3 planned + 0 left out" in done.stdout
+    assert "3 samples = 3 planned + 0 skipped" in done.stdout
     command = ["encode", "plan.parquet", "-o", "store", "--model", tiny_model]
     done = run_cli(*command, "--output-format", "json")
     assert done.returncode == 0, done.stderr
@@ -210,11 +210,11 @@ def test_left_out_samples_make_exit_code_1(
     write_lists(dataset, ["one", "two"], ["videos/a.mp4", "videos/odd.mp4"])
     done = run_cli("index", dataset)
     assert done.returncode == 1
-    assert "left out videos/odd.mp4 (videos.txt:2): VP101" in done.stdout
-    assert "2 samples = 1 planned + 1 left out" in done.stdout
+    assert "skipped videos/odd.mp4 (videos.txt:2): VP101" in done.stdout
+    assert "2 samples = 1 planned + 1 skipped" in done.stdout
     done = run_cli("encode", dataset, "-o", "store", "--model", tiny_model)
     assert done.returncode == 1
-    assert "1 clip = 1 complete + 0 set aside · 1 of 2 samples left out" in done.stdout
+    assert "1 clip = 1 complete + 0 failed · 1 of 2 samples skipped" in done.stdout
 
 
 def test_videos_that_vanish_are_skipped_on_request(
@@ -229,11 +229,11 @@ def test_videos_that_vanish_are_skipped_on_request(
     assert "--on-missing skip" in done.stderr
     done = run_cli(*command, "--on-missing", "skip")
     assert done.returncode == 1, done.stderr
-    assert "left out videos/b.mp4 (videos.txt:2): VP403 it was planned, but" in done.stdout
-    assert "2 clips = 2 complete + 0 set aside · 1 of 3 samples left out" in done.stdout
+    assert "skipped videos/b.mp4 (videos.txt:2): VP403 it was planned, but" in done.stdout
+    assert "2 clips = 2 complete + 0 failed · 1 of 3 samples skipped" in done.stdout
     done = run_cli("encode", dataset, "-o", "other", "--model", tiny_model, "--on-missing", "skip")
     assert done.returncode == 1, done.stderr
-    assert "left out videos/b.mp4 (videos.txt:2): VP005" in done.stdout
+    assert "skipped videos/b.mp4 (videos.txt:2): VP005" in done.stdout
 
 
 def _no_vae(folder: Path, tiny_model: Path) -> Path:
@@ -274,8 +274,8 @@ def test_mistakes_in_the_lists(run_cli: Run, dataset: Path, tiny_model: Path) ->
     for command in (["index"], ["encode", "-o", "store", "--model", tiny_model]):
         done = run_cli(command[0], dataset, *command[1:])
         assert done.returncode == 1
-        assert "left out prompt.txt:2: VP003 blank line" in done.stdout
-        assert "left out videos/none.mp4 (videos.txt:3): VP005" in done.stdout
+        assert "skipped prompt.txt:2: VP003 blank line" in done.stdout
+        assert "skipped videos/none.mp4 (videos.txt:3): VP005" in done.stdout
         _clean(done)
 
 
@@ -287,7 +287,7 @@ def test_an_unreadable_video(run_cli: Run, dataset: Path, tiny_model: Path) -> N
     assert "videos/b.mp4 (videos.txt:2)" in done.stdout
     done = run_cli("encode", dataset, "-o", "store", "--model", tiny_model)
     assert done.returncode == 1
-    assert "2 clips = 2 complete + 0 set aside · 1 of 3 samples left out" in done.stdout
+    assert "2 clips = 2 complete + 0 failed · 1 of 3 samples skipped" in done.stdout
     _clean(done)
 
 

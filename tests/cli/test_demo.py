@@ -26,7 +26,7 @@ def test_demo_and_its_rerun(run_cli: Run, tmp_path: Path) -> None:
     ):
         assert (made / path).exists()
     assert (made / "lora/pytorch_lora_weights.safetensors").exists()
-    assert "12 clips = 12 complete + 0 set aside · 0 of 12 samples left out" in done.stdout
+    assert "12 clips = 12 complete + 0 failed · 0 of 12 samples skipped" in done.stdout
     assert "videoprep encode" in done.stdout
     assert "videoprep-demo/preview.png" in done.stdout
     assert "videoprep-demo/report.html" in done.stdout
@@ -53,7 +53,7 @@ def test_demo_on_a_dataset_of_ones_own(run_cli: Run, tmp_path: Path, real_clips:
     done = run_cli("demo", "--data", real_clips, "--steps", "2", "-o", "made")
     assert done.returncode == 0, done.stderr
     assert "VP101 size-not-divisible error" in done.stdout
-    assert "8 clips = 8 complete + 0 set aside · 0 of 8 samples left out" in done.stdout
+    assert "8 clips = 8 complete + 0 failed · 0 of 8 samples skipped" in done.stdout
     assert (tmp_path / "made/of-real-clips/lora/pytorch_lora_weights.safetensors").exists()
 
 

@@ -51,15 +51,15 @@ def test_the_plan_in_words(run_cli: Run, mixed: Path, tmp_path: Path) -> None:
         "in clips 59 51.8%",
         "outside the clips (head, at most 9 frames) 55 48.2%",
         "together 114 100.0%",
-        "not counted: samples left out whose frames are not known: 1",
+        "not counted: samples skipped whose frames are not known: 1",
         "video_latents 7 113 kB",
         "2 3 (43%) 3 (43%) 7 (100%) 7 (100%) 7 (100%)",
         "buckets that do not fill a global batch of 6",
-        "8 samples = 7 planned + 1 left out; 7 clips",
+        "8 samples = 7 planned + 1 skipped; 7 clips",
         "written: index.parquet",
     ):
         assert line in lines, (line, done.stdout)
-    assert "left out bad.mp4 (videos.txt:8): VP103" in done.stdout
+    assert "skipped bad.mp4 (videos.txt:8): VP103" in done.stdout
     assert max(len(line) for line in done.stdout.splitlines() if line[:1] in "┃│") <= 80
     assert (tmp_path / "index.parquet").exists()
 
@@ -138,8 +138,8 @@ def test_missing_videos_cost_their_samples_unless_they_are_to_be_an_error(
     assert "videos.txt:2: VP005" in done.stderr
     done = run_cli("index", dataset)
     assert done.returncode == 1, done.stderr
-    assert "left out videos/b.mp4 (videos.txt:2): VP005" in done.stdout
-    assert "3 samples = 2 planned + 1 left out; 2 clips" in done.stdout
+    assert "skipped videos/b.mp4 (videos.txt:2): VP005" in done.stdout
+    assert "3 samples = 2 planned + 1 skipped; 2 clips" in done.stdout
 
 
 def test_what_changed_since_an_older_index(run_cli: Run, dataset: Path, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_what_changed_since_an_older_index(run_cli: Run, dataset: Path, tmp_path
     assert done.returncode == 0, done.stderr
     assert "videos/a.mp4 (line 1): caption" in done.stdout
     assert "videos/c.mp4 (line 3): contents" in done.stdout
-    assert "3 samples = 3 planned + 0 left out; 3 clips" in done.stdout
+    assert "3 samples = 3 planned + 0 skipped; 3 clips" in done.stdout
     changed = _json(run_cli("index", dataset, "--diff", old, "--output-format", "json"))
     assert changed["to_encode"] == {"video_latents": 1, "image_latents": 1, "prompt_embeds": 1}
     assert (changed["unchanged"], changed["clips"], changed["left_out"]) == (1, 3, [])
@@ -213,14 +213,14 @@ def test_everything_left_out(run_cli: Run, tmp_path: Path) -> None:
     write_lists(tmp_path / "data", ["odd"], ["odd.mp4"])
     done = run_cli("index", tmp_path / "data")
     assert done.returncode == 1
-    assert "all 1 samples are left out: VP101" in done.stderr
+    assert "all 1 samples are skipped: VP101" in done.stderr
     assert not (tmp_path / "index.parquet").exists()
 
 
 def test_real_clips(run_cli: Run, real_clips: Path, tmp_path: Path) -> None:
     done = run_cli("index", real_clips, "--buckets", "auto", XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
-    assert "8 samples = 8 planned + 0 left out; 8 clips" in done.stdout
+    assert "8 samples = 8 planned + 0 skipped; 8 clips" in done.stdout
     assert "buckets chosen" in done.stdout
     assert not (real_clips / ".videoprep").exists()
     assert max(len(line) for line in done.stdout.splitlines() if line[:1] in "┃│") <= 80

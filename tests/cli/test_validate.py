@@ -161,7 +161,7 @@ def test_a_fix_writes_a_spec_and_a_list_that_pass(run_cli: Run, dataset: Path) -
     assert not (dataset / "videoprep.yaml").exists()
     done = run_cli("validate", dataset, "--fix", "--id-token", "sks")
     assert "reshape: none → center-crop, for 2 findings of VP101, VP102" in done.stderr
-    assert "left out: 3 of 5 samples" in done.stderr
+    assert "skipped: 3 of 5 samples" in done.stderr
     assert {p: p.read_bytes() for p in before} == before, "videos and captions stay as they are"
     with (dataset / "videoprep.csv").open() as file:
         rows = list(csv.reader(file))

@@ -115,9 +115,9 @@ def test_samples_that_end_in_every_place(
     page = tmp_path / "report.html"
     made = vp.report(dataset, page, store=own_store, previews=0)
     samples = made.facts.samples
-    assert set(samples) == {"encoded", "set aside", "to do", "left out"}
+    assert set(samples) == {"encoded", "failed", "to do", "skipped"}
     assert made.facts.total == 12
-    assert samples["left out"] == samples["set aside"] == 1
+    assert samples["skipped"] == samples["failed"] == 1
     assert not made.ok
     opened = open_page(page)
     total, *parts = opened.numbers("#sum b")
@@ -130,7 +130,7 @@ def test_samples_that_end_in_every_place(
             box.set_checked(box.get_attribute("value") == state)
         opened.wait_for_count(count)
     opened.cards().first.click()
-    assert "left out" in opened.page.inner_text("#about")
+    assert "skipped" in opened.page.inner_text("#about")
     assert "VP" in opened.page.inner_text("#about .why")
 
 
@@ -183,7 +183,7 @@ def test_all_samples_are_left_out(tmp_path: Path, open_page: OpenPage) -> None:
     write_video(tmp_path / "videos/a.mp4", width=90)
     write_lists(tmp_path, ["one"], ["videos/a.mp4"])
     made = vp.report(tmp_path, tmp_path / "report.html")
-    assert made.facts.samples == {"left out": 1}
+    assert made.facts.samples == {"skipped": 1}
     opened = open_page(tmp_path / "report.html")
     assert opened.counter() == 1
     opened.cards().first.click()

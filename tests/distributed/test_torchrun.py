@@ -36,7 +36,7 @@ def test_left_out_samples_are_said_once_and_fail_the_run(
     write_video(dataset / "videos/b.mp4", width=90)
     done = torchrun(2, "encode", dataset, "-o", tmp_path / "store", "--model", tiny_model)
     assert done.returncode == 1
-    assert done.stdout.count("2 clips = 2 complete + 0 set aside · 1 of 3 samples left out") == 1
+    assert done.stdout.count("2 clips = 2 complete + 0 failed · 1 of 3 samples skipped") == 1
 
 
 def test_an_error_on_the_first_rank_ends_all(

@@ -29,7 +29,7 @@ def mixed(tmp_path: Path) -> Path:
     _convert(root / "fields.mp4", *_FIELDS)
     _convert(root / "pq.mp4", "-c", "copy", "-bsf:v", "h264_metadata=transfer_characteristics=16")
     _convert(root / "both.mp4", *_FIELDS, "-color_trc", "arib-std-b67")
-    # Interlaced as well, but left out: it has too few frames.
+    # Interlaced as well, but skipped: it has too few frames.
     write_video(root / "short.mp4", frames=2)
     _convert(root / "short.mp4", *_FIELDS)
     names = ("plain", "fields", "fields", "pq", "both", "short")

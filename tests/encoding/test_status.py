@@ -46,7 +46,7 @@ def store(made: Path, tmp_path: Path) -> Path:
 
 
 def counts(status: Status) -> dict[str, tuple[int | None, int, int, int, int]]:
-    """Planned, done, set aside, to do, stale."""
+    """Planned, done, failed, to do, stale."""
     for one in status.components.values():
         if one.planned is not None:
             assert one.planned == one.done + one.set_aside + one.to_do

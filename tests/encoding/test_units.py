@@ -29,7 +29,7 @@ KINDS = {
 
 
 def _table(kinds: list[int | None], names: list[str] | None = None) -> pa.Table:
-    """An index's table; None is a sample that is left out."""
+    """An index's table; None is a sample that is skipped."""
     buckets = [None if kind is None else list(KINDS)[kind] for kind in kinds]
     keys = names or [f"key{n}" for n in range(len(kinds))]
     columns = {

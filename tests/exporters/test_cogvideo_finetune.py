@@ -19,7 +19,7 @@ from videoprep.errors import StoreError
 
 
 def read(out: Path, bucket: str, model: str) -> list[dict[str, Any]]:
-    """What its reader does: lines without spaces around them, empty ones left out."""
+    """What its reader does: lines without spaces around them, empty ones skipped."""
     lists = [(out / f"{kind}-{bucket}.txt").read_text() for kind in ("prompts", "videos")]
     prompts, videos = (
         [line.strip() for line in text.split("\n") if line.strip()] for text in lists

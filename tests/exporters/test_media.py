@@ -365,7 +365,7 @@ def test_a_clip_that_does_not_decode_is_left_out(
     command = ("export", plan(dataset), "--to", "media", "-o", tmp_path / "out")
     done = run_cli(*command, **bad)
     assert done.returncode == 1, done.stderr
-    assert "2 clips as media, 1 left out" in done.stdout
+    assert "2 clips as media, 1 skipped" in done.stdout
     assert Code.DECODER_CRASH.value in done.stdout
     assert "videos/b.mp4" in done.stdout
     done = run_cli(*command)

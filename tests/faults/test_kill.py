@@ -37,7 +37,7 @@ RULES = [
 
 ELSEWHERE = {
     "file.read": "test_killed_while_it_reads_what_is_there",
-    "decode": "tests of clips that are set aside",
+    "decode": "tests of clips that fail",
     "job.shared": "tests of ranks",
 }
 """Places at which a single process that encodes into an empty store does not die."""

@@ -244,7 +244,7 @@ MIXED = [
 
 
 def kept(rows: list[tuple[int, int, int]], among, floor: Floor) -> list[float]:
-    """What each clip keeps in its bucket, as a share; 0 where it is left out."""
+    """What each clip keeps in its bucket, as a share; 0 where it is skipped."""
     found = shapes(rows)
     numbers = assign(found, among, floor=floor)
     sizes = np.array([(b.width, b.height) for b in among])[numbers].T
@@ -257,7 +257,7 @@ def test_no_clip_is_ruined_by_smaller_neighbours() -> None:
     without = choose_buckets(shapes(MIXED), DEFAULT, max_pixels=None, max_frames=49, min_kept=0)
     assert min(kept(MIXED, without, none)) < 0.2, "else this shows nothing"
     found = choose_buckets(shapes(MIXED), DEFAULT, max_pixels=None, max_frames=49)
-    assert min(kept(MIXED, found, floor)) >= 0.5, "and none is left out"
+    assert min(kept(MIXED, found, floor)) >= 0.5, "and none is skipped"
     assert len(without) < len(found) <= 8
 
 

@@ -108,7 +108,7 @@ def test_lists_that_pair_nothing_are_refused(dataset: Path) -> None:
 def test_nothing_planned_is_an_error_with_the_reasons(dataset: Path) -> None:
     spec = vp.DatasetSpec.from_path(dataset)
     index = vp.BucketIndex.build(spec, reshape="center-crop", buckets=("5x128x128",))
-    with pytest.raises(EmptyPlanError, match="all 3 samples are left out: VP301") as raised:
+    with pytest.raises(EmptyPlanError, match="all 3 samples are skipped: VP301") as raised:
         index.require_clips()
     assert raised.value.exit_code == 1
 
@@ -189,7 +189,7 @@ def test_real_clips_in_buckets_of_their_own(real_clips: Path) -> None:
 def test_it_renders_itself_without_trusting_captions(dataset: Path) -> None:
     index = vp.BucketIndex.build(vp.DatasetSpec.from_path(dataset))
     assert "9×64×96" in index._repr_html_()
-    assert repr(index) == "BucketIndex(3 clips in 2 buckets, 0 samples left out, profile 'default')"
+    assert repr(index) == "BucketIndex(3 clips in 2 buckets, 0 samples skipped, profile 'default')"
 
 
 def write_table(folder: Path, columns: str, rows: list[str]) -> Path:

@@ -124,7 +124,7 @@ def test_rates_have_sensible_digits(rate: float, words: str) -> None:
 
 def test_a_line_says_everything() -> None:
     assert as_line(PROGRESS) == (
-        "video: video_latents 120/2000 (1 set aside) · image_latents 118/2000 · "
+        "video: video_latents 120/2000 (1 failed) · image_latents 118/2000 · "
         "prompt_embeds 1812/1812 · 3.2 clips/s · 157 frames/s · busy 93 % · "
         "waiting: decode 4 %, write 1 % · 2 ranks · 3 min elapsed · 9 min left"
     )
@@ -284,7 +284,7 @@ def test_a_file_of_another_encoding_gets_what_it_can_hold() -> None:
     file = io.TextIOWrapper(raw, encoding="ascii")
     with shown("lines", file=file) as on_progress:
         on_progress(PROGRESS)
-    assert b"video_latents 120/2000 (1 set aside) ? image_latents" in raw.getvalue()
+    assert b"video_latents 120/2000 (1 failed) ? image_latents" in raw.getvalue()
 
 
 @pytest.mark.parametrize("style", ["auto", "panel", "lines"])
@@ -317,7 +317,7 @@ def test_the_panel_at_80_columns() -> None:
     assert _rendered(PROGRESS, 80) == textwrap.dedent(
         """\
         ╭─ Encoding video · 3 min elapsed ────────────────────────────────────────────╮
-        │                                               done    set aside   time left │
+        │                                               done       failed   time left │
         │ video latents  ━━──────────────────────   120/2000            1       9 min │
         │ image latents  ━───────────────────────   118/2000            0       9 min │
         │ prompt embeds  ━━━━━━━━━━━━━━━━━━━━━━━━  1812/1812            0        done │
@@ -379,7 +379,7 @@ def test_what_is_set_aside_is_yellow_and_what_is_lost_is_red() -> None:
     text = _rendered(replace(PROGRESS, lost=(1,)), 80, ansi=True)
     assert re.search(r"\x1b\[1;33m +1\x1b\[0m", text)
     assert "\x1b[1;31mlost: rank 1" in text
-    assert re.search(r"\x1b\[2m +0\x1b\[0m", text)  # none are set aside: nothing to look at
+    assert re.search(r"\x1b\[2m +0\x1b\[0m", text)  # none failed: nothing to look at
 
 
 def test_bars_go_by_cost_and_the_accelerator_is_a_sum() -> None:

@@ -563,7 +563,7 @@ def test_a_video_that_vanishes_costs_itself_only(
 def test_a_server_that_is_gone_stops_the_run(
     on_s3: RemoteFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its videos are not broken: nothing may be left out for it."""
+    """Its videos are not broken: nothing may be skipped for it."""
     listing = DatasetSpec.listing
 
     def then_dead(spec: DatasetSpec) -> object:

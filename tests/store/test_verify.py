@@ -31,7 +31,7 @@ DEAD = f"{socket.gethostname()}-4194304-00000000"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
-    """A folder with ``dataset`` and ``whole``, a finished store of it in which a clip is set aside.
+    """A folder with ``dataset`` and ``whole``, a finished store of it in which a clip failed.
 
     Do not change it.
     """

@@ -57,7 +57,7 @@ def clip(sample: str, frames: int, height: int, width: int, **values: Any) -> di
 
 
 def left_out(sample: str, code: str, **values: Any) -> dict[str, Any]:
-    """A sample that is left out."""
+    """A sample that is skipped."""
     return {
         "sample": sample,
         "video": f"{sample}.mp4",

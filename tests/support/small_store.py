@@ -108,7 +108,7 @@ def result_of(process: Process) -> dict[str, Any]:
 
 
 def counts(result: dict[str, Any]) -> dict[str, tuple[int, int, int]]:
-    """Of each component what was encoded, was there already, is set aside."""
+    """Of each component what was encoded, was there already, fails."""
     names = ("encoded", "reused", "set_aside")
     return {c: tuple(r[n] for n in names) for c, r in result["components"].items()}  # type: ignore[misc]
 

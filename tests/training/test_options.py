@@ -263,7 +263,7 @@ def test_an_unknown_option_has_a_nearest_one() -> None:
 
 
 def test_a_store_without_a_whole_clip(dataset: Path, tiny_model: Path, tmp_path: Path) -> None:
-    """All clips set aside: the store is there, and empty."""
+    """All clips failed: the store is there, and empty."""
     for video in dataset.rglob("*.mp4"):
         spoil_video(video)
     done = vp.encode(

@@ -23,7 +23,7 @@ from videoprep.errors import Code
 from videoprep.index.bucket import Bucket
 from videoprep.index.placement import place
 from videoprep.media.timestamps import Timestamps
-from videoprep.reporting.set_aside import REASONS
+from videoprep.reporting.failure_reasons import REASONS
 from videoprep.spec.sample import Extras, Location, Sample
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import (
@@ -379,7 +379,7 @@ def test_a_share_of_the_dataset_that_is_lost() -> None:
     over.buckets, over.left_out = Counter({Bucket(9, 64, 96): 8}), Counter({"VP302": 1})
     over.planned = 8
     (finding,) = check_dataset(Code.DATASET_LOSS, over)
-    assert "2 of 10 samples (20%) are left out: VP302 1×, not usable as they are listed 1×" in (
+    assert "2 of 10 samples (20%) are skipped: VP302 1×, not usable as they are listed 1×" in (
         finding.message
     )
     assert check_dataset(Code.DATASET_LOSS, over, share=0.2) == []

@@ -77,7 +77,7 @@ def _root(
 def main() -> NoReturn:
     """Runs the command line and exits.
 
-    0: clean. 1: findings, or samples left out or set aside. 2: wrong use or a broken environment.
+    0: clean. 1: findings, skipped samples or failed clips. 2: wrong use or a broken environment.
     130 and 143: stopped by Ctrl-C or SIGTERM.
     """
     warnings = logging.StreamHandler()

@@ -30,7 +30,7 @@ from videoprep.cli.output import (
     table,
 )
 from videoprep.encoding.options import EncodeOptions
-from videoprep.reporting.set_aside import what_helps
+from videoprep.reporting.failure_reasons import what_helps
 from videoprep.reporting.words import counted
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def print_result(result: EncodeResult) -> None:
     """What was done, in counts that add up."""
     print_reading(result.reading)
     _print_mended(result)
-    names = (">encoded", ">already there", ">set aside")
+    names = (">encoded", ">already there", ">failed")
     pending = any(made.pending for made in result.components.values())
     counts = table(result.store, "component", *names, *([">pending"] if pending else []))
     for name, made in result.components.items():
@@ -150,7 +150,7 @@ def print_result(result: EncodeResult) -> None:
     print_left_out(result.left_out)
     for entry in result.set_aside[:_SHOWN]:
         stdout.print(
-            safe("set aside ", "yellow")
+            safe("failed ", "yellow")
             + safe(f"{entry.video} ({Path(entry.file).name}:{entry.line}), {entry.component}: ")
             + said(f"{entry.code} {entry.reason}")
         )
@@ -176,8 +176,8 @@ def print_result(result: EncodeResult) -> None:
     waiting = f"{result.pending} pending in other jobs + " if result.pending else ""
     stdout.print(
         f"{result.clips} clip{plural} = {result.complete} complete + {waiting}"
-        f"{result.failed} set aside · "
-        f"{len(result.left_out)} of {result.samples} samples left out · "
+        f"{result.failed} failed · "
+        f"{len(result.left_out)} of {result.samples} samples skipped · "
         f"{result.seconds:.1f} s"
     )
 

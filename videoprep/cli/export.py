@@ -137,7 +137,7 @@ def _export_tensors(
 
 
 def _print_tensors(result: ExportResult) -> None:
-    more = f", {result.incomplete:,} incomplete ones left out" if result.incomplete else ""
+    more = f", {result.incomplete:,} incomplete ones skipped" if result.incomplete else ""
     stdout.print(safe(f"{result.path}: {result.clips:,} clips for {result.target}{more}"))
     stdout.print(safe(f"latents: {result.posterior}"))
     if result.loses:
@@ -152,7 +152,7 @@ def _print_tensors(result: ExportResult) -> None:
 
 def _print_media(result: MediaResult) -> None:
     print_left_out(result.left_out)
-    more = f", {len(result.left_out):,} left out" if result.left_out else ""
+    more = f", {len(result.left_out):,} skipped" if result.left_out else ""
     stdout.print(safe(f"{result.path}: {result.clips:,} clips as media{more}"))
     stdout.print(said(f"lost: {result.loses}"))
     for note in result.notes:

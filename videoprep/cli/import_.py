@@ -59,7 +59,7 @@ def import_(
         reasons = [f"{one.file}:{one.line} {one.video}: {one.reason}" for one in result.left_out]
         reasons += [f"{one.file}:{one.line} {one.video}: {one.reason}" for one in result.set_aside]
         for reason in reasons[:_SHOWN]:
-            stdout.print(said(f"left out: {reason}"))
+            stdout.print(said(f"skipped: {reason}"))
         if more := len(reasons) - _SHOWN:
             stdout.print(
                 safe(f"… {more:,} more; --output-format json names all")

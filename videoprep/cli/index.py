@@ -73,7 +73,7 @@ def index(
     """Plan every clip: its frames, its crop, its bucket. Uses no GPU.
 
     Says what the plan comes to: what is cut and thrown away, tokens, disk, what incomplete batches
-    would drop, and what to do about small buckets. Exit code 1 if samples are left out; each is
+    would drop, and what to do about small buckets. Exit code 1 if samples are skipped; each is
     named with its reason.
     """
     if diff is not None:
@@ -235,12 +235,12 @@ def print_as_they_are(counts: Mapping[str, int], *dataset: object) -> None:
 
 
 def _print_counts(index: BucketIndex) -> None:
-    """Who is left out, and counts that add up."""
+    """Who is skipped, and counts that add up."""
     left_out = index.table["left_out_code"].length() - len(index)
     print_left_out(_left_out(index, _SHOWN), left_out)
     samples = index.samples
     stdout.print(
-        f"{counted(samples, 'sample')} = {samples - left_out} planned + {left_out} left out; "
+        f"{counted(samples, 'sample')} = {samples - left_out} planned + {left_out} skipped; "
         f"{counted(len(index), 'clip')}"
     )
 
@@ -265,9 +265,9 @@ def print_left_out(left_out: Sequence[LeftOutSample], total: int | None = None) 
     total = len(left_out) if total is None else total
     for entry in left_out[:_SHOWN]:
         stdout.print(
-            safe("left out ", "yellow")
+            safe("skipped ", "yellow")
             + safe(f"{entry.video} ({entry.where}): " if entry.video else f"{entry.where}: ")
             + said(f"{entry.code} {entry.reason}")
         )
     if total > _SHOWN:
-        stdout.print(f"… and {total - _SHOWN} more left out; --output-format json lists all")
+        stdout.print(f"… and {total - _SHOWN} more skipped; --output-format json lists all")

@@ -142,7 +142,7 @@ def _print_frames(summary: Summary, policy: Mapping[str, Any]) -> None:
         (f"outside the clips ({why})", frames.outside),
         ("between the clips", frames.between),
         ("passed over by clips that are sped up", frames.skipped),
-        *((f"left out: {one.code}", one.frames) for one in summary.left_out),
+        *((f"skipped: {one.code}", one.frames) for one in summary.left_out),
     ]
     for words, count in [*(row for row in rows if row[1]), ("together", frames.available)]:
         made.add_row(words, str(count), _share(count, frames.available))
@@ -153,7 +153,7 @@ def _notes(summary: Summary) -> Iterator[str]:
     """What is only said where there is something to say."""
     unknown = sum(one.unknown for one in summary.left_out)
     if unknown:
-        yield f"not counted: samples left out whose frames are not known: {unknown}"
+        yield f"not counted: samples skipped whose frames are not known: {unknown}"
     each = summary.frames.source_frames_each
     if summary.clips and abs(each - 1) > 0.005:
         repeats = ": frames are repeated" if each < 1 else ""

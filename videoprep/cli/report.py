@@ -34,8 +34,8 @@ def report(
 ) -> None:
     """Write one page on a dataset, an index or a store: asked, planned, encoded, and its clips.
 
-    The page loads nothing: send it to anyone. Exit code 1 if something is left out, set aside or to
-    do, or a rule is broken.
+    The page loads nothing: send it to anyone. Exit code 1 if something is skipped, has failed or
+    is to do, or a rule is broken.
     """
     from videoprep.dataset_report.run import report as run
 

@@ -13,7 +13,7 @@ from videoprep.cli.output import print_json, safe, said, stdout
 from videoprep.cli.spelling import spelled
 
 if TYPE_CHECKING:
-    from videoprep.reporting.set_aside import Reason
+    from videoprep.reporting.failure_reasons import Reason
     from videoprep.validators.protocol import Rule
 
 
@@ -30,9 +30,9 @@ def rules(
 ) -> None:
     """List the rules that validate applies, or explain one: why, example, remedy.
 
-    Codes of clips that were set aside, from VP401 on, are explained, too.
+    Codes of clips that failed, from VP401 on, are explained, too.
     """
-    from videoprep.reporting.set_aside import reason_of
+    from videoprep.reporting.failure_reasons import reason_of
     from videoprep.validators.registry import registry
     from videoprep.validators.selection import no_such_rule
 

@@ -31,7 +31,7 @@ from videoprep.cli.output import (
 )
 from videoprep.cli.verify import StoreModel, StorePlace, print_at_work, print_earlier
 from videoprep.encoding.options import STATUS_OPTIONS, EncodeOptions
-from videoprep.reporting.set_aside import what_helps
+from videoprep.reporting.failure_reasons import what_helps
 from videoprep.shell import command_line
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def status(
     on_missing: OnMissing = None,
     output_format: Format = "rich",
 ) -> None:
-    """Say what of a plan a store holds: done, to do, set aside, and what is stale and why.
+    """Say what of a plan a store holds: done, to do, failed, and what is stale and why.
 
     With PATH and its options it says what the same `videoprep encode` would make anew; an option
     that is not given is as the store has it. Changes nothing. Exit code 1 unless all that is
@@ -133,7 +133,7 @@ def _options_again(options: dict[str, Any]) -> tuple[list[str], list[str]]:
 def print_status(found: Status) -> None:
     """What there is, in counts that add up, and what is to be made and why."""
     print_reading(found.reading)
-    names = (">planned", ">done", ">set aside", ">to do", ">stale", ">not needed")
+    names = (">planned", ">done", ">failed", ">to do", ">stale", ">not needed")
     counts = table(found.store, "component", *names)
     for name, one in found.components.items():
         counts.add_row(name, *_row(one))
@@ -190,7 +190,7 @@ def _print_set_aside(found: Status) -> None:
     for group in found.set_aside:
         tries = "once" if group.attempts == 1 else f"up to {group.attempts} times"
         stdout.print(
-            safe("set aside ", "yellow")
+            safe("failed ", "yellow")
             + safe(
                 f"{group.artifacts} {group.component} of {group.clips} clips: {group.code}, "
                 f"tried {tries}"

@@ -260,7 +260,7 @@ def _fix(
 
 
 def _show(fix: Fix, *, everything: bool) -> None:
-    """The changes as a diff: of the spec, and of the samples that are left out."""
+    """The changes as a diff: of the spec, and of the samples that are skipped."""
     from videoprep.spec.spec_file import NAME
 
     old, new = fix.old_text.splitlines(), fix.new_text.splitlines()

@@ -88,7 +88,7 @@ def print_report(report: VerifyReport) -> None:
     _print_faults(report.faults)
     _print_notes(report.notes)
     if report.components:
-        names = (">planned", ">sound", ">damaged", ">set aside", ">missing", ">not needed")
+        names = (">planned", ">sound", ">damaged", ">failed", ">missing", ">not needed")
         counts = table(report.store, "component", *names)
         for name, one in report.components.items():
             told = (one.planned, one.sound, one.damaged, one.set_aside, one.missing)

@@ -14,17 +14,17 @@ from videoprep.reporting.charts import Chart
 from videoprep.store.catalogue import DamagedClip
 from videoprep.validators.report import Report
 
-State = Literal["encoded", "set aside", "to do", "left out", "planned"]
+State = Literal["encoded", "failed", "to do", "skipped", "planned"]
 """Where a clip or a sample has ended.
 
 - ``encoded``: everything of it is in the store.
-- ``set aside``: something of it could not be made; the store says why.
+- ``failed``: something of it could not be made; the store says why.
 - ``to do``: something of it is still to be made.
-- ``left out``: it is not planned; the plan says why.
+- ``skipped``: it is not planned; the plan says why.
 - ``planned``: it has a place in the plan, and there is no store.
 """
 
-STATES: tuple[State, ...] = ("encoded", "set aside", "to do", "left out", "planned")
+STATES: tuple[State, ...] = ("encoded", "failed", "to do", "skipped", "planned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class PlanFacts:
     """What was planned.
 
     Attributes:
-        summary: buckets, frames, what is left out.
+        summary: buckets, frames, what is skipped.
         clip_seconds: of all clips, at the planned rate.
         source_seconds: of all videos that the plan uses, whole.
         bucket_seconds: of each bucket's clips, in the order of the summary's buckets.
@@ -171,8 +171,8 @@ class Facts:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is set aside, left out or to do, and no rule is broken."""
-        bad = sum(self.samples.get(state, 0) for state in ("set aside", "to do", "left out"))
+        """Whether nothing failed, was skipped or is to do, and no rule is broken."""
+        bad = sum(self.samples.get(state, 0) for state in ("failed", "to do", "skipped"))
         clean = self.findings is None or self.findings.ok
         return self.plan is not None and not bad and clean
 

@@ -23,7 +23,7 @@ MOST_CLIPS = 100_000
 _BYTES, _PATH_BYTES, _REASON_BYTES = 17_500_000, 3_000_000, 1_000_000
 _LIMITS = (2000, 1000, 600, 400, 300, 200, 150, 100, 70, 50, 40, 30, 20)  # characters
 
-# Of what failed or was left out, so many are in every page: they are what one looks for.
+# Of what failed or was skipped, so many are in every page: they are what one looks for.
 _FAILED = 20_000
 
 # What could end the block that holds the data, or a line of it; JSON knows these as escapes.
@@ -52,7 +52,7 @@ def choose_rows(rows: ReportRows, most: int = MOST_CLIPS) -> NDArray[np.int64]:
     total = len(rows.state)
     if total <= most:
         return np.arange(total)
-    troubled = np.isin(rows.state, [STATES.index("set aside"), STATES.index("left out")])
+    troubled = np.isin(rows.state, [STATES.index("failed"), STATES.index("skipped")])
     failed = _evenly(np.flatnonzero(troubled), min(_FAILED, most // 2))
     others = _evenly(np.flatnonzero(~troubled), most - len(failed))
     return np.sort(np.concatenate([failed, others]))

@@ -128,7 +128,7 @@ def _plan(rows: ReportRows) -> PlanFacts:
     columns, planned = rows.columns, rows.is_planned
     seconds = columns["frames"] / columns["fps"]
     whole = columns["source_frames"] / columns["source_fps"]
-    # Of each sample once, be it left out or not.
+    # Of each sample once, be it skipped or not.
     first = np.diff(rows.samples, prepend=-1) > 0
     buckets = rows.index.buckets
     in_buckets = np.bincount(
@@ -227,7 +227,7 @@ def _worst(rows: ReportRows, shares: Floats) -> tuple[Worst, ...]:
 
 
 def _examples(rows: ReportRows) -> dict[str, str]:
-    """For each code of what is left out, the first reason."""
+    """For each code of what is skipped, the first reason."""
     examples: dict[str, str] = {}
     left_out = np.flatnonzero(~rows.is_planned)
     for row in left_out.tolist():

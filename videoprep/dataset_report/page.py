@@ -81,17 +81,17 @@ def _template() -> Template:
 def _verdict(facts: Facts) -> dict[str, str]:
     """How it stands, in words and in a sign."""
     samples = facts.samples
-    failed, left_out = samples.get("set aside", 0), samples.get("left out", 0)
+    failed, left_out = samples.get("failed", 0), samples.get("skipped", 0)
     if facts.plan is None:
         return {"kind": "bad", "words": "no plan", "icon": _CROSS}
     if facts.store is None:
-        words = f"planned, {left_out:,} left out" if left_out else "planned"
+        words = f"planned, {left_out:,} skipped" if left_out else "planned"
         return {"kind": "plan", "words": words, "icon": _PLAN}
     if samples.get("to do"):
         return {"kind": "wait", "words": "not finished", "icon": _CLOCK}
     if failed or left_out:
-        parts = [f"{failed:,} set aside"] if failed else []
-        parts += [f"{left_out:,} left out"] if left_out else []
+        parts = [f"{failed:,} failed"] if failed else []
+        parts += [f"{left_out:,} skipped"] if left_out else []
         return {"kind": "bad", "words": f"encoded, {', '.join(parts)}", "icon": _CROSS}
     return {"kind": "good", "words": "all encoded", "icon": _TICK}
 
@@ -132,7 +132,7 @@ def _frames(frames: FrameSummary) -> list[tuple[str, str, int, str]]:
         "outside the clips": frames.outside,
         "between the clips": frames.between,
         "passed over by clips that are sped up": frames.skipped,
-        "of samples left out": frames.left_out,
+        "of samples skipped": frames.left_out,
     }
     return [
         (f"part-{place}", name, number, f"{100 * number / frames.available:.1f} %")

@@ -33,7 +33,7 @@ MOST_PICTURES = 240
 _BYTES, _STRIP_BYTES = 2_000_000, 1_500_000
 _OF_A_KIND = 48
 
-# What opening a video does that is left out or set aside for such a reason is known already.
+# What opening a video does that was skipped or failed for such a reason is known already.
 _NOT_OPENED = {Code.TIME_LIMIT.value, Code.DECODER_CRASH.value, Code.MEMORY_LIMIT.value}
 
 # Of a strip: pixels of a frame's longer side, and between frames.

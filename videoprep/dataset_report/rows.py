@@ -30,19 +30,19 @@ _NUMBERS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReportRows:
-    """The rows of a plan: one a clip, and one a sample that is left out.
+    """The rows of a plan: one a clip, and one a sample that is skipped.
 
     Attributes:
         index: the plan.
         state: int8 ``[rows]``: where each ended, a place in `STATES`.
         samples: int64 ``[rows]``: the number of each row's sample, ascending.
         columns: numbers of each row; NaN where they are not known.
-        cut: share of the picture that is cut off; NaN for what is left out.
+        cut: share of the picture that is cut off; NaN for what is skipped.
         padded: share of the bucket that is black.
         scale: factor by which a side becomes shorter or longer.
         passed: share of the sample's frames that are in none of its clips.
         shortened: bool: whether the caption was cut to the text encoder's limit.
-        reasons: of rows that are set aside or left out: code and reason.
+        reasons: of rows that failed or were skipped: code and reason.
     """
 
     index: BucketIndex

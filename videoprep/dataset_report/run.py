@@ -68,7 +68,7 @@ class DatasetReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is set aside, left out or to do, and no rule is broken."""
+        """Whether nothing failed, was skipped or is to do, and no rule is broken."""
         return self.facts.ok
 
     def to_json(self) -> dict[str, Any]:

@@ -186,5 +186,5 @@ def _refused(error: Exception, clip: Clip) -> Exception:
         f"a clip cannot be decoded: {error.message}",
         code=error.code,
         where=f"{clip.file}:{clip.line} {clip.video}",
-        remedy="leave it out of the list, or encode a store, which sets such clips aside",
+        remedy="leave it out of the list, or encode a store, which records such clips as failed",
     )

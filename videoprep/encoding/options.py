@@ -47,7 +47,7 @@ class EncodeOptions(BaseModel):
     found by trial."""
     allow_damaged: bool = False
     """Also encode clips with damaged frames; `damaged.jsonl` in the store lists them. Those
-    that failed for it in earlier runs are taken up again. Default: set them aside."""
+    that failed for it in earlier runs are taken up again. Default: they fail."""
     decode_workers: Annotated[Annotated[int, Field(ge=1)] | None, Cli(example=4)] = None
     """Number of processes that decode. Default: as the machine allows."""
     use_tiling: bool = False

@@ -20,7 +20,7 @@ class Again:
 
     Attributes:
         unit: which one.
-        attempts: for artifacts that had been set aside before it, how often they were.
+        attempts: for artifacts that had failed before it, how often they were.
     """
 
     unit: Unit
@@ -33,7 +33,7 @@ class Rebuilder:
 
     Attributes:
         items: all artifacts of the plan.
-        tried: how often artifacts have been set aside, as far as anything that is left tells.
+        tried: how often artifacts have failed, as far as anything that is left tells.
     """
 
     items: Items
@@ -65,7 +65,7 @@ class Rebuilder:
         return {unit.name: unit for unit in plan_units(self.items, pa.array([], pa.string()), {})}
 
     def _guesses(self, keys: Sequence[str]) -> Iterator[Sequence[str]]:
-        """The keys, and with them what else of a bucket was ever set aside."""
+        """The keys, and with them what else of a bucket ever failed."""
         yield keys
         for more in self._tried_by_bucket:
             yield [*keys, *more]

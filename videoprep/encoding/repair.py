@@ -145,7 +145,7 @@ class _Plan:
     """What is to be made anew.
 
     Attributes:
-        jobs: how; more than one only where artifacts were set aside and tried again.
+        jobs: how; more than one only where artifacts failed and are tried again.
         redo: the units whose files go first.
     """
 
@@ -337,7 +337,7 @@ class _Mending:
     def _most_tried(
         self, recipe: Recipe, tried: Mapping[str, int], bad: Sequence[BadUnit]
     ) -> Mapping[str, int]:
-        """How often artifacts were set aside, by all that tells of it."""
+        """How often artifacts failed, by all that tells of it."""
         told = dict(tried)
         if self.found.index is not None:
             index, source = self.found.index, recipe.source

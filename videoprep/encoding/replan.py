@@ -391,11 +391,11 @@ def _changes(index: BucketIndex, own: BucketIndex, older: bool) -> Mapping[str, 
         if "contents" in change.what:
             continue
         code = left_out.get((change.video, change.line))
-        if "left out" in change.what and code is not None:
+        if "skipped" in change.what and code is not None:
             counts["dropped"] += code.startswith(_OF_OPTIONS)
         elif "removed" in change.what:
             counts["dropped"] += older or change.video in usable
-        elif "left out" not in change.what:
+        elif "skipped" not in change.what:
             telling = ("frames", "picture", *(("caption",) if older else ()))
             what = next((what for what in telling if what in change.what), None)
             if what is not None:

@@ -97,7 +97,7 @@ class EncodeResult:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was left out and nothing failed; other jobs may have work to do yet."""
+        """Whether nothing was skipped and nothing failed; other jobs may have work to do yet."""
         return not self.left_out and not self.set_aside
 
     @property
@@ -120,11 +120,11 @@ class EncodeResult:
             f"<td>{r.pending}</td></tr>"
             for name, r in self.components.items()
         )
-        names = ("", "encoded", "already there", "set aside", "pending")
+        names = ("", "encoded", "already there", "failed", "pending")
         head = "".join(f"<th>{name}</th>" for name in names)
         return (
             f"<p><b>{html.escape(self.store)}</b>: {self.complete} of {self.clips} clips are "
-            f"complete, {self.failed} set aside, {self.pending} pending, {len(self.left_out)} of "
-            f"{self.samples} samples left out · {self.seconds:.1f} s</p>"
+            f"complete, {self.failed} failed, {self.pending} pending, {len(self.left_out)} of "
+            f"{self.samples} samples skipped · {self.seconds:.1f} s</p>"
             f"<table><tr>{head}</tr>{rows}</table>"
         )

@@ -234,7 +234,7 @@ def status(
     on_planned: Callable[[int, int], None] | None = None,
     **options: Unpack[StatusKeywords],
 ) -> Status:
-    """Says what of a plan is done, to do and set aside, and what is stale and why.
+    """Says what of a plan is done, to do and failed, and what is stale and why.
 
     Changes nothing and imports no torch. Shards are not read: `verify` does that.
 
@@ -563,7 +563,7 @@ def _aspects(source: ComponentSource) -> tuple[str, ...]:
 
 
 def _groups(index: BucketIndex, made: Mapping[Component, Artifacts]) -> Iterator[SetAsideGroup]:
-    """What was set aside, by component and code, the most frequent first."""
+    """What failed, by component and code, the most frequent first."""
     entries = set_aside(index, made)
     places = Counter((entry.component, entry.code) for entry in entries)
     for (component, code), clips in places.most_common():

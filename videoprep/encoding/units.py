@@ -133,7 +133,7 @@ def plan_units(
     Args:
         items: all artifacts of the plan, done or not.
         settled: keys that need no work.
-        attempts: for keys that were set aside before and are tried again, how often they were.
+        attempts: for keys that failed before and are tried again, how often they were.
     """
     missing = pc.invert(pc.is_in(items.keys, value_set=settled))
     left = np.flatnonzero(missing.to_numpy(zero_copy_only=False))
@@ -146,7 +146,7 @@ def unit_of(items: Items, keys: pa.Array, attempts: Mapping[str, int]) -> Unit |
     Args:
         items: all artifacts of the plan.
         keys: those of the unit, in any order.
-        attempts: for keys that had been set aside before the unit, how often they were.
+        attempts: for keys that had failed before the unit, how often they were.
 
     Returns:
         None where the plan has not all of them any more, or they are of different buckets.

@@ -129,7 +129,7 @@ class _ImportRun:
     clips: Mapping[int, Precomputed]
 
     def write(self, dtype: str, progress: Progress) -> list[SetAside]:
-        """Commits all units that are not there yet, and the catalogue; gives what was set aside."""
+        """Commits all units that are not there yet, and the catalogue; gives what failed."""
         info = self.store.claim(self._info(dtype))
         with Session(self.store.files) as session:
             sweep(self.store.files, session)

@@ -193,7 +193,7 @@ def loss(
     enlarges: bool = False,
     floor: Floor | None = None,
 ) -> float:
-    """The mean over all clips of ``1 - kept``: 0 where all is kept, 1 where all are left out.
+    """The mean over all clips of ``1 - kept``: 0 where all is kept, 1 where all are skipped.
 
     What a clip keeps in the bucket that `assign` gives it is the product of three shares:
 
@@ -260,7 +260,7 @@ def choose_buckets(
             or padded.
         enlarges: whether pictures may be enlarged.
         min_kept: the share of a clip's pixels that its bucket keeps at least; see `Floor`. Clips
-            that then fit none are left out.
+            that then fit none are skipped.
 
     Returns:
         At most ``number`` buckets. None at all where no clip fits any legal bucket: all are smaller
@@ -351,7 +351,7 @@ class _Limits:
     """How many buckets there may be.
 
     Attributes:
-        number: at most, apart from those added for clips that would be left out.
+        number: at most, apart from those added for clips that would be skipped.
         least: the share of all that each of them makes the buckets keep more.
         most: at most, with those added.
     """
@@ -391,7 +391,7 @@ class _Choices:
 
     Attributes:
         ranks: int32 ``[groups, candidates]``: a group goes to the candidate of the lowest rank. The
-            last column is for being left out; what does not fit ranks as low.
+            last column is for being skipped; what does not fit ranks as low.
         kept: float64, likewise: what it keeps of the group, as a share of all groups.
         serves: bool ``[candidates, 3]``: whether it is a portrait, square or landscape bucket that
             some clips of the same orientation fit.
@@ -640,7 +640,7 @@ def _search(choices: _Choices, number: int, least: float) -> _State:
 
 
 def _rescued(choices: _Choices, state: _State, most: int) -> _State:
-    """With further candidates for groups that are left out, those first that keep most of them."""
+    """With further candidates for groups that are skipped, those first that keep most of them."""
     nothing = len(choices.serves) - 1
     while len(state.chosen) < most:
         left_out = (choices.ranks[:, list(state.chosen)] == nothing).all(axis=1)

@@ -37,7 +37,7 @@ class _Shared:
 
     Attributes:
         columns: values of all columns that are not the sample's own.
-        video: what is done to the pixels; empty where the sample is left out.
+        video: what is done to the pixels; empty where the sample is skipped.
         image: the same for the first frame alone.
     """
 
@@ -185,7 +185,7 @@ class _Rows:
     def add(
         self, sample: Sample, name: str, number: int, fingerprint: str, shared: _Shared
     ) -> None:
-        """Adds a clip of a sample, or the sample where it is left out."""
+        """Adds a clip of a sample, or the sample where it is skipped."""
         at = self._numbers.get(id(shared))
         if at is None:
             at = self._numbers[id(shared)] = len(self._shared)

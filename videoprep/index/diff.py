@@ -26,7 +26,7 @@ _ASPECTS: Mapping[str, tuple[str, ...]] = {
     "caption": ("caption",),
     "split": ("split",),
     "weight": ("weight", "repeats"),
-    "left out": ("left_out_code",),
+    "skipped": ("left_out_code",),
 }  # fmt: skip
 """What may change about a clip, by the columns that show it."""
 
@@ -38,7 +38,7 @@ class ClipChange:
     Attributes:
         video: the file, as the dataset names it.
         line: where the list names it; in the old list where it was removed.
-        clip: which of the sample's clips; None where the sample is left out.
+        clip: which of the sample's clips; None where the sample is skipped.
         what: ``added``, ``removed``, or what of it changed.
     """
 
@@ -53,7 +53,7 @@ class IndexDiff:
     """What changed since an older index.
 
     Attributes:
-        unchanged: clips, and samples left out, that are as they were.
+        unchanged: clips, and skipped samples, that are as they were.
         counts: how many were added, removed, or changed in which way.
         to_encode: artifacts that the old index did not need, by component.
         changes: every one of them, those of the new index in its order first.
@@ -116,7 +116,7 @@ def compare(new: pa.Table, old: pa.Table, components: Iterable[ComponentSpec] = 
 
 
 def _names(table: pa.Table) -> pa.Array:
-    """``sample clip``; a sample that is left out takes the place of its first clip."""
+    """``sample clip``; a sample that is skipped takes the place of its first clip."""
     number = pc.cast(pc.fill_null(table["clip"], 0), pa.string())
     joined = pc.binary_join_element_wise(table["sample"], number, " ")
     return pa.concat_arrays(joined.chunks) if joined.num_chunks else pa.array([], pa.string())

@@ -48,7 +48,7 @@ class Cut:
 
     @property
     def dropped(self) -> int:
-        """Those left out."""
+        """Those skipped."""
         return self.items % self.size if self.tail == "drop" else 0
 
     @property

@@ -115,7 +115,7 @@ def place(
 
 
 def barred(media: MediaInfo, policy: Policy) -> LeftOut | None:
-    """Return why a clip is left out whatever buckets there are, if it is."""
+    """Return why a clip is skipped whatever buckets there are, if it is."""
     too_large = None if policy.reshape == "none" else _shown_too_large(media)
     if too_large is not None or policy.min_pixels is None:
         return too_large
@@ -219,7 +219,7 @@ def _span(media: MediaInfo, policy: Policy, extras: Extras) -> _Span | LeftOut:
 def _late_start(media: MediaInfo) -> float:
     """Seconds by which players show the first frame late, in whole frames.
 
-    What is less than a frame is left out: with a picture that starts 0.021 s late at 25 frames a
+    What is less than a frame is ignored: with a picture that starts 0.021 s late at 25 frames a
     second, the first frame at or after second 5 is number 125, as if it did not; with one that
     starts 3.021 s late it is number 50.
     """

@@ -56,7 +56,7 @@ FILE_SCHEMA = pa.schema(
         ("left_out_reason", pa.string()),
     ]
 )
-"""One row a clip, and one a sample that is left out: with a code and a reason, without a bucket."""
+"""One row a clip, and one a sample that is skipped: with a code and a reason, without a bucket."""
 
 REPEATED = (
     "file", "split", "frame_indices", "frame_ticks", "time_base", "left_out_code",

@@ -24,7 +24,7 @@ def assign_splits(
     Contents fall by their fingerprint alone: adding a video moves no other.
 
     Args:
-        contents: fingerprint of each clip's file; None for a sample that is left out.
+        contents: fingerprint of each clip's file; None for a sample that is skipped.
         written: the split that the lists name; None where they name none.
         videos: names for messages.
         shares: of each split, together 1; empty: only those that are written.

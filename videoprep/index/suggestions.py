@@ -69,7 +69,7 @@ class UnfilledBucket:
         clips: how many it has.
         draws: how many of them come in an epoch.
         repeats: how often each would have to come to fill a batch, times what it comes now.
-        move: what dropping it would mean; None: some of its clips would be left out.
+        move: what dropping it would mean; None: some of its clips would be skipped.
     """
 
     bucket: Bucket

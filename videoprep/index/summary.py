@@ -96,7 +96,7 @@ class BucketSummary:
 
 @dataclass(frozen=True, slots=True)
 class LeftOutSummary:
-    """The samples that are left out for one reason.
+    """The samples that are skipped for one reason.
 
     Attributes:
         code: the reason.
@@ -121,7 +121,7 @@ class FrameSummary:
         skipped: passed over by clips that are sped up.
         between: after one clip of a sample and before the next.
         outside: before a sample's first clip, and after its last.
-        left_out: of samples that are left out.
+        left_out: of samples that are skipped.
         source_frames_each: how many frames of the file one at the planned rate stands for, on
             average over all clips; below 1 frames are repeated.
     """
@@ -167,7 +167,7 @@ class Summary:
     """What a plan comes to.
 
     Attributes:
-        samples: ``planned`` and those left out.
+        samples: ``planned`` and those skipped.
         planned: samples that have clips.
         clips: how many.
         clips_per_sample: of the planned samples.

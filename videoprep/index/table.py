@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     import pandas
 
 OnMissing = Literal["error", "skip"]
-"""What becomes of a video that is gone or changed: an error, or it is left out and listed."""
+"""What becomes of a video that is gone or changed: an error, or it is skipped and listed."""
 
 _METADATA = INDEX_MARK
 _BATCH = 65_536
@@ -88,12 +88,12 @@ class LeftOutSample:
 
 
 class BucketIndex:
-    """Every clip of a dataset with its frames, crop and bucket, and every sample left out.
+    """Every clip of a dataset with its frames, crop and bucket, and every skipped sample.
 
     Made by `build` or `load`; never changed. ``len()`` counts the planned clips.
 
     Attributes:
-        table: one row a clip, and one a sample that is left out, with `schema.SCHEMA`.
+        table: one row a clip, and one a sample that is skipped, with `schema.SCHEMA`.
         data_root: the folder that ``video`` is relative to; of a remote dataset what stands for it.
         policy: how it was made, as JSON values.
     """
@@ -304,7 +304,7 @@ class BucketIndex:
 
     @property
     def samples(self) -> int:
-        """How many samples there are, planned and left out."""
+        """How many samples there are, planned and skipped."""
         left_out = self.table.num_rows - len(self._rows)
         planned = int(pc.count_distinct(self._planned("sample")).as_py())
         return int(planned + left_out)
@@ -512,7 +512,7 @@ class BucketIndex:
         """Checks that there is something to encode.
 
         Raises:
-            EmptyPlanError: every sample was left out; it says why.
+            EmptyPlanError: every sample was skipped; it says why.
         """
         if len(self):
             return
@@ -521,7 +521,7 @@ class BucketIndex:
             f"{code} {reason} ({n}×)" for (code, reason), n in reasons.most_common(5)
         )
         raise EmptyPlanError(
-            f"all {self.table.num_rows} samples are left out: {listed}",
+            f"all {self.table.num_rows} samples are skipped: {listed}",
             where=str(self.data_root),
             remedy="see `videoprep validate`"
             if self.policy.get("reshape") != "none"
@@ -611,11 +611,11 @@ class BucketIndex:
         return self._with_table(self.table.set_column(at, SCHEMA.field(at), column))
 
     def _without(self, changed: Mapping[str, str]) -> BucketIndex:
-        """The clips of some videos become samples that are left out."""
+        """The clips of some videos become samples that are skipped."""
         table = self.table.append_column("row", pa.array(np.arange(self.table.num_rows)))
         of_these = pc.is_in(table["video"], value_set=pa.array(list(changed), pa.string()))
         gone = pc.and_(of_these, pc.is_null(table["left_out_code"]))
-        # The first row of each sample stays, to say that it is left out.
+        # The first row of each sample stays, to say that it is skipped.
         rows = {row["sample"]: row for row in reversed(table.filter(gone).to_pylist())}
         left_out = [_left_out(row, changed[row["video"]]) for row in rows.values()]
         made = pa.Table.from_pylist(left_out, schema=table.schema)
@@ -627,7 +627,7 @@ class BucketIndex:
         left_out = self.table.num_rows - clips
         return (
             f"BucketIndex({clips:,} clip{'s'[: clips != 1]} in {kinds:,} "
-            f"bucket{'s'[: kinds != 1]}, {left_out:,} sample{'s'[: left_out != 1]} left out, "
+            f"bucket{'s'[: kinds != 1]}, {left_out:,} sample{'s'[: left_out != 1]} skipped, "
             f"profile {self.policy.get('profile')!r})"
         )
 
@@ -637,7 +637,7 @@ class BucketIndex:
             for bucket, count in self.buckets.counts().items()
         )
         return (
-            f"<p><b>BucketIndex</b>: {len(self)} clips, {len(self.left_out)} left out</p>"
+            f"<p><b>BucketIndex</b>: {len(self)} clips, {len(self.left_out)} skipped</p>"
             f"<table><tr><th>frames×height×width</th><th>clips</th></tr>{cells}</table>"
         )
 
@@ -769,7 +769,7 @@ def _mask(where: object, rows: int) -> NDArray[np.bool_]:
 
 
 def _left_out(row: dict[str, Any], why: str) -> dict[str, Any]:
-    """A clip's row as that of a sample that is left out."""
+    """A clip's row as that of a sample that is skipped."""
     of_sample = ("row", "sample", "video", "caption", "file", "line", "weight", "repeats")
     kept = {name: row[name] for name in of_sample}
     reason = f"it was planned, but {why}"

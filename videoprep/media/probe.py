@@ -734,7 +734,7 @@ class _FrameTimes:
     Attributes:
         stamps: of all frames.
         start: the first frame's time in seconds on the container's clock.
-        repeated: how many frames are left out because their time is that of another.
+        repeated: how many frames are skipped because their time is that of another.
     """
 
     stamps: Timestamps

@@ -39,9 +39,9 @@ def common(title: str, counts: Mapping[str, int], what: str, left_out: int = 0) 
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     shown, others = ordered[:_BARS], ordered[_BARS:]
     rest = {f"{len(others):,} others": sum(count for _, count in others)} if others else {}
-    rest |= {"left out": left_out} if left_out else {}
+    rest |= {"skipped": left_out} if left_out else {}
     note = f"{counted(len(counts), what)}; {counted(sum(counts.values()), 'clip')}"
-    note += f", {left_out:,} left out" if left_out else ""
+    note += f", {left_out:,} skipped" if left_out else ""
     return Chart(title, note, _lying(title, "clips", dict(shown), rest))
 
 

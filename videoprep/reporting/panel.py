@@ -192,7 +192,7 @@ def as_line(progress: Progress) -> str:
     """All that is known, in a line that needs no other beside it."""
     decode, write = _percent(progress.waiting_for_input), _percent(progress.waiting_for_write)
     groups = [
-        f"{name} {each.done}/{each.total}" + (f" ({each.failed} set aside)" if each.failed else "")
+        f"{name} {each.done}/{each.total}" + (f" ({each.failed} failed)" if each.failed else "")
         for name, each in progress.groups.items()
     ]
     facts = [
@@ -400,7 +400,7 @@ def _table(progress: Progress, *, bars: bool) -> Table:
     # As wide as the numbers will ever be: the bars must not change with them.
     totals = max((len(str(each.total)) for each in progress.groups.values()), default=1)
     done = "done".rjust(max(2 * totals + 1, 9))
-    add(Text(), Text(), *_headings(done, "set aside", " time left"))
+    add(Text(), Text(), *_headings(done, "failed", " time left"))
     for name, each in progress.groups.items():
         add(_name(name), _group_bar(each), *_group_cells(each))
     add(Text(), Text(), *_headings("busy", "decode wait", "write wait"))
@@ -469,7 +469,7 @@ def _flowing(progress: Progress, silent: float, width: int) -> Iterator[Text]:
     yield from _flow([_title(progress, silent)], width)
     for name, each in progress.groups.items():
         count, aside, left = _group_cells(each)
-        aside = aside.append(" set aside") if each.failed else Text()
+        aside = aside.append(" failed") if each.failed else Text()
         if not _is_done(each) and each.seconds_left is not None:
             left.append(" left")
         yield from _flow([Text.assemble(_name(name), " ", count), aside, left], width)

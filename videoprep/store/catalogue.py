@@ -59,7 +59,7 @@ class Artifacts:
     Attributes:
         source: what of a clip they are made from.
         stored: a row an artifact: key, and shard, offset, bytes, dtype, shape, xxh3.
-        failed: a row an artifact that was set aside and is not stored: key, code, reason, attempt.
+        failed: a row an artifact that failed and is not stored: key, code, reason, attempt.
         truncated: keys of captions cut to the text encoder's limit.
         tiled: keys of latents that were made in tiles because memory did not suffice.
         damaged: what is damaged of the frames of some artifacts, by key.
@@ -238,7 +238,7 @@ def damaged_clips(
 def write_catalogue(
     store: Store, index: BucketIndex, artifacts: Mapping[Component, Artifacts]
 ) -> tuple[list[SetAside], list[DamagedClip]]:
-    """Write ``catalogue.parquet`` and ``failures.jsonl``; return clips set aside, and damaged ones.
+    """Write ``catalogue.parquet`` and ``failures.jsonl``; return failed clips, and damaged ones.
 
     ``damaged.jsonl`` is written, too, if there are damaged clips. The plan has to be saved before:
     the catalogue says which one it follows.

@@ -31,7 +31,7 @@ class UnitResult:
 
     Attributes:
         tensors: those that were made, on the host.
-        failures: those set aside.
+        failures: those that failed.
         truncated: keys of captions that were cut to the text encoder's limit.
         tiled: keys of latents that were made in tiles because memory did not suffice.
         damaged: what is damaged of the frames of some artifacts, by key.

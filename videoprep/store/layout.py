@@ -43,7 +43,7 @@ EMPTY_CAPTION = "empty_caption"
 """The folder of what text encoders make of the empty caption."""
 
 FAILURES = "failures.jsonl"
-"""The clips set aside; derived from the receipts."""
+"""The failed clips; derived from the receipts."""
 
 DAMAGED = "damaged.jsonl"
 """The clips encoded with damaged frames, if there are any; derived from the receipts."""

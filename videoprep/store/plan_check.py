@@ -181,7 +181,7 @@ def check_failures(
         claimed: what the receipts say that can be read.
         unknown: keys of the plan of which no such receipt speaks.
         doubtful: components of which a receipt cannot be read: it may say more of artifacts of
-            which an earlier receipt says that they were set aside.
+            which an earlier receipt says that they failed.
     """
     lacking = set_aside(index, claimed)
     sources = {component: made.source for component, made in claimed.items()}
@@ -189,7 +189,7 @@ def check_failures(
         found = store.files.read(FAILURES)
     except FileNotFoundError:
         return [
-            StoreFault(FAILURES, "missing", f"it lists {len(lacking)} artifacts set aside", REPAIR)
+            StoreFault(FAILURES, "missing", f"it lists {len(lacking)} failed artifacts", REPAIR)
         ]
     made = json_lines(lacking)
     if found == made:

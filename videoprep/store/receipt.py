@@ -39,13 +39,13 @@ class StoredTensor:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An artifact that was set aside.
+    """An artifact that failed.
 
     Attributes:
         key: which one.
         code: why, in a stable word.
         reason: why, in words.
-        attempt: how often making it has been tried, in runs that set it aside.
+        attempt: how often making it has been tried, in runs in which it failed.
     """
 
     key: str
@@ -64,7 +64,7 @@ class Receipt:
         size: bytes of the shard.
         xxh3: xxh3-128 of the shard, 32 hexadecimal digits.
         tensors: the artifacts in it, ordered by key.
-        failures: the artifacts set aside.
+        failures: the failed artifacts.
         truncated: keys of captions that were cut to the text encoder's limit.
         tiled: keys of latents that were made in tiles because memory did not suffice.
         damaged: what is damaged of the frames of some artifacts, by key.

@@ -560,8 +560,8 @@ def _missing(
 ) -> Iterator[StoreFault]:
     """Artifacts that nobody knows of: neither a receipt, nor a unit that is named already.
 
-    What a receipt that cannot be read may have set aside is told by no other file: it is named, and
-    they are not named again.
+    What a receipt that cannot be read may have recorded as failed is told by no other file. It is
+    named, and they are not named again.
     """
     for component, keys in unknown.items():
         assert info is not None  # noqa: S101 (else nothing is unknown)
@@ -573,7 +573,7 @@ def _missing(
         for some in named:
             rest = rest.filter(pc.invert(pc.is_in(rest, value_set=some)))
         if len(rest) and index is not None:
-            what = f"{len(rest)} artifacts of the plan are neither stored nor set aside"
+            what = f"{len(rest)} artifacts of the plan are neither stored nor failed"
             clips = clips_of(index, recipe.source, rest)
             yield StoreFault(f"{Store.folder(recipe)}/", "missing", what, REPAIR, len(rest), clips)
 

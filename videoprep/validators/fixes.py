@@ -122,7 +122,7 @@ def propose(spec: DatasetSpec, report: Report, **how: Any) -> Fix:
     new, rows = spec, []
     if _is_rewritten(spec):
         if len(keep) < report.total:
-            done.append(f"left out: {report.total - len(keep)} of {report.total} samples")
+            done.append(f"skipped: {report.total - len(keep)} of {report.total} samples")
         name = Path(_free_name(spec.data_root))
         new = DatasetSpec.of(spec, dataset_file=name, format=None, **_columns(spec))
         rows = list(clean_rows(spec, keep))

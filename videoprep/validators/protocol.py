@@ -131,7 +131,7 @@ class Subject:
 
     @property
     def clips(self) -> tuple[Placement, ...]:
-        """Where the sample's clips will go; none where it is left out. Needs `Need.PLAN`."""
+        """Where the sample's clips will go; none where it is skipped. Needs `Need.PLAN`."""
         if self._plan is None:
             raise _not_asked_for(Need.PLAN)
         return () if isinstance(self._plan, LeftOut) else self._plan

@@ -110,8 +110,8 @@ def export_media(
             out and lists them; None: an error, but for a dataset, which is planned without them.
         lossless: keep the pixels to the last bit, in files some six times as large, and 24 bits of
             sound instead of 16.
-        sound: keep the sound. A clip whose sound is damaged is left out; without sound it is not.
-        allow_damaged: also export clips with damaged frames or sound; without, they are left out.
+        sound: keep the sound. A clip whose sound is damaged is skipped; without sound it is not.
+        allow_damaged: also export clips with damaged frames or sound; without, they are skipped.
         on_progress: called with how many clips are done, and how many there are.
 
     Raises:

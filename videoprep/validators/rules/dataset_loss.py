@@ -25,7 +25,7 @@ class DatasetLoss(DatasetValidator):
     severity = Severity.WARNING
     summary = "At least nine tenths of the samples are planned."
     why = "A dataset of which half is dropped trains a model on something else than was meant."
-    example = "40 of 100 samples are left out: 38 of them are too short (VP302)."
+    example = "40 of 100 samples are skipped: 38 of them are too short (VP302)."
     remedy = "See the findings on single samples; allow fitting, or add smaller buckets."
     needs = frozenset({Need.PLAN})
     Options = DatasetLossOptions
@@ -38,7 +38,7 @@ class DatasetLoss(DatasetValidator):
         reasons = [f"{code} {count}×" for code, count in overview.left_out.most_common(3)]
         if lost > left_out:
             reasons.append(f"not usable as they are listed {lost - left_out}×")
-        message = f"{lost} of {overview.total} samples ({lost / overview.total:.0%}) are left out: "
+        message = f"{lost} of {overview.total} samples ({lost / overview.total:.0%}) are skipped: "
         yield self.finding(
             overview.list_file, message + ", ".join(reasons), lost=lost, total=overview.total
         )

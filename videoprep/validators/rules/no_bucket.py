@@ -12,7 +12,7 @@ class _LeftOutBecause(Validator):
     """Reports the plan's own reason for leaving a clip out, where it is this rule's."""
 
     needs = frozenset({Need.PLAN})
-    why = "The clip is left out of the plan."
+    why = "The clip is skipped."
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         left_out = subject.left_out
@@ -59,7 +59,7 @@ class RangeOutside(_LeftOutBecause):
     code = Code.RANGE_OUTSIDE.value
     name = "range-outside"
     summary = "A sample's time range lies in its video; half a second may be missing at the end."
-    why = "The clip is left out of the plan: the caption would be trained on something else."
+    why = "The clip is skipped: the caption would be trained on something else."
     example = (
         "start 12, end 17 (seconds) in a video of 10 s; frames written where seconds are read."
     )

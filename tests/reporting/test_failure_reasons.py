@@ -1,13 +1,13 @@
-"""What is advised for clips that were set aside."""
+"""What is advised for clips that failed."""
 
 from __future__ import annotations
 
 import pytest
 
 from videoprep.errors import Code
-from videoprep.reporting.set_aside import what_helps
+from videoprep.reporting.failure_reasons import what_helps
 
-_RETRY = "what was set aside is tried again with `retry_failed=True`"
+_RETRY = "what failed is tried again with `retry_failed=True`"
 
 
 @pytest.mark.parametrize("code", [Code.OUT_OF_MEMORY, Code.KILLS_ITS_PROCESS, Code.TIME_LIMIT])
@@ -35,4 +35,4 @@ def test_each_reason_is_advised_on_once() -> None:
     codes = [Code.DECODE_FAILED, Code.DECODE_FAILED, Code.UNREADABLE, Code.OUT_OF_MEMORY]
     broken, retry = what_helps(code.value for code in codes)
     assert "need another file" in broken
-    assert retry == _RETRY.replace("what was", "what else was")
+    assert retry == _RETRY.replace("what failed", "what else failed")

@@ -1,4 +1,4 @@
-"""The reasons for which clips are set aside or left out once a plan is made: VP401 and on.
+"""The reasons for which clips fail or are skipped once a plan is made: VP401 and on.
 
 They come up where clips are encoded, exported or imported, not where a dataset is validated; so
 they are no rules. `videoprep rules CODE` explains both.
@@ -40,7 +40,7 @@ class Reason:
         )
 
 
-_RETRY = f"`{command_line('encode', '…', retry_failed=True)}` takes up again what was set aside."
+_RETRY = f"`{command_line('encode', '…', retry_failed=True)}` takes up again what failed."
 
 _ALLOW = f"`{command_line('encode', '…', allow_damaged=True)}`."
 
@@ -162,13 +162,13 @@ _HELPS: tuple[tuple[frozenset[str], str], ...] = (
 
 
 def what_helps(codes: Iterable[str]) -> Iterator[str]:
-    """Say in sentences what helps clips that were set aside for these reasons."""
+    """Say in sentences what helps clips that failed for these reasons."""
     found = set(codes)
     left = found.difference(*(reasons for reasons, _ in _HELPS))
     yield from (advice for reasons, advice in _HELPS if found & reasons)
     if left:
-        what = "what was" if left == found else "what else was"
-        yield f"{what} set aside is tried again with `retry_failed=True`"
+        what = "what" if left == found else "what else"
+        yield f"{what} failed is tried again with `retry_failed=True`"
 
 
 def reason_of(name: str) -> Reason | None:

@@ -1,4 +1,4 @@
-"""Clips that cannot be made: each is set aside alone, with its reason, to be taken up again."""
+"""Clips that cannot be made: each fails alone, with its reason, to be taken up again."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_max_failures_stops_early_and_keeps_what_is_committed(small: Small, rank
 
 @pytest.mark.parametrize("place", ["clip.encoding=kill*0@b.mp4", "clip.encoding=segv*0@b.mp4"])
 def test_a_clip_that_kills_the_process(small: Small, place: str) -> None:
-    """Run after run; in the end it alone is set aside, and all others are there."""
+    """Run after run; in the end it alone fails, and all others are there."""
     rule = {"VIDEOPREP_FAILPOINTS": place}
     codes = []
     for _ in range(20):
@@ -180,7 +180,7 @@ def test_a_clip_that_kills_the_process(small: Small, place: str) -> None:
 
 @pytest.mark.slow
 def test_a_clip_that_kills_ranks_is_found_under_torchrun(small: Small) -> None:
-    """One command: torchrun starts the ranks again until the clip is set aside."""
+    """One command: torchrun starts the ranks again until the clip fails."""
     rule = {"VIDEOPREP_FAILPOINTS": "clip.encoding=kill*0@b.mp4"}
     done = small.run(ranks=2, restarts=12, **rule)
     assert done.returncode == 1
