@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,9 @@ from videoprep.demo.tiny_model import build_tiny_model, trained_model
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+"""Runs a command line: its arguments, ``cwd``, and variables of the environment."""
 
 REPOSITORY = Path(__file__).parent.parent
 SHOWN = [f"videos/{number:05}.mp4" for number in (0, 1, 3, 8)]
@@ -205,8 +209,8 @@ def need(what: str) -> None:
 
 
 @pytest.fixture
-def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the command line as a user does: a process of its own."""
+def cold_cli(tmp_path: Path) -> Cli:
+    """Runs the command line by starting Python, as a user does. It takes seconds: see `run_cli`."""
 
     def run(
         *arguments: object, cwd: Path = tmp_path, **environment: str
@@ -223,6 +227,30 @@ def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def run_cli(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cli]:
+    """Runs the command line in a process of its own, forked from one that has imported everything.
+
+    Use `cold_cli` for what is decided when modules are imported: plugins, ``HF_HOME``. Without
+    torch, which the forking process imports, it is the same.
+    """
+    if find_spec("torch") is None:
+        yield request.getfixturevalue("cold_cli")
+        return
+    warm: Warm = request.getfixturevalue("warm")
+
+    def run(
+        *arguments: object, cwd: Path = tmp_path, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        done = warm.run(*arguments, timeout=300, cwd=cwd, **environment)
+        return subprocess.CompletedProcess(
+            list(map(str, arguments)), done.wait(), done.stdout, done.stderr
+        )
+
+    yield run
+    warm.end_all()
 
 
 @pytest.fixture
