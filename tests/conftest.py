@@ -36,7 +36,7 @@ SHOWN = [f"videos/{number:05}.mp4" for number in (0, 1, 3, 8)]
 
 REAL_CLIPS = REPOSITORY.parent / "shared" / "data" / "real-clips"
 
-HEAVY = {"browser", "s3_server", "shown_store", "tiny_model", "torchrun", "warm"}
+HEAVY = {"browser", "s3_server", "shown_store", "tiny_model", "cold_torchrun", "warm"}
 """Fixtures that need more than tests/light.txt installs."""
 
 # Two workers share two cores: one thread each is fastest, and results do not depend on it.
@@ -254,11 +254,24 @@ def run_cli(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cli]:
 
 
 @pytest.fixture
-def torchrun() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the command line under a real torchrun."""
-    executable = Path(sys.executable).with_name("torchrun")
-    if not executable.exists():
-        need("torchrun")
+def torchrun(warm: Warm) -> Iterator[Cli]:
+    """Runs the command line under torchrun: agent and ranks are forked as in `run_cli`."""
+    _require_torchrun()
+
+    def run(ranks: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = ["--standalone", f"--nproc-per-node={ranks}", "--monitor-interval=0.05"]
+        command += ["-m", "videoprep", *map(str, arguments)]
+        done = warm.run(*command, timeout=300, module="torchrun")
+        return subprocess.CompletedProcess(command, done.wait(), done.stdout, done.stderr)
+
+    yield run
+    warm.end_all()
+
+
+@pytest.fixture
+def cold_torchrun() -> Cli:
+    """Runs the command line under torchrun as a user does: each process starts Python."""
+    executable = _require_torchrun()
 
     def run(ranks: int, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [str(executable), "--standalone", f"--nproc-per-node={ranks}"]
@@ -266,3 +279,10 @@ def torchrun() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
     return run
+
+
+def _require_torchrun() -> Path:
+    executable = Path(sys.executable).with_name("torchrun")
+    if not executable.exists():
+        need("torchrun")
+    return executable

@@ -77,7 +77,7 @@ def test_a_model_that_cannot_be_had(place: Path, cold_cli: Run) -> None:
     assert "`hf download THUDM/CogVideoX-2 --local-dir DIR` and give --model DIR" in done.stderr
 
 
-def test_from_a_folder_to_weights_by_what_is_told(place: Path, cold_cli: Run) -> None:
+def test_from_a_folder_to_weights_by_what_is_told(place: Path, run_cli: Run) -> None:
     """Each command is the one that the last one named; only MODEL has to be filled in."""
     clips = place / "my clips"
     clips.mkdir()

@@ -17,6 +17,7 @@ import importlib
 import json
 import os
 import pkgutil
+import runpy
 import shutil
 import signal
 import subprocess
@@ -146,7 +147,7 @@ class Warm:
         umask: int = 0o022,
         **environment: str,
     ) -> Process:
-        """Starts ``python -m MODULE ARGUMENTS``."""
+        """Starts ``python -m MODULE ARGUMENTS``, or ``python PROGRAM.py ARGUMENTS``."""
         self._number += 1
         folder = self._folder / f"process-{os.getpid()}-{self._number}"
         folder.mkdir()
@@ -362,6 +363,9 @@ def _run_module(module: str, arguments: Sequence[str]) -> None:
         from videoprep.cli.app import main
 
         main()
+    elif module.endswith(".py"):
+        sys.path.insert(0, str(Path(module).parent))
+        runpy.run_path(module, run_name="__main__")
     elif module == "torchrun":
         from torch.distributed.run import main as torchrun
 

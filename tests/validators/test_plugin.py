@@ -41,7 +41,9 @@ def _validate(cold_cli: Run, path: Path, dataset: Path, *options: str) -> dict[s
     return json.loads(done.stdout)
 
 
-def test_the_example_is_installed_and_applied(cold_cli: Run, installed: Path, dataset: Path) -> None:
+def test_the_example_is_installed_and_applied(
+    cold_cli: Run, installed: Path, dataset: Path
+) -> None:
     write_lists(dataset, ["A beach with a watermark.", "A dog.", "A cat from Getty."])
     found = _validate(cold_cli, installed, dataset, "--ignore", "VP117")
     assert found["by_code"] == {"ACME001": 1}
