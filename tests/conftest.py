@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,16 @@ from videoprep.demo.tiny_model import build_tiny_model, trained_model
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+"""Runs a command line: its arguments, ``cwd``, and variables of the environment."""
+
 REPOSITORY = Path(__file__).parent.parent
 SHOWN = [f"videos/{number:05}.mp4" for number in (0, 1, 3, 8)]
 """Four of the demo's clips, in three buckets."""
 
 REAL_CLIPS = REPOSITORY.parent / "shared" / "data" / "real-clips"
 
-HEAVY = {"browser", "s3_server", "shown_store", "tiny_model", "torchrun", "warm"}
+HEAVY = {"browser", "s3_server", "shown_store", "tiny_model", "cold_torchrun", "warm"}
 """Fixtures that need more than tests/light.txt installs."""
 
 # Two workers share two cores: one thread each is fastest, and results do not depend on it.
@@ -205,8 +209,8 @@ def need(what: str) -> None:
 
 
 @pytest.fixture
-def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the command line as a user does: a process of its own."""
+def cold_cli(tmp_path: Path) -> Cli:
+    """Runs the command line by starting Python, as a user does. It takes seconds: see `run_cli`."""
 
     def run(
         *arguments: object, cwd: Path = tmp_path, **environment: str
@@ -226,11 +230,48 @@ def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
-def torchrun() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the command line under a real torchrun."""
-    executable = Path(sys.executable).with_name("torchrun")
-    if not executable.exists():
-        need("torchrun")
+def run_cli(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cli]:
+    """Runs the command line in a process of its own, forked from one that has imported everything.
+
+    Use `cold_cli` for what is decided when modules are imported: plugins, ``HF_HOME``. Without
+    torch, which the forking process imports, it is the same.
+    """
+    if find_spec("torch") is None:
+        yield request.getfixturevalue("cold_cli")
+        return
+    warm: Warm = request.getfixturevalue("warm")
+
+    def run(
+        *arguments: object, cwd: Path = tmp_path, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        done = warm.run(*arguments, timeout=300, cwd=cwd, **environment)
+        return subprocess.CompletedProcess(
+            list(map(str, arguments)), done.wait(), done.stdout, done.stderr
+        )
+
+    yield run
+    warm.end_all()
+
+
+@pytest.fixture
+def torchrun(warm: Warm) -> Iterator[Cli]:
+    """Runs the command line under torchrun: agent and ranks are forked as in `run_cli`."""
+    _require_torchrun()
+
+    def run(ranks: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = ["--standalone", f"--nproc-per-node={ranks}", "--monitor-interval=0.05"]
+        command += ["-m", "videoprep", *map(str, arguments)]
+        done = warm.run(*command, timeout=300, module="torchrun")
+        return subprocess.CompletedProcess(command, done.wait(), done.stdout, done.stderr)
+
+    yield run
+    warm.end_all()
+
+
+@pytest.fixture
+def cold_torchrun() -> Cli:
+    """Runs the command line under torchrun as a user does: each process starts Python."""
+    executable = _require_torchrun()
 
     def run(ranks: int, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [str(executable), "--standalone", f"--nproc-per-node={ranks}"]
@@ -238,3 +279,10 @@ def torchrun() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
     return run
+
+
+def _require_torchrun() -> Path:
+    executable = Path(sys.executable).with_name("torchrun")
+    if not executable.exists():
+        need("torchrun")
+    return executable

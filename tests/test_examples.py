@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import REPOSITORY, need
 from tests.support.small_store import write_small_dataset
+from tests.support.warm import Process, Warm
 
 EXAMPLES = REPOSITORY / "examples"
 PROGRAMS = sorted(EXAMPLES.glob("*.py"))
@@ -40,27 +41,25 @@ class Step(NamedTuple):
 
 
 def run(
-    program: str, *arguments: object, cwd: Path, ranks: int = 0, check: bool = True
-) -> subprocess.CompletedProcess[str]:
+    warm: Warm, program: str, *arguments: object, cwd: Path, ranks: int = 0, check: bool = True
+) -> Process:
     """Runs an example, under torchrun where ranks are given."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    command = [sys.executable, *(launcher if ranks else ()), str(EXAMPLES / program)]
-    done = subprocess.run(
-        [*command, *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(cwd / "cache")},
-        capture_output=True,
-        text=True,
+    launcher = ["--standalone", f"--nproc-per-node={ranks}", str(EXAMPLES / program)]
+    done = warm.run(
+        *(launcher if ranks else ()),
+        *arguments,
+        module="torchrun" if ranks else str(EXAMPLES / program),
         timeout=300,
-        check=False,
+        cwd=cwd,
+        HF_DATASETS_CACHE=str(cwd / "cache"),
     )
     assert not check or done.returncode == 0, done.stderr
     return done
 
 
-def train(program: str, *arguments: object, cwd: Path, ranks: int = 0) -> list[Step]:
+def train(warm: Warm, program: str, *arguments: object, cwd: Path, ranks: int = 0) -> list[Step]:
     """The steps that a program makes, in their order."""
-    output = run(program, *arguments, "--learning-rate", 0.01, cwd=cwd, ranks=ranks).stdout
+    output = run(warm, program, *arguments, "--learning-rate", 0.01, cwd=cwd, ranks=ranks).stdout
     steps = [
         Step(int(number), int(rank or 0), shape or None, float(loss))
         for number, rank, shape, loss in _STEP.findall(output)
@@ -82,12 +81,12 @@ def numbers_of(steps: list[Step]) -> list[int]:
 
 @pytest.fixture(scope="module")
 def plain(
-    tmp_path_factory: pytest.TempPathFactory, demo_store: Path, tiny_model: Path
+    tmp_path_factory: pytest.TempPathFactory, warm: Warm, demo_store: Path, tiny_model: Path
 ) -> list[Step]:
     """Four epochs of the plain loop."""
     folder = tmp_path_factory.mktemp("plain")
     options = ("--model", tiny_model, "--steps", 4 * EPOCH)
-    return train("plain_pytorch.py", demo_store, *options, cwd=folder)
+    return train(warm, "plain_pytorch.py", demo_store, *options, cwd=folder)
 
 
 def test_the_plain_loop_learns(plain: list[Step]) -> None:
@@ -96,30 +95,36 @@ def test_the_plain_loop_learns(plain: list[Step]) -> None:
 
 
 def test_the_plain_loop_goes_on_where_it_was_stopped(
-    plain: list[Step], demo_store: Path, tiny_model: Path, tmp_path: Path
+    plain: list[Step], warm: Warm, demo_store: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     options = (demo_store, "--model", tiny_model)
-    stopped = train("plain_pytorch.py", *options, "--steps", 11, "--save", "run.pt", cwd=tmp_path)
+    stopped = train(
+        warm, "plain_pytorch.py", *options, "--steps", 11, "--save", "run.pt", cwd=tmp_path
+    )
     assert stopped == plain[:11]  # in the middle of an epoch
-    rest = train("plain_pytorch.py", *options, "--steps", 20, "--resume", "run.pt", cwd=tmp_path)
+    rest = train(
+        warm, "plain_pytorch.py", *options, "--steps", 20, "--resume", "run.pt", cwd=tmp_path
+    )
     assert rest == plain[11:20]
 
 
 def test_accelerate_and_the_plain_loop_learn_the_same(
-    plain: list[Step], demo_store: Path, tiny_model: Path, tmp_path: Path
+    plain: list[Step], warm: Warm, demo_store: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     _need("accelerate")
     options = (demo_store, "--model", tiny_model, "--steps", 4 * EPOCH)
-    assert train("with_accelerate.py", *options, cwd=tmp_path) == plain
+    assert train(warm, "with_accelerate.py", *options, cwd=tmp_path) == plain
 
 
 @pytest.mark.slow
-def test_accelerate_in_two_processes(demo_store: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_accelerate_in_two_processes(
+    warm: Warm, demo_store: Path, tiny_model: Path, tmp_path: Path
+) -> None:
     _need("accelerate")
 
     def steps(*more: object) -> list[Step]:
         arguments = (demo_store, "--model", tiny_model, *more)
-        return train("with_accelerate.py", *arguments, cwd=tmp_path, ranks=2)
+        return train(warm, "with_accelerate.py", *arguments, cwd=tmp_path, ranks=2)
 
     whole = steps("--steps", 6)  # an epoch has four
     pairs = list(zip(whole[::2], whole[1::2], strict=True))
@@ -134,24 +139,24 @@ def test_accelerate_in_two_processes(demo_store: Path, tiny_model: Path, tmp_pat
 
 
 def test_lightning_and_the_plain_loop_learn_the_same(
-    plain: list[Step], demo_store: Path, tiny_model: Path, tmp_path: Path
+    plain: list[Step], warm: Warm, demo_store: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     _need("lightning")
     options = (demo_store, "--model", tiny_model, "--steps", 4 * EPOCH)
-    whole = train("with_lightning.py", *options, "--save", "cp", cwd=tmp_path)
+    whole = train(warm, "with_lightning.py", *options, "--save", "cp", cwd=tmp_path)
     assert whole == plain
-    rest = train("with_lightning.py", *options, "--resume", "cp/step=30.ckpt", cwd=tmp_path)
+    rest = train(warm, "with_lightning.py", *options, "--resume", "cp/step=30.ckpt", cwd=tmp_path)
     assert rest == plain[30:]
 
 
 def test_the_diffusers_script_learns_what_the_pipeline_loads(
-    demo_store: Path, tiny_model: Path, tmp_path: Path
+    warm: Warm, demo_store: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     _need("accelerate")
     from diffusers import CogVideoXPipeline
 
     options = (demo_store, "--model", tiny_model, "--steps", 4 * EPOCH, "--save", "lora")
-    require_learning(train("diffusers_script.py", *options, cwd=tmp_path))
+    require_learning(train(warm, "diffusers_script.py", *options, cwd=tmp_path))
     parts = dict.fromkeys(("vae", "text_encoder", "tokenizer"))
     pipeline = CogVideoXPipeline.from_pretrained(tiny_model, **parts)
     pipeline.load_lora_weights(tmp_path / "lora")
@@ -169,7 +174,7 @@ def test_the_lines_to_be_swapped_are_those_of_the_script() -> None:
 
 @pytest.mark.parametrize("patch_frames", [None, 2], ids=["5b", "1.5"])
 def test_models_with_rotary_positions(
-    patch_frames: int | None, tiny_model: Path, demo_store: Path, tmp_path: Path
+    patch_frames: int | None, warm: Warm, tiny_model: Path, demo_store: Path, tmp_path: Path
 ) -> None:
     import torch
     from diffusers import CogVideoXTransformer3DModel
@@ -187,14 +192,18 @@ def test_models_with_rotary_positions(
         store = tmp_path / "store"
         dataset = write_small_dataset(tmp_path / "dataset")
         assert vp.encode(dataset, model=model, output=store, device="cpu")
-    steps = train("plain_pytorch.py", store, "--model", model, "--steps", 24, cwd=tmp_path)
+    steps = train(warm, "plain_pytorch.py", store, "--model", model, "--steps", 24, cwd=tmp_path)
     assert numbers_of(steps) == list(range(1, 25))
     assert mean(s.loss for s in steps[-8:]) < mean(s.loss for s in steps[:8])
 
 
-def test_datasets_reads_rows_first_and_tensors_when_asked(demo_store: Path, tmp_path: Path) -> None:
+def test_datasets_reads_rows_first_and_tensors_when_asked(
+    warm: Warm, demo_store: Path, tmp_path: Path
+) -> None:
     _need("datasets")
-    output = run("huggingface_datasets.py", demo_store, "--caption", "ball", cwd=tmp_path).stdout
+    output = run(
+        warm, "huggingface_datasets.py", demo_store, "--caption", "ball", cwd=tmp_path
+    ).stdout
     told, *batches = output.splitlines()
     assert told == f"4 of {CLIPS} clips speak of 'ball'"
     assert len(batches) == 4  # each of another bucket
@@ -248,7 +257,12 @@ for clip in with_tensors(rows, data):
     ids=["store", "model", "other model", "checkpoint", "no model"],
 )
 def test_wrong_arguments_are_named(
-    arguments: tuple[str, ...], said: str, demo_store: Path, tiny_model: Path, tmp_path: Path
+    arguments: tuple[str, ...],
+    said: str,
+    warm: Warm,
+    demo_store: Path,
+    tiny_model: Path,
+    tmp_path: Path,
 ) -> None:
     known = {"STORE": demo_store, "MODEL": tiny_model}
     if "WIDE" in arguments:  # as the transformers of image-to-video are
@@ -257,7 +271,7 @@ def test_wrong_arguments_are_named(
         config = known["WIDE"] / "transformer/config.json"
         config.write_text(config.read_text().replace('"in_channels": 16', '"in_channels": 32'))
     chosen = [known.get(argument, argument) for argument in arguments]
-    done = run("plain_pytorch.py", *chosen, cwd=tmp_path, check=False)
+    done = run(warm, "plain_pytorch.py", *chosen, cwd=tmp_path, check=False)
     assert done.returncode != 0
     assert said in done.stderr
     assert "Traceback" not in done.stderr

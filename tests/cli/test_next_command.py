@@ -69,9 +69,9 @@ def test_an_error_says_what_was_meant(line: str, told: str, place: Path, run_cli
     assert "Traceback" not in done.stderr
 
 
-def test_a_model_that_cannot_be_had(place: Path, run_cli: Run) -> None:
+def test_a_model_that_cannot_be_had(place: Path, cold_cli: Run) -> None:
     line = ["encode", "dataset", "-o", "new", "--model", "THUDM/CogVideoX-2"]
-    done = run_cli(*line, cwd=place, HF_HUB_OFFLINE="1", HF_HOME=str(place / "hub"))
+    done = cold_cli(*line, cwd=place, HF_HUB_OFFLINE="1", HF_HOME=str(place / "hub"))
     assert done.returncode == 2
     assert "check the name and the network" in done.stderr
     assert "`hf download THUDM/CogVideoX-2 --local-dir DIR` and give --model DIR" in done.stderr

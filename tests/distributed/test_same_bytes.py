@@ -70,11 +70,11 @@ def test_workers_and_threads(small: Small, options: list[object], threads: str) 
 )
 def test_hash_seeds_and_threads(
     small: Small,
-    run_cli: Callable[..., subprocess.CompletedProcess[str]],
+    cold_cli: Callable[..., subprocess.CompletedProcess[str]],
     environment: dict[str, str],
 ) -> None:
     """Python reads these when it starts: these processes are not forked."""
     command = ["encode", small.dataset, "-o", small.store, "--model", small.model, "--device"]
-    done = run_cli(*command, "cpu", "--image-latents", "--decode-workers", 2, **environment)
+    done = cold_cli(*command, "cpu", "--image-latents", "--decode-workers", 2, **environment)
     assert done.returncode == 0, done.stderr
     small.require_whole()

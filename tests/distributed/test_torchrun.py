@@ -15,16 +15,16 @@ Torchrun = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_two_ranks_give_the_bytes_of_one(
-    torchrun: Torchrun, demo_dataset: Path, demo_store: Path, tiny_model: Path, tmp_path: Path
+    cold_torchrun: Torchrun, demo_dataset: Path, demo_store: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
     command = ["encode", demo_dataset, "-o", store, "--model", tiny_model, "--image-latents"]
-    done = torchrun(2, *command, "--output-format", "json")
+    done = cold_torchrun(2, *command, "--output-format", "json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["samples"], result["complete"], result["encoded"]) == (12, 12, 36)
     assert contents(store) == contents(demo_store)
-    again = torchrun(2, *command)
+    again = cold_torchrun(2, *command)
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("nothing to do") == 1
     assert contents(store) == contents(demo_store)

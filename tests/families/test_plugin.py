@@ -64,15 +64,15 @@ def clips(tmp_path: Path) -> Path:
 
 
 def test_the_example_encodes(
-    run_cli: Run, installed: Path, tiny_mochi: Path, clips: Path, tmp_path: Path
+    cold_cli: Run, installed: Path, tiny_mochi: Path, clips: Path, tmp_path: Path
 ) -> None:
     search = os.pathsep.join([str(installed), str(REPOSITORY)])
     store = tmp_path / "store"
     command = ["encode", clips, "--model", tiny_mochi, "--output", store, "--device", "cpu"]
-    done = run_cli(*command, "--profile", "mochi", PYTHONPATH=search)
+    done = cold_cli(*command, "--profile", "mochi", PYTHONPATH=search)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    unknown = run_cli(*command, PYTHONPATH=str(REPOSITORY))
+    unknown = cold_cli(*command, PYTHONPATH=str(REPOSITORY))
     assert unknown.returncode == 2
     assert "'MochiPipeline' is of no known family" in unknown.stderr
     assert "docs/families.md" in unknown.stderr.replace("\n", "")
@@ -161,10 +161,10 @@ raise_ = None
     ],
 )
 def test_a_plugin_that_cannot_be_used_is_said_and_left_out(
-    run_cli: Run, tmp_path: Path, dataset: Path, value: str, reason: str
+    cold_cli: Run, tmp_path: Path, dataset: Path, value: str, reason: str
 ) -> None:
     search = _site(tmp_path / "site", f"bad = {value}\ngood = bad_family:good\n")
-    done = run_cli("validate", dataset, "--profile", "nonsense", PYTHONPATH=search)
+    done = cold_cli("validate", dataset, "--profile", "nonsense", PYTHONPATH=search)
     assert done.returncode == 2
     said = " ".join(done.stderr.split())
     assert reason in said
@@ -181,11 +181,11 @@ def test_a_plugin_that_cannot_be_used_is_said_and_left_out(
     ],
 )
 def test_a_plugin_that_is_in_the_way_is_named(
-    run_cli: Run, tmp_path: Path, dataset: Path, tiny_model: Path, name: str, said: str
+    cold_cli: Run, tmp_path: Path, dataset: Path, tiny_model: Path, name: str, said: str
 ) -> None:
     search = _site(tmp_path / "site", f"it = bad_family:{name}\n")
     command = ["encode", dataset, "--model", tiny_model, "-o", tmp_path / "store"]
-    done = run_cli(*command, "--device", "cpu", PYTHONPATH=search)
+    done = cold_cli(*command, "--device", "cpu", PYTHONPATH=search)
     assert done.returncode == 2
     assert said in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr

@@ -16,6 +16,8 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
+import runpy
 import shutil
 import signal
 import subprocess
@@ -27,6 +29,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
+import videoprep
+
 REPOSITORY = Path(__file__).parents[2]
 
 _FORKED = ("videoprep", "tests.engine.hash_task")
@@ -34,20 +38,22 @@ _FORKED = ("videoprep", "tests.engine.hash_task")
 
 _PRELOADED = (
     "tests.engine.hash_task",
-    "videoprep.cli.app",
-    "videoprep.encoding.run",
-    "videoprep.encoding.encoders",
-    "videoprep.media.loader",
-    "videoprep.media.inspector",
-    "videoprep.reporting.panel",
+    "pandas",
+    "peft",
+    "sentencepiece.sentencepiece_model_pb2",
     "torch.distributed.run",
     "torch.distributed.elastic.agent.server.local_elastic_agent",
     "torch.distributed.elastic.rendezvous.c10d_rendezvous_backend",
     "torchvision.transforms.v2.functional",
+    "torch.utils.tensorboard",
     "diffusers.models.autoencoders.autoencoder_kl_cogvideox",
+    "diffusers.models.transformers.cogvideox_transformer_3d",
+    "diffusers.schedulers.scheduling_ddim_cogvideox",
     "transformers.models.t5.modeling_t5",
+    "transformers.models.t5.tokenization_t5",
     "transformers.models.auto",
 )
+"""And every module of videoprep."""
 
 
 class Process:
@@ -141,7 +147,7 @@ class Warm:
         umask: int = 0o022,
         **environment: str,
     ) -> Process:
-        """Starts ``python -m MODULE ARGUMENTS``."""
+        """Starts ``python -m MODULE ARGUMENTS``, or ``python PROGRAM.py ARGUMENTS``."""
         self._number += 1
         folder = self._folder / f"process-{os.getpid()}-{self._number}"
         folder.mkdir()
@@ -228,9 +234,14 @@ def _ranks_mark(pid: int) -> int | None:
 
 
 def _serve() -> None:
-    for name in _PRELOADED:
-        importlib.import_module(name)
+    modules = [module.name for module in pkgutil.walk_packages(videoprep.__path__, "videoprep.")]
+    for name in (*_PRELOADED, *modules):
+        if not name.endswith("__main__"):
+            importlib.import_module(name)
     import torch
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    get_checkpoint_conversion_mapping("t5")  # its first call compiles a thousand expressions
 
     torch.set_num_threads(1)
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
@@ -352,6 +363,9 @@ def _run_module(module: str, arguments: Sequence[str]) -> None:
         from videoprep.cli.app import main
 
         main()
+    elif module.endswith(".py"):
+        sys.path.insert(0, str(Path(module).parent))
+        runpy.run_path(module, run_name="__main__")
     elif module == "torchrun":
         from torch.distributed.run import main as torchrun
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import resource
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import videoprep as vp
+from tests.support.small_store import wait_until
+from tests.support.warm import Process, Warm
 from tests.training.models import build
 from videoprep.errors import TrainError
 from videoprep.training.lora import WEIGHTS_NAME
@@ -23,9 +20,12 @@ from videoprep.training.lora import WEIGHTS_NAME
 OPTIONS = ["--steps", "12", "--rank", "4", "--checkpoint-every", "2", "--device", "cpu"]
 
 
+LAUNCH = ["--standalone", "--nproc-per-node=2", "--monitor-interval=0.05", "-m", "videoprep"]
+"""What torchrun is told before the command."""
+
+
 def command(store: Path, model: Path, out: Path, *more: str) -> list[str]:
-    words = [sys.executable, "-m", "videoprep", "train", str(store), "--model", str(model)]
-    return [*words, "-o", str(out), *OPTIONS, *more]
+    return ["train", str(store), "--model", str(model), "-o", str(out), *OPTIONS, *more]
 
 
 def losses(out: Path) -> list[tuple[int, float]]:
@@ -39,26 +39,19 @@ def weights(out: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in files if file.exists()}
 
 
-def kill_after(words: list[str], out: Path, step: int) -> None:
+def kill_after(child: Process, out: Path, step: int) -> None:
     """Kills the process, or all of them, once a step is logged."""
-    child = subprocess.Popen(
-        words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        while child.poll() is None:
-            log = out / "log.jsonl"
-            if log.exists() and log.read_text().count("\n") >= step:
-                break
-            time.sleep(0.005)
+    log = out / "log.jsonl"
+
+    def is_logged() -> bool:
         assert child.poll() is None, "it ended before it could be killed"
-    finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        return log.exists() and log.read_text().count("\n") >= step
+
+    wait_until(is_logged)
+    child.kill_tree()
 
 
-def run(words: list[str]) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+def require_success(done: Process) -> None:
     assert done.returncode == 0, done.stderr
 
 
@@ -75,16 +68,17 @@ def run(words: list[str]) -> None:
     ids=["lora", "accumulate", "full"],
 )
 def test_killed_and_resumed(
-    more: list[str], demo_store: Path, tiny_model: Path, tmp_path: Path
+    more: list[str], warm: Warm, demo_store: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run(command(demo_store, tiny_model, whole, *more))
+    require_success(warm.run(*command(demo_store, tiny_model, whole, *more)))
     expected = losses(whole)
     assert [step for step, _ in expected] == list(range(1, 13))
     chance = random.Random(str(more))
+    resumed = command(demo_store, tiny_model, broken, *more, "--resume")
     for step in sorted(chance.sample(range(1, 10), 2)):
-        kill_after(command(demo_store, tiny_model, broken, *more, "--resume"), broken, step)
-    run(command(demo_store, tiny_model, broken, *more, "--resume"))
+        kill_after(warm.start(*resumed), broken, step)
+    require_success(warm.run(*resumed))
     assert losses(broken) == expected
     assert weights(broken) == weights(whole)
     results = [json.loads((out / "result.json").read_text()) for out in (whole, broken)]
@@ -96,18 +90,20 @@ def test_killed_and_resumed(
 
 @pytest.mark.slow
 def test_two_processes_killed_and_resumed(
-    demo_store: Path, tiny_model: Path, tmp_path: Path
+    warm: Warm, demo_store: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    launch += ["--nproc-per-node", "2"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
 
-    def words(out: Path, *more: str) -> list[str]:
-        return [*launch, *command(demo_store, tiny_model, out, *more)[1:]]
+    def start(out: Path, *more: str) -> Process:
+        return warm.start(*LAUNCH, *command(demo_store, tiny_model, out, *more), module="torchrun")
 
-    run(words(whole))
-    kill_after(words(broken), broken, 5)
-    run(words(broken, "--resume"))
+    first = start(whole)
+    first.wait()
+    require_success(first)
+    kill_after(start(broken), broken, 5)
+    second = start(broken, "--resume")
+    second.wait()
+    require_success(second)
     assert losses(broken) == losses(whole)
     assert weights(broken) == weights(whole)
 

@@ -33,27 +33,29 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _install(source, tmp_path_factory.mktemp("installed"))
 
 
-def _validate(run_cli: Run, path: Path, dataset: Path, *options: str) -> dict[str, object]:
+def _validate(cold_cli: Run, path: Path, dataset: Path, *options: str) -> dict[str, object]:
     search = os.pathsep.join([str(path), str(REPOSITORY)])
-    done = run_cli("validate", dataset, "--output-format", "json", *options, PYTHONPATH=search)
+    done = cold_cli("validate", dataset, "--output-format", "json", *options, PYTHONPATH=search)
     assert "Traceback" not in done.stderr
     assert done.returncode in (0, 1), done.stderr
     return json.loads(done.stdout)
 
 
-def test_the_example_is_installed_and_applied(run_cli: Run, installed: Path, dataset: Path) -> None:
+def test_the_example_is_installed_and_applied(
+    cold_cli: Run, installed: Path, dataset: Path
+) -> None:
     write_lists(dataset, ["A beach with a watermark.", "A dog.", "A cat from Getty."])
-    found = _validate(run_cli, installed, dataset, "--ignore", "VP117")
+    found = _validate(cold_cli, installed, dataset, "--ignore", "VP117")
     assert found["by_code"] == {"ACME001": 1}
     found = _validate(
-        run_cli, installed, dataset, "--select=ACME", "--rule-option=ACME001.words=dog,getty"
+        cold_cli, installed, dataset, "--select=ACME", "--rule-option=ACME001.words=dog,getty"
     )
     assert [f["line"] for f in found["findings"]] == [2, 3]
     assert found["findings"][0]["rule"] == "stock-footage"
 
 
-def test_the_example_explains_itself(run_cli: Run, installed: Path) -> None:
-    done = run_cli(
+def test_the_example_explains_itself(cold_cli: Run, installed: Path) -> None:
+    done = cold_cli(
         "rules", "ACME001", PYTHONPATH=os.pathsep.join([str(installed), str(REPOSITORY)])
     )
     assert done.returncode == 0
@@ -136,10 +138,10 @@ def _plugin(folder: Path, points: dict[str, str]) -> Path:
     ],
 )
 def test_a_bad_plugin_is_a_finding(
-    run_cli: Run, tmp_path: Path, dataset: Path, value: str, code: str, words: str
+    cold_cli: Run, tmp_path: Path, dataset: Path, value: str, code: str, words: str
 ) -> None:
     path = _plugin(tmp_path / "site", {"bad": value, "good": "bad_plugin:Base"})
-    found = _validate(run_cli, path, dataset, "--ignore", "VP117")
+    found = _validate(cold_cli, path, dataset, "--ignore", "VP117")
     assert found["by_code"] == {"ZZZ001": 3, code: 1}, "the others go on"
     (finding,) = [f for f in found["findings"] if f["code"] == code]
     assert words in finding["message"]
@@ -147,8 +149,8 @@ def test_a_bad_plugin_is_a_finding(
 
 
 def test_of_two_plugins_with_one_code_the_first_is_used(
-    run_cli: Run, tmp_path: Path, dataset: Path
+    cold_cli: Run, tmp_path: Path, dataset: Path
 ) -> None:
     path = _plugin(tmp_path / "site", {"a": "bad_plugin:Base", "b": "bad_plugin:Base"})
-    found = _validate(run_cli, path, dataset, "--ignore", "VP117")
+    found = _validate(cold_cli, path, dataset, "--ignore", "VP117")
     assert found["by_code"] == {"VP902": 1, "ZZZ001": 3}
