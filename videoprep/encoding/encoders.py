@@ -17,7 +17,7 @@ from videoprep.families.model_folder import ModelFolder
 from videoprep.gc_pause import gc_paused
 
 if TYPE_CHECKING:
-    from videoprep.families.contract import TextEncoder, VideoEncoder
+    from videoprep.families.contract import SoundEncoder, TextEncoder, VideoEncoder
 
 
 def load_text(context: EncodeContext, part: str) -> TextEncoder:
@@ -57,6 +57,28 @@ def load_video(context: EncodeContext, spec: ComponentSpec) -> VideoEncoder:
             picture = torch.rand(1, 3, 1, side, side, generator=torch.Generator().manual_seed(0))
             made = encoder.encode_captioned(2 * picture - 1, ["A dog runs."])
             _require_finite(made, context, spec.part, "dtype")
+    return encoder
+
+
+def load_sound(context: EncodeContext, spec: ComponentSpec) -> SoundEncoder:
+    """Return what encodes the sound of a component, once it has proved that it can compute.
+
+    Raises:
+        ModelError: It cannot be loaded, or overflows in the dtype.
+    """
+    model = context.job.model
+    dtype = getattr(torch, context.job.settings.dtype)
+    assert spec.sound is not None  # noqa: S101 (`components_of` checks it)
+    with _loading(model, spec.part):
+        encoder = context.family.load_sound_encoder(model, spec, context.device, dtype)
+        if dtype != torch.float32:  # a smaller type may overflow
+            noise = torch.rand(
+                1,
+                spec.sound.channels,
+                spec.sound.sample_rate,
+                generator=torch.Generator().manual_seed(0),
+            )
+            _require_finite(encoder.encode(2 * noise - 1), context, spec.part, "dtype")
     return encoder
 
 

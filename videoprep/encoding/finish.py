@@ -111,12 +111,13 @@ def _count(job: EncodeJob, before: Artifacts, after: Artifacts) -> ComponentResu
 
 
 def _complete(job: EncodeJob, after: Mapping[Component, Artifacts]) -> int:
-    """Clips that have every component."""
+    """Clips that have every component that they need."""
     table = job.index.table.filter(pc.is_null(job.index.table["left_out_code"]))
     whole = pa.chunked_array([pa.array([True] * table.num_rows)])
     for made in after.values():
         stored = made.stored["key"].combine_chunks()
-        whole = pc.and_(whole, pc.is_in(made.source.keys(table), value_set=stored))
+        keys = made.source.keys(table)  # null if a clip has no sound
+        whole = pc.and_(whole, pc.or_(pc.is_null(keys), pc.is_in(keys, value_set=stored)))
     return int(pc.sum(whole).as_py() or 0)
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from videoprep.encoding.recipes import Settings
 from videoprep.encoding.units import TEXT, ArtifactSize, Items, Unit, items_of
-from videoprep.families.component import Component, ComponentSpec
+from videoprep.families.component import Component, ComponentSpec, SoundFormat
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import components_of, families
@@ -29,6 +29,7 @@ from videoprep.index.table import BucketIndex
 from videoprep.store.layout import Store
 from videoprep.store.recipe import Recipe
 
+_USUAL_FPS = 24
 _DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 _UNITS = pa.schema(
     [
@@ -131,6 +132,8 @@ def work_of(
     """The artifacts of a component that a plan needs, and what they cost."""
 
     def measure(bucket: Bucket) -> ArtifactSize:
+        if spec.sound is not None:
+            return _sound_size(spec, spec.sound, bucket, family, model, settings)
         sides = bucket.frames, bucket.height, bucket.width
         shape = family.shape(model, spec.name, *sides)
         size = math.prod(shape) * _DTYPE_BYTES[settings.dtype]
@@ -144,6 +147,23 @@ def work_of(
         return ArtifactSize(bucket, size, bucket.pixels)
 
     return items_of(spec.name, spec.source, index.table, measure)
+
+
+def _sound_size(
+    spec: ComponentSpec,
+    sound: SoundFormat,
+    bucket: Bucket,
+    family: Family,
+    model: ModelFolder,
+    settings: Settings,
+) -> ArtifactSize:
+    """Of clips at the family's rate: others are a little larger or smaller."""
+    samples = round(bucket.frames / float(family.profile.fps or _USUAL_FPS) * sound.sample_rate)
+    shape = family.shape(model, spec.name, samples, 0, 0)
+    size = math.prod(shape) * _DTYPE_BYTES[settings.dtype]
+    if spec.posterior and settings.posterior != "moments":
+        size //= 2
+    return ArtifactSize(bucket, size, samples)
 
 
 def _unit(fields: dict[str, Any]) -> Unit:

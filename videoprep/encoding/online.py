@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from videoprep.encoding.options import EncodeOptions
 from videoprep.encoding.pool import decode_pool
 from videoprep.encoding.run import asked_components, open_checked
-from videoprep.errors import MediaError
+from videoprep.errors import MediaError, ModelError
 from videoprep.families.component import Component, ordered
 from videoprep.families.contract import VideoEncoder
 from videoprep.families.registry import components_of
@@ -61,6 +61,12 @@ class OnlineClips(Dataset[dict[str, Any]]):
         self._model, self._family = open_checked(model, revision)
         self._specs = components_of(self._family, self._model)
         wanted = asked_components(self._specs, image_latents=images, image_noise=0)
+        if of_sound := sorted(name for name in wanted if self._specs[name].source.sound):
+            raise ModelError(
+                f"{', '.join(of_sound)} cannot be made while training",
+                where=str(self._model.path),
+                remedy="encode a store with `videoprep encode`, and train from it",
+            )
         self.components = ordered(wanted)
         facts = {**self._family.facts(self._model), "posterior": "moments"}
         self.info = StoreInfo(self._family.name, model, revision, facts, {})
@@ -149,7 +155,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
 
     def empty_caption(self) -> Mapping[str, torch.Tensor]:
         """The embeddings of the empty caption, by component."""
-        names = [name for name in self.components if not self._specs[name].source.frames]
+        names = [name for name in self.components if self._specs[name].source.kind == "captions"]
         return {name: self._embeds(name, "").clone() for name in names}
 
     @cached_property

@@ -14,6 +14,7 @@ from videoprep.errors import StoreError, VideoprepError
 from videoprep.families.component import Component, ComponentSpec
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
+from videoprep.media.audio import SAMPLES
 from videoprep.media.clip import PIXELS
 from videoprep.store.layout import StoreInfo
 from videoprep.store.recipe import Recipe
@@ -112,6 +113,8 @@ def make_recipes(
         fields = {**family.identity(model, spec.name), "dtype": settings.dtype}
         if spec.source.frames:
             fields |= {"decoder": settings.decoder, "pixels": PIXELS}
+        elif spec.source.sound:
+            fields |= {"decoder": settings.decoder, "samples": SAMPLES}
         else:
             fields |= {"computed_in": settings.text_dtype}
         if spec.posterior:

@@ -228,7 +228,7 @@ def find_replan(
     other = [
         name
         for name in recipes
-        if len(remade[name]) or (planned and name in info.recipes and recipes[name].source.frames)
+        if len(remade[name]) or (planned and name in info.recipes and recipes[name].source.media)
     ]
     differences = [*planned, *_of_recipes(info, recipes, other, model, options)]
     if not differences:
@@ -304,8 +304,8 @@ def _of_recipes(
 
 
 def _lacks(index: BucketIndex, recipe: Recipe, settled: pa.Array) -> bool:
-    """Whether something of a clip's pixels is still to be made."""
-    if not recipe.source.frames:
+    """Whether something of a clip's frames or sound is still to be made."""
+    if not recipe.source.media:
         return False
     keys = pc.drop_null(recipe.source.keys(index.table))
     return not pc.all(pc.is_in(keys, value_set=settled)).as_py()
@@ -418,7 +418,7 @@ def _waiting(
     """Of each row whether an artifact is to be made because of what differs."""
     column = recipe.source.keys(index.table).combine_chunks()
     needed = pc.is_in(column, value_set=remade)
-    if moved and recipe.source.frames:
+    if moved and recipe.source.media:
         lacking = pc.invert(pc.is_in(column, value_set=settled))
         needed = pc.or_(needed, pc.and_(lacking, pc.is_valid(column)))
     mask: NDArray[np.bool_] = needed.to_numpy(zero_copy_only=False)

@@ -277,6 +277,7 @@ class _EncodeRun:
             possible, image_latents=self.options.image_latents, image_noise=settings.image_noise
         )
         components = wanted_components(self.store, before, possible, asked)
+        _require_known_sound(index, components)
         recipes = make_recipes(family, model, components, settings)
         facts = {**family.facts(model), "posterior": settings.posterior}
         if settings.posterior != "moments":
@@ -393,6 +394,20 @@ def _require_profile(profile: Profile, family: Family) -> None:
     )
 
 
+def _require_known_sound(index: BucketIndex, components: Iterable[ComponentSpec]) -> None:
+    """Check that the index says which clips have sound, if anything is made from it.
+
+    Raises:
+        PlanError: It was made by a version of videoprep that did not look.
+    """
+    of_sound = [spec.name for spec in components if spec.source.sound]
+    if of_sound and not index.knows_sound:
+        raise PlanError(
+            f"the index does not say which clips have sound, from which {of_sound[0]} are made",
+            remedy="make it anew with `videoprep index`",
+        )
+
+
 def _rules_of(profile: Profile) -> str:
     rate = "any rate" if profile.fps is None else f"{profile.fps:g} fps"
     return f"sides divisible by {profile.divisor}, {profile.frame_rule()} frames, {rate}"
@@ -422,10 +437,10 @@ def _remember(tally: RunStats, job: EncodeJob, device: torch.device) -> None:
 
     A run that encoded only captions, or only clips, has half of it to tell, and keeps nothing.
     """
-    costs = dict.fromkeys((False, True), 0)
+    costs = dict.fromkeys(("captions", "frames", "sound"), 0)
     for component, recipe in job.recipes.items():
-        costs[recipe.source.frames] += tally.counts[component].cost
-    captions, pixels = costs[False], costs[True]
+        costs[recipe.source.kind] += tally.counts[component].cost
+    captions, pixels = costs["captions"], costs["frames"]
     text_seconds, video_seconds = (tally.phases.get(phase, 0.0) for phase in ("text", "video"))
     if not (pixels and captions and text_seconds and video_seconds):
         return

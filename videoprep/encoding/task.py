@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import torch
 
 from videoprep.device import choose_device, free_memory
-from videoprep.encoding.encoders import load_text, load_video
+from videoprep.encoding.encoders import load_sound, load_text, load_video
 from videoprep.encoding.job import EncodeJob, work_of
 from videoprep.encoding.library_logging import quiet_libraries
 from videoprep.encoding.options import EncodeOptions
@@ -29,7 +29,7 @@ from videoprep.engine.progress import Phase, UnitGroup
 from videoprep.engine.rank import ClaimedUnit, RankContext
 from videoprep.engine.task import JobShare, Stage, TaskDescription, TaskUnit, receipts_of
 from videoprep.errors import Code
-from videoprep.families.component import Component
+from videoprep.families.component import Component, ComponentSpec
 from videoprep.families.registry import families
 from videoprep.fs import Files
 from videoprep.media.decode_pool import DecodePool
@@ -41,12 +41,17 @@ from videoprep.store.receipt import Failure, ReceiptDamage, is_damaged
 from videoprep.store.recipe import Recipe
 
 if TYPE_CHECKING:
-    from videoprep.families.contract import VideoEncoder
+    from videoprep.families.contract import SoundEncoder, VideoEncoder
 
 TEXT = Phase("text", "Encoding text", "captions")
 VIDEO = Phase("video", "Encoding video", "clips", "frames")
+SOUND = Phase("sound", "Encoding sound", "clips")
+
+_PHASES = {"captions": TEXT, "frames": VIDEO, "sound": SOUND}
+"""By the kind of a source, in the order in which they come."""
 
 _RUN = "run.json"
+_DAMAGE = pa.array([Code.DAMAGED_FRAMES.value, Code.DAMAGED_SOUND.value])
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +106,14 @@ class EncodeTask:
 
     def describe(self) -> TaskDescription:
         """See `Task`. The stages are the encoders; those of captions come first."""
-        recipes = sorted(self.job.recipes.values(), key=lambda recipe: recipe.source.frames)
-        phases = {one.component: VIDEO if one.source.frames else TEXT for one in recipes}
+        kinds = list(_PHASES)
+        recipes = sorted(self.job.recipes.values(), key=lambda one: kinds.index(one.source.kind))
+        phases = {one.component: _PHASES[one.source.kind] for one in recipes}
         stages = {self._stage(name): phase.name for name, phase in phases.items()}
         needs = self._resources
         return TaskDescription(
             items="artifacts",
-            phases=(TEXT, VIDEO),
+            phases=tuple(dict.fromkeys((TEXT, VIDEO, *phases.values()))),
             stages=[Stage(name, phase, needs.cpus, needs.gpus) for name, phase in stages.items()],
             groups=[UnitGroup(name, phase.name) for name, phase in phases.items()],
             failures="see failures.jsonl once a run has ended, or `videoprep status`; what is "
@@ -144,7 +150,7 @@ class EncodeTask:
 
     def _empty_captions(self) -> Iterator[TaskUnit]:
         for component, recipe in self.job.recipes.items():
-            if recipe.source.frames or self.files.size(path_of(recipe)) is not None:
+            if recipe.source.media or self.files.size(path_of(recipe)) is not None:
                 continue
             name = path_of(recipe).removeprefix(f"{EMPTY_CAPTION}/").removesuffix(".safetensors")
             stage = self._stage(component)
@@ -153,7 +159,7 @@ class EncodeTask:
     def _stage(self, component: Component) -> str:
         """A part of the model that encodes captions alone and frames, too, is loaded for each."""
         spec = self.job.specs[component]
-        return f"{spec.part}, {'frames' if spec.source.frames else 'captions'}"
+        return f"{spec.part}, {spec.source.kind}"
 
     # Doing it
 
@@ -175,26 +181,28 @@ class EncodeTask:
             stack.enter_context(_host_threads(context))
             stack.enter_context(quiet_libraries())
             resize_pool(context)
-            if any(self.job.recipes[unit.component].source.frames for unit in self.job.units):
+            if any(self.job.recipes[unit.component].source.media for unit in self.job.units):
                 context.pool.start()  # which takes a while, in processes of their own
             self._require_precision(context)
             self._context = context
             yield
 
     @contextmanager
-    def open(self, stage: str, rank: RankContext) -> Iterator[TextPass | VideoEncoder]:
+    def open(
+        self, stage: str, rank: RankContext
+    ) -> Iterator[TextPass | VideoEncoder | SoundEncoder]:
         """See `Task`."""
         context = self._here
         free_memory(context.device)  # what the stage before has left
         spec = next(self.job.specs[name] for name in self.job.recipes if self._stage(name) == stage)
-        if spec.source.frames:
-            yield load_video(context, spec)
-        else:
+        if spec.source.kind == "captions":
             yield TextPass(context, load_text(context, spec.part))
+        else:
+            yield _load_media(context, spec)
 
     def run(
         self,
-        opened: TextPass | VideoEncoder,
+        opened: TextPass | VideoEncoder | SoundEncoder,
         works: Iterator[ClaimedUnit],
         rank: RankContext,
     ) -> Generator[tuple[ClaimedUnit, UnitWork | EmptyCaption], None, None]:
@@ -264,8 +272,8 @@ class EncodeTask:
             self._stage(unit.component): self.job.specs[unit.component] for unit in self.job.units
         }
         for spec in specs.values():
-            if spec.source.frames:
-                load_video(context, spec)
+            if spec.source.media:
+                _load_media(context, spec)
                 free_memory(context.device)
 
     # For the other processes
@@ -278,6 +286,10 @@ class EncodeTask:
             "resources": asdict(self._resources),
         }
         files.write_bytes(f"{folder}/{_RUN}", json.dumps(data).encode())
+
+
+def _load_media(context: EncodeContext, spec: ComponentSpec) -> VideoEncoder | SoundEncoder:
+    return load_sound(context, spec) if spec.source.sound else load_video(context, spec)
 
 
 def load_task(files: Files, folder: str) -> EncodeTask:
@@ -331,7 +343,7 @@ def _tried_again(made: Artifacts, options: EncodeOptions) -> Mapping[str, int]:
     if not options.retry_failed and not options.allow_damaged:
         return {}
     if not options.retry_failed:
-        again = again.filter(pc.equal(again["code"], Code.DAMAGED_FRAMES.value))
+        again = again.filter(pc.is_in(again["code"], value_set=_DAMAGE))
     return dict(zip(again["key"].to_pylist(), again["attempt"].to_pylist(), strict=True))
 
 

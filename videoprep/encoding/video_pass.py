@@ -18,9 +18,12 @@ from videoprep.engine.micro_batch import MicroBatches
 from videoprep.errors import Code, MediaError, ModelError, SourceError
 from videoprep.failpoints import reach
 from videoprep.families.component import ComponentSpec
-from videoprep.families.contract import VideoEncoder
+from videoprep.families.contract import SoundEncoder, VideoEncoder
 from videoprep.fs.staging import Staging
+from videoprep.index.clip import Clip
+from videoprep.media.audio import Sound
 from videoprep.media.clip import ClipPixels, normalize
+from videoprep.media.clip_request import ClipRequest
 from videoprep.media.decode_pool import Decoded
 from videoprep.media.staged import clips_here
 
@@ -32,9 +35,12 @@ _MOST_SIDE_BY_SIDE = 2
 
 _MOST_WORKERS = 8
 
+# Sound that lacks no more at its ends is taken, with silence: encoders end it at a whole packet.
+_MOST_MISSING_SECONDS = 0.1
+
 Shape = tuple[int, ...]
 Kind = tuple[str | int, ...]
-Request = tuple[tuple[UnitWork, int], ClipPixels]
+Request = tuple[tuple[UnitWork, int], ClipPixels | ClipRequest]
 """A clip to decode, and of which unit and place in it it is."""
 
 
@@ -59,9 +65,9 @@ def _workers(context: EncodeContext) -> int:
 
 
 def encode_video(
-    context: EncodeContext, works: Iterator[UnitWork], encoder: VideoEncoder
+    context: EncodeContext, works: Iterator[UnitWork], encoder: VideoEncoder | SoundEncoder
 ) -> Generator[UnitWork, None, None]:
-    """Yield units of clips and first frames once all that they hold is made or failed.
+    """Yield units of frames or sound once all that they hold is made or failed.
 
     Raises:
         SourceError: A video is gone or another one than was planned.
@@ -104,9 +110,19 @@ class _Item:
         return self.work.source.length(self.work.clips[self.at].bucket.frames)
 
     @property
+    def size(self) -> tuple[int, int, int]:
+        """What the family is asked the shape for: frames and sides, or samples."""
+        if self.decoded.sound is not None:
+            return self.decoded.sound.samples.shape[1], 0, 0
+        height, width = self.decoded.pixels.shape[2:]
+        return self.frames, height, width
+
+    @property
     def kind(self) -> Kind:
         """What goes together in a micro-batch."""
-        return self.work.component, self.frames, *self.decoded.pixels.shape
+        sound = self.decoded.sound
+        shape = self.decoded.pixels.shape if sound is None else sound.samples.shape
+        return self.work.component, self.frames, *shape
 
 
 @dataclass(slots=True)
@@ -114,8 +130,8 @@ class _VideoPass:
     """Gathers decoded clips, and encodes them together."""
 
     context: EncodeContext
-    encoder: VideoEncoder
-    """Of the pass: the VAE, or an image encoder."""
+    encoder: VideoEncoder | SoundEncoder
+    """Of the pass: a VAE, or an image encoder."""
     side_by_side: ThreadPoolExecutor
     """Threads for clips that are encoded each for itself."""
     sizes: MicroBatches[Kind] = field(init=False)
@@ -137,9 +153,14 @@ class _VideoPass:
                 if work.is_deadly(at):
                     self._close_if_whole(work)
                     continue
-                frames = work.source.choose(clip.pixels.frames)
-                pixels = replace(clip.pixels, frames=frames)
-                yield (work, at), pixels
+                yield (work, at), self._request(work, clip)
+
+    def _request(self, work: UnitWork, clip: Clip) -> ClipPixels | ClipRequest:
+        sound = self.context.job.specs[work.component].sound
+        if sound is not None:
+            rate, channels = sound.sample_rate, sound.channels
+            return ClipRequest(None, clip.sound(sample_rate=rate, channels=channels, pad=True))
+        return replace(clip.pixels, frames=work.source.choose(clip.pixels.frames))
 
     def pop_whole(self) -> list[UnitWork]:
         """Return the units that have become whole since the last call."""
@@ -154,8 +175,15 @@ class _VideoPass:
             self._fail(work, at, answer.code, answer.message)
             return
         item = _Item(work, at, answer)
-        if answer.damage is not None:
-            work.damaged[item.key] = answer.damage
+        damage = answer.damage
+        if answer.sound is not None and (missing := _missing(answer.sound)) is not None:
+            if answer.sound.is_none or not self.context.options.allow_damaged:
+                answer.release()
+                self._fail(work, at, Code.DAMAGED_SOUND, missing)
+                return
+            damage = damage or missing
+        if damage is not None:
+            work.damaged[item.key] = damage
         if self.batch and not self._go_together(self.batch[0], item):
             self.flush()
         self.batch.append(item)
@@ -231,56 +259,83 @@ class _VideoPass:
         return True
 
     def _forward(self, piece: Sequence[_Item]) -> PendingResult:
-        first, settings = piece[0], self.context.job.settings
-        pixels = self.context.stream.up([item.decoded.pixels for item in piece])
-        pixels = normalize(pixels).permute(0, 2, 1, 3, 4)
-        pixels = first.work.source.arrange(pixels, first.frames)
-        spec = self._spec(first)
-        if spec.noise:
-            return self.context.stream.down(self._forward_noisy(piece, pixels))
-        made = self._made(piece, pixels)
+        settings, spec = self.context.job.settings, self._spec(piece[0])
+        if isinstance(self.encoder, SoundEncoder):
+            made = self._made_of_sound(piece, self.encoder)
+        else:
+            pixels = self._pixels(piece)
+            if spec.noise:
+                noisy = self._forward_noisy(piece, pixels, self.encoder)
+                return self.context.stream.down(noisy)
+            made = self._made(piece, pixels, self.encoder)
         if not spec.posterior:
             return self.context.stream.down(made.to(getattr(torch, settings.dtype)))
         keys = [item.key for item in piece]
         return self.context.stream.down(reduce_moments(made, settings.posterior, keys))
 
+    def _pixels(self, piece: Sequence[_Item]) -> torch.Tensor:
+        """The frames of some clips as encoders take them: ``[B, 3, F, H, W]``."""
+        first = piece[0]
+        pixels = self.context.stream.up([item.decoded.pixels for item in piece])
+        pixels = normalize(pixels).permute(0, 2, 1, 3, 4)
+        return first.work.source.arrange(pixels, first.frames)
+
+    def _made_of_sound(self, piece: Sequence[_Item], encoder: SoundEncoder) -> torch.Tensor:
+        sounds = [item.decoded.sound for item in piece]
+        samples = [torch.from_numpy(sound.samples) for sound in sounds if sound is not None]
+        made = encoder.encode(self.context.stream.up(samples))
+        self._require_shape(tuple(made.shape[1:]), piece[0])
+        return made
+
     def _spec(self, item: _Item) -> ComponentSpec:
         return self.context.job.specs[item.work.component]
 
-    def _forward_noisy(self, piece: Sequence[_Item], pixels: torch.Tensor) -> torch.Tensor:
+    def _forward_noisy(
+        self, piece: Sequence[_Item], pixels: torch.Tensor, encoder: VideoEncoder
+    ) -> torch.Tensor:
         """One draw of noise after the other: ``[B, draws, …]``."""
         settings = self.context.job.settings
         keys = [item.key for item in piece]
         draws = []
         for number in range(settings.image_noise):
             names = draw_names(keys, number)
-            moments = self._made(piece, add_noise(pixels, names))
+            moments = self._made(piece, add_noise(pixels, names), encoder)
             # Of other seeds than the noise, with which the draw would go together.
             draws.append(reduce_moments(moments, settings.posterior, draw_names(names, number)))
         return torch.stack(draws, dim=1)
 
-    def _made(self, piece: Sequence[_Item], pixels: torch.Tensor) -> torch.Tensor:
+    def _made(
+        self, piece: Sequence[_Item], pixels: torch.Tensor, encoder: VideoEncoder
+    ) -> torch.Tensor:
         captions = [item.work.clips[item.at].caption for item in piece]
-        made = self.encoder.encode_captioned(pixels, captions)
+        made = encoder.encode_captioned(pixels, captions)
         self._require_shape(tuple(made.shape[1:]), piece[0])
         return made
 
     def _encode_sparingly(self, item: _Item) -> None:
         """One clip for which memory does not suffice: in slices, in tiles, or not at all."""
-        always = self.context.job.settings.tiling
-        for tiling in (False, True):
-            self.encoder.save_memory(slicing=True, tiling=tiling or always)
-            with self.context.stream.working():
-                fits = self._encode([item])
-            self.encoder.save_memory(slicing=False, tiling=always)
-            if fits:
-                if tiling and not always:
-                    item.work.tiled.append(item.key)
+        encoder, tiles = self.encoder, ""
+        if not isinstance(encoder, SoundEncoder):
+            if self._fits_in_pieces(item, encoder):
                 self._settle([item])
                 return
+            tiles = ", not even in tiles"
         item.decoded.release()
-        reason = "memory does not suffice for this clip alone, not even in tiles"
+        reason = f"memory does not suffice for this clip alone{tiles}"
         self._fail(item.work, item.at, Code.OUT_OF_MEMORY, reason)
+
+    def _fits_in_pieces(self, item: _Item, encoder: VideoEncoder) -> bool:
+        always = self.context.job.settings.tiling
+        for tiling in (False, True):
+            encoder.save_memory(slicing=True, tiling=tiling or always)
+            with self.context.stream.working():
+                fits = self._encode([item])
+            encoder.save_memory(slicing=False, tiling=always)
+            if fits and tiling and not always:
+                item.work.tiled.append(item.key)
+            if fits:
+                return True
+        return False
 
     def _settle(self, piece: Sequence[_Item]) -> None:
         for item in piece:
@@ -301,8 +356,7 @@ class _VideoPass:
         job, family = self.context.job, self.context.family
         expected = self.expected.get(item.kind)
         if expected is None:  # the family reads the model's config for it
-            sides = item.decoded.pixels.shape[2:]
-            expected = family.shape(job.model, item.work.component, item.frames, *sides)
+            expected = family.shape(job.model, item.work.component, *item.size)
             self.expected[item.kind] = expected
         if found != expected:
             spec = self._spec(item)
@@ -311,3 +365,12 @@ class _VideoPass:
                 where=str(job.model.path),
                 remedy=f"the family {family.name!r} does not describe this model: report it",
             )
+
+
+def _missing(sound: Sound) -> str | None:
+    """What a clip lacks of its sound, in words; None if that is next to nothing."""
+    if sound.is_none:
+        return "the file has no sound at the time of the clip, although it has a sound track"
+    if sound.late + sound.early <= _MOST_MISSING_SECONDS * sound.sample_rate:
+        return None
+    return f"the sound does not span the clip: it {sound.state}"

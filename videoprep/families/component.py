@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
@@ -16,10 +16,14 @@ from videoprep.errors import StoreError, nearest
 if TYPE_CHECKING:
     import torch
 
+    from videoprep.media.audio import Channels
     from videoprep.media.decode import FrameChoice
 
 Component = str
 """The name of one kind of stored tensor, such as ``video_latents``."""
+
+NO_AUDIO = ""
+"""The ``audio_key`` of a planned clip without sound. Null means that it is not known."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -41,6 +45,8 @@ class Source:
     """Whether normalized zeros (grey) stand for the frames that are not decoded."""
     caption: bool = False
     """Whether the caption is read."""
+    sound: bool = False
+    """Whether the sound of the clip's frames is read."""
     recipe: tuple[tuple[str, str], ...] = ()
     """Fields that every recipe of this source has, and their values."""
 
@@ -49,10 +55,28 @@ class Source:
         """Whether frames are read."""
         return self.positions != ()
 
+    @property
+    def media(self) -> bool:
+        """Whether the clip's file is read: its frames or its sound."""
+        return self.frames or self.sound
+
+    @property
+    def kind(self) -> Literal["captions", "frames", "sound"]:
+        """What makes it is of this kind: it takes captions alone, frames or sound."""
+        if self.sound:
+            return "sound"
+        return "frames" if self.frames else "captions"
+
     def keys(self, table: pa.Table) -> pa.ChunkedArray:
-        """Return the artifact that each row of an index needs: strings, null if it needs none."""
+        """Return the artifact that each row of an index needs: strings, null if it needs none.
+
+        A clip without sound needs none that is made from sound.
+        """
         columns = [table[name] for name in self.key_columns]
-        return columns[0] if len(columns) == 1 else _joined(columns)
+        keys = columns[0] if len(columns) == 1 else _joined(columns)
+        if not self.sound:
+            return keys
+        return pc.if_else(pc.equal(keys, NO_AUDIO), pa.scalar(None, pa.string()), keys)
 
     def decoded(self, frames: int) -> tuple[int, ...]:
         """Return the positions that are decoded of a clip of ``frames`` frames, in order.
@@ -68,10 +92,12 @@ class Source:
         return frames if self.zeros else len(self.decoded(frames))
 
     def size(self, frames: int, height: int, width: int) -> tuple[int, int, int]:
-        """Return the size of what the artifact is made from; zeros if no frames are read.
+        """Return the size of what the artifact is made from; zeros if only a caption is read.
 
-        Artifacts of one size lie together in shards.
+        Artifacts of one size lie together in shards. Sound is as long as the frames.
         """
+        if self.sound:
+            return frames, 0, 0
         return (self.length(frames), height, width) if self.frames else (0, 0, 0)
 
     def choose(self, frames: FrameChoice) -> FrameChoice:
@@ -127,6 +153,7 @@ CAPTION_FIRST_FRAME = Source(
 CAPTION_FRAMES = Source(
     "caption_frames", "captions with clips", ("prompt_key", "video_key"), None, caption=True
 )
+SOUND = Source("sound", "sound", ("audio_key",), sound=True)
 
 SOURCES: Mapping[str, Source] = {
     one.name: one
@@ -139,6 +166,7 @@ SOURCES: Mapping[str, Source] = {
         CAPTION,
         CAPTION_FIRST_FRAME,
         CAPTION_FRAMES,
+        SOUND,
     )
 }
 """Every source, by name."""
@@ -159,6 +187,16 @@ what these stores hold stale.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class SoundFormat:
+    """The form in which an encoder takes sound."""
+
+    sample_rate: int
+    """Samples a second."""
+    channels: Channels
+    """Mono or stereo."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentSpec:
     """A component of a family: what it is made from, by what, and what is stored of the result."""
@@ -172,6 +210,8 @@ class ComponentSpec:
     posterior: bool = False
     """Whether the part gives the moments of a posterior ``[2 × C, …]``, mean first and log variance
     after, which ``posterior`` reduces. Otherwise what it gives is stored as it is."""
+    sound: SoundFormat | None = None
+    """In which form sound is given to the part, if the source is sound."""
     noise: bool = False
     """Whether it is made several times, with noise on the pixels; see ``image_noise``."""
     asked_by: Literal["image_latents", "image_noise"] | None = None
@@ -184,7 +224,8 @@ class ComponentSpec:
     def recipe(self) -> Mapping[str, Any]:
         """What of the spec decides the artifacts, for the recipe."""
         named = {} if _CLASSIC.get(self.name) is self.source else {"source": self.source.name}
-        return {**dict(self.source.recipe), **named}
+        sound = {} if self.sound is None else {"sound": asdict(self.sound)}
+        return {**dict(self.source.recipe), **named, **sound}
 
 
 def prompt_embeds(tokens: int, features: int) -> ComponentSpec:

@@ -37,6 +37,19 @@ class TextEncoder(ABC):
         """How many tokens the caption has before it is cut to the limit."""
 
 
+class SoundEncoder(ABC):
+    """Sound to what is stored of it, on one device in one dtype."""
+
+    @abstractmethod
+    def encode(self, samples: torch.Tensor) -> torch.Tensor:
+        """Return what is stored of sound: ``[B, …]``; of a VAE unscaled moments ``[B, 2 × C, …]``.
+
+        Args:
+            samples: float32 ``[B, channels, samples]``, full scale from −1 to 1, in the component's
+                `SoundFormat`, on any device.
+        """
+
+
 class VideoEncoder(ABC):
     """Pixels to what is stored of them, on one device in one dtype."""
 
@@ -152,7 +165,8 @@ class Family(ABC):
     ) -> tuple[int, ...]:
         """Shape of what the encoder gives of a clip of that many frames and pixels.
 
-        Moments are ``(2 × C, F', H', W')``. Of a caption: the shape of the longest one.
+        Moments are ``(2 × C, F', H', W')``. Of a caption: the shape of the longest one. Of sound:
+        ``frames`` is the number of samples, and the sides are 0.
         """
 
     @abstractmethod
@@ -242,3 +256,20 @@ class Family(ABC):
         """
         del component
         return self.load_video_encoder(model, device, dtype, tiling=tiling)
+
+    def load_sound_encoder(
+        self,
+        model: ModelFolder,
+        component: ComponentSpec,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> SoundEncoder:
+        """Load what makes a component of sound.
+
+        Args:
+            model: where it is.
+            component: one of `components` whose source is sound.
+            device: where the encoder runs.
+            dtype: what it computes in.
+        """
+        raise NotImplementedError(f"{self.name} makes {component.name} of sound, and loads nothing")

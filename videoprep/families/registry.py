@@ -223,6 +223,8 @@ def _component_problems(family: Family, specs: Sequence[ComponentSpec]) -> Itera
                 f"{spec.name} is made by {spec.part!r}, which is not among the family's parts: "
                 f"{', '.join(family.parts)}"
             )
+        if (spec.sound is not None) != spec.source.sound:
+            yield f"{spec.name} has a sound format if and only if it is made from sound"
         if spec.noise and not (spec.posterior and spec.source.frames):
             yield f"{spec.name} has noise, but it is not made of frames by a VAE"
 

@@ -13,7 +13,15 @@ import pyarrow as pa
 import xxhash
 
 from videoprep.errors import Code, MediaError, PlanError
-from videoprep.index.clip import prompt_key, transform_of, video_key
+from videoprep.families.component import NO_AUDIO
+from videoprep.index.clip import (
+    audio_key,
+    prompt_key,
+    rate_of,
+    span_of,
+    transform_of,
+    video_key,
+)
 from videoprep.index.numbers import to_text
 from videoprep.index.placement import LeftOut, Placement, available_frames, place
 from videoprep.index.policy import Policy
@@ -39,11 +47,13 @@ class _Shared:
         columns: values of all columns that are not the sample's own.
         video: what is done to the pixels; empty where the sample is skipped.
         image: the same for the first frame alone.
+        audio: when its sound begins and how long it lasts; empty if there is none.
     """
 
     columns: dict[str, Any]
     video: str = ""
     image: str = ""
+    audio: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +216,8 @@ class _Rows:
         own["video_key"].append(video_key(fingerprint, shared.video) if planned else None)
         own["image_key"].append(video_key(fingerprint, shared.image) if planned else None)
         own["prompt_key"].append(prompt_key(sample.caption) if planned else None)
+        sound = audio_key(fingerprint, shared.audio) if shared.audio else NO_AUDIO
+        own["audio_key"].append(sound if planned else None)
         if len(self._shared_of) == _BATCH:
             self._flush()
 
@@ -281,4 +293,22 @@ def _shared(media: MediaInfo, placement: Placement) -> _Shared:
         columns,
         transform_of(media.stream, frames, crop, fit, bucket),
         transform_of(media.stream, str(indices[0]), crop, fit, bucket, image=True),
+        _audio_of(media, placement),
     )
+
+
+def _audio_of(media: MediaInfo, placement: Placement) -> str:
+    """What decides the sound of a clip; empty if the file has none at its time."""
+    audio, times, indices = media.audio, media.timestamps, placement.frame_indices
+    if audio is None:
+        return ""
+    length = len(indices) / rate_of(float(placement.rate))
+    first = int(indices[0])
+    if not times.timed:  # when its frames are shown is found when it is decoded
+        return span_of(None, first, length)
+    begin = int(times.ticks[first]) * times.time_base
+    since = begin - int(times.ticks[0]) * times.time_base  # counted as `AudioInfo.start` is
+    ends = audio.duration is not None and audio.start + audio.duration <= since
+    if ends or audio.start >= since + length:
+        return ""
+    return span_of(begin, first, length)

@@ -12,9 +12,14 @@ import numpy as np
 
 from videoprep.index.bucket import Bucket
 from videoprep.index.numbers import from_text, to_text
+from videoprep.media.audio import Channels
 from videoprep.media.clip import ClipPixels
+from videoprep.media.clip_request import ClipSound
 from videoprep.media.decode import FrameChoice
 from videoprep.media.geometry import Box
+
+# Rates are kept as floats; what 30000/1001 was is found again exactly.
+_MOST_DENOMINATOR = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class Clip:
         video_key: stands for those pixels wherever the file lies.
         image_key: the same for the first frame alone.
         prompt_key: stands for the caption.
+        audio_key: stands for the sound of exactly these frames; empty if there is none, None if it
+            is not known, as in a plan of an earlier version.
     """
 
     row: int
@@ -50,6 +57,30 @@ class Clip:
     video_key: str
     image_key: str
     prompt_key: str
+    audio_key: str | None = None
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second at which the frames are taken, as a fraction such as 24000/1001."""
+        return rate_of(self.fps)
+
+    def sound(
+        self, *, sample_rate: int | None = None, channels: Channels | None = None, pad: bool = False
+    ) -> ClipSound:
+        """Return what is asked for to get the sound of exactly these frames; see `ClipSound`."""
+        return ClipSound.of(
+            self.pixels.frames,
+            self.pixels.fingerprint,
+            self.rate,
+            sample_rate=sample_rate,
+            channels=channels,
+            pad=pad,
+        )
+
+
+def rate_of(fps: float) -> Fraction:
+    """Frames a second as a fraction: what a video file says, and its reader gets back."""
+    return Fraction(fps).limit_denominator(_MOST_DENOMINATOR)
 
 
 def video_key(fingerprint: str, transform: str) -> str:
@@ -71,6 +102,22 @@ def transform_of(
     return f"{kind} {stream} {frames} {boxes} {bucket.height},{bucket.width}"
 
 
+def audio_key(fingerprint: str, span: str) -> str:
+    """Key of the sound of a clip.
+
+    Args:
+        fingerprint: of the file's contents.
+        span: when it begins and how long it lasts; see `span_of`.
+    """
+    return _key(f"{fingerprint} {span}")
+
+
+def span_of(start: Fraction | None, frame: int, length: Fraction) -> str:
+    """All that decides the sound of a clip apart from the file's contents; see `ClipSound`."""
+    begin = f"frame {frame}" if start is None else f"{start} s"
+    return f"audio {begin} {length} s"
+
+
 def prompt_key(caption: str) -> str:
     """Key of a caption."""
     return _key(f"prompt {caption}")
@@ -85,6 +132,17 @@ def keys_of(clip: Clip) -> tuple[str, str, str]:
     image = transform_of(frames.stream, str(frames.indices[0]), *boxes, clip.bucket, image=True)
     contents = pixels.fingerprint
     return video_key(contents, video), video_key(contents, image), prompt_key(clip.caption)
+
+
+def has_own_keys(clip: Clip) -> bool:
+    """Return whether the keys of a clip are those that its plan comes to."""
+    if (clip.video_key, clip.image_key, clip.prompt_key) != keys_of(clip):
+        return False
+    if not clip.audio_key:
+        return True
+    sound = clip.sound()
+    span = span_of(sound.start, sound.frame, sound.length)
+    return clip.audio_key == audio_key(sound.fingerprint, span)
 
 
 def clip_from_row(row: int, values: dict[str, Any], root: Path) -> Clip:
@@ -108,7 +166,7 @@ def clip_from_row(row: int, values: dict[str, Any], root: Path) -> Clip:
         height=bucket.height,
     )
     taken = ("sample", "video", "caption", "file", "line", "fps")
-    keys = ("video_key", "image_key", "prompt_key")
+    keys = ("video_key", "image_key", "prompt_key", "audio_key")
     return Clip(
         row=row,
         number=values["clip"],

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-VERSION = 2
+VERSION = 3
+"""Version 2 had no ``audio_key``: whether its videos have sound is not known."""
 
 FILE_SCHEMA = pa.schema(
     [
@@ -52,6 +53,7 @@ FILE_SCHEMA = pa.schema(
         ("video_key", pa.string()),
         ("image_key", pa.string()),
         ("prompt_key", pa.string()),
+        ("audio_key", pa.string()),
         ("left_out_code", pa.string()),
         ("left_out_reason", pa.string()),
     ]
@@ -74,7 +76,7 @@ SCHEMA = pa.schema(
 
 OF_SAMPLE = (
     "sample", "clip", "video", "caption", "file", "line", "split", "weight", "repeats",
-    "fingerprint", "video_key", "image_key", "prompt_key",
+    "fingerprint", "video_key", "image_key", "prompt_key", "audio_key",
 )  # fmt: skip
 """Columns that are each row's own; the others are the same for clips that are alike."""
 
@@ -95,7 +97,7 @@ def digest_of(table: pa.Table, keys: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for name in keys:
         for chunk in table[name].chunks:
-            digest.update("".join(chunk.to_pylist()).encode())
+            digest.update("".join(pc.fill_null(chunk, "").to_pylist()).encode())
     digest.update(multiplicity_of(table).tobytes())
     return digest.hexdigest()[:32]
 

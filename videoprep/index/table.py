@@ -34,7 +34,7 @@ from videoprep.index.builder import (
     left_out_table,
     path_name,
 )
-from videoprep.index.clip import Clip, clip_from_row, keys_of
+from videoprep.index.clip import Clip, clip_from_row, has_own_keys
 from videoprep.index.diff import IndexDiff, compare
 from videoprep.index.placement import LeftOut
 from videoprep.index.policy import Policy
@@ -66,6 +66,7 @@ OnMissing = Literal["error", "skip"]
 _METADATA = INDEX_MARK
 _BATCH = 65_536
 _SHOWN = 10
+_OLDEST = 2
 _ANEW = "make it anew with `videoprep index`"
 
 
@@ -244,7 +245,12 @@ class BucketIndex:
         data_root: str | os.PathLike[str] | None,
     ) -> BucketIndex:
         """Rows of a file, once they are known to be those of a plan."""
-        table = table.replace_schema_metadata(None).cast(SCHEMA).unify_dictionaries()
+        table = table.replace_schema_metadata(None)
+        if "audio_key" not in table.column_names:
+            unknown = pa.nulls(table.num_rows, pa.string())
+            at = SCHEMA.get_field_index("audio_key")
+            table = table.add_column(at, "audio_key", unknown)
+        table = table.cast(SCHEMA).unify_dictionaries()
         require_sound(table, policy["profile"], str(file))
         return cls(table, _root(root, data_root), policy)
 
@@ -338,6 +344,11 @@ class BucketIndex:
         """The bucket of each planned clip, in order."""
         columns = (self._planned(name).to_numpy() for name in ("frames", "height", "width"))
         return BucketColumn.of(*columns)
+
+    @property
+    def knows_sound(self) -> bool:
+        """Whether it says of each clip if it has sound; earlier versions did not look."""
+        return int(self._planned("audio_key").null_count) == 0
 
     @property
     def is_resizing(self) -> bool:
@@ -576,7 +587,7 @@ class BucketIndex:
             PlanError: the file was changed by hand.
         """
         for clip in self.clips():
-            if (clip.video_key, clip.image_key, clip.prompt_key) != keys_of(clip):
+            if not has_own_keys(clip):
                 raise PlanError(
                     f"the plan of row {clip.row}, {clip.video}, was changed after it was made",
                     remedy="make the index anew with `videoprep index`",
@@ -706,7 +717,7 @@ def _header_of(file: Path) -> tuple[str, Mapping[str, Any]]:
             remedy="give a folder with a dataset, or an index made with `videoprep index`",
         )
     _require_version(metadata["version"], file)
-    if schema.remove_metadata() != FILE_SCHEMA or not _is_whole(metadata):
+    if schema.remove_metadata() != _schema_of(metadata["version"]) or not _is_whole(metadata):
         raise PlanError("its columns are not those of an index", where=str(file), remedy=_ANEW)
     return metadata["data_root"], metadata["policy"]
 
@@ -727,16 +738,23 @@ def _is_whole(metadata: dict[str, Any]) -> bool:
 def _require_version(version: int, file: Path) -> None:
     if version > VERSION:
         raise PlanError(
-            f"has version {version}; this videoprep reads version {VERSION}",
+            f"has version {version}; this videoprep reads versions up to {VERSION}",
             where=str(file),
             remedy="upgrade videoprep, or make the index anew with `videoprep index`",
         )
-    if version < VERSION:
+    if version < _OLDEST:
         raise PlanError(
             f"has version {version}, which this videoprep no longer reads",
             where=str(file),
             remedy="make it anew with `videoprep index`",
         )
+
+
+def _schema_of(version: int) -> pa.Schema:
+    """The columns of a file of a version."""
+    if version == VERSION:
+        return FILE_SCHEMA
+    return FILE_SCHEMA.remove(FILE_SCHEMA.get_field_index("audio_key"))
 
 
 def _write(file: BinaryIO, table: pa.Table, schema: pa.Schema) -> None:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
 
+SAMPLES = "PyAV's float32, resampled by FFmpeg, silence for what is missing"
+"""How samples are made for an encoder; part of every recipe of sound."""
+
 MOST_CHANNELS = 8
 """Channels that sound may have."""
 MOST_RATE = 192_000

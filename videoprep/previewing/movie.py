@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from videoprep.exporters.media.video_file import rate_of, writing_frames
+from videoprep.exporters.media.video_file import writing_frames
 from videoprep.fs.atomic import Writer
-from videoprep.index.clip import Clip
+from videoprep.index.clip import Clip, rate_of
 from videoprep.previewing.lettering import lines_of, write
 from videoprep.previewing.panels import Panel, panels
 from videoprep.previewing.pictures import ClipPicture

@@ -58,6 +58,8 @@ class Filters:
     buckets: tuple[Bucket, ...] | None
     components: tuple[Component, ...] | None
     checked: bool
+    optional: frozenset[Component] = frozenset()
+    """The components that a clip may do without, such as those of its sound if it has none."""
 
 
 class ClipTable:
@@ -88,11 +90,14 @@ class ClipTable:
         clip_columns = [name for name in names if not name.startswith(of_tensors)]
         place_columns = _place_columns(self.components, filters.checked)
         _require(names, [*_REQUIRED, *place_columns], where)
+        self._optional = filters.optional
+        certain = [name for name in self.components if name not in filters.optional]
+        required = _place_columns(certain, filters.checked)
         wanted, complete, self.buckets = _find(file, filters, self.components, where)
         self.incomplete = int((wanted & ~complete).sum())
         batches = list(_read(file, [*clip_columns, *place_columns], wanted & complete))
         for batch in batches:
-            _require_whole(batch, [*_SIDES, "caption", "frame_indices", *place_columns], where)
+            _require_whole(batch, [*_SIDES, "caption", "frame_indices", *required], where)
         self.table: pa.Table = pa.Table.from_batches(batches) if batches else _EMPTY
         self._starts: list[int] = [0, *accumulate(batch.num_rows for batch in batches)]
         self._rows = [_getters(batch, clip_columns) for batch in batches]
@@ -108,10 +113,11 @@ class ClipTable:
     def places(self, number: int) -> dict[Component, Place]:
         """Where a clip's tensors lie. Costs some microseconds."""
         part, row = self._locate(number)
-        return {
-            component: Place(*[get(row) for get in getters])
-            for component, getters in self._places[part].items()
-        }
+        places = self._places[part]
+        if not self._optional:
+            return {name: Place(*[get(row) for get in places[name]]) for name in places}
+        there = {name: [get(row) for get in getters] for name, getters in places.items()}
+        return {name: Place(*values) for name, values in there.items() if values[0] is not None}
 
     def row(self, number: int) -> dict[str, Any]:
         """A clip's columns but those of its tensors. Costs some microseconds."""
@@ -203,13 +209,17 @@ def _find(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], BucketColumn]:
     """Which rows are wanted, and which are complete: bool ``[rows]``; and both's buckets."""
     shards = [f"{component}_shard" for component in components]
-    table = file.read(["split", *_SIDES, *shards])
+    keys = [f"{component}_key" for component in components if component in filters.optional]
+    table = file.read(["split", *_SIDES, *shards, *keys])
     wanted = np.ones(table.num_rows, np.bool_)
     if filters.split is not None:
         wanted &= _of_split(table["split"], filters.split, where)
     complete = np.ones(table.num_rows, np.bool_)
-    for name in shards:
-        complete &= table[name].is_valid().to_numpy()
+    for component in components:
+        there = table[f"{component}_shard"].is_valid()
+        if component in filters.optional:
+            there = pc.or_(there, pc.is_null(table[f"{component}_key"]))
+        complete &= there.to_numpy()
     for name in _SIDES:
         if table[name].null_count or not pa.types.is_integer(table[name].type):
             raise _damaged(f"has clips without {name}", where)
@@ -345,12 +355,19 @@ def _getter(array: pa.Array) -> Getter:
 
 
 def _shape_getter(array: pa.Array) -> Getter:
+    if array.null_count:
+        return partial(_get_shape, array)
     shapes = [tuple(np.frombuffer(raw, np.int64).tolist()) for raw in array.dictionary.to_pylist()]
     return partial(_get_of_list, shapes, array.indices.to_numpy().item)
 
 
 def _get(array: pa.Array, row: int) -> Any:
     return array[row].as_py()
+
+
+def _get_shape(array: pa.Array, row: int) -> tuple[int, ...] | None:
+    raw = array[row].as_py()
+    return None if raw is None else tuple(np.frombuffer(raw, np.int64).tolist())
 
 
 def _get_of_text(text: memoryview, ends: Getter, row: int) -> str:

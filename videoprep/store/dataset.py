@@ -7,6 +7,7 @@ import operator
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -112,7 +113,10 @@ class LatentDataset(Dataset[dict[str, Any]]):
         data = _read_catalogue(store)
         self._fingerprint = xxhash.xxh3_128_hexdigest(data)
         try:
-            self._clips = ClipTable(open_catalogue(data), self._filters, self._location)
+            recipes = self.info.recipes.values()
+            of_sound = frozenset(one.component for one in recipes if one.source.sound)
+            filters = replace(self._filters, optional=of_sound)
+            self._clips = ClipTable(open_catalogue(data), filters, self._location)
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(store.files, error) from error
         self._reader = ShardReader(self._location)
@@ -173,7 +177,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         return {
             component: read_empty_caption(files, self.info.recipes[component])
             for component in self.components
-            if not self.info.recipes[component].source.frames
+            if not self.info.recipes[component].source.media
         }
 
     @property

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from videoprep.errors import VideoprepError
 from videoprep.families.component import Component, Source
 from videoprep.fs import Files
-from videoprep.index.clip import keys_of
+from videoprep.index.clip import has_own_keys
 from videoprep.index.table import BucketIndex
 from videoprep.store.catalogue import (
     METADATA,
@@ -242,7 +242,7 @@ def _readable_index(store: Store) -> tuple[BucketIndex | None, str | None]:
     try:
         index = store.load_index()
         for clip in index.clips():
-            if (clip.video_key, clip.image_key, clip.prompt_key) != keys_of(clip):
+            if not has_own_keys(clip):
                 return None, f"the keys of row {clip.row}, {clip.video}, are not those of its plan"
     except UNREADABLE as error:
         return None, _short(error)

@@ -40,9 +40,9 @@ class Recipe:
 
     @property
     def is_of_vae(self) -> bool:
-        """Whether a VAE made the artifacts: moments, or what was taken of them."""
+        """Whether a VAE made the artifacts of frames: moments, or what was taken of them."""
         # An import brings latents and embeddings of captions, and does not say more.
-        return "posterior" in self.fields or ("imported" in self.fields and self.source.frames)
+        return self.source.frames and ("posterior" in self.fields or "imported" in self.fields)
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """What differs from the fields of another recipe, in words."""

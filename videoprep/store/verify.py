@@ -629,7 +629,7 @@ def _fault_of(
 def _damaged_empty_captions(files: Files, info: StoreInfo) -> Iterator[StoreFault]:
     """A store that has none yet is whole: only some training needs them."""
     for recipe in info.recipes.values():
-        if recipe.source.frames or files.size(path_of(recipe)) is None:
+        if recipe.source.media or files.size(path_of(recipe)) is None:
             continue
         try:
             read_empty_caption(files, recipe)

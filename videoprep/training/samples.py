@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
-from videoprep.exporters.media.video_file import rate_of, writing
+from videoprep.exporters.media.video_file import writing
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import mode
 from videoprep.fs.atomic import write_file
+from videoprep.index.clip import rate_of
 from videoprep.training.cogvideox import is_image_to_video
 
 FOLDER = "samples"

@@ -13,7 +13,6 @@ import numpy as np
 
 from videoprep.exporters.captions import to_line
 from videoprep.exporters.media.contract import CAPTION_SUFFIX
-from videoprep.exporters.media.video_file import rate_of
 from videoprep.exporters.names import stems
 from videoprep.index.clip import Clip
 from videoprep.index.numbers import to_text
@@ -54,7 +53,7 @@ class MediaClip:
     @property
     def rate(self) -> Fraction:
         """Frames a second."""
-        return rate_of(self.clip.fps)
+        return self.clip.rate
 
     def to_json(self) -> dict[str, Any]:
         """What it was made of, and the caption as it was planned."""

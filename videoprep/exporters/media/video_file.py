@@ -41,14 +41,6 @@ _FLAC_LAYOUTS = ("3.0", "quad", "5.0", "5.0(side)", "5.1", "5.1(side)", "6.1", "
 # Where an MP4 says that some of its sound is missing.
 _STATE = "comment"
 
-# Rates are kept as floats; what 30000/1001 was is found again exactly.
-_MOST_DENOMINATOR = 100_000
-
-
-def rate_of(fps: float) -> Fraction:
-    """Frames a second as a fraction: what a video file says, and its reader gets back."""
-    return Fraction(fps).limit_denominator(_MOST_DENOMINATOR)
-
 
 def writing(
     pixels: NDArray[np.uint8], rate: Fraction, *, lossless: bool, sound: Sound | None = None

@@ -1,0 +1,267 @@
+"""A family with a component of sound, defined here alone, from the film to the tensors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from diffusers import AutoencoderOobleck
+
+import videoprep as vp
+from tests.media.sounds import floats, noise, write_film
+from tests.support.assets import write_lists
+from videoprep.errors import Code, ModelError, PlanError
+from videoprep.families.cogvideox import CogVideoX
+from videoprep.families.component import (
+    SOUND,
+    VIDEO_LATENTS,
+    ComponentSpec,
+    SoundFormat,
+    prompt_embeds,
+)
+from videoprep.families.contract import SoundEncoder
+from videoprep.families.model_folder import ModelFolder
+from videoprep.families.registry import components_of, registry
+from videoprep.index.schema import FILE_SCHEMA
+from videoprep.index.table import BucketIndex
+
+RATE = 16_000
+SOUND_LATENTS = ComponentSpec(
+    name="sound_latents", source=SOUND, part="audio_vae", sound=SoundFormat(RATE, 2)
+)
+TOKENS, CHANNELS, HOP = 226, 4, 16
+
+
+class Oobleck(SoundEncoder):
+    """The mean of Stable Audio's VAE."""
+
+    def __init__(self, vae: AutoencoderOobleck) -> None:
+        self._vae = vae
+
+    @torch.inference_mode()
+    def encode(self, samples: torch.Tensor) -> torch.Tensor:
+        mean: torch.Tensor = self._vae.encode(samples).latent_dist.mode()
+        return mean
+
+
+class Sonic(CogVideoX):
+    """CogVideoX that hears the clip."""
+
+    name = "sonic"
+    parts = (*CogVideoX.parts, "audio_vae")
+    profile = replace(
+        CogVideoX.profile,
+        name="sonic",
+        components=(prompt_embeds(TOKENS, 32), VIDEO_LATENTS, SOUND_LATENTS),
+    )
+
+    def recognizes(self, model: ModelFolder) -> bool:
+        return model.index.get("_class_name") == "SonicPipeline"
+
+    def shape(
+        self, model: ModelFolder, component: str, frames: int, height: int, width: int
+    ) -> tuple[int, ...]:
+        if component == SOUND_LATENTS.name:
+            return CHANNELS, frames // HOP
+        return super().shape(model, component, frames, height, width)
+
+    def identity(self, model: ModelFolder, component: str) -> Mapping[str, Any]:
+        if component == SOUND_LATENTS.name:
+            return {"class": "AutoencoderOobleck", "audio_vae": model.identity("audio_vae")}
+        return super().identity(model, component)
+
+    def load_sound_encoder(
+        self,
+        model: ModelFolder,
+        component: ComponentSpec,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> SoundEncoder:
+        vae = AutoencoderOobleck.from_pretrained(model.path / component.part, torch_dtype=dtype)
+        return Oobleck(vae.to(device).eval())
+
+
+def build_audio_vae(folder: Path) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        vae = AutoencoderOobleck(
+            encoder_hidden_size=CHANNELS * 2,
+            downsampling_ratios=[4, 4],
+            channel_multiples=[1, 2],
+            decoder_channels=8,
+            decoder_input_channels=CHANNELS,
+            audio_channels=2,
+            sampling_rate=RATE,
+        )
+    vae.save_pretrained(folder)
+
+
+@pytest.fixture(autouse=True)
+def sonic(monkeypatch: pytest.MonkeyPatch) -> Sonic:
+    family = Sonic()
+    monkeypatch.setitem(registry().families, "sonic", family)
+    return family
+
+
+@pytest.fixture
+def model(tiny_model: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": "SonicPipeline"}))
+    build_audio_vae(folder / "audio_vae")
+    return folder
+
+
+def write_films(folder: Path, names: Sequence[str] = ("stereo", "mono", "silent")) -> Path:
+    """Films of 17 frames at 8 fps: with sound, with mono sound, without any."""
+    made = {
+        "stereo": {"tracks": [noise(3, RATE)]},
+        "mono": {"tracks": [noise(3, RATE, channels=1, seed=1)]},
+        "silent": {"tracks": []},
+        "short": {"tracks": [noise(1, RATE, seed=2)]},
+        "after": {"tracks": [noise(3, RATE, seed=3)], "late": 4.0},
+    }
+    for name in names:
+        tracks = made[name].pop("tracks")
+        film = folder / f"{name}.mov"
+        write_film(film, *tracks, rate=RATE, frames=17, fps=8, **made[name])  # type: ignore[arg-type]
+    write_lists(folder, [f"A film, {name}." for name in names], [f"{name}.mov" for name in names])
+    return folder
+
+
+def encode(dataset: object, model: Path, store: Path, **options: Any) -> vp.EncodeResult:
+    result = vp.encode(dataset, model=model, output=store, device="cpu", **options)  # type: ignore[arg-type]
+    assert result is not None
+    return result
+
+
+def test_sound_of_exactly_the_frames(model: Path, tmp_path: Path, sonic: Sonic) -> None:
+    """The latents are those of the samples from the first frame to the end of the last."""
+    result = encode(write_films(tmp_path / "data"), model, tmp_path / "store")
+    assert result.ok
+    assert (result.clips, result.complete, result.pending) == (3, 3, 0)
+    assert result.components["sound_latents"].encoded == 2
+    data = vp.LatentDataset(tmp_path / "store")
+    assert (len(data), data.incomplete) == (3, 0)
+    encoder = sonic.load_sound_encoder(
+        ModelFolder(model, "sonic"), SOUND_LATENTS, torch.device("cpu"), torch.float32
+    )
+    count = round(17 / 8 * RATE)
+    samples = torch.from_numpy(floats(noise(3, RATE)))[:, :count]
+    stereo, mono, silent = (data[number] for number in range(3))
+    assert torch.equal(stereo["sound_latents"], encoder.encode(samples[None])[0])
+    assert mono["sound_latents"].shape == stereo["sound_latents"].shape == (CHANNELS, count // HOP)
+    assert "sound_latents" not in silent
+    assert set(silent) == {"video_latents", "prompt_embeds", "caption", "metadata"}
+
+
+def test_what_is_there_is_found_and_mended(model: Path, tmp_path: Path) -> None:
+    dataset, store = write_films(tmp_path / "data"), tmp_path / "store"
+    encode(dataset, model, store)
+    again = encode(dataset, model, store)
+    assert again.encoded == 0
+    assert vp.verify(store).ok
+    shard, _ = sorted((store / "sound_latents").glob("*/*.safetensors"))
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(bytes(data))
+    assert not vp.verify(store).ok
+    mended = vp.verify(store, repair=True, progress="none")
+    assert mended.ok
+    assert mended.repair is not None
+    assert mended.repair.encoded == {"sound_latents": 1}
+    status = vp.status(store, dataset)
+    assert status.components["sound_latents"].to_do == 0
+    assert status.components["sound_latents"].planned == 2
+
+
+def test_another_caption_keeps_the_sound(model: Path, tmp_path: Path) -> None:
+    dataset, store = write_films(tmp_path / "data"), tmp_path / "store"
+    encode(dataset, model, store)
+    write_lists(dataset, ["New.", "B.", "C."], ["stereo.mov", "mono.mov", "silent.mov"])
+    result = encode(dataset, model, store)
+    assert result.components["prompt_embeds"].encoded == 3
+    assert result.components["sound_latents"].encoded == 0
+
+
+def test_sound_that_is_too_short_fails_alone(model: Path, tmp_path: Path) -> None:
+    dataset, store = write_films(tmp_path / "data", ("stereo", "short")), tmp_path / "store"
+    result = encode(dataset, model, store)
+    assert not result.ok
+    ((failed,)) = result.set_aside
+    assert (failed.video, failed.component) == ("short.mov", "sound_latents")
+    assert failed.code == Code.DAMAGED_SOUND.value
+    assert failed.reason == "the sound does not span the clip: it ends 1.125 s early"
+    assert (result.complete, result.failed) == (1, 1)
+    taken = encode(dataset, model, store, allow_damaged=True)
+    assert taken.ok
+    assert [one.video for one in taken.damaged] == ["short.mov"]
+    data = vp.LatentDataset(store)
+    assert data[0]["sound_latents"].shape == data[1]["sound_latents"].shape
+
+
+def test_sound_behind_the_clip_is_none(model: Path, tmp_path: Path) -> None:
+    """The file has a sound track, but not while the clip lasts."""
+    dataset = write_films(tmp_path / "data", ("stereo", "after"))
+    result = encode(dataset, model, tmp_path / "store")
+    assert result.ok
+    assert result.components["sound_latents"].encoded == 1
+
+
+def test_an_index_of_before_says_so(model: Path, tmp_path: Path) -> None:
+    """Version 2 had no sound: such an index is read, and is not enough for this family."""
+    index = BucketIndex.build(write_films(tmp_path / "data"), profile="sonic")
+    assert index.knows_sound
+    index.save(tmp_path / "index.parquet")
+    table = pq.read_table(tmp_path / "index.parquet")
+    metadata = {
+        key: value.replace(b'"version": 3', b'"version": 2')
+        for key, value in table.schema.metadata.items()
+    }
+    older = table.drop_columns(["audio_key"]).replace_schema_metadata(metadata)
+    pq.write_table(older, tmp_path / "older.parquet")
+    read = BucketIndex.load(tmp_path / "older.parquet")
+    assert not read.knows_sound
+    assert read.table.drop_columns(["audio_key"]).equals(index.table.drop_columns(["audio_key"]))
+    with pytest.raises(PlanError, match="does not say which clips have sound"):
+        encode(tmp_path / "older.parquet", model, tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+    read.save(tmp_path / "saved.parquet")
+    assert pq.read_schema(tmp_path / "saved.parquet").names == FILE_SCHEMA.names
+    assert not BucketIndex.load(tmp_path / "saved.parquet").knows_sound
+
+
+def test_the_key_is_that_of_the_sound(tmp_path: Path) -> None:
+    """Other frames or another rate are other sound; crop and caption are not."""
+    folder = write_films(tmp_path / "data", ("stereo",))
+
+    def key(**options: Any) -> str | None:
+        (clip,) = BucketIndex.build(folder, profile="sonic", **options).clips()
+        return clip.audio_key
+
+    assert key() == key(reshape="center-crop", height_buckets=(32,), width_buckets=(32,))
+    assert key() != key(frame_buckets=(9,))
+    assert len({key(), key(frame_buckets=(9,)), key(target_fps=4, frame_buckets=(5,))}) == 3
+
+
+def test_a_declaration_without_a_format_is_refused(
+    monkeypatch: pytest.MonkeyPatch, model: Path, sonic: Sonic
+) -> None:
+    wrong = replace(SOUND_LATENTS, sound=None)
+    monkeypatch.setattr(Sonic, "profile", replace(Sonic.profile, components=(VIDEO_LATENTS, wrong)))
+    with pytest.raises(ModelError, match="sound_latents has a sound format if and only if"):
+        components_of(sonic, ModelFolder(model, "sonic"))
+
+
+def test_samples_are_what_ffmpeg_gives(tmp_path: Path) -> None:
+    """A guard of the fixture: noise of known samples."""
+    assert np.abs(floats(noise(1, RATE))).max() > 0.05
