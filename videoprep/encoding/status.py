@@ -48,7 +48,11 @@ CatalogueState = Literal["current", "outdated", "missing", "damaged"]
 
 _EXAMPLES = 3
 
-_FAIL_AGAIN = (Code.DAMAGED_FRAMES.value, Code.CHANGES_MIDWAY.value)
+_FAIL_AGAIN = (
+    Code.DAMAGED_FRAMES.value,
+    Code.DAMAGED_SOUND.value,
+    Code.CHANGES_MIDWAY.value,
+)
 
 NEW, NOT_MADE, RECIPE = "new sample", "not made yet", "recipe"
 

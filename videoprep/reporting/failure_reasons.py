@@ -122,9 +122,10 @@ REASONS = (
     Reason(
         Code.DAMAGED_SOUND.value,
         "damaged-sound",
-        "The sound of the clip is damaged.",
+        "The sound of the clip is damaged, or does not span the clip.",
         "Bytes of the file are wrong, or packets of its sound are missing. Decoders give silence "
-        "or noise for them, and complain in their log.",
+        "or noise for them, and complain in their log. Where a model is trained with sound, sound "
+        "that lacks more than 0.1 s at its ends counts as damaged.",
         "Copy or download the file again, and run the same command again. To take damaged sound "
         "all the same: " + _ALLOW + " To export pictures alone: "
         f"`{command_line('export', '…', to='media', sound=False)}`.",
