@@ -63,7 +63,7 @@ class StageResources:
 
 
 @dataclass(frozen=True, slots=True)
-class EmptyCaption:
+class EmptyCaptionEmbeds:
     """The embedding of the empty caption, which trainers put in the place of captions."""
 
     recipe: Recipe
@@ -205,7 +205,7 @@ class EncodeTask:
         opened: TextPass | VideoEncoder | SoundEncoder,
         works: Iterator[ClaimedUnit],
         rank: RankContext,
-    ) -> Generator[tuple[ClaimedUnit, UnitWork | EmptyCaption], None, None]:
+    ) -> Generator[tuple[ClaimedUnit, UnitWork | EmptyCaptionEmbeds], None, None]:
         """See `Task`."""
         if isinstance(opened, TextPass):
             for work in works:
@@ -215,9 +215,9 @@ class EncodeTask:
             for made in whole:
                 yield made.claimed, made
 
-    def commit(self, work: ClaimedUnit, result: UnitWork | EmptyCaption) -> int:
+    def commit(self, work: ClaimedUnit, result: UnitWork | EmptyCaptionEmbeds) -> int:
         """See `Task`. Results are on the host once they have landed, and are looked at then."""
-        if isinstance(result, EmptyCaption):
+        if isinstance(result, EmptyCaptionEmbeds):
             write_empty_caption(self.files, result.recipe, result.embeds)
             return 0
         unit = work.unit
@@ -250,9 +250,9 @@ class EncodeTask:
         source = self.job.specs[unit.component].source
         return UnitWork(work, self.job.keys(unit), self.job.clips(unit), source)
 
-    def _encode_captions(self, text: TextPass, work: ClaimedUnit) -> UnitWork | EmptyCaption:
+    def _encode_captions(self, text: TextPass, work: ClaimedUnit) -> UnitWork | EmptyCaptionEmbeds:
         if work.unit.folder == EMPTY_CAPTION:
-            return EmptyCaption(self.job.recipes[work.unit.group], text.encode_empty())
+            return EmptyCaptionEmbeds(self.job.recipes[work.unit.group], text.encode_empty())
         made = self._unit_work(work)
         text.encode(made)
         return made

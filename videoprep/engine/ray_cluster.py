@@ -23,7 +23,7 @@ _CONNECT_SECONDS = 90.0
 _DISCONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 20.0
 _POLL_SECONDS = 0.5
-_CPUS_OF_ONE = 4.0  # more threads than this encode one clip hardly faster
+_CPUS_OF_ONE = 4.0  # one process gains little from more
 
 
 class RayClusterError(VideoprepError):
