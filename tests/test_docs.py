@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from typer.main import get_command
 import videoprep
 from docs.make_rules import TROUBLESHOOTING, troubleshooting
 from tests.conftest import REPOSITORY
+from tests.support.warm import Process, Warm
 from videoprep.cli.app import app
 from videoprep.errors import Code
 
@@ -31,6 +33,8 @@ PAGES = [
 """The other targets' pages are run by tests/exporters/test_pages.py, each on its own family; those
 of families by tests/families."""
 _FIRST_PAGES = ("README.md", "quickstart.md", "encode.md", "train.md")
+_FORKED_PAGES = ("quickstart.md", "encode.md", "train.md")
+"""Their commands are quick if they are forked; those of the others are run by a shell."""
 LIGHT_PAGES = {"dataset.md", "init.md", "validate.md"}
 """Their commands need neither a model nor a store."""
 ALL_PAGES = [*PAGES, *sorted(_DOCS.glob("*/*.md"))]
@@ -141,19 +145,35 @@ def _as_run(line: str) -> str | None:
     return None if line.startswith(_NOT_RUN) else line
 
 
+def _run_forked(warm: Warm, line: str, folder: Path) -> Process:
+    """Runs a line that is no more than a command of videoprep, perhaps under torchrun."""
+    name, *arguments = shlex.split(line)
+    module = {"videoprep": "videoprep", "torchrun": "torchrun"}[name]
+    return warm.run(*arguments, module=module, cwd=folder, timeout=600)
+
+
 @pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize(("where", "block"), _blocks("bash"), ids=lambda v: v.split("\n")[0][:40])
-def test_commands(where: str, block: str, workplace: Path) -> None:
+def test_commands(where: str, block: str, workplace: Path, request: pytest.FixtureRequest) -> None:
     lines = block.replace("\\\n", " ").splitlines()
     for line in filter(None, map(_as_run, lines)):
-        done = _run(["bash", "-c", line], workplace)
+        if where.partition(":")[0] in _FORKED_PAGES:
+            done = _run_forked(request.getfixturevalue("warm"), line, workplace)
+        else:
+            done = _run(["bash", "-c", line], workplace)
         assert done.returncode == 0, f"{where}: {line}\n{done.stdout}{done.stderr}"
 
 
 @pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize(("where", "block"), _blocks("python"), ids=lambda v: v.split("\n")[0][:40])
-def test_programs(where: str, block: str, workplace: Path) -> None:
-    done = _run([sys.executable, "-c", block], workplace)
+def test_programs(where: str, block: str, workplace: Path, request: pytest.FixtureRequest) -> None:
+    if where.partition(":")[0] in _FORKED_PAGES:
+        program = workplace / "program.py"
+        program.write_text(block)
+        warm: Warm = request.getfixturevalue("warm")
+        done = warm.run(module=str(program), cwd=workplace, timeout=600)
+    else:
+        done = _run([sys.executable, "-c", block], workplace)
     assert done.returncode == 0, f"{where}\n{done.stdout}{done.stderr}"
 
 

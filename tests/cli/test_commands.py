@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support.assets import write_lists, write_video
+from tests.support.small_store import wait_until
+from tests.support.warm import Warm
 from videoprep.cli.app import app
 from videoprep.cli.options import join_values
 from videoprep.cli.output import safe
@@ -376,15 +379,9 @@ def test_safe_text() -> None:
     assert safe("\x07\x1b]0;x\u200b\u2028\ud800").plain == "\\x07\\x1b]0;x\\u200b\\u2028\\ud800"
 
 
-def test_sigterm_ends_with_143(dataset: Path, tiny_model: Path, tmp_path: Path) -> None:
-    import signal
-    import subprocess
-    import sys
-
-    command = [sys.executable, "-m", "videoprep", "encode", str(dataset), "-o", "store"]
-    process = subprocess.Popen([*command, "--model", str(tiny_model)], cwd=tmp_path)
-    store = tmp_path / "store/store.json"
-    while not store.exists() and process.poll() is None:
-        pass
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 143
+def test_sigterm_ends_with_143(warm: Warm, dataset: Path, tiny_model: Path, tmp_path: Path) -> None:
+    command = ["encode", dataset, "-o", "store", "--model", tiny_model]
+    process = warm.start(*command, cwd=tmp_path, VIDEOPREP_FAILPOINTS="unit.claimed=pause*0")
+    wait_until((tmp_path / "store/store.json").exists)
+    process.signal(signal.SIGTERM)
+    assert process.wait() == 143

@@ -192,8 +192,8 @@ def _interrupt(process: subprocess.Popen[bytes], number: int) -> None:
     ("answer", "profile"),
     [
         (b"\n", "default"),
-        (b"1\n", "default"),
-        (b"wan\n", "wan"),
+        pytest.param(b"1\n", "default", marks=pytest.mark.slow),
+        pytest.param(b"wan\n", "wan", marks=pytest.mark.slow),
         (b"3\n", "cogvideox1.5"),
         (b"99\n|wann\n|LTX-Video\n", "ltx-video"),
     ],

@@ -14,7 +14,7 @@ from tests.support.small_store import ARTIFACTS, Small, receipts, result_of, sha
 @pytest.fixture
 def damaged(small: Small) -> Small:
     """A whole store, to be damaged."""
-    small.finish()
+    small.copy_whole()
     return small
 
 

@@ -58,7 +58,7 @@ def test_a_failing_disk(small: Small, text: str, place: str) -> None:
 @pytest.mark.parametrize("text", ["store.json", "/text-", "/1x64x96-"])
 def test_what_is_there_cannot_be_read(small: Small, text: str, nth: int) -> None:
     """That is no damage: nothing is removed or made anew."""
-    small.finish()
+    small.copy_whole()
     before = visible(small.store)
     failed = small.run(VIDEOPREP_FAILPOINTS=f"file.read=eio*{nth}@{text}")
     assert failed.returncode == 2

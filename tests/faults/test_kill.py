@@ -44,6 +44,9 @@ RULES = [
     *(f"{place}=kill*2@/prompt_embeds/" for place in _OF_FILES),
 ]
 
+_ALIKE = {f"{place}=kill@{text}" for text in _TEXTS for place in ("file.begun", "file.synced")}
+"""Nothing has its name yet, as at ``file.written``: that of a shard and of its receipt remain."""
+
 ELSEWHERE = {
     "file.read": "test_killed_while_it_reads_what_is_there",
     "decode": "tests of clips that fail",
@@ -56,7 +59,10 @@ def test_every_place_has_its_test() -> None:
     assert {rule.partition("=")[0] for rule in RULES} | ELSEWHERE.keys() == set(POINTS)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    "rule",
+    [pytest.param(rule, marks=[pytest.mark.slow] if rule in _ALIKE else []) for rule in RULES],
+)
 def test_killed_at_a_place(small: Small, rule: str) -> None:
     killed = small.run(VIDEOPREP_FAILPOINTS=rule)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

@@ -34,7 +34,7 @@ def _dead() -> int:
 
 def test_leftovers_of_the_dead_are_swept(small: Small) -> None:
     """Of any kind, in any folder, at once."""
-    small.finish()
+    small.copy_whole()
     folders = ["", *{str(path.parent.relative_to(small.store)) for path in receipts(small.store)}]
     owner = f"{socket.gethostname()}-{_dead()}"
     left = []
@@ -55,7 +55,7 @@ def test_leftovers_of_the_dead_are_swept(small: Small) -> None:
 
 def test_a_zombie_is_dead(small: Small) -> None:
     """Its parent may have been killed, too, and nobody else may care."""
-    small.finish()
+    small.copy_whole()
     pid = os.fork()
     if not pid:
         os._exit(0)
@@ -95,7 +95,7 @@ def test_those_of_the_living_are_not(small: Small) -> None:
 
 
 def test_those_of_another_machine_are_swept_when_they_are_old(small: Small) -> None:
-    small.finish()
+    small.copy_whole()
     new, old = (small.store / f".file.elsewhere-{n}-0123abcd.tmp" for n in (1, 2))
     for path in (new, old):
         path.write_bytes(b"half")
@@ -105,7 +105,7 @@ def test_those_of_another_machine_are_swept_when_they_are_old(small: Small) -> N
 
 
 def test_a_strangers_file_is_left_alone(small: Small) -> None:
-    small.finish()
+    small.copy_whole()
     for name in (".nfs0001", ".DS_Store", ".notes.tmp.swp"):
         (small.store / name).write_text("mine")
     run = small.run()

@@ -641,16 +641,19 @@ def _uploaded(url: str, files: dict[str, bytes]) -> str:
 
 STRAY = {
     "weights.parquet": b"",
-    "log.json": b'[{"step": 1}' + b', {"step": 2}' * 200_000 + b"]",
-    "scores.csv": b"name,score\n" + b"a,1\n" * 500_000,
+    "log.json": b'[{"step": 1}' + b', {"step": 2}' * 20_000 + b"]",
+    "scores.csv": b"name,score\n" + b"a,1\n" * 60_000,
     "config.json": b'{"model_type": "t5"}',
-    "other/readme.txt": b"x" * 1_000_000,
+    "other/readme.txt": b"x" * 300_000,
 }
-"""Large files that are not part of the dataset; the Parquet file is written below."""
+"""Files that are not part of the dataset, each too large to be brought here unnoticed.
+
+The Parquet file is written below.
+"""
 
 
 def _stray(tmp_path: Path) -> dict[str, bytes]:
-    numbers = pa.table({"loss": pa.array(range(500_000), pa.int64())})
+    numbers = pa.table({"loss": pa.array(range(40_000), pa.int64())})
     pq.write_table(numbers, tmp_path / "stray.parquet", compression="none")
     return {**STRAY, "weights.parquet": (tmp_path / "stray.parquet").read_bytes()}
 

@@ -42,21 +42,24 @@ def i2v(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tiny_model, tmp_path_factory.mktemp("models") / "model", "5b-i2v")
 
 
-@pytest.fixture
-def store17(tiny_model: Path, tmp_path: Path) -> Path:
-    """Four clips of 17 frames, of which learned positions are made, with first frames."""
-    for number in range(4):
-        write_video(
-            tmp_path / f"data/{number}.mp4", width=96, height=64, frames=17, lift=40 * number
-        )
+@pytest.fixture(scope="module")
+def whole_store17(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("store17")
     names = [f"{number}.mp4" for number in range(4)]
-    write_lists(tmp_path / "data", [f"Clip {number}." for number in range(4)], names)
-    store = tmp_path / "store"
+    for number, name in enumerate(names):
+        write_video(folder / "data" / name, width=96, height=64, frames=17, lift=40 * number)
+    write_lists(folder / "data", [f"Clip {number}." for number in range(4)], names)
     vp.encode(
-        tmp_path / "data", model=tiny_model, output=store, image_latents=True, device="cpu",
-        progress="none",
+        folder / "data", model=tiny_model, output=folder / "store", image_latents=True,
+        device="cpu", progress="none",
     )  # fmt: skip
-    return store
+    return folder / "store"
+
+
+@pytest.fixture
+def store17(whole_store17: Path, tmp_path: Path) -> Path:
+    """Four clips of 17 frames, of which learned positions are made, with first frames."""
+    return Path(shutil.copytree(whole_store17, tmp_path / "store"))
 
 
 # Image-to-video, all weights, several processes
