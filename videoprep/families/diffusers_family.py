@@ -55,8 +55,22 @@ class DiffusersFamily(Family):
             self.require_class(model, part, kind)
         self.require_class(model, "vae", self.vae_class)
         self.facts(model)
+        self._require_frame_rules(model)
         for one in self.components(model):  # whose shape is read from the configs
             self.shape(model, one.name, self.profile.frames_within(9) or 1, 64, 64)
+
+    def _require_frame_rules(self, model: ModelFolder) -> None:
+        """The profile says what the VAE makes of frames; a VAE of other factors makes other."""
+        _, temporal = self.compression(model)
+        for rule in self.profile.frame_rules:
+            if -(-rule.step // temporal) != rule.latent_step:
+                raise ModelError(
+                    f"its VAE puts {temporal} frames into a latent frame; {rule.step} are "
+                    f"{rule.latent_step} in the family {self.name!r}",
+                    where=str(model.path / "vae/config.json"),
+                    remedy="use a model folder of this family; docs/families.md says how to add a "
+                    "family",
+                )
 
     def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:
         spec = self.component(model, component)
@@ -108,9 +122,8 @@ class DiffusersFamily(Family):
     ) -> tuple[int, ...]:
         if not self.component(model, component).posterior:
             return self.embeds_shape(model, component)
-        spatial, temporal = self.compression(model)
-        # 4k+1 frames give k+1: the first stands alone. CogVideoX takes 4k, too, and gives k.
-        latent_frames = -(-frames // temporal)
+        spatial, _ = self.compression(model)
+        latent_frames = self.profile.latent_frames(frames)
         return 2 * self.channels(model), latent_frames, height // spatial, width // spatial
 
     def embeds_shape(self, model: ModelFolder, component: Component) -> tuple[int, ...]:
