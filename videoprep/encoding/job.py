@@ -139,8 +139,8 @@ def work_of(
         if spec.noise:
             draws = settings.image_noise
             return ArtifactSize(bucket, draws * size, draws * bucket.pixels)
-        if spec.posterior and settings.posterior != "moments":
-            size //= 2
+        if spec.posterior is not None and settings.posterior != "moments":
+            size //= spec.posterior.tensors
         return ArtifactSize(bucket, size, bucket.pixels)
 
     return items_of(spec.name, spec.source, index.table, measure)

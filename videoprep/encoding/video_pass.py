@@ -19,6 +19,7 @@ from videoprep.errors import Code, MediaError, ModelError, SourceError
 from videoprep.failpoints import reach
 from videoprep.families.component import ComponentSpec
 from videoprep.families.contract import VideoEncoder
+from videoprep.families.posterior_form import MOMENTS
 from videoprep.fs.staging import Staging
 from videoprep.media.clip import ClipPixels, normalize
 from videoprep.media.decode_pool import Decoded
@@ -237,17 +238,19 @@ class _VideoPass:
         pixels = first.work.source.arrange(pixels, first.frames)
         spec = self._spec(first)
         if spec.noise:
-            return self.context.stream.down(self._forward_noisy(piece, pixels))
+            return self.context.stream.down(self._forward_noisy(piece, pixels, spec))
         made = self._made(piece, pixels)
-        if not spec.posterior:
-            return self.context.stream.down(made.to(getattr(torch, settings.dtype)))
-        keys = [item.key for item in piece]
-        return self.context.stream.down(reduce_moments(made, settings.posterior, keys))
+        if spec.posterior is not None:
+            keys = [item.key for item in piece]
+            made = reduce_moments(made, settings.posterior, keys, spec.posterior)
+        return self.context.stream.down(made.to(getattr(torch, settings.dtype)))
 
     def _spec(self, item: _Item) -> ComponentSpec:
         return self.context.job.specs[item.work.component]
 
-    def _forward_noisy(self, piece: Sequence[_Item], pixels: torch.Tensor) -> torch.Tensor:
+    def _forward_noisy(
+        self, piece: Sequence[_Item], pixels: torch.Tensor, spec: ComponentSpec
+    ) -> torch.Tensor:
         """One draw of noise after the other: ``[B, draws, …]``."""
         settings = self.context.job.settings
         keys = [item.key for item in piece]
@@ -256,8 +259,10 @@ class _VideoPass:
             names = draw_names(keys, number)
             moments = self._made(piece, add_noise(pixels, names))
             # Of other seeds than the noise, with which the draw would go together.
-            draws.append(reduce_moments(moments, settings.posterior, draw_names(names, number)))
-        return torch.stack(draws, dim=1)
+            seeds = draw_names(names, number)
+            form = spec.posterior or MOMENTS
+            draws.append(reduce_moments(moments, settings.posterior, seeds, form))
+        return torch.stack(draws, dim=1).to(getattr(torch, settings.dtype))
 
     def _made(self, piece: Sequence[_Item], pixels: torch.Tensor) -> torch.Tensor:
         captions = [item.work.clips[item.at].caption for item in piece]

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoprep.errors import StoreError, nearest
+from videoprep.families.posterior_form import MOMENTS, PosteriorForm
 
 if TYPE_CHECKING:
     import torch
@@ -169,9 +170,9 @@ class ComponentSpec:
     """What of a clip it is made from."""
     part: str
     """The part of the model that makes it, such as ``vae``."""
-    posterior: bool = False
-    """Whether the part gives the moments of a posterior ``[2 × C, …]``, mean first and log variance
-    after, which ``posterior`` reduces. Otherwise what it gives is stored as it is."""
+    posterior: PosteriorForm | None = None
+    """What the part gives of a posterior over latents, which the option ``posterior`` reduces.
+    None: there is none, and what the part gives is stored as it is."""
     noise: bool = False
     """Whether it is made several times, with noise on the pixels; see ``image_noise``."""
     asked_by: Literal["image_latents", "image_noise"] | None = None
@@ -183,8 +184,12 @@ class ComponentSpec:
     @property
     def recipe(self) -> Mapping[str, Any]:
         """What of the spec decides the artifacts, for the recipe."""
-        named = {} if _CLASSIC.get(self.name) is self.source else {"source": self.source.name}
-        return {**dict(self.source.recipe), **named}
+        fields = dict(self.source.recipe)
+        if _CLASSIC.get(self.name) is not self.source:
+            fields["source"] = self.source.name
+        if self.posterior not in (None, MOMENTS):
+            fields["posterior_form"] = self.posterior.name
+        return fields
 
 
 def prompt_embeds(tokens: int, features: int) -> ComponentSpec:
@@ -199,22 +204,26 @@ def prompt_embeds(tokens: int, features: int) -> ComponentSpec:
     )
 
 
-VIDEO_LATENTS = ComponentSpec(name="video_latents", source=FRAMES, part="vae", posterior=True)
+VIDEO_LATENTS = ComponentSpec(name="video_latents", source=FRAMES, part="vae", posterior=MOMENTS)
 IMAGE_LATENTS = ComponentSpec(
-    name="image_latents", source=FIRST_FRAME, part="vae", posterior=True, asked_by="image_latents"
+    name="image_latents",
+    source=FIRST_FRAME,
+    part="vae",
+    posterior=MOMENTS,
+    asked_by="image_latents",
 )
 CONDITION_LATENTS = ComponentSpec(
     name="condition_latents",
     source=FIRST_FRAME_ZEROS,
     part="vae",
-    posterior=True,
+    posterior=MOMENTS,
     asked_by="image_latents",
 )
 NOISY_IMAGE_LATENTS = ComponentSpec(
     name="noisy_image_latents",
     source=FIRST_FRAME,
     part="vae",
-    posterior=True,
+    posterior=MOMENTS,
     noise=True,
     asked_by="image_noise",
 )

@@ -75,7 +75,7 @@ class DiffusersFamily(Family):
     def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:
         spec = self.component(model, component)
         part = spec.part
-        if spec.posterior:
+        if spec.posterior is not None:
             return {"class": self.vae_class, part: model.identity(part)}
         return {
             "class": self.text_classes[part],
@@ -99,7 +99,7 @@ class DiffusersFamily(Family):
             "latent_channels": self.channels(model),
             "spatial_compression": spatial,
             "temporal_compression": temporal,
-            "moments": "mean and log variance along channels, unscaled",
+            "moments": self.profile.posterior_form.says,
             "layout": "C F H W",
             "training_posterior": self.posterior,
             "training_fps": self.profile.fps,
@@ -120,11 +120,13 @@ class DiffusersFamily(Family):
     def shape(
         self, model: ModelFolder, component: Component, frames: int, height: int, width: int
     ) -> tuple[int, ...]:
-        if not self.component(model, component).posterior:
+        form = self.component(model, component).posterior
+        if form is None:
             return self.embeds_shape(model, component)
         spatial, _ = self.compression(model)
         latent_frames = self.profile.latent_frames(frames)
-        return 2 * self.channels(model), latent_frames, height // spatial, width // spatial
+        channels = form.tensors * self.channels(model)
+        return channels, latent_frames, height // spatial, width // spatial
 
     def embeds_shape(self, model: ModelFolder, component: Component) -> tuple[int, ...]:
         """Shape of the longest of a component's embeddings; from the encoder's config."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from videoprep.families.component import (
+    FRAMES,
     IMAGE_LATENTS,
     VIDEO_LATENTS,
     ComponentSpec,
     prompt_embeds,
 )
+from videoprep.families.posterior_form import MOMENTS, PosteriorForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Profile:
         frame_rules: a frame count must keep one of them. They say how many latent frames there are.
         compression: pixels a side of a latent pixel.
         patch: latent pixels a side of a token.
-        latent_channels: of a latent; its moments have twice as many.
+        latent_channels: of a latent; moments have twice as many.
         fps: frames a second that the model was trained at; None: any.
         num_frames: frames of a clip that the model makes by default; None: any.
         models: the models that it is meant for, as their users call them.
@@ -145,10 +147,21 @@ class Profile:
         side = self.compression * self.patch
         return self.latent_frames(frames) * (height // side) * (width // side)
 
-    def moments_shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """Shape ``(2 × C, F', H', W')`` of what is stored of a clip of that many pixels."""
+    @property
+    def posterior_form(self) -> PosteriorForm:
+        """What the VAE gives of whole clips."""
+        forms = (one.posterior for one in self.components if one.source is FRAMES)
+        return next((form for form in forms if form is not None), MOMENTS)
+
+    def moments_shape(
+        self, frames: int, height: int, width: int, form: PosteriorForm = MOMENTS
+    ) -> tuple[int, int, int, int]:
+        """Shape ``(2 × C, F', H', W')`` of what is stored of a clip of that many pixels.
+
+        A form without a spread has C channels.
+        """
         sides = height // self.compression, width // self.compression
-        return 2 * self.latent_channels, self.latent_frames(frames), *sides
+        return form.tensors * self.latent_channels, self.latent_frames(frames), *sides
 
     def frame_rule(self) -> str:
         """The frame rules in words, for instance ``4k or 4k+1``."""

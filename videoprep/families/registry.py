@@ -20,6 +20,7 @@ from videoprep.families.component import (
 )
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
+from videoprep.families.posterior_form import POSTERIOR_FORMS
 from videoprep.families.profile import DEFAULT, Profile
 
 logger = logging.getLogger(__name__)
@@ -223,7 +224,13 @@ def _component_problems(family: Family, specs: Sequence[ComponentSpec]) -> Itera
                 f"{spec.name} is made by {spec.part!r}, which is not among the family's parts: "
                 f"{', '.join(family.parts)}"
             )
-        if spec.noise and not (spec.posterior and spec.source.frames):
+        form = spec.posterior
+        if form is not None and form not in POSTERIOR_FORMS.values():
+            yield (
+                f"the posterior of {spec.name} is {form!r}; the forms are "
+                f"{', '.join(POSTERIOR_FORMS)} of videoprep.families.posterior_form, or None"
+            )
+        if spec.noise and not (form and spec.source.frames):
             yield f"{spec.name} has noise, but it is not made of frames by a VAE"
 
 
