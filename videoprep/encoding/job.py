@@ -133,7 +133,7 @@ def work_of(
     def measure(bucket: Bucket) -> ArtifactSize:
         sides = bucket.frames, bucket.height, bucket.width
         shape = family.shape(model, spec.name, *sides)
-        size = math.prod(shape) * _DTYPE_BYTES[settings.dtype]
+        size = math.prod(shape) * (1 if spec.mask else _DTYPE_BYTES[settings.dtype])
         if not spec.source.frames:
             return ArtifactSize(TEXT, size, 1)
         if spec.noise:

@@ -110,7 +110,9 @@ def make_recipes(
     recipes: dict[Component, Recipe] = {}
     for spec in components:
         fields = {**family.identity(model, spec.name), "dtype": settings.dtype}
-        if spec.source.frames:
+        if spec.mask:
+            fields |= {"dtype": "uint8", "mask": True}
+        elif spec.source.frames:
             fields |= {"decoder": settings.decoder, "pixels": PIXELS}
         else:
             fields |= {"computed_in": settings.text_dtype}
@@ -146,7 +148,8 @@ def settings_of(info: StoreInfo, where: str) -> Settings:
     Raises:
         StoreError: the recipes lack something.
     """
-    recipes = info.recipes.values()
+    recipes: Iterable[Recipe] = info.recipes.values()
+    recipes = [one for one in recipes if "mask" not in one.fields]  # which no setting decides
     try:
         text = next(one.fields for one in recipes if "computed_in" in one.fields)
         video = next(one.fields for one in recipes if "tiling" in one.fields)

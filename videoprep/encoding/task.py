@@ -244,7 +244,9 @@ class EncodeTask:
 
     def _encode_captions(self, text: TextPass, work: ClaimedUnit) -> UnitWork | EmptyCaption:
         if work.unit.folder == EMPTY_CAPTION:
-            return EmptyCaption(self.job.recipes[work.unit.group], text.encode_empty())
+            return EmptyCaption(
+                self.job.recipes[work.unit.group], text.encode_empty(work.unit.group)
+            )
         made = self._unit_work(work)
         text.encode(made)
         return made

@@ -173,6 +173,9 @@ class ComponentSpec:
     posterior: PosteriorForm | None = None
     """What the part gives of a posterior over latents, which the option ``posterior`` reduces.
     None: there is none, and what the part gives is stored as it is."""
+    mask: bool = False
+    """Whether it says which tokens of the part's embeddings are not padding: uint8 ``[tokens]``, 1
+    or 0. Made by `TextEncoder.mask`, without running the encoder."""
     noise: bool = False
     """Whether it is made several times, with noise on the pixels; see ``image_noise``."""
     asked_by: Literal["image_latents", "image_noise"] | None = None
@@ -180,6 +183,11 @@ class ComponentSpec:
     shape: tuple[int, ...] | None = None
     """Of the longest one, to estimate what it takes when no model is at hand; None: the profile's
     moments of as many frames as the source has."""
+
+    def is_masked_by(self, other: ComponentSpec) -> bool:
+        """Return whether another component is the mask of this one."""
+        of_one_text = (self.source, self.part) == (CAPTION, other.part)
+        return other.mask and other.source is CAPTION and of_one_text and not self.mask
 
     @property
     def recipe(self) -> Mapping[str, Any]:

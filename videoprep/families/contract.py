@@ -32,6 +32,14 @@ class TextEncoder(ABC):
         sees the padding, and without it where it is masked. ``pooled_embeds`` are ``[features]``.
         """
 
+    def mask(self, captions: Sequence[str]) -> Sequence[torch.Tensor]:
+        """Return which tokens of what `encode` gives are not padding: uint8 ``[tokens]``, 1 or 0.
+
+        For families that have a component with ``mask``; `encode` keeps the padding then.
+        """
+        del captions
+        raise NotImplementedError(f"{type(self).__name__} gives no masks")
+
     @abstractmethod
     def count_tokens(self, caption: str) -> int:
         """How many tokens the caption has before it is cut to the limit."""

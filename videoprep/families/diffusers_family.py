@@ -11,7 +11,7 @@ from videoprep.families.component import Component, ComponentSpec
 from videoprep.families.config import count_of
 from videoprep.families.contract import Family, VideoDecoder, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.tokenizer import load_token_counter
+from videoprep.families.tokenizer import is_byte_tokenizer, load_token_counter
 from videoprep.families.vae import load_vae, load_vae_decoder
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class DiffusersFamily(Family):
         vae_class: diffusers' class of the VAE.
         vae_keeps_state: see `Vae`.
         tokenizers: for each text encoder the folder of its tokenizer.
-        tokenizer_files: for each of these folders files of which one has to be there.
+        tokenizer_files: for each of these folders files of which one has to be there, unless it is
+            a tokenizer of bytes, which has no vocabulary.
         text_classes: for each text encoder transformers' class of it.
         posterior: ``sample`` or ``mode``: how training takes latents from their moments.
     """
@@ -45,7 +46,10 @@ class DiffusersFamily(Family):
         for part in dict.fromkeys(one.part for one in self.components(model)):
             model.require(part)
         for part, names in self.tokenizer_files.items():
-            if not any((model.path / part / name).is_file() for name in names):
+            folder = model.path / part
+            if is_byte_tokenizer(folder):
+                continue
+            if not any((folder / name).is_file() for name in names):
                 raise ModelError(
                     f"the model folder lacks {part}/{f' or {part}/'.join(names)}",
                     where=str(model.path),
@@ -77,6 +81,9 @@ class DiffusersFamily(Family):
         part = spec.part
         if spec.posterior is not None:
             return {"class": self.vae_class, part: model.identity(part)}
+        if spec.mask:  # the tokenizer alone decides it
+            tokenizer = model.files_identity(self.tokenizers[part])
+            return {"tokenizer": tokenizer, **self.text_settings(part)}
         return {
             "class": self.text_classes[part],
             part: model.identity(part),
@@ -87,6 +94,11 @@ class DiffusersFamily(Family):
     def component(self, model: ModelFolder, name: Component) -> ComponentSpec:
         """Return the component of a name."""
         return next(one for one in self.components(model) if one.name == name)
+
+    def _masked(self, model: ModelFolder, mask: ComponentSpec) -> ComponentSpec:
+        """The component whose tokens a mask is of."""
+        specs = self.components(model)
+        return next(one for one in specs if one.is_masked_by(mask))
 
     @abstractmethod
     def text_settings(self, part: str) -> Mapping[str, Any]:
@@ -120,7 +132,10 @@ class DiffusersFamily(Family):
     def shape(
         self, model: ModelFolder, component: Component, frames: int, height: int, width: int
     ) -> tuple[int, ...]:
-        form = self.component(model, component).posterior
+        spec = self.component(model, component)
+        form = spec.posterior
+        if spec.mask:
+            return self.shape(model, self._masked(model, spec).name, frames, height, width)[:1]
         if form is None:
             return self.embeds_shape(model, component)
         spatial, _ = self.compression(model)
@@ -162,12 +177,11 @@ class DiffusersFamily(Family):
         Raises:
             ModelError: it is.
         """
-        named = model.index.get(part)
-        kind = named[1] if isinstance(named, list) and len(named) > 1 else None
+        kind = model.class_of(part)
         if kind is not None and kind != expected:
             raise ModelError(
                 f"its {part} is a {kind}, and not {expected}, which this family encodes with",
-                where=str(model.path / "model_index.json"),
+                where=str(model.path / model.index_name),
                 remedy="use a model folder of this family, or upgrade videoprep; docs/families.md "
                 "says how to add a family",
             )

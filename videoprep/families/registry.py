@@ -230,6 +230,8 @@ def _component_problems(family: Family, specs: Sequence[ComponentSpec]) -> Itera
                 f"the posterior of {spec.name} is {form!r}; the forms are "
                 f"{', '.join(POSTERIOR_FORMS)} of videoprep.families.posterior_form, or None"
             )
+        if spec.mask and not any(one.is_masked_by(spec) for one in specs):
+            yield f"{spec.name} is a mask, but no embeddings of captions are made by {spec.part!r}"
         if spec.noise and not (form and spec.source.frames):
             yield f"{spec.name} has noise, but it is not made of frames by a VAE"
 

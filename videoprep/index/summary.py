@@ -470,7 +470,7 @@ def _component(
             form = spec.posterior or MOMENTS
             size += count * _moments_bytes(profile, frames, bucket, form)
         else:
-            size += count * math.prod(spec.shape) * _VALUE_BYTES
+            size += count * math.prod(spec.shape) * (1 if spec.mask else _VALUE_BYTES)
     return ComponentSummary(spec.name, sum(counts), pixels, size, spec.asked_by)
 
 
