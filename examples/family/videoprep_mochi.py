@@ -27,7 +27,6 @@ class Mochi(T5Family):
         "mochi",
         divisor=16,
         frame_rules=(FrameRule(6, 1),),
-        frames_per_latent=6,
         latent_channels=12,
         components=(prompt_embeds(MAX_TOKENS, 4096), VIDEO_LATENTS, IMAGE_LATENTS),
         fps=30,

@@ -29,6 +29,7 @@ from videoprep.families.component import (
 )
 from videoprep.families.contract import CaptionedVideoEncoder, TextEncoder, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
+from videoprep.families.posterior_form import MOMENTS
 from videoprep.families.registry import components_of, registry
 from videoprep.index.summary import summarize
 from videoprep.media.clip import load_clip, normalize
@@ -37,9 +38,11 @@ from videoprep.store.layout import Store
 TOKENS = 226
 CPU = torch.device("cpu")
 
-LAST = ComponentSpec(name="last_latents", source=LAST_FRAME, part="vae", posterior=True)
+LAST = ComponentSpec(name="last_latents", source=LAST_FRAME, part="vae", posterior=MOMENTS)
 OTHER = replace(LAST, name="other_latents")
-ENDS = ComponentSpec(name="ends_latents", source=FIRST_LAST_FRAME_ZEROS, part="vae", posterior=True)
+ENDS = ComponentSpec(
+    name="ends_latents", source=FIRST_LAST_FRAME_ZEROS, part="vae", posterior=MOMENTS
+)
 SIGHT = ComponentSpec(
     name="sight_embeds", source=CAPTION_FIRST_FRAME, part="text_encoder", shape=(TOKENS, 32)
 )
@@ -163,7 +166,7 @@ def test_ranks_share_the_passes_of_one_part_each_by_itself(
             return super().add(name, amount)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("videoprep.encoding.run.join", Counting)
+        patch.setattr("videoprep.engine.run.join", Counting)
         _encode(dataset, model, tmp_path / "store")
     counters = {name for name in log.read_text().splitlines() if name.startswith("claimed/")}
     assert len(counters) == 3, "captions, captions beside frames, and the VAE"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videoprep.errors import SpecError
-from videoprep.families.profile import DEFAULT
+from videoprep.families.profile import DEFAULT, FrameRule, Profile
 from videoprep.families.registry import built_in, families, get_profile, profiles
 
 any_profile = st.sampled_from(list(profiles().values()))
@@ -77,3 +77,39 @@ def test_a_familys_default_clip_is_legal(name: str) -> None:
 def test_the_models_are_told_apart() -> None:
     models = [family.profile.models for family in built_in().values()]
     assert len(set(models)) == len(models)
+
+
+@pytest.mark.parametrize(
+    ("rule", "frames", "latent_frames"),
+    [
+        (FrameRule(4, 1), [1, 5, 9, 81], [1, 2, 3, 21]),
+        (FrameRule(4, 0), [4, 8, 88], [1, 2, 22]),
+        (FrameRule(1, 0), [1, 2, 25], [1, 2, 25]),
+        (FrameRule(33, 0, 9), [33, 66, 132], [9, 18, 36]),
+        (FrameRule(17, 5, 5, 2), [5, 22, 39, 124], [2, 7, 12, 37]),
+    ],
+)
+def test_latent_frames_follow_from_the_rule(
+    rule: FrameRule, frames: list[int], latent_frames: list[int]
+) -> None:
+    profile = Profile("some", divisor=32, frame_rules=(rule,))
+    assert [profile.latent_frames(n) for n in frames] == latent_frames
+    assert [profile.frames_of(n) for n in latent_frames] == frames
+    assert profile.latent_frames(1) == 1  # an image
+    assert [n for n in range(frames[1] + 1) if profile.accepts_frames(n)][-2:] == frames[:2]
+
+
+def test_counts_that_no_rule_accepts_have_no_latents() -> None:
+    profile = Profile("some", divisor=32, frame_rules=(FrameRule(17, 5, 5, 2),))
+    assert profile.nearest_frames(20) == [5, 22]
+    assert profile.frames_of(5) is None
+    with pytest.raises(ValueError, match="20 frames are not 17k\\+5"):
+        profile.latent_frames(20)
+
+
+@given(any_profile, st.integers(1, 500))
+def test_latent_frames_there_and_back(profile: Profile, latent_frames: int) -> None:
+    frames = profile.frames_of(latent_frames)
+    assert frames is not None
+    assert profile.accepts_frames(frames)
+    assert profile.latent_frames(frames) == latent_frames

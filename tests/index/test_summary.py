@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.plans import POLICY, clip, index_of, left_out
+from videoprep.families.profile import DEFAULT
 from videoprep.index.bucket import Bucket
 from videoprep.index.schema import SCHEMA
 from videoprep.index.summary import FrameSummary, LeftOutSummary, Spread, summarize
@@ -164,10 +165,11 @@ def test_json_survives_a_round_trip() -> None:
     assert written["frames"]["available"] == 17
 
 
+_LENGTHS = st.sampled_from([n for n in range(1, 51) if DEFAULT.accepts_frames(n)])
 _SAMPLES = st.lists(
     st.tuples(
         st.integers(50, 300),  # frames available
-        st.lists(st.tuples(st.integers(0, 250), st.integers(1, 50)), min_size=1, max_size=6),
+        st.lists(st.tuples(st.integers(0, 250), _LENGTHS), min_size=1, max_size=6),
         st.fractions(1, 60, max_denominator=1001),  # the rate
         st.floats(0, 1e4),  # where the sample begins, seconds
     ),

@@ -18,7 +18,7 @@ from videoprep.errors import ModelError, StoreError, VideoprepError
 from videoprep.families.ltx_video import FAMILY as LTX
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import posterior_of
-from videoprep.families.registry import family_of
+from videoprep.families.registry import components_of, family_of
 from videoprep.index.bucket import Bucket
 from videoprep.previewing.reconstruct import (
     NotFiniteError,
@@ -36,7 +36,8 @@ CPU = torch.device("cpu")
 def info_of(model: ModelFolder, posterior: Posterior = "moments", **fields: Any) -> StoreInfo:
     """What a store of the model says of itself."""
     family = family_of(model)
-    made = {**family.identity(model, "video_latents"), "dtype": "float32", **fields}
+    made = {**family.identity(model, "video_latents"), "dtype": "float32", "tiling": False}
+    made |= {"posterior": posterior, **fields}
     return StoreInfo(
         family=family.name,
         model=str(model.path),
@@ -59,7 +60,7 @@ def test_each_family_decodes_as_its_pipeline(model: ModelFolder) -> None:
     moments = family.load_video_encoder(model, CPU, torch.float32, tiling=False).encode(clip)
     with torch.no_grad():
         theirs = vae.decode(vae.encode(clip).latent_dist.mode()).sample
-    ours = load_reconstructor(info_of(model), device="cpu").decode(moments[0])
+    ours = load_reconstructor(info_of(model), device="cpu").decode(moments[0], "video_latents")
     assert tuple(ours.shape) == (17, 3, 64, 96)
     assert torch.equal(ours, theirs[0].permute(1, 0, 2, 3).clamp(-1, 1))
 
@@ -71,7 +72,9 @@ def test_whatever_of_the_posterior_is_stored(posterior: Posterior) -> None:
     clip = fidelity.pixels(9) * 0.3
     moments = family.load_video_encoder(model, CPU, torch.float32, tiling=False).encode(clip)
     stored = reduce_moments(moments, posterior, ["0" * 32])[0]
-    decoded = load_reconstructor(info_of(model, posterior), device="cpu").decode(stored)
+    decoded = load_reconstructor(info_of(model, posterior), device="cpu").decode(
+        stored, "video_latents"
+    )
     mean, deviation = posterior_of(moments)
     latents = stored[None] if posterior == "sample" else mean
     assert (latents - mean).abs().max() <= 6 * deviation.max()
@@ -106,9 +109,9 @@ def test_what_is_not_finite_is_said() -> None:
     stored = torch.zeros(32, 3, 8, 12)
     stored[5, 1, 2, 3] = math.nan
     with pytest.raises(NotFiniteError, match="the latents hold NaN"):
-        reconstructor.decode(stored)
+        reconstructor.decode(stored, "video_latents")
     with pytest.raises(NotFiniteError, match="what they decode to"):
-        reconstructor.decode(torch.full((32, 3, 8, 12), 3e38))
+        reconstructor.decode(torch.full((32, 3, 8, 12), 3e38), "video_latents")
 
 
 def test_tiles_where_memory_does_not_suffice() -> None:
@@ -119,7 +122,7 @@ def test_tiles_where_memory_does_not_suffice() -> None:
     decoder = family.load_video_decoder(model, CPU, torch.float32)
     whole = Reconstructor(info, decoder, family, model, CPU)
     stored = torch.randn(32, 3, 8, 12, generator=torch.Generator().manual_seed(0))
-    expected = whole.decode(stored)
+    expected = whole.decode(stored, "video_latents")
     seen = []
 
     def short_of_memory(vae: Any, latents: torch.Tensor) -> torch.Tensor:
@@ -131,7 +134,7 @@ def test_tiles_where_memory_does_not_suffice() -> None:
 
     decoder._decode = short_of_memory  # type: ignore[attr-defined]
     tiled = Reconstructor(info, decoder, family, model, CPU)
-    assert torch.allclose(tiled.decode(stored), expected, atol=1e-4)
+    assert torch.allclose(tiled.decode(stored, "video_latents"), expected, atol=1e-4)
     assert tiled.tiled
     assert seen == [False, True]
     assert not whole.tiled
@@ -141,7 +144,7 @@ def test_tiles_where_memory_does_not_suffice() -> None:
 
     decoder._decode = out_of_memory  # type: ignore[attr-defined]
     with pytest.raises(VideoprepError, match="not even in tiles"):
-        tiled.decode(stored)
+        tiled.decode(stored, "video_latents")
 
 
 def test_shapes_are_those_that_are_stored(model: ModelFolder) -> None:
@@ -149,10 +152,12 @@ def test_shapes_are_those_that_are_stored(model: ModelFolder) -> None:
     encoder = family.load_video_encoder(model, CPU, torch.float32, tiling=False)
     for posterior in ("moments", "mean"):
         reconstructor = load_reconstructor(info_of(model, posterior), device="cpu")  # type: ignore[arg-type]
-        for component, frames in (("video_latents", 17), ("image_latents", 1)):
-            moments = encoder.encode(fidelity.pixels(frames))
+        for spec in components_of(family, model).values():
+            if spec.posterior is None:
+                continue
+            moments = encoder.encode(fidelity.pixels(spec.source.length(17)))
             stored = reduce_moments(moments, posterior, ["0" * 32])  # type: ignore[arg-type]
-            shape = reconstructor.shape(component, Bucket(17, 64, 96))  # type: ignore[arg-type]
+            shape = reconstructor.shape(spec.name, spec.source, Bucket(17, 64, 96))
             assert shape == tuple(stored.shape[1:])
 
 

@@ -136,14 +136,14 @@ def work_of(
             return _sound_size(spec, spec.sound, bucket, family, model, settings)
         sides = bucket.frames, bucket.height, bucket.width
         shape = family.shape(model, spec.name, *sides)
-        size = math.prod(shape) * _DTYPE_BYTES[settings.dtype]
+        size = math.prod(shape) * (1 if spec.mask else _DTYPE_BYTES[settings.dtype])
         if not spec.source.frames:
             return ArtifactSize(TEXT, size, 1)
         if spec.noise:
             draws = settings.image_noise
             return ArtifactSize(bucket, draws * size, draws * bucket.pixels)
-        if spec.posterior and settings.posterior != "moments":
-            size //= 2
+        if spec.posterior is not None and settings.posterior != "moments":
+            size //= spec.posterior.tensors
         return ArtifactSize(bucket, size, bucket.pixels)
 
     return items_of(spec.name, spec.source, index.table, measure)
@@ -161,8 +161,8 @@ def _sound_size(
     samples = round(bucket.frames / float(family.profile.fps or _USUAL_FPS) * sound.sample_rate)
     shape = family.shape(model, spec.name, samples, 0, 0)
     size = math.prod(shape) * _DTYPE_BYTES[settings.dtype]
-    if spec.posterior and settings.posterior != "moments":
-        size //= 2
+    if spec.posterior is not None and settings.posterior != "moments":
+        size //= spec.posterior.tensors
     return ArtifactSize(bucket, size, samples)
 
 

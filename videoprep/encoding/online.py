@@ -150,7 +150,11 @@ class OnlineClips(Dataset[dict[str, Any]]):
         return made[0].to("cpu", self._dtype)
 
     def _embeds(self, component: Component, caption: str) -> torch.Tensor:
-        made: torch.Tensor = self._texts[component].encode([caption])[0]
+        text = self._texts[component]
+        if self._specs[component].mask:
+            mask: torch.Tensor = text.mask([caption])[0]
+            return mask.to("cpu")
+        made: torch.Tensor = text.encode([caption])[0]
         return made.to("cpu", self._dtype)
 
     def empty_caption(self) -> Mapping[str, torch.Tensor]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from videoprep.encoding.seeds import seeded
 from videoprep.families.moments import posterior_of
+from videoprep.families.posterior_form import MOMENTS, PosteriorForm
 
 if TYPE_CHECKING:
     import torch
@@ -16,25 +17,30 @@ Posterior = Literal["moments", "mean", "sample"]
 
 
 def reduce_moments(
-    moments: torch.Tensor, posterior: Posterior, keys: Sequence[str]
+    moments: torch.Tensor,
+    posterior: Posterior,
+    keys: Sequence[str],
+    form: PosteriorForm = MOMENTS,
 ) -> torch.Tensor:
     """What is stored of a batch's moments.
 
     Args:
-        moments: unscaled ``[B, 2 × C, F', H', W']``, mean first and log variance after.
+        moments: unscaled ``[B, 2 × C, F', H', W']``, the mean first; or ``[B, C, F', H', W']``, of
+            which nothing can be taken, if the form has no spread.
         posterior: what is stored.
         keys: the artifacts' names, which seed the draws: another run, rank or machine draws the
             same.
+        form: what the encoder gives.
 
     Returns:
         ``[B, 2 × C, F', H', W']`` for ``moments``, else ``[B, C, F', H', W']``, unscaled.
     """
     import torch
 
-    if posterior == "moments":
+    if posterior == "moments" or form.spread is None:
         return moments
     if posterior == "mean":
         return moments.chunk(2, dim=1)[0].contiguous()
-    mean, deviation = posterior_of(moments)
+    mean, deviation = posterior_of(moments, form)
     noise = torch.stack([torch.randn(mean.shape[1:], generator=seeded(key)) for key in keys])
     return (mean + deviation * noise.to(mean.device)).to(moments.dtype)

@@ -111,18 +111,34 @@ def make_recipes(
     recipes: dict[Component, Recipe] = {}
     for spec in components:
         fields = {**family.identity(model, spec.name), "dtype": settings.dtype}
-        if spec.source.frames:
+        if spec.mask:
+            fields |= {"dtype": "uint8", "mask": True}
+        elif spec.source.frames:
             fields |= {"decoder": settings.decoder, "pixels": PIXELS}
         elif spec.source.sound:
             fields |= {"decoder": settings.decoder, "samples": SAMPLES}
         else:
             fields |= {"computed_in": settings.text_dtype}
-        if spec.posterior:
-            fields |= {"tiling": settings.tiling, "posterior": settings.posterior}
+        if spec.posterior is not None:
+            fields |= {"tiling": settings.tiling}
+        if spec.posterior is not None and spec.posterior.spread is not None:
+            fields |= {"posterior": settings.posterior}
         if spec.noise:
             fields |= {"noise": NOISE, "draws": settings.image_noise}
         recipes[spec.name] = Recipe(spec.name, {"family": family.name, **fields, **spec.recipe})
     return recipes
+
+
+def make_facts(
+    family: Family, model: ModelFolder, settings: Settings, recipes: Mapping[Component, Recipe]
+) -> Mapping[str, Any]:
+    """Return what a trainer must know of a store's latents, and what of the posterior is stored."""
+    taken = any("posterior" in recipe.fields for recipe in recipes.values())
+    posterior = settings.posterior if taken else "moments"
+    facts = {**family.facts(model), "posterior": posterior}
+    if posterior != "moments":
+        facts["moments"] = f"not stored: the {posterior} alone, unscaled"
+    return facts
 
 
 def settings_of(info: StoreInfo, where: str) -> Settings:
@@ -135,16 +151,18 @@ def settings_of(info: StoreInfo, where: str) -> Settings:
     Raises:
         StoreError: the recipes lack something.
     """
-    recipes = info.recipes.values()
+    recipes: Iterable[Recipe] = info.recipes.values()
+    recipes = [one for one in recipes if "mask" not in one.fields]  # which no setting decides
     try:
         text = next(one.fields for one in recipes if "computed_in" in one.fields)
-        video = next(one.fields for one in recipes if "posterior" in one.fields)
+        video = next(one.fields for one in recipes if "tiling" in one.fields)
+        reduced = (one.fields["posterior"] for one in recipes if "posterior" in one.fields)
         return Settings(
             dtype=video["dtype"],
             text_dtype=text["computed_in"],
             decoder=video["decoder"],
             tiling=video["tiling"],
-            posterior=video["posterior"],
+            posterior=next(reduced, "moments"),
             image_noise=draws_of(recipes),
         )
     except (KeyError, StopIteration) as error:

@@ -19,7 +19,13 @@ from videoprep.encoding.job import EncodeJob
 from videoprep.encoding.library_logging import import_libraries
 from videoprep.encoding.options import EncodeKeywords, EncodeOptions, divided
 from videoprep.encoding.pool import decode_pool
-from videoprep.encoding.recipes import Settings, choose_settings, draws_of, make_recipes
+from videoprep.encoding.recipes import (
+    Settings,
+    choose_settings,
+    draws_of,
+    make_facts,
+    make_recipes,
+)
 from videoprep.encoding.replan import (
     OnReplan,
     Replan,
@@ -279,9 +285,7 @@ class _EncodeRun:
         components = wanted_components(self.store, before, possible, asked)
         _require_known_sound(index, components)
         recipes = make_recipes(family, model, components, settings)
-        facts = {**family.facts(model), "posterior": settings.posterior}
-        if settings.posterior != "moments":
-            facts["moments"] = f"not stored: the {settings.posterior} alone, unscaled"
+        facts = make_facts(family, model, settings, recipes)
         replan = None
         if before:
             replan = find_replan(

@@ -302,7 +302,7 @@ def _forgotten(differences: Iterable[Difference]) -> dict[str, Any]:
 
 def _of_recipes(info: StoreInfo, wishes: EncodeOptions) -> dict[str, Any]:
     """The options that the latents were made with, if these are not the defaults."""
-    latents = (recipe.fields for recipe in info.recipes.values() if "posterior" in recipe.fields)
+    latents = (recipe.fields for recipe in info.recipes.values() if "tiling" in recipe.fields)
     fields = next(latents, {})
     stored = {"posterior": fields.get("posterior"), "use_tiling": fields.get("tiling")}
     return {

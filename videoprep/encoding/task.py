@@ -252,7 +252,9 @@ class EncodeTask:
 
     def _encode_captions(self, text: TextPass, work: ClaimedUnit) -> UnitWork | EmptyCaptionEmbeds:
         if work.unit.folder == EMPTY_CAPTION:
-            return EmptyCaptionEmbeds(self.job.recipes[work.unit.group], text.encode_empty())
+            return EmptyCaptionEmbeds(
+                self.job.recipes[work.unit.group], text.encode_empty(work.unit.group)
+            )
         made = self._unit_work(work)
         text.encode(made)
         return made

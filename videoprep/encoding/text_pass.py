@@ -11,6 +11,7 @@ from videoprep.encoding.unit_work import EncodeContext, UnitBatch, UnitWork
 from videoprep.engine.micro_batch import MicroBatches
 from videoprep.errors import Code
 from videoprep.failpoints import reach
+from videoprep.families.component import Component
 from videoprep.families.contract import TextEncoder
 
 _MOST = 64
@@ -26,10 +27,10 @@ class TextPass:
         self._sizes: MicroBatches[str] = MicroBatches(most)
         self._dtype = getattr(torch, context.job.settings.dtype)
 
-    def encode_empty(self) -> torch.Tensor:
-        """Return the embedding of the empty caption: ``[L, C]``."""
-        (embeds,) = self._encoder.encode([""])
-        return embeds.to(self._dtype)
+    def encode_empty(self, component: Component) -> torch.Tensor:
+        """Return what is stored of the empty caption: its embedding ``[L, C]``, or its mask."""
+        (made,) = self._made(component, [""])
+        return made
 
     def encode(self, work: UnitWork) -> None:
         """Encode the captions of a unit; those that do not fit into memory fail."""
@@ -73,17 +74,29 @@ class TextPass:
         if not encoded:  # only here does nothing hold what there was any more
             free_memory(context.device)
             return False
-        for key, caption in zip(keys, captions, strict=True):
-            if self._encoder.count_tokens(caption) > self._encoder.limit:
-                work.truncated.append(key)
+        if not self._is_mask(work.component):  # whose captions are counted as those of embeddings
+            work.truncated += [
+                key
+                for key, caption in zip(keys, captions, strict=True)
+                if self._encoder.count_tokens(caption) > self._encoder.limit
+            ]
         work.settle(len(batch))
         return True
 
     def _forward(self, work: UnitWork, keys: Sequence[str], captions: Sequence[str]) -> None:
         """Send embeddings on their way, those of one shape together."""
-        embeds = self._encoder.encode(captions)
+        embeds = self._made(work.component, captions)
         for shape in dict.fromkeys(embed.shape for embed in embeds):
             alike = [at for at, embed in enumerate(embeds) if embed.shape == shape]
-            together = torch.stack([embeds[at] for at in alike]).to(self._dtype)
+            together = torch.stack([embeds[at] for at in alike])
             landing = self._context.stream.down(together)
             work.sent.append(UnitBatch(landing, {n: keys[at] for n, at in enumerate(alike)}))
+
+    def _made(self, component: Component, captions: Sequence[str]) -> Sequence[torch.Tensor]:
+        """What is stored of captions, in the type in which it is stored."""
+        if self._is_mask(component):
+            return self._encoder.mask(captions)
+        return [embeds.to(self._dtype) for embeds in self._encoder.encode(captions)]
+
+    def _is_mask(self, component: Component) -> bool:
+        return self._context.job.specs[component].mask

@@ -19,6 +19,7 @@ from videoprep.errors import Code, MediaError, ModelError, SourceError
 from videoprep.failpoints import reach
 from videoprep.families.component import ComponentSpec
 from videoprep.families.contract import SoundEncoder, VideoEncoder
+from videoprep.families.posterior_form import MOMENTS
 from videoprep.fs.staging import Staging
 from videoprep.index.clip import Clip
 from videoprep.media.audio import Sound
@@ -268,10 +269,10 @@ class _VideoPass:
                 noisy = self._forward_noisy(piece, pixels, self.encoder)
                 return self.context.stream.down(noisy)
             made = self._made(piece, pixels, self.encoder)
-        if not spec.posterior:
-            return self.context.stream.down(made.to(getattr(torch, settings.dtype)))
-        keys = [item.key for item in piece]
-        return self.context.stream.down(reduce_moments(made, settings.posterior, keys))
+        if spec.posterior is not None:
+            keys = [item.key for item in piece]
+            made = reduce_moments(made, settings.posterior, keys, spec.posterior)
+        return self.context.stream.down(made.to(getattr(torch, settings.dtype)))
 
     def _pixels(self, piece: Sequence[_Item]) -> torch.Tensor:
         """The frames of some clips as encoders take them: ``[B, 3, F, H, W]``."""
@@ -295,14 +296,16 @@ class _VideoPass:
     ) -> torch.Tensor:
         """One draw of noise after the other: ``[B, draws, …]``."""
         settings = self.context.job.settings
+        form = self._spec(piece[0]).posterior or MOMENTS
         keys = [item.key for item in piece]
         draws = []
         for number in range(settings.image_noise):
             names = draw_names(keys, number)
             moments = self._made(piece, add_noise(pixels, names), encoder)
             # Of other seeds than the noise, with which the draw would go together.
-            draws.append(reduce_moments(moments, settings.posterior, draw_names(names, number)))
-        return torch.stack(draws, dim=1)
+            seeds = draw_names(names, number)
+            draws.append(reduce_moments(moments, settings.posterior, seeds, form))
+        return torch.stack(draws, dim=1).to(getattr(torch, settings.dtype))
 
     def _made(
         self, piece: Sequence[_Item], pixels: torch.Tensor, encoder: VideoEncoder

@@ -11,6 +11,7 @@ import pyarrow as pa
 from videoprep.exporters.contract import Exported, Origin, ShardExporter
 from videoprep.exporters.latents import for_transformer, unscaled
 from videoprep.exporters.parquet_file import write_tables
+from videoprep.families.registry import families
 from videoprep.fs.atomic import Writer
 from videoprep.index.bucket import Bucket
 
@@ -118,9 +119,9 @@ def _columns(name: str, tensor: torch.Tensor | None) -> Mapping[str, Any]:
 
 
 def _command(folder: str, origin: Origin, bucket: Bucket) -> str:
-    frames = (bucket.frames - 1) // origin.info.facts["temporal_compression"] + 1
+    profile = families()[origin.info.family].profile
     sizes = {
-        "num_latent_t": frames,
+        "num_latent_t": profile.latent_frames(bucket.frames),
         "num_height": bucket.height,
         "num_width": bucket.width,
         "num_frames": bucket.frames,

@@ -10,6 +10,7 @@ from videoprep.encoding.seeds import seeded
 from videoprep.exporters.contract import Exported, Origin
 from videoprep.families.component import Component
 from videoprep.families.moments import draw, mode
+from videoprep.families.posterior_form import MOMENTS, PosteriorForm
 from videoprep.families.registry import families
 
 if TYPE_CHECKING:
@@ -32,15 +33,16 @@ def unscaled(
 
     Of several first frames (``noisy_image_latents``): of each, ``[draws, C, 1, H', W']``.
     """
-    facts = origin.info.facts
+    facts, form = origin.info.facts, _form_of(origin, component) or MOMENTS
     stored = clip.tensors[component]
     several = stored.ndim > _DIMENSIONS
     moments = stored if several else stored[None]
     if origin.posterior == "mean":
-        latents = mode(moments, facts)
+        latents = mode(moments, facts, form)
     else:
         name = repr([origin.seed, component, *(clip.metadata[column] for column in _IDENTITY)])
-        latents = draw(moments, facts, seeded(xxhash.xxh3_128_hexdigest(name.encode())))
+        generator = seeded(xxhash.xxh3_128_hexdigest(name.encode()))
+        latents = draw(moments, facts, generator, form)
     return latents if several else latents[0]
 
 
@@ -56,6 +58,10 @@ def for_transformer(
 def as_asked(clip: Exported, origin: Origin, component: Component) -> torch.Tensor:
     """A tensor as it is stored, or the draw or mean of what has moments, in the stored type."""
     stored: torch.Tensor = clip.tensors[component]
-    if origin.posterior == "moments" or not component.endswith("_latents"):
+    if origin.posterior == "moments" or _form_of(origin, component) is None:
         return stored
     return unscaled(clip, origin, component).to(stored.dtype)
+
+
+def _form_of(origin: Origin, component: Component) -> PosteriorForm | None:
+    return origin.info.recipes[component].posterior_form

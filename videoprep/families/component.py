@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoprep.errors import StoreError, nearest
+from videoprep.families.posterior_form import MOMENTS, PosteriorForm
 
 if TYPE_CHECKING:
     import torch
@@ -207,9 +208,12 @@ class ComponentSpec:
     """What of a clip it is made from."""
     part: str
     """The part of the model that makes it, such as ``vae``."""
-    posterior: bool = False
-    """Whether the part gives the moments of a posterior ``[2 × C, …]``, mean first and log variance
-    after, which ``posterior`` reduces. Otherwise what it gives is stored as it is."""
+    posterior: PosteriorForm | None = None
+    """What the part gives of a posterior over latents, which the option ``posterior`` reduces.
+    None: there is none, and what the part gives is stored as it is."""
+    mask: bool = False
+    """Whether it says which tokens of the part's embeddings are not padding: uint8 ``[tokens]``, 1
+    or 0. Made by `TextEncoder.mask`, without running the encoder."""
     sound: SoundFormat | None = None
     """In which form sound is given to the part, if the source is sound."""
     noise: bool = False
@@ -220,12 +224,22 @@ class ComponentSpec:
     """Of the longest one, to estimate what it takes when no model is at hand; None: the profile's
     moments of as many frames as the source has."""
 
+    def is_masked_by(self, other: ComponentSpec) -> bool:
+        """Return whether another component is the mask of this one."""
+        of_one_text = (self.source, self.part) == (CAPTION, other.part)
+        return other.mask and other.source is CAPTION and of_one_text and not self.mask
+
     @property
     def recipe(self) -> Mapping[str, Any]:
         """What of the spec decides the artifacts, for the recipe."""
-        named = {} if _CLASSIC.get(self.name) is self.source else {"source": self.source.name}
-        sound = {} if self.sound is None else {"sound": asdict(self.sound)}
-        return {**dict(self.source.recipe), **named, **sound}
+        fields: dict[str, Any] = dict(self.source.recipe)
+        if _CLASSIC.get(self.name) is not self.source:
+            fields["source"] = self.source.name
+        if self.posterior not in (None, MOMENTS):
+            fields["posterior_form"] = self.posterior.name
+        if self.sound is not None:
+            fields["sound"] = asdict(self.sound)
+        return fields
 
 
 def prompt_embeds(tokens: int, features: int) -> ComponentSpec:
@@ -240,22 +254,26 @@ def prompt_embeds(tokens: int, features: int) -> ComponentSpec:
     )
 
 
-VIDEO_LATENTS = ComponentSpec(name="video_latents", source=FRAMES, part="vae", posterior=True)
+VIDEO_LATENTS = ComponentSpec(name="video_latents", source=FRAMES, part="vae", posterior=MOMENTS)
 IMAGE_LATENTS = ComponentSpec(
-    name="image_latents", source=FIRST_FRAME, part="vae", posterior=True, asked_by="image_latents"
+    name="image_latents",
+    source=FIRST_FRAME,
+    part="vae",
+    posterior=MOMENTS,
+    asked_by="image_latents",
 )
 CONDITION_LATENTS = ComponentSpec(
     name="condition_latents",
     source=FIRST_FRAME_ZEROS,
     part="vae",
-    posterior=True,
+    posterior=MOMENTS,
     asked_by="image_latents",
 )
 NOISY_IMAGE_LATENTS = ComponentSpec(
     name="noisy_image_latents",
     source=FIRST_FRAME,
     part="vae",
-    posterior=True,
+    posterior=MOMENTS,
     noise=True,
     asked_by="image_noise",
 )

@@ -32,6 +32,14 @@ class TextEncoder(ABC):
         sees the padding, and without it where it is masked. ``pooled_embeds`` are ``[features]``.
         """
 
+    def mask(self, captions: Sequence[str]) -> Sequence[torch.Tensor]:
+        """Return which tokens of what `encode` gives are not padding: uint8 ``[tokens]``, 1 or 0.
+
+        For families that have a component with ``mask``; `encode` keeps the padding then.
+        """
+        del captions
+        raise NotImplementedError(f"{type(self).__name__} gives no masks")
+
     @abstractmethod
     def count_tokens(self, caption: str) -> int:
         """How many tokens the caption has before it is cut to the limit."""
@@ -55,9 +63,11 @@ class VideoEncoder(ABC):
 
     @abstractmethod
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Of a VAE: unscaled moments ``[B, 2 × C, F', H', W']``, mean first, log variance after.
+        """Return what is stored of pixels.
 
-        Of an image encoder: ``[B, tokens, features]``.
+        Of a VAE, by the component's `PosteriorForm`: unscaled moments ``[B, 2 × C, F', H', W']``,
+        the mean first and the log variance (or of `TWO_HEADS` the log standard deviation) after;
+        or latents alone, ``[B, C, F', H', W']``. Of an image encoder: ``[B, tokens, features]``.
 
         Args:
             pixels: float32 ``[B, 3, F, H, W]`` in −1…1, on any device.
@@ -165,8 +175,9 @@ class Family(ABC):
     ) -> tuple[int, ...]:
         """Shape of what the encoder gives of a clip of that many frames and pixels.
 
-        Moments are ``(2 × C, F', H', W')``. Of a caption: the shape of the longest one. Of sound:
-        ``frames`` is the number of samples, and the sides are 0.
+        Moments are ``(2 × C, F', H', W')``; of `MODE`, which has no spread, ``(C, F', H', W')``.
+        Of a caption: the shape of the longest one. Of sound: ``frames`` is the number of samples,
+        and the sides are 0.
         """
 
     @abstractmethod
@@ -181,7 +192,8 @@ class Family(ABC):
         First frames go other ways in some families: their page says which.
 
         Args:
-            moments: unscaled ``[B, 2 × C, F', H', W']``, mean first and log variance after.
+            moments: unscaled ``[B, 2 × C, F', H', W']``, mean first and log variance after, or what
+                else the form of ``video_latents`` is.
             facts: what `facts` said when they were stored.
             generator: draws from the posterior, where the family's training draws.
         """

@@ -11,7 +11,7 @@ from videoprep.families.component import Component, ComponentSpec
 from videoprep.families.config import count_of
 from videoprep.families.contract import Family, VideoDecoder, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.tokenizer import load_token_counter
+from videoprep.families.tokenizer import is_byte_tokenizer, load_token_counter
 from videoprep.families.vae import load_vae, load_vae_decoder
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class DiffusersFamily(Family):
         vae_class: diffusers' class of the VAE.
         vae_keeps_state: see `Vae`.
         tokenizers: for each text encoder the folder of its tokenizer.
-        tokenizer_files: for each of these folders files of which one has to be there.
+        tokenizer_files: for each of these folders files of which one has to be there, unless it is
+            a tokenizer of bytes, which has no vocabulary.
         text_classes: for each text encoder transformers' class of it.
         posterior: ``sample`` or ``mode``: how training takes latents from their moments.
     """
@@ -45,7 +46,10 @@ class DiffusersFamily(Family):
         for part in dict.fromkeys(one.part for one in self.components(model)):
             model.require(part)
         for part, names in self.tokenizer_files.items():
-            if not any((model.path / part / name).is_file() for name in names):
+            folder = model.path / part
+            if is_byte_tokenizer(folder):
+                continue
+            if not any((folder / name).is_file() for name in names):
                 raise ModelError(
                     f"the model folder lacks {part}/{f' or {part}/'.join(names)}",
                     where=str(model.path),
@@ -55,14 +59,31 @@ class DiffusersFamily(Family):
             self.require_class(model, part, kind)
         self.require_class(model, "vae", self.vae_class)
         self.facts(model)
+        self._require_frame_rules(model)
         for one in self.components(model):  # whose shape is read from the configs
             self.shape(model, one.name, self.profile.frames_within(9) or 1, 64, 64)
+
+    def _require_frame_rules(self, model: ModelFolder) -> None:
+        """The profile says what the VAE makes of frames; a VAE of other factors makes other."""
+        _, temporal = self.compression(model)
+        for rule in self.profile.frame_rules:
+            if -(-rule.step // temporal) != rule.latent_step:
+                raise ModelError(
+                    f"its VAE puts {temporal} frames into a latent frame; {rule.step} are "
+                    f"{rule.latent_step} in the family {self.name!r}",
+                    where=str(model.path / "vae/config.json"),
+                    remedy="use a model folder of this family; docs/families.md says how to add a "
+                    "family",
+                )
 
     def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:
         spec = self.component(model, component)
         part = spec.part
-        if spec.posterior:
+        if spec.posterior is not None:
             return {"class": self.vae_class, part: model.identity(part)}
+        if spec.mask:  # the tokenizer alone decides it
+            tokenizer = model.files_identity(self.tokenizers[part])
+            return {"tokenizer": tokenizer, **self.text_settings(part)}
         return {
             "class": self.text_classes[part],
             part: model.identity(part),
@@ -73,6 +94,11 @@ class DiffusersFamily(Family):
     def component(self, model: ModelFolder, name: Component) -> ComponentSpec:
         """Return the component of a name."""
         return next(one for one in self.components(model) if one.name == name)
+
+    def _masked(self, model: ModelFolder, mask: ComponentSpec) -> ComponentSpec:
+        """The component whose tokens a mask is of."""
+        specs = self.components(model)
+        return next(one for one in specs if one.is_masked_by(mask))
 
     @abstractmethod
     def text_settings(self, part: str) -> Mapping[str, Any]:
@@ -85,7 +111,7 @@ class DiffusersFamily(Family):
             "latent_channels": self.channels(model),
             "spatial_compression": spatial,
             "temporal_compression": temporal,
-            "moments": "mean and log variance along channels, unscaled",
+            "moments": self.profile.posterior_form.says,
             "layout": "C F H W",
             "training_posterior": self.posterior,
             "training_fps": self.profile.fps,
@@ -106,12 +132,16 @@ class DiffusersFamily(Family):
     def shape(
         self, model: ModelFolder, component: Component, frames: int, height: int, width: int
     ) -> tuple[int, ...]:
-        if not self.component(model, component).posterior:
+        spec = self.component(model, component)
+        form = spec.posterior
+        if spec.mask:
+            return self.shape(model, self._masked(model, spec).name, frames, height, width)[:1]
+        if form is None:
             return self.embeds_shape(model, component)
-        spatial, temporal = self.compression(model)
-        # 4k+1 frames give k+1: the first stands alone. CogVideoX takes 4k, too, and gives k.
-        latent_frames = -(-frames // temporal)
-        return 2 * self.channels(model), latent_frames, height // spatial, width // spatial
+        spatial, _ = self.compression(model)
+        latent_frames = self.profile.latent_frames(frames)
+        channels = form.tensors * self.channels(model)
+        return channels, latent_frames, height // spatial, width // spatial
 
     def embeds_shape(self, model: ModelFolder, component: Component) -> tuple[int, ...]:
         """Shape of the longest of a component's embeddings; from the encoder's config."""
@@ -147,12 +177,11 @@ class DiffusersFamily(Family):
         Raises:
             ModelError: it is.
         """
-        named = model.index.get(part)
-        kind = named[1] if isinstance(named, list) and len(named) > 1 else None
+        kind = model.class_of(part)
         if kind is not None and kind != expected:
             raise ModelError(
                 f"its {part} is a {kind}, and not {expected}, which this family encodes with",
-                where=str(model.path / "model_index.json"),
+                where=str(model.path / model.index_name),
                 remedy="use a model folder of this family, or upgrade videoprep; docs/families.md "
                 "says how to add a family",
             )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from videoprep.families.clip_text import CLIP_TOKENS, ClipText
 from videoprep.families.component import (
     CAPTION,
     IMAGE_LATENTS,
@@ -21,6 +21,7 @@ from videoprep.families.loading import load_encoder, load_tokenizer
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import draw
 from videoprep.families.profile import FrameRule, Profile
+from videoprep.families.prompt_template import PromptTemplate
 
 if TYPE_CHECKING:
     import torch
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 256
 """Tokens of a caption that LLaMA takes, besides those of the template around it."""
-
-_CLIP_TOKENS = 77
 
 # Which of LLaMA's hidden states is taken: the third from the end.
 _HIDDEN_STATE = -3
@@ -49,16 +48,16 @@ class LlamaText(TextEncoder):
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
         self._tokenizer, self._model = tokenizer, model
-        template = _template()
-        self._template, self._skipped = template["template"], template["crop_start"]
+        self._template = _template()
 
     def encode(self, captions: Sequence[str]) -> Sequence[torch.Tensor]:
         import torch
 
+        skipped = self._template.skipped
         tokens = self._tokenizer(
-            [self._template.format(caption) for caption in captions],
+            [self._template.wrap(caption) for caption in captions],
             padding="max_length",
-            max_length=MAX_TOKENS + self._skipped,
+            max_length=MAX_TOKENS + skipped,
             truncation=True,
             return_attention_mask=True,
             return_tensors="pt",
@@ -69,42 +68,14 @@ class LlamaText(TextEncoder):
                 attention_mask=tokens.attention_mask,
                 output_hidden_states=True,
             ).hidden_states[_HIDDEN_STATE]
-        embeds, masks = states[:, self._skipped :], tokens.attention_mask[:, self._skipped :]
+        embeds, masks = states[:, skipped:], tokens.attention_mask[:, skipped:]
         return [embed[mask.bool()] for embed, mask in zip(embeds, masks, strict=True)]
 
     def count_tokens(self, caption: str) -> int:
-        tokens = self._tokenizer(self._template.format(caption), verbose=False).input_ids
-        return len(tokens) - int(self._skipped)
+        return self._template.counter(self._count)(caption)
 
-
-class ClipText(TextEncoder):
-    """CLIP's pooled embedding of a caption: ``[features]``.
-
-    Args:
-        tokenizer: the model's own.
-        model: the encoder.
-    """
-
-    limit = _CLIP_TOKENS
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
-        self._tokenizer, self._model = tokenizer, model
-
-    def encode(self, captions: Sequence[str]) -> Sequence[torch.Tensor]:
-        import torch
-
-        tokens = self._tokenizer(
-            list(captions),
-            padding="max_length",
-            max_length=_CLIP_TOKENS,
-            truncation=True,
-            return_tensors="pt",
-        )
-        with torch.inference_mode():
-            return list(self._model(tokens.input_ids.to(self._model.device)).pooler_output)
-
-    def count_tokens(self, caption: str) -> int:
-        return len(self._tokenizer(caption, verbose=False).input_ids)
+    def _count(self, text: str) -> int:
+        return len(self._tokenizer(text, verbose=False).input_ids)
 
 
 _POOLED_EMBEDS = ComponentSpec(
@@ -152,12 +123,10 @@ class HunyuanVideo(DiffusersFamily):
 
     def text_settings(self, part: str) -> Mapping[str, Any]:
         if part == "text_encoder_2":
-            return {"max_tokens": _CLIP_TOKENS}
-        template = _template()
-        text = f"{template['template']} {template['crop_start']}"
+            return {"max_tokens": CLIP_TOKENS}
         return {
             "max_tokens": MAX_TOKENS,
-            "template": hashlib.sha256(text.encode()).hexdigest()[:16],
+            "template": _template().fingerprint,
             "hidden_state": _HIDDEN_STATE,
         }
 
@@ -185,6 +154,9 @@ class HunyuanVideo(DiffusersFamily):
         """Scaled ``[B, C, F', H', W']``."""
         scaled: torch.Tensor = draw(moments, facts, generator) * facts["scaling_factor"]
         return scaled
+
+    def load_token_counter(self, model: ModelFolder) -> Callable[[str], int]:
+        return _template().counter(super().load_token_counter(model))
 
     def load_text_encoder(
         self,
@@ -218,12 +190,12 @@ def _load_llama_tokenizer(model: ModelFolder, part: str) -> PreTrainedTokenizerB
     return tokenizer
 
 
-def _template() -> Mapping[str, Any]:
-    """The words around a caption and how many tokens they are: the pipeline's own."""
+def _template() -> PromptTemplate:
+    """The pipeline's own."""
     from diffusers.pipelines.hunyuan_video import pipeline_hunyuan_video
 
     template: Mapping[str, Any] = pipeline_hunyuan_video.DEFAULT_PROMPT_TEMPLATE
-    return template
+    return PromptTemplate(template["template"], int(template["crop_start"]))
 
 
 FAMILY = HunyuanVideo()

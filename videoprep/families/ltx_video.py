@@ -35,7 +35,6 @@ class LTXVideo(T5Family):
         divisor=32,
         frame_rules=(FrameRule(8, 1),),
         compression=32,
-        frames_per_latent=8,
         patch=1,
         latent_channels=128,
         components=(prompt_embeds(MAX_TOKENS, 4096), VIDEO_LATENTS, IMAGE_LATENTS),

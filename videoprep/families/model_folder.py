@@ -17,6 +17,12 @@ from videoprep.spec.path_hints import nowhere, similar
 # Said by the file that wrote the config, not by the model.
 _NOT_IDENTITY = ("_diffusers_version", "_name_or_path", "transformers_version")
 
+MODEL_INDEXES = ("model_index.json", "modular_model_index.json")
+"""Files that make a folder a model folder: of pipelines, and of modular pipelines."""
+
+# An entry of an index is a library and a class, and in modular pipelines how the part is loaded.
+_NAMED = 2
+
 _HASH_CHUNK = 1 << 22
 
 
@@ -35,13 +41,29 @@ class ModelFolder:
     revision: str | None = None
 
     @cached_property
+    def index_name(self) -> str:
+        """The file that names the parts; that of a modular pipeline only if there is no other."""
+        there = (name for name in MODEL_INDEXES if (self.path / name).is_file())
+        return next(there, MODEL_INDEXES[0])
+
+    @cached_property
     def index(self) -> Mapping[str, Any]:
-        """The contents of ``model_index.json``.
+        """The contents of ``model_index.json`` or ``modular_model_index.json``.
 
         Raises:
             ModelError: the file is missing or not JSON.
         """
-        return self._json("model_index.json")
+        return self._json(self.index_name)
+
+    def class_of(self, part: str) -> str | None:
+        """Return the class that the index names for a part; None if it names none."""
+        named = self.index.get(part)
+        if not isinstance(named, list) or len(named) < _NAMED:
+            return None
+        how = named[-1]  # of a modular pipeline: how the part is loaded
+        if named[1] is None and isinstance(how, dict):
+            named = how.get("type_hint") or named
+        return None if named[1] is None else str(named[1])
 
     def config(self, part: str) -> Mapping[str, Any]:
         """The contents of ``PART/config.json``.
@@ -204,7 +226,12 @@ def open_model(name: str, parts: tuple[str, ...], revision: str | None = None) -
 def _not_a_folder(path: Path) -> ModelError:
     """The error about a file, such as one of the weights that other programs read alone."""
     folder = next(
-        (up for up in path.absolute().parents if (up / "model_index.json").exists()), None
+        (
+            up
+            for up in path.absolute().parents
+            if any((up / name).exists() for name in MODEL_INDEXES)
+        ),
+        None,
     )
     if folder is not None:
         remedy = f"give the folder of the whole model as `model`: {folder}"
@@ -223,9 +250,9 @@ def _download(name: str, parts: tuple[str, ...], revision: str | None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     # By which families are told.
-    patterns = ["model_index.json", "transformer/config.json", "vae/config.json"]
+    patterns = [*MODEL_INDEXES, "transformer/config.json", "vae/config.json"]
     for part in parts:
-        patterns += [f"{part}/{name}" for name in ("*.json", "*.safetensors", "*.model", "*.txt")]
+        patterns += [f"{part}/{name}" for name in _PART_FILES]
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
@@ -235,6 +262,10 @@ def _download(name: str, parts: tuple[str, ...], revision: str | None) -> Path:
             where=name,
             remedy=_without_hub(name, isinstance(error, HfHubHTTPError)),
         ) from error
+
+
+# Configs, weights, vocabularies and chat templates.
+_PART_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 
 
 def _without_hub(name: str, answered: bool) -> str:

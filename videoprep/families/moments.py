@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from videoprep.families.posterior_form import MOMENTS, PosteriorForm
+
 if TYPE_CHECKING:
     import torch
 
@@ -12,36 +14,52 @@ if TYPE_CHECKING:
 _LOG_VARIANCE = (-30.0, 20.0)
 
 
-def posterior_of(moments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation, float32 ``[B, C, …]`` each, of moments ``[B, 2 × C, …]``."""
+def posterior_of(
+    moments: torch.Tensor, form: PosteriorForm = MOMENTS
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation, float32 ``[B, C, …]`` each, of moments ``[B, 2 × C, …]``.
+
+    Args:
+        moments: of a form that has a spread.
+        form: what the second half is.
+    """
     import torch
 
-    mean, log_variance = moments.float().chunk(2, dim=1)
-    return mean, torch.exp(0.5 * log_variance.clamp(*_LOG_VARIANCE))
+    mean, spread = moments.float().chunk(2, dim=1)
+    if form.spread == "log deviation":
+        return mean, torch.exp(spread)
+    return mean, torch.exp(0.5 * spread.clamp(*_LOG_VARIANCE))
 
 
 def draw(
-    stored: torch.Tensor, facts: Mapping[str, Any], generator: torch.Generator | None
+    stored: torch.Tensor,
+    facts: Mapping[str, Any],
+    generator: torch.Generator | None,
+    form: PosteriorForm = MOMENTS,
 ) -> torch.Tensor:
     """A sample of the posterior, unscaled float32 ``[B, C, F', H', W']``.
 
     Args:
         stored: moments ``[B, 2 × C, F', H', W']``; where the facts say that only the mean or a
-            sample was stored, ``[B, C, F', H', W']``, of which nothing is drawn.
+            sample was stored, or the form has no spread, ``[B, C, F', H', W']``, of which nothing
+            is drawn.
         facts: the store's.
         generator: on the CPU, so that every device draws the same numbers.
+        form: what the component's encoder gives of the posterior.
     """
     import torch
 
-    if facts.get("posterior", "moments") != "moments":
+    if form.spread is None or facts.get("posterior", "moments") != "moments":
         return stored.float()
-    mean, deviation = posterior_of(stored)
+    mean, deviation = posterior_of(stored, form)
     return mean + deviation * torch.randn(mean.shape, generator=generator).to(mean.device)
 
 
-def mode(stored: torch.Tensor, facts: Mapping[str, Any]) -> torch.Tensor:
+def mode(
+    stored: torch.Tensor, facts: Mapping[str, Any], form: PosteriorForm = MOMENTS
+) -> torch.Tensor:
     """The mean of the posterior, unscaled float32 ``[B, C, F', H', W']``; see `draw`."""
-    if facts.get("posterior", "moments") != "moments":
+    if form.spread is None or facts.get("posterior", "moments") != "moments":
         return stored.float()
     return stored.float().chunk(2, dim=1)[0]
 

@@ -5,23 +5,47 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from videoprep.families.component import (
+    FRAMES,
     IMAGE_LATENTS,
     VIDEO_LATENTS,
     ComponentSpec,
     prompt_embeds,
 )
+from videoprep.families.posterior_form import MOMENTS, PosteriorForm
 
 
 @dataclass(frozen=True, slots=True)
 class FrameRule:
-    """Frame counts ``step × k + offset``, at least one frame."""
+    """Clips of ``step × k + offset`` frames, and how many latent frames the VAE makes of them.
+
+    ``FrameRule(4, 1)`` is 4k+1 frames, of which k+1 are made: the first frame is alone in its own.
+    ``FrameRule(17, 5, 5, 2)`` is 17k+5 frames, of which 5k+2 are made.
+    """
 
     step: int
     offset: int
+    latent_step: int = 1
+    """Latent frames of ``step`` frames."""
+    latent_offset: int | None = None
+    """Latent frames of ``offset`` frames; None: one if there is an offset."""
 
     def accepts(self, frames: int) -> bool:
         """Whether ``frames`` is of this form."""
         return frames >= 1 and frames % self.step == self.offset % self.step
+
+    def latent_frames(self, frames: int) -> int:
+        """Return how many latent frames the VAE makes of a count that the rule accepts."""
+        return self.latent_step * ((frames - self.offset) // self.step) + self._latent_offset
+
+    def frames_of(self, latent_frames: int) -> int | None:
+        """Return the count of which so many latent frames are made; None if there is none."""
+        steps, rest = divmod(latent_frames - self._latent_offset, self.latent_step)
+        frames = self.step * steps + self.offset
+        return frames if not rest and steps >= 0 and frames >= 1 else None
+
+    @property
+    def _latent_offset(self) -> int:
+        return int(self.offset > 0) if self.latent_offset is None else self.latent_offset
 
     def __str__(self) -> str:
         return f"{self.step}k+{self.offset}" if self.offset else f"{self.step}k"
@@ -34,11 +58,10 @@ class Profile:
     Attributes:
         name: how it is asked for.
         divisor: width and height are multiples of it, in pixels.
-        frame_rules: a frame count must keep one of them.
+        frame_rules: a frame count must keep one of them. They say how many latent frames there are.
         compression: pixels a side of a latent pixel.
-        frames_per_latent: frames in a latent frame; the first may be alone in its own.
         patch: latent pixels a side of a token.
-        latent_channels: of a latent; its moments have twice as many.
+        latent_channels: of a latent; moments have twice as many.
         fps: frames a second that the model was trained at; None: any.
         num_frames: frames of a clip that the model makes by default; None: any.
         models: the models that it is meant for, as their users call them.
@@ -49,7 +72,6 @@ class Profile:
     divisor: int
     frame_rules: tuple[FrameRule, ...]
     compression: int = 8
-    frames_per_latent: int = 4
     patch: int = 2
     latent_channels: int = 16
     fps: float | None = None
@@ -102,17 +124,44 @@ class Profile:
         below = self.frames_within(frames - 1)
         return [above] if below is None else [below, above]
 
+    def latent_frames(self, frames: int) -> int:
+        """Return how many latent frames a clip has; a single frame, which is an image, has one.
+
+        Raises:
+            ValueError: the count breaks the frame rules.
+        """
+        if frames == 1:
+            return 1
+        for rule in self.frame_rules:
+            if rule.accepts(frames):
+                return rule.latent_frames(frames)
+        raise ValueError(f"{frames} frames are not {self.frame_rule()}, as {self.name!r} takes")
+
+    def frames_of(self, latent_frames: int) -> int | None:
+        """Return the smallest legal count that has so many latent frames; None if there is none."""
+        found = (rule.frames_of(latent_frames) for rule in self.frame_rules)
+        return min((frames for frames in found if frames is not None), default=None)
+
     def latent_tokens(self, frames: int, height: int, width: int) -> int:
         """How many tokens the transformer sees of a clip of that many pixels."""
         side = self.compression * self.patch
-        latent_frames = -(-frames // self.frames_per_latent)
-        return latent_frames * (height // side) * (width // side)
+        return self.latent_frames(frames) * (height // side) * (width // side)
 
-    def moments_shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """Shape ``(2 × C, F', H', W')`` of what is stored of a clip of that many pixels."""
-        latent_frames = -(-frames // self.frames_per_latent)
+    @property
+    def posterior_form(self) -> PosteriorForm:
+        """What the VAE gives of whole clips."""
+        forms = (one.posterior for one in self.components if one.source is FRAMES)
+        return next((form for form in forms if form is not None), MOMENTS)
+
+    def moments_shape(
+        self, frames: int, height: int, width: int, form: PosteriorForm = MOMENTS
+    ) -> tuple[int, int, int, int]:
+        """Shape ``(2 × C, F', H', W')`` of what is stored of a clip of that many pixels.
+
+        A form without a spread has C channels.
+        """
         sides = height // self.compression, width // self.compression
-        return 2 * self.latent_channels, latent_frames, *sides
+        return form.tensors * self.latent_channels, self.latent_frames(frames), *sides
 
     def frame_rule(self) -> str:
         """The frame rules in words, for instance ``4k or 4k+1``."""

@@ -20,6 +20,7 @@ from videoprep.families.component import (
 )
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
+from videoprep.families.posterior_form import POSTERIOR_FORMS
 from videoprep.families.profile import DEFAULT, Profile
 
 logger = logging.getLogger(__name__)
@@ -213,20 +214,34 @@ def _component_problems(family: Family, specs: Sequence[ComponentSpec]) -> Itera
             yield f"{spec.name!r} is not lower-case words joined by underscores"
         if names.count(spec.name) > 1:
             yield f"{spec.name} is declared {names.count(spec.name)} times"
-        if SOURCES.get(spec.source.name) != spec.source:
-            yield (
-                f"{spec.name} is made from the unknown source {spec.source.name!r}; "
-                f"{nearest(spec.source.name, SOURCES, 'the sources are')}"
-            )
-        if spec.part not in family.parts:
-            yield (
-                f"{spec.name} is made by {spec.part!r}, which is not among the family's parts: "
-                f"{', '.join(family.parts)}"
-            )
-        if (spec.sound is not None) != spec.source.sound:
-            yield f"{spec.name} has a sound format if and only if it is made from sound"
-        if spec.noise and not (spec.posterior and spec.source.frames):
-            yield f"{spec.name} has noise, but it is not made of frames by a VAE"
+        yield from _spec_problems(family, spec, specs)
+
+
+def _spec_problems(
+    family: Family, spec: ComponentSpec, specs: Sequence[ComponentSpec]
+) -> Iterator[str]:
+    if SOURCES.get(spec.source.name) != spec.source:
+        yield (
+            f"{spec.name} is made from the unknown source {spec.source.name!r}; "
+            f"{nearest(spec.source.name, SOURCES, 'the sources are')}"
+        )
+    if spec.part not in family.parts:
+        yield (
+            f"{spec.name} is made by {spec.part!r}, which is not among the family's parts: "
+            f"{', '.join(family.parts)}"
+        )
+    if (spec.sound is not None) != spec.source.sound:
+        yield f"{spec.name} has a sound format if and only if it is made from sound"
+    form = spec.posterior
+    if form is not None and form not in POSTERIOR_FORMS.values():
+        yield (
+            f"the posterior of {spec.name} is {form!r}; the forms are "
+            f"{', '.join(POSTERIOR_FORMS)} of videoprep.families.posterior_form, or None"
+        )
+    if spec.mask and not any(one.is_masked_by(spec) for one in specs):
+        yield f"{spec.name} is a mask, but no embeddings of captions are made by {spec.part!r}"
+    if spec.noise and not (form and spec.source.frames):
+        yield f"{spec.name} has noise, but it is not made of frames by a VAE"
 
 
 def _recognizes(family: Family, model: ModelFolder) -> bool:

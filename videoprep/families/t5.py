@@ -9,7 +9,7 @@ from videoprep.families.contract import TextEncoder
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 
 class T5Text(TextEncoder):
@@ -41,15 +41,7 @@ class T5Text(TextEncoder):
     def encode(self, captions: Sequence[str]) -> Sequence[torch.Tensor]:
         import torch
 
-        tokens = self._tokenizer(
-            [self._clean(caption) for caption in captions],
-            padding="max_length",
-            max_length=self.limit,
-            truncation=True,
-            add_special_tokens=True,
-            return_attention_mask=True,
-            return_tensors="pt",
-        )
+        tokens = self._tokens(captions)
         device = self._model.device
         mask = {"attention_mask": tokens.attention_mask.to(device)} if self._masked else {}
         with torch.inference_mode():
@@ -58,6 +50,22 @@ class T5Text(TextEncoder):
             return list(embeds)
         lengths = tokens.attention_mask.sum(dim=1).tolist()
         return [embed[:length] for embed, length in zip(embeds, lengths, strict=True)]
+
+    def mask(self, captions: Sequence[str]) -> Sequence[torch.Tensor]:
+        import torch
+
+        return list(self._tokens(captions).attention_mask.to(torch.uint8))
+
+    def _tokens(self, captions: Sequence[str]) -> BatchEncoding:
+        return self._tokenizer(
+            [self._clean(caption) for caption in captions],
+            padding="max_length",
+            max_length=self.limit,
+            truncation=True,
+            add_special_tokens=True,
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
 
     def count_tokens(self, caption: str) -> int:
         tokens = self._tokenizer(self._clean(caption), add_special_tokens=True, verbose=False)

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 from videoprep.errors import ModelError
 
+_BYTE_TOKENIZERS = ("ByT5Tokenizer",)
+
 
 def load_token_counter(folder: Path) -> Callable[[str], int]:
     """Loads ``tokenizer.json``, or else ``spiece.model`` as T5 uses it, with an end token.
 
+    A tokenizer of bytes, such as ByT5's, has neither: a token is a byte of UTF-8.
+
     Raises:
-        ModelError: neither is there, or it cannot be read.
+        ModelError: there is no such tokenizer, or it cannot be read.
     """
     try:
         if (folder / "tokenizer.json").is_file():
             return _from_tokenizers(folder / "tokenizer.json")
         if (folder / "spiece.model").is_file():
             return _from_sentencepiece(folder / "spiece.model")
+        if is_byte_tokenizer(folder):
+            return lambda caption: len(_clean(caption).encode()) + 1
     except (OSError, RuntimeError, ValueError) as error:
         raise ModelError(
             f"the tokenizer cannot be read: {error}",
@@ -30,6 +37,24 @@ def load_token_counter(folder: Path) -> Callable[[str], int]:
         where=str(folder),
         remedy="download the model again",
     )
+
+
+def is_byte_tokenizer(folder: Path) -> bool:
+    """Return whether a folder holds a tokenizer of bytes, which needs no vocabulary.
+
+    Raises:
+        ModelError: its config cannot be read.
+    """
+    path = folder / "tokenizer_config.json"
+    if not path.is_file():
+        return False
+    try:
+        config = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"cannot be read as JSON: {error}", where=str(path), remedy="download the model again"
+        ) from error
+    return isinstance(config, dict) and config.get("tokenizer_class") in _BYTE_TOKENIZERS
 
 
 def _from_tokenizers(path: Path) -> Callable[[str], int]:

@@ -34,7 +34,11 @@ class Vae(VideoEncoder):
         vae = copy.copy(self._vae) if self._keeps_state else self._vae
         with torch.inference_mode():
             pixels = pixels.to(vae.device, vae.dtype)
-            moments: torch.Tensor = vae.encode(pixels).latent_dist.parameters
+            encoded = vae.encode(pixels)
+        # What has no distribution gives the latents alone.
+        moments: torch.Tensor = (
+            encoded.latent_dist.parameters if "latent_dist" in encoded else encoded.latent
+        )
         return moments
 
     def save_memory(self, *, slicing: bool, tiling: bool) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from videoprep.families.caption_cleaning import clean_caption
 from videoprep.families.clip_vision import ClipVision, clip_vision_shape, load_clip_vision
 from videoprep.families.component import (
     CONDITION_LATENTS,
@@ -151,14 +150,6 @@ class Wan(T5Family):
         return super().load_frame_encoder(model, component, device, dtype, tiling=tiling)
 
 
-def clean_caption(caption: str) -> str:
-    """What the pipeline does to a caption: mends its letters, HTML's signs and its spaces."""
-    import ftfy
-
-    plain = html.unescape(html.unescape(ftfy.fix_text(caption)))
-    return re.sub(r"\s+", " ", plain.strip()).strip()
-
-
 def is_wan(model: ModelFolder) -> bool:
     """Whether the folder's pipeline is one of Wan."""
     return model.index.get("_class_name") in _PIPELINES
@@ -171,8 +162,7 @@ def has_patches(model: ModelFolder) -> bool:
 
 def has_image_encoder(model: ModelFolder) -> bool:
     """Whether the pipeline shows the first frame to CLIP, as Wan 2.1's image-to-video does."""
-    named = model.index.get("image_encoder")
-    return isinstance(named, list) and bool(named) and named[0] is not None
+    return model.class_of("image_encoder") is not None
 
 
 FAMILY = Wan()

@@ -98,20 +98,20 @@ class Planner:
         return {**self._columns(bucket), **self._keys(clip, bucket)}
 
     def _bucket(self, latents: torch.Tensor) -> Bucket:
-        """The pixels that such latents are of: 4k + 1 frames, which 4k may have been, too."""
+        """The pixels that such latents are of.
+
+        Of several numbers of frames, such as CogVideoX's 4k and 4k+1, the smallest is taken.
+        """
         facts = self.family.facts(self.model)
         if latents.ndim != 4:
             raise FlawError(f"its video latents have {latents.ndim} dimensions instead of 4")
-        frames, height, width = latents.shape[1:]
-        side = facts["spatial_compression"]
-        bucket = Bucket(
-            (frames - 1) * facts["temporal_compression"] + 1, height * side, width * side
-        )
-        profile = self.family.profile
-        if not (
-            profile.accepts_size(bucket.width, bucket.height)
-            and profile.accepts_frames(bucket.frames)
-        ):
+        latent_frames, height, width = latents.shape[1:]
+        side, profile = facts["spatial_compression"], self.family.profile
+        frames = profile.frames_of(latent_frames)
+        if frames is None:
+            raise FlawError(f"no clip that {profile.name} takes has {latent_frames} latent frames")
+        bucket = Bucket(frames, height * side, width * side)
+        if not profile.accepts_size(bucket.width, bucket.height):
             raise FlawError(f"its latents are of {bucket}, which {profile.name} does not take")
         return bucket
 

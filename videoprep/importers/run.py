@@ -75,8 +75,8 @@ def import_precomputed(
 ) -> ImportResult:
     """Makes a store of what another trainer has precomputed, without encoding anything.
 
-    What cannot be known is taken as usual: frames are 4k + 1, at the family's frames a second.
-    Stopped in any way and called again, it goes on.
+    What cannot be known is taken as usual: of the numbers of frames that latents may be of the
+    smallest, at the family's frames a second. Stopped in any way and called again, it goes on.
 
     Args:
         folder: what the trainer wrote.

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from videoprep.families.component import Component, ComponentSpec, ordered
+from videoprep.families.posterior_form import MOMENTS, PosteriorForm
 from videoprep.families.profile import Profile
 from videoprep.families.registry import get_profile
 from videoprep.index.bucket import Bucket, BucketColumn
@@ -402,12 +403,12 @@ def _bucket(bucket: Bucket, totals: Mapping[str, float], profile: Profile) -> Bu
         frames_used=int(totals["used"]),
         frames_available=int(totals["available"]),
         latent_tokens=profile.latent_tokens(bucket.frames, bucket.height, bucket.width),
-        clip_bytes=_moments_bytes(profile, bucket.frames, bucket),
+        clip_bytes=_moments_bytes(profile, bucket.frames, bucket, profile.posterior_form),
     )
 
 
-def _moments_bytes(profile: Profile, frames: int, bucket: Bucket) -> int:
-    shape = profile.moments_shape(frames, bucket.height, bucket.width)
+def _moments_bytes(profile: Profile, frames: int, bucket: Bucket, form: PosteriorForm) -> int:
+    shape = profile.moments_shape(frames, bucket.height, bucket.width, form)
     return int(np.prod(shape, dtype=np.int64)) * _VALUE_BYTES
 
 
@@ -466,9 +467,10 @@ def _component(
         frames = spec.source.length(bucket.frames)
         pixels += count * frames * bucket.height * bucket.width
         if spec.shape is None:
-            size += count * _moments_bytes(profile, frames, bucket)
+            form = spec.posterior or MOMENTS
+            size += count * _moments_bytes(profile, frames, bucket, form)
         else:
-            size += count * math.prod(spec.shape) * _VALUE_BYTES
+            size += count * math.prod(spec.shape) * (1 if spec.mask else _VALUE_BYTES)
     return ComponentSummary(spec.name, sum(counts), pixels, size, spec.asked_by)
 
 

@@ -209,7 +209,7 @@ def _decode(
             faults.append(ClipFault("damaged", what))
             continue
         try:
-            decoded[component] = reconstructor.decode(stored)
+            decoded[component] = reconstructor.decode(stored, component)
         except NotFiniteError as error:
             faults.append(ClipFault("not finite", f"{component}: {error}"))
     return decoded

@@ -14,7 +14,8 @@ from videoprep.families.component import Component, Source
 from videoprep.families.contract import Family, VideoDecoder
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.moments import mode
-from videoprep.families.registry import families, family_of
+from videoprep.families.posterior_form import MOMENTS, PosteriorForm
+from videoprep.families.registry import components_of, families, family_of
 from videoprep.index.bucket import Bucket
 from videoprep.store.layout import StoreInfo
 
@@ -59,6 +60,7 @@ class Reconstructor:
         self.other_vae = other_vae
         self.tiled = False
         self._facts = info.facts
+        self._specs = components_of(family, folder)
         self._decoder = decoder
         self._family = family
         self._folder = folder
@@ -70,14 +72,16 @@ class Reconstructor:
         channels, *rest = self._family.shape(
             self._folder, component, frames, bucket.height, bucket.width
         )
-        halved = self._facts.get("posterior", "moments") != "moments"
-        return channels // 2 if halved else channels, *rest
+        if self._facts.get("posterior", "moments") != "moments":
+            channels //= self._form(component).tensors
+        return channels, *rest
 
-    def decode(self, stored: torch.Tensor) -> torch.Tensor:
+    def decode(self, stored: torch.Tensor, component: Component) -> torch.Tensor:
         """What the mean of stored latents decodes to, or the sample that was stored.
 
         Args:
             stored: as in the store: ``[2 × C or C, F', H', W']``.
+            component: which one it is of.
 
         Returns:
             float32 ``[F, 3, H, W]`` from −1 to 1, on the CPU; F may differ from the clip's, see
@@ -91,10 +95,15 @@ class Reconstructor:
 
         if not torch.isfinite(stored.float()).all():
             raise NotFiniteError("the latents hold NaN or infinity")
-        decoded = self._within_memory(mode(stored[None], self._facts))
+        latents = mode(stored[None], self._facts, self._form(component))
+        decoded = self._within_memory(latents)
         if not torch.isfinite(decoded).all():
             raise NotFiniteError("the latents are finite, but what they decode to is not")
         return decoded[0].permute(1, 0, 2, 3).cpu()
+
+    def _form(self, component: Component) -> PosteriorForm:
+        """What the encoder gave of a component that the VAE made."""
+        return self._specs[component].posterior or MOMENTS
 
     def _within_memory(self, latents: torch.Tensor) -> torch.Tensor:
         try:

@@ -24,7 +24,7 @@ SPEC_FILE = "videoprep.yaml"
 # What a folder holds that is such a thing.
 _SIGNS: dict[Kind, tuple[str, ...]] = {
     "store": (STORE_FILE,),
-    "model": ("model_index.json",),
+    "model": ("model_index.json", "modular_model_index.json"),
     "run": ("pytorch_lora_weights.safetensors",),
     "dataset": (SPEC_FILE, "prompt.txt", "videos.txt"),
 }

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from videoprep.errors import StoreError, nearest
 from videoprep.families.component import Component, Source, source_of
+from videoprep.families.posterior_form import MOMENTS, POSTERIOR_FORMS, PosteriorForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,24 @@ class Recipe:
     def is_of_vae(self) -> bool:
         """Whether a VAE made the artifacts of frames: moments, or what was taken of them."""
         # An import brings latents and embeddings of captions, and does not say more.
-        return self.source.frames and ("posterior" in self.fields or "imported" in self.fields)
+        return self.source.frames and ("tiling" in self.fields or "imported" in self.fields)
+
+    @property
+    def posterior_form(self) -> PosteriorForm | None:
+        """What the encoder gave of the posterior; None: what a VAE did not make has none.
+
+        Raises:
+            StoreError: This version of videoprep does not know it.
+        """
+        if not self.is_of_vae:
+            return None
+        name = str(self.fields.get("posterior_form", MOMENTS.name))
+        if name not in POSTERIOR_FORMS:
+            raise StoreError(
+                f"{self.component} are of the unknown form {name!r}",
+                remedy=f"upgrade videoprep; {nearest(name, POSTERIOR_FORMS, 'the forms are')}",
+            )
+        return POSTERIOR_FORMS[name]
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """What differs from the fields of another recipe, in words."""
