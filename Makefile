@@ -51,7 +51,7 @@ test: $(READY)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not slow" --durations=30
 
 test-all: $(READY)
-	$(BIN)/pytest -n $(JOBS) --dist loadfile
+	$(BIN)/pytest -n $(JOBS) --dist loadfile tests
 
 test-light: $(LIGHT_READY)
 	$(LIGHT)/bin/pytest -n $(JOBS) --dist loadfile -m "not heavy and not slow" $(NOT_LIGHT) $(LIGHT_TESTS)

@@ -21,6 +21,7 @@ from tests.support.assets import write_dataset, write_mixed_rates
 from tests.support.s3_server import S3Server, running_server
 from tests.support.small_store import Small, write_small_dataset
 from tests.support.warm import Warm
+from tests.support.warm_workers import warm_workers
 from videoprep.demo.scenes import render_dataset
 from videoprep.demo.tiny_model import build_tiny_model, trained_model
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 """Runs a command line: its arguments, ``cwd``, and variables of the environment."""
 
-REPOSITORY = Path(__file__).parent.parent
+TESTS = Path(__file__).parent
+REPOSITORY = TESTS.parent
 SHOWN = [f"videos/{number:05}.mp4" for number in (0, 1, 3, 8)]
 """Four of the demo's clips, in three buckets."""
 
@@ -51,9 +53,46 @@ settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
 
 
+TIERS = ("unit", "integration", "faults", "browser")
+"""Each test is of one tier, which `tier_of` chooses: no test is marked with it."""
+
+_FAULTS = {"distributed", "faults", "workers"}
+_INTEGRATION = {"demo", "engine", "exporters", "importers", "previewing", "training"}
+_INTEGRATION |= {"test_benchmark_lists.py", "test_docs.py", "test_examples.py", "test_notebook.py"}
+_INTEGRATION |= {"test_recording.py", "test_tiers.py"}
+"""Folders and files right below this one."""
+
+_PROCESSES = HEAVY | {"cold_cli", "real_clips", "run_cli"}
+"""Fixtures of models, stores, servers and processes: what uses one is no unit test."""
+
+
+def tier_of(item: pytest.Item) -> str:
+    """Chooses the tier of a test by where it lies and what it uses."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    place = item.path.relative_to(TESTS).parts[0]
+    if "browser" in fixtures:
+        return "browser"
+    if place in _FAULTS:
+        return "faults"
+    is_long = item.get_closest_marker("slow") or item.get_closest_marker("soak")
+    if place in _INTEGRATION or is_long or not fixtures.isdisjoint(_PROCESSES):
+        return "integration"
+    return "unit"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Runs the unit tests alone if nobody says what to run."""
+    option = config.option
+    is_plain = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if is_plain and not option.markexpr and not option.keyword:
+        option.markexpr = "unit"
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what uses a heavy fixture."""
+    """Marks each test with its tier, and what uses a heavy fixture."""
     for item in items:
+        item.add_marker(tier_of(item))
         if isinstance(item, pytest.Function) and not HEAVY.isdisjoint(item.fixturenames):
             item.add_marker("heavy")
 
@@ -119,6 +158,20 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
     """Starts processes of the command line that have imported everything already."""
     with Warm(tmp_path_factory.mktemp("warm")) as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_workers() -> Iterator[None]:
+    """Makes the package fork its workers from a process that has imported what they need."""
+    with warm_workers() as forking, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("videoprep.workers.pool.subprocess", forking)
+        yield
+
+
+@pytest.fixture
+def fresh_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the package start a fresh Python for each worker, as it does for users."""
+    monkeypatch.setattr("videoprep.workers.pool.subprocess", subprocess)
 
 
 @pytest.fixture(scope="session")

@@ -234,7 +234,7 @@ def test_what_contributing_names_is_there() -> None:
         assert any(any(folder.glob(path.replace("NAME", "*"))) for folder in folders), path
     code = "".join(
         path.read_text(encoding="utf-8")
-        for folder in ("videoprep", "tests/families", "tests/spec", "tests/support")
+        for folder in ("videoprep", "tests")
         for path in (REPOSITORY / folder).rglob("*.py")
     )
     for name in re.findall(r"`(_?[A-Za-z]+(?:_[a-z]+)*)`", page):

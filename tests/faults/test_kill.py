@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,12 @@ from tests.support.small_store import (
     differences,
     fresh,
     hidden,
+    passed,
     places,
+    receipts,
     visible,
+    wait_for_place,
+    wait_until,
 )
 from videoprep.failpoints import POINTS
 
@@ -122,26 +125,22 @@ def test_killed_at_every_place_that_a_run_comes_by(small: Small, tmp_path: Path)
 
 
 @pytest.mark.soak
-def test_killed_at_random_moments(small: Small) -> None:
+def test_killed_at_random_moments(small: Small, tmp_path: Path) -> None:
     """Up to three times in a row, then left in peace."""
-    usual = _seconds(small)
+    log = tmp_path / "log"
+    assert small.run(VIDEOPREP_FAILPOINTS_LOG=str(log)).returncode == 0
+    usual = passed(log)
     for seed in range(SOAK):
         moments = random.Random(f"one process {seed}")
         fresh(small.store)
         for _ in range(moments.randint(1, 3)):
-            process = small.start()
-            time.sleep(moments.uniform(0, usual))
+            log.unlink(missing_ok=True)
+            process = small.start(VIDEOPREP_FAILPOINTS_LOG=str(log))
+            wait_for_place(process, log, moments.randint(0, usual))
             process.kill_tree()
         done = small.run()
         assert done.returncode == 0, (seed, done.stderr)
         assert (differences(small.store, small.whole), hidden(small.store)) == ([], []), seed
-
-
-def _seconds(small: Small) -> float:
-    """How long a run takes."""
-    begun = time.monotonic()
-    assert small.run().returncode == 0
-    return time.monotonic() - begun
 
 
 def test_a_process_that_was_started_as_users_do(small: Small) -> None:
@@ -149,8 +148,7 @@ def test_a_process_that_was_started_as_users_do(small: Small) -> None:
     command = [sys.executable, "-m", "videoprep", "encode", str(small.dataset), "--image-latents"]
     command += ["--model", str(small.model), "-o", str(small.store), "--device", "cpu"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and len(list(small.store.glob("*/*/*.json"))) < 4:
-        time.sleep(0.002)
+    wait_until(lambda: process.poll() is not None or len(receipts(small.store)) >= 4)
     process.kill()
     assert process.wait() == -signal.SIGKILL
     small.require_sound()

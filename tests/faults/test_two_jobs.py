@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tests.support.small_store import (
     places,
     receipts,
     result_of,
+    wait_for_place,
     wait_until,
 )
 
@@ -32,7 +32,7 @@ def test_all_finish_and_nothing_is_made_twice(small: Small, tmp_path: Path, late
         log = tmp_path / f"log-{seed}"
         jobs = [small.start(VIDEOPREP_FAILPOINTS_LOG=str(log)) for _ in range(2)]
         if late:
-            time.sleep(moments.uniform(0, 1.0))
+            wait_for_place(jobs[0], log, moments.randint(0, 60))
             jobs.append(small.start(VIDEOPREP_FAILPOINTS_LOG=str(log)))
         assert [job.wait() for job in jobs] == [0] * len(jobs), [job.stderr for job in jobs]
         small.require_whole()

@@ -24,6 +24,8 @@ from videoprep.media.decode_pool import Decoded, DecodePool
 from videoprep.media.probe import fingerprint_of
 from videoprep.workers.pool import Limits
 
+pytestmark = pytest.mark.usefixtures("fresh_workers")
+
 Result = Decoded | VideoprepError
 
 

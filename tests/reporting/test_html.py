@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -250,7 +249,6 @@ def test_thousands_of_findings(open_report: Callable[..., Opened], tmp_path: Pat
     findings = [finding_of("VP101", f"finding {n}", n, "a.mp4") for n in range(1, 4991)]
     findings += [finding_of("VP117", f"rare {n}", n, "a.mp4") for n in range(1, 11)]
     report = made(findings, samples, tmp_path)
-    started = time.monotonic()
     opened = open_report(report)
     assert opened.counter() == opened.rows().count() == 2000
     assert "of 5,000 findings" in opened.page.inner_text(".shown")
@@ -259,7 +257,6 @@ def test_thousands_of_findings(open_report: Callable[..., Opened], tmp_path: Pat
     assert opened.page.locator("img").count() == 200
     opened.page.select_option("select", "VP117")
     assert opened.counter() == opened.rows().count() == 10
-    assert time.monotonic() - started < 20
     assert (tmp_path / "report.html").stat().st_size < 5_000_000
 
 

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -427,8 +426,9 @@ def test_no_more_bytes_stay_mapped_than_a_bound(
 
 
 def test_a_shard_that_was_repaired_is_read_by_those_who_had_it_open(
-    own_store: Path, how: str
+    own_store: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(shard_reader, "_SEEN_AGAIN", 0)  # looked at whenever it is read
     data = vp.LatentDataset(own_store, verify=True)
     expected = data[0]["video_latents"].clone()
     shard = own_store / str(
@@ -436,12 +436,10 @@ def test_a_shard_that_was_repaired_is_read_by_those_who_had_it_open(
     )
     whole = shard.read_bytes()
     os.truncate(shard, 4000)
-    time.sleep(2 * shard_reader._SEEN_AGAIN)
     with pytest.raises(StoreError, match="too short"):
         data[0]
     (own_store / "new").write_bytes(whole)
     (own_store / "new").replace(shard)
-    time.sleep(2 * shard_reader._SEEN_AGAIN)
     assert torch.equal(data[0]["video_latents"], expected)
 
 
@@ -682,11 +680,13 @@ def test_a_catalogue_that_makes_no_sense(
 
 
 @pytest.mark.parametrize("opened", [False, True])
-def test_a_truncated_shard_is_named(own_store: Path, how: str, opened: bool) -> None:
+def test_a_truncated_shard_is_named(
+    own_store: Path, how: str, opened: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_reader, "_SEEN_AGAIN", 0)  # looked at whenever it is read
     data = vp.LatentDataset(own_store)
     if opened:
         _ = data[0]
-        time.sleep(2 * shard_reader._SEEN_AGAIN)
     for shard in (own_store / "video_latents").rglob("*.safetensors"):
         os.truncate(shard, 4000)
     with pytest.raises(StoreError, match="the shard cannot be read: it is too short") as raised:

@@ -175,6 +175,16 @@ def wait_until(happened: Callable[[], object], seconds: float = 60.0) -> None:
         time.sleep(0.01)
 
 
+def passed(log: Path) -> int:
+    """By how many places processes that write this log have come."""
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+def wait_for_place(process: Process, log: Path, number: int) -> None:
+    """Waits until processes have come by so many places, or the first of them has ended."""
+    wait_until(lambda: passed(log) >= number or process.poll() is not None)
+
+
 def fresh(store: Path) -> Path:
     """Room for a store."""
     shutil.rmtree(store, ignore_errors=True)

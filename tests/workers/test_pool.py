@@ -23,6 +23,8 @@ from videoprep.media.probe import MediaInfo
 from videoprep.workers import pool as module
 from videoprep.workers.pool import InspectionRequest, Limits, Lost, WorkerPool
 
+pytestmark = pytest.mark.usefixtures("fresh_workers")
+
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
