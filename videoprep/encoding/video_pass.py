@@ -17,11 +17,12 @@ from videoprep.engine.device_stream import PendingResult
 from videoprep.engine.micro_batch import MicroBatches
 from videoprep.errors import Code, MediaError, ModelError, SourceError
 from videoprep.failpoints import reach
-from videoprep.families.component import ComponentSpec
-from videoprep.families.contract import VideoEncoder
+from videoprep.families.component import ComponentSpec, Source
+from videoprep.families.contract import ClipContext, VideoEncoder
 from videoprep.families.posterior_form import MOMENTS
 from videoprep.fs.staging import Staging
-from videoprep.media.clip import ClipPixels, normalize
+from videoprep.index.clip import Clip
+from videoprep.media.clip import ClipPixels, to_unit
 from videoprep.media.decode_pool import Decoded
 from videoprep.media.staged import clips_here
 
@@ -57,6 +58,13 @@ def _workers(context: EncodeContext) -> int:
     cores = context.rank.cores
     share = cores // 2 if context.stream.one_by_one else cores
     return max(1, min(share, _MOST_WORKERS))
+
+
+def context_of(clip: Clip, source: Source) -> ClipContext:
+    """Return what an encoder is told of a clip: nothing that the artifact's key does not name."""
+    return ClipContext(
+        caption=clip.caption if source.caption else None, fps=clip.fps if source.fps else None
+    )
 
 
 def encode_video(
@@ -234,9 +242,9 @@ class _VideoPass:
     def _forward(self, piece: Sequence[_Item]) -> PendingResult:
         first, settings = piece[0], self.context.job.settings
         pixels = self.context.stream.up([item.decoded.pixels for item in piece])
-        pixels = normalize(pixels).permute(0, 2, 1, 3, 4)
-        pixels = first.work.source.arrange(pixels, first.frames)
         spec = self._spec(first)
+        pixels = spec.pixels.scale(to_unit(pixels).permute(0, 2, 1, 3, 4))
+        pixels = spec.source.arrange(pixels, first.frames)
         if spec.noise:
             return self.context.stream.down(self._forward_noisy(piece, pixels, spec))
         made = self._made(piece, pixels)
@@ -265,14 +273,15 @@ class _VideoPass:
         return torch.stack(draws, dim=1).to(getattr(torch, settings.dtype))
 
     def _made(self, piece: Sequence[_Item], pixels: torch.Tensor) -> torch.Tensor:
-        captions = [item.work.clips[item.at].caption for item in piece]
-        made = self.encoder.encode_captioned(pixels, captions)
+        clips = [context_of(item.work.clips[item.at], item.work.source) for item in piece]
+        made = self.encoder.encode_clips(pixels, clips)
         self._require_shape(tuple(made.shape[1:]), piece[0])
         return made
 
     def _encode_sparingly(self, item: _Item) -> None:
         """One clip for which memory does not suffice: in slices, in tiles, or not at all."""
-        always = self.context.job.settings.tiling
+        asked = self.context.job.settings.tiling
+        always = self.context.family.works_in_tiles(self._spec(item).part, asked=asked)
         for tiling in (False, True):
             self.encoder.save_memory(slicing=True, tiling=tiling or always)
             with self.context.stream.working():
