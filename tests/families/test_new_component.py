@@ -27,7 +27,12 @@ from videoprep.families.component import (
     Source,
     prompt_embeds,
 )
-from videoprep.families.contract import CaptionedVideoEncoder, TextEncoder, VideoEncoder
+from videoprep.families.contract import (
+    CaptionedVideoEncoder,
+    ClipContext,
+    TextEncoder,
+    VideoEncoder,
+)
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.posterior_form import MOMENTS
 from videoprep.families.registry import components_of, registry
@@ -57,8 +62,8 @@ class Sight(CaptionedVideoEncoder):
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
 
-    def encode_captioned(self, pixels: torch.Tensor, captions: Sequence[str]) -> torch.Tensor:
-        embeds = torch.stack(list(self._text.encode(captions)))
+    def encode_clips(self, pixels: torch.Tensor, clips: Sequence[ClipContext]) -> torch.Tensor:
+        embeds = torch.stack(list(self._text.encode([clip.caption or "" for clip in clips])))
         return embeds * pixels.mean(dim=(1, 2, 3, 4))[:, None, None]
 
     def save_memory(self, *, slicing: bool, tiling: bool) -> None:
@@ -146,7 +151,7 @@ def test_encodes_verifies_and_is_what_the_sources_say(
         ends[:, :, [0, -1]] = pixels[:, :, [0, -1]]
         assert torch.equal(data[number]["last_latents"], vae.encode(pixels[:, :, -1:])[0])
         assert torch.equal(data[number]["ends_latents"], vae.encode(ends)[0])
-        sight = Sight(text).encode_captioned(pixels[:, :, :1], [clip.caption])[0]
+        sight = Sight(text).encode_clips(pixels[:, :, :1], [ClipContext(clip.caption)])[0]
         assert torch.equal(data[number]["sight_embeds"], sight)
     assert not torch.equal(data[0]["sight_embeds"], data[1]["sight_embeds"])
     again = _encode(dataset, model, tmp_path / "store")

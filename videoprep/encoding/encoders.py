@@ -13,11 +13,15 @@ from videoprep.encoding.recipes import EIGHT_BIT
 from videoprep.encoding.unit_work import EncodeContext
 from videoprep.errors import ModelError
 from videoprep.families.component import ComponentSpec
+from videoprep.families.contract import ClipContext
 from videoprep.families.model_folder import ModelFolder
 from videoprep.gc_pause import gc_paused
 
 if TYPE_CHECKING:
     from videoprep.families.contract import SoundEncoder, TextEncoder, VideoEncoder
+
+# For a trial, if the family has no rate of its own.
+_ANY_FPS = 24.0
 
 
 def load_text(context: EncodeContext, part: str) -> TextEncoder:
@@ -27,9 +31,10 @@ def load_text(context: EncodeContext, part: str) -> TextEncoder:
         ModelError: It cannot be loaded, or overflows in the dtype.
     """
     settings = context.job.settings
-    eight_bit = settings.text_dtype == EIGHT_BIT
+    eight_bit = settings.text_dtype == EIGHT_BIT and part not in context.family.fp32_parts
     # What is not held in 8 bits: float16, which bitsandbytes computes in, overflows in T5.
-    dtype = torch.bfloat16 if eight_bit else getattr(torch, settings.text_dtype)
+    asked = "bfloat16" if settings.text_dtype == EIGHT_BIT else settings.text_dtype
+    dtype = context.family.dtype_of(part, getattr(torch, asked))
     with _loading(context.job.model, part):
         encoder = context.family.load_text_encoder(
             context.job.model, part, context.device, dtype, eight_bit=eight_bit
@@ -47,15 +52,15 @@ def load_video(context: EncodeContext, spec: ComponentSpec) -> VideoEncoder:
         ModelError: It cannot be loaded, or overflows in the dtype.
     """
     family, model, settings = context.family, context.job.model, context.job.settings
-    dtype = getattr(torch, settings.dtype)
+    dtype = family.dtype_of(spec.part, getattr(torch, settings.dtype))
+    tiling = family.works_in_tiles(spec.part, asked=settings.tiling)
     with _loading(model, spec.part):
-        encoder = family.load_frame_encoder(
-            model, spec, context.device, dtype, tiling=settings.tiling
-        )
+        encoder = family.load_frame_encoder(model, spec, context.device, dtype, tiling=tiling)
         if dtype != torch.float32:  # a smaller type may overflow
             side = 2 * family.profile.divisor
             picture = torch.rand(1, 3, 1, side, side, generator=torch.Generator().manual_seed(0))
-            made = encoder.encode_captioned(2 * picture - 1, ["A dog runs."])
+            told = ClipContext("A dog runs.", family.profile.fps or _ANY_FPS)
+            made = encoder.encode_clips(spec.pixels.scale(picture), [told])
             _require_finite(made, context, spec.part, "dtype")
     return encoder
 

@@ -12,14 +12,15 @@ from torch.utils.data import Dataset
 from videoprep.encoding.options import EncodeOptions
 from videoprep.encoding.pool import decode_pool
 from videoprep.encoding.run import asked_components, open_checked
+from videoprep.encoding.video_pass import context_of
 from videoprep.errors import MediaError, ModelError
 from videoprep.families.component import Component, ordered
-from videoprep.families.contract import VideoEncoder
+from videoprep.families.contract import TextEncoder, VideoEncoder
 from videoprep.families.registry import components_of
 from videoprep.index.clip import Clip, clip_from_row
 from videoprep.index.schema import digest_of
 from videoprep.index.table import BucketIndex
-from videoprep.media.clip import normalize
+from videoprep.media.clip import to_unit
 from videoprep.store.layout import StoreInfo
 
 
@@ -127,11 +128,11 @@ class OnlineClips(Dataset[dict[str, Any]]):
     @torch.inference_mode()
     def _item(self, clip: Clip, pixels: torch.Tensor) -> dict[str, Any]:
         """A clip's tensors; pixels are uint8 ``[F, 3, H, W]``."""
-        whole = normalize(pixels.to(self._device)[None]).permute(0, 2, 1, 3, 4)
+        whole = to_unit(pixels.to(self._device)[None]).permute(0, 2, 1, 3, 4)
         made: dict[str, Any] = {}
         for component in self.components:
             if self._specs[component].source.frames:
-                made[component] = self._of_frames(component, whole, clip.caption)
+                made[component] = self._of_frames(component, whole, clip)
             else:
                 made[component] = self._embeds(component, clip.caption)
         tensors = {name: tensor.clone() for name, tensor in made.items()}  # out of inference mode
@@ -142,11 +143,13 @@ class OnlineClips(Dataset[dict[str, Any]]):
         }  # fmt: skip
         return {**tensors, "caption": clip.caption, "metadata": metadata}
 
-    def _of_frames(self, component: Component, whole: torch.Tensor, caption: str) -> torch.Tensor:
-        """A component of a clip whose normalized pixels are ``[1, 3, F, H, W]``."""
-        source, frames = self._specs[component].source, whole.shape[2]
-        read = source.arrange(whole[:, :, list(source.decoded(frames))], frames)
-        made = self._frame_encoders[component].encode_captioned(read, [caption])
+    def _of_frames(self, component: Component, whole: torch.Tensor, clip: Clip) -> torch.Tensor:
+        """A component of a clip whose pixels are ``[1, 3, F, H, W]`` in 0…1."""
+        spec, frames = self._specs[component], whole.shape[2]
+        source = spec.source
+        scaled = spec.pixels.scale(whole[:, :, list(source.decoded(frames))])
+        read = source.arrange(scaled, frames)
+        made = self._frame_encoders[component].encode_clips(read, [context_of(clip, source)])
         return made[0].to("cpu", self._dtype)
 
     def _embeds(self, component: Component, caption: str) -> torch.Tensor:
@@ -172,21 +175,27 @@ class OnlineClips(Dataset[dict[str, Any]]):
             if not spec.source.frames:
                 continue
             if spec.part not in loaded:
+                dtype = self._family.dtype_of(spec.part, self._dtype)
+                tiling = self._family.works_in_tiles(spec.part, asked=False)
                 loaded[spec.part] = self._family.load_frame_encoder(
-                    self._model, spec, self._device, self._dtype, tiling=False
+                    self._model, spec, self._device, dtype, tiling=tiling
                 )
             encoders[name] = loaded[spec.part]
         return encoders
 
     @cached_property
-    def _texts(self) -> Mapping[Component, Any]:
+    def _texts(self) -> Mapping[Component, TextEncoder]:
         return {
-            name: self._family.load_text_encoder(
-                self._model, self._specs[name].part, self._device, self._dtype, eight_bit=False
-            )
+            name: self._load_text(self._specs[name].part)
             for name in self.components
             if not self._specs[name].source.frames
         }
+
+    def _load_text(self, part: str) -> TextEncoder:
+        dtype = self._family.dtype_of(part, self._dtype)
+        return self._family.load_text_encoder(
+            self._model, part, self._device, dtype, eight_bit=False
+        )
 
 
 def _refused(error: Exception, clip: Clip) -> Exception:

@@ -117,10 +117,12 @@ def make_recipes(
             fields |= {"decoder": settings.decoder, "pixels": PIXELS}
         elif spec.source.sound:
             fields |= {"decoder": settings.decoder, "samples": SAMPLES}
-        else:
+        elif spec.part not in family.fp32_parts:
             fields |= {"computed_in": settings.text_dtype}
+        if spec.part in family.fp32_parts and not spec.mask:
+            fields |= {"kept_in": "float32"}
         if spec.posterior is not None:
-            fields |= {"tiling": settings.tiling}
+            fields |= {"tiling": family.works_in_tiles(spec.part, asked=settings.tiling)}
         if spec.posterior is not None and spec.posterior.spread is not None:
             fields |= {"posterior": settings.posterior}
         if spec.noise:
@@ -154,18 +156,19 @@ def settings_of(info: StoreInfo, where: str) -> Settings:
     recipes: Iterable[Recipe] = info.recipes.values()
     recipes = [one for one in recipes if "mask" not in one.fields]  # which no setting decides
     try:
-        text = next(one.fields for one in recipes if "computed_in" in one.fields)
-        video = next(one.fields for one in recipes if "tiling" in one.fields)
+        videos = [one.fields for one in recipes if "tiling" in one.fields]
+        video = videos[0]
+        texts = (one.fields["computed_in"] for one in recipes if "computed_in" in one.fields)
         reduced = (one.fields["posterior"] for one in recipes if "posterior" in one.fields)
         return Settings(
             dtype=video["dtype"],
-            text_dtype=text["computed_in"],
+            text_dtype=next(texts, video["dtype"]),
             decoder=video["decoder"],
-            tiling=video["tiling"],
+            tiling=all(fields["tiling"] for fields in videos),  # some parts always are
             posterior=next(reduced, "moments"),
             image_noise=draws_of(recipes),
         )
-    except (KeyError, StopIteration) as error:
+    except (KeyError, IndexError) as error:
         raise StoreError(
             "its recipes do not say how it was made: another version of videoprep made it",
             where=where,

@@ -17,13 +17,13 @@ from videoprep.engine.device_stream import PendingResult
 from videoprep.engine.micro_batch import MicroBatches
 from videoprep.errors import Code, MediaError, ModelError, SourceError
 from videoprep.failpoints import reach
-from videoprep.families.component import ComponentSpec
-from videoprep.families.contract import SoundEncoder, VideoEncoder
+from videoprep.families.component import ComponentSpec, Source
+from videoprep.families.contract import ClipContext, SoundEncoder, VideoEncoder
 from videoprep.families.posterior_form import MOMENTS
 from videoprep.fs.staging import Staging
 from videoprep.index.clip import Clip
 from videoprep.media.audio import Sound
-from videoprep.media.clip import ClipPixels, normalize
+from videoprep.media.clip import ClipPixels, to_unit
 from videoprep.media.clip_request import ClipRequest
 from videoprep.media.decode_pool import Decoded
 from videoprep.media.staged import clips_here
@@ -63,6 +63,13 @@ def _workers(context: EncodeContext) -> int:
     cores = context.rank.cores
     share = cores // 2 if context.stream.one_by_one else cores
     return max(1, min(share, _MOST_WORKERS))
+
+
+def context_of(clip: Clip, source: Source) -> ClipContext:
+    """Return what an encoder is told of a clip: nothing that the artifact's key does not name."""
+    return ClipContext(
+        caption=clip.caption if source.caption else None, fps=clip.fps if source.fps else None
+    )
 
 
 def encode_video(
@@ -278,8 +285,8 @@ class _VideoPass:
         """The frames of some clips as encoders take them: ``[B, 3, F, H, W]``."""
         first = piece[0]
         pixels = self.context.stream.up([item.decoded.pixels for item in piece])
-        pixels = normalize(pixels).permute(0, 2, 1, 3, 4)
-        return first.work.source.arrange(pixels, first.frames)
+        scaled = self._spec(first).pixels.scale(to_unit(pixels).permute(0, 2, 1, 3, 4))
+        return first.work.source.arrange(scaled, first.frames)
 
     def _made_of_sound(self, piece: Sequence[_Item], encoder: SoundEncoder) -> torch.Tensor:
         sounds = [item.decoded.sound for item in piece]
@@ -310,8 +317,8 @@ class _VideoPass:
     def _made(
         self, piece: Sequence[_Item], pixels: torch.Tensor, encoder: VideoEncoder
     ) -> torch.Tensor:
-        captions = [item.work.clips[item.at].caption for item in piece]
-        made = encoder.encode_captioned(pixels, captions)
+        clips = [context_of(item.work.clips[item.at], item.work.source) for item in piece]
+        made = encoder.encode_clips(pixels, clips)
         self._require_shape(tuple(made.shape[1:]), piece[0])
         return made
 
@@ -328,7 +335,8 @@ class _VideoPass:
         self._fail(item.work, item.at, Code.OUT_OF_MEMORY, reason)
 
     def _fits_in_pieces(self, item: _Item, encoder: VideoEncoder) -> bool:
-        always = self.context.job.settings.tiling
+        asked = self.context.job.settings.tiling
+        always = self.context.family.works_in_tiles(self._spec(item).part, asked=asked)
         for tiling in (False, True):
             encoder.save_memory(slicing=True, tiling=tiling or always)
             with self.context.stream.working():

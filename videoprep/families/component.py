@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoprep.errors import StoreError, nearest
+from videoprep.families.pixel_scale import MINUS_ONE_TO_ONE, PixelScale
 from videoprep.families.posterior_form import MOMENTS, PosteriorForm
 
 if TYPE_CHECKING:
@@ -43,11 +44,13 @@ class Source:
     """Positions of the clip's frames that are decoded; negative ones count from the end; None: all
     of them."""
     zeros: bool = False
-    """Whether normalized zeros (grey) stand for the frames that are not decoded."""
+    """Whether zeros, which are grey in −1…1, stand for the frames that are not decoded."""
     caption: bool = False
     """Whether the caption is read."""
     sound: bool = False
     """Whether the sound of the clip's frames is read."""
+    fps: bool = False
+    """Whether the frames a second are read, at which the clip's frames are taken."""
     recipe: tuple[tuple[str, str], ...] = ()
     """Fields that every recipe of this source has, and their values."""
 
@@ -109,7 +112,7 @@ class Source:
         """Put decoded frames in their places, between zeros.
 
         Args:
-            pixels: float32 ``[B, 3, F', H, W]`` in −1…1: the decoded frames.
+            pixels: float32 ``[B, 3, F', H, W]``, scaled: the decoded frames.
             frames: F, of the clip.
 
         Returns:
@@ -155,6 +158,14 @@ CAPTION_FRAMES = Source(
     "caption_frames", "captions with clips", ("prompt_key", "video_key"), None, caption=True
 )
 SOUND = Source("sound", "sound", ("audio_key",), sound=True)
+CAPTION_FRAMES_FPS = Source(
+    "caption_frames_fps",
+    "captions with clips and their frame rates",
+    ("prompt_key", "video_key", "fps"),
+    None,
+    caption=True,
+    fps=True,
+)
 
 SOURCES: Mapping[str, Source] = {
     one.name: one
@@ -168,6 +179,7 @@ SOURCES: Mapping[str, Source] = {
         CAPTION_FIRST_FRAME,
         CAPTION_FRAMES,
         SOUND,
+        CAPTION_FRAMES_FPS,
     )
 }
 """Every source, by name."""
@@ -211,6 +223,8 @@ class ComponentSpec:
     posterior: PosteriorForm | None = None
     """What the part gives of a posterior over latents, which the option ``posterior`` reduces.
     None: there is none, and what the part gives is stored as it is."""
+    pixels: PixelScale = MINUS_ONE_TO_ONE
+    """How the part wants pixels."""
     mask: bool = False
     """Whether it says which tokens of the part's embeddings are not padding: uint8 ``[tokens]``, 1
     or 0. Made by `TextEncoder.mask`, without running the encoder."""
@@ -232,7 +246,7 @@ class ComponentSpec:
     @property
     def recipe(self) -> Mapping[str, Any]:
         """What of the spec decides the artifacts, for the recipe."""
-        fields: dict[str, Any] = dict(self.source.recipe)
+        fields: dict[str, Any] = {**dict(self.source.recipe), **self.pixels.recipe}
         if _CLASSIC.get(self.name) is not self.source:
             fields["source"] = self.source.name
         if self.posterior not in (None, MOMENTS):
@@ -312,7 +326,8 @@ def is_component_name(name: str) -> bool:
 
 def _joined(columns: list[pa.ChunkedArray]) -> pa.ChunkedArray:
     """Keys of what several columns name together; null if one of them is."""
-    pairs = pc.binary_join_element_wise(*columns, " ").combine_chunks().dictionary_encode()
+    texts = [column.cast(pa.string()) for column in columns]
+    pairs = pc.binary_join_element_wise(*texts, " ").combine_chunks().dictionary_encode()
     digests = [
         hashlib.sha256(pair.encode()).hexdigest()[:32] for pair in pairs.dictionary.to_pylist()
     ]

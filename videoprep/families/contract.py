@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from videoprep.errors import ModelError
@@ -58,6 +59,17 @@ class SoundEncoder(ABC):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class ClipContext:
+    """What an encoder is told of a clip besides its pixels: what the component's source reads."""
+
+    caption: str | None = None
+    """None unless the source reads it."""
+    fps: float | None = None
+    """Frames a second at which the clip's frames are taken, after resampling. None unless the
+    source reads it."""
+
+
 class VideoEncoder(ABC):
     """Pixels to what is stored of them, on one device in one dtype."""
 
@@ -70,17 +82,18 @@ class VideoEncoder(ABC):
         or latents alone, ``[B, C, F', H', W']``. Of an image encoder: ``[B, tokens, features]``.
 
         Args:
-            pixels: float32 ``[B, 3, F, H, W]`` in −1…1, on any device.
+            pixels: float32 ``[B, 3, F, H, W]``, on any device; in −1…1, unless the component's
+                ``pixels`` say otherwise.
         """
 
-    def encode_captioned(self, pixels: torch.Tensor, captions: Sequence[str]) -> torch.Tensor:
-        """Return what is stored of pixels and captions; the pixels alone decide by default.
+    def encode_clips(self, pixels: torch.Tensor, clips: Sequence[ClipContext]) -> torch.Tensor:
+        """Return what is stored of clips; the pixels alone decide by default.
 
         Args:
             pixels: as `encode` takes them.
-            captions: one per clip.
+            clips: what else is known of each.
         """
-        del captions
+        del clips
         return self.encode(pixels)
 
     @abstractmethod
@@ -97,12 +110,12 @@ class CaptionedVideoEncoder(VideoEncoder):
     """An encoder of captions that sees frames, too."""
 
     @abstractmethod
-    def encode_captioned(self, pixels: torch.Tensor, captions: Sequence[str]) -> torch.Tensor:
+    def encode_clips(self, pixels: torch.Tensor, clips: Sequence[ClipContext]) -> torch.Tensor:
         """Return ``[B, tokens, features]``.
 
         Args:
             pixels: as `encode` takes them.
-            captions: one each.
+            clips: the caption of each, and what else the source reads.
         """
 
 
@@ -133,12 +146,17 @@ class Family(ABC):
         profile: the sizes and frame counts it accepts, and the components of its models.
         parts: folders of the model that encoding reads, if they are there.
         max_tokens: how many tokens of a caption the text encoder takes.
+        fp32_parts: parts that compute in float32, whatever the dtypes that are asked for.
+        tiled_parts: parts that work in tiles even if `use_tiling` is off, since the model was
+            trained or released so.
     """
 
     name: ClassVar[str]
     profile: ClassVar[Profile]
     parts: ClassVar[tuple[str, ...]]
     max_tokens: ClassVar[int]
+    fp32_parts: ClassVar[tuple[str, ...]] = ()
+    tiled_parts: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def recognizes(self, model: ModelFolder) -> bool:
@@ -160,6 +178,16 @@ class Family(ABC):
         """
         del model
         return self.profile.components
+
+    def dtype_of(self, part: str, asked: torch.dtype) -> torch.dtype:
+        """Return what a part computes in."""
+        import torch
+
+        return torch.float32 if part in self.fp32_parts else asked
+
+    def works_in_tiles(self, part: str, *, asked: bool) -> bool:
+        """Return whether a part works in tiles."""
+        return asked or part in self.tiled_parts
 
     @abstractmethod
     def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from videoprep.families.component import Component, ComponentSpec
 from videoprep.families.config import count_of
 from videoprep.families.contract import Family, VideoDecoder, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
+from videoprep.families.posterior_form import MOMENTS
 from videoprep.families.tokenizer import is_byte_tokenizer, load_token_counter
 from videoprep.families.vae import load_vae, load_vae_decoder
 
@@ -111,7 +112,7 @@ class DiffusersFamily(Family):
             "latent_channels": self.channels(model),
             "spatial_compression": spatial,
             "temporal_compression": temporal,
-            "moments": self.profile.posterior_form.says,
+            "moments": (self.profile.whole_clips.posterior or MOMENTS).says,
             "layout": "C F H W",
             "training_posterior": self.posterior,
             "training_fps": self.profile.fps,
@@ -163,7 +164,15 @@ class DiffusersFamily(Family):
     ) -> VideoDecoder:
         model.require("vae")
         self.require_class(model, "vae", self.vae_class)
-        return load_vae_decoder(self.vae_class, model, device, dtype, self.decode)
+        return load_vae_decoder(
+            self.vae_class,
+            model,
+            device,
+            dtype,
+            self.decode,
+            pixels=self.profile.whole_clips.pixels,
+            tiling=self.works_in_tiles("vae", asked=False),
+        )
 
     def decode(self, vae: Any, latents: torch.Tensor) -> torch.Tensor:
         """What the VAE makes of unscaled latents ``[B, C, F', H', W']``: ``[B, 3, F, H, W]``."""

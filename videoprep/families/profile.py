@@ -148,10 +148,10 @@ class Profile:
         return self.latent_frames(frames) * (height // side) * (width // side)
 
     @property
-    def posterior_form(self) -> PosteriorForm:
-        """What the VAE gives of whole clips."""
-        forms = (one.posterior for one in self.components if one.source is FRAMES)
-        return next((form for form in forms if form is not None), MOMENTS)
+    def whole_clips(self) -> ComponentSpec:
+        """The component of the latents of whole clips; the usual one if the profile names none."""
+        latents = (one for one in self.components if one.source is FRAMES and one.posterior)
+        return next(latents, VIDEO_LATENTS)
 
     def moments_shape(
         self, frames: int, height: int, width: int, form: PosteriorForm = MOMENTS

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from videoprep.families.contract import VideoDecoder, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
+from videoprep.families.pixel_scale import MINUS_ONE_TO_ONE, PixelScale
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,9 @@ class Vae(VideoEncoder):
         # A shallow copy shares the weights, and has its own place for the rest.
         vae = copy.copy(self._vae) if self._keeps_state else self._vae
         with torch.inference_mode():
-            pixels = pixels.to(vae.device, vae.dtype)
+            # Parts of it may be kept in float32, those that see the pixels too.
+            weights = next(vae.encoder.parameters())
+            pixels = pixels.to(weights.device, weights.dtype)
             encoded = vae.encode(pixels)
         # What has no distribution gives the latents alone.
         moments: torch.Tensor = (
@@ -55,18 +58,25 @@ class VaeDecoder(VideoDecoder):
     Args:
         vae: the model.
         decode: calls it as the family's pipeline does.
+        pixels: what it gives.
     """
 
-    def __init__(self, vae: Any, decode: Callable[[Any, torch.Tensor], torch.Tensor]) -> None:
+    def __init__(
+        self,
+        vae: Any,
+        decode: Callable[[Any, torch.Tensor], torch.Tensor],
+        pixels: PixelScale = MINUS_ONE_TO_ONE,
+    ) -> None:
         self._vae = vae
         self._decode = decode
+        self._pixels = pixels
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         import torch
 
         with torch.inference_mode():
             decoded = self._decode(self._vae, latents.to(self._vae.device, self._vae.dtype))
-        return decoded.float().clamp(-1, 1)  # what is not finite stays so
+        return self._pixels.unscale(decoded.float()).clamp(-1, 1)  # what is not finite stays so
 
     def save_memory(self, *, tiling: bool) -> None:
         if tiling:
@@ -97,9 +107,15 @@ def load_vae_decoder(
     device: torch.device,
     dtype: torch.dtype,
     decode: Callable[[Any, torch.Tensor], torch.Tensor],
+    *,
+    pixels: PixelScale,
+    tiling: bool,
 ) -> VaeDecoder:
     """Loads the ``vae`` of a model folder as diffusers' class of that name, to decode."""
-    return VaeDecoder(_load(name, model, device, dtype), decode)
+    vae = _load(name, model, device, dtype)
+    if tiling:
+        vae.enable_tiling()
+    return VaeDecoder(vae, decode, pixels)
 
 
 def _load(name: str, model: ModelFolder, device: torch.device, dtype: torch.dtype) -> Any:

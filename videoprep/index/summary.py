@@ -393,6 +393,7 @@ def _bucket(bucket: Bucket, totals: Mapping[str, float], profile: Profile) -> Bu
     cut, padded, scale = (
         round(totals[name] / clips, _DIGITS) for name in ("cut", "padded", "scale")
     )
+    form = profile.whole_clips.posterior or MOMENTS
     return BucketSummary(
         bucket=bucket,
         clips=int(clips),
@@ -403,7 +404,7 @@ def _bucket(bucket: Bucket, totals: Mapping[str, float], profile: Profile) -> Bu
         frames_used=int(totals["used"]),
         frames_available=int(totals["available"]),
         latent_tokens=profile.latent_tokens(bucket.frames, bucket.height, bucket.width),
-        clip_bytes=_moments_bytes(profile, bucket.frames, bucket, profile.posterior_form),
+        clip_bytes=_moments_bytes(profile, bucket.frames, bucket, form),
     )
 
 

@@ -139,9 +139,14 @@ def damaged(clip: ClipPixels, damage: FrameDamage) -> MediaError:
     )
 
 
+def to_unit(pixels: torch.Tensor) -> torch.Tensor:
+    """Return uint8 0…255 as float32 0…1."""
+    return pixels.float() / 255.0
+
+
 def normalize(pixels: torch.Tensor) -> torch.Tensor:
     """uint8 0…255 to float32 −1…1, in the two steps of diffusers' `VideoProcessor`, to the bit."""
-    return 2.0 * (pixels.float() / 255.0) - 1.0
+    return 2.0 * to_unit(pixels) - 1.0
 
 
 def _fit(picture: Picture, clip: ClipPixels, out: NDArray[np.uint8]) -> None:

@@ -166,6 +166,7 @@ def load_reconstructor(
         )
     fields = latents.fields
     dtype = torch.float32 if where.type == "cpu" else getattr(torch, fields["dtype"])
+    dtype = family.dtype_of(components_of(family, folder)[latents.component].part, dtype)
     decoder = family.load_video_decoder(folder, where, dtype)
     identity = family.identity(folder, latents.component)
     other = any(fields.get(name) != value for name, value in identity.items())
