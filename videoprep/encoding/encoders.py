@@ -72,7 +72,7 @@ def load_sound(context: EncodeContext, spec: ComponentSpec) -> SoundEncoder:
         ModelError: It cannot be loaded, or overflows in the dtype.
     """
     model = context.job.model
-    dtype = getattr(torch, context.job.settings.dtype)
+    dtype = context.family.dtype_of(spec.part, getattr(torch, context.job.settings.dtype))
     assert spec.sound is not None  # noqa: S101 (`components_of` checks it)
     with _loading(model, spec.part):
         encoder = context.family.load_sound_encoder(model, spec, context.device, dtype)
