@@ -15,17 +15,22 @@ from tests.support.small_store import SOAK, Small, counts, fresh, hidden, receip
 
 pytestmark = pytest.mark.heavy
 
+_COLD_START = 240.0
+"""Seconds in which a process of the cluster has imported what it needs, on a busy machine."""
+
 
 def test_the_same_bytes(cluster: Any, small: Small) -> None:
     result = small.finish("--executor", "ray", "--address", cluster.address)
     assert {counted[0] for counted in counts(result).values()} == {3}
     assert result["timings"]["video"] > 0
     assert small.finish("--executor", "ray", "--address", cluster.address)["encoded"] == 0
+    verified = small.warm.start("verify", small.store, "--output-format", "json")
+    assert verified.wait() == 0, verified.stdout
 
 
 def test_what_the_cluster_has_begun_is_finished_elsewhere(cluster: Any, small: Small) -> None:
     started = small.start("--executor", "ray", "--address", cluster.address)
-    wait_until(lambda: receipts(small.store))
+    wait_until(lambda: receipts(small.store), _COLD_START)
     started.send_signal(signal.SIGTERM)
     assert started.wait() == 143, started.stderr
     assert hidden(small.store) == []
@@ -34,6 +39,7 @@ def test_what_the_cluster_has_begun_is_finished_elsewhere(cluster: Any, small: S
 
 
 @pytest.mark.soak
+@pytest.mark.slow
 def test_workers_are_killed_at_random_moments(cluster: Any, small: Small) -> None:
     for seed in range(SOAK):
         moments = random.Random(f"encode on ray {seed}")
@@ -48,8 +54,8 @@ def test_workers_are_killed_at_random_moments(cluster: Any, small: Small) -> Non
 
 
 def _kill_some(store: Path, driver: int, killed: set[int], moments: random.Random) -> None:
-    wait_until(lambda: _workers(store, driver) - killed)
-    wait_until(lambda: any(store.glob(".claims/*.json")))
+    wait_until(lambda: _workers(store, driver) - killed, _COLD_START)
+    wait_until(lambda: any(store.glob(".claims/*.json")), _COLD_START)
     threading.Event().wait(moments.uniform(0, 1))
     for pid in _workers(store, driver) - killed:
         os.kill(pid, signal.SIGKILL)
@@ -60,12 +66,6 @@ def _workers(store: Path, driver: int) -> set[int]:
     """The processes at work, apart from the one that waits."""
     marks = store.glob(".sessions/*.lock")
     return {int(mark.stem.split("-")[-2]) for mark in marks} - {driver}
-
-
-def test_repairs_and_reads_as_any_store(cluster: Any, small: Small) -> None:
-    small.finish("--executor", "ray", "--address", cluster.address)
-    verified = small.warm.start("verify", small.store, "--output-format", "json")
-    assert verified.wait() == 0, verified.stdout
 
 
 def test_a_cluster_that_is_not_there(ray_environment: None, small: Small) -> None:
