@@ -31,7 +31,7 @@ def test_the_same_bytes(cluster: Any, small: Small) -> None:
 def test_what_the_cluster_has_begun_is_finished_elsewhere(cluster: Any, small: Small) -> None:
     started = small.start("--executor", "ray", "--address", cluster.address)
     wait_until(lambda: receipts(small.store), _COLD_START)
-    started.send_signal(signal.SIGTERM)
+    os.kill(started.pid, signal.SIGTERM)
     assert started.wait() == 143, started.stderr
     assert hidden(small.store) == []
     small.require_sound()
