@@ -67,7 +67,7 @@ _INTEGRATION |= {
     "test_fidelity.py",
     "test_real_files.py",
 }
-_INTEGRATION |= {"test_sampler_loaders.py"}
+_INTEGRATION |= {"test_audio.py", "test_sampler_loaders.py"}
 """Folders of this one, and names of files."""
 
 _PROCESSES = HEAVY | {"cold_cli", "real_clips", "run_cli"}
