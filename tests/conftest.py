@@ -56,11 +56,19 @@ settings.load_profile("no-deadline")
 TIERS = ("unit", "integration", "faults", "browser")
 """Each test is of one tier, which `tier_of` chooses: no test is marked with it."""
 
-_FAULTS = {"distributed", "faults", "workers"}
-_INTEGRATION = {"demo", "engine", "exporters", "importers", "previewing", "training"}
+_FAULTS = {"distributed", "faults", "workers", "test_decode_pool.py", "test_decode_pool_sound.py"}
+_INTEGRATION = {"cli", "dataset_report", "demo", "encoding", "engine", "exporters", "families"}
+_INTEGRATION |= {"importers", "previewing", "store", "training"}
 _INTEGRATION |= {"test_benchmark_lists.py", "test_docs.py", "test_examples.py", "test_notebook.py"}
 _INTEGRATION |= {"test_recording.py", "test_tiers.py"}
-"""Folders and files right below this one."""
+_INTEGRATION |= {
+    "test_auto_buckets.py",
+    "test_classes.py",
+    "test_fidelity.py",
+    "test_real_files.py",
+}
+_INTEGRATION |= {"test_audio.py", "test_sampler_loaders.py"}
+"""Folders of this one, and names of files."""
 
 _PROCESSES = HEAVY | {"cold_cli", "real_clips", "run_cli"}
 """Fixtures of models, stores, servers and processes: what uses one is no unit test."""
@@ -69,13 +77,13 @@ _PROCESSES = HEAVY | {"cold_cli", "real_clips", "run_cli"}
 def tier_of(item: pytest.Item) -> str:
     """Chooses the tier of a test by where it lies and what it uses."""
     fixtures = set(getattr(item, "fixturenames", ()))
-    place = item.path.relative_to(TESTS).parts[0]
+    places = {item.path.relative_to(TESTS).parts[0], item.path.name}
     if "browser" in fixtures:
         return "browser"
-    if place in _FAULTS:
+    if places & _FAULTS:
         return "faults"
-    is_long = item.get_closest_marker("slow") or item.get_closest_marker("soak")
-    if place in _INTEGRATION or is_long or not fixtures.isdisjoint(_PROCESSES):
+    is_long = any(map(item.get_closest_marker, ("heavy", "slow", "soak")))
+    if places & _INTEGRATION or is_long or fixtures & _PROCESSES:
         return "integration"
     return "unit"
 

@@ -64,7 +64,7 @@ def test_every_test_has_one_tier_and_plain_pytest_runs_the_units(tmp_path: Path)
     [
         (("tests/reporting",), {"unit", "browser"}),
         (("tests/reporting", "-m", "browser"), {"browser"}),
-        (("tests/cli/test_commands.py", "-m", "unit"), {"unit"}),
+        (("tests/fs", "-m", "unit"), {"unit"}),
     ],
 )
 def test_what_is_asked_for_runs(
