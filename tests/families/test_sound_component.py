@@ -31,6 +31,7 @@ from videoprep.families.contract import SoundEncoder
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import components_of, registry
 from videoprep.index.schema import FILE_SCHEMA
+from videoprep.index.summary import summarize
 from videoprep.index.table import BucketIndex
 
 RATE = 16_000
@@ -207,6 +208,27 @@ def test_sound_that_is_too_short_fails_alone(model: Path, tmp_path: Path) -> Non
     assert [one.video for one in taken.damaged] == ["short.mov"]
     data = vp.LatentDataset(store)
     assert data[0]["sound_latents"].shape == data[1]["sound_latents"].shape
+
+
+def test_a_repair_keeps_what_it_could_not_make_again(model: Path, tmp_path: Path) -> None:
+    dataset, store = write_films(tmp_path / "data"), tmp_path / "store"
+    encode(dataset, model, store)
+    shard, _ = sorted((store / "sound_latents").glob("*/*.safetensors"))
+    spoiled = bytearray(shard.read_bytes())
+    spoiled[-1] ^= 1
+    shard.write_bytes(bytes(spoiled))
+    before = sorted(path.name for path in store.rglob("*"))
+    for name in ("stereo", "mono"):
+        (dataset / f"{name}.mov").unlink()
+    report = vp.verify(store, repair=True, progress="none")
+    assert not report.ok
+    assert sorted(path.name for path in store.rglob("*")) == before
+
+
+def test_an_index_is_summarized(model: Path, tmp_path: Path) -> None:
+    index = BucketIndex.build(write_films(tmp_path / "data"), profile="sonic")
+    (sound,) = (one for one in summarize(index).components if one.name == "sound_latents")
+    assert sound.artifacts == 2
 
 
 def test_sound_behind_the_clip_is_none(model: Path, tmp_path: Path) -> None:

@@ -185,11 +185,10 @@ class OnlineClips(Dataset[dict[str, Any]]):
 
     @cached_property
     def _texts(self) -> Mapping[Component, TextEncoder]:
-        return {
-            name: self._load_text(self._specs[name].part)
-            for name in self.components
-            if not self._specs[name].source.frames
-        }
+        names = [name for name in self.components if self._specs[name].source.kind == "captions"]
+        parts = {self._specs[name].part for name in names}
+        loaded = {part: self._load_text(part) for part in sorted(parts)}
+        return {name: loaded[self._specs[name].part] for name in names}
 
     def _load_text(self, part: str) -> TextEncoder:
         dtype = self._family.dtype_of(part, self._dtype)

@@ -279,7 +279,7 @@ class _Mending:
             again += made
             redo += self._unblocked(own, items, blocked)
         jobs = [
-            EncodeJob(index, model, family.name, settings, info.recipes, units, attempts)
+            EncodeJob(index, model, family.name, settings, recipes, units, attempts)
             for units, attempts in _batches(again)
         ]
         return _Plan(jobs, redo)
@@ -355,7 +355,7 @@ class _Mending:
         self, index: BucketIndex, source: Source, units: Sequence[Again]
     ) -> tuple[list[Again], list[Unit]]:
         """The units whose videos are as they were planned, and the others; names these."""
-        rows = [row for one in units for row in one.unit.rows.tolist()] if source.frames else []
+        rows = [row for one in units for row in one.unit.rows.tolist()] if source.media else []
         gone = _gone(index, rows)
         made, blocked = list[Again](), list[Unit]()
         for one in units:

@@ -41,6 +41,7 @@ from videoprep.engine.progress import OnProgress, Progress
 from videoprep.engine.ray_cluster import share_of_node
 from videoprep.engine.ray_executor import RayExecutor
 from videoprep.engine.run import TaskPlan, TaskResult, run_task
+from videoprep.engine.sessions import Session
 from videoprep.engine.task import JobShare, Task
 from videoprep.errors import ModelError, PlanError, VideoprepError
 from videoprep.failpoints import reach
@@ -236,8 +237,9 @@ class _EncodeRun:
         assert self.task is not None  # noqa: S101 (this process has planned)
         task, job, stats = self.task, self.task.job, done.stats
         seconds = time.monotonic() - self.started
-        result = finish(job, self.store, task.before, stats, task.damages, done.swept, seconds)
-        reach("run.finished")
+        with Session(self.store.files):  # whoever looks sees that somebody is at work
+            result = finish(job, self.store, task.before, stats, task.damages, done.swept, seconds)
+            reach("run.finished")
         if self.options.executor == "local":
             _remember(stats, job, choose_device(self.options.device))
         return result
@@ -255,7 +257,10 @@ class _EncodeRun:
 
         if self.options.executor == "local":
             return StageResources()
-        return StageResources(*share_of_node(gpu=self.options.device != "cpu"))
+        cpus, gpus = share_of_node(gpu=self.options.device != "cpu")
+        if self.options.device.startswith("cuda"):
+            gpus = 1.0  # nodes with GPUs may be started once they are asked for
+        return StageResources(cpus, gpus)
 
     def _device(self, resources: StageResources) -> torch.device:
         """The kind of device that the settings are for."""

@@ -107,8 +107,9 @@ class EncodeTask:
     def describe(self) -> TaskDescription:
         """See `Task`. The stages are the encoders; those of captions come first."""
         kinds = list(_PHASES)
-        recipes = sorted(self.job.recipes.values(), key=lambda one: kinds.index(one.source.kind))
-        phases = {one.component: _PHASES[one.source.kind] for one in recipes}
+        own = [spec for name, spec in self.job.specs.items() if name in self.job.recipes]
+        specs = sorted(own, key=lambda spec: kinds.index(spec.source.kind))
+        phases = {spec.name: _PHASES[spec.source.kind] for spec in specs}
         stages = {self._stage(name): phase.name for name, phase in phases.items()}
         needs = self._resources
         return TaskDescription(
@@ -181,9 +182,10 @@ class EncodeTask:
             stack.enter_context(_host_threads(context))
             stack.enter_context(quiet_libraries())
             resize_pool(context)
-            if any(self.job.recipes[unit.component].source.media for unit in self.job.units):
-                context.pool.start()  # which takes a while, in processes of their own
-            self._require_precision(context)
+            if self._options.executor == "local":  # one process comes to all stages
+                if any(self.job.recipes[unit.component].source.media for unit in self.job.units):
+                    context.pool.start()  # which takes a while, in processes of their own
+                self._require_precision(context)
             self._context = context
             yield
 

@@ -88,7 +88,7 @@ class TextPass:
         embeds = self._made(work.component, captions)
         for shape in dict.fromkeys(embed.shape for embed in embeds):
             alike = [at for at, embed in enumerate(embeds) if embed.shape == shape]
-            together = torch.stack([embeds[at] for at in alike])
+            together = torch.stack([embeds[at] for at in alike]).to(self._context.device)
             landing = self._context.stream.down(together)
             work.sent.append(UnitBatch(landing, {n: keys[at] for n, at in enumerate(alike)}))
 

@@ -185,7 +185,7 @@ class _VideoPass:
         item = _Item(work, at, answer)
         damage = answer.damage
         if answer.sound is not None and (missing := _missing(answer.sound)) is not None:
-            if answer.sound.is_none or not self.context.options.allow_damaged:
+            if not self.context.options.allow_damaged:
                 answer.release()
                 self._fail(work, at, Code.DAMAGED_SOUND, missing)
                 return

@@ -80,7 +80,7 @@ def share_of_node(*, gpu: bool) -> tuple[float, float]:
     nodes = [node["Resources"] for node in import_ray().nodes() if node["Alive"]]
     shares = [node.get("CPU", 0) // node["GPU"] for node in nodes if node.get("GPU", 0) >= 1]
     if gpu and shares:
-        return max(1.0, min(shares)), 1.0
+        return min((share for share in shares if share >= 1), default=1.0), 1.0
     return max(1.0, min(_CPUS_OF_ONE, max(node.get("CPU", 0) for node in nodes))), 0.0
 
 

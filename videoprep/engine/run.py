@@ -173,5 +173,14 @@ def end(
     How often others died at a unit says nothing more once it is done. Other jobs' units are theirs.
     """
     own = {unit.id for unit in units}
-    Claims(task.files, session).sweep(lambda unit: options.share.count == 1 or unit in own)
+
+    def is_over(unit: str) -> bool:
+        folder, _, name = unit.rpartition("/")
+        return (
+            options.share.count == 1
+            or unit in own
+            or bool(folder and task.committed([TaskUnit(folder, name, stage="", group="")]))
+        )
+
+    Claims(task.files, session).sweep(is_over)
     return sweep(task.files, session)

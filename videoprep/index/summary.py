@@ -36,7 +36,7 @@ _NUMBERS = (
     "source_width", "source_height", "source_fps", "available_frames", "start", "fps", "speed",
     "crop_width", "crop_height", "fit_width", "fit_height", "frames", "height", "width",
 )  # fmt: skip
-_KEYS = ("video_key", "image_key", "prompt_key")
+_KEYS = ("video_key", "image_key", "prompt_key", "audio_key")
 
 _VALUE_BYTES = 2  # bfloat16, in which a GPU encodes unless told otherwise
 _FAR = 2**32  # frames; further than any video reaches
@@ -152,7 +152,8 @@ class ComponentSummary:
         name: as the store names it.
         artifacts: how many; what clips share is made once.
         pixels: frames × height × width of all of them; 0 for captions.
-        bytes: what they take on disk, in bfloat16; float32 takes twice as much.
+        bytes: what they take on disk, in bfloat16; float32 takes twice as much. 0 for sound
+            of which the profile does not say the shape.
         asked_by: the option that asks for it; None: it is always made.
     """
 
@@ -467,6 +468,8 @@ def _component(
     for count, bucket in zip(counts, buckets.kinds, strict=True):
         frames = spec.source.length(bucket.frames)
         pixels += count * frames * bucket.height * bucket.width
+        if spec.source.sound and spec.shape is None:
+            continue  # only the model's own family knows how large they are
         if spec.shape is None:
             form = spec.posterior or MOMENTS
             size += count * _moments_bytes(profile, frames, bucket, form)
@@ -476,8 +479,10 @@ def _component(
 
 
 def _first_of_each(column: pa.ChunkedArray) -> Ints:
-    """Where each distinct value stands first."""
+    """Where each distinct value stands first; null is none."""
     chunks = column.dictionary_encode().chunks
-    codes = np.concatenate([np.zeros(0, np.int32), *(c.indices.to_numpy() for c in chunks)])
+    codes = np.concatenate(
+        [np.zeros(0, np.int32), *(pc.fill_null(c.indices, -1).to_numpy() for c in chunks)]
+    )
     # Values are numbered as they come: a number above all before is a new value.
     return np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1))

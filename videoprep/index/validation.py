@@ -33,7 +33,7 @@ _PLANNED = (
 _BOUNDS = {
     "clip": (0, 2**31), "stream": (0, _MOST_STREAMS), "repeats": (0, 2**31), "weight": (0, 1e9),
     "source_width": (1, MAX_SIDE), "source_height": (1, MAX_SIDE),
-    "source_frames": (1, _MOST_FRAMES * 64), "source_fps": (1e-6, 1e6), "fps": (1e-6, 1e6),
+    "source_frames": (1, _MOST_FRAMES * 64), "source_fps": (1e-6, 1e6), "fps": (1e-5, 1e6),
     "speed": (1e-6, 1e9), "start": (0, 1e9), "end": (0, 1e9),
     "crop_x": (0, MAX_SIDE), "crop_y": (0, MAX_SIDE),
     "crop_width": (1, MAX_SIDE), "crop_height": (1, MAX_SIDE),

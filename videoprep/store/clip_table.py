@@ -98,6 +98,8 @@ class ClipTable:
         batches = list(_read(file, [*clip_columns, *place_columns], wanted & complete))
         for batch in batches:
             _require_whole(batch, [*_SIDES, "caption", "frame_indices", *required], where)
+            for component in filters.optional.intersection(self.components):
+                _require_alike(batch, _place_columns([component], filters.checked), where)
         self.table: pa.Table = pa.Table.from_batches(batches) if batches else _EMPTY
         self._starts: list[int] = [0, *accumulate(batch.num_rows for batch in batches)]
         self._rows = [_getters(batch, clip_columns) for batch in batches]
@@ -194,6 +196,14 @@ def _require_whole(batch: pa.RecordBatch, names: Sequence[str], where: str) -> N
     for name in names:
         if batch.column(name).null_count:
             raise _damaged(f"has clips without {name}", where)
+
+
+def _require_alike(batch: pa.RecordBatch, names: Sequence[str], where: str) -> None:
+    """Columns of which a clip has all or none."""
+    known = [batch.column(name).is_valid() for name in names]
+    for name, there in zip(names, known, strict=True):
+        if not there.equals(known[0]) and not name.endswith("_key"):
+            raise _damaged(f"has clips with a part of {names[0]} and {name}", where)
 
 
 def _damaged(what: str, where: str) -> StoreError:

@@ -56,7 +56,8 @@ def read_empty_caption(files: Files, recipe: Recipe) -> torch.Tensor:
         raise StoreError(
             "the store has no embedding of the empty caption",
             where=where,
-            remedy="run the same `videoprep encode` command again: it adds it",
+            remedy="run the same `videoprep encode` command again, the first one of several jobs: "
+            "it adds it",
         ) from error
     try:
         (length,) = _LENGTH.unpack_from(data)
