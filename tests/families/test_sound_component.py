@@ -18,6 +18,7 @@ from diffusers import AutoencoderOobleck
 import videoprep as vp
 from tests.media.sounds import floats, noise, write_film
 from tests.support.assets import write_lists
+from tests.support.plans import write_version_2
 from videoprep.errors import Code, ModelError, PlanError
 from videoprep.families.cogvideox import CogVideoX
 from videoprep.families.component import (
@@ -244,13 +245,7 @@ def test_an_index_of_before_says_so(model: Path, tmp_path: Path) -> None:
     index = BucketIndex.build(write_films(tmp_path / "data"), profile="sonic")
     assert index.knows_sound
     index.save(tmp_path / "index.parquet")
-    table = pq.read_table(tmp_path / "index.parquet")
-    metadata = {
-        key: value.replace(b'"version": 3', b'"version": 2')
-        for key, value in table.schema.metadata.items()
-    }
-    older = table.drop_columns(["audio_key"]).replace_schema_metadata(metadata)
-    pq.write_table(older, tmp_path / "older.parquet")
+    write_version_2(tmp_path / "index.parquet", tmp_path / "older.parquet")
     read = BucketIndex.load(tmp_path / "older.parquet")
     assert not read.knows_sound
     assert read.table.drop_columns(["audio_key"]).equals(index.table.drop_columns(["audio_key"]))

@@ -16,6 +16,7 @@ import pytest
 import videoprep as vp
 from tests.encoding.test_encode import contents, encode
 from tests.support.assets import spoil_video, write_dataset, write_lists
+from tests.support.plans import write_version_2
 from videoprep.encoding import units
 from videoprep.engine.claims import Claims
 from videoprep.engine.sessions import Session
@@ -423,6 +424,17 @@ def test_artifacts_of_earlier_recipes_are_counted(
     assert report.ok
     assert report.repair.encoded == {}
     assert not old[0].exists(), "damaged, it must not be taken up again"
+
+
+def test_an_index_of_an_earlier_version(store: Path) -> None:
+    """It is read, and the catalogue is written anew from it."""
+    write_version_2(store / "index.parquet", store / "index.parquet")
+    (store / "catalogue.parquet").unlink()
+    assert named(vp.verify(store)) == ["catalogue.parquet"]
+    report = repair(store)
+    assert report.ok
+    assert report.repair is not None
+    assert report.repair.rewritten == ("catalogue.parquet",)
 
 
 def test_a_catalogue_of_another_writer(store: Path) -> None:

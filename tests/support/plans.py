@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from videoprep.index.schema import SCHEMA
 from videoprep.index.table import BucketIndex
@@ -81,3 +82,14 @@ def index_of(*rows: dict[str, Any], **policy: Any) -> BucketIndex:
     ]
     table = pa.Table.from_arrays(encoded, schema=SCHEMA)
     return BucketIndex(table, Path("/nowhere"), {**POLICY, **policy})
+
+
+def write_version_2(index: Path, output: Path) -> None:
+    """The same index as versions of videoprep before sound wrote it."""
+    table = pq.read_table(index)
+    metadata = {
+        key: value.replace(b'"version": 3', b'"version": 2')
+        for key, value in table.schema.metadata.items()
+    }
+    older = table.drop_columns(["audio_key"]).replace_schema_metadata(metadata)
+    pq.write_table(older, output, compression="zstd", row_group_size=65_536)
