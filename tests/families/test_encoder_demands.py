@@ -15,6 +15,7 @@ import videoprep as vp
 from tests.support import tiny_minimax_h3
 from tests.support.assets import write_lists, write_video
 from tests.support.fidelity import CPU
+from videoprep.encoding.online import OnlineClips
 from videoprep.encoding.options import EncodeOptions
 from videoprep.encoding.recipes import choose_settings, make_recipes, settings_of
 from videoprep.errors import ModelError
@@ -307,6 +308,23 @@ def test_the_frame_rate_is_part_of_the_key() -> None:
     one, other, same, none = CAPTION_FRAMES_FPS.keys(table).to_pylist()
     assert one == same != other
     assert none is None
+
+
+def test_training_from_videos_gives_encoders_what_they_want(
+    dataset: Path, model: Path, tmp_path: Path
+) -> None:
+    index = vp.BucketIndex.build(dataset, profile="h3", reshape="center-crop")
+    result = vp.encode(index, model=model, output=tmp_path / "store", device="cpu")
+    assert result is not None
+    assert result.ok
+    stored = vp.LatentDataset(tmp_path / "store")
+    online = OnlineClips(
+        index, str(model), revision=None, images=False, device=CPU, dtype=torch.float32
+    )
+    with online:
+        for ours, theirs in zip(map(online.__getitem__, range(2)), stored, strict=True):
+            for name in stored.components:
+                assert torch.equal(ours[name], theirs[name])
 
 
 def test_a_vae_of_another_compression_is_refused(
