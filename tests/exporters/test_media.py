@@ -26,8 +26,8 @@ from videoprep.errors import Code, PlanError, SpecError, StoreError, VideoprepEr
 from videoprep.exporters.media import ai_toolkit, diffusion_pipe, musubi_tuner, simpletuner
 from videoprep.exporters.media.clips import MediaClip, media_clips
 from videoprep.exporters.media.run import NAMES, open_plan
-from videoprep.exporters.media.video_file import rate_of
 from videoprep.index.bucket import Bucket
+from videoprep.index.clip import rate_of
 from videoprep.media.clip import load_clip
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
