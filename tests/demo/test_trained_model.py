@@ -84,6 +84,7 @@ def test_real_clips_are_recognisable(real_clips: Path, capsys: pytest.CaptureFix
     assert float(median.split("|")[2].removesuffix("dB ")) >= 24
 
 
+@pytest.mark.slow  # twelve steps of training
 def test_the_same_seed_makes_the_same_weights() -> None:
     first, same, other = (_trained(seed) for seed in (3, 3, 4))
     assert all(torch.equal(first[name], same[name]) for name in first)
