@@ -73,7 +73,7 @@ def options_from(
 
     Args:
         model: fields with docstrings, and `Cli` beside those whose type does not say all.
-        command: the command that gets them; fields for another command are left out.
+        command: the command that gets them; fields for another command are omitted.
         leave_out: further fields that it does not take.
     """
     taken = {
@@ -263,7 +263,7 @@ def _set_parameters(command: Any, parameters: list[inspect.Parameter]) -> None:
 def as_options(given: Mapping[str, Any], model: type[BaseModel] = DatasetSpec) -> list[str]:
     """Return what a command got of a model's options, as it is written on a command line.
 
-    Options of one command alone are left out.
+    Options that only one command has are omitted.
     """
     words = []
     for name, value in given.items():

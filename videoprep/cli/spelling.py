@@ -86,8 +86,8 @@ def spelled(text: str, flags: Mapping[str, str] | None = None, *, ticks: bool = 
 
     Args:
         text: options stand in it in backticks, with or without values.
-        flags: options by their names in Python; by default those of the running command, then those
-            of the others, which a text may be about: "encode again with …".
+        flags: options by their names in Python. By default, those of the running command, and then
+            those of the other commands, which a text may mention: "encode again with …".
         ticks: keep the backticks around options, for Markdown.
     """
     if "`" not in text:

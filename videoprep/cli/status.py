@@ -79,8 +79,8 @@ def status(
 ) -> None:
     """Say what of a plan a store holds: done, to do, failed, and what is stale and why.
 
-    With PATH and its options it says what the same `videoprep encode` would make anew; an option
-    that is not given is as the store has it. Changes nothing. Exit code 1 unless all that is
+    With PATH and its options, show what the same `videoprep encode` would encode again. An option
+    that is not given has the value of the store. Changes nothing. Exit code 1 unless all that is
     planned is done.
     """
     from videoprep.encoding.status import status as run

@@ -23,7 +23,7 @@ MOST_CLIPS = 100_000
 _BYTES, _PATH_BYTES, _REASON_BYTES = 17_500_000, 3_000_000, 1_000_000
 _LIMITS = (2000, 1000, 600, 400, 300, 200, 150, 100, 70, 50, 40, 30, 20)  # characters
 
-# Of what failed or was skipped, so many are in every page: they are what one looks for.
+# Every page has up to this many failed or skipped samples: they are what users look for.
 _FAILED = 20_000
 
 # What could end the block that holds the data, or a line of it; JSON knows these as escapes.

@@ -58,8 +58,8 @@ class EncodeOptions(BaseModel):
     """Where to encode: `local` is this process, or the ranks that torchrun started; `ray` is a Ray
     cluster."""
     address: Annotated[str | None, Cli(example="auto")] = None
-    """Address of the Ray cluster. Default: that of `RAY_ADDRESS` or of this machine; if there is
-    none, one is started here."""
+    """Address of the Ray cluster. Default: `RAY_ADDRESS`, or a cluster on this machine, which is
+    started if none is running."""
     num_jobs: Annotated[int, Field(ge=1), Cli(also=("num_shards",))] = 1
     """Number of independent jobs that share the work."""
     job_id: Annotated[int, Field(ge=0), Cli(also=("shard_id",))] = 0
@@ -103,7 +103,7 @@ class EncodeOptions(BaseModel):
 
 
 class StatusKeywords(DatasetOptions, total=False):
-    """The fields of `EncodeOptions` that `status` takes, and those of `DatasetSpec`, for editors.
+    """The fields of `EncodeOptions` that `status` accepts, and those of `DatasetSpec`, for editors.
 
     None stands for the default, which for `status` is as the store has it.
     """

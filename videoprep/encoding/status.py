@@ -245,7 +245,7 @@ def status(
     Args:
         store: path or URL.
         source: the plan to compare with: of a dataset, an index or another store; None: the
-            store's own. A dataset that names no profile is planned by that of the store's family.
+            store's own. If a dataset names no profile, that of the store's family is used.
         model: the model to compare with; its weights are read once to fingerprint them. None: the
             store's own, without looking at it.
         on_missing: what to do with videos that are missing or have changed; see `open_index`.

@@ -52,7 +52,7 @@ REASONS = (
         "The file is damaged further in than its first frame, or ends before the clip does. "
         "`videoprep validate` looks at every frame only with `select=['default', 'damaged']`.",
         "Copy the file again or re-encode it, and run the same command again: a changed file is"
-        " planned anew. If the file is sound, for instance because a network drive was away: "
+        " planned again. If the file is intact, for example because a network drive was offline: "
         + _RETRY,
     ),
     Reason(

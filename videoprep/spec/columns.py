@@ -91,7 +91,7 @@ def guess(
 
     Args:
         header: the names of the columns.
-        named: fields that are given; ``""`` says that there is no such column.
+        named: fields that are given; ``""`` means that there is no such column.
         path: the table, for messages.
         rows: its first rows, with a value for each column.
 
