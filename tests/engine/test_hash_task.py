@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.engine import hash_task
 from tests.engine.hash_task import HashTask, load
 from tests.engine.hashing import FILES, Hashing
-from tests.support.small_store import SOAK, differences, fresh, hidden, places
+from tests.support.small_store import SOAK, differences, fresh, hidden, kill_rules, places
 from tests.support.warm import Process, Warm
 from videoprep.engine.coordination import SingleProcess
 from videoprep.engine.options import TaskOptions
@@ -100,12 +100,9 @@ def test_progress_adds_up(hashing: Hashing) -> None:
 def test_killed_at_every_place_that_it_comes_by(processes: Processes, tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert processes.run(VIDEOPREP_FAILPOINTS_LOG=str(log)).returncode == 0
-    numbers: dict[str, int] = {}
-    rules = []
-    for name, _ in places(log):
-        numbers[name] = numbers.get(name, 0) + 1
-        rules.append(f"{name}=kill*{numbers[name]}")
-    assert {"unit.claimed", "file.begun", "file.placed", "unit.committed"} <= numbers.keys()
+    rules = kill_rules(log)
+    names = {rule.partition("=")[0] for rule in rules}
+    assert {"unit.claimed", "file.begun", "file.placed", "unit.committed"} <= names
     for rule in random.Random(SOAK).sample(rules, min(len(rules), 5 * SOAK)):
         fresh(processes.output)
         killed = processes.run(VIDEOPREP_FAILPOINTS=rule)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import tarfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +13,7 @@ import torch
 
 import videoprep as vp
 from tests.support.assets import write_lists, write_video
+from tests.support.tiny_parts import copy_as
 from videoprep.engine.coordination import SingleProcess
 from videoprep.errors import ModelError
 from videoprep.families.cogvideox import CogVideoX
@@ -108,10 +107,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> Echo:
 
 @pytest.fixture
 def model(tiny_model: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    shutil.copytree(tiny_model, folder)
-    index = json.loads((folder / "model_index.json").read_text())
-    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": "EchoPipeline"}))
+    folder = copy_as(tiny_model, tmp_path / "model", pipeline="EchoPipeline")
     return folder
 
 

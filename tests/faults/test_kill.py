@@ -17,8 +17,8 @@ from tests.support.small_store import (
     differences,
     fresh,
     hidden,
+    kill_rules,
     passed,
-    places,
     receipts,
     visible,
     wait_for_place,
@@ -106,12 +106,7 @@ def test_killed_at_every_place_that_a_run_comes_by(small: Small, tmp_path: Path)
     """One after the other; in the short form some of them."""
     log = tmp_path / "log"
     assert small.run(VIDEOPREP_FAILPOINTS_LOG=str(log)).returncode == 0
-    numbers: dict[str, int] = {}
-    rules = []
-    for name, _ in places(log):
-        numbers[name] = numbers.get(name, 0) + 1
-        rules.append(f"{name}=kill*{numbers[name]}")
-    rules = [rule for rule in rules if not rule.startswith("decode=")]
+    rules = [rule for rule in kill_rules(log) if not rule.startswith("decode=")]
     assert len(rules) > 100
     if SOAK < 50:
         rules = random.Random(SOAK).sample(rules, SOAK)

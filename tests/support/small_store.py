@@ -167,6 +167,16 @@ def places(log: Path) -> list[tuple[str, str]]:
     return [(name, detail) for _, name, detail in parts]
 
 
+def kill_rules(log: Path) -> list[str]:
+    """Rules that kill a process at each place at which another one came by, in that order."""
+    numbers: dict[str, int] = {}
+    rules = []
+    for name, _ in places(log):
+        numbers[name] = numbers.get(name, 0) + 1
+        rules.append(f"{name}=kill*{numbers[name]}")
+    return rules
+
+
 def wait_until(happened: Callable[[], object], seconds: float = 60.0) -> None:
     """Waits for something that another process does."""
     deadline = time.monotonic() + seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -68,4 +69,12 @@ def write_index(folder: Path, pipeline: str, parts: Mapping[str, object], **more
     }
     index = {"_class_name": pipeline, **named, **more}
     (folder / "model_index.json").write_text(json.dumps(index, indent=2))
+    return folder
+
+
+def copy_as(model: Path, folder: Path, *, pipeline: str) -> Path:
+    """The same model as one of another pipeline class, by which its family is recognized."""
+    shutil.copytree(model, folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": pipeline}))
     return folder

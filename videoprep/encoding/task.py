@@ -35,7 +35,7 @@ from videoprep.fs import Files
 from videoprep.media.decode_pool import DecodePool
 from videoprep.store.catalogue import Artifacts, read_artifacts
 from videoprep.store.commit import UnitResult, commit_unit, remove_rivals
-from videoprep.store.empty_caption import path_of, write_empty_caption
+from videoprep.store.empty_caption import name_of, path_of, write_empty_caption
 from videoprep.store.layout import EMPTY_CAPTION, Store
 from videoprep.store.receipt import Failure, ReceiptDamage, is_damaged
 from videoprep.store.recipe import Recipe
@@ -153,9 +153,8 @@ class EncodeTask:
         for component, recipe in self.job.recipes.items():
             if recipe.source.media or self.files.size(path_of(recipe)) is not None:
                 continue
-            name = path_of(recipe).removeprefix(f"{EMPTY_CAPTION}/").removesuffix(".safetensors")
             stage = self._stage(component)
-            yield TaskUnit(EMPTY_CAPTION, name, stage, component, cost=0, items=0)
+            yield TaskUnit(EMPTY_CAPTION, name_of(recipe), stage, component, cost=0, items=0)
 
     def _stage(self, component: Component) -> str:
         """A part of the model that encodes captions alone and frames, too, is loaded for each."""
@@ -183,7 +182,7 @@ class EncodeTask:
             stack.enter_context(quiet_libraries())
             resize_pool(context)
             if self._options.executor == "local":  # one process comes to all stages
-                if any(self.job.recipes[unit.component].source.media for unit in self.job.units):
+                if self._media_stages():
                     context.pool.start()  # which takes a while, in processes of their own
                 self._require_precision(context)
             self._context = context
@@ -272,13 +271,14 @@ class EncodeTask:
         """
         if self.job.settings.dtype != "float16":
             return
-        specs = {
-            self._stage(unit.component): self.job.specs[unit.component] for unit in self.job.units
-        }
-        for spec in specs.values():
-            if spec.source.media:
-                _load_media(context, spec)
-                free_memory(context.device)
+        for spec in self._media_stages():
+            _load_media(context, spec)
+            free_memory(context.device)
+
+    def _media_stages(self) -> list[ComponentSpec]:
+        """A component of each stage that has units and reads frames or sound."""
+        specs = (self.job.specs[unit.component] for unit in self.job.units)
+        return list({self._stage(spec.name): spec for spec in specs if spec.source.media}.values())
 
     # For the other processes
 

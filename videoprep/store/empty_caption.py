@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 _LENGTH = struct.Struct("<Q")
 
 
+def name_of(recipe: Recipe) -> str:
+    """Return the name of a recipe's file, without its ending."""
+    return f"{recipe.component}-{recipe.id}"
+
+
 def path_of(recipe: Recipe) -> str:
     """Where a recipe's lies in the store."""
-    return f"{EMPTY_CAPTION}/{recipe.component}-{recipe.id}.safetensors"
+    return f"{EMPTY_CAPTION}/{name_of(recipe)}.safetensors"
 
 
 def write_empty_caption(files: Files, recipe: Recipe, tensor: torch.Tensor) -> None:
