@@ -78,7 +78,7 @@ class VideoEncoder(ABC):
         """Return what is stored of pixels.
 
         Of a VAE, by the component's `PosteriorForm`: unscaled moments ``[B, 2 × C, F', H', W']``,
-        the mean first and the log variance (or of `TWO_HEADS` the log standard deviation) after;
+        the mean first and the log variance (or what the form says instead) after;
         or latents alone, ``[B, C, F', H', W']``. Of an image encoder: ``[B, tokens, features]``.
 
         Args:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # The bounds that diffusers' DiagonalGaussianDistribution puts on the log variance.
 _LOG_VARIANCE = (-30.0, 20.0)
+# What diffusers' OobleckDiagonalGaussianDistribution adds to the softplus of the scale.
+_LEAST_DEVIATION = 1e-4
 
 
 def posterior_of(
@@ -28,6 +30,8 @@ def posterior_of(
     mean, spread = moments.float().chunk(2, dim=1)
     if form.spread == "log deviation":
         return mean, torch.exp(spread)
+    if form.spread == "softplus scale":
+        return mean, torch.nn.functional.softplus(spread) + _LEAST_DEVIATION
     return mean, torch.exp(0.5 * spread.clamp(*_LOG_VARIANCE))
 
 

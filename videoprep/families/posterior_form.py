@@ -15,7 +15,7 @@ class PosteriorForm:
     """What recipes call it."""
     says: str
     """What it is, in words."""
-    spread: Literal["log variance", "log deviation"] | None
+    spread: Literal["log variance", "log deviation", "softplus scale"] | None
     """What follows the mean; None: nothing does, so that there is nothing to draw from."""
 
     @property
@@ -28,7 +28,14 @@ MOMENTS = PosteriorForm("moments", "mean and log variance along channels, unscal
 TWO_HEADS = PosteriorForm(
     "two_heads", "mean and log standard deviation along channels, unscaled", "log deviation"
 )
+SOFTPLUS = PosteriorForm(
+    "softplus",
+    "mean and scale along channels, unscaled; the deviation is softplus(scale) + 0.0001",
+    "softplus scale",
+)
 MODE = PosteriorForm("mode", "the latents alone, unscaled", None)
 
-POSTERIOR_FORMS: Mapping[str, PosteriorForm] = {one.name: one for one in (MOMENTS, TWO_HEADS, MODE)}
+POSTERIOR_FORMS: Mapping[str, PosteriorForm] = {
+    one.name: one for one in (MOMENTS, TWO_HEADS, SOFTPLUS, MODE)
+}
 """Every form, by name."""

@@ -53,7 +53,7 @@ class Recipe:
         Raises:
             StoreError: This version of videoprep does not know it.
         """
-        if not self.is_of_vae:
+        if not self.is_of_vae and not (self.source.sound and "tiling" in self.fields):
             return None
         name = str(self.fields.get("posterior_form", MOMENTS.name))
         if name not in POSTERIOR_FORMS:
