@@ -517,3 +517,13 @@ def test_keys_are_those_of_the_plan(dataset: Path, tmp_path: Path) -> None:
     changed = vp.BucketIndex(table, index.data_root, index.policy)
     with pytest.raises(PlanError, match=r"row 0, videos/a\.mp4, was changed"):
         changed.check_sources()
+
+
+def test_a_sample_of_many_in_a_line_is_named_by_its_row(dataset: Path) -> None:
+    """A JSON array may be a single line, which the index has for all of its samples."""
+    videos = [str(path.relative_to(dataset)) for path in sorted(dataset.rglob("*.mp4"))]
+    rows = [json.dumps({"video": video, "caption": "A clip."}) for video in videos]
+    rows[1] = rows[1].replace('"A clip."', '"A" "clip"')
+    (dataset / "list.json").write_text(f"[{', '.join(rows)}]")
+    index = vp.BucketIndex.build(dataset / "list.json", reshape="center-crop")
+    assert [one.reason.partition(":")[0] for one in index.left_out] == ["row 2"]

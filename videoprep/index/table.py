@@ -677,7 +677,12 @@ def _unusable(listing: Listing, root: Path) -> Iterator[tuple[Sample, LeftOut]]:
     for number, problem in sorted(first.items()):
         place = Location(problem.file, problem.line, problem.row)
         unknown = Sample(problem.video or "", "", root, place, problem.file, number=number)
-        yield known.get(number, unknown), LeftOut(problem.code, problem.message, problem.remedy)
+        # The index has one number for the place: where it is the line, the message has the row.
+        row = "" if problem.line is None or problem.row is None else f"row {problem.row}: "
+        yield (
+            known.get(number, unknown),
+            LeftOut(problem.code, row + problem.message, problem.remedy),
+        )
 
 
 def _metadata(schema: pa.Schema) -> dict[str, Any] | None:

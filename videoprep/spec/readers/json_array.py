@@ -30,9 +30,11 @@ from videoprep.spec.text_file import changed, require_list
 _SNIFFED = 1 << 16
 
 _BETWEEN = re.compile(r"[\s,]*")
-# Where an object of the array may begin, and its first key: the value of a key, and the first of a
-# list in an object, are parts of another object.
-_NEXT = re.compile(r'[^\s:\[]\s*(\{)\s*"((?:[^"\\]|\\.)*)"\s*:')
+# The beginning of an object, and its first key. A pattern that begins with one character is
+# searched for ten times as fast as one that begins with a class of them.
+_OBJECT = re.compile(r'\{\s*"((?:[^"\\]|\\.)*)"\s*:')
+# What stands before a part of another object: the value of a key, or the first of a list.
+_PART = (":", "[")
 _ARRAY = re.compile(r"\s*\[\s*([{\]]|\Z)")
 _OBJECTS = re.compile(r'\s*\{\s*"')
 _LONGEST_START = 1 << 12  # characters from the end of an object to the first key of the next
@@ -186,7 +188,7 @@ class _ArrayScanner(Pieces):
         """
         while True:
             self._require_hope()
-            match = _NEXT.search(self._text, self._at)
+            match = self._next_object()
             if match is None:
                 self._move(self._last_start())
                 if not self._grow():
@@ -194,9 +196,21 @@ class _ArrayScanner(Pieces):
                     self._lost = True
                     return
                 continue
-            self._move(match.start(1))
-            if not self._keys or match[2] in self._keys or self._has_known_key():
+            self._move(match.start())
+            if not self._keys or match[1] in self._keys or self._has_known_key():
                 return
+
+    def _next_object(self) -> re.Match[str] | None:
+        """Find where an object of the array may begin, behind the place that was reached."""
+        text, at = self._text, self._at
+        while match := _OBJECT.search(text, at):
+            before = match.start() - 1
+            while before > self._at and text[before].isspace():
+                before -= 1
+            if before >= self._at and not text[before].isspace() and text[before] not in _PART:
+                return match
+            at = match.start() + 1
+        return None
 
     def _has_known_key(self) -> bool:
         """Whether the object that begins here is one, and a key of it is known."""
