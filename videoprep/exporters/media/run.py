@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import BinaryIO
+from pathlib import Path
 
-from videoprep.errors import Code, MediaError, SourceError
+from typing_extensions import Unpack
+
+from videoprep.engine.execution import ExecutionKeywords, ExecutionOptions, execute
+from videoprep.engine.progress import OnProgress
+from videoprep.engine.ray_cluster import share_of_node
+from videoprep.engine.run import TaskPlan
+from videoprep.engine.sessions import Session
+from videoprep.errors import Code
 from videoprep.exporters.folder import NAMES, Folder
 from videoprep.exporters.media import ai_toolkit, diffusion_pipe, musubi_tuner, simpletuner
 from videoprep.exporters.media.clips import FOLDER, MediaClip, digest_of, media_clips
 from videoprep.exporters.media.contract import ClipFolder
-from videoprep.exporters.media.video_file import sound_in, writing
+from videoprep.exporters.media.task import MediaOptions, MediaTask, load_media_task
+from videoprep.exporters.media.video_file import sound_in
 from videoprep.exporters.registry import MEDIA
-from videoprep.fs.atomic import write_file
-from videoprep.fs.staging import Staging
-from videoprep.index.bucket import Bucket
+from videoprep.failpoints import reach
+from videoprep.fs import LocalFiles
 from videoprep.index.table import BucketIndex, LeftOutSample, OnMissing
-from videoprep.media.clip_request import ClipRequest, ClipSound
-from videoprep.media.decode_pool import Decoded, DecodePool
-from videoprep.media.staged import clips_here
+from videoprep.reporting.panel import Style, shown
 from videoprep.sources import Source, open_index
 
 VERSION = 2
@@ -43,15 +48,10 @@ LOSSES = (
 LOSSY = "what H.264 takes from the pixels (`lossless` keeps them)"
 SILENT = "sound"
 
-# Bytes of decoded pixels that may wait, as for encoding.
-_MEMORY = 1 << 30
-_MOST_AT_ONCE = 8
 _SHOWN_RATES = 4
 
 # States of sound.
 _COMPLETE, _NONE = "complete", "none"
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,10 @@ class MediaResult:
     Attributes:
         path: the folder.
         clips: how many are there now.
-        written: files of clips written in this run; the others were there already.
-        left_out: clips of the plan that are not there, and why.
+        written: files of clips written since the run began; the others were there already.
+        left_out: clips of the plan that are not there, skipped or failed, and why.
+        failed: those of ``left_out`` that failed, in this run or in an earlier one.
+        pending: clips that wait for other jobs.
         loses: what is not carried over, in words.
         notes: what trainers do to clips all the same, in words.
         commands: how each trainer reads its config.
@@ -72,13 +74,15 @@ class MediaResult:
     clips: int
     written: int
     left_out: tuple[LeftOutSample, ...]
+    failed: tuple[LeftOutSample, ...]
+    pending: int
     loses: str
     notes: tuple[str, ...]
     commands: Mapping[str, str]
 
     @property
     def ok(self) -> bool:
-        """Whether every clip of the plan is there."""
+        """Whether nothing was skipped and nothing failed; other jobs may have work to do yet."""
         return not self.left_out
 
 
@@ -92,14 +96,16 @@ def export_media(
     lossless: bool = False,
     sound: bool = True,
     allow_damaged: bool = False,
-    on_progress: Progress | None = None,
-) -> MediaResult:
+    progress: Style = "none",
+    on_progress: OnProgress | None = None,
+    **execution: Unpack[ExecutionKeywords],
+) -> MediaResult | None:
     """Writes each planned clip as a video file with a caption, and a config a trainer.
 
     The pixels are those that `encode` gives to the VAE: the planned frames, cropped and resized,
     at the plan's rate. The sound is that of exactly these frames. What is decoded at a time does
     not grow with the dataset, or with the length of a video. Each file is whole or not there;
-    stopped in any way and called again, it goes on.
+    stopped in any way and called again, it goes on. Under torchrun every rank calls this.
 
     Args:
         source: an index or a store, whose plan is taken, or a dataset, which is planned.
@@ -110,44 +116,38 @@ def export_media(
             out and lists them; None: an error, but for a dataset, which is planned without them.
         lossless: keep the pixels to the last bit, in files some six times as large, and 24 bits of
             sound instead of 16.
-        sound: keep the sound. A clip whose sound is damaged is skipped; without sound it is not.
-        allow_damaged: also export clips with damaged frames or sound; without, they are skipped.
-        on_progress: called with how many clips are done, and how many there are.
+        sound: keep the sound. A clip whose sound is damaged fails; without sound it does not.
+        allow_damaged: also export clips with damaged frames or sound, those that failed for it in
+            earlier runs, too; without, they fail.
+        progress: how progress is shown on rank 0; see `encode`.
+        on_progress: called about once a second on rank 0, in a thread, instead of showing it.
+        execution: fields of `ExecutionOptions`: where the work is done, and when to give up.
+
+    Returns:
+        What was exported, on rank 0; None on the other ranks.
 
     Raises:
         PlanError: there is no such index or split, or videos are gone or have changed; it names
             them.
         StoreError: there is no store, it is not finished, or the folder holds something else.
         SourceError: a video cannot be read, or changed meanwhile.
+        KeyboardInterrupt: SIGINT came; what was finished is there.
+        SystemExit: SIGTERM came; likewise.
     """
-    index = open_plan(source, split, data_root, on_missing)
-    gone = {
-        sample.video: sample
-        for sample in index.check_sources(on_missing or "error").left_out
-        if sample.code == Code.SOURCE_CHANGED.value
-    }
-    identity = {
-        "version": VERSION,
-        "target": MEDIA,
-        "clips": digest_of(media_clips(index)),
-        "lossless": lossless,
-        "sound": sound,
-    }
-    folder = Folder(output, identity)
-    progress = on_progress or (lambda done, total: None)
-    export = _Export(index, folder, gone, lossless, sound, allow_damaged, progress)
-    export.run()
-    folders = _finish(index, folder, export)
-    loses = (*([] if sound else [SILENT]), *LOSSES, *([] if lossless else [LOSSY]))
-    return MediaResult(
-        path=str(folder.path),
-        clips=len(index) - len(export.left_out),
-        written=export.written,
-        left_out=tuple(export.left_out[number] for number in sorted(export.left_out)),
-        loses="; ".join(loses),
-        notes=(*_notes_on_sound(export), *_notes(index, folders)),
-        commands=_commands(folder, folders),
-    )
+    how = ExecutionOptions.of(**execution)
+    with ExitStack() as stack:
+        run = _MediaRun(
+            source=source,
+            output=Path(output),
+            split=split,
+            data_root=data_root,
+            on_missing=on_missing,
+            options=MediaOptions(lossless, sound, allow_damaged, how.retry_failed),
+            is_on_ray=how.executor == "ray",
+        )
+        plan = TaskPlan(run.make_task, load_media_task, LocalFiles(run.output))
+        done = execute(plan, how, on_progress=on_progress or stack.enter_context(shown(progress)))
+        return None if done is None else run.finish()
 
 
 def open_plan(
@@ -165,146 +165,129 @@ def open_plan(
 
 
 @dataclass(slots=True)
-class _Export:
-    """Decodes clips in processes, and writes them in threads, a few at a time.
+class _Survey:
+    """What has become of the planned clips, by their places in the plan."""
 
-    Attributes:
-        index: the plan.
-        folder: where to.
-        gone: videos that are not as they were planned.
-        lossless: see `writing`.
-        sound: whether the files have sound.
-        allow_damaged: whether clips with damaged frames are written.
-        progress: told after each clip.
-        left_out: by its number, a clip that cannot be exported.
-        lacking: by its number, what a clip has of sound if that is not complete.
-        written: files, so far.
-        done: clips, so far.
-    """
-
-    index: BucketIndex
-    folder: Folder
-    gone: Mapping[str, LeftOutSample]
-    lossless: bool
-    sound: bool
-    allow_damaged: bool
-    progress: Progress
-    left_out: dict[int, LeftOutSample] = field(default_factory=dict)
-    lacking: dict[int, str] = field(default_factory=dict)
+    there: set[int] = field(default_factory=set)
+    skipped: dict[int, LeftOutSample] = field(default_factory=dict)
+    failed: dict[int, LeftOutSample] = field(default_factory=dict)
+    pending: int = 0
     written: int = 0
-    done: int = 0
-
-    def run(self) -> None:
-        """Writes what is not there yet."""
-        staging = Staging.of(self.index.data_root)
-        size = _at_once()
-        resizing = self.index.is_resizing
-        damaged = self.allow_damaged
-        pool = DecodePool(size=size, memory=_MEMORY, resizing=resizing, allow_damaged=damaged)
-        with pool, ThreadPoolExecutor(size) as threads:
-            coming: deque[Future[int]] = deque()
-            for clip, answer in pool.run(clips_here(self._missing(), staging)):
-                staging.done(clip.clip.pixels.frames.path)
-                if isinstance(answer, SourceError):
-                    raise answer
-                if isinstance(answer, MediaError):
-                    self._leave_out(clip, answer.code.value, answer.message)
-                    continue
-                if answer.sound is not None:
-                    self._note_sound(clip, answer.sound.state)
-                coming.append(threads.submit(self._write, clip, answer))
-                if len(coming) > size:
-                    self._settle(coming.popleft().result())
-            while coming:
-                self._settle(coming.popleft().result())
-
-    def _missing(self) -> Iterator[tuple[MediaClip, ClipRequest]]:
-        """The clips that have to be decoded; settles the others."""
-        for clip in media_clips(self.index):
-            if self.folder.has(clip.video):
-                if self.sound:
-                    self._note_sound(clip, sound_in(self.folder.path / clip.video))
-                self._settle(self._write_caption(clip))
-            elif clip.clip.video in self.gone:
-                sample = self.gone[clip.clip.video]
-                self._leave_out(clip, sample.code, sample.reason)
-            else:
-                yield clip, self._request(clip)
-
-    def _request(self, clip: MediaClip) -> ClipRequest:
-        pixels = clip.clip.pixels
-        if not self.sound:
-            return ClipRequest(pixels, None)
-        return ClipRequest(pixels, ClipSound.of(pixels.frames, pixels.fingerprint, clip.rate))
-
-    def _write(self, clip: MediaClip, decoded: Decoded) -> int:
-        try:
-            pixels = decoded.pixels.numpy()
-            write = writing(pixels, clip.rate, lossless=self.lossless, sound=decoded.sound)
-            self.folder.write(clip.video, write)
-        finally:
-            decoded.release()
-        return 1 + self._write_caption(clip)
-
-    def _write_caption(self, clip: MediaClip) -> int:
-        if self.folder.has(clip.caption_file):
-            return 0
-        # No line break at its end: two of the trainers would take it for a part.
-        self.folder.write_text(clip.caption_file, clip.caption)
-        return 1
-
-    def _note_sound(self, clip: MediaClip, state: str) -> None:
-        if state != _COMPLETE:
-            self.lacking[clip.number] = state
-
-    def _leave_out(self, clip: MediaClip, code: str, reason: str) -> None:
-        planned = clip.clip
-        sample = LeftOutSample(planned.video, planned.file, planned.line, code, reason)
-        self.left_out[clip.number] = sample
-        self._settle(0)
-
-    def _settle(self, written: int) -> None:
-        self.written += written
-        self.done += 1
-        self.progress(self.done, len(self.index))
+    """Files of this job's clips since it began."""
 
 
-def _at_once() -> int:
-    """Decoding and writing take about as long: each gets half of the cores."""
-    return max(1, min(len(os.sched_getaffinity(0)) // 2, _MOST_AT_ONCE))
+@dataclass(slots=True)
+class _MediaRun:
+    """The part of the process that plans an export and finishes it."""
+
+    source: Source
+    output: Path
+    split: str | None
+    data_root: str | os.PathLike[str] | None
+    on_missing: OnMissing | None
+    options: MediaOptions
+    is_on_ray: bool
+    gone: Mapping[str, LeftOutSample] = field(default_factory=dict)
+    """Videos that are not as they were planned."""
+    folder: Folder = field(init=False)
+    task: MediaTask = field(init=False)
+
+    def make_task(self) -> MediaTask:
+        """Plan the export and make the folder ready. Nothing is written before all is checked."""
+        index = open_plan(self.source, self.split, self.data_root, self.on_missing)
+        self.gone = {
+            sample.video: sample
+            for sample in index.check_sources(self.on_missing or "error").left_out
+            if sample.code == Code.SOURCE_CHANGED.value
+        }
+        identity = {
+            "version": VERSION,
+            "target": MEDIA,
+            "clips": digest_of(media_clips(index)),
+            "lossless": self.options.lossless,
+            "sound": self.options.sound,
+        }
+        self.folder = Folder(self.output, identity)
+        cpus, _ = share_of_node(gpu=False) if self.is_on_ray else (1.0, 0.0)
+        files = LocalFiles(self.output)
+        self.task = MediaTask(index, files, self.options, self.gone.keys(), cpus)
+        return self.task
+
+    def finish(self) -> MediaResult:
+        """Write the list and the configs, and return what was done."""
+        with Session(self.task.files):  # whoever looks sees that somebody is at work
+            found = self._survey()
+            while True:  # until no other job exports anything meanwhile: the last one sees it all
+                folders, states = self._write(found.there)
+                before, found = found, self._survey()
+                if found.there == before.there:
+                    break
+            reach("run.finished")
+        left_out = {**found.skipped, **found.failed}
+        options = self.options
+        loses = (*([] if options.sound else [SILENT]), *LOSSES)
+        return MediaResult(
+            path=str(self.output),
+            clips=len(found.there),
+            written=found.written,
+            left_out=tuple(left_out[place] for place in sorted(left_out)),
+            failed=tuple(found.failed[place] for place in sorted(found.failed)),
+            pending=found.pending,
+            loses="; ".join((*loses, *([] if options.lossless else [LOSSY]))),
+            notes=(*_notes_on_sound(states), *_notes(self.task.index, folders)),
+            commands=_commands(self.output, folders),
+        )
+
+    def _survey(self) -> _Survey:
+        found, own = _Survey(written=-self.task.before), {unit.id for unit in self.task.own}
+        for unit, state in self.task.states(self.task.all_units):
+            found.there |= {clip.number for clip in state.there}
+            for clip in state.gone:
+                why = self.gone[clip.clip.video]
+                found.skipped[clip.number] = _left_out(clip, why.code, why.reason)
+            for clip, failure in state.failed:
+                found.failed[clip.number] = _left_out(clip, failure.code, failure.reason)
+            found.pending += len(state.left)
+            found.written += state.files if unit.id in own else 0
+        return found
+
+    def _write(self, there: Collection[int]) -> tuple[Sequence[ClipFolder], Counter[str]]:
+        """Write the list and the configs; return the folders that hold clips, and their sound."""
+        states: Counter[str] = Counter()
+        self.folder.write_lines(NAMES, self._lines(there, states))
+        root, index = self.folder.path.resolve(), self.task.index
+        buckets = sorted({index.buckets[place] for place in there})
+        folders = [ClipFolder(f"{root}/{FOLDER}/{bucket.plain}", bucket) for bucket in buckets]
+        for trainer in TRAINERS:
+            text = trainer.text(folders, f"{root}/cache/{trainer.name}")
+            self.folder.write_text(trainer.config, text)
+        return folders, states
+
+    def _lines(self, there: Collection[int], states: Counter[str]) -> Iterator[str]:
+        """Yield the lines of the list, and count states of sound."""
+        for clip in media_clips(self.task.index):
+            if clip.number in there:
+                entry = clip.to_json()
+                if self.options.sound:
+                    entry["sound"] = sound_in(self.output / clip.video)
+                    states[entry["sound"]] += 1
+                yield json.dumps(entry, ensure_ascii=False)
 
 
-def _finish(index: BucketIndex, folder: Folder, export: _Export) -> Sequence[ClipFolder]:
-    """Writes the list and the configs; gives the folders that hold clips."""
-    buckets: set[Bucket] = set()
-
-    def write(file: BinaryIO) -> None:
-        for clip in media_clips(index):
-            if clip.number in export.left_out:
-                continue
-            buckets.add(clip.clip.bucket)
-            entry = clip.to_json()
-            if export.sound:
-                entry["sound"] = export.lacking.get(clip.number, _COMPLETE)
-            file.write(f"{json.dumps(entry, ensure_ascii=False)}\n".encode())
-
-    write_file(folder.path / NAMES, write)
-    root = folder.path.resolve()
-    folders = [ClipFolder(f"{root}/{FOLDER}/{b.plain}", b) for b in sorted(buckets)]
-    for trainer in TRAINERS:
-        folder.write_text(trainer.config, trainer.text(folders, f"{root}/cache/{trainer.name}"))
-    return folders
+def _left_out(clip: MediaClip, code: str, reason: str) -> LeftOutSample:
+    planned = clip.clip
+    return LeftOutSample(planned.video, planned.file, planned.line, code, reason)
 
 
-def _commands(folder: Folder, folders: Sequence[ClipFolder]) -> Mapping[str, str]:
-    root = folder.path.resolve()
+def _commands(folder: Path, folders: Sequence[ClipFolder]) -> Mapping[str, str]:
+    root = folder.resolve()
     return {t.name: t.command(f"{root}/{t.config}", folders) for t in TRAINERS}
 
 
-def _notes_on_sound(export: _Export) -> Iterator[str]:
+def _notes_on_sound(states: Mapping[str, int]) -> Iterator[str]:
     """How many clips have no sound, or not all of it."""
-    none = sum(state == _NONE for state in export.lacking.values())
-    part = len(export.lacking) - none
+    none = states[_NONE]
+    part = sum(states.values()) - none - states[_COMPLETE]
     if none:
         yield f"clips without sound: {none:,}"
     if part:
