@@ -1,31 +1,50 @@
-"""Finds exporters: every module of this package that defines ``EXPORTER``."""
+"""Finds exporters and, for media, trainers: modules that define ``EXPORTER`` or ``TRAINER``."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from functools import cache
+from types import ModuleType
+from typing import TypeVar
 
-import videoprep.exporters as package
+from videoprep import exporters as package
 from videoprep.errors import VideoprepError, nearest
+from videoprep.exporters import media
 from videoprep.exporters.contract import Exporter
+from videoprep.exporters.media.contract import Trainer
 from videoprep.shell import command_line
 
 MEDIA = "media"
 """The one target that is made of the plan's videos, not of a store's tensors."""
 
 
+_Found = TypeVar("_Found", Exporter, Trainer)
+
+
 @cache
 def exporters() -> dict[str, Exporter]:
     """All exporters by name, in alphabetical order."""
-    found: dict[str, Exporter] = {}
-    for module in pkgutil.iter_modules(package.__path__):
-        exporter = getattr(
-            importlib.import_module(f"{package.__name__}.{module.name}"), "EXPORTER", None
-        )
-        if isinstance(exporter, Exporter):
-            found[exporter.name] = exporter
-    return dict(sorted(found.items()))
+    return _by_name(_defined(package, "EXPORTER", Exporter))
+
+
+@cache
+def trainers() -> dict[str, Trainer]:
+    """All trainers that read media, likewise."""
+    return _by_name(_defined(media, "TRAINER", Trainer))
+
+
+def _defined(where: ModuleType, name: str, kind: type[_Found]) -> Iterable[_Found]:
+    """What the modules of a package define by a name."""
+    for module in pkgutil.iter_modules(where.__path__):
+        found = getattr(importlib.import_module(f"{where.__name__}.{module.name}"), name, None)
+        if isinstance(found, kind):
+            yield found
+
+
+def _by_name(found: Iterable[_Found]) -> dict[str, _Found]:
+    return {one.name: one for one in sorted(found, key=lambda one: one.name.lower())}
 
 
 def get_exporter(name: str) -> Exporter:

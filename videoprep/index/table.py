@@ -351,9 +351,14 @@ class BucketIndex:
 
     def clips_of_rows(self, rows: NDArray[np.int64]) -> list[Clip]:
         """The clips of some rows of the table."""
-        values = self.table.take(pa.array(rows)).to_pylist()
-        pairs = zip(rows, values, strict=True)
-        return [clip_from_row(int(row), one, self.data_root) for row, one in pairs]
+        found, start = {}, 0
+        for batch in self.table.to_batches():  # of a table in pieces, `take` copies all of it
+            own = rows[(rows >= start) & (rows < start + batch.num_rows)]
+            if len(own):
+                values = batch.take(pa.array(own - start)).to_pylist()
+                found |= dict(zip(own.tolist(), values, strict=True))
+            start += batch.num_rows
+        return [clip_from_row(row, found[row], self.data_root) for row in rows.tolist()]
 
     @property
     def left_out(self) -> list[LeftOutSample]:

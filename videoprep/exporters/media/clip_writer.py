@@ -9,17 +9,32 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from videoprep.encoding.pool import decoded_clips
 from videoprep.engine.rank import ClaimedUnit, RankContext
-from videoprep.errors import Code, MediaError, SourceError
+from videoprep.errors import Code, MediaError
 from videoprep.exporters.media.clips import MediaClip
 from videoprep.exporters.media.video_file import writing
 from videoprep.failpoints import reach
 from videoprep.fs import Files
-from videoprep.fs.staging import Staging
 from videoprep.media.clip_request import ClipRequest
 from videoprep.media.decode_pool import Decoded, DecodePool
-from videoprep.media.staged import clips_here
 from videoprep.store.receipt import Failure
+
+_DAMAGE = (Code.DAMAGED_FRAMES.value, Code.DAMAGED_SOUND.value)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaOptions:
+    """How clips are written; see `export_media`."""
+
+    lossless: bool = False
+    sound: bool = True
+    allow_damaged: bool = False
+    retry_failed: bool = False
+
+    def takes_up(self, failure: Failure) -> bool:
+        """Whether a clip that failed in an earlier run is tried again."""
+        return self.retry_failed or (self.allow_damaged and failure.code in _DAMAGE)
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +53,7 @@ class ClipWriter:
 
     files: Files
     """Where to."""
+    options: MediaOptions
     data_root: Path
     """Where the videos are."""
     rank: RankContext
@@ -45,8 +61,6 @@ class ClipWriter:
     threads: ThreadPoolExecutor
     at_once: int
     """How many clips are written at a time."""
-    lossless: bool
-    sound: bool
     _coming: deque[tuple[UnitExport, MediaClip, Future[None]]] = field(default_factory=deque)
     """What threads write."""
     _whole: deque[UnitExport] = field(default_factory=deque)
@@ -60,17 +74,8 @@ class ClipWriter:
         Raises:
             SourceError: A video is gone or another one than was planned.
         """
-        staging = Staging.of(self.data_root)
-        answers = self.pool.run(clips_here(self._requests(works), staging))
-        while True:
-            asked = time.monotonic()
-            answered = next(answers, None)
-            self.rank.stats.add_input(time.monotonic() - asked)
-            if answered is None:
-                break
-            (unit, clip), answer = answered
-            staging.done(clip.clip.pixels.frames.path)
-            self.rank.check()
+        requests = self._requests(works)
+        for (unit, clip), answer in decoded_clips(self.pool, requests, self.data_root, self.rank):
             self._take(unit, clip, answer)
             yield from self._pop_whole()
         self._settle(most=0)
@@ -91,14 +96,10 @@ class ClipWriter:
                 elif (deadly := claimed.kills(clip.stem)) is not None:
                     self._fail(unit, clip, Code.KILLS_ITS_PROCESS, deadly)
                 else:
-                    sound = clip.clip.sound() if self.sound else None
+                    sound = clip.clip.sound() if self.options.sound else None
                     yield (unit, clip), ClipRequest(clip.clip.pixels, sound)
 
-    def _take(
-        self, unit: UnitExport, clip: MediaClip, answer: Decoded | MediaError | SourceError
-    ) -> None:
-        if isinstance(answer, SourceError):
-            raise answer
+    def _take(self, unit: UnitExport, clip: MediaClip, answer: Decoded | MediaError) -> None:
         if isinstance(answer, MediaError):
             self._fail(unit, clip, answer.code, answer.message)
             return
@@ -122,8 +123,8 @@ class ClipWriter:
     def _write(self, clip: MediaClip, decoded: Decoded) -> None:
         try:
             reach("clip.encoding", f"{clip.stem} {clip.clip.video}")
-            pixels = decoded.pixels.numpy()
-            write = writing(pixels, clip.rate, lossless=self.lossless, sound=decoded.sound)
+            pixels, lossless = decoded.pixels.numpy(), self.options.lossless
+            write = writing(pixels, clip.rate, lossless=lossless, sound=decoded.sound)
             self.files.write(clip.video, write)
         finally:
             decoded.release()

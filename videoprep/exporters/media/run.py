@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -20,12 +20,12 @@ from videoprep.engine.run import TaskPlan
 from videoprep.engine.sessions import Session
 from videoprep.errors import Code
 from videoprep.exporters.folder import NAMES, Folder
-from videoprep.exporters.media import ai_toolkit, diffusion_pipe, musubi_tuner, simpletuner
-from videoprep.exporters.media.clips import FOLDER, MediaClip, digest_of, media_clips
+from videoprep.exporters.media.clip_writer import MediaOptions
+from videoprep.exporters.media.clips import FOLDER, digest_of, media_clips
 from videoprep.exporters.media.contract import ClipFolder
-from videoprep.exporters.media.task import MediaOptions, MediaTask, load_media_task
+from videoprep.exporters.media.task import MediaTask, load_media_task
 from videoprep.exporters.media.video_file import sound_in
-from videoprep.exporters.registry import MEDIA
+from videoprep.exporters.registry import MEDIA, trainers
 from videoprep.failpoints import reach
 from videoprep.fs import LocalFiles
 from videoprep.index.table import BucketIndex, LeftOutSample, OnMissing
@@ -33,13 +33,6 @@ from videoprep.reporting.panel import Style, shown
 from videoprep.sources import Source, open_index
 
 VERSION = 2
-
-TRAINERS = (
-    diffusion_pipe.TRAINER,
-    musubi_tuner.TRAINER,
-    simpletuner.TRAINER,
-    ai_toolkit.TRAINER,
-)
 
 LOSSES = (
     "how often a clip comes in an epoch (weight, repeats)",
@@ -49,6 +42,7 @@ LOSSY = "what H.264 takes from the pixels (`lossless` keeps them)"
 SILENT = "sound"
 
 _SHOWN_RATES = 4
+_GONE = Code.SOURCE_CHANGED.value
 
 # States of sound.
 _COMPLETE, _NONE = "complete", "none"
@@ -135,19 +129,12 @@ def export_media(
         SystemExit: SIGTERM came; likewise.
     """
     how = ExecutionOptions.of(**execution)
-    with ExitStack() as stack:
-        run = _MediaRun(
-            source=source,
-            output=Path(output),
-            split=split,
-            data_root=data_root,
-            on_missing=on_missing,
-            options=MediaOptions(lossless, sound, allow_damaged, how.retry_failed),
-            is_on_ray=how.executor == "ray",
-        )
-        plan = TaskPlan(run.make_task, load_media_task, LocalFiles(run.output))
-        done = execute(plan, how, on_progress=on_progress or stack.enter_context(shown(progress)))
-        return None if done is None else run.finish()
+    options = MediaOptions(lossless, sound, allow_damaged, how.retry_failed)
+    run = _MediaRun(source, Path(output), split, data_root, on_missing, options, how)
+    plan = TaskPlan(run.make_task, load_media_task, LocalFiles(run.output))
+    with nullcontext(on_progress) if on_progress else shown(progress) as told:
+        done = execute(plan, how, on_progress=told)
+    return None if done is None else run.finish()
 
 
 def open_plan(
@@ -169,11 +156,10 @@ class _Survey:
     """What has become of the planned clips, by their places in the plan."""
 
     there: set[int] = field(default_factory=set)
-    skipped: dict[int, LeftOutSample] = field(default_factory=dict)
-    failed: dict[int, LeftOutSample] = field(default_factory=dict)
+    left_out: dict[int, LeftOutSample] = field(default_factory=dict)
     pending: int = 0
-    written: int = 0
-    """Files of this job's clips since it began."""
+    files: int = 0
+    """Those of this job's clips."""
 
 
 @dataclass(slots=True)
@@ -186,19 +172,17 @@ class _MediaRun:
     data_root: str | os.PathLike[str] | None
     on_missing: OnMissing | None
     options: MediaOptions
-    is_on_ray: bool
-    gone: Mapping[str, LeftOutSample] = field(default_factory=dict)
-    """Videos that are not as they were planned."""
+    execution: ExecutionOptions
     folder: Folder = field(init=False)
     task: MediaTask = field(init=False)
 
     def make_task(self) -> MediaTask:
         """Plan the export and make the folder ready. Nothing is written before all is checked."""
         index = open_plan(self.source, self.split, self.data_root, self.on_missing)
-        self.gone = {
-            sample.video: sample
+        gone = {
+            sample.video: sample.reason
             for sample in index.check_sources(self.on_missing or "error").left_out
-            if sample.code == Code.SOURCE_CHANGED.value
+            if sample.code == _GONE
         }
         identity = {
             "version": VERSION,
@@ -208,9 +192,8 @@ class _MediaRun:
             "sound": self.options.sound,
         }
         self.folder = Folder(self.output, identity)
-        cpus, _ = share_of_node(gpu=False) if self.is_on_ray else (1.0, 0.0)
-        files = LocalFiles(self.output)
-        self.task = MediaTask(index, files, self.options, self.gone.keys(), cpus)
+        cpus = share_of_node(gpu=False)[0] if self.execution.executor == "ray" else 1.0
+        self.task = MediaTask(index, LocalFiles(self.output), self.options, gone, cpus)
         return self.task
 
     def finish(self) -> MediaResult:
@@ -223,32 +206,34 @@ class _MediaRun:
                 if found.there == before.there:
                     break
             reach("run.finished")
-        left_out = {**found.skipped, **found.failed}
-        options = self.options
-        loses = (*([] if options.sound else [SILENT]), *LOSSES)
+        left_out = tuple(found.left_out[place] for place in sorted(found.left_out))
+        silent = () if self.options.sound else (SILENT,)
+        lossy = () if self.options.lossless else (LOSSY,)
         return MediaResult(
             path=str(self.output),
             clips=len(found.there),
-            written=found.written,
-            left_out=tuple(left_out[place] for place in sorted(left_out)),
-            failed=tuple(found.failed[place] for place in sorted(found.failed)),
+            written=found.files - self.task.before,
+            left_out=left_out,
+            failed=tuple(sample for sample in left_out if sample.code != _GONE),
             pending=found.pending,
-            loses="; ".join((*loses, *([] if options.lossless else [LOSSY]))),
+            loses="; ".join((*silent, *LOSSES, *lossy)),
             notes=(*_notes_on_sound(states), *_notes(self.task.index, folders)),
             commands=_commands(self.output, folders),
         )
 
     def _survey(self) -> _Survey:
-        found, own = _Survey(written=-self.task.before), {unit.id for unit in self.task.own}
-        for unit, state in self.task.states(self.task.all_units):
-            found.there |= {clip.number for clip in state.there}
-            for clip in state.gone:
-                why = self.gone[clip.clip.video]
-                found.skipped[clip.number] = _left_out(clip, why.code, why.reason)
-            for clip, failure in state.failed:
-                found.failed[clip.number] = _left_out(clip, failure.code, failure.reason)
-            found.pending += len(state.left)
-            found.written += state.files if unit.id in own else 0
+        found, own = _Survey(), {unit.id for unit in self.task.own}
+        for state in self.task.survey(self.task.all_units):
+            planned, problem = state.clip.clip, state.problem
+            if state.is_there:
+                found.there.add(state.clip.number)
+            elif problem is not None:
+                found.left_out[state.clip.number] = LeftOutSample(
+                    planned.video, planned.file, planned.line, problem.code, problem.reason
+                )
+            else:
+                found.pending += 1
+            found.files += state.files if state.unit in own else 0
         return found
 
     def _write(self, there: Collection[int]) -> tuple[Sequence[ClipFolder], Counter[str]]:
@@ -258,7 +243,7 @@ class _MediaRun:
         root, index = self.folder.path.resolve(), self.task.index
         buckets = sorted({index.buckets[place] for place in there})
         folders = [ClipFolder(f"{root}/{FOLDER}/{bucket.plain}", bucket) for bucket in buckets]
-        for trainer in TRAINERS:
+        for trainer in trainers().values():
             text = trainer.text(folders, f"{root}/cache/{trainer.name}")
             self.folder.write_text(trainer.config, text)
         return folders, states
@@ -274,14 +259,9 @@ class _MediaRun:
                 yield json.dumps(entry, ensure_ascii=False)
 
 
-def _left_out(clip: MediaClip, code: str, reason: str) -> LeftOutSample:
-    planned = clip.clip
-    return LeftOutSample(planned.video, planned.file, planned.line, code, reason)
-
-
 def _commands(folder: Path, folders: Sequence[ClipFolder]) -> Mapping[str, str]:
     root = folder.resolve()
-    return {t.name: t.command(f"{root}/{t.config}", folders) for t in TRAINERS}
+    return {t.name: t.command(f"{root}/{t.config}", folders) for t in trainers().values()}
 
 
 def _notes_on_sound(states: Mapping[str, int]) -> Iterator[str]:
@@ -296,13 +276,13 @@ def _notes_on_sound(states: Mapping[str, int]) -> Iterator[str]:
 
 def _notes(index: BucketIndex, folders: Sequence[ClipFolder]) -> Iterator[str]:
     """What trainers do to the clips all the same."""
-    for trainer in TRAINERS:
+    for trainer in trainers().values():
         for one in folders:
             what = trainer.alters(one.bucket)
             if what is not None:
                 yield f"{trainer.name} {what} of the clips of {one.bucket}"
     rates = sorted({clip.rate for clip in media_clips(index)})
-    for trainer in TRAINERS:
+    for trainer in trainers().values():
         if trainer.resamples:
             yield f"{trainer.name} {trainer.resamples}; these clips have {_shown(rates)}"
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +18,7 @@ from videoprep.engine.progress import Phase, UnitGroup
 from videoprep.engine.rank import ClaimedUnit, RankContext
 from videoprep.engine.task import JobShare, Stage, TaskDescription, TaskUnit
 from videoprep.errors import Code
-from videoprep.exporters.media.clip_writer import ClipWriter
+from videoprep.exporters.media.clip_writer import ClipWriter, MediaOptions
 from videoprep.exporters.media.clips import FOLDER, MediaClip, media_clip
 from videoprep.fs import Files
 from videoprep.index.bucket import Bucket
@@ -32,7 +33,8 @@ _NAME, _CLIPS = "export", "clips"
 _PHASE = Phase(_NAME, "Exporting", "clips", "frames")
 
 _INDEX, _OPTIONS = "index.parquet", "media.json"
-_DAMAGE = (Code.DAMAGED_FRAMES.value, Code.DAMAGED_SOUND.value)
+
+_FILES = 2  # of a clip: its video and its caption
 
 # Bytes of decoded pixels that may wait, as for encoding.
 _MEMORY = 1 << 30
@@ -40,32 +42,26 @@ _MOST_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class MediaOptions:
-    """How clips are written; see `export_media`."""
+class ClipState:
+    """What has become of a clip."""
 
-    lossless: bool = False
-    sound: bool = True
-    allow_damaged: bool = False
-    retry_failed: bool = False
+    clip: MediaClip
+    unit: str
+    """The id of its unit."""
+    files: int
+    """How many of its two files are there."""
+    problem: Failure | None
+    """Why its video cannot be written, if it is not there: it is gone, or it failed."""
 
-    def takes_up(self, failure: Failure) -> bool:
-        """Whether a clip that failed in an earlier run is tried again."""
-        return self.retry_failed or (self.allow_damaged and failure.code in _DAMAGE)
+    @property
+    def is_there(self) -> bool:
+        """Whether it is exported."""
+        return self.files == _FILES
 
-
-@dataclass(slots=True)
-class UnitState:
-    """What has become of the clips of a unit; each is in one of the four lists."""
-
-    there: list[MediaClip] = field(default_factory=list)
-    """They are exported."""
-    gone: list[MediaClip] = field(default_factory=list)
-    """Their videos are not as they were planned."""
-    failed: list[tuple[MediaClip, Failure]] = field(default_factory=list)
-    left: list[MediaClip] = field(default_factory=list)
-    """They are to be exported; a video may be there without its caption."""
-    files: int = 0
-    """How many files of the clips are there."""
+    @property
+    def is_left(self) -> bool:
+        """Whether it is to be exported."""
+        return not self.is_there and self.problem is None
 
 
 class MediaTask:
@@ -78,7 +74,7 @@ class MediaTask:
         index: the plan.
         files: where to.
         options: how clips are written.
-        gone: videos that are not as they were planned; their clips are skipped.
+        gone: why videos are not as they were planned; their clips are skipped.
         cpus: how many one process takes, for executors that allot them.
     """
 
@@ -87,17 +83,17 @@ class MediaTask:
         index: BucketIndex,
         files: Files,
         options: MediaOptions,
-        gone: Collection[str] = (),
+        gone: Mapping[str, str],
         cpus: float = 1,
     ) -> None:
         self.files = files
         self.index = index
-        self.options = options
         self.own: Sequence[TaskUnit] = ()
         """This job's units, those that were done before, too."""
         self.before = 0
         """How many files of their clips were there when `units` was called."""
-        self._gone = frozenset(gone)
+        self._options = options
+        self._gone = gone
         self._cpus = cpus
 
     def describe(self) -> TaskDescription:
@@ -112,15 +108,21 @@ class MediaTask:
 
     def units(self, share: JobShare) -> Sequence[TaskUnit]:
         """See `Task`. What is to be tried again has not failed from now on."""
-        self.own = share.of(self.all_units)
+        self.own, left = share.of(self.all_units), Counter[str]()
         self._forget_failures()
-        states = list(self.states(self.own))
-        self.before = sum(state.files for _, state in states)
-        return [_rest(unit, len(state.left)) for unit, state in states if state.left]
+        for state in self.survey(self.own):
+            self.before += state.files
+            left[state.unit] += state.is_left
+        return [  # without the clips that are there already, for progress
+            replace(unit, cost=unit.cost // unit.items * left[unit.id], items=left[unit.id])
+            for unit in self.own
+            if left[unit.id]
+        ]
 
     def committed(self, units: Sequence[TaskUnit]) -> Collection[str]:
         """See `Task`."""
-        return {unit.id for unit, state in self.states(units) if not state.left}
+        left = {state.unit for state in self.survey(units) if state.is_left}
+        return {unit.id for unit in units} - left
 
     @cached_property
     def all_units(self) -> Sequence[TaskUnit]:
@@ -130,24 +132,15 @@ class MediaTask:
             for name, (bucket, places) in self._places.items()
         ]
 
-    def states(self, units: Sequence[TaskUnit]) -> Iterator[tuple[TaskUnit, UnitState]]:
-        """Yield what has become of the clips of each unit."""
+    def survey(self, units: Sequence[TaskUnit]) -> Iterator[ClipState]:
+        """Yield what has become of the clips of some units."""
         exists = self._existing(units)
         for unit in units:
             failures = self._failures(unit) if exists(unit.receipt) else {}
-            state = UnitState()
             for clip in self._clips(unit):
                 video, caption = exists(clip.video), exists(clip.caption_file)
-                state.files += video + caption
-                if video:
-                    (state.there if caption else state.left).append(clip)
-                elif clip.clip.video in self._gone:
-                    state.gone.append(clip)
-                elif clip.stem in failures:
-                    state.failed.append((clip, failures[clip.stem]))
-                else:
-                    state.left.append(clip)
-            yield unit, state
+                problem = None if video else self._problem(clip, failures)
+                yield ClipState(clip, unit.id, video + caption, problem)
 
     def process(self, rank: RankContext) -> AbstractContextManager[None]:
         """See `Task`."""
@@ -161,13 +154,12 @@ class MediaTask:
             size=size,
             memory=_MEMORY,
             resizing=self.index.is_resizing,
-            allow_damaged=self.options.allow_damaged,
+            allow_damaged=self._options.allow_damaged,
             check=rank.check,
         )
         with pool, ThreadPoolExecutor(size) as threads:
-            lossless, sound = self.options.lossless, self.options.sound
             root = self.index.data_root
-            yield ClipWriter(self.files, root, rank, pool, threads, size, lossless, sound)
+            yield ClipWriter(self.files, self._options, root, rank, pool, threads, size)
 
     def run(
         self, opened: ClipWriter, works: Iterator[ClaimedUnit], rank: RankContext
@@ -184,7 +176,7 @@ class MediaTask:
     def save(self, files: Files, folder: str) -> None:
         """See `Task`."""
         self.index.save_to(files, f"{folder}/{_INDEX}")
-        data = {"options": asdict(self.options), "gone": sorted(self._gone)}
+        data = {"options": asdict(self._options), "gone": dict(self._gone)}
         files.write_bytes(f"{folder}/{_OPTIONS}", json.dumps(data).encode())
 
     @cached_property
@@ -207,8 +199,13 @@ class MediaTask:
         return [media_clip(int(place), clip) for place, clip in zip(places, clips, strict=True)]
 
     def _left(self, unit: TaskUnit) -> list[MediaClip]:
-        [(_, state)] = self.states([unit])
-        return state.left
+        return [state.clip for state in self.survey([unit]) if state.is_left]
+
+    def _problem(self, clip: MediaClip, failures: Mapping[str, Failure]) -> Failure | None:
+        why = self._gone.get(clip.clip.video)
+        if why is not None:
+            return Failure(clip.stem, Code.SOURCE_CHANGED.value, why)
+        return failures.get(clip.stem)
 
     def _existing(self, units: Sequence[TaskUnit]) -> Callable[[str], bool]:
         """Tells which files there are."""
@@ -220,9 +217,11 @@ class MediaTask:
 
     def _failures(self, unit: TaskUnit) -> dict[str, Failure]:
         """The clips of a unit that failed, by their stems."""
-        if self.files.size(unit.receipt) is None:
+        try:
+            entries = json.loads(self.files.read(unit.receipt))
+        except FileNotFoundError:
             return {}
-        found = (Failure(**entry) for entry in json.loads(self.files.read(unit.receipt)))
+        found = (Failure(**entry) for entry in entries)
         return {failure.key: failure for failure in found}
 
     def _record(self, unit: TaskUnit, failures: Mapping[str, Failure]) -> None:
@@ -233,7 +232,7 @@ class MediaTask:
         exists = self._existing(self.own)
         for unit in filter(lambda unit: exists(unit.receipt), self.own):
             failures = self._failures(unit)
-            kept = {key: one for key, one in failures.items() if not self.options.takes_up(one)}
+            kept = {key: one for key, one in failures.items() if not self._options.takes_up(one)}
             if not kept:
                 self.files.delete(unit.receipt)
             elif len(kept) < len(failures):
@@ -246,8 +245,3 @@ def load_media_task(files: Files, folder: str) -> MediaTask:
     data = json.loads(files.read(f"{folder}/{_OPTIONS}"))
     index = BucketIndex.load_from(files, f"{folder}/{_INDEX}")
     return MediaTask(index, files, MediaOptions(**data["options"]), data["gone"])
-
-
-def _rest(unit: TaskUnit, left: int) -> TaskUnit:
-    """A unit of which some clips are there already, for progress."""
-    return replace(unit, cost=unit.cost // unit.items * left, items=left)
