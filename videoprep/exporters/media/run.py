@@ -115,7 +115,8 @@ def export_media(
             earlier runs, too; without, they fail.
         progress: how progress is shown on rank 0; see `encode`.
         on_progress: called about once a second on rank 0, in a thread, instead of showing it.
-        execution: fields of `ExecutionOptions`: where the work is done, and when to give up.
+        execution: where the work is done and when to give up, as for `encode`: ``executor``,
+            ``address``, ``num_jobs``, ``job_id``, ``retry_failed``, ``max_failures``, ``watchdog``.
 
     Returns:
         What was exported, on rank 0; None on the other ranks.
