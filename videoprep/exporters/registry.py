@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
 from functools import cache
 from types import ModuleType
-from typing import TypeVar
+from typing import Any
 
 from videoprep import exporters as package
 from videoprep.errors import VideoprepError, nearest
@@ -20,30 +19,23 @@ MEDIA = "media"
 """The one target that is made of the plan's videos, not of a store's tensors."""
 
 
-_Found = TypeVar("_Found", Exporter, Trainer)
-
-
 @cache
 def exporters() -> dict[str, Exporter]:
     """All exporters by name, in alphabetical order."""
-    return _by_name(_defined(package, "EXPORTER", Exporter))
+    return _defined(package, "EXPORTER")
 
 
 @cache
 def trainers() -> dict[str, Trainer]:
     """All trainers that read media, likewise."""
-    return _by_name(_defined(media, "TRAINER", Trainer))
+    return _defined(media, "TRAINER")
 
 
-def _defined(where: ModuleType, name: str, kind: type[_Found]) -> Iterable[_Found]:
-    """What the modules of a package define by a name."""
-    for module in pkgutil.iter_modules(where.__path__):
-        found = getattr(importlib.import_module(f"{where.__name__}.{module.name}"), name, None)
-        if isinstance(found, kind):
-            yield found
-
-
-def _by_name(found: Iterable[_Found]) -> dict[str, _Found]:
+def _defined(where: ModuleType, constant: str) -> dict[str, Any]:
+    """What the modules of a package define by the name of a constant, by its own name."""
+    names = (f"{where.__name__}.{module.name}" for module in pkgutil.iter_modules(where.__path__))
+    modules = [importlib.import_module(name) for name in names]
+    found = [getattr(module, constant) for module in modules if hasattr(module, constant)]
     return {one.name: one for one in sorted(found, key=lambda one: one.name.lower())}
 
 

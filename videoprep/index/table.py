@@ -351,7 +351,8 @@ class BucketIndex:
 
     def clips_of_rows(self, rows: NDArray[np.int64]) -> list[Clip]:
         """The clips of some rows of the table."""
-        found, start = {}, 0
+        found: dict[int, dict[str, Any]] = {}
+        start = 0
         for batch in self.table.to_batches():  # of a table in pieces, `take` copies all of it
             own = rows[(rows >= start) & (rows < start + batch.num_rows)]
             if len(own):
