@@ -57,6 +57,7 @@ TIERS = ("unit", "integration", "faults", "browser")
 """Each test is of one tier, which `tier_of` chooses: no test is marked with it."""
 
 _FAULTS = {"distributed", "faults", "workers", "test_decode_pool.py", "test_decode_pool_sound.py"}
+_FAULTS |= {"test_media_runs.py"}
 _INTEGRATION = {"cli", "dataset_report", "demo", "encoding", "engine", "exporters", "families"}
 _INTEGRATION |= {"importers", "previewing", "store", "training"}
 _INTEGRATION |= {"test_benchmark_lists.py", "test_docs.py", "test_examples.py", "test_notebook.py"}

@@ -21,6 +21,7 @@ from videoprep.encoding.options import (
     EncodeOptions,
     StatusKeywords,
 )
+from videoprep.engine.execution import ExecutionKeywords, ExecutionOptions
 from videoprep.errors import PlanError, SpecError
 from videoprep.fs import open_files
 from videoprep.options import bare
@@ -169,6 +170,13 @@ def test_keywords_are_the_fields() -> None:
     assert not fields.keys() & DatasetSpec.model_fields.keys()
     for name, field in EncodeOptions.model_fields.items():
         assert field.description, name
+
+
+def test_keywords_of_execution_are_the_fields() -> None:
+    assert get_type_hints(ExecutionKeywords).keys() == ExecutionOptions.model_fields.keys()
+    assert (
+        not {*inspect.signature(vp.export_media).parameters} & ExecutionOptions.model_fields.keys()
+    )
 
 
 def test_encode_has_few_arguments_of_its_own() -> None:

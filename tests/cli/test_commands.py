@@ -113,7 +113,9 @@ def test_the_command_line_surface_is_as_documented() -> None:
             *("--to", "--output", "--split", "--lossless", "--sound", "--no-sound"),
             "--allow-damaged",
             *("--data-root", "--on-missing"),
-            *("--output-format", "--help", "--posterior", "--seed"),
+            *("--output-format", "--help", "--posterior", "--seed", "--log-json"),
+            *("--executor", "--address", "--num-jobs", "--job-id", "--num-shards", "--shard-id"),
+            *("--retry-failed", "--max-failures", "--watchdog"),
         },
         "train": {"--model", "--output", "--steps", "--batch-size", "--learning-rate", "--rank"}
         | {"--seed", "--device", "--revision", "--output-format", "--help", "--split"}

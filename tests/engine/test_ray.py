@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+import videoprep as vp
 from tests.engine import gpu_task
 from tests.engine.gpu_task import GpuTask
 from tests.engine.hash_task import load
@@ -301,7 +302,7 @@ def test_a_task_that_other_processes_cannot_import(ray_environment: None, hashin
     assert name_of(load) == "tests.engine.hash_task:load"
 
 
-# `encode --executor ray`
+# `encode` and `export --to media` with `--executor ray`
 
 _COLD_START = 240.0
 """Seconds in which a process of the cluster has imported what it needs, on a busy machine."""
@@ -368,3 +369,18 @@ def test_encode_an_address_alone_means_nothing(small: Small) -> None:
     failed = small.run("--address", "auto")
     assert failed.returncode == 2
     assert "--executor ray" in failed.stderr
+
+
+def test_export_media_the_same_bytes(cluster: Any, dataset: Path, tmp_path: Path) -> None:
+    index = vp.BucketIndex.build(dataset)
+    vp.export_media(index, output=tmp_path / "whole")
+    on_ray: dict[str, Any] = {"executor": "ray", "address": cluster.address}
+    result = vp.export_media(index, output=tmp_path / "made", **on_ray)
+    assert result is not None
+    assert (result.clips, result.written, result.pending) == (3, 6, 0)
+    made, whole = tmp_path / "made", tmp_path / "whole"
+    assert differences(made / "clips", whole / "clips") == []
+    assert hidden(made) == hidden(whole)
+    again = vp.export_media(index, output=tmp_path / "made", **on_ray)
+    assert again is not None
+    assert again.written == 0

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +23,7 @@ import videoprep as vp
 from tests.spec.test_remote import put
 from tests.support.assets import write_dataset, write_video
 from tests.support.numbered import write_numbered
+from videoprep.engine.progress import Progress
 from videoprep.errors import Code, PlanError, SpecError, StoreError, VideoprepError
 from videoprep.exporters.media import ai_toolkit, diffusion_pipe, musubi_tuner, simpletuner
 from videoprep.exporters.media.clips import MediaClip, media_clips
@@ -358,19 +360,18 @@ def test_a_source_that_is_gone_can_be_left_out_and_come_back(dataset: Path, tmp_
     assert contents(out) == contents(tmp_path / "whole")
 
 
-def test_a_clip_that_does_not_decode_is_left_out(
-    run_cli: Run, dataset: Path, tmp_path: Path
-) -> None:
+def test_a_clip_that_does_not_decode_fails(run_cli: Run, dataset: Path, tmp_path: Path) -> None:
     bad = {"VIDEOPREP_FAILPOINTS": "decode=segv*0@b.mp4"}
     command = ("export", plan(dataset), "--to", "media", "-o", tmp_path / "out")
-    done = run_cli(*command, **bad)
-    assert done.returncode == 1, done.stderr
-    assert "2 clips as media, 1 skipped" in done.stdout
-    assert Code.DECODER_CRASH.value in done.stdout
-    assert "videos/b.mp4" in done.stdout
-    done = run_cli(*command)
+    failed = run_cli(*command, **bad)
+    again = run_cli(*command)
+    for done in (failed, again):
+        assert done.returncode == 1, done.stderr
+        assert "2 clips as media, 1 failed\n" in done.stdout
+        assert f"failed videos/b.mp4 (videos.txt:2): {Code.DECODER_CRASH.value} " in done.stdout
+    done = run_cli(*command, "--retry-failed")
     assert done.returncode == 0, done.stderr
-    assert "3 clips as media" in done.stdout
+    assert "3 clips as media\n" in done.stdout
 
 
 # Going on
@@ -486,17 +487,30 @@ def test_what_is_decoded_at_a_time_does_not_grow(tmp_path: Path) -> None:
     write_video(tmp_path / "data/a.mp4", width=320, height=192, frames=400)
     source = plan(tmp_path / "data", frame_buckets=(5,), clip_mode="chunk")
     held: list[int] = []
-    pages = os.sysconf("SC_PAGE_SIZE")
+    ended = threading.Event()
 
-    def watch(done: int, total: int) -> None:
-        assert total == 80
-        shared = int(Path("/proc/self/statm").read_text().split()[2]) * pages
-        held.append(shared)
+    def watch() -> None:
+        while not ended.wait(0.005):
+            if sum(1 for _ in (tmp_path / "out/clips").rglob("*.mp4")) >= 20:
+                held.append(int(Path("/proc/self/statm").read_text().split()[2]))
 
-    vp.export_media(source, output=tmp_path / "out", on_progress=watch)
-    assert len(held) == 80
+    watching = threading.Thread(target=watch)
+    watching.start()
+    result = vp.export_media(source, output=tmp_path / "out")
+    ended.set()
+    watching.join()
+    assert result.clips == 80
     clip_bytes = 5 * 320 * 192 * 3
-    assert max(held[20:]) - held[20] < 20 * clip_bytes
+    assert (max(held) - held[0]) * os.sysconf("SC_PAGE_SIZE") < 20 * clip_bytes
+
+
+def test_progress_adds_up(dataset: Path, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    vp.export_media(plan(dataset), output=tmp_path / "out", on_progress=told.append)
+    assert (told[-1].phase, told[-1].items, told[-1].amounts) == ("done", "clips", "frames")
+    clips = told[-1].groups["clips"]
+    assert (clips.done, clips.total, clips.failed) == (3, 3, 0)
+    assert clips.cost_done == clips.cost_total == (2 * 9 + 5) * 64 * 96
 
 
 def test_the_real_clips(real_clips: Path, tmp_path: Path) -> None:

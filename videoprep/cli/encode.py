@@ -12,6 +12,7 @@ from videoprep.cli import completion
 from videoprep.cli.index import print_as_they_are, print_left_out
 from videoprep.cli.options import (
     Format,
+    LogJson,
     OnMissing,
     as_options,
     dataset_options,
@@ -63,9 +64,7 @@ def encode(
         str, typer.Option("--output", "-o", help="The store, a folder or URL: made, or continued.")
     ],
     on_missing: OnMissing = None,
-    log_json: Annotated[
-        bool, typer.Option("--log-json", help="Progress as JSON lines on standard error.")
-    ] = False,
+    log_json: LogJson = False,
     output_format: Format = "rich",
 ) -> None:
     """Encode video latents, first-frame latents and prompt embeddings into a store.

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from videoprep.cli import completion
 from videoprep.cli.index import print_left_out
-from videoprep.cli.options import Format, OnMissing
+from videoprep.cli.options import Format, LogJson, OnMissing, with_options
 from videoprep.cli.output import meter, print_json, safe, said, stdout
 from videoprep.encoding.posterior import Posterior
+from videoprep.engine.execution import ExecutionOptions
+from videoprep.reporting.failure_reasons import what_helps
 
 if TYPE_CHECKING:
     from videoprep.exporters.media.run import MediaResult
     from videoprep.exporters.run import ExportResult
 
 
+@with_options(ExecutionOptions, "execution")
 def export(
     store: Annotated[
         str,
@@ -61,28 +64,26 @@ def export(
         typer.Option(help="media: folder or URL of the videos, where they moved.", metavar="PATH"),
     ] = None,
     on_missing: OnMissing = None,
+    log_json: LogJson = False,
     output_format: Format = "rich",
+    *,
+    execution: dict[str, Any],
 ) -> None:
     """Write a store in the form that another trainer reads, and say how to train with it.
 
     Targets: cogvideo-finetune, cogvideox-factory, fastvideo, finetrainers, hf-datasets,
     ltx-trainer, musubi, webdataset; and media, video files with captions and the configs of
     diffusion-pipe, musubi-tuner, SimpleTuner and ai-toolkit. Stopped in any way and run again, it
-    goes on.
+    goes on. Under torchrun all ranks share the work of media; so do jobs and a Ray cluster.
     """
     from videoprep.exporters.registry import MEDIA
 
     if to != MEDIA:
-        if (
-            lossless
-            or allow_damaged
-            or not sound
-            or data_root is not None
-            or on_missing is not None
-        ):
+        of_media = (lossless, allow_damaged, not sound, data_root, on_missing, log_json, execution)
+        if any(of_media):
             raise typer.BadParameter(
-                "--lossless, --no-sound, --allow-damaged, --data-root and --on-missing are for "
-                "--to media"
+                "--lossless, --no-sound, --allow-damaged, --data-root, --on-missing, --log-json, "
+                "and options on how the work is done, such as --num-jobs, are for --to media"
             )
         _export_tensors(store, to, output, split, posterior, seed, output_format)
         return
@@ -90,18 +91,20 @@ def export(
         raise typer.BadParameter("--posterior and --seed are not for --to media")
     from videoprep.exporters.media.run import export_media
 
-    with meter() as shown:
-        result = export_media(
-            store,
-            output=output,
-            split=split,
-            data_root=data_root,
-            on_missing=on_missing,
-            lossless=lossless,
-            sound=sound,
-            allow_damaged=allow_damaged,
-            on_progress=lambda done, total: shown.update("exported", done, total),
-        )
+    result = export_media(
+        store,
+        output=output,
+        split=split,
+        data_root=data_root,
+        on_missing=on_missing,
+        lossless=lossless,
+        sound=sound,
+        allow_damaged=allow_damaged,
+        progress="json" if log_json else "auto",
+        **execution,
+    )
+    if result is None:  # another rank than the first: the first one speaks
+        raise typer.Exit(0)
     if output_format == "json":
         print_json(asdict(result))
     else:
@@ -151,8 +154,15 @@ def _print_tensors(result: ExportResult) -> None:
 
 
 def _print_media(result: MediaResult) -> None:
-    print_left_out(result.left_out)
-    more = f", {len(result.left_out):,} skipped" if result.left_out else ""
+    failed = set(result.failed)
+    skipped = [sample for sample in result.left_out if sample not in failed]
+    print_left_out(skipped)
+    print_left_out(result.failed, what="failed")
+    for advice in what_helps(sample.code for sample in result.failed):
+        stdout.print(said(advice))
+    counts = {"skipped": len(skipped), "failed": len(result.failed)}
+    counts["pending in other jobs"] = result.pending
+    more = "".join(f", {count:,} {what}" for what, count in counts.items() if count)
     stdout.print(safe(f"{result.path}: {result.clips:,} clips as media{more}"))
     stdout.print(said(f"lost: {result.loses}"))
     for note in result.notes:

@@ -255,19 +255,22 @@ def _left_out(index: BucketIndex, most: int) -> list[LeftOutSample]:
     return BucketIndex(index.table.take(rows), index.data_root, index.policy).left_out
 
 
-def print_left_out(left_out: Sequence[LeftOutSample], total: int | None = None) -> None:
+def print_left_out(
+    left_out: Sequence[LeftOutSample], total: int | None = None, what: str = "skipped"
+) -> None:
     """Names the samples that are not planned.
 
     Args:
         left_out: the first of them, or all.
         total: how many there are; None: those.
+        what: became of them, in a word.
     """
     total = len(left_out) if total is None else total
     for entry in left_out[:_SHOWN]:
         stdout.print(
-            safe("skipped ", "yellow")
+            safe(f"{what} ", "yellow")
             + safe(f"{entry.video} ({entry.where}): " if entry.video else f"{entry.where}: ")
             + said(f"{entry.code} {entry.reason}")
         )
     if total > _SHOWN:
-        stdout.print(f"… and {total - _SHOWN} more skipped; --output-format json lists all")
+        stdout.print(f"… and {total - _SHOWN} more {what}; --output-format json lists all")

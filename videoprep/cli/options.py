@@ -53,6 +53,9 @@ Path_ = Annotated[
 Format = Annotated[
     OutputFormat, typer.Option("--output-format", help="rich or json.", metavar="FORMAT")
 ]
+LogJson = Annotated[
+    bool, typer.Option("--log-json", help="Progress as JSON lines on standard error.")
+]
 OnMissing = Annotated[
     Literal["error", "skip"] | None,
     typer.Option(

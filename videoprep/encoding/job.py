@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from videoprep.families.registry import components_of, families
 from videoprep.fs import Files
 from videoprep.index.arrow_buffer import reader_of
 from videoprep.index.bucket import Bucket
-from videoprep.index.clip import Clip, clip_from_row
+from videoprep.index.clip import Clip
 from videoprep.index.table import BucketIndex
 from videoprep.store.layout import Store
 from videoprep.store.recipe import Recipe
@@ -77,9 +76,7 @@ class EncodeJob:
 
     def clips(self, unit: Unit) -> list[Clip]:
         """Return the clips that a unit is made from, in its order."""
-        rows = self.index.table.take(pa.array(unit.rows)).to_pylist()
-        root = self.index.data_root
-        return [clip_from_row(int(n), row, root) for n, row in zip(unit.rows, rows, strict=True)]
+        return self.index.clips_of_rows(unit.rows)
 
     def save(self, files: Files, folder: str) -> None:
         """Write the job to a folder; `load` reads it."""
@@ -93,10 +90,7 @@ class EncodeJob:
         units = pa.Table.from_pylist(
             [{n: getattr(unit, n) for n in _UNITS.names} for unit in self.units], schema=_UNITS
         )
-        with TemporaryDirectory() as temporary:
-            index = Path(temporary) / "index.parquet"
-            self.index.save(index)
-            files.write_bytes(f"{folder}/index.parquet", index.read_bytes())
+        self.index.save_to(files, f"{folder}/index.parquet")
         files.write(f"{folder}/units.parquet", lambda file: pq.write_table(units, file))
         files.write_bytes(f"{folder}/job.json", json.dumps(data).encode())
 
@@ -104,10 +98,6 @@ class EncodeJob:
     def load(cls, files: Files, folder: str) -> EncodeJob:
         """Read a job that another process has written."""
         data = json.loads(files.read(f"{folder}/job.json"))
-        with TemporaryDirectory() as temporary:
-            copy = Path(temporary) / "index.parquet"
-            copy.write_bytes(files.read(f"{folder}/index.parquet"))
-            index = BucketIndex.load(copy)
         units = pq.read_table(reader_of(files.read(f"{folder}/units.parquet"))).to_pylist()
         path, called, revision = data["model"]
         model = ModelFolder(Path(path), called, revision)
@@ -116,7 +106,7 @@ class EncodeJob:
             family = families()[data["family"]]
             model = open_model(called, family.parts, revision)
         return cls(
-            index=index,
+            index=BucketIndex.load_from(files, f"{folder}/index.parquet"),
             model=model,
             family=data["family"],
             settings=Settings(**data["settings"]),

@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, Field
 
-from videoprep.errors import VideoprepError
-from videoprep.options import Cli, checked, cli_of
+from videoprep.engine.execution import ExecutionKeywords, ExecutionOptions
+from videoprep.options import Cli, cli_of
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.workers.pool import Limits
 
 Dtype = Literal["auto", "fp32", "fp16", "bf16"]
 TextDtype = Literal["auto", "fp32", "fp16", "bf16", "int8"]
-Executor = Literal["local", "ray"]
 PosteriorChoice = Literal["moments", "mean", "sample"]
 
 _LIMITS = Limits()
 
 
-class EncodeOptions(BaseModel):
-    """The options of an encode run, besides its source, model and output."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+class _RecipeOptions(BaseModel, use_attribute_docstrings=True):
+    """What is made of the clips."""
 
     image_latents: bool = False
     """Also encode the first frame of each clip, for image-to-video."""
@@ -40,6 +35,15 @@ class EncodeOptions(BaseModel):
     as `dtype`."""
     posterior: Annotated[PosteriorChoice, Cli(metavar="WHAT")] = "moments"
     """What to store of the VAE's posterior: `moments`, `mean` or `sample`."""
+    use_tiling: bool = False
+    """Let the VAE work in tiles, which saves memory and changes the result."""
+    revision: str | None = None
+    """Revision of the model on the hub."""
+
+
+class EncodeOptions(ExecutionOptions, _RecipeOptions):
+    """The options of an encode run, besides its source, model and output."""
+
     device: Annotated[str, Cli(completion="devices")] = "auto"
     """Device to encode on: `auto`, `cpu`, `cuda`, or any name that torch knows."""
     batch_size: Annotated[Annotated[int, Field(ge=1)] | None, Cli(example=4)] = None
@@ -50,27 +54,6 @@ class EncodeOptions(BaseModel):
     that failed for it in earlier runs are taken up again. Default: they fail."""
     decode_workers: Annotated[Annotated[int, Field(ge=1)] | None, Cli(example=4)] = None
     """Number of processes that decode. Default: as the machine allows."""
-    use_tiling: bool = False
-    """Let the VAE work in tiles, which saves memory and changes the result."""
-    revision: str | None = None
-    """Revision of the model on the hub."""
-    executor: Executor = "local"
-    """Where to encode: `local` is this process, or the ranks that torchrun started; `ray` is a Ray
-    cluster."""
-    address: Annotated[str | None, Cli(example="auto")] = None
-    """Address of the Ray cluster. Default: `RAY_ADDRESS`, or a cluster on this machine, which is
-    started if none is running."""
-    num_jobs: Annotated[int, Field(ge=1), Cli(also=("num_shards",))] = 1
-    """Number of independent jobs that share the work."""
-    job_id: Annotated[int, Field(ge=0), Cli(also=("shard_id",))] = 0
-    """Number of this job, from 0."""
-    retry_failed: bool = False
-    """Try again what failed in earlier runs."""
-    max_failures: Annotated[Annotated[int, Field(ge=0)] | None, Cli(example=10)] = None
-    """Stop after more failures than this."""
-    watchdog: Annotated[float, Field(ge=0)] = 1800.0
-    """Abort if a step of the device or a commit takes longer than this, in seconds; 0 disables
-    it."""
     time_limit: Annotated[float, Field(ge=0.1)] = _LIMITS.seconds
     """Seconds that decoding a small clip may take; a large one gets more."""
     memory_limit: Annotated[int, Field(ge=1)] = _LIMITS.memory_mib
@@ -78,23 +61,6 @@ class EncodeOptions(BaseModel):
     yes: bool = False
     """Go on without asking, even if clips that the store holds are encoded again or no longer
     used."""
-
-    @classmethod
-    def of(cls, **options: Any) -> EncodeOptions:
-        """Check options.
-
-        Raises:
-            VideoprepError: one is unknown or out of bounds.
-        """
-        return checked(cls, options, VideoprepError)
-
-    @field_validator("job_id")
-    @classmethod
-    def _is_one_of_the_jobs(cls, value: int, info: ValidationInfo) -> int:
-        jobs = info.data.get("num_jobs", value + 1)  # absent if it is wrong itself
-        if value >= jobs:
-            raise ValueError(f"{value} is not below `num_jobs={jobs}`; the first is 0")
-        return value
 
     @property
     def limits(self) -> Limits:
@@ -116,21 +82,14 @@ class StatusKeywords(DatasetOptions, total=False):
     revision: str | None
 
 
-class EncodeKeywords(StatusKeywords, total=False):
+class EncodeKeywords(StatusKeywords, ExecutionKeywords, total=False):
     """The fields of `EncodeOptions`, and those of `DatasetSpec`, for editors and mypy."""
 
     image_noise: int | None
     device: str | None
     batch_size: int | None
     decode_workers: int | None
-    executor: Executor | None
-    address: str | None
-    num_jobs: int | None
-    job_id: int | None
     allow_damaged: bool | None
-    retry_failed: bool | None
-    max_failures: int | None
-    watchdog: float | None
     time_limit: float | None
     memory_limit: int | None
     yes: bool | None

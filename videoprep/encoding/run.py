@@ -36,14 +36,13 @@ from videoprep.encoding.replan import (
 )
 from videoprep.encoding.result import EncodeResult
 from videoprep.engine.coordination import planned_world_size
-from videoprep.engine.options import TaskOptions
+from videoprep.engine.execution import execute
 from videoprep.engine.progress import OnProgress, Progress
 from videoprep.engine.ray_cluster import share_of_node
-from videoprep.engine.ray_executor import RayExecutor
-from videoprep.engine.run import TaskPlan, TaskResult, run_task
+from videoprep.engine.run import TaskPlan, TaskResult
 from videoprep.engine.sessions import Session
-from videoprep.engine.task import JobShare, Task
-from videoprep.errors import ModelError, PlanError, VideoprepError
+from videoprep.engine.task import Task
+from videoprep.errors import ModelError, PlanError
 from videoprep.failpoints import reach
 from videoprep.families.component import IMAGE_LATENTS, Component, ComponentSpec, ordered
 from videoprep.families.component import NOISY_IMAGE_LATENTS as NOISE
@@ -124,10 +123,6 @@ def encode(
     if limits is not None:
         changed = {"time_limit": limits.seconds, "memory_limit": limits.memory_mib}
         own = own.model_copy(update=changed)
-    if own.address is not None and own.executor != "ray":
-        raise VideoprepError(
-            "only a Ray cluster has an address", remedy="add `executor='ray'`", option="address"
-        )
     with ExitStack() as stack:
         run = _EncodeRun(
             source=source,
@@ -142,17 +137,8 @@ def encode(
             style=progress,
             stack=stack,
         )
-        done = run_task(
-            TaskPlan(run.make_task, load_task, run.store.files, import_libraries),
-            executor=RayExecutor(own.address) if own.executor == "ray" else None,
-            options=TaskOptions(
-                device=own.device,
-                share=JobShare(own.job_id, own.num_jobs),
-                max_failures=own.max_failures,
-                watchdog=own.watchdog,
-            ),
-            on_progress=run.show,
-        )
+        plan = TaskPlan(run.make_task, load_task, run.store.files, import_libraries)
+        done = execute(plan, own, device=own.device, on_progress=run.show)
         return None if done is None else run.finish(done)
 
 

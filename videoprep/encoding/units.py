@@ -27,6 +27,11 @@ PARTS = 64
 keeps many ranks busy."""
 
 
+def most_pixels(cost: int) -> int:
+    """Return how many pixels a unit has at most, if all the work has so many."""
+    return min(MAX_PIXELS, cost // PARTS)
+
+
 @dataclass(frozen=True, slots=True)
 class ArtifactSize:
     """What the artifacts of one bucket are.
@@ -185,7 +190,7 @@ def share_of(items: Sequence[Items], units: Iterable[Unit], number: int, shares:
 def _cut(items: Items, left: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Positions of artifacts, in pieces."""
     counts = np.bincount(items.groups, minlength=len(items.measures))
-    limit = min(MAX_PIXELS, items.cost // PARTS)
+    limit = most_pixels(items.cost)
     groups = items.groups[left]
     for group, measure in enumerate(items.measures):
         members = left[groups == group]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -11,22 +10,21 @@ import torch
 
 from videoprep.device import free_memory, is_out_of_memory
 from videoprep.encoding.image_noise import add_noise, draw_names
+from videoprep.encoding.pool import decoded_clips
 from videoprep.encoding.posterior import reduce_moments
 from videoprep.encoding.unit_work import EncodeContext, UnitBatch, UnitWork
 from videoprep.engine.device_stream import PendingResult
 from videoprep.engine.micro_batch import MicroBatches
-from videoprep.errors import Code, MediaError, ModelError, SourceError
+from videoprep.errors import Code, MediaError, ModelError
 from videoprep.failpoints import reach
 from videoprep.families.component import ComponentSpec, Source
 from videoprep.families.contract import ClipContext, SoundEncoder, VideoEncoder
 from videoprep.families.posterior_form import MOMENTS
-from videoprep.fs.staging import Staging
 from videoprep.index.clip import Clip
 from videoprep.media.audio import Sound
 from videoprep.media.clip import ClipPixels, to_unit
 from videoprep.media.clip_request import ClipRequest
 from videoprep.media.decode_pool import Decoded
-from videoprep.media.staged import clips_here
 
 # On an accelerator a micro-batch is never larger than this, unless it is asked for.
 _MOST = 8
@@ -83,17 +81,8 @@ def encode_video(
     """
     with ThreadPoolExecutor(at_once(context)) as side_by_side:
         run = _VideoPass(context, encoder, side_by_side)
-        staging = Staging.of(context.job.index.data_root)
-        answers = context.pool.run(clips_here(run.requests(works), staging))
-        while True:
-            asked = time.monotonic()
-            place, answer = next(answers, (None, None))
-            context.rank.stats.add_input(time.monotonic() - asked)
-            if place is None or answer is None:
-                break
-            work, at = place
-            staging.done(work.clips[at].pixels.frames.path)
-            context.rank.check()
+        requests, root = run.requests(works), context.job.index.data_root
+        for (work, at), answer in decoded_clips(context.pool, requests, root, context.rank):
             run.take(work, at, answer)
             yield from run.pop_whole()
         run.flush()
@@ -175,10 +164,8 @@ class _VideoPass:
         whole, self.whole = self.whole, []
         return whole
 
-    def take(self, work: UnitWork, at: int, answer: Decoded | MediaError | SourceError) -> None:
+    def take(self, work: UnitWork, at: int, answer: Decoded | MediaError) -> None:
         """Takes what has become of a clip that was to be decoded."""
-        if isinstance(answer, SourceError):
-            raise answer
         if isinstance(answer, MediaError):
             self._fail(work, at, answer.code, answer.message)
             return

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from videoprep.errors import StoreError
 from videoprep.fs.atomic import (
     Writer,
+    create_bytes,
     is_abandoned,
     is_temporary,
     link_file,
@@ -43,21 +44,22 @@ class Folder:
         self.path = Path(path)
         self.written = 0
         state = self.path / STATE
-        if state.is_file():
-            if json.loads(state.read_bytes()) != dict(identity):
+        # A killed export may have left no more than what it was writing.
+        is_used = self.path.exists() and not all(map(is_temporary, os.listdir(self.path)))
+        if not state.is_file():
+            if is_used:
                 raise StoreError(
-                    "holds the export of another store, to another target, or with other options",
+                    "is no export, and not empty",
                     where=str(self.path),
-                    remedy="choose another -o, or remove the folder",
+                    remedy="choose a new folder",
                 )
-        elif self.path.exists() and any(self.path.iterdir()):
+            create_bytes(state, json.dumps(dict(identity), indent=2).encode())
+        if json.loads(state.read_bytes()) != dict(identity):
             raise StoreError(
-                "is no export, and not empty",
+                "holds the export of another store, to another target, or with other options",
                 where=str(self.path),
-                remedy="choose a new folder",
+                remedy="choose another -o, or remove the folder",
             )
-        else:
-            write_bytes(state, json.dumps(dict(identity), indent=2).encode())
         _sweep(self.path)
 
     def has(self, name: str) -> bool:

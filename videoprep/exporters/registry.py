@@ -1,14 +1,18 @@
-"""Finds exporters: every module of this package that defines ``EXPORTER``."""
+"""Finds exporters and, for media, trainers: modules that define ``EXPORTER`` or ``TRAINER``."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 from functools import cache
+from types import ModuleType
+from typing import Any
 
-import videoprep.exporters as package
+from videoprep import exporters as package
 from videoprep.errors import VideoprepError, nearest
+from videoprep.exporters import media
 from videoprep.exporters.contract import Exporter
+from videoprep.exporters.media.contract import Trainer
 from videoprep.shell import command_line
 
 MEDIA = "media"
@@ -18,14 +22,21 @@ MEDIA = "media"
 @cache
 def exporters() -> dict[str, Exporter]:
     """All exporters by name, in alphabetical order."""
-    found: dict[str, Exporter] = {}
-    for module in pkgutil.iter_modules(package.__path__):
-        exporter = getattr(
-            importlib.import_module(f"{package.__name__}.{module.name}"), "EXPORTER", None
-        )
-        if isinstance(exporter, Exporter):
-            found[exporter.name] = exporter
-    return dict(sorted(found.items()))
+    return _defined(package, "EXPORTER")
+
+
+@cache
+def trainers() -> dict[str, Trainer]:
+    """All trainers that read media, likewise."""
+    return _defined(media, "TRAINER")
+
+
+def _defined(where: ModuleType, constant: str) -> dict[str, Any]:
+    """What the modules of a package define by the name of a constant, by its own name."""
+    names = (f"{where.__name__}.{module.name}" for module in pkgutil.iter_modules(where.__path__))
+    modules = [importlib.import_module(name) for name in names]
+    found = [getattr(module, constant) for module in modules if hasattr(module, constant)]
+    return {one.name: one for one in sorted(found, key=lambda one: one.name.lower())}
 
 
 def get_exporter(name: str) -> Exporter:

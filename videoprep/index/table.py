@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 import numpy as np
@@ -22,6 +23,7 @@ from typing_extensions import Unpack
 from videoprep.errors import Code, EmptyPlanError, ListError, MediaError, PlanError, Problem
 from videoprep.families.component import ordered
 from videoprep.families.registry import get_profile
+from videoprep.fs import Files
 from videoprep.fs.atomic import write_file
 from videoprep.fs.mirror import local_path, remote_of, shown
 from videoprep.fs.staging import bring
@@ -300,10 +302,29 @@ class BucketIndex:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the index as Parquet. Equal indices give equal bytes."""
+        write_file(Path(path), self._write)
+
+    def save_to(self, files: Files, name: str) -> None:
+        """The same to a file of a folder, which may be behind a URL; `load_from` reads it."""
+        files.write(name, self._write)
+
+    @classmethod
+    def load_from(cls, files: Files, name: str) -> BucketIndex:
+        """Read what `save_to` wrote."""
+        with TemporaryDirectory() as folder:
+            copy = Path(folder) / "index.parquet"
+            copy.write_bytes(files.read(name))
+            return cls.load(copy)
+
+    def _write(self, file: BinaryIO) -> None:
+        """Text that is held once in memory is written out: bytes tell nothing of its history."""
         metadata = {"version": VERSION, "data_root": shown(self.data_root), "policy": self.policy}
         text = json.dumps(metadata, sort_keys=True, default=dict).encode()
         schema = FILE_SCHEMA.with_metadata({_METADATA: text})
-        write_file(Path(path), lambda file: _write(file, self.table, schema))
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            for start in range(0, max(1, self.table.num_rows), _BATCH):
+                part = self.table.slice(start, _BATCH).cast(FILE_SCHEMA)
+                writer.write_table(part.cast(schema), row_group_size=_BATCH)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -323,6 +344,22 @@ class BucketIndex:
                 if values["left_out_code"] is None:
                     yield clip_from_row(row, values, self.data_root)
                 row += 1
+
+    def clips_at(self, places: NDArray[np.int64]) -> list[Clip]:
+        """The planned clips at some places, which count from 0 and pass over skipped samples."""
+        return self.clips_of_rows(self._rows[places])
+
+    def clips_of_rows(self, rows: NDArray[np.int64]) -> list[Clip]:
+        """The clips of some rows of the table."""
+        found: dict[int, dict[str, Any]] = {}
+        start = 0
+        for batch in self.table.to_batches():  # of a table in pieces, `take` copies all of it
+            own = rows[(rows >= start) & (rows < start + batch.num_rows)]
+            if len(own):
+                values = batch.take(pa.array(own - start)).to_pylist()
+                found |= dict(zip(own.tolist(), values, strict=True))
+            start += batch.num_rows
+        return [clip_from_row(row, found[row], self.data_root) for row in rows.tolist()]
 
     @property
     def left_out(self) -> list[LeftOutSample]:
@@ -760,14 +797,6 @@ def _schema_of(version: int) -> pa.Schema:
     if version == VERSION:
         return FILE_SCHEMA
     return FILE_SCHEMA.remove(FILE_SCHEMA.get_field_index("audio_key"))
-
-
-def _write(file: BinaryIO, table: pa.Table, schema: pa.Schema) -> None:
-    """Text that is held once in memory is written out: the bytes tell nothing of its history."""
-    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        for start in range(0, max(1, table.num_rows), _BATCH):
-            part = table.slice(start, _BATCH).cast(FILE_SCHEMA)
-            writer.write_table(part.cast(schema), row_group_size=_BATCH)
 
 
 def _moved(index: BucketIndex, root: Path) -> pa.Table:

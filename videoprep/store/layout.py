@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -206,12 +205,12 @@ class Store:
 
     def save_index(self, index: BucketIndex) -> None:
         """Writes the plan, and removes the one that was accepted: it is this one."""
-        self._save(index, INDEX)
+        index.save_to(self.files, INDEX)
         self.files.delete(ACCEPTED)
 
     def accept(self, index: BucketIndex) -> None:
         """Keeps the plan of a run that begins."""
-        self._save(index, ACCEPTED)
+        index.save_to(self.files, ACCEPTED)
 
     def read_accepted(self, read: Callable[[Path], _T]) -> _T | None:
         """Read the plan that the last run followed, finished or not.
@@ -236,17 +235,6 @@ class Store:
                 if self.files.size(name) is not None:
                     raise
         return None
-
-    def _save(self, index: BucketIndex, name: str) -> None:
-        path = self.files.path(name)
-        if path is not None:
-            index.save(path)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / name
-            index.save(copy)
-            with copy.open("rb") as made:
-                self.files.write(name, lambda file: shutil.copyfileobj(made, file))
 
     def unfinished(self, what: str) -> StoreError:
         """Return the error about a store that lacks what is written last.

@@ -67,11 +67,15 @@ class MediaClip:
         }
 
 
+def media_clip(number: int, clip: Clip) -> MediaClip:
+    """A planned clip at its place in the plan."""
+    (stem,) = stems([{"video": clip.video}], number)
+    return MediaClip(number, clip, stem)
+
+
 def media_clips(index: BucketIndex) -> Iterator[MediaClip]:
     """The planned clips, in order."""
-    names = stems({"video": clip.video} for clip in index.clips())
-    for number, (clip, stem) in enumerate(zip(index.clips(), names, strict=True)):
-        yield MediaClip(number, clip, stem)
+    return (media_clip(number, clip) for number, clip in enumerate(index.clips()))
 
 
 def digest_of(clips: Iterable[MediaClip]) -> str:

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import json
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import BinaryIO
+from pathlib import Path
 
-from videoprep.errors import Code, MediaError, SourceError
+from typing_extensions import Unpack
+
+from videoprep.engine.execution import ExecutionKeywords, ExecutionOptions, execute
+from videoprep.engine.progress import OnProgress
+from videoprep.engine.ray_cluster import share_of_node
+from videoprep.engine.run import TaskPlan
+from videoprep.engine.sessions import Session
+from videoprep.errors import Code
 from videoprep.exporters.folder import NAMES, Folder
-from videoprep.exporters.media import ai_toolkit, diffusion_pipe, musubi_tuner, simpletuner
-from videoprep.exporters.media.clips import FOLDER, MediaClip, digest_of, media_clips
+from videoprep.exporters.media.clip_writer import MediaOptions
+from videoprep.exporters.media.clips import FOLDER, digest_of, media_clips
 from videoprep.exporters.media.contract import ClipFolder
-from videoprep.exporters.media.video_file import sound_in, writing
-from videoprep.exporters.registry import MEDIA
-from videoprep.fs.atomic import write_file
-from videoprep.fs.staging import Staging
-from videoprep.index.bucket import Bucket
+from videoprep.exporters.media.task import MediaTask, load_media_task
+from videoprep.exporters.media.video_file import sound_in
+from videoprep.exporters.registry import MEDIA, trainers
+from videoprep.failpoints import reach
+from videoprep.fs import LocalFiles
 from videoprep.index.table import BucketIndex, LeftOutSample, OnMissing
-from videoprep.media.clip_request import ClipRequest, ClipSound
-from videoprep.media.decode_pool import Decoded, DecodePool
-from videoprep.media.staged import clips_here
+from videoprep.reporting.panel import Style, shown
 from videoprep.sources import Source, open_index
 
 VERSION = 2
-
-TRAINERS = (
-    diffusion_pipe.TRAINER,
-    musubi_tuner.TRAINER,
-    simpletuner.TRAINER,
-    ai_toolkit.TRAINER,
-)
 
 LOSSES = (
     "how often a clip comes in an epoch (weight, repeats)",
@@ -43,15 +41,11 @@ LOSSES = (
 LOSSY = "what H.264 takes from the pixels (`lossless` keeps them)"
 SILENT = "sound"
 
-# Bytes of decoded pixels that may wait, as for encoding.
-_MEMORY = 1 << 30
-_MOST_AT_ONCE = 8
 _SHOWN_RATES = 4
+_GONE = Code.SOURCE_CHANGED.value
 
 # States of sound.
 _COMPLETE, _NONE = "complete", "none"
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +55,10 @@ class MediaResult:
     Attributes:
         path: the folder.
         clips: how many are there now.
-        written: files of clips written in this run; the others were there already.
-        left_out: clips of the plan that are not there, and why.
+        written: files of clips written since the run began; the others were there already.
+        left_out: clips of the plan that are not there, skipped or failed, and why.
+        failed: those of ``left_out`` that failed, in this run or in an earlier one.
+        pending: clips that wait for other jobs.
         loses: what is not carried over, in words.
         notes: what trainers do to clips all the same, in words.
         commands: how each trainer reads its config.
@@ -72,13 +68,15 @@ class MediaResult:
     clips: int
     written: int
     left_out: tuple[LeftOutSample, ...]
+    failed: tuple[LeftOutSample, ...]
+    pending: int
     loses: str
     notes: tuple[str, ...]
     commands: Mapping[str, str]
 
     @property
     def ok(self) -> bool:
-        """Whether every clip of the plan is there."""
+        """Whether nothing was skipped and nothing failed; other jobs may have work to do yet."""
         return not self.left_out
 
 
@@ -92,14 +90,16 @@ def export_media(
     lossless: bool = False,
     sound: bool = True,
     allow_damaged: bool = False,
-    on_progress: Progress | None = None,
-) -> MediaResult:
+    progress: Style = "none",
+    on_progress: OnProgress | None = None,
+    **execution: Unpack[ExecutionKeywords],
+) -> MediaResult | None:
     """Writes each planned clip as a video file with a caption, and a config a trainer.
 
     The pixels are those that `encode` gives to the VAE: the planned frames, cropped and resized,
     at the plan's rate. The sound is that of exactly these frames. What is decoded at a time does
     not grow with the dataset, or with the length of a video. Each file is whole or not there;
-    stopped in any way and called again, it goes on.
+    stopped in any way and called again, it goes on. Under torchrun every rank calls this.
 
     Args:
         source: an index or a store, whose plan is taken, or a dataset, which is planned.
@@ -110,44 +110,32 @@ def export_media(
             out and lists them; None: an error, but for a dataset, which is planned without them.
         lossless: keep the pixels to the last bit, in files some six times as large, and 24 bits of
             sound instead of 16.
-        sound: keep the sound. A clip whose sound is damaged is skipped; without sound it is not.
-        allow_damaged: also export clips with damaged frames or sound; without, they are skipped.
-        on_progress: called with how many clips are done, and how many there are.
+        sound: keep the sound. A clip whose sound is damaged fails; without sound it does not.
+        allow_damaged: also export clips with damaged frames or sound, those that failed for it in
+            earlier runs, too; without, they fail.
+        progress: how progress is shown on rank 0; see `encode`.
+        on_progress: called about once a second on rank 0, in a thread, instead of showing it.
+        execution: where the work is done and when to give up, as for `encode`: ``executor``,
+            ``address``, ``num_jobs``, ``job_id``, ``retry_failed``, ``max_failures``, ``watchdog``.
+
+    Returns:
+        What was exported, on rank 0; None on the other ranks.
 
     Raises:
         PlanError: there is no such index or split, or videos are gone or have changed; it names
             them.
         StoreError: there is no store, it is not finished, or the folder holds something else.
         SourceError: a video cannot be read, or changed meanwhile.
+        KeyboardInterrupt: SIGINT came; what was finished is there.
+        SystemExit: SIGTERM came; likewise.
     """
-    index = open_plan(source, split, data_root, on_missing)
-    gone = {
-        sample.video: sample
-        for sample in index.check_sources(on_missing or "error").left_out
-        if sample.code == Code.SOURCE_CHANGED.value
-    }
-    identity = {
-        "version": VERSION,
-        "target": MEDIA,
-        "clips": digest_of(media_clips(index)),
-        "lossless": lossless,
-        "sound": sound,
-    }
-    folder = Folder(output, identity)
-    progress = on_progress or (lambda done, total: None)
-    export = _Export(index, folder, gone, lossless, sound, allow_damaged, progress)
-    export.run()
-    folders = _finish(index, folder, export)
-    loses = (*([] if sound else [SILENT]), *LOSSES, *([] if lossless else [LOSSY]))
-    return MediaResult(
-        path=str(folder.path),
-        clips=len(index) - len(export.left_out),
-        written=export.written,
-        left_out=tuple(export.left_out[number] for number in sorted(export.left_out)),
-        loses="; ".join(loses),
-        notes=(*_notes_on_sound(export), *_notes(index, folders)),
-        commands=_commands(folder, folders),
-    )
+    how = ExecutionOptions.of(**execution)
+    options = MediaOptions(lossless, sound, allow_damaged, how.retry_failed)
+    run = _MediaRun(source, Path(output), split, data_root, on_missing, options, how)
+    plan = TaskPlan(run.make_task, load_media_task, LocalFiles(run.output))
+    with nullcontext(on_progress) if on_progress else shown(progress) as told:
+        done = execute(plan, how, on_progress=told)
+    return None if done is None else run.finish()
 
 
 def open_plan(
@@ -165,146 +153,122 @@ def open_plan(
 
 
 @dataclass(slots=True)
-class _Export:
-    """Decodes clips in processes, and writes them in threads, a few at a time.
+class _Survey:
+    """What has become of the planned clips, by their places in the plan."""
 
-    Attributes:
-        index: the plan.
-        folder: where to.
-        gone: videos that are not as they were planned.
-        lossless: see `writing`.
-        sound: whether the files have sound.
-        allow_damaged: whether clips with damaged frames are written.
-        progress: told after each clip.
-        left_out: by its number, a clip that cannot be exported.
-        lacking: by its number, what a clip has of sound if that is not complete.
-        written: files, so far.
-        done: clips, so far.
-    """
-
-    index: BucketIndex
-    folder: Folder
-    gone: Mapping[str, LeftOutSample]
-    lossless: bool
-    sound: bool
-    allow_damaged: bool
-    progress: Progress
+    there: set[int] = field(default_factory=set)
     left_out: dict[int, LeftOutSample] = field(default_factory=dict)
-    lacking: dict[int, str] = field(default_factory=dict)
-    written: int = 0
-    done: int = 0
+    pending: int = 0
+    files: int = 0
+    """Those of this job's clips."""
 
-    def run(self) -> None:
-        """Writes what is not there yet."""
-        staging = Staging.of(self.index.data_root)
-        size = _at_once()
-        resizing = self.index.is_resizing
-        damaged = self.allow_damaged
-        pool = DecodePool(size=size, memory=_MEMORY, resizing=resizing, allow_damaged=damaged)
-        with pool, ThreadPoolExecutor(size) as threads:
-            coming: deque[Future[int]] = deque()
-            for clip, answer in pool.run(clips_here(self._missing(), staging)):
-                staging.done(clip.clip.pixels.frames.path)
-                if isinstance(answer, SourceError):
-                    raise answer
-                if isinstance(answer, MediaError):
-                    self._leave_out(clip, answer.code.value, answer.message)
-                    continue
-                if answer.sound is not None:
-                    self._note_sound(clip, answer.sound.state)
-                coming.append(threads.submit(self._write, clip, answer))
-                if len(coming) > size:
-                    self._settle(coming.popleft().result())
-            while coming:
-                self._settle(coming.popleft().result())
 
-    def _missing(self) -> Iterator[tuple[MediaClip, ClipRequest]]:
-        """The clips that have to be decoded; settles the others."""
-        for clip in media_clips(self.index):
-            if self.folder.has(clip.video):
-                if self.sound:
-                    self._note_sound(clip, sound_in(self.folder.path / clip.video))
-                self._settle(self._write_caption(clip))
-            elif clip.clip.video in self.gone:
-                sample = self.gone[clip.clip.video]
-                self._leave_out(clip, sample.code, sample.reason)
+@dataclass(slots=True)
+class _MediaRun:
+    """The part of the process that plans an export and finishes it."""
+
+    source: Source
+    output: Path
+    split: str | None
+    data_root: str | os.PathLike[str] | None
+    on_missing: OnMissing | None
+    options: MediaOptions
+    execution: ExecutionOptions
+    folder: Folder = field(init=False)
+    task: MediaTask = field(init=False)
+
+    def make_task(self) -> MediaTask:
+        """Plan the export and make the folder ready. Nothing is written before all is checked."""
+        index = open_plan(self.source, self.split, self.data_root, self.on_missing)
+        gone = {
+            sample.video: sample.reason
+            for sample in index.check_sources(self.on_missing or "error").left_out
+            if sample.code == _GONE
+        }
+        identity = {
+            "version": VERSION,
+            "target": MEDIA,
+            "clips": digest_of(media_clips(index)),
+            "lossless": self.options.lossless,
+            "sound": self.options.sound,
+        }
+        self.folder = Folder(self.output, identity)
+        cpus = share_of_node(gpu=False)[0] if self.execution.executor == "ray" else 1.0
+        self.task = MediaTask(index, LocalFiles(self.output), self.options, gone, cpus)
+        return self.task
+
+    def finish(self) -> MediaResult:
+        """Write the list and the configs, and return what was done."""
+        with Session(self.task.files):  # whoever looks sees that somebody is at work
+            found = self._survey()
+            while True:  # until no other job exports anything meanwhile: the last one sees it all
+                folders, states = self._write(found.there)
+                before, found = found, self._survey()
+                if found.there == before.there:
+                    break
+            reach("run.finished")
+        left_out = tuple(found.left_out[place] for place in sorted(found.left_out))
+        silent = () if self.options.sound else (SILENT,)
+        lossy = () if self.options.lossless else (LOSSY,)
+        return MediaResult(
+            path=str(self.output),
+            clips=len(found.there),
+            written=found.files - self.task.before,
+            left_out=left_out,
+            failed=tuple(sample for sample in left_out if sample.code != _GONE),
+            pending=found.pending,
+            loses="; ".join((*silent, *LOSSES, *lossy)),
+            notes=(*_notes_on_sound(states), *_notes(self.task.index, folders)),
+            commands=_commands(self.output, folders),
+        )
+
+    def _survey(self) -> _Survey:
+        found, own = _Survey(), {unit.id for unit in self.task.own}
+        for state in self.task.survey(self.task.all_units):
+            planned, problem = state.clip.clip, state.problem
+            if state.is_there:
+                found.there.add(state.clip.number)
+            elif problem is not None:
+                found.left_out[state.clip.number] = LeftOutSample(
+                    planned.video, planned.file, planned.line, problem.code, problem.reason
+                )
             else:
-                yield clip, self._request(clip)
+                found.pending += 1
+            found.files += state.files if state.unit in own else 0
+        return found
 
-    def _request(self, clip: MediaClip) -> ClipRequest:
-        pixels = clip.clip.pixels
-        if not self.sound:
-            return ClipRequest(pixels, None)
-        return ClipRequest(pixels, ClipSound.of(pixels.frames, pixels.fingerprint, clip.rate))
+    def _write(self, there: Collection[int]) -> tuple[Sequence[ClipFolder], Counter[str]]:
+        """Write the list and the configs; return the folders that hold clips, and their sound."""
+        states: Counter[str] = Counter()
+        self.folder.write_lines(NAMES, self._lines(there, states))
+        root, index = self.folder.path.resolve(), self.task.index
+        buckets = sorted({index.buckets[place] for place in there})
+        folders = [ClipFolder(f"{root}/{FOLDER}/{bucket.plain}", bucket) for bucket in buckets]
+        for trainer in trainers().values():
+            text = trainer.text(folders, f"{root}/cache/{trainer.name}")
+            self.folder.write_text(trainer.config, text)
+        return folders, states
 
-    def _write(self, clip: MediaClip, decoded: Decoded) -> int:
-        try:
-            pixels = decoded.pixels.numpy()
-            write = writing(pixels, clip.rate, lossless=self.lossless, sound=decoded.sound)
-            self.folder.write(clip.video, write)
-        finally:
-            decoded.release()
-        return 1 + self._write_caption(clip)
-
-    def _write_caption(self, clip: MediaClip) -> int:
-        if self.folder.has(clip.caption_file):
-            return 0
-        # No line break at its end: two of the trainers would take it for a part.
-        self.folder.write_text(clip.caption_file, clip.caption)
-        return 1
-
-    def _note_sound(self, clip: MediaClip, state: str) -> None:
-        if state != _COMPLETE:
-            self.lacking[clip.number] = state
-
-    def _leave_out(self, clip: MediaClip, code: str, reason: str) -> None:
-        planned = clip.clip
-        sample = LeftOutSample(planned.video, planned.file, planned.line, code, reason)
-        self.left_out[clip.number] = sample
-        self._settle(0)
-
-    def _settle(self, written: int) -> None:
-        self.written += written
-        self.done += 1
-        self.progress(self.done, len(self.index))
+    def _lines(self, there: Collection[int], states: Counter[str]) -> Iterator[str]:
+        """Yield the lines of the list, and count states of sound."""
+        for clip in media_clips(self.task.index):
+            if clip.number in there:
+                entry = clip.to_json()
+                if self.options.sound:
+                    entry["sound"] = sound_in(self.output / clip.video)
+                    states[entry["sound"]] += 1
+                yield json.dumps(entry, ensure_ascii=False)
 
 
-def _at_once() -> int:
-    """Decoding and writing take about as long: each gets half of the cores."""
-    return max(1, min(len(os.sched_getaffinity(0)) // 2, _MOST_AT_ONCE))
+def _commands(folder: Path, folders: Sequence[ClipFolder]) -> Mapping[str, str]:
+    root = folder.resolve()
+    return {t.name: t.command(f"{root}/{t.config}", folders) for t in trainers().values()}
 
 
-def _finish(index: BucketIndex, folder: Folder, export: _Export) -> Sequence[ClipFolder]:
-    """Writes the list and the configs; gives the folders that hold clips."""
-    buckets: set[Bucket] = set()
-
-    def write(file: BinaryIO) -> None:
-        for clip in media_clips(index):
-            if clip.number in export.left_out:
-                continue
-            buckets.add(clip.clip.bucket)
-            entry = clip.to_json()
-            if export.sound:
-                entry["sound"] = export.lacking.get(clip.number, _COMPLETE)
-            file.write(f"{json.dumps(entry, ensure_ascii=False)}\n".encode())
-
-    write_file(folder.path / NAMES, write)
-    root = folder.path.resolve()
-    folders = [ClipFolder(f"{root}/{FOLDER}/{b.plain}", b) for b in sorted(buckets)]
-    for trainer in TRAINERS:
-        folder.write_text(trainer.config, trainer.text(folders, f"{root}/cache/{trainer.name}"))
-    return folders
-
-
-def _commands(folder: Folder, folders: Sequence[ClipFolder]) -> Mapping[str, str]:
-    root = folder.path.resolve()
-    return {t.name: t.command(f"{root}/{t.config}", folders) for t in TRAINERS}
-
-
-def _notes_on_sound(export: _Export) -> Iterator[str]:
+def _notes_on_sound(states: Mapping[str, int]) -> Iterator[str]:
     """How many clips have no sound, or not all of it."""
-    none = sum(state == _NONE for state in export.lacking.values())
-    part = len(export.lacking) - none
+    none = states[_NONE]
+    part = sum(states.values()) - none - states[_COMPLETE]
     if none:
         yield f"clips without sound: {none:,}"
     if part:
@@ -313,13 +277,13 @@ def _notes_on_sound(export: _Export) -> Iterator[str]:
 
 def _notes(index: BucketIndex, folders: Sequence[ClipFolder]) -> Iterator[str]:
     """What trainers do to the clips all the same."""
-    for trainer in TRAINERS:
+    for trainer in trainers().values():
         for one in folders:
             what = trainer.alters(one.bucket)
             if what is not None:
                 yield f"{trainer.name} {what} of the clips of {one.bucket}"
     rates = sorted({clip.rate for clip in media_clips(index)})
-    for trainer in TRAINERS:
+    for trainer in trainers().values():
         if trainer.resamples:
             yield f"{trainer.name} {trainer.resamples}; these clips have {_shown(rates)}"
 
