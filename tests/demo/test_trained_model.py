@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from tests.conftest import REPOSITORY
-from videoprep.demo.muon import orthogonalized
-from videoprep.demo.natural_scenes import render_clip
-from videoprep.demo.reconstruction import reconstruct
+from tools.demo_model.muon import orthogonalized
+from tools.demo_model.natural_scenes import render_clip
+from tools.demo_model.reconstruction import reconstruct
+from tools.demo_model.train_vae import main, train
 from videoprep.demo.tiny_model import trained_model
-from videoprep.demo.train_vae import main, train
 from videoprep.families.model_folder import open_model
 from videoprep.families.registry import family_of
 from videoprep.previewing.reconstruct import psnr
