@@ -20,9 +20,8 @@ from videoprep.engine.activity import presence_at
 from videoprep.engine.claims import Claims
 from videoprep.engine.coordination import SingleProcess, planned_world_size
 from videoprep.engine.options import TaskOptions
-from videoprep.engine.sessions import Session
+from videoprep.engine.sessions import Session, sweep
 from videoprep.engine.shared_task import sweep_shared
-from videoprep.engine.sweep import sweep
 from videoprep.engine.task import most_expensive_first
 from videoprep.engine.work import do_work
 from videoprep.errors import PlanError, StoreError, VideoprepError

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from videoprep.engine.claims import FOLDER as CLAIMS
 from videoprep.engine.claims import claims_at
 from videoprep.engine.sessions import FOLDER as SESSIONS
-from videoprep.engine.sessions import sessions_at
-from videoprep.engine.sweep import leftovers
+from videoprep.engine.sessions import leftovers, sessions_at
 from videoprep.fs import Files
 
 JOBS = ".jobs"

@@ -19,9 +19,8 @@ from videoprep.engine.coordination import (
 from videoprep.engine.options import TaskOptions
 from videoprep.engine.progress import OnProgress
 from videoprep.engine.run_stats import RunStats
-from videoprep.engine.sessions import Session
+from videoprep.engine.sessions import Session, sweep
 from videoprep.engine.shared_task import receive, shared, sweep_shared
-from videoprep.engine.sweep import sweep
 from videoprep.engine.task import (
     Opened,
     Result,

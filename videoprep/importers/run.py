@@ -13,8 +13,7 @@ import pyarrow as pa
 from videoprep.encoding.job import work_of
 from videoprep.encoding.recipes import Settings
 from videoprep.encoding.units import Unit, plan_units
-from videoprep.engine.sessions import Session
-from videoprep.engine.sweep import sweep
+from videoprep.engine.sessions import Session, sweep
 from videoprep.errors import Code, ModelError, StoreError, VideoprepError, nearest
 from videoprep.families.component import Component, ComponentSpec, ordered
 from videoprep.families.contract import Family
