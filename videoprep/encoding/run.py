@@ -36,13 +36,12 @@ from videoprep.encoding.replan import (
 )
 from videoprep.encoding.result import EncodeResult
 from videoprep.engine.coordination import planned_world_size
-from videoprep.engine.options import TaskOptions
 from videoprep.engine.progress import OnProgress, Progress
 from videoprep.engine.ray_cluster import share_of_node
 from videoprep.engine.ray_executor import RayExecutor
 from videoprep.engine.run import TaskPlan, TaskResult, run_task
 from videoprep.engine.sessions import Session
-from videoprep.engine.task import JobShare, Task
+from videoprep.engine.task import JobShare, Task, TaskOptions
 from videoprep.errors import ModelError, PlanError, VideoprepError
 from videoprep.failpoints import reach
 from videoprep.families.component import IMAGE_LATENTS, Component, ComponentSpec, ordered

@@ -13,8 +13,7 @@ from videoprep.device import free_memory, is_out_of_memory
 from videoprep.encoding.image_noise import add_noise, draw_names
 from videoprep.encoding.posterior import reduce_moments
 from videoprep.encoding.unit_work import EncodeContext, UnitBatch, UnitWork
-from videoprep.engine.device_stream import PendingResult
-from videoprep.engine.micro_batch import MicroBatches
+from videoprep.engine.device_stream import MicroBatches, PendingResult
 from videoprep.errors import Code, MediaError, ModelError, SourceError
 from videoprep.failpoints import reach
 from videoprep.families.component import ComponentSpec, Source
