@@ -1,9 +1,9 @@
-"""Who is at a store, and works on which unit. A claim is only an optimisation: correctness rests on receipts.
+"""Who is at a store, and works on which unit.
 
-A claim is a small file, written before a unit is begun and removed once it is committed. One whose
-owner is dead tells that the unit was begun and not finished; after several deaths the unit's items
-are done one at a time, each announced before, so that an item that kills its process is found, and
-fails alone.
+A claim is only an optimisation: correctness rests on receipts. It is a small file, written before a
+unit is begun and removed once it is committed. One whose owner is dead tells that the unit was
+begun and not finished; after several deaths the unit's items are done one at a time, each announced
+before, so that an item that kills its process is found, and fails alone.
 """
 
 from __future__ import annotations

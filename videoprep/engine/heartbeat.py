@@ -9,9 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from videoprep.engine.coordination import Coordinator, OtherRankError, raise_if_failed
-from videoprep.engine.overview import SILENT_SECONDS, RunOverview
-from videoprep.engine.progress import OnProgress
-from videoprep.engine.run_stats import RunStats
+from videoprep.engine.progress import SILENT_SECONDS, OnProgress, RunOverview, RunStats
 from videoprep.engine.sessions import BEAT_SECONDS, Session
 
 _SECONDS = 1.0

@@ -11,7 +11,7 @@ from videoprep.engine.claims import Claim, Claims
 from videoprep.engine.coordination import Coordinator
 from videoprep.engine.heartbeat import Heartbeat
 from videoprep.engine.interruption import Interruption
-from videoprep.engine.run_stats import RunStats
+from videoprep.engine.progress import RunStats
 from videoprep.engine.task import TaskDescription, TaskOptions, TaskUnit
 from videoprep.engine.watchdog import Watchdog
 from videoprep.errors import FailuresError

@@ -27,7 +27,7 @@ from videoprep.engine.coordination import (
     planned_world_size,
     report_failure,
 )
-from videoprep.engine.progress import OnProgress
+from videoprep.engine.progress import OnProgress, RunStats
 from videoprep.engine.rank import RankContext, claimed, free, uncommitted
 from videoprep.engine.ray_cluster import RayRanks, connected, import_ray
 from videoprep.engine.run import (
@@ -41,7 +41,6 @@ from videoprep.engine.run import (
     shared,
     units_of,
 )
-from videoprep.engine.run_stats import RunStats
 from videoprep.engine.sessions import Session
 from videoprep.engine.task import Opened, Result, Stage, Task, TaskOptions, TaskUnit
 from videoprep.engine.work import at_work, do_stage, overview_of

@@ -17,9 +17,8 @@ from videoprep.engine.coordination import (
     report_failure,
     wait_for,
 )
-from videoprep.engine.progress import OnProgress
+from videoprep.engine.progress import OnProgress, RunStats
 from videoprep.engine.rank import uncommitted
-from videoprep.engine.run_stats import RunStats
 from videoprep.engine.sessions import Session, sweep
 from videoprep.engine.task import (
     Opened,
