@@ -18,7 +18,7 @@ from videoprep.errors import Code, MediaError, ModelError, SourceError
 from videoprep.failpoints import reach
 from videoprep.families.component import ComponentSpec, Source
 from videoprep.families.contract import ClipContext, SoundEncoder, VideoEncoder
-from videoprep.families.posterior_form import MOMENTS
+from videoprep.families.moments import MOMENTS
 from videoprep.fs.staging import Staging
 from videoprep.index.clip import Clip
 from videoprep.media.audio import Sound

@@ -9,8 +9,7 @@ import xxhash
 from videoprep.encoding.seeds import seeded
 from videoprep.exporters.contract import Exported, Origin
 from videoprep.families.component import Component
-from videoprep.families.moments import draw, mode
-from videoprep.families.posterior_form import MOMENTS, PosteriorForm
+from videoprep.families.moments import MOMENTS, PosteriorForm, draw, mode
 from videoprep.families.registry import families
 
 if TYPE_CHECKING:
