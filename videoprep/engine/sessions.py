@@ -15,7 +15,6 @@ import secrets
 import socket
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from videoprep.fs import Files
@@ -65,12 +64,7 @@ class Session:
         lock(self._held.fileno())
         temporary.rename(path)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._files.delete(_name(self.id))
         if self._held is not None:
             self._held.close()

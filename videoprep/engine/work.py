@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from types import TracebackType
 from typing import Generic
 
 from videoprep.engine.claims import Claims
@@ -201,12 +200,7 @@ class Committer(Generic[Opened, Result]):
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         with self._rank.stats.writing():
             self._queue.put(None)
             self._thread.join()
