@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from videoprep.engine.claims import Claim, Claims
 from videoprep.engine.coordination import Coordinator
 from videoprep.engine.heartbeat import Heartbeat
-from videoprep.engine.interruption import Interruption
+from videoprep.engine.interruption import Interruption, Watchdog
 from videoprep.engine.progress import RunStats
 from videoprep.engine.task import TaskDescription, TaskOptions, TaskUnit
-from videoprep.engine.watchdog import Watchdog
 from videoprep.errors import FailuresError
 from videoprep.failpoints import reach
 

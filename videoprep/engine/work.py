@@ -13,12 +13,11 @@ from typing import Generic
 from videoprep.engine.claims import Claims
 from videoprep.engine.coordination import Coordinator, CoordinatorLostError, report_failure
 from videoprep.engine.heartbeat import Heartbeat
-from videoprep.engine.interruption import Interruption
+from videoprep.engine.interruption import Interruption, Watchdog
 from videoprep.engine.progress import Counts, OnProgress, RunOverview, RunStats
 from videoprep.engine.rank import ClaimedUnit, RankContext, claimed, free, uncommitted
 from videoprep.engine.sessions import Session
 from videoprep.engine.task import Opened, Result, Stage, Task, TaskOptions, TaskUnit
-from videoprep.engine.watchdog import Watchdog
 from videoprep.errors import VideoprepError
 from videoprep.failpoints import reach
 
