@@ -63,13 +63,13 @@ class TrainSettings(BaseModel):
     on_nonfinite: Annotated[OnNonfinite, Cli(metavar="HOW")] = "stop"
     """What to do at a step whose loss or gradient is not finite: `stop` or `skip` it."""
     checkpoint_every: Interval = 500
-    """Steps between checkpoints."""
+    """Steps between checkpoints; 0 is never."""
     keep: Count = 2
     """Number of checkpoints to keep."""
     validate_every: Interval = 0
-    """Steps between measurements of the loss on the split called validation."""
+    """Steps between losses on the split called validation; 0 is never."""
     sample_every: Interval = 0
-    """Steps between videos that the model makes; needs its VAE."""
+    """Steps between videos by the model, which needs its VAE; 0 is never."""
     workers: Interval = 0
     """Number of processes that read batches ahead."""
     seed: Interval = 0
