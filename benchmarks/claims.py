@@ -18,9 +18,9 @@ from types import SimpleNamespace
 
 from torch.distributed import TCPStore
 
-from videoprep.engine.claiming import claimed
 from videoprep.engine.claims import Claims
 from videoprep.engine.coordination import Ranks
+from videoprep.engine.rank import claimed
 from videoprep.engine.sessions import Session
 from videoprep.engine.task import TaskUnit, most_expensive_first, receipts_of
 from videoprep.fs import LocalFiles

@@ -15,8 +15,13 @@ from videoprep.cli.spelling import flag_of
 from videoprep.encoding.options import EncodeOptions
 from videoprep.options import cli_of
 from videoprep.spec.dataset import DatasetSpec
+from videoprep.training.settings import TrainSettings
 
-PAGES: dict[str, type[BaseModel]] = {"dataset.md": DatasetSpec, "encode.md": EncodeOptions}
+PAGES: dict[str, type[BaseModel]] = {
+    "dataset.md": DatasetSpec,
+    "encode.md": EncodeOptions,
+    "train.md": TrainSettings,
+}
 _TABLE = re.compile(
     r"(<!-- options, made by make_options\.py -->\n).*(<!-- end of options -->\n)", re.S
 )

@@ -11,7 +11,7 @@ from cogvideox_model import COMPONENTS, collate, load, loss_of, run
 from torch.utils.data import DataLoader
 
 import videoprep as vp
-from videoprep.training.lora import add_lora
+from videoprep.training.weights import add_lora
 
 
 def train(options):

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 import videoprep as vp
-from videoprep.training.lora import add_lora
+from videoprep.training.weights import add_lora
 
 
 class Model(lightning.LightningModule):

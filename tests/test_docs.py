@@ -71,7 +71,8 @@ def workplace(request: pytest.FixtureRequest, tmp_path: Path, demo_dataset: Path
     (tmp_path / ".venv").symlink_to(sys.prefix)
     shutil.copytree(demo_dataset, tmp_path / "dataset", ignore=shutil.ignore_patterns(".*"))
     (tmp_path / "dataset/list.csv").write_text("clip,text\nvideos/00000.mp4,a ball\n")
-    (tmp_path / "examples").symlink_to(REPOSITORY / "examples")
+    for folder in ("examples", "tools"):
+        (tmp_path / folder).symlink_to(REPOSITORY / folder)
     if request.node.get_closest_marker("heavy"):
         demo_store, tiny_model = map(request.getfixturevalue, ("demo_store", "tiny_model"))
         _add_model_and_store(tmp_path, demo_store, tiny_model)

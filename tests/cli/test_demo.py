@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import videoprep as vp
-from videoprep.demo.reconstruction import decode
+from tools.demo_model.reconstruction import decode
 from videoprep.media.clip import load_clip, normalize
 from videoprep.previewing.reconstruct import psnr
 

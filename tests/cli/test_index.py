@@ -229,6 +229,8 @@ def test_real_clips(run_cli: Run, real_clips: Path, tmp_path: Path) -> None:
 def test_no_torch_is_imported() -> None:
     import sys
 
-    code = "import sys, videoprep.cli.index, videoprep.cli.plan, videoprep.index.suggestions; "
+    code = (
+        "import sys, videoprep.cli.index, videoprep.cli.index_tables, videoprep.index.suggestions; "
+    )
     code += "assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -205,8 +205,8 @@ def test_rules_name_the_flag(run_cli: Run) -> None:
 
 _FLAG = re.compile(r"(?<![\w-])--[a-z]")
 
-# Flags of other programs, and of a program of its own.
-_OTHERS = re.compile(r"exporters/(media/)?(?!run|registry)\w+\.py|demo/train_vae\.py")
+# Flags of other programs.
+_OTHERS = re.compile(r"exporters/(media/)?(?!run|registry)\w+\.py")
 _OF_THE_HUB = "--local-dir"
 
 

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from tests.conftest import REPOSITORY
-from videoprep.demo.muon import orthogonalized
-from videoprep.demo.natural_scenes import render_clip
-from videoprep.demo.reconstruction import reconstruct
+from tools.demo_model.muon import orthogonalized
+from tools.demo_model.natural_scenes import render_clip
+from tools.demo_model.reconstruction import reconstruct
+from tools.demo_model.train_vae import main, train
 from videoprep.demo.tiny_model import trained_model
-from videoprep.demo.train_vae import main, train
 from videoprep.families.model_folder import open_model
 from videoprep.families.registry import family_of
 from videoprep.previewing.reconstruct import psnr
@@ -36,10 +36,11 @@ def test_it_is_small() -> None:
     assert sum(path.stat().st_size for path in MODEL.rglob("*") if path.is_file()) <= 4_000_000
 
 
-def test_the_wheel_holds_it(tmp_path: Path) -> None:
+def test_the_wheel_holds_it_and_not_what_trained_it(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, tmp_path)
-    shutil.copytree(MODEL.parents[1], tmp_path / "videoprep")
+    for name in ("videoprep", "tools"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name)
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "built"]
     subprocess.run(build, cwd=tmp_path, check=True, capture_output=True)
     with zipfile.ZipFile(next((tmp_path / "built").glob("*.whl"))) as wheel:
@@ -47,6 +48,7 @@ def test_the_wheel_holds_it(tmp_path: Path) -> None:
     files = [path for path in MODEL.rglob("*") if path.is_file()]
     assert len(files) == 11
     assert {f"videoprep/demo/model/{path.relative_to(MODEL)}" for path in files} <= names
+    assert not [name for name in names if name.startswith("tools/")]
 
 
 def test_it_loads_as_any_model() -> None:

@@ -9,11 +9,17 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from videoprep.engine.options import TaskOptions
 from videoprep.engine.progress import Phase, UnitGroup
 from videoprep.engine.rank import ClaimedUnit, RankContext
 from videoprep.engine.run import TaskPlan, run_task
-from videoprep.engine.task import JobShare, Stage, TaskDescription, TaskUnit, receipts_of
+from videoprep.engine.task import (
+    JobShare,
+    Stage,
+    TaskDescription,
+    TaskOptions,
+    TaskUnit,
+    receipts_of,
+)
 from videoprep.failpoints import reach
 from videoprep.fs import Files, open_files
 

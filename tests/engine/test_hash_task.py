@@ -21,10 +21,8 @@ from tests.engine.hashing import FILES, Hashing
 from tests.support.small_store import SOAK, differences, fresh, hidden, kill_rules, places
 from tests.support.warm import Process, Warm
 from videoprep.engine.coordination import SingleProcess
-from videoprep.engine.options import TaskOptions
-from videoprep.engine.run import lead, run_task
-from videoprep.engine.shared_task import loader_named, name_of
-from videoprep.engine.task import JobShare, TaskUnit, deal
+from videoprep.engine.run import lead, loader_named, name_of, run_task
+from videoprep.engine.task import JobShare, TaskOptions, TaskUnit, deal
 from videoprep.errors import FailuresError, VideoprepError
 from videoprep.fs import LocalFiles
 

@@ -36,12 +36,11 @@ from tests.support.small_store import (
 )
 from tests.support.warm import REPOSITORY, descendants
 from videoprep.engine.claims import Claims
-from videoprep.engine.options import TaskOptions
 from videoprep.engine.ray_cluster import RayClusterError
 from videoprep.engine.ray_executor import RayExecutor
-from videoprep.engine.run import TaskPlan, run_task
+from videoprep.engine.run import TaskPlan, name_of, run_task
 from videoprep.engine.sessions import Session
-from videoprep.engine.shared_task import name_of
+from videoprep.engine.task import TaskOptions
 from videoprep.errors import FailuresError, VideoprepError
 from videoprep.fs import LocalFiles
 

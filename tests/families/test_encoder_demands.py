@@ -21,11 +21,13 @@ from videoprep.encoding.recipes import choose_settings, make_recipes, settings_o
 from videoprep.errors import ModelError
 from videoprep.families.component import (
     CAPTION_FRAMES_FPS,
+    IMAGENET,
+    MINUS_ONE_TO_ONE,
     VIDEO_LATENTS,
+    ZERO_TO_ONE,
     ComponentSpec,
     prompt_embeds,
 )
-from videoprep.families.config import count_of, list_of, statistics_of
 from videoprep.families.contract import (
     CaptionedVideoEncoder,
     ClipContext,
@@ -33,11 +35,11 @@ from videoprep.families.contract import (
     VideoEncoder,
 )
 from videoprep.families.model_folder import ModelFolder
+from videoprep.families.model_parts import count_of, list_of, statistics_of
 from videoprep.families.moments import draw, standardize
-from videoprep.families.pixel_scale import IMAGENET, MINUS_ONE_TO_ONE, ZERO_TO_ONE
 from videoprep.families.profile import FrameRule, Profile
 from videoprep.families.registry import components_of, registry
-from videoprep.families.t5_family import T5Family
+from videoprep.families.t5 import T5Family
 from videoprep.media.clip import load_clip, to_unit
 from videoprep.store.layout import Store, StoreInfo
 

@@ -33,7 +33,7 @@ from videoprep.families.contract import (
     VideoEncoder,
 )
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.posterior_form import MOMENTS
+from videoprep.families.moments import MOMENTS
 from videoprep.families.registry import components_of, registry
 from videoprep.index.summary import summarize
 from videoprep.media.clip import load_clip, normalize

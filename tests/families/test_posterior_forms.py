@@ -25,11 +25,10 @@ from videoprep.families.component import (
     ComponentSpec,
     prompt_embeds,
 )
-from videoprep.families.config import count_of
 from videoprep.families.contract import VideoEncoder
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.moments import draw, mode
-from videoprep.families.posterior_form import MODE, MOMENTS, TWO_HEADS, PosteriorForm
+from videoprep.families.model_parts import count_of
+from videoprep.families.moments import MODE, MOMENTS, TWO_HEADS, PosteriorForm, draw, mode
 from videoprep.families.registry import components_of, registry
 from videoprep.index.summary import summarize
 from videoprep.media.clip import load_clip, normalize

@@ -23,8 +23,7 @@ from tests.support.tiny_parts import copy_as
 from videoprep.families.component import ComponentSpec
 from videoprep.families.contract import SoundEncoder
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.moments import draw, mode, posterior_of
-from videoprep.families.posterior_form import SOFTPLUS
+from videoprep.families.moments import SOFTPLUS, draw, mode, posterior_of
 from videoprep.families.registry import registry
 
 SPREAD_LATENTS = replace(SOUND_LATENTS, posterior=SOFTPLUS)

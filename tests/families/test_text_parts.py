@@ -21,8 +21,8 @@ from videoprep.families.cogvideox import CogVideoX
 from videoprep.families.component import CAPTION, VIDEO_LATENTS, ComponentSpec, prompt_embeds
 from videoprep.families.contract import TextEncoder
 from videoprep.families.hunyuan_video import FAMILY as HUNYUAN
-from videoprep.families.loading import load_encoder, load_tokenizer
 from videoprep.families.model_folder import ModelFolder, open_model
+from videoprep.families.model_parts import load_encoder, load_tokenizer
 from videoprep.families.registry import components_of, family_of, registry
 from videoprep.families.t5 import T5Text
 from videoprep.families.tokenizer import load_token_counter

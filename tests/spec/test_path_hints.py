@@ -11,7 +11,7 @@ from videoprep.spec.path_hints import kind_of, nowhere, similar
 from videoprep.spec.readers.line_files import PROMPTS, VIDEOS
 from videoprep.spec.spec_file import NAME
 from videoprep.store.layout import INFO
-from videoprep.training.lora import WEIGHTS_NAME
+from videoprep.training.weights import WEIGHTS_NAME
 
 
 def test_things_are_told_by_the_names_that_their_makers_give_them() -> None:

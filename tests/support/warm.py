@@ -335,13 +335,13 @@ def _settle() -> None:
     """What the environment decides and was decided when the server began."""
     from videoprep import failpoints
     from videoprep.encoding import units
-    from videoprep.engine import heartbeat, overview, sessions
+    from videoprep.engine import heartbeat, progress, sessions
 
     failpoints.forget()
     faulthandler.register(signal.SIGUSR2, all_threads=True)  # to see where one hangs
     silent = os.environ.get("TEST_SILENT_SECONDS")
     if silent:
-        overview.SILENT_SECONDS = heartbeat.SILENT_SECONDS = float(silent)
+        progress.SILENT_SECONDS = heartbeat.SILENT_SECONDS = float(silent)
         sessions._SILENT_SECONDS = float(silent)
         heartbeat.BEAT_SECONDS = float(silent) / 4
     parts = os.environ.get("TEST_UNIT_PARTS")

@@ -23,9 +23,8 @@ from tests.training.models import build
 from videoprep.encoding.online import OnlineClips
 from videoprep.errors import ModelError, StoreError, TrainError
 from videoprep.training.batches import Batches, CaptionDropout
-from videoprep.training.lora import WEIGHTS_NAME
-from videoprep.training.optimizer import require_optimizer
 from videoprep.training.settings import TrainSettings
+from videoprep.training.weights import WEIGHTS_NAME, require_optimizer
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Torchrun = Callable[..., "subprocess.CompletedProcess[str]"]

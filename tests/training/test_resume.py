@@ -15,7 +15,7 @@ from tests.support.small_store import wait_until
 from tests.support.warm import Process, Warm
 from tests.training.models import build
 from videoprep.errors import TrainError
-from videoprep.training.lora import WEIGHTS_NAME
+from videoprep.training.weights import WEIGHTS_NAME
 
 OPTIONS = ["--steps", "12", "--rank", "4", "--checkpoint-every", "2", "--device", "cpu"]
 

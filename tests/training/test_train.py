@@ -17,8 +17,8 @@ from videoprep.errors import StoreError, TrainError
 from videoprep.families.model_folder import open_model
 from videoprep.store.layout import Store
 from videoprep.training.cogvideox import load_objective, sample_latents
-from videoprep.training.lora import WEIGHTS_NAME
 from videoprep.training.same_model import require_same_encoders
+from videoprep.training.weights import WEIGHTS_NAME
 
 
 def _train(store: Path, model: Path, output: Path, **options) -> object:

@@ -100,7 +100,7 @@ def index(
 def _diff(
     spec: DatasetSpec, old: Path, on_missing: OnMissingWord | None, output_format: OutputFormat
 ) -> None:
-    from videoprep.cli.plan import print_diff, print_policy
+    from videoprep.cli.index_tables import print_diff, print_policy
     from videoprep.index.table import BucketIndex
 
     before = BucketIndex.load(old)
@@ -206,7 +206,7 @@ def print_index(
         batch_size: clips in a batch of one GPU.
         num_gpus: how many train.
     """
-    from videoprep.cli.plan import print_advice, print_policy, print_summary
+    from videoprep.cli.index_tables import print_advice, print_policy, print_summary
     from videoprep.index.calibration import recall
     from videoprep.index.suggestions import suggest
     from videoprep.index.summary import summarize

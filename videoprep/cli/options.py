@@ -38,9 +38,9 @@ def _place(text: str | Path) -> Path:
     return dataset_path(text)
 
 
-def path_argument(help_: str) -> Any:
-    """Return the argument PATH, which is this folder by default, with its help."""
-    return typer.Argument(parser=_place, metavar="PATH", help=help_, show_default="this folder")
+def path_argument(help_: str, default: str | bool = "this folder") -> Any:
+    """Return the argument PATH with its help, and what the help says of its default."""
+    return typer.Argument(parser=_place, metavar="PATH", help=help_, show_default=default)
 
 
 Path_ = Annotated[
@@ -216,16 +216,17 @@ def _nested(given: Iterable[str], cli: Cli) -> dict[str, dict[str, str]]:
 def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a command PATH and the options that describe a dataset.
 
-    The command gets them as ``path`` and ``dataset``, a dict of what was given. An annotation of
-    its own for ``path`` stays.
+    The command gets them as ``path`` and ``dataset``, a dict of what was given. An annotation and a
+    default of its own for ``path`` stay, and so does its place among the arguments.
     """
     made = with_options(DatasetSpec, "dataset")(command)
-    signature = inspect.signature(made)
-    own = dict(signature.parameters)
-    path = own.pop("path")
-    annotation = path.annotation if get_origin(path.annotation) is Annotated else Path_
-    path = path.replace(default=Path(), annotation=annotation)
-    _set_parameters(made, [path, *own.values()])
+    parameters = dict(inspect.signature(made).parameters)
+    path = parameters["path"]
+    if get_origin(path.annotation) is not Annotated:
+        path = path.replace(annotation=Path_)
+    if path.default is inspect.Parameter.empty:
+        path = path.replace(default=Path())
+    _set_parameters(made, list({**parameters, "path": path}.values()))
     return made
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +14,7 @@ from videoprep.cli.options import (
     OnMissing,
     as_options,
     dataset_options,
+    path_argument,
     with_options,
 )
 from videoprep.cli.output import (
@@ -42,37 +41,20 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-def _store_first(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Puts STORE before PATH, and lets PATH be left out."""
-    shared = dataset_options(command)
-    signature = inspect.signature(shared)
-    parameters = dict(signature.parameters)
-    path = parameters.pop("path")
-    kind = Annotated[
-        Path | None,
-        typer.Argument(
-            parser=path.annotation.__metadata__[0].parser,
-            metavar="PATH",
-            help="Dataset or saved index to compare with. Default: the store's own plan.",
-            show_default=False,
-        ),
-    ]
-    path = path.replace(annotation=kind, default=None)
-    ordered = [parameters.pop("store"), path, *parameters.values()]
-    shared.__signature__ = signature.replace(parameters=ordered)  # type: ignore[attr-defined]
-    shared.__annotations__ = {p.name: p.annotation for p in ordered}
-    return shared
-
-
-@_store_first
+@dataset_options
 @with_options(
     EncodeOptions, "options", leave_out=EncodeOptions.model_fields.keys() - STATUS_OPTIONS
 )
 def status(
-    path: Path | None,
+    store: StorePlace,
     dataset: dict[str, Any],
     options: dict[str, Any],
-    store: StorePlace,
+    path: Annotated[
+        Path | None,
+        path_argument(
+            "Dataset or saved index to compare with. Default: the store's own plan.", default=False
+        ),
+    ] = None,
     model: StoreModel = None,
     on_missing: OnMissing = None,
     output_format: Format = "rich",

@@ -11,25 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from videoprep.cli.encode import Device, Model, Revision
-from videoprep.cli.options import Format
+from videoprep.cli.options import Format, with_options
 from videoprep.cli.output import print_json, safe, stderr, stdout, step_bar
-from videoprep.training.settings import DType, OnNonfinite, Optimizer, TrainSettings
+from videoprep.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from videoprep.training.run import Step, TrainResult
 
-_FIELDS = TrainSettings.model_fields
 
-
-def _option(name: str) -> Any:
-    """What the command says of a setting is what the setting says of itself."""
-    return typer.Option(f"--{name.replace('_', '-')}", help=_FIELDS[name].description)
-
-
-def _default(name: str) -> Any:
-    return _FIELDS[name].default
-
-
+@with_options(TrainSettings, "options")
 def train(
     store: Annotated[
         str,
@@ -43,6 +33,7 @@ def train(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for weights, checkpoints and logs.")
     ],
+    options: dict[str, Any],
     from_videos: Annotated[
         bool,
         typer.Option(
@@ -52,30 +43,6 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on at the last checkpoint in the folder.")
     ] = False,
-    split: Annotated[str | None, _option("split")] = None,
-    steps: Annotated[int, _option("steps")] = _default("steps"),
-    batch_size: Annotated[int, _option("batch_size")] = _default("batch_size"),
-    accumulate: Annotated[int, _option("accumulate")] = _default("accumulate"),
-    learning_rate: Annotated[float | None, _option("learning_rate")] = None,
-    warmup: Annotated[int, _option("warmup")] = _default("warmup"),
-    optimizer: Annotated[Optimizer, _option("optimizer")] = "adamw",
-    full: Annotated[bool, _option("full")] = False,
-    rank: Annotated[int, _option("rank")] = _default("rank"),
-    dtype: Annotated[DType, _option("dtype")] = "auto",
-    gradient_checkpointing: Annotated[bool, _option("gradient_checkpointing")] = False,
-    max_gradient_norm: Annotated[float, _option("max_gradient_norm")] = _default(
-        "max_gradient_norm"
-    ),
-    min_snr: Annotated[float | None, _option("min_snr")] = None,
-    caption_dropout: Annotated[float, _option("caption_dropout")] = _default("caption_dropout"),
-    image_dropout: Annotated[float, _option("image_dropout")] = _default("image_dropout"),
-    on_nonfinite: Annotated[OnNonfinite, _option("on_nonfinite")] = "stop",
-    checkpoint_every: Annotated[int, _option("checkpoint_every")] = _default("checkpoint_every"),
-    keep: Annotated[int, _option("keep")] = _default("keep"),
-    validate_every: Annotated[int, _option("validate_every")] = _default("validate_every"),
-    sample_every: Annotated[int, _option("sample_every")] = _default("sample_every"),
-    workers: Annotated[int, _option("workers")] = _default("workers"),
-    seed: Annotated[int, _option("seed")] = _default("seed"),
     device: Device = "auto",
     revision: Revision = None,
     output_format: Format = "rich",
@@ -85,7 +52,6 @@ def train(
     Runs under torchrun, too. Stopped in any way and run again with --resume, it goes on at the last
     checkpoint, and what follows is what would have followed.
     """
-    options = {name: value for name, value in locals().items() if name in _FIELDS}
     from videoprep.training.run import train as run
 
     with steps_shown() if _is_first() else nullcontext() as on_step:
@@ -108,7 +74,7 @@ def train(
         print_json(asdict(result))
     else:
         print_result(result)
-        if not full:
+        if not options.get("full"):
             load = (
                 f"DiffusionPipeline.from_pretrained({model!r}).load_lora_weights({str(output)!r})"
             )

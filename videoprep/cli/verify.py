@@ -23,7 +23,7 @@ from videoprep.cli.output import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from videoprep.engine.activity import AtWork
+    from videoprep.engine.claims import AtWork
     from videoprep.store.fault import Note, StoreFault
     from videoprep.store.verify import EarlierRecipe, Repair, VerifyReport
 

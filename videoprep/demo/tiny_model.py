@@ -1,7 +1,7 @@
 """Tiny CogVideoX models in the layout of the real one, from the real classes, with fixed seeds.
 
 One is made on the spot; the other is part of this package, and its VAE is trained, by
-`videoprep.demo.train_vae`. Both are loaded by the same code as a real model.
+`tools.demo_model.train_vae`. Both are loaded by the same code as a real model.
 """
 
 from __future__ import annotations

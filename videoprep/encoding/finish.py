@@ -23,7 +23,7 @@ from videoprep.store.receipt import ReceiptDamage
 
 if TYPE_CHECKING:
     from videoprep.encoding.job import EncodeJob
-    from videoprep.engine.run_stats import RunStats
+    from videoprep.engine.progress import RunStats
 
 
 def finish(

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from videoprep.encoding.seeds import seeded
-from videoprep.families.moments import posterior_of
-from videoprep.families.posterior_form import MOMENTS, PosteriorForm
+from videoprep.families.moments import MOMENTS, PosteriorForm, posterior_of
 
 if TYPE_CHECKING:
     import torch

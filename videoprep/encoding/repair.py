@@ -16,14 +16,11 @@ from videoprep.encoding.rebuild import Again, Rebuilder, keys_of
 from videoprep.encoding.recipes import make_recipes, settings_of
 from videoprep.encoding.run import open_checked
 from videoprep.encoding.units import Items, Unit, plan_units
-from videoprep.engine.activity import presence_at
-from videoprep.engine.claims import Claims
+from videoprep.engine.claims import Claims, presence_at
 from videoprep.engine.coordination import SingleProcess, planned_world_size
-from videoprep.engine.options import TaskOptions
-from videoprep.engine.sessions import Session
-from videoprep.engine.shared_task import sweep_shared
-from videoprep.engine.sweep import sweep
-from videoprep.engine.task import most_expensive_first
+from videoprep.engine.run import sweep_shared
+from videoprep.engine.sessions import Session, sweep
+from videoprep.engine.task import TaskOptions, most_expensive_first
 from videoprep.engine.work import do_work
 from videoprep.errors import PlanError, StoreError, VideoprepError
 from videoprep.families.component import Component, Source

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     import torch
 
     from videoprep.encoding.task import EncodeTask, StageResources
-    from videoprep.engine.run_stats import RunStats
+    from videoprep.engine.progress import RunStats
 
 logger = logging.getLogger(__name__)
 

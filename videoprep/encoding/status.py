@@ -20,7 +20,7 @@ from videoprep.encoding.options import STATUS_OPTIONS, EncodeOptions, StatusKeyw
 from videoprep.encoding.recipes import changed_settings, make_recipes, settings_of
 from videoprep.encoding.replan import Difference, compare_plans, is_older, options_given
 from videoprep.encoding.run import asked_components, open_checked, wanted_components
-from videoprep.engine.activity import AtWork, presence_at
+from videoprep.engine.claims import AtWork, presence_at
 from videoprep.errors import Code, PlanError, StoreError
 from videoprep.families.component import FRAMES, IMAGE_LATENTS, Component, ordered
 from videoprep.families.component import Source as ComponentSource

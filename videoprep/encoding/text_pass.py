@@ -8,7 +8,7 @@ import torch
 
 from videoprep.device import free_memory, is_out_of_memory
 from videoprep.encoding.unit_work import EncodeContext, UnitBatch, UnitWork
-from videoprep.engine.micro_batch import MicroBatches
+from videoprep.engine.device_stream import MicroBatches
 from videoprep.errors import Code
 from videoprep.failpoints import reach
 from videoprep.families.component import Component

@@ -13,13 +13,12 @@ from videoprep.encoding.image_noise import add_noise, draw_names
 from videoprep.encoding.pool import decoded_clips
 from videoprep.encoding.posterior import reduce_moments
 from videoprep.encoding.unit_work import EncodeContext, UnitBatch, UnitWork
-from videoprep.engine.device_stream import PendingResult
-from videoprep.engine.micro_batch import MicroBatches
+from videoprep.engine.device_stream import MicroBatches, PendingResult
 from videoprep.errors import Code, MediaError, ModelError
 from videoprep.failpoints import reach
 from videoprep.families.component import ComponentSpec, Source
 from videoprep.families.contract import ClipContext, SoundEncoder, VideoEncoder
-from videoprep.families.posterior_form import MOMENTS
+from videoprep.families.moments import MOMENTS
 from videoprep.index.clip import Clip
 from videoprep.media.audio import Sound
 from videoprep.media.clip import ClipPixels, to_unit

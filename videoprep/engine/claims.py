@@ -1,9 +1,9 @@
-"""Who works on which unit. A claim is only an optimisation: correctness rests on receipts.
+"""Who is at a store, and works on which unit.
 
-A claim is a small file, written before a unit is begun and removed once it is committed. One whose
-owner is dead tells that the unit was begun and not finished; after several deaths the unit's items
-are done one at a time, each announced before, so that an item that kills its process is found, and
-fails alone.
+A claim is only an optimisation: correctness rests on receipts. It is a small file, written before a
+unit is begun and removed once it is committed. One whose owner is dead tells that the unit was
+begun and not finished; after several deaths the unit's items are done one at a time, each announced
+before, so that an item that kills its process is found, and fails alone.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from videoprep.engine.sessions import Session
+from videoprep.engine.sessions import FOLDER as SESSIONS
+from videoprep.engine.sessions import Session, leftovers, sessions_at
 from videoprep.fs import Files
 
 FOLDER = ".claims"
-
 _CAREFUL_AFTER = 2
 _DEADLY_AFTER = 3
+JOBS = ".jobs"
+"""Where runs of several ranks share their work; each in a folder named by its session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +139,66 @@ def _read(files: Files, name: str) -> Claim | None:
 
 def _to_bytes(claim: Claim) -> bytes:
     return json.dumps(asdict(claim)).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """A process that works at the store."""
+
+    session: str
+    """Its mark at the store."""
+    host: str
+    """The machine."""
+    pid: int
+    """Its number there."""
+    units: tuple[str, ...]
+    """What it has in progress, each as ``folder/name``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Who is at a store.
+
+    Attributes:
+        at_work: the processes that live.
+        dead: files and folders of processes that died: temporary files, marks, claims, shared jobs.
+    """
+
+    at_work: tuple[AtWork, ...]
+    dead: tuple[str, ...]
+
+    @property
+    def claimed(self) -> frozenset[str]:
+        """The units that somebody has in hand."""
+        return frozenset(unit for process in self.at_work for unit in process.units)
+
+
+def presence_at(files: Files, without: Sequence[str] = ()) -> Presence:
+    """Looks who is at a store. Changes nothing there.
+
+    Args:
+        files: the store.
+        without: sessions that do not count.
+    """
+    sessions = {name: alive for name, alive in sessions_at(files).items() if name not in without}
+    living = {name: list[str]() for name, alive in sessions.items() if alive}
+    dead = leftovers(files)
+    dead += [f"{SESSIONS}/{name}.lock" for name, alive in sessions.items() if not alive]
+    for claim in claims_at(files):
+        if claim.session in living:
+            living[claim.session].append(claim.unit)
+        elif claim.session not in without:
+            dead.append(claim.name)
+    dead += [f"{JOBS}/{name}/" for name in files.folders(JOBS) if name not in (*living, *without)]
+    at_work = (_at_work(session, units) for session, units in living.items())
+    return Presence(tuple(at_work), tuple(sorted(dead)))
+
+
+def is_service(folder: str) -> bool:
+    """Whether a folder at the top of a store is one for its processes."""
+    return folder in (FOLDER, SESSIONS, JOBS)
+
+
+def _at_work(session: str, units: Sequence[str]) -> AtWork:
+    host, pid, _ = session.rsplit("-", 2)
+    return AtWork(session, host, int(pid), tuple(sorted(units)))

@@ -1,4 +1,4 @@
-"""The way of inputs to the device and of results back, without making the device wait."""
+"""The way of inputs to the device and of results back, and how many inputs go together."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 import torch
+
+Kind = TypeVar("Kind")
 
 
 class PendingResult(Protocol):
@@ -153,3 +155,43 @@ class CudaLanes:
 
 def _timer() -> torch.cuda.Event:
     return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+
+@dataclass(slots=True)
+class _Size:
+    now: int
+    most: int
+
+
+@dataclass(slots=True)
+class MicroBatches(Generic[Kind]):
+    """The size of micro-batches for each kind of input, such as a bucket.
+
+    It starts at one, doubles as long as memory says nothing, and after it did never grows beyond
+    half of what was too much.
+
+    Attributes:
+        most: never more than this; 1 on a CPU, where what is batched changes a result's last bits.
+    """
+
+    most: int
+    _sizes: dict[Kind, _Size] = field(default_factory=dict)
+
+    def size(self, kind: Kind) -> int:
+        """How many to try next."""
+        return self._of(kind).now
+
+    def succeeded(self, kind: Kind, count: int) -> None:
+        """So many fitted: try more, if that was as many as were to be tried."""
+        size = self._of(kind)
+        if count >= size.now:
+            size.now = min(size.now * 2, size.most)
+
+    def failed(self, kind: Kind, count: int) -> None:
+        """So many did not fit."""
+        size = self._of(kind)
+        size.most = max(1, min(size.most, count // 2))
+        size.now = size.most
+
+    def _of(self, kind: Kind) -> _Size:
+        return self._sizes.setdefault(kind, _Size(1, self.most))

@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from typing_extensions import Self, TypedDict
 
-from videoprep.engine.options import TaskOptions
 from videoprep.engine.progress import OnProgress
 from videoprep.engine.ray_executor import RayExecutor
 from videoprep.engine.run import TaskPlan, TaskResult, run_task
-from videoprep.engine.task import JobShare
+from videoprep.engine.task import JobShare, TaskOptions
 from videoprep.errors import VideoprepError
 from videoprep.options import Cli, checked
 

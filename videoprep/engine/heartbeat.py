@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from types import TracebackType
 from typing import Any
 
 from videoprep.engine.coordination import Coordinator, OtherRankError, raise_if_failed
-from videoprep.engine.overview import SILENT_SECONDS, RunOverview
-from videoprep.engine.progress import OnProgress
-from videoprep.engine.run_stats import RunStats
+from videoprep.engine.progress import SILENT_SECONDS, OnProgress, RunOverview, RunStats
 from videoprep.engine.sessions import BEAT_SECONDS, Session
 
 _SECONDS = 1.0
@@ -59,12 +56,7 @@ class Heartbeat:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._closed.set()
         self._thread.join()
 

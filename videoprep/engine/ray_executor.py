@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from videoprep.engine.claiming import claimed, free, uncommitted
 from videoprep.engine.coordination import (
     Board,
     Coordinator,
@@ -28,15 +27,22 @@ from videoprep.engine.coordination import (
     planned_world_size,
     report_failure,
 )
-from videoprep.engine.options import TaskOptions
-from videoprep.engine.progress import OnProgress
-from videoprep.engine.rank import RankContext
+from videoprep.engine.progress import OnProgress, RunStats
+from videoprep.engine.rank import RankContext, claimed, free, uncommitted
 from videoprep.engine.ray_cluster import RayRanks, connected, import_ray
-from videoprep.engine.run import TaskPlan, TaskResult, begin, end, units_of
-from videoprep.engine.run_stats import RunStats
+from videoprep.engine.run import (
+    TaskPlan,
+    TaskResult,
+    begin,
+    end,
+    loader_named,
+    name_of,
+    receive,
+    shared,
+    units_of,
+)
 from videoprep.engine.sessions import Session
-from videoprep.engine.shared_task import loader_named, name_of, receive, shared
-from videoprep.engine.task import Opened, Result, Stage, Task, TaskUnit
+from videoprep.engine.task import Opened, Result, Stage, Task, TaskOptions, TaskUnit
 from videoprep.engine.work import at_work, do_stage, overview_of
 from videoprep.errors import VideoprepError
 from videoprep.fs import open_files

@@ -1,14 +1,15 @@
-"""`run_task`: a task from its plan to its last unit, in this process or in many."""
+"""`run_task`: a task from its plan to its last unit, in this process or shared among many."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+import importlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from videoprep.engine.claiming import uncommitted
-from videoprep.engine.claims import Claims
+from videoprep.engine.claims import JOBS, Claims
 from videoprep.engine.coordination import (
     Coordinator,
     CoordinatorLostError,
@@ -16,24 +17,25 @@ from videoprep.engine.coordination import (
     report_failure,
     wait_for,
 )
-from videoprep.engine.options import TaskOptions
-from videoprep.engine.progress import OnProgress
-from videoprep.engine.run_stats import RunStats
-from videoprep.engine.sessions import Session
-from videoprep.engine.shared_task import receive, shared, sweep_shared
-from videoprep.engine.sweep import sweep
+from videoprep.engine.progress import OnProgress, RunStats
+from videoprep.engine.rank import uncommitted
+from videoprep.engine.sessions import Session, sweep
 from videoprep.engine.task import (
     Opened,
     Result,
     Task,
     TaskLoader,
+    TaskOptions,
     TaskUnit,
     most_expensive_first,
 )
 from videoprep.engine.work import do_work
+from videoprep.errors import VideoprepError
+from videoprep.failpoints import reach
 from videoprep.fs import Files
 
 _JOB = "job"
+_UNITS = "units.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,3 +186,69 @@ def end(
 
     Claims(task.files, session).sweep(is_over)
     return sweep(task.files, session)
+
+
+@contextmanager
+def shared(
+    task: Task[Opened, Result], units: Sequence[TaskUnit], session: Session
+) -> Iterator[str]:
+    """Let other processes read a task and its units while the block runs.
+
+    Yields:
+        The name by which `receive` finds them.
+    """
+    folder = f"{JOBS}/{session.id}"
+    session.beat()  # planning may have taken long; who looks dead has its work swept
+    try:
+        task.save(task.files, folder)
+        data = json.dumps([asdict(unit) for unit in units]).encode()
+        task.files.write_bytes(f"{folder}/{_UNITS}", data)
+        reach("job.shared")
+        yield session.id
+    finally:
+        remove_shared(task.files, session.id)
+
+
+def receive(load: TaskLoader, files: Files, name: str) -> tuple[Task[Any, Any], list[TaskUnit]]:
+    """Read a task and its units that another process shares."""
+    folder = f"{JOBS}/{name}"
+    units = [TaskUnit(**fields) for fields in json.loads(files.read(f"{folder}/{_UNITS}"))]
+    return load(files, folder), units
+
+
+def remove_shared(files: Files, name: str) -> None:
+    """Remove what was shared by a name, or what is left of it."""
+    folder = f"{JOBS}/{name}"
+    for file in files.names(folder):
+        files.delete(f"{folder}/{file}")
+    files.delete_folder(folder)
+    files.delete_folder(JOBS)
+
+
+def sweep_shared(files: Files, session: Session) -> None:
+    """Remove what processes shared that are dead now."""
+    for name in files.folders(JOBS):
+        if not session.is_alive(name):
+            remove_shared(files, name)
+
+
+def name_of(load: TaskLoader) -> str:
+    """Return a loader as ``module:function``, by which another process finds it.
+
+    Raises:
+        VideoprepError: It is not a function at the top of a module.
+    """
+    module, name = getattr(load, "__module__", ""), getattr(load, "__qualname__", "")
+    if module == "__main__" or not name.isidentifier():
+        raise VideoprepError(
+            f"other processes cannot import {module}.{name}",
+            remedy="define it at the top of a module that they can import",
+        )
+    return f"{module}:{name}"
+
+
+def loader_named(name: str) -> TaskLoader:
+    """Return the loader of a ``module:function``."""
+    module, _, function = name.partition(":")
+    load: TaskLoader = getattr(importlib.import_module(module), function)
+    return load

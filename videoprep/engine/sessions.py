@@ -4,7 +4,8 @@ A heartbeat tells: who has been silent for too long is taken for dead. On this m
 sooner: the kernel lets go of it when its owner ends in any way. A process that is stopped keeps its
 lock; so the heartbeat counts there, too.
 
-Who is wrongly taken for dead does no harm: work is done twice, and committed once.
+Who is wrongly taken for dead does no harm: work is done twice, and committed once. What processes
+left that died while they wrote is swept.
 """
 
 from __future__ import annotations
@@ -14,17 +15,22 @@ import secrets
 import socket
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from videoprep.fs import Files
-from videoprep.fs.atomic import is_locked, is_running, lock, open_new, temporary_of
+from videoprep.fs.atomic import (
+    is_abandoned,
+    is_locked,
+    is_running,
+    is_temporary,
+    lock,
+    open_new,
+    temporary_of,
+)
 
 FOLDER = ".sessions"
-
 BEAT_SECONDS = 10.0
 """A session is to say so often that it lives."""
-
 _SILENT_SECONDS = 180.0
 _SUFFIX = ".lock"
 
@@ -58,12 +64,7 @@ class Session:
         lock(self._held.fileno())
         temporary.rename(path)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._files.delete(_name(self.id))
         if self._held is not None:
             self._held.close()
@@ -125,3 +126,31 @@ def _may_run(session: str, locked: bool | None) -> bool:
 
 def _host(session: str) -> str:
     return session.rsplit("-", 2)[0]
+
+
+def leftovers(files: Files) -> list[str]:
+    """Temporary files whose writers are dead. Behind a URL there are none: objects come whole."""
+    if files.path("") is None:
+        return []
+    folders = ["", *(f for f in files.folders() if not f.startswith("."))]
+    folders += [f"{top}/{inner}" for top in folders[1:] for inner in files.folders(top)]
+    folders += [f for f in files.folders() if f.startswith(".")]
+    found = []
+    for folder in folders:
+        names = [f"{folder}/{name}" if folder else name for name in files.names(folder)]
+        for name in names:
+            path = files.path(name)
+            if is_temporary(name.rpartition("/")[2]) and path is not None and is_abandoned(path):
+                found.append(name)
+    return found
+
+
+def sweep(files: Files, session: Session) -> list[str]:
+    """Removes leftovers and the marks of dead sessions; gives the files that were removed."""
+    found = leftovers(files)
+    for name in found:
+        files.delete(name)
+        if name.startswith("."):  # what kept a folder of processes from being removed
+            files.delete_folder(name.rpartition("/")[0])
+    session.sweep()
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from videoprep.engine.progress import Phase, UnitGroup
@@ -88,6 +88,20 @@ class JobShare:
         """Return this job's units. Every job has to give all units of the task, in one order."""
         owners = deal([unit.cost for unit in units], self.count)
         return [unit for unit, owner in zip(units, owners, strict=True) if owner == self.number]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """How a task is run, whatever it does."""
+
+    device: str = "auto"
+    """The device on which stages are opened, as torch calls it; ``auto`` is a GPU if there is."""
+    share: JobShare = field(default_factory=JobShare)
+    """Which of several independent jobs this is."""
+    max_failures: int | None = None
+    """Stop after more failures than this, over all ranks; None: never."""
+    watchdog: float = 1800.0
+    """Abort if a step that is watched, or a commit, takes longer, in seconds; 0: never."""
 
 
 class Task(Protocol[Opened, Result]):

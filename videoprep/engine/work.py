@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import itertools
+import queue
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from typing import Generic
 
-from videoprep.engine.claiming import claimed, free, uncommitted
 from videoprep.engine.claims import Claims
-from videoprep.engine.committer import Committer
 from videoprep.engine.coordination import Coordinator, CoordinatorLostError, report_failure
 from videoprep.engine.heartbeat import Heartbeat
-from videoprep.engine.interruption import Interruption
-from videoprep.engine.options import TaskOptions
-from videoprep.engine.overview import RunOverview
-from videoprep.engine.progress import OnProgress
-from videoprep.engine.rank import ClaimedUnit, RankContext
-from videoprep.engine.run_stats import Counts, RunStats
+from videoprep.engine.interruption import Interruption, Watchdog
+from videoprep.engine.progress import Counts, OnProgress, RunOverview, RunStats
+from videoprep.engine.rank import ClaimedUnit, RankContext, claimed, free, uncommitted
 from videoprep.engine.sessions import Session
-from videoprep.engine.task import Opened, Result, Stage, Task, TaskUnit
-from videoprep.engine.watchdog import Watchdog
+from videoprep.engine.task import Opened, Result, Stage, Task, TaskOptions, TaskUnit
 from videoprep.errors import VideoprepError
+from videoprep.failpoints import reach
 
 _POLL_SECONDS = 0.2
 _SHORTEST_PAUSE = 0.02  # ranks that have shared small work finish together
+# Units that wait to be written: their results are in memory.
+_WAITING = 1
 
 
 def do_work(
@@ -179,3 +179,63 @@ def _until_committed(
         rank.claims.presume_dead(dead())
         if not do_stage(rank, task, stage, free(rank, waiting, task.committed)):
             time.sleep(_POLL_SECONDS)  # another run has them in progress
+
+
+class Committer(Generic[Opened, Result]):
+    """Commits units in a thread of its own. Use it in a ``with`` block.
+
+    If the block ends by itself, all that was given is committed; if it ends with an error, what is
+    complete is committed, too, unless that is what fails.
+    """
+
+    def __init__(self, task: Task[Opened, Result], rank: RankContext) -> None:
+        self._task = task
+        self._rank = rank
+        self._queue: queue.Queue[tuple[ClaimedUnit, Result] | None] = queue.Queue(_WAITING)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Committer[Opened, Result]:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with self._rank.stats.writing():
+            self._queue.put(None)
+            self._thread.join()
+        if error is None:
+            self.check()
+
+    def put(self, work: ClaimedUnit, result: Result) -> None:
+        """Hand over a unit that is done.
+
+        Raises:
+            Exception: A unit before could not be committed.
+        """
+        with self._rank.stats.writing():
+            self._queue.put((work, result))
+        self.check()
+
+    def check(self) -> None:
+        """Raise the first error of the thread."""
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        while (one := self._queue.get()) is not None:
+            if self._error is not None:
+                continue  # nobody waits in vain, and nothing is committed after an error
+            try:
+                self._commit(*one)
+            except BaseException as error:  # noqa: BLE001 (raised by `check` in the main thread)
+                self._error = error
+                self._rank.heartbeat.fail(error)  # before the next unit is done for nothing
+
+    def _commit(self, work: ClaimedUnit, result: Result) -> None:
+        name = work.unit.name
+        with self._rank.watchdog.watching(f"committing the unit {name}"):
+            failed = self._task.commit(work, result)
+            work.settle_rest(failed)
+            reach("unit.committed", name)
+            self._rank.claims.release(work.claim)
+        self._rank.count_failures(failed)

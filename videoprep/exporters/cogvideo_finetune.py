@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from videoprep.exporters.contract import ClipExporter, Exported, ListedClip, Origin
+from videoprep.exporters.conversion import unscaled
 from videoprep.exporters.folder import Folder
-from videoprep.exporters.latents import unscaled
-from videoprep.exporters.safetensors_file import saving
+from videoprep.exporters.tensor_files import safetensors_file
 from videoprep.fs.atomic import Writer
 from videoprep.index.bucket import Bucket
 
@@ -46,7 +46,7 @@ class CogVideoFinetune(ClipExporter):
         folder = f"cache/video_latent/{_MODEL_NAMES[origin.info.family]}/{clip.listed.bucket.plain}"
         name = f"{folder}/{clip.listed.stem}.safetensors"
         return {
-            name: saving(lambda: {"encoded_video": _latent(clip, origin)}),
+            name: safetensors_file(lambda: {"encoded_video": _latent(clip, origin)}),
             # It asks that the video is there, and does not open it.
             _video(clip.listed): lambda file: None,
         }
@@ -54,7 +54,7 @@ class CogVideoFinetune(ClipExporter):
     def caption_files(self, clip: Exported, origin: Origin) -> Mapping[str, Writer]:
         name = hashlib.sha256(clip.listed.line.encode()).hexdigest()
         path = f"cache/prompt_embeddings/{name}.safetensors"
-        return {path: saving(lambda: {"prompt_embedding": clip.tensors["prompt_embeds"]})}
+        return {path: safetensors_file(lambda: {"prompt_embedding": clip.tensors["prompt_embeds"]})}
 
     def finish(self, clips: Iterable[ListedClip], folder: Folder, origin: Origin) -> None:
         # A run of it has one size: each has lists of its own.

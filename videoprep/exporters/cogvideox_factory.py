@@ -8,7 +8,7 @@ from functools import partial
 
 from videoprep.exporters.contract import ClipExporter, Exported, ListedClip, Origin
 from videoprep.exporters.folder import Folder
-from videoprep.exporters.pt_file import saving
+from videoprep.exporters.tensor_files import pt_file
 from videoprep.families.component import Component
 from videoprep.fs.atomic import Writer
 
@@ -52,7 +52,7 @@ class CogVideoXFactoryExporter(ClipExporter):
 
 def _files(clip: Exported, components: Iterable[Component]) -> Mapping[str, Writer]:
     return {
-        f"{component}/{clip.listed.stem}.pt": saving(partial(clip.tensors.__getitem__, component))
+        f"{component}/{clip.listed.stem}.pt": pt_file(partial(clip.tensors.__getitem__, component))
         for component in components
     }
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from videoprep.exporters.contract import Exported, Origin, ShardExporter
-from videoprep.exporters.latents import for_transformer, unscaled
-from videoprep.exporters.parquet_file import write_tables
+from videoprep.exporters.conversion import for_transformer, unscaled
+from videoprep.exporters.tensor_files import write_tables
 from videoprep.families.registry import families
 from videoprep.fs.atomic import Writer
 from videoprep.index.bucket import Bucket

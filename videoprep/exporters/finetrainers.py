@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from videoprep.exporters.contract import ClipExporter, Exported, Origin
-from videoprep.exporters.prompts import padded
-from videoprep.exporters.pt_file import saving
+from videoprep.exporters.conversion import padded
+from videoprep.exporters.tensor_files import pt_file
 from videoprep.fs.atomic import Writer
 
 _FOLDER = "finetrainers-precomputed-data"
@@ -25,11 +25,11 @@ class Finetrainers(ClipExporter):
 
     def files(self, clip: Exported, origin: Origin) -> Mapping[str, Writer]:
         name = f"{_FOLDER}/latent-{clip.listed.number}.pt"
-        return {name: saving(partial(_latent, clip, origin))}
+        return {name: pt_file(partial(_latent, clip, origin))}
 
     def caption_files(self, clip: Exported, origin: Origin) -> Mapping[str, Writer]:
         name = f"{_FOLDER}/condition-{clip.listed.number}.pt"
-        return {name: saving(partial(_condition, clip, origin))}
+        return {name: pt_file(partial(_condition, clip, origin))}
 
     def command(self, folder: str, origin: Origin) -> str:
         words = ["torchrun", "--standalone", "--nproc_per_node", "1", "train.py"]

@@ -13,9 +13,9 @@ import pyarrow as pa
 import yaml
 
 from videoprep.exporters.contract import Exported, ListedClip, Origin, ShardExporter
+from videoprep.exporters.conversion import as_asked
 from videoprep.exporters.folder import Folder
-from videoprep.exporters.latents import as_asked
-from videoprep.exporters.parquet_file import write_tables
+from videoprep.exporters.tensor_files import write_tables
 from videoprep.fs.atomic import Writer
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ from typing import Any
 import yaml
 
 from videoprep.exporters.contract import ClipExporter, Exported, ListedClip, Origin
+from videoprep.exporters.conversion import for_transformer, padded
 from videoprep.exporters.folder import Folder
-from videoprep.exporters.latents import for_transformer
-from videoprep.exporters.prompts import padded
-from videoprep.exporters.pt_file import saving
+from videoprep.exporters.tensor_files import pt_file
 from videoprep.fs.atomic import Writer
 
 _FOLDER = ".precomputed"
@@ -33,11 +32,11 @@ class LTXTrainer(ClipExporter):
 
     def files(self, clip: Exported, origin: Origin) -> Mapping[str, Writer]:
         name = f"{_FOLDER}/latents/{clip.listed.stem}.pt"
-        return {name: saving(partial(_latent, clip, origin))}
+        return {name: pt_file(partial(_latent, clip, origin))}
 
     def caption_files(self, clip: Exported, origin: Origin) -> Mapping[str, Writer]:
         name = f"{_FOLDER}/conditions/{clip.listed.stem}.pt"
-        return {name: saving(partial(_condition, clip, origin))}
+        return {name: pt_file(partial(_condition, clip, origin))}
 
     def finish(self, clips: Iterable[ListedClip], folder: Folder, origin: Origin) -> None:
         config = _config(str(folder.path.resolve()), origin)

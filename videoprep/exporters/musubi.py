@@ -10,10 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from videoprep.exporters.contract import ClipExporter, Exported, ListedClip, Origin
+from videoprep.exporters.conversion import for_transformer, padded, unscaled
 from videoprep.exporters.folder import Folder
-from videoprep.exporters.latents import for_transformer, unscaled
-from videoprep.exporters.prompts import padded
-from videoprep.exporters.safetensors_file import saving
+from videoprep.exporters.tensor_files import safetensors_file
 from videoprep.fs.atomic import Writer
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class Musubi(ClipExporter):
             "format_version": _VERSION,
         }
         path = f"{_CACHE}/{clip.listed.stem}_{size}_{short}.safetensors"
-        return {path: saving(partial(_latents, clip, origin), metadata)}
+        return {path: safetensors_file(partial(_latents, clip, origin), metadata)}
 
     def caption_files(self, clip: Exported, origin: Origin) -> Mapping[str, Writer]:
         short, long = _ARCHITECTURES[origin.info.family]
@@ -74,7 +73,7 @@ class Musubi(ClipExporter):
             "format_version": _VERSION,
         }
         path = f"{_CACHE}/{clip.listed.stem}_{short}_te.safetensors"
-        return {path: saving(partial(_texts, clip, origin), metadata)}
+        return {path: safetensors_file(partial(_texts, clip, origin), metadata)}
 
     def finish(self, clips: Iterable[ListedClip], folder: Folder, origin: Origin) -> None:
         (folder.path / _VIDEOS).mkdir(exist_ok=True)  # it asks for one, and looks into its cache

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from videoprep.errors import StoreError
-from videoprep.exporters.captions import FirstOfCaption, UniqueLines, to_line
 from videoprep.exporters.contract import (
     ClipExporter,
     Exported,
@@ -23,7 +22,7 @@ from videoprep.exporters.contract import (
     ShardExporter,
 )
 from videoprep.exporters.folder import NAMES, Folder
-from videoprep.exporters.names import stems
+from videoprep.exporters.names import FirstOfCaption, UniqueLines, stems, to_line
 from videoprep.exporters.registry import MEDIA, exporters, get_exporter
 from videoprep.families.component import Component
 from videoprep.index.bucket import Bucket

@@ -12,8 +12,8 @@ from functools import partial
 from typing import BinaryIO
 
 from videoprep.exporters.contract import Exported, Origin, ShardExporter
-from videoprep.exporters.latents import as_asked
-from videoprep.exporters.pt_file import saving
+from videoprep.exporters.conversion import as_asked
+from videoprep.exporters.tensor_files import pt_file
 from videoprep.fs.atomic import Writer
 
 
@@ -46,7 +46,7 @@ def _members(clip: Exported, origin: Origin) -> Iterator[tuple[str, bytes]]:
     yield "json", json.dumps(dict(clip.metadata)).encode()
     for component in clip.tensors:
         data = io.BytesIO()
-        saving(partial(as_asked, clip, origin, component))(data)
+        pt_file(partial(as_asked, clip, origin, component))(data)
         yield f"{component}.pth", data.getvalue()
 
 

@@ -12,11 +12,11 @@ from videoprep.families.component import (
     VIDEO_LATENTS,
     prompt_embeds,
 )
-from videoprep.families.config import count_of, factor_of, list_of
 from videoprep.families.model_folder import ModelFolder
+from videoprep.families.model_parts import count_of, factor_of, list_of
 from videoprep.families.moments import draw
 from videoprep.families.profile import FrameRule, Profile
-from videoprep.families.t5_family import T5Family
+from videoprep.families.t5 import T5Family
 
 if TYPE_CHECKING:
     import torch

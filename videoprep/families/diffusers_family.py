@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from videoprep.errors import ModelError
 from videoprep.families.component import Component, ComponentSpec
-from videoprep.families.config import count_of
 from videoprep.families.contract import Family, VideoDecoder, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.posterior_form import MOMENTS
+from videoprep.families.model_parts import count_of
+from videoprep.families.moments import MOMENTS
 from videoprep.families.tokenizer import is_byte_tokenizer, load_token_counter
 from videoprep.families.vae import load_vae, load_vae_decoder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from videoprep.families.clip_text import CLIP_TOKENS, ClipText
+from videoprep.families.clip import CLIP_TOKENS, ClipText
 from videoprep.families.component import (
     CAPTION,
     IMAGE_LATENTS,
@@ -14,14 +14,13 @@ from videoprep.families.component import (
     ComponentSpec,
     prompt_embeds,
 )
-from videoprep.families.config import count_of, factor_of
 from videoprep.families.contract import TextEncoder
 from videoprep.families.diffusers_family import DiffusersFamily
-from videoprep.families.loading import load_encoder, load_tokenizer
 from videoprep.families.model_folder import ModelFolder
+from videoprep.families.model_parts import count_of, factor_of, load_encoder, load_tokenizer
 from videoprep.families.moments import draw
 from videoprep.families.profile import FrameRule, Profile
-from videoprep.families.prompt_template import PromptTemplate
+from videoprep.families.tokenizer import PromptTemplate
 
 if TYPE_CHECKING:
     import torch

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from videoprep.errors import ModelError
 from videoprep.families.component import IMAGE_LATENTS, VIDEO_LATENTS, prompt_embeds
-from videoprep.families.config import count_of, factor_of, list_of, require_statistics
 from videoprep.families.model_folder import ModelFolder
+from videoprep.families.model_parts import count_of, factor_of, list_of, require_statistics
 from videoprep.families.moments import draw
 from videoprep.families.profile import FrameRule, Profile
-from videoprep.families.t5_family import T5Family
+from videoprep.families.t5 import T5Family
 
 if TYPE_CHECKING:
     import torch

@@ -53,7 +53,7 @@ class ModelFolder:
         Raises:
             ModelError: the file is missing or not JSON.
         """
-        return self._json(self.index_name)
+        return self.file(self.index_name)
 
     def class_of(self, part: str) -> str | None:
         """Return the class that the index names for a part; None if it names none."""
@@ -71,15 +71,7 @@ class ModelFolder:
         Raises:
             ModelError: the file is missing or not JSON.
         """
-        return self._json(f"{part}/config.json")
-
-    def file(self, name: str) -> Mapping[str, Any]:
-        """The contents of any JSON file of the model.
-
-        Raises:
-            ModelError: the file is missing or not JSON.
-        """
-        return self._json(name)
+        return self.file(f"{part}/config.json")
 
     def require(self, part: str) -> None:
         """Checks that ``PART`` has a config and safetensors weights that are whole.
@@ -153,7 +145,12 @@ class ModelFolder:
             _digest_file(digest, path)
         return digest.hexdigest()
 
-    def _json(self, name: str) -> Mapping[str, Any]:
+    def file(self, name: str) -> Mapping[str, Any]:
+        """The contents of any JSON file of the model.
+
+        Raises:
+            ModelError: the file is missing or not JSON.
+        """
         path = self.path / name
         if not path.is_file():
             raise ModelError(

@@ -11,7 +11,7 @@ from videoprep.families.component import (
     ComponentSpec,
     prompt_embeds,
 )
-from videoprep.families.posterior_form import MOMENTS, PosteriorForm
+from videoprep.families.moments import MOMENTS, PosteriorForm
 
 
 @dataclass(frozen=True, slots=True)

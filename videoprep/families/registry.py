@@ -20,7 +20,7 @@ from videoprep.families.component import (
 )
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
-from videoprep.families.posterior_form import POSTERIOR_FORMS
+from videoprep.families.moments import POSTERIOR_FORMS
 from videoprep.families.profile import DEFAULT, Profile
 
 logger = logging.getLogger(__name__)
@@ -236,7 +236,7 @@ def _spec_problems(
     if form is not None and form not in POSTERIOR_FORMS.values():
         yield (
             f"the posterior of {spec.name} is {form!r}; the forms are "
-            f"{', '.join(POSTERIOR_FORMS)} of videoprep.families.posterior_form, or None"
+            f"{', '.join(POSTERIOR_FORMS)} of videoprep.families.moments, or None"
         )
     if spec.mask and not any(one.is_masked_by(spec) for one in specs):
         yield f"{spec.name} is a mask, but no embeddings of captions are made by {spec.part!r}"

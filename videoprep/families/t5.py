@@ -1,11 +1,14 @@
-"""T5 and UMT5 as text encoders."""
+"""T5 and UMT5 as text encoders, and families that have one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from videoprep.families.contract import TextEncoder
+from videoprep.families.diffusers_family import DiffusersFamily
+from videoprep.families.model_folder import ModelFolder
+from videoprep.families.model_parts import load_encoder, load_tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -70,3 +73,52 @@ class T5Text(TextEncoder):
     def count_tokens(self, caption: str) -> int:
         tokens = self._tokenizer(self._clean(caption), add_special_tokens=True, verbose=False)
         return len(tokens.input_ids)
+
+
+class T5Family(DiffusersFamily):
+    """A family with one text encoder, which gives an embedding a token.
+
+    Attributes:
+        masked: whether the encoder is told which tokens are padding.
+        keeps_padding: whether embeddings of padding are stored: where the transformer sees them.
+    """
+
+    text_classes: ClassVar[Mapping[str, str]] = {"text_encoder": "T5EncoderModel"}
+    masked: ClassVar[bool]
+    keeps_padding: ClassVar[bool] = False
+
+    def clean(self, caption: str) -> str:
+        """What the pipeline does to a caption before it is cut into tokens."""
+        return caption
+
+    def load_token_counter(self, model: ModelFolder) -> Callable[[str], int]:
+        count = super().load_token_counter(model)
+        return lambda caption: count(self.clean(caption))
+
+    def text_settings(self, part: str) -> Mapping[str, Any]:
+        return {
+            "max_tokens": self.max_tokens,
+            "attention_mask": self.masked,
+            "padding": "kept" if self.keeps_padding else "left out",
+        }
+
+    def load_text_encoder(
+        self,
+        model: ModelFolder,
+        part: str,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        eight_bit: bool,
+    ) -> TextEncoder:
+        encoder = load_encoder(
+            self.text_classes[part], model, part, device, dtype, eight_bit=eight_bit
+        )
+        return T5Text(
+            load_tokenizer(model, self.tokenizers[part]),
+            encoder,
+            self.max_tokens,
+            masked=self.masked,
+            keep_padding=self.keeps_padding,
+            clean=self.clean,
+        )

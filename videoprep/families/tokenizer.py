@@ -1,14 +1,53 @@
-"""Counts tokens with a model's own tokenizer, without transformers, which would load torch."""
+"""From captions to tokens: cleaning, templates, and counting with a model's own tokenizer."""
 
 from __future__ import annotations
 
+import hashlib
+import html
 import json
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from videoprep.errors import ModelError
 
 _BYTE_TOKENIZERS = ("ByT5Tokenizer",)
+
+
+def clean_caption(caption: str) -> str:
+    """Return a caption with its letters, HTML's signs and its spaces mended, as Wan does."""
+    import ftfy
+
+    plain = html.unescape(html.unescape(ftfy.fix_text(caption)))
+    return re.sub(r"\s+", " ", plain.strip()).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplate:
+    """The words around a caption, of whose embeddings the first are left out."""
+
+    text: str
+    """``{}`` stands for the caption."""
+    skipped: int
+    """How many tokens are left out at the beginning."""
+
+    def wrap(self, caption: str) -> str:
+        """Return a caption with the words around it."""
+        return self.text.format(caption)
+
+    def counter(self, count: Callable[[str], int]) -> Callable[[str], int]:
+        """Return what counts a caption's tokens within the template, but those that are left out.
+
+        Args:
+            count: counts the tokens of a text.
+        """
+        return lambda caption: count(self.wrap(caption)) - self.skipped
+
+    @property
+    def fingerprint(self) -> str:
+        """Stands for the template in recipes: 16 hexadecimal digits."""
+        return hashlib.sha256(f"{self.text} {self.skipped}".encode()).hexdigest()[:16]
 
 
 def load_token_counter(folder: Path) -> Callable[[str], int]:

@@ -7,9 +7,9 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from videoprep.families.component import MINUS_ONE_TO_ONE, PixelScale
 from videoprep.families.contract import VideoDecoder, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.pixel_scale import MINUS_ONE_TO_ONE, PixelScale
 
 if TYPE_CHECKING:
     import torch

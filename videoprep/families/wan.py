@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from videoprep.families.caption_cleaning import clean_caption
-from videoprep.families.clip_vision import ClipVision, clip_vision_shape, load_clip_vision
+from videoprep.families.clip import ClipVision, clip_vision_shape, load_clip_vision
 from videoprep.families.component import (
     CONDITION_LATENTS,
     FIRST_FRAME,
@@ -15,12 +14,13 @@ from videoprep.families.component import (
     ComponentSpec,
     prompt_embeds,
 )
-from videoprep.families.config import count_of, list_of, statistics_of
 from videoprep.families.contract import VideoEncoder
 from videoprep.families.model_folder import ModelFolder
+from videoprep.families.model_parts import count_of, list_of, statistics_of
 from videoprep.families.moments import mode, standardize
 from videoprep.families.profile import FrameRule, Profile
-from videoprep.families.t5_family import T5Family
+from videoprep.families.t5 import T5Family
+from videoprep.families.tokenizer import clean_caption
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from videoprep.errors import StoreError
 from videoprep.families.component import Component
-from videoprep.importers.contract import FlawError, Importer, Precomputed
+from videoprep.importers.plan import FlawError, Importer, Precomputed
 
 if TYPE_CHECKING:
     import torch

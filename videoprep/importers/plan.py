@@ -1,11 +1,12 @@
-"""From precomputed files to an index: what each must have been made from."""
+"""What an importer gives of each clip, and the index that such files must have been made by."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,6 @@ from videoprep.errors import Code
 from videoprep.families.component import Component
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
-from videoprep.importers.contract import FlawError, Importer, Precomputed
 from videoprep.index.bucket import Bucket
 from videoprep.index.builder import path_name
 from videoprep.index.clip import prompt_key, transform_of, video_key
@@ -29,6 +29,63 @@ if TYPE_CHECKING:
 
 _BATCH = 65_536
 _CHUNK = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Precomputed:
+    """A clip that was encoded elsewhere.
+
+    Attributes:
+        video: as the list names it.
+        caption: as it was encoded.
+        file: the list, relative to the folder.
+        line: the line in it, from 1.
+        files: where each component lies; they need not exist.
+        flaw: why it cannot be taken whatever its files hold, in words; None otherwise.
+    """
+
+    video: str
+    caption: str
+    file: str
+    line: int
+    files: Mapping[Component, Path]
+    flaw: str | None = None
+
+
+class Importer(ABC):
+    """A format that a trainer writes.
+
+    Attributes:
+        name: as it is asked for.
+        families: those whose latents it writes.
+        fps: frames a second that it trains on, since its files do not say theirs.
+    """
+
+    name: ClassVar[str]
+    families: ClassVar[tuple[str, ...]]
+    fps: ClassVar[int]
+
+    @abstractmethod
+    def clips(self, folder: Path) -> Iterator[Precomputed]:
+        """The clips in the order of the lists.
+
+        Raises:
+            StoreError: the folder holds no such thing, or its lists do not belong together.
+        """
+
+    @abstractmethod
+    def load(self, file: Path) -> torch.Tensor:
+        """A clip's tensor as a store has it; latents are unscaled moments, mean first.
+
+        Large ones are read when they are touched.
+
+        Raises:
+            FlawError: it is no such file.
+        """
+
+
+class FlawError(Exception):
+    """Why a clip cannot be taken, in words."""
 
 
 @dataclass(slots=True)
@@ -184,12 +241,7 @@ class Planner:
 def _fingerprint(paths: Iterable[Path]) -> str:
     digest = xxhash.xxh3_128()
     for path in paths:
-        for piece in _pieces(path):
-            digest.update(piece)
+        with path.open("rb") as file:
+            while piece := file.read(_CHUNK):
+                digest.update(piece)
     return digest.hexdigest()
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(_CHUNK):
-            yield piece

@@ -13,16 +13,14 @@ import pyarrow as pa
 from videoprep.encoding.job import work_of
 from videoprep.encoding.recipes import Settings
 from videoprep.encoding.units import Unit, plan_units
-from videoprep.engine.sessions import Session
-from videoprep.engine.sweep import sweep
+from videoprep.engine.sessions import Session, sweep
 from videoprep.errors import Code, ModelError, StoreError, VideoprepError, nearest
 from videoprep.families.component import Component, ComponentSpec, ordered
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import components_of, family_of
 from videoprep.importers.cogvideox_factory import IMPORTER as COGVIDEOX_FACTORY
-from videoprep.importers.contract import FlawError, Importer, Precomputed
-from videoprep.importers.plan import Planner
+from videoprep.importers.plan import FlawError, Importer, Planner, Precomputed
 from videoprep.index.table import BucketIndex, LeftOutSample
 from videoprep.store.catalogue import SetAside, read_artifacts, write_catalogue
 from videoprep.store.commit import UnitResult, commit_unit

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from videoprep.families.component import Component, ComponentSpec, ordered
-from videoprep.families.posterior_form import MOMENTS, PosteriorForm
+from videoprep.families.moments import MOMENTS, PosteriorForm
 from videoprep.families.profile import Profile
 from videoprep.families.registry import get_profile
 from videoprep.index.bucket import Bucket, BucketColumn

@@ -13,8 +13,7 @@ from videoprep.errors import ModelError, StoreError, VideoprepError
 from videoprep.families.component import Component, Source
 from videoprep.families.contract import Family, VideoDecoder
 from videoprep.families.model_folder import ModelFolder, open_model
-from videoprep.families.moments import mode
-from videoprep.families.posterior_form import MOMENTS, PosteriorForm
+from videoprep.families.moments import MOMENTS, PosteriorForm, mode
 from videoprep.families.registry import components_of, families, family_of
 from videoprep.index.bucket import Bucket
 from videoprep.store.layout import StoreInfo

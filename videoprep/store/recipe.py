@@ -10,7 +10,7 @@ from typing import Any
 
 from videoprep.errors import StoreError, nearest
 from videoprep.families.component import Component, Source, source_of
-from videoprep.families.posterior_form import MOMENTS, POSTERIOR_FORMS, PosteriorForm
+from videoprep.families.moments import MOMENTS, POSTERIOR_FORMS, PosteriorForm
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from videoprep.engine.activity import AtWork, Presence, is_service, presence_at
+from videoprep.engine.claims import AtWork, Presence, is_service, presence_at
 from videoprep.errors import StoreError
 from videoprep.families.component import FRAMES, Component, Source, ordered
 from videoprep.fs import Files

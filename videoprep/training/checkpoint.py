@@ -1,18 +1,21 @@
 """Checkpoints: all that a run needs to go on as if nothing had been, or nothing at all.
 
 A checkpoint is a folder that gets its name when it is whole. Random numbers need no place in it:
-they are drawn anew from the seed and the number of each step.
+they are drawn anew from the seed and the number of each step. Logs go on where it was saved.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import math
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,8 @@ _NAME = re.compile(r"step-\d{8}")
 _WEIGHTS, _MOMENTS, _STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 _OPTIONS = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
 _TRAINED = StateDictOptions(full_state_dict=True, ignore_frozen_params=True, strict=False)
+LOG_NAME = "log.jsonl"
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +203,49 @@ def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
     save_file(owned, path, metadata={"format": "pt"})
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+class Logs:
+    """The first process's logs of a run.
+
+    Args:
+        run: its folder.
+        begun: the step after which it goes on; what was logged of later ones is dropped.
+    """
+
+    def __init__(self, run: Path, begun: int) -> None:
+        self.path = run / LOG_NAME
+        write_bytes(self.path, "".join(_lines_until(self.path, begun)).encode())
+        self._file = self.path.open("a", encoding="utf-8")
+        self._board: Any = None
+        if find_spec("tensorboard") is None:
+            _logger.warning("tensorboard is not installed: the run is logged in %s alone", LOG_NAME)
+        else:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(run / "tensorboard", purge_step=begun + 1)
+
+    def write(self, step: int, **values: float) -> None:
+        """Logs numbers of a step; one that is not finite is null in JSON."""
+        told = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._file.write(json.dumps({"step": step, **told}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            if self._board is not None:
+                self._board.add_scalar(name, value, step)
+
+    def __enter__(self) -> Logs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _lines_until(path: Path, step: int) -> list[str]:
+    """Those of steps up to one; a line that a killed run left half is dropped, too."""
+    if not step or not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]

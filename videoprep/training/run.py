@@ -27,19 +27,25 @@ from videoprep.index.sampler import BucketBatchSampler
 from videoprep.sources import open_index
 from videoprep.store.dataset import LatentDataset
 from videoprep.training.batches import Batch, Batches, CaptionDropout
-from videoprep.training.checkpoint import Checkpoints, gathered
+from videoprep.training.checkpoint import LOG_NAME, Checkpoints, Logs, gathered
 from videoprep.training.cogvideox import (
     is_image_to_video,
     is_trained,
     load_objective,
     require_fit,
 )
-from videoprep.training.logs import LOG_NAME, Logs
-from videoprep.training.lora import WEIGHTS_NAME, add_lora, require_peft, save_full, save_lora
-from videoprep.training.optimizer import make_optimizer, require_optimizer
 from videoprep.training.parallel import Processes, processes, without_sync
 from videoprep.training.same_model import require_same_encoders
 from videoprep.training.settings import TrainSettings
+from videoprep.training.weights import (
+    WEIGHTS_NAME,
+    add_lora,
+    make_optimizer,
+    require_optimizer,
+    require_peft,
+    save_full,
+    save_lora,
+)
 
 # The fixed draws on which losses are compared: enough that chance in the noise does not hide the
 # progress, few enough to cost no more than some training steps.

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from videoprep.errors import TrainError
-from videoprep.options import checked
+from videoprep.options import Cli, checked
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -25,40 +25,55 @@ _OF_THE_RUN = {
 class TrainSettings(BaseModel):
     """The options of a training run. Intervals are in steps; 0 is never."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
-    split: str | None = Field(
-        None, description="Train on this split. Default: train where there are splits, else all."
-    )
-    steps: Count = Field(1000, description="Optimiser steps.")
-    batch_size: Count = Field(1, description="Clips in a batch of one process.")
-    accumulate: Count = Field(1, description="Batches a step.")
-    learning_rate: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="Default: 1e-3 for a LoRA, 1e-5 for all weights."
-    )
-    warmup: Interval = Field(0, description="Steps until the learning rate is reached.")
-    optimizer: Optimizer = Field("adamw", description="adamw, or adamw8bit by bitsandbytes.")
-    full: bool = Field(False, description="Train all weights instead of a LoRA.")
-    rank: Count = Field(64, description="Of the LoRA.")
-    dtype: DType = Field("auto", description="What is computed in: fp32 on a CPU, bf16 elsewhere.")
-    gradient_checkpointing: bool = Field(False, description="Less memory, more time.")
-    max_gradient_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="Clipped to it.")
-    min_snr: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Weigh timesteps by min-SNR with this gamma; usual is 5."
-    )
-    caption_dropout: Share = Field(
-        0.0, description="How often a caption makes way for the empty one."
-    )
-    image_dropout: Share = Field(0.05, description="How often image-to-video gets no image: zeros.")
-    on_nonfinite: OnNonfinite = Field(
-        "stop", description="What to do at a step whose loss or gradient is not finite."
-    )
-    checkpoint_every: Interval = Field(500, description="Save a checkpoint.")
-    keep: Count = Field(2, description="How many checkpoints stay.")
-    validate_every: Interval = Field(0, description="Loss on the split called validation.")
-    sample_every: Interval = Field(0, description="A video; needs the model's VAE.")
-    workers: Interval = Field(0, description="Processes that read batches ahead.")
-    seed: Interval = Field(0, description="Of weights, order, noise and dropout.")
+    split: str | None = None
+    """Train on this split. Default: train if there are splits, else everything."""
+    steps: Count = 1000
+    """Number of optimizer steps."""
+    batch_size: Count = 1
+    """Clips in a batch of one process."""
+    accumulate: Count = 1
+    """Batches in a step."""
+    learning_rate: Annotated[Annotated[float, Field(ge=0)] | None, Cli(example=1e-4)] = None
+    """Learning rate. Default: 1e-3 for a LoRA, 1e-5 for all weights."""
+    warmup: Interval = 0
+    """Steps until the learning rate is reached."""
+    optimizer: Optimizer = "adamw"
+    """Optimizer: `adamw`, or `adamw8bit` by bitsandbytes."""
+    full: bool = False
+    """Train all weights instead of a LoRA."""
+    rank: Count = 64
+    """Rank of the LoRA."""
+    dtype: DType = "auto"
+    """Precision to compute in: `auto`, `fp32` or `bf16`. Default: `auto`, which is fp32 on a CPU
+    and bf16 elsewhere."""
+    gradient_checkpointing: bool = False
+    """Take less memory and more time."""
+    max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Maximum norm of the gradient, which is clipped to it."""
+    min_snr: Annotated[Annotated[float, Field(gt=0)] | None, Cli(example=5.0)] = None
+    """Weigh timesteps by min-SNR with this gamma; 5 is usual."""
+    caption_dropout: Share = 0.0
+    """Fraction of captions that are replaced by the empty one."""
+    image_dropout: Share = 0.05
+    """Fraction of clips that get zeros for an image in image-to-video."""
+    on_nonfinite: Annotated[OnNonfinite, Cli(metavar="HOW")] = "stop"
+    """What to do at a step whose loss or gradient is not finite: `stop` or `skip` it."""
+    checkpoint_every: Interval = 500
+    """Steps between checkpoints; 0 is never."""
+    keep: Count = 2
+    """Number of checkpoints to keep."""
+    validate_every: Interval = 0
+    """Steps between losses on the split called validation; 0 is never."""
+    sample_every: Interval = 0
+    """Steps between videos by the model, which needs its VAE; 0 is never."""
+    workers: Interval = 0
+    """Number of processes that read batches ahead."""
+    seed: Interval = 0
+    """Seed of weights, order, noise and dropout."""
 
     @classmethod
     def of(cls, **options: Any) -> TrainSettings:

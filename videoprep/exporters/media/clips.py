@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from videoprep.exporters.captions import to_line
 from videoprep.exporters.media.contract import CAPTION_SUFFIX
-from videoprep.exporters.names import stems
+from videoprep.exporters.names import stems, to_line
 from videoprep.index.clip import Clip
 from videoprep.index.numbers import to_text
 from videoprep.index.table import BucketIndex

@@ -1,24 +1,25 @@
-"""What is trained of a transformer: a LoRA by peft, or all; and how it is saved for diffusers."""
+"""What is trained of a transformer, a LoRA by peft or all; by which optimiser; how it is saved."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from videoprep.errors import TrainError
 from videoprep.fs.atomic import write_bytes
 from videoprep.training.checkpoint import write_tensors
+from videoprep.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from diffusers import CogVideoXTransformer3DModel
 
 WEIGHTS_NAME = "pytorch_lora_weights.safetensors"
 """The file name that ``load_lora_weights`` looks for."""
-
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 
 
@@ -80,3 +81,35 @@ def save_full(
     """
     transformer.save_config(path)
     write_tensors(path / "diffusion_pytorch_model.safetensors", weights)
+
+
+def require_optimizer(settings: TrainSettings, processes: int) -> None:
+    """Checks, before anything is loaded, that the optimiser can be had.
+
+    Raises:
+        TrainError: it needs bitsandbytes, which is not installed, or weights that are not shared
+            out among processes.
+    """
+    if settings.optimizer == "adamw":
+        return
+    if find_spec("bitsandbytes") is None:
+        raise TrainError(
+            "adamw8bit needs bitsandbytes",
+            remedy="pip install bitsandbytes, or leave `optimizer` out",
+        )
+    if settings.full and processes > 1:
+        raise TrainError(
+            "bitsandbytes cannot step weights that are shared out among processes, as `full` does",
+            remedy="leave `optimizer='adamw8bit'` out: each process holds a part of the moments "
+            "anyway; or train a LoRA",
+        )
+
+
+def make_optimizer(
+    weights: list[torch.nn.Parameter], settings: TrainSettings
+) -> torch.optim.Optimizer:
+    """The optimiser that was asked for, and checked by `require_optimizer`."""
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(weights, lr=settings.rate)
+    eight_bit = import_module("bitsandbytes.optim").AdamW8bit
+    return cast("torch.optim.Optimizer", eight_bit(weights, lr=settings.rate))

@@ -1,4 +1,4 @@
-"""The plan in words: tables of its buckets, frames, batches and artifacts, and what to do."""
+"""What `videoprep index` prints: tables of buckets, frames, batches and artifacts; what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From stored moments to what a target takes of them."""
+"""From stored tensors to what a target takes of them: draws and means, padded embeddings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import xxhash
 from videoprep.encoding.seeds import seeded
 from videoprep.exporters.contract import Exported, Origin
 from videoprep.families.component import Component
-from videoprep.families.moments import draw, mode
-from videoprep.families.posterior_form import MOMENTS, PosteriorForm
+from videoprep.families.moments import MOMENTS, PosteriorForm, draw, mode
 from videoprep.families.registry import families
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ _IDENTITY = (
     "fingerprint", "frame_indices", "crop_x", "crop_y", "crop_width", "crop_height",
     "frames", "height", "width",
 )  # fmt: skip
-
 # Of one clip's latents: channels, frames, height, width.
 _DIMENSIONS = 4
 
@@ -65,3 +63,12 @@ def as_asked(clip: Exported, origin: Origin, component: Component) -> torch.Tens
 
 def _form_of(origin: Origin, component: Component) -> PosteriorForm | None:
     return origin.info.recipes[component].posterior_form
+
+
+def padded(embeds: torch.Tensor, origin: Origin) -> tuple[torch.Tensor, torch.Tensor]:
+    """With zeros up to the family's limit ``[limit, features]``, and a mask ``[limit]``, bool."""
+    import torch
+
+    limit = families()[origin.info.family].max_tokens
+    mask = torch.arange(limit) < len(embeds)
+    return torch.nn.functional.pad(embeds, (0, 0, 0, limit - len(embeds))), mask

@@ -1,7 +1,7 @@
 """Makes the model that `videoprep demo` encodes with: trains its VAE on rendered scenes.
 
-    python -m videoprep.demo.train_vae --output FOLDER [--steps N] [--seed N]
-    python -m videoprep.demo.train_vae --evaluate DATASET
+    python -m tools.demo_model.train_vae --output FOLDER [--steps N] [--seed N]
+    python -m tools.demo_model.train_vae --evaluate DATASET
 
 The first writes a model folder, the second prints how well the model that is part of the package
 gives the clips of a dataset back. The same seed gives the same weights on the same kind of CPU.
@@ -22,9 +22,9 @@ import cv2
 import numpy as np
 import torch
 
-from videoprep.demo.muon import Muon
-from videoprep.demo.natural_scenes import render_clip
-from videoprep.demo.reconstruction import evaluate
+from tools.demo_model.muon import Muon
+from tools.demo_model.natural_scenes import render_clip
+from tools.demo_model.reconstruction import evaluate
 from videoprep.demo.tiny_model import make_vae, trained_model, write_model
 from videoprep.encoding.library_logging import quiet_libraries
 from videoprep.index.bucket import Bucket

@@ -1,0 +1,1 @@
+"""How the model that `videoprep demo` encodes with is made and measured."""
