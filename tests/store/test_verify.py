@@ -23,7 +23,7 @@ from videoprep.engine.sessions import Session
 from videoprep.errors import ModelError, StoreError
 from videoprep.fs import LocalFiles
 from videoprep.store.layout import CATALOGUE, FAILURES, INDEX, INFO
-from videoprep.store.verify import VerifyReport
+from videoprep.store.verify_report import VerifyReport
 
 SEED = 20261125
 FLIPS = 12

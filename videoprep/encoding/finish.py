@@ -14,11 +14,14 @@ from videoprep.store.catalogue import (
     Artifacts,
     DamagedClip,
     SetAside,
+    count_among,
     count_unlisted,
+    is_among,
     read_artifacts,
     write_catalogue,
 )
-from videoprep.store.layout import Store, is_receipt
+from videoprep.store.format import is_receipt, unit_of_receipt
+from videoprep.store.layout import Store
 from videoprep.store.receipt import ReceiptDamage
 
 if TYPE_CHECKING:
@@ -62,7 +65,7 @@ def finish(
         unlisted=unlisted,
         truncated=_count_truncated(job, after),
         tiled=sum(
-            _count_in(made.tiled, made.source.keys(job.index.table)) for made in after.values()
+            count_among(made.tiled, made.source.keys(job.index.table)) for made in after.values()
         ),
         damaged=damaged,
         damages=tuple(damages),
@@ -94,19 +97,17 @@ def _write(
 
 def _units(store: Store, job: EncodeJob, component: Component) -> set[str]:
     names = store.files.names(store.folder(job.recipes[component]))
-    return {name.removesuffix(".json") for name in names if is_receipt(name)}
+    return set(map(unit_of_receipt, filter(is_receipt, names)))
 
 
 def _count(job: EncodeJob, before: Artifacts, after: Artifacts) -> ComponentResult:
-    planned = pc.unique(after.source.keys(job.index.table).drop_null())
-    stored = _count_in(planned, after.stored["key"])
-    failed = _count_in(planned, after.failed["key"])
-    reused = _count_in(planned, before.stored["key"])
+    counts = after.count(job.index.table)
+    reused = count_among(after.planned(job.index.table), before.stored["key"])
     return ComponentResult(
-        encoded=stored - reused,
+        encoded=counts.stored - reused,
         reused=reused,
-        set_aside=failed,
-        pending=len(planned) - stored - failed,
+        set_aside=counts.failed,
+        pending=counts.planned - counts.stored - counts.failed,
     )
 
 
@@ -115,9 +116,9 @@ def _complete(job: EncodeJob, after: Mapping[Component, Artifacts]) -> int:
     table = job.index.table.filter(pc.is_null(job.index.table["left_out_code"]))
     whole = pa.chunked_array([pa.array([True] * table.num_rows)])
     for made in after.values():
-        stored = made.stored["key"].combine_chunks()
         keys = made.source.keys(table)  # null if a clip has no sound
-        whole = pc.and_(whole, pc.or_(pc.is_null(keys), pc.is_in(keys, value_set=stored)))
+        stored = is_among(keys, made.stored["key"])
+        whole = pc.and_(whole, pc.or_(pc.is_null(keys), stored))
     return int(pc.sum(whole).as_py() or 0)
 
 
@@ -129,11 +130,4 @@ def _count_truncated(job: EncodeJob, after: Mapping[Component, Artifacts]) -> in
         if made.source == CAPTION
         for key in made.truncated.to_pylist()
     }
-    return _count_in(pa.array(cut, pa.string()), CAPTION.keys(job.index.table))
-
-
-def _count_in(keys: pa.Array, among: pa.ChunkedArray | pa.Array) -> int:
-    """How many of some distinct keys are among others."""
-    distinct = pc.unique(keys)
-    values = among.combine_chunks() if isinstance(among, pa.ChunkedArray) else among
-    return int(pc.sum(pc.is_in(distinct, value_set=values)).as_py() or 0)
+    return count_among(pa.array(cut, pa.string()), CAPTION.keys(job.index.table))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,8 @@ minute for a CogVideoX VAE on a data-centre GPU."""
 PARTS = 64
 """The work of a component is cut into about this many units at least, so that a small dataset, too,
 keeps many ranks busy."""
+
+_MOST_RUNS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,14 @@ class Unit:
         name: the shard's name, from the keys in it.
         rows: int64, index rows, one an artifact, in the order in which they are made.
         cost: pixels to encode; of captions, how many.
+        attempts: for artifacts that failed before, how often they were tried.
     """
 
     component: Component
     name: str
     rows: NDArray[np.int64]
     cost: int
+    attempts: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -141,7 +145,7 @@ def plan_units(
 
 
 def unit_of(items: Items, keys: pa.Array, attempts: Mapping[str, int]) -> Unit | None:
-    """The unit of some artifacts; its name tells whether it is one that was planned before.
+    """The unit of some artifacts.
 
     Args:
         items: all artifacts of the plan.
@@ -155,6 +159,28 @@ def unit_of(items: Items, keys: pa.Array, attempts: Mapping[str, int]) -> Unit |
     if not len(members) or len(members) < len(keys) or len(set(items.groups[members])) > 1:
         return None
     return _unit(items, members, attempts)
+
+
+def keys_in(items: Items, unit: Unit) -> pa.Array:
+    """Return the artifacts of a unit of a plan."""
+    return items.keys.filter(pc.is_in(pa.array(items.rows), value_set=pa.array(unit.rows)))
+
+
+def units_of_runs(items: Items, tried: Mapping[str, int]) -> dict[str, Unit]:
+    """Return the units of a first run and of those that tried again what failed, by name.
+
+    Args:
+        items: all artifacts of the plan.
+        tried: for those that failed, how often they were tried.
+    """
+    runs = {unit.name: unit for unit in plan_units(items, pa.array([], pa.string()), {})}
+    of_others = items.keys.filter(
+        pc.invert(pc.is_in(items.keys, value_set=pa.array(list(tried), pa.string())))
+    )
+    for number in range(1, min(_MOST_RUNS, max(tried.values(), default=0)) + 1):
+        attempts = {key: min(tries, number) for key, tries in tried.items()}
+        runs |= {unit.name: unit for unit in plan_units(items, of_others, attempts)}
+    return runs
 
 
 def share_of(items: Sequence[Items], units: Iterable[Unit], number: int, shares: int) -> list[Unit]:
@@ -216,4 +242,5 @@ def _unit(items: Items, members: NDArray[np.int64], attempts: Mapping[str, int])
         name=f"{prefix}-{digest}",
         rows=items.rows[members],
         cost=len(members) * measure.pixels,
+        attempts={key: attempts[key] for key in keys if key in attempts},
     )

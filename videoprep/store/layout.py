@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from videoprep.fs import Files, open_files
 from videoprep.index.table import BucketIndex
 from videoprep.shell import command_line
 from videoprep.spec.path_hints import instead_of_a_store
+from videoprep.store.format import is_receipt, receipt_name, shard_name, tensor_file
 from videoprep.store.recipe import Recipe
 
 _T = TypeVar("_T")
@@ -98,14 +99,36 @@ class Store:
         """Where the shards and receipts of a recipe lie."""
         return f"{recipe.component}/{recipe.id}"
 
-    def has_unit(self, unit: str) -> bool:
-        """Return whether a unit is committed.
+    @staticmethod
+    def receipt(unit: str) -> str:
+        """Return the file that makes a unit exist: its receipt, or of an empty caption the tensor.
 
         Args:
             unit: ``component/recipe/name``, or ``empty_caption/name``.
         """
-        kind = "safetensors" if unit.startswith(f"{EMPTY_CAPTION}/") else "json"
-        return self.files.size(f"{unit}.{kind}") is not None
+        return tensor_file(unit) if unit.startswith(f"{EMPTY_CAPTION}/") else receipt_name(unit)
+
+    @staticmethod
+    def shard(unit: str, digest: str) -> str:
+        """Return the shard of a unit.
+
+        Args:
+            unit: ``component/recipe/name``.
+            digest: xxh3-128 of the shard.
+        """
+        return shard_name(unit, digest)
+
+    def has_unit(self, unit: str) -> bool:
+        """Return whether a unit is committed; see `receipt`."""
+        return self.files.size(self.receipt(unit)) is not None
+
+    def committed(self, units: Collection[str]) -> set[str]:
+        """Return those of some units that are committed."""
+        if len(units) == 1:  # the folder of a large store has many files
+            return set(filter(self.has_unit, units))
+        folders = {unit.rpartition("/")[0] for unit in units}
+        there = {f"{folder}/{name}" for folder in folders for name in self.files.names(folder)}
+        return {unit for unit in units if self.receipt(unit) in there}
 
     def exists(self) -> bool:
         """Whether there is a ``store.json``."""
@@ -306,16 +329,6 @@ def component_folders(files: Files) -> tuple[Component, ...]:
 def info_bytes(info: StoreInfo) -> bytes:
     """What ``store.json`` holds, to the byte."""
     return _to_json(info)
-
-
-def is_receipt(name: str) -> bool:
-    """Whether a file of a recipe's folder is a receipt."""
-    return name.endswith(".json") and not name.startswith(".")
-
-
-def is_shard(name: str) -> bool:
-    """Whether a file of a recipe's folder is a shard."""
-    return name.endswith(".safetensors") and not name.startswith(".")
 
 
 def _merge(old: StoreInfo, new: StoreInfo) -> StoreInfo:

@@ -18,25 +18,13 @@ from numpy.typing import NDArray
 from videoprep.errors import StoreError
 from videoprep.fs import is_url, open_files
 from videoprep.shell import command_line
+from videoprep.store.format import DTYPES
 from videoprep.store.private_map import map_privately
 
-DTYPES: Mapping[str, torch.dtype] = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U64": torch.uint64,
-    "U32": torch.uint32,
-    "U16": torch.uint16,
-    "U8": torch.uint8,
+_DTYPES: Mapping[str, torch.dtype] = {
+    name: getattr(torch, kind) for name, kind in DTYPES.items() if kind != "bool"
 }
-"""torch's types by safetensors' names. No BOOL: a byte above 1 would be none."""
+"""No bool: a byte above 1 would be none."""
 
 # As many shards stay mapped as together have this many bytes, since mapping anew what was read
 # before costs more than reading it. Their pages are the page cache's own, which may take them back.
@@ -133,10 +121,10 @@ class ShardReader:
 
     def _check(self, place: Place) -> torch.dtype:
         """The type, where all that can be told without the shard is right."""
-        dtype = DTYPES.get(place.dtype)
+        dtype = _DTYPES.get(place.dtype)
         if dtype is None:
             raise StoreError(
-                f"{place.key} has the type {place.dtype!r}; known are: {', '.join(DTYPES)}",
+                f"{place.key} has the type {place.dtype!r}; known are: {', '.join(_DTYPES)}",
                 where=self._files.where(place.shard),
                 remedy="upgrade videoprep, or encode with another `dtype`",
             )
