@@ -53,7 +53,7 @@ from videoprep.store.verify import (
     orphaned_at,
 )
 from videoprep.store.verify_report import Repair, VerifyReport
-from videoprep.workers.pool import Limits
+from videoprep.workers import Limits
 
 _NAMED = 3
 

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import Unpack
 
 from videoprep.device import choose_device, device_name
-from videoprep.encoding.finish import finish
 from videoprep.encoding.job import EncodeJob
 from videoprep.encoding.library_logging import import_libraries
 from videoprep.encoding.options import EncodeKeywords, EncodeOptions, divided
-from videoprep.encoding.pool import decode_pool
 from videoprep.encoding.recipes import (
     Settings,
     choose_settings,
@@ -34,7 +32,7 @@ from videoprep.encoding.replan import (
     needs_accepting,
     options_given,
 )
-from videoprep.encoding.result import EncodeResult
+from videoprep.encoding.result import EncodeResult, finish
 from videoprep.engine.coordination import planned_world_size
 from videoprep.engine.options import TaskOptions
 from videoprep.engine.progress import OnProgress, Progress
@@ -248,7 +246,7 @@ class _EncodeRun:
         """Processes that decode: they import what they need while this process does."""
         if self.options.executor != "local":
             return None  # the cluster's processes have their own
-        pool = self.stack.enter_context(decode_pool(self.options, index))
+        pool = self.stack.enter_context(self.options.decode_pool(index))
         pool.start()
         return pool
 

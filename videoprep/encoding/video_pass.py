@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from videoprep.device import free_memory, is_out_of_memory
-from videoprep.encoding.image_noise import add_noise, draw_names
-from videoprep.encoding.posterior import reduce_moments
+from videoprep.encoding.draws import add_noise, draw_names, reduce_moments
 from videoprep.encoding.unit_work import EncodeContext, UnitBatch, UnitWork
 from videoprep.engine.device_stream import PendingResult
 from videoprep.engine.micro_batch import MicroBatches

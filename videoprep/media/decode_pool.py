@@ -25,7 +25,8 @@ from videoprep.media.audio import Sound
 from videoprep.media.clip import ClipPixels
 from videoprep.media.clip_request import ClipRequest, request_of
 from videoprep.media.loader import error_of
-from videoprep.workers.pool import BEGIN, IN_HAND, Limits, Lost, WorkerJob, Workers
+from videoprep.workers import Limits, Lost, WorkerJob, Workers
+from videoprep.workers.pool import BEGIN, IN_HAND
 from videoprep.workers.shared_memory import Arena, Piece
 
 if TYPE_CHECKING:
