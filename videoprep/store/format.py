@@ -226,6 +226,11 @@ def tensor_file(name: str) -> str:
     return f"{name}{FORMAT.suffix}"
 
 
+def checksum(data: Mapping[str, Any]) -> str:
+    """Return xxh3-128 of JSON values: one flipped bit that leaves valid JSON is noticed."""
+    return xxhash.xxh3_128_hexdigest(json.dumps(data, sort_keys=True).encode())
+
+
 # Writing
 
 

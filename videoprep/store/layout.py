@@ -21,7 +21,7 @@ from videoprep.fs import Files, open_files
 from videoprep.index.table import BucketIndex
 from videoprep.shell import command_line
 from videoprep.spec.path_hints import instead_of_a_store
-from videoprep.store.format import is_receipt, receipt_name, shard_name, tensor_file
+from videoprep.store.format import checksum, is_receipt, receipt_name, shard_name, tensor_file
 from videoprep.store.recipe import Recipe
 
 _T = TypeVar("_T")
@@ -160,7 +160,7 @@ class Store:
             info = _from_json(fields)
         except (ValueError, KeyError, TypeError) as error:
             raise _no_info(self.files, f"is no {INFO} of videoprep: {error!r}") from error
-        if fields.get("xxh3") != _digest(fields):
+        if fields.pop("xxh3", None) != checksum(fields):
             raise _no_info(self.files, "was changed or damaged: its checksum does not fit")
         return info
 
@@ -403,11 +403,5 @@ def _to_json(info: StoreInfo) -> bytes:
             for recipe in info.earlier
         ],
     }
-    data["xxh3"] = _digest(data)
+    data["xxh3"] = checksum(data)
     return (json.dumps(data, indent=2, sort_keys=True) + "\n").encode()
-
-
-def _digest(data: Mapping[str, Any]) -> str:
-    """Of all but the digest itself: one flipped bit that leaves valid JSON is noticed."""
-    rest = {name: value for name, value in data.items() if name != "xxh3"}
-    return xxhash.xxh3_128_hexdigest(json.dumps(rest, sort_keys=True).encode())

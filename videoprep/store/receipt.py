@@ -17,6 +17,7 @@ from videoprep.fs import Files
 from videoprep.store.format import (
     ShardFile,
     StoredTensor,
+    checksum,
     is_receipt,
     is_shard,
     unit_of_receipt,
@@ -78,7 +79,7 @@ class Receipt:
         data = asdict(self)
         if not self.damaged:  # as in earlier versions, which do not know it
             del data["damaged"]
-        data["digest"] = _digest(data)
+        data["digest"] = checksum(data)
         return (json.dumps(data, sort_keys=True, indent=1) + "\n").encode()
 
     @classmethod
@@ -90,7 +91,7 @@ class Receipt:
         """
         try:
             data = json.loads(text)
-            if data.pop("digest") != _digest(data):
+            if data.pop("digest") != checksum(data):
                 raise ValueError("its checksum does not fit")
             return cls._from_json(data)
         except (KeyError, TypeError, AttributeError) as error:
@@ -121,11 +122,6 @@ class ReceiptDamage:
     name: str
     what: str
     receipt: str | None = None
-
-
-def _digest(data: dict[str, Any]) -> str:
-    rest = {name: value for name, value in data.items() if name != "digest"}
-    return xxhash.xxh3_128_hexdigest(json.dumps(rest, sort_keys=True).encode())
 
 
 def read_receipts(files: Files, folder: str) -> Iterator[Receipt | ReceiptDamage]:
