@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from videoprep.encoding.job import EncodeJob
 from videoprep.encoding.options import EncodeOptions
 from videoprep.encoding.recipes import make_recipes, settings_of
 from videoprep.encoding.run import open_checked
-from videoprep.encoding.units import Items, Unit, keys_in, plan_units, unit_of, units_of_runs
+from videoprep.encoding.units import Items, Unit, keys_in, plan_units, unit_of
 from videoprep.engine.activity import presence_at
 from videoprep.engine.claims import Claims
 from videoprep.engine.coordination import SingleProcess, planned_world_size
@@ -47,7 +46,6 @@ from videoprep.store.unit_check import BadUnit
 from videoprep.store.verify import (
     Examination,
     OnChecked,
-    RecipeCheck,
     examine,
     keys_of_unit,
     orphaned_at,
@@ -249,41 +247,33 @@ class _Mending:
         part = self.found.parts[items.component]
         named = {unit.unit for unit in part.bad}
         sound = gather(_sound(self.store, part.folder, named), part.folder, items.source)
-        tried = _attempts(sound)
-        runs = units_of_runs(items, self._most_tried(items, tried))
-        exact: list[Unit] = []
-        loose = pa.array([], pa.string())
-        for unit in bad:
-            was = _as_it_was(items, unit) or runs.get(unit.unit)
-            if was is not None:
-                exact.append(was)
-            else:
-                loose = pa.concat_arrays([loose, self._keys(unit)])
-        kept = [self._keys(unit) for unit in part.bad if unit not in bad]
-        known = [without(sound.settled, loose), *kept, *(keys_in(items, u) for u in exact)]
-        settled = pa.concat_arrays(known)
-        for unit in self._of_lost_receipts(part, runs):
-            if len(keys := without(keys_in(items, unit), settled)):
-                exact.append(unit)
-                settled = pa.concat_arrays([settled, keys])
-        return [*exact, *plan_units(items, settled, tried)]
-
-    def _of_lost_receipts(self, part: RecipeCheck, runs: Mapping[str, Unit]) -> Iterator[Unit]:
-        """Units of whose receipts nothing but the name of a shard is left."""
+        first = {unit.name: unit for unit in plan_units(items, pa.array([], pa.string()), {})}
+        was = {unit.unit: first.get(unit.unit) or _as_it_was(items, unit) for unit in bad}
+        again = [unit for unit in was.values() if unit is not None]
+        tried = dict(zip(*(sound.failed[n].to_pylist() for n in ("key", "attempt")), strict=True))
+        forgotten = self._forgotten(items, sound, tried)
+        doubtful = [self._keys(unit) for unit in bad if was[unit.unit] is None]
+        doubtful.append(pa.array(list(forgotten), pa.string()))
+        known = [without(sound.settled, pa.concat_arrays(doubtful))]
+        known += [self._keys(unit) for unit in part.bad if unit not in bad]
+        settled = pa.concat_arrays([*known, *(keys_in(items, unit) for unit in again)])
         if self.found.report.components[part.component].missing:
-            names = {unit_of_shard(name) for name in part.orphaned}
-            yield from (runs[name] for name in sorted(names) if name in runs)
+            # Of a unit whose receipt is gone nothing may be left but the name of its shard.
+            names = sorted({unit_of_shard(name) for name in part.orphaned} & first.keys())
+            lost = [first[name] for name in names]
+            again += [unit for unit in lost if len(without(keys_in(items, unit), settled))]
+            settled = pa.concat_arrays([*known, *(keys_in(items, unit) for unit in again)])
+        return [*again, *plan_units(items, settled, {**tried, **forgotten})]
 
-    def _most_tried(self, items: Items, tried: Mapping[str, int]) -> Mapping[str, int]:
-        """How often artifacts failed, by all that tells of it."""
-        index, component = self.found.index, items.component
+    def _forgotten(
+        self, items: Items, sound: Artifacts, tried: Mapping[str, int]
+    ) -> dict[str, int]:
+        """What failed once more in a unit whose receipt is lost, and how often it had before."""
+        index = self.found.index
         assert index is not None  # noqa: S101
-        most = Counter(tried)
-        most |= Counter(listed_failures(self.store, index, component, items.source))
-        for unit in self.found.parts[component].bad:
-            failures = unit.receipt.failures if unit.receipt is not None else ()
-            most |= Counter({failure.key: failure.attempt for failure in failures})
-        return most  # the largest number of each
+        listed = listed_failures(self.store, index, items.component, items.source)
+        keys = without(pa.array(list(listed), pa.string()), sound.stored["key"]).to_pylist()
+        return {key: listed[key] - 1 for key in keys if listed[key] > max(1, tried.get(key, 0))}
 
     def _keys(self, unit: BadUnit) -> pa.Array:
         return keys_of_unit(unit, self.found.listed)
@@ -388,10 +378,6 @@ def _sound(store: Store, folder: str, bad: set[str]) -> Iterator[Receipt]:
             yield found
 
 
-def _attempts(made: Artifacts) -> dict[str, int]:
-    return dict(zip(*(made.failed[name].to_pylist() for name in ("key", "attempt")), strict=True))
-
-
 def _as_it_was(items: Items, bad: BadUnit) -> Unit | None:
     """The unit that a receipt speaks of, if it can be read and the plan still has all of it."""
     if bad.receipt is None:
@@ -399,7 +385,7 @@ def _as_it_was(items: Items, bad: BadUnit) -> Unit | None:
     failures = {failure.key: failure.attempt - 1 for failure in bad.receipt.failures}
     keys = [*(tensor.key for tensor in bad.receipt.tensors), *failures]
     unit = unit_of(items, pa.array(keys, pa.string()), {k: n for k, n in failures.items() if n})
-    # What was tried again and then made is not told by the receipt, but by the unit's own name.
+    # It may tell less of attempts than the unit's name, which stays.
     return None if unit is None else replace(unit, name=bad.unit)
 
 

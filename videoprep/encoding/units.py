@@ -26,8 +26,6 @@ PARTS = 64
 """The work of a component is cut into about this many units at least, so that a small dataset, too,
 keeps many ranks busy."""
 
-_MOST_RUNS = 16
-
 
 @dataclass(frozen=True, slots=True)
 class ArtifactSize:
@@ -164,23 +162,6 @@ def unit_of(items: Items, keys: pa.Array, attempts: Mapping[str, int]) -> Unit |
 def keys_in(items: Items, unit: Unit) -> pa.Array:
     """Return the artifacts of a unit of a plan."""
     return items.keys.filter(pc.is_in(pa.array(items.rows), value_set=pa.array(unit.rows)))
-
-
-def units_of_runs(items: Items, tried: Mapping[str, int]) -> dict[str, Unit]:
-    """Return the units of a first run and of those that tried again what failed, by name.
-
-    Args:
-        items: all artifacts of the plan.
-        tried: for those that failed, how often they were tried.
-    """
-    runs = {unit.name: unit for unit in plan_units(items, pa.array([], pa.string()), {})}
-    of_others = items.keys.filter(
-        pc.invert(pc.is_in(items.keys, value_set=pa.array(list(tried), pa.string())))
-    )
-    for number in range(1, min(_MOST_RUNS, max(tried.values(), default=0)) + 1):
-        attempts = {key: min(tries, number) for key, tries in tried.items()}
-        runs |= {unit.name: unit for unit in plan_units(items, of_others, attempts)}
-    return runs
 
 
 def share_of(items: Sequence[Items], units: Iterable[Unit], number: int, shares: int) -> list[Unit]:
