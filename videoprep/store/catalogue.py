@@ -84,7 +84,7 @@ class Artifacts:
     @property
     def bytes(self) -> int:
         """The size of all that is stored."""
-        return pc.sum(self.stored["bytes"]).as_py() or 0
+        return int(pc.sum(self.stored["bytes"]).as_py() or 0)
 
     def planned(self, table: pa.Table) -> pa.Array:
         """Return the distinct artifacts that an index's table needs."""

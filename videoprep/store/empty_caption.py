@@ -11,8 +11,8 @@ import xxhash
 
 from videoprep.errors import StoreError
 from videoprep.fs import Files
-from videoprep.store.format import ShardFile, bytes_of, contents_of, tensor_file, tensor_of
-from videoprep.store.layout import EMPTY_CAPTION
+from videoprep.store.format import ShardFile, bytes_of, contents_of, tensor_of
+from videoprep.store.layout import EMPTY_CAPTION, Store
 from videoprep.store.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def name_of(recipe: Recipe) -> str:
 
 def path_of(recipe: Recipe) -> str:
     """Return where a recipe's lies in the store."""
-    return tensor_file(f"{EMPTY_CAPTION}/{name_of(recipe)}")
+    return Store.receipt(f"{EMPTY_CAPTION}/{name_of(recipe)}")
 
 
 def write_empty_caption(files: Files, recipe: Recipe, tensor: torch.Tensor) -> None:

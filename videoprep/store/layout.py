@@ -191,7 +191,7 @@ class Store:
                 option="output",
             )
         if not self.exists() or info != self.read_info():
-            self.files.write_bytes(INFO, _to_json(info))
+            self.files.write_bytes(INFO, info_bytes(info))
         return info
 
     def load_index(self) -> BucketIndex:
@@ -326,11 +326,6 @@ def component_folders(files: Files) -> tuple[Component, ...]:
     return ordered(name for name in names if any(map(_RECIPE_ID.fullmatch, files.folders(name))))
 
 
-def info_bytes(info: StoreInfo) -> bytes:
-    """What ``store.json`` holds, to the byte."""
-    return _to_json(info)
-
-
 def _merge(old: StoreInfo, new: StoreInfo) -> StoreInfo:
     """The new recipes count; of the old ones those for other components stay."""
     known = {recipe.id: recipe for recipe in (*old.earlier, *old.recipes.values())}
@@ -390,7 +385,8 @@ def _from_json(data: Mapping[str, Any]) -> StoreInfo:
     )
 
 
-def _to_json(info: StoreInfo) -> bytes:
+def info_bytes(info: StoreInfo) -> bytes:
+    """Return what ``store.json`` holds, to the byte."""
     data: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "family": info.family,
