@@ -14,6 +14,7 @@ from safetensors.torch import save
 import videoprep as vp
 from tests.encoding.test_encode import contents, encode
 from tests.support.assets import write_lists
+from videoprep.errors import StoreError
 from videoprep.fs import LocalFiles
 from videoprep.store import format as module
 from videoprep.store.empty_caption import path_of, read_empty_caption, write_empty_caption
@@ -127,6 +128,19 @@ def test_an_empty_caption_of_each_type_comes_back(tmp_path: Path, dtype: torch.d
     assert found.dtype == dtype
     assert torch.equal(found, tensor)
     assert files.size(path_of(recipe)) is not None
+
+
+def test_no_flipped_bit_of_an_empty_caption_goes_unnoticed(tmp_path: Path) -> None:
+    files, recipe = LocalFiles(tmp_path), Recipe("prompt_embeds", {})
+    write_empty_caption(files, recipe, torch.randn(4, 3))
+    path = tmp_path / path_of(recipe)
+    data = path.read_bytes()
+    for bit in range(len(data) * 8):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(StoreError, match="is damaged"):
+            read_empty_caption(files, recipe)
 
 
 def test_a_store_of_a_second_format(

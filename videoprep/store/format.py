@@ -322,6 +322,7 @@ def tensor_of(data: bytes, place: TensorPlace) -> torch.Tensor:
 
     dtype = getattr(torch, DTYPES.get(place.dtype, ""), None)
     part = bytearray(data[place.offset : place.offset + place.size])
-    if dtype is None or len(part) != math.prod(place.shape) * dtype.itemsize:
+    fits = dtype and len(part) == place.size == math.prod(place.shape) * dtype.itemsize
+    if not fits:
         raise ValueError(f"no tensor {list(place.shape)} of {place.dtype} lies at {place.offset}")
     return torch.frombuffer(part, dtype=dtype).view(place.shape)
