@@ -61,7 +61,7 @@ def read_empty_caption(files: Files, recipe: Recipe) -> torch.Tensor:
         if found.facts == _facts(tensor):
             return tensor
         reason = "its bytes do not fit their checksum"
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
     raise StoreError(
         f"the embedding of the empty caption is damaged: {reason}",
