@@ -143,6 +143,15 @@ def test_no_flipped_bit_of_an_empty_caption_goes_unnoticed(tmp_path: Path) -> No
             read_empty_caption(files, recipe)
 
 
+def test_a_file_that_goes_on_after_its_tensors(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        ShardFile({"a": torch.zeros(3)}).write(file)
+        file.write(b"\0")
+    data = (tmp_path / "file").read_bytes()
+    with pytest.raises(ValueError, match="its tensors after"):
+        module.Safetensors().contents(lambda start, size: data[start : start + size], len(data))
+
+
 def test_a_store_of_a_second_format(
     dataset: Path, tmp_path: Path, tiny_model: Path, second_format: None
 ) -> None:

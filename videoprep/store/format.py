@@ -157,9 +157,13 @@ class Safetensors(ShardFormat):
         try:
             entries: dict[str, Any] = json.loads(read(_LENGTH.size, length))
             facts = entries.pop("__metadata__", {})
-            return ShardContents(facts, {key: _place(e, data) for key, e in entries.items()})
+            places = {key: _place(entry, data) for key, entry in entries.items()}
+            end = max((place.offset + place.size for place in places.values()), default=data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the shard's header cannot be read: {error!r}") from error
+        if end != size:
+            raise ValueError(f"the shard ends after {size} bytes, and its tensors after {end}")
+        return ShardContents(facts, places)
 
 
 def _place(entry: Mapping[str, Any], data: int) -> TensorPlace:
