@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from videoprep.encoding.options import EncodeOptions
+from videoprep.encoding.pool import decode_pool
 from videoprep.encoding.run import asked_components, open_checked
 from videoprep.encoding.video_pass import context_of
 from videoprep.errors import MediaError, ModelError
@@ -72,7 +73,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
         self.info = StoreInfo(self._family.name, model, revision, facts, {})
         self.splits = index.split_names
         self.buckets, self.multiplicity = index.buckets, index.multiplicity
-        self._pool = EncodeOptions().decode_pool(index)
+        self._pool = decode_pool(EncodeOptions(), index)
 
     def __enter__(self) -> OnlineClips:
         self._pool.__enter__()

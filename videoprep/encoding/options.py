@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from videoprep.errors import VideoprepError
 from videoprep.options import Cli, checked, cli_of
 from videoprep.spec.dataset_options import DatasetOptions
-from videoprep.workers import Limits
-
-if TYPE_CHECKING:
-    from videoprep.index.table import BucketIndex
-    from videoprep.media.decode_pool import DecodePool
+from videoprep.workers.pool import Limits
 
 Dtype = Literal["auto", "fp32", "fp16", "bf16"]
 TextDtype = Literal["auto", "fp32", "fp16", "bf16", "int8"]
@@ -22,7 +18,6 @@ Executor = Literal["local", "ray"]
 PosteriorChoice = Literal["moments", "mean", "sample"]
 
 _LIMITS = Limits()
-_DECODE_BYTES = 1 << 30  # of decoded pixels that may wait for the device
 
 
 class EncodeOptions(BaseModel):
@@ -105,18 +100,6 @@ class EncodeOptions(BaseModel):
     def limits(self) -> Limits:
         """What decoding one clip may take."""
         return Limits(self.time_limit, self.memory_limit)
-
-    def decode_pool(self, index: BucketIndex) -> DecodePool:
-        """Return the processes that decode the clips of an index: one at first."""
-        from videoprep.media.decode_pool import DecodePool
-
-        return DecodePool(
-            size=1,
-            memory=_DECODE_BYTES,
-            limits=self.limits,
-            resizing=index.is_resizing,
-            allow_damaged=self.allow_damaged,
-        )
 
 
 class StatusKeywords(DatasetOptions, total=False):

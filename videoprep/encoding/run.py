@@ -17,6 +17,7 @@ from videoprep.device import choose_device, device_name
 from videoprep.encoding.job import EncodeJob
 from videoprep.encoding.library_logging import import_libraries
 from videoprep.encoding.options import EncodeKeywords, EncodeOptions, divided
+from videoprep.encoding.pool import decode_pool
 from videoprep.encoding.recipes import (
     Settings,
     choose_settings,
@@ -246,7 +247,7 @@ class _EncodeRun:
         """Processes that decode: they import what they need while this process does."""
         if self.options.executor != "local":
             return None  # the cluster's processes have their own
-        pool = self.stack.enter_context(self.options.decode_pool(index))
+        pool = self.stack.enter_context(decode_pool(self.options, index))
         pool.start()
         return pool
 

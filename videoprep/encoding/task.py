@@ -19,6 +19,7 @@ from videoprep.encoding.encoders import load_sound, load_text, load_video
 from videoprep.encoding.job import EncodeJob
 from videoprep.encoding.library_logging import quiet_libraries
 from videoprep.encoding.options import EncodeOptions
+from videoprep.encoding.pool import decode_pool
 from videoprep.encoding.text_pass import TextPass
 from videoprep.encoding.unit_work import EncodeContext, UnitBatch, UnitWork
 from videoprep.encoding.units import Unit
@@ -178,7 +179,7 @@ class EncodeTask:
                 rank=rank,
                 device=device,
                 stream=device_stream(device, rank.stats.add_busy),
-                pool=self._pool or stack.enter_context(self._options.decode_pool(self.job.index)),
+                pool=self._pool or stack.enter_context(decode_pool(self._options, self.job.index)),
             )
             stack.callback(free_memory, device)
             stack.enter_context(_host_threads(context))
