@@ -105,7 +105,6 @@ class Examination:
         index: the plan, where it can be relied on.
         parts: the folders of the present recipes.
         others: the folders of other recipes.
-        presence: who is at the store.
         listed: the catalogue.
         report: all of it in words and numbers.
     """
@@ -115,7 +114,6 @@ class Examination:
     index: BucketIndex | None
     parts: Mapping[Component, RecipeCheck]
     others: Sequence[RecipeCheck]
-    presence: Presence
     listed: ReadCatalogue
     report: VerifyReport
 
@@ -179,7 +177,7 @@ def examine(store: Store, on_checked: OnChecked | None = None) -> Examination:
         bytes=sum(part.claimed.bytes for part in parts),
         seconds=time.monotonic() - started,
     )
-    return Examination(store, info, index, current, others, presence, listed, report)
+    return Examination(store, info, index, current, others, listed, report)
 
 
 def earlier_recipe(
