@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from videoprep.spec.dataset import DatasetSpec as DatasetSpec
     from videoprep.spec.sample import Sample as Sample
     from videoprep.store.dataset import LatentDataset as LatentDataset
-    from videoprep.store.verify import VerifyReport as VerifyReport
+    from videoprep.store.verify_report import VerifyReport as VerifyReport
     from videoprep.training.run import train as train
     from videoprep.validators.decorator import validator as validator
     from videoprep.validators.engine import validate as validate
@@ -85,7 +85,7 @@ _HOMES = {
     "videoprep.spec.dataset": ("DatasetSpec",),
     "videoprep.spec.sample": ("Sample",),
     "videoprep.store.dataset": ("LatentDataset",),
-    "videoprep.store.verify": ("VerifyReport",),
+    "videoprep.store.verify_report": ("VerifyReport",),
     "videoprep.training.run": ("train",),
     "videoprep.validators.decorator": ("validator",),
     "videoprep.validators.engine": ("validate",),

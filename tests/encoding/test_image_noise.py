@@ -11,8 +11,7 @@ import torch
 
 import videoprep as vp
 from tests.support.assets import write_lists, write_video
-from videoprep.encoding.image_noise import add_noise, draw_names
-from videoprep.encoding.posterior import reduce_moments
+from videoprep.encoding.draws import add_noise, draw_names, reduce_moments
 from videoprep.encoding.result import EncodeResult
 from videoprep.errors import VideoprepError
 from videoprep.media.clip import load_clip, normalize

@@ -22,9 +22,9 @@ from videoprep.index.shown import stretch_of
 from videoprep.index.summary import summarize
 from videoprep.media.clip import load_clip
 from videoprep.media.geometry import Box, square_size
+from videoprep.media.inspector import thumbnail
 from videoprep.media.orientation import Orientation
 from videoprep.media.probe import probe
-from videoprep.media.thumbnail import thumbnail
 
 # Its stored size and pixels, and how it looks once they are square: all are 128×96 seen upright.
 FILES = {

@@ -13,7 +13,7 @@ import torch
 from tests.families.test_every_family import MODELS, ONE_OF_EACH_VAE
 from tests.support import fidelity
 from videoprep.demo.tiny_model import trained_model
-from videoprep.encoding.posterior import Posterior, reduce_moments
+from videoprep.encoding.draws import Posterior, reduce_moments
 from videoprep.errors import ModelError, StoreError, VideoprepError
 from videoprep.families.ltx_video import FAMILY as LTX
 from videoprep.families.model_folder import ModelFolder

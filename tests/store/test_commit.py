@@ -12,8 +12,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from videoprep.fs import LocalFiles, open_files
-from videoprep.store.commit import UnitResult, commit_unit
-from videoprep.store.receipt import Failure, Receipt, ReceiptDamage, read_receipts
+from videoprep.store.receipt import (
+    Failure,
+    Receipt,
+    ReceiptDamage,
+    UnitResult,
+    commit_unit,
+    read_receipts,
+)
 
 
 def _tensors(seed: int = 0) -> dict[str, torch.Tensor]:

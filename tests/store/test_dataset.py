@@ -31,7 +31,7 @@ import videoprep as vp
 from videoprep.errors import StoreError
 from videoprep.index.bucket import Bucket
 from videoprep.store import shard_reader
-from videoprep.store.private_map import map_privately
+from videoprep.store.shard_reader import map_privately
 
 COMPONENTS = ("video_latents", "image_latents", "prompt_embeds")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import fsspec
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 import videoprep as vp
 from tests.encoding.test_encode import contents, encode
@@ -23,7 +24,8 @@ from videoprep.engine.sessions import Session
 from videoprep.errors import ModelError, StoreError
 from videoprep.fs import LocalFiles
 from videoprep.store.layout import CATALOGUE, FAILURES, INDEX, INFO
-from videoprep.store.verify import VerifyReport
+from videoprep.store.receipt import UnitResult, commit_unit
+from videoprep.store.verify_report import VerifyReport
 
 SEED = 20261125
 FLIPS = 12
@@ -229,6 +231,26 @@ def test_repair_of_shared_units(
         assert report.ok
         assert [fault.name for fault in report.repair.before] == [str(path.relative_to(store))]
         assert contents(store) == whole, path
+
+
+def test_what_the_lists_do_not_know_yet_is_not_made_again(
+    dataset: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    """A run that tried again what failed has made it, and was stopped before it came to its end."""
+    store = tmp_path / "store"
+    spoil_video(dataset / "videos/b.mp4")
+    encode(dataset, tiny_model, store)
+    encode(dataset, tiny_model, store, retry_failed=True)
+    rows = pq.read_table(store / INDEX).to_pylist()
+    key = next(row["video_key"] for row in rows if row["video"].endswith("b.mp4"))
+    whole = next(r for r in receipts(store, "video_latents") if json.loads(r.read_bytes())["shard"])
+    folder, made = str(whole.parent.relative_to(store)), UnitResult({key: torch.zeros(2, 2)})
+    assert commit_unit(LocalFiles(store), folder, "9x64x96-0123456789abcdef", made)
+    flip(shard_of(whole), 8000)
+    report = repair(store)
+    assert report.ok
+    assert report.repair.encoded == {"video_latents": 1}
+    assert report.components["video_latents"].sound == 3
 
 
 def test_units_whose_clips_are_no_longer_planned(

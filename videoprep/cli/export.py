@@ -12,7 +12,7 @@ from videoprep.cli import completion
 from videoprep.cli.index import print_left_out
 from videoprep.cli.options import Format, LogJson, OnMissing, with_options
 from videoprep.cli.output import meter, print_json, safe, said, stdout
-from videoprep.encoding.posterior import Posterior
+from videoprep.encoding.draws import Posterior
 from videoprep.engine.execution import ExecutionOptions
 from videoprep.reporting.failure_reasons import what_helps
 

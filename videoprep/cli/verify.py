@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from videoprep.engine.claims import AtWork
-    from videoprep.store.fault import Note, StoreFault
-    from videoprep.store.verify import EarlierRecipe, Repair, VerifyReport
+    from videoprep.store.verify_report import EarlierRecipe, Note, Repair, StoreFault, VerifyReport
 
 _SHOWN = 20
 _EXAMPLES = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from videoprep.encoding.recipes import Settings
-from videoprep.encoding.units import TEXT, ArtifactSize, Items, Unit, items_of
+from videoprep.encoding.units import (
+    TEXT,
+    ArtifactSize,
+    Items,
+    Unit,
+    items_of,
+    plan_units,
+    share_of,
+)
+from videoprep.engine.task import JobShare
 from videoprep.families.component import Component, ComponentSpec, SoundFormat
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
@@ -25,6 +34,7 @@ from videoprep.index.arrow_buffer import reader_of
 from videoprep.index.bucket import Bucket
 from videoprep.index.clip import Clip
 from videoprep.index.table import BucketIndex
+from videoprep.store.catalogue import Artifacts, without
 from videoprep.store.layout import Store
 from videoprep.store.recipe import Recipe
 
@@ -36,6 +46,7 @@ _UNITS = pa.schema(
         ("name", pa.string()),
         ("rows", pa.list_(pa.int64())),
         ("cost", pa.int64()),
+        ("attempts", pa.map_(pa.string(), pa.int64())),
     ]
 )
 
@@ -55,13 +66,39 @@ class EncodeJob:
     """One per component."""
     units: Sequence[Unit] = ()
     """The work."""
-    attempts: Mapping[str, int] = field(default_factory=dict)
-    """How often artifacts have failed before that are tried again."""
 
     @cached_property
     def specs(self) -> Mapping[Component, ComponentSpec]:
         """The components that the model can make."""
         return components_of(families()[self.family], self.model)
+
+    def items(self, component: Component) -> Items:
+        """Return the artifacts of a component that the plan needs."""
+        family = families()[self.family]
+        return work_of(self.specs[component], self.index, family, self.model, self.settings)
+
+    def left(
+        self,
+        there: Mapping[Component, Artifacts],
+        again: Mapping[Component, Mapping[str, int]],
+        share: JobShare,
+    ) -> EncodeJob:
+        """Return the job with the units that are left to do.
+
+        Args:
+            there: what is there.
+            again: what failed and is to be tried again, and how often it was tried.
+            share: of which job; others do the rest.
+        """
+        units: list[Unit] = []
+        works = {component: self.items(component) for component in there}
+        for component, items in works.items():
+            tried = again[component]
+            settled = without(there[component].settled, pa.array(list(tried), pa.string()))
+            units += plan_units(items, settled, tried)
+        if share.count > 1:
+            units = share_of([*works.values()], units, share.number, share.count)
+        return replace(self, units=units)
 
     def folder(self, unit: Unit) -> str:
         """Return where the shard and the receipt of a unit lie in the store."""
@@ -85,11 +122,8 @@ class EncodeJob:
             "family": self.family,
             "settings": asdict(self.settings),
             "recipes": {name: dict(recipe.fields) for name, recipe in self.recipes.items()},
-            "attempts": dict(self.attempts),
         }
-        units = pa.Table.from_pylist(
-            [{n: getattr(unit, n) for n in _UNITS.names} for unit in self.units], schema=_UNITS
-        )
+        units = pa.Table.from_pylist([_fields(unit) for unit in self.units], schema=_UNITS)
         self.index.save_to(files, f"{folder}/index.parquet")
         files.write(f"{folder}/units.parquet", lambda file: pq.write_table(units, file))
         files.write_bytes(f"{folder}/job.json", json.dumps(data).encode())
@@ -112,7 +146,6 @@ class EncodeJob:
             settings=Settings(**data["settings"]),
             recipes={name: Recipe(name, fields) for name, fields in data["recipes"].items()},
             units=[_unit(fields) for fields in units],
-            attempts=data["attempts"],
         )
 
 
@@ -156,5 +189,11 @@ def _sound_size(
     return ArtifactSize(bucket, size, samples)
 
 
+def _fields(unit: Unit) -> dict[str, Any]:
+    fields = {name: getattr(unit, name) for name in _UNITS.names}
+    return {**fields, "attempts": list(unit.attempts.items())}
+
+
 def _unit(fields: dict[str, Any]) -> Unit:
-    return Unit(**{**fields, "rows": np.asarray(fields["rows"], np.int64)})
+    rows = np.asarray(fields["rows"], np.int64)
+    return Unit(**{**fields, "rows": rows, "attempts": dict(fields["attempts"])})

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from videoprep.encoding.image_noise import NOISE
+from videoprep.encoding.draws import NOISE, Posterior
 from videoprep.encoding.options import EncodeOptions
-from videoprep.encoding.posterior import Posterior
 from videoprep.errors import StoreError, VideoprepError
 from videoprep.families.component import Component, ComponentSpec
 from videoprep.families.contract import Family

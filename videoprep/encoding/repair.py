@@ -8,14 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from videoprep.encoding.job import EncodeJob, work_of
+from videoprep.encoding.job import EncodeJob
 from videoprep.encoding.options import EncodeOptions
-from videoprep.encoding.rebuild import Again, Rebuilder, keys_of
 from videoprep.encoding.recipes import make_recipes, settings_of
 from videoprep.encoding.run import open_checked
-from videoprep.encoding.units import Items, Unit, plan_units
+from videoprep.encoding.units import Items, Unit, keys_in, plan_units, unit_of
 from videoprep.engine.claims import Claims, presence_at
 from videoprep.engine.coordination import SingleProcess, planned_world_size
 from videoprep.engine.run import sweep_shared
@@ -23,38 +21,34 @@ from videoprep.engine.sessions import Session, sweep
 from videoprep.engine.task import TaskOptions, most_expensive_first
 from videoprep.engine.work import do_work
 from videoprep.errors import PlanError, StoreError, VideoprepError
-from videoprep.families.component import Component, Source
-from videoprep.families.contract import Family
-from videoprep.families.model_folder import ModelFolder
+from videoprep.families.component import Component
 from videoprep.families.registry import components_of
 from videoprep.fs.mirror import local_path
 from videoprep.index.table import BucketIndex
 from videoprep.reporting.panel import Style, shown
-from videoprep.store.catalogue import gather, read_artifacts, write_catalogue
-from videoprep.store.fault import BadUnit
-from videoprep.store.layout import (
-    CATALOGUE,
-    EMPTY_CAPTION,
-    FAILURES,
-    INDEX,
-    Store,
-    StoreInfo,
-    is_shard,
+from videoprep.store.catalogue import (
+    Artifacts,
+    count_among,
+    gather,
+    read_artifacts,
+    without,
+    write_catalogue,
 )
+from videoprep.store.format import unit_of_shard
+from videoprep.store.layout import CATALOGUE, EMPTY_CAPTION, FAILURES, INDEX, INFO, Store, StoreInfo
 from videoprep.store.plan_check import listed_failures
-from videoprep.store.receipt import Receipt, ReceiptDamage, read_receipts
+from videoprep.store.receipt import Receipt, ReceiptDamage, read_receipts, shards_of
 from videoprep.store.recipe import Recipe
+from videoprep.store.unit_check import BadUnit
 from videoprep.store.verify import (
     Examination,
     OnChecked,
-    Repair,
-    VerifyReport,
     examine,
     keys_of_unit,
     orphaned_at,
-    unit_of_shard,
 )
-from videoprep.workers.pool import Limits
+from videoprep.store.verify_report import Repair, VerifyReport
+from videoprep.workers import Limits
 
 _NAMED = 3
 
@@ -106,71 +100,47 @@ def verify(
             "a repair is the work of one process", remedy="run it without torchrun"
         )
     limits = limits or Limits()
-    means = _Means(
-        model=None if model is None else str(model),
-        revision=revision,
-        data_root=None if data_root is None else local_path(data_root).resolve(),
+    options = EncodeOptions.of(
         device=device,
-        options=EncodeOptions.of(
-            decode_workers=decode_workers,
-            time_limit=limits.seconds,
-            memory_limit=limits.memory_mib,
-        ),
-        progress=progress,
+        revision=revision,
+        decode_workers=decode_workers,
+        time_limit=limits.seconds,
+        memory_limit=limits.memory_mib,
     )
     with Session(place.files) as session:
-        mending = _Mending(found, session, means)
+        mending = _Mending(
+            found,
+            session,
+            None if model is None else str(model),
+            None if data_root is None else local_path(data_root).resolve(),
+            options,
+            progress,
+        )
         mending.run()
     after = examine(place, on_checked)
     return replace(after.report, repair=mending.told())
 
 
-@dataclass(frozen=True, slots=True)
-class _Means:
-    """With what to repair; see `verify`."""
-
-    model: str | None
-    revision: str | None
-    data_root: Path | None
-    device: str
-    options: EncodeOptions
-    progress: Style
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What is to be made anew.
-
-    Attributes:
-        jobs: how; more than one only where artifacts failed and are tried again.
-        redo: the units whose files go first.
-    """
-
-    jobs: Sequence[EncodeJob]
-    redo: Sequence[BadUnit]
-
-
 @dataclass(slots=True)
 class _Mending:
-    """A repair under way.
-
-    Attributes:
-        found: what is wrong.
-        session: this process at the store.
-        means: model, device and so on.
-        removed: files removed so far.
-        rewritten: files written anew so far.
-        left_alone: what cannot be repaired, and why.
-        encoded: artifacts made anew, by component.
-    """
+    """A repair under way. What can be made anew is found out before anything is removed."""
 
     found: Examination
+    """What is wrong."""
     session: Session
-    means: _Means
+    """This process at the store."""
+    model: str | None
+    data_root: Path | None
+    options: EncodeOptions
+    progress: Style
     removed: list[str] = field(default_factory=list)
+    """Files removed so far."""
     rewritten: list[str] = field(default_factory=list)
+    """Files written anew so far."""
     left_alone: list[str] = field(default_factory=list)
+    """What cannot be repaired, and why."""
     encoded: dict[Component, int] = field(default_factory=dict)
+    """Artifacts made anew, by component."""
 
     @property
     def store(self) -> Store:
@@ -191,7 +161,7 @@ class _Mending:
         info, index = self.found.info, self.found.index
         if info is None or index is None:
             # Without them nobody knows what has to be there: nothing but leftovers may go.
-            faults = [f for f in self.found.report.faults if f.name in ("store.json", INDEX)]
+            faults = [f for f in self.found.report.faults if f.name in (INFO, INDEX)]
             self.left_alone += [f"{fault.name}: {fault.remedy}" for fault in faults]
         else:
             self._mend(info, index)
@@ -199,15 +169,15 @@ class _Mending:
         self._sweep()
 
     def _mend(self, info: StoreInfo, index: BucketIndex) -> None:
-        bad = self._free(self.found.bad_units())
-        tables = {fault.name for fault in self.found.report.faults} & {CATALOGUE, FAILURES}
-        useless = [unit for unit in bad if self._is_useless(unit)]
-        plan = self._plan(info, index, [unit for unit in bad if unit not in useless])
-        for unit in (*(plan.redo if plan else ()), *useless):
+        bad = self._free(self.found.bad_units)
+        needless = [unit for unit in bad if self._is_needless(unit, index)]
+        job, redone = self._plan(info, index, [unit for unit in bad if unit not in needless])
+        for unit in (*redone, *needless):
             self._remove(unit)
         self._remove_empty_captions()
-        for job in plan.jobs if plan else ():
+        if job is not None:
             self._encode(job)
+        tables = {fault.name for fault in self.found.report.faults} & {CATALOGUE, FAILURES}
         if tables or self.encoded or self.removed:
             self._rewrite(info, index)
 
@@ -231,153 +201,103 @@ class _Mending:
                 free.append(unit)
         return free
 
-    def _is_useless(self, unit: BadUnit) -> bool:
+    def _is_needless(self, unit: BadUnit, index: BucketIndex) -> bool:
         """Whether no clip of the plan needs anything of a unit, so that it is not made anew."""
-        part = next((p for p in self.found.parts.values() if p.folder == unit.folder), None)
-        if part is None:
+        part = self.found.parts.get(unit.component)
+        if part is None or part.folder != unit.folder:
             return True  # of an earlier recipe
-        if self.found.report.components[part.component].planned == 0:
-            return True
-        keys = keys_of_unit(unit, self.found.listed)
-        return bool(len(keys)) and not _any_in(keys, self._planned(part.claimed.source))
-
-    def _planned(self, source: Source) -> pa.Array:
-        index = self.found.index
-        assert index is not None  # noqa: S101
-        return pc.unique(pc.drop_null(source.keys(index.table)))
+        planned, keys = part.claimed.planned(index.table), self._keys(unit)
+        return not len(planned) or bool(len(keys) and not count_among(planned, keys))
 
     # Planning
 
-    def _plan(self, info: StoreInfo, index: BucketIndex, bad: Sequence[BadUnit]) -> _Plan | None:
-        """Finds out what is to be made anew, and whether it can be. Removes nothing."""
+    def _plan(
+        self, info: StoreInfo, index: BucketIndex, bad: Sequence[BadUnit]
+    ) -> tuple[EncodeJob | None, list[BadUnit]]:
+        """Return what is to be made anew, and the units whose files have to go before."""
         counts = self.found.report.components
-        needed = [
-            component
-            for component, count in counts.items()
-            if count.missing or any(u.folder == Store.folder(info.recipes[component]) for u in bad)
-        ]
+        of_bad = {unit.component for unit in bad}
+        needed = [c for c, count in counts.items() if count.missing or c in of_bad]
         if not needed:
-            return None
+            return None, []
         settings = settings_of(info, self.store.location)
-        model, family = self._open_model(info)
+        revision = self.options.revision or (None if self.model else info.revision)
+        model, family = open_checked(self.model or info.model, revision)
         specs = components_of(family, model)
         recipes = make_recipes(family, model, [specs[name] for name in needed], settings)
         _require_same(info, recipes, self.store.location)
-        moved = self.means.data_root
-        if moved is not None:
-            index = BucketIndex(index.table, moved, index.policy)
-        again: list[Again] = []
-        redo: list[BadUnit] = []
+        if self.data_root is not None:
+            index = BucketIndex(index.table, self.data_root, index.policy)
+        job = EncodeJob(index, model, family.name, settings, recipes)
+        units: list[Unit] = []
+        redone: list[BadUnit] = []
         for component in needed:
-            items = work_of(specs[component], index, family, model, settings)
-            own = [u for u in bad if u.folder == Store.folder(info.recipes[component])]
-            planned = self._units(items, info.recipes[component], own)
-            made, blocked = self._with_sources(index, items.source, planned)
-            again += made
-            redo += self._unblocked(own, items, blocked)
-        jobs = [
-            EncodeJob(index, model, family.name, settings, recipes, units, attempts)
-            for units, attempts in _batches(again)
-        ]
-        return _Plan(jobs, redo)
+            own = [unit for unit in bad if unit.component == component]
+            items = job.items(component)
+            planned, waiting = self._with_sources(index, items, self._units(items, own))
+            units += planned
+            redone += (unit for unit in own if not self._waits(unit, waiting))
+        return (replace(job, units=units) if units else None), redone
 
-    def _open_model(self, info: StoreInfo) -> tuple[ModelFolder, Family]:
-        means = self.means
-        if means.model is not None:
-            return open_checked(means.model, means.revision)
-        return open_checked(info.model, means.revision or info.revision)
+    def _units(self, items: Items, bad: Sequence[BadUnit]) -> list[Unit]:
+        """The units to make: those at fault, as they were if that can be; then what is missing."""
+        part = self.found.parts[items.component]
+        named = {unit.unit for unit in part.bad}
+        sound = gather(_sound(self.store, part.folder, named), part.folder, items.source)
+        first = {unit.name: unit for unit in plan_units(items, pa.array([], pa.string()), {})}
+        was = {unit.unit: first.get(unit.unit) or _as_it_was(items, unit) for unit in bad}
+        again = [unit for unit in was.values() if unit is not None]
+        tried = dict(zip(*(sound.failed[n].to_pylist() for n in ("key", "attempt")), strict=True))
+        forgotten = self._forgotten(items, sound, tried)
+        doubtful = [self._keys(unit) for unit in bad if was[unit.unit] is None]
+        doubtful.append(pa.array(list(forgotten), pa.string()))
+        known = [without(sound.settled, pa.concat_arrays(doubtful))]
+        known += [self._keys(unit) for unit in part.bad if unit not in bad]
+        settled = pa.concat_arrays([*known, *(keys_in(items, unit) for unit in again)])
+        if self.found.report.components[part.component].missing:
+            # Of a unit whose receipt is gone nothing may be left but the name of its shard.
+            names = sorted({unit_of_shard(name) for name in part.orphaned} & first.keys())
+            lost = [first[name] for name in names]
+            again += [unit for unit in lost if len(without(keys_in(items, unit), settled))]
+            settled = pa.concat_arrays([*known, *(keys_in(items, unit) for unit in again)])
+        return [*again, *plan_units(items, settled, {**tried, **forgotten})]
 
-    def _units(self, items: Items, recipe: Recipe, bad: Sequence[BadUnit]) -> list[Again]:
-        """The units to make: those at fault, as they were where that can be; what is missing."""
-        folder = Store.folder(recipe)
-        all_bad = [unit for unit in self.found.bad_units() if unit.folder == folder]
-        receipts = _sound(self.store, folder, {unit.unit for unit in all_bad})
-        sound = gather(receipts, folder, recipe.source)
-        numbers = sound.failed["attempt"].to_pylist()
-        tried = dict(zip(sound.failed["key"].to_pylist(), numbers, strict=True))
-        rebuilder = Rebuilder(items, self._most_tried(recipe, tried, all_bad))
-        redone = {unit.unit for unit in bad}
-        kept = (unit for unit in all_bad if unit.unit not in redone)
-        settled = [key for unit in kept for key in self._keys(unit).to_pylist()]
-        exact: list[Again] = []
-        loose: list[str] = []
-        for unit in bad:
-            again = rebuilder.find(unit.unit, self._keys(unit).to_pylist())
-            if again is not None:
-                exact.append(again)
-                settled += keys_of(items, again.unit)
-            else:
-                loose += self._keys(unit).to_pylist()
-        known = pa.chunked_array(
-            [*sound.stored["key"].chunks, *sound.failed["key"].chunks], pa.string()
-        ).combine_chunks()
-        known = known.filter(pc.invert(pc.is_in(known, value_set=pa.array(loose, pa.string()))))
-        known = pa.concat_arrays([known, pa.array(settled, pa.string())])
-        for again in self._of_orphans(rebuilder, recipe, known):
-            exact.append(again)
-            known = pa.concat_arrays([known, pa.array(keys_of(items, again.unit), pa.string())])
-        return [*exact, *(Again(unit, tried) for unit in plan_units(items, known, tried))]
-
-    def _of_orphans(self, rebuilder: Rebuilder, recipe: Recipe, known: pa.Array) -> Iterator[Again]:
-        """Units whose receipts are gone, and of which nothing but the name of a shard is left."""
-        if self.found.report.components[recipe.component].missing == 0:
-            return
-        folder = Store.folder(recipe)
-        names = {unit_of_shard(n) for n in self.found.orphaned() if n.startswith(f"{folder}/")}
-        for name in sorted(names):
-            again = rebuilder.find(name, ())
-            if again is not None:
-                keys = pa.array(keys_of(rebuilder.items, again.unit), pa.string())
-                if pc.any(pc.invert(pc.is_in(keys, value_set=known))).as_py():
-                    yield again
-
-    def _most_tried(
-        self, recipe: Recipe, tried: Mapping[str, int], bad: Sequence[BadUnit]
-    ) -> Mapping[str, int]:
-        """How often artifacts failed, by all that tells of it."""
-        told = dict(tried)
-        if self.found.index is not None:
-            index, source = self.found.index, recipe.source
-            listed = listed_failures(self.store, index, recipe.component, source)
-            told |= {key: max(count, told.get(key, 0)) for key, count in listed.items()}
-        for unit in bad:
-            for failure in unit.receipt.failures if unit.receipt is not None else ():
-                told[failure.key] = max(failure.attempt, told.get(failure.key, 0))
-        return told
+    def _forgotten(
+        self, items: Items, sound: Artifacts, tried: Mapping[str, int]
+    ) -> dict[str, int]:
+        """What failed once more in a unit whose receipt is lost, and how often it had before."""
+        index = self.found.index
+        assert index is not None  # noqa: S101
+        listed = listed_failures(self.store, index, items.component, items.source)
+        keys = without(pa.array(list(listed), pa.string()), sound.stored["key"]).to_pylist()
+        return {key: listed[key] - 1 for key in keys if listed[key] > max(1, tried.get(key, 0))}
 
     def _keys(self, unit: BadUnit) -> pa.Array:
         return keys_of_unit(unit, self.found.listed)
 
     def _with_sources(
-        self, index: BucketIndex, source: Source, units: Sequence[Again]
-    ) -> tuple[list[Again], list[Unit]]:
-        """The units whose videos are as they were planned, and the others; names these."""
-        rows = [row for one in units for row in one.unit.rows.tolist()] if source.media else []
+        self, index: BucketIndex, items: Items, units: Sequence[Unit]
+    ) -> tuple[list[Unit], pa.Array]:
+        """The units whose videos are as they were planned, and the artifacts of the others."""
+        rows = [row for unit in units for row in unit.rows.tolist()] if items.source.media else []
         gone = _gone(index, rows)
-        made, blocked = list[Again](), list[Unit]()
-        for one in units:
-            unit = one.unit
+        made = list[Unit]()
+        waiting = [pa.array([], pa.string())]
+        for unit in units:
             own = set(index.table["video"].take(pa.array(unit.rows)).to_pylist()) & gone.keys()
             if not own:
-                made.append(one)
+                made.append(unit)
                 continue
-            blocked.append(unit)
+            waiting.append(keys_in(items, unit))
             named = "; ".join(f"{name}: {gone[name]}" for name in sorted(own)[:_NAMED])
             more = f"; … {len(own) - _NAMED} more" if len(own) > _NAMED else ""
             self.left_alone.append(f"{unit.component}, unit {unit.name}: {named}{more}")
-        return made, blocked
+        return made, pa.concat_arrays(waiting)
 
-    def _unblocked(
-        self, bad: Sequence[BadUnit], items: Items, blocked: Sequence[Unit]
-    ) -> Iterator[BadUnit]:
-        """The units at fault of which all that the plan needs can be made anew."""
-        rows = [row for unit in blocked for row in unit.rows.tolist()]
-        of_rows = pc.is_in(pa.array(items.rows), value_set=pa.array(rows, pa.int64()))
-        waiting = items.keys.filter(of_rows)
-        for unit in bad:
-            keys = self._keys(unit)
-            if not len(waiting) or (len(keys) and not _any_in(keys, waiting)):
-                yield unit
+    def _waits(self, unit: BadUnit, waiting: pa.Array) -> bool:
+        """Whether something of a unit at fault, or perhaps of it, cannot be made now."""
+        keys = self._keys(unit)
+        return bool(count_among(keys, waiting) if len(keys) else len(waiting))
 
     # Doing
 
@@ -387,24 +307,22 @@ class _Mending:
         if files.size(unit.path) is not None:
             files.delete(unit.path)
             self.removed.append(unit.path)
-        for name in files.names(unit.folder):
-            if is_shard(name) and name.startswith(f"{unit.unit}-"):
-                files.delete(f"{unit.folder}/{name}")
-                self.removed.append(f"{unit.folder}/{name}")
+        for name in shards_of(files, unit.folder, unit.unit):
+            files.delete(f"{unit.folder}/{name}")
+            self.removed.append(f"{unit.folder}/{name}")
 
     def _encode(self, job: EncodeJob) -> None:
         from videoprep.encoding.task import EncodeTask
 
-        options = TaskOptions(device=self.means.device, watchdog=self.means.options.watchdog)
-        task = EncodeTask(job, self.store, self.means.options)
+        options = TaskOptions(device=self.options.device, watchdog=self.options.watchdog)
+        task = EncodeTask(job, self.store, self.options)
         units = most_expensive_first(task.planned_units())
-        with shown(self.means.progress) as told:
+        with shown(self.progress) as told:
             tally = do_work(task, units, self.session, SingleProcess(), options, told)
         for component in job.recipes:
             counts = tally.counts[component]
             if counts.done > counts.failed:
-                before = self.encoded.get(component, 0)
-                self.encoded[component] = before + counts.done - counts.failed
+                self.encoded[component] = counts.done - counts.failed
 
     def _rewrite(self, info: StoreInfo, index: BucketIndex) -> None:
         """Writes what is derived from plan and receipts; another job may write it meanwhile."""
@@ -421,7 +339,7 @@ class _Mending:
 
     def _remove_orphaned(self) -> None:
         """Shards without a receipt go where nobody works who may be about to commit one."""
-        orphaned = self.found.orphaned()
+        orphaned = self.found.orphaned
         if not orphaned:
             return
         others = presence_at(self.store.files, (self.session.id,)).at_work
@@ -457,17 +375,15 @@ def _sound(store: Store, folder: str, bad: set[str]) -> Iterator[Receipt]:
             yield found
 
 
-def _batches(units: Sequence[Again]) -> Iterator[tuple[list[Unit], Mapping[str, int]]]:
-    """Units that one job can make: it holds one number of attempts for each artifact."""
-    alike: dict[frozenset[tuple[str, int]], list[Unit]] = {}
-    for one in units:
-        alike.setdefault(frozenset(one.attempts.items()), []).append(one.unit)
-    for attempts, made in alike.items():
-        yield made, dict(attempts)
-
-
-def _any_in(keys: pa.Array, among: pa.Array) -> bool:
-    return bool(pc.any(pc.is_in(keys, value_set=among)).as_py())
+def _as_it_was(items: Items, bad: BadUnit) -> Unit | None:
+    """The unit that a receipt speaks of, if it can be read and the plan still has all of it."""
+    if bad.receipt is None:
+        return None
+    failures = {failure.key: failure.attempt - 1 for failure in bad.receipt.failures}
+    keys = [*(tensor.key for tensor in bad.receipt.tensors), *failures]
+    unit = unit_of(items, pa.array(keys, pa.string()), {k: n for k, n in failures.items() if n})
+    # It may tell less of attempts than the unit's name, which stays.
+    return None if unit is None else replace(unit, name=bad.unit)
 
 
 def _gone(index: BucketIndex, rows: Sequence[int]) -> Mapping[str, str]:

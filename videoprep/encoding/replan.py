@@ -28,7 +28,7 @@ from videoprep.reporting.words import counted, lasting
 from videoprep.sources import Source, kind_of
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.path_hints import dataset_path
-from videoprep.store.catalogue import Artifacts, read_artifacts
+from videoprep.store.catalogue import is_among, read_artifacts, without
 from videoprep.store.layout import ACCEPTED, INDEX, Store, StoreInfo
 from videoprep.store.recipe import Recipe
 
@@ -221,7 +221,7 @@ def find_replan(
         What would change; None if nothing that is stored would be encoded again or lost.
     """
     info = store.read_info()
-    settled = {name: _settled(store, recipe) for name, recipe in recipes.items()}
+    settled = {name: read_artifacts(store, recipe).settled for name, recipe in recipes.items()}
     remade = {name: _remade(store, index, info, recipes, name, settled[name]) for name in recipes}
     lacking = any(_lacks(index, recipe, settled[name]) for name, recipe in recipes.items())
     planned, changes = compare_plans(store, index, given, lacking=lacking, older=older)
@@ -247,16 +247,6 @@ def find_replan(
     )
 
 
-def _settled(store: Store, recipe: Recipe) -> pa.Array:
-    """The artifacts that a recipe has made, or failed to make."""
-    return _keys(read_artifacts(store, recipe))
-
-
-def _keys(made: Artifacts) -> pa.Array:
-    keys = pa.chunked_array([*made.stored["key"].chunks, *made.failed["key"].chunks], pa.string())
-    return keys.combine_chunks()
-
-
 def _remade(
     store: Store,
     index: BucketIndex,
@@ -269,9 +259,9 @@ def _remade(
     own = info.recipes.get(component)
     if own is None or own.id == recipes[component].id:
         return pa.array([], pa.string())
-    planned = pc.drop_null(pc.unique(own.source.keys(index.table)))
-    there = planned.filter(pc.is_in(planned, value_set=_settled(store, own)))
-    return there.filter(pc.invert(pc.is_in(there, value_set=settled)))
+    made = read_artifacts(store, own)
+    planned = made.planned(index.table)
+    return without(planned.filter(is_among(planned, made.settled)), settled)
 
 
 def _of_recipes(

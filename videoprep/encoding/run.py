@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import Unpack
 
 from videoprep.device import choose_device, device_name
-from videoprep.encoding.finish import finish
 from videoprep.encoding.job import EncodeJob
 from videoprep.encoding.library_logging import import_libraries
 from videoprep.encoding.options import EncodeKeywords, EncodeOptions, divided
@@ -34,7 +33,7 @@ from videoprep.encoding.replan import (
     needs_accepting,
     options_given,
 )
-from videoprep.encoding.result import EncodeResult
+from videoprep.encoding.result import EncodeResult, finish
 from videoprep.engine.coordination import planned_world_size
 from videoprep.engine.execution import execute
 from videoprep.engine.progress import OnProgress, Progress

@@ -34,15 +34,17 @@ from videoprep.store.catalogue import (
     DamagedClip,
     damaged_clips,
     gather,
+    is_among,
     read_artifacts,
     set_aside,
+    whole,
 )
-from videoprep.store.fault import ENCODE_AGAIN
 from videoprep.store.layout import CATALOGUE, INDEX, Store, StoreInfo, component_folders
 from videoprep.store.plan_check import read_catalogue
 from videoprep.store.receipt import read_receipts
 from videoprep.store.recipe import Recipe
-from videoprep.store.verify import EarlierRecipe, why_earlier
+from videoprep.store.verify import earlier_recipe
+from videoprep.store.verify_report import ENCODE_AGAIN, EarlierRecipe
 
 CatalogueState = Literal["current", "outdated", "missing", "damaged"]
 
@@ -394,21 +396,18 @@ class _Comparison:
         if self.index is None:
             stored, failed = made.stored.num_rows, made.failed.num_rows
             return ComponentStatus(None, stored, failed, 0, 0, {}, recipe, 0, 0, damages)
-        planned = _distinct(made.source.keys(self.index.table))
-        done, failed = (_common(planned, t["key"]) for t in (made.stored, made.failed))
-        needed = pc.is_in(made.stored["key"], value_set=planned)
-        unneeded = made.stored["bytes"].filter(pc.invert(needed))
+        counts = made.count(self.index.table)
         why, stale = self._reasons(component)
         return ComponentStatus(
-            planned=len(planned),
-            done=done,
-            set_aside=failed,
-            to_do=len(planned) - done - failed,
+            planned=counts.planned,
+            done=counts.stored,
+            set_aside=counts.failed,
+            to_do=counts.planned - counts.stored - counts.failed,
             stale=stale,
             why=why,
             recipe_changed=recipe,
-            orphans=len(unneeded),
-            orphan_bytes=pc.sum(unneeded).as_py() or 0,
+            orphans=counts.orphans,
+            orphan_bytes=counts.orphan_bytes,
             damages=damages,
         )
 
@@ -421,10 +420,8 @@ class _Comparison:
     def _waiting(self, component: Component) -> pa.Array:
         """For each row of the plan, whether its artifact is to be made."""
         assert self.index is not None  # noqa: S101
-        column = _plain(self.sources[component].keys(self.index.table))
-        made = self.made[component]
-        settled = pa.chunked_array([*made.stored["key"].chunks, *made.failed["key"].chunks])
-        known = pc.is_in(column, value_set=_plain(settled.cast(pa.string())))
+        column = whole(self.sources[component].keys(self.index.table))
+        known = is_among(column, self.made[component].settled)
         return pc.and_(pc.invert(known), pc.is_valid(column))
 
     def _reasons(self, component: Component) -> tuple[dict[str, int], int]:
@@ -433,9 +430,11 @@ class _Comparison:
         table = self.index.table.filter(self._waiting(component))
         source = self.sources[component]
         keys = source.keys(table)
-        first = pc.index_in(pc.unique(keys), value_set=_plain(keys))
+        first = pc.index_in(pc.unique(keys), value_set=whole(keys))
         rows = table.select(["video", "line", "clip"]).take(first)
-        there = pc.is_in(keys.take(first), value_set=self._stored_before(component))
+        before = self.before.get(component)
+        older = pa.array([], pa.string()) if before is None else before.stored["key"]
+        there = is_among(keys.take(first), older)
         counts: Counter[str] = Counter()
         stale = 0
         for row, again in zip(rows.to_pylist(), there.to_pylist(), strict=True):
@@ -450,10 +449,6 @@ class _Comparison:
             stale += reason not in (NEW, NOT_MADE)
             counts[reason] += 1
         return dict(counts), stale
-
-    def _stored_before(self, component: Component) -> pa.Array:
-        before = self.before.get(component)
-        return pa.array([], pa.string()) if before is None else _plain(before.stored["key"])
 
     def _redo(self) -> Iterator[Redo]:
         """The clips that are new or have changed, and for which something is to be made."""
@@ -478,8 +473,6 @@ class _Comparison:
 
     def _earlier(self) -> Iterator[EarlierRecipe]:
         """The folders of recipes that are not asked for."""
-        own = self.info.recipes
-        known = {recipe.id: recipe for recipe in (*self.info.earlier, *own.values())}
         for component in component_folders(self.store.files):
             asked = self.recipes.get(component)
             for name in self.store.files.folders(component):
@@ -487,10 +480,8 @@ class _Comparison:
                     continue
                 folder = f"{component}/{name}"
                 receipts = read_receipts(self.store.files, folder)
-                stored = gather(receipts, folder, FRAMES).stored  # they are only counted
-                size = pc.sum(stored["bytes"]).as_py() or 0
-                why = why_earlier(known.get(name), asked)
-                yield EarlierRecipe(component, name, stored.num_rows, size, why)
+                made = gather(receipts, folder, FRAMES)  # they are only counted
+                yield earlier_recipe(self.info, component, name, made, asked)
 
     def _catalogue(self) -> CatalogueState:
         if self.store.files.size(CATALOGUE) is None:
@@ -501,12 +492,11 @@ class _Comparison:
         if self.own is None or listed.index_xxh3 != self.store.digest(INDEX):
             return "outdated"
         for component, made in self.before.items():
-            planned = _distinct(made.source.keys(self.own.table))
             column = f"{component}_shard"
             if column not in listed.table.schema.names:
                 return "outdated"
             there = listed.table.filter(pc.is_valid(listed.table[column]))[f"{component}_key"]
-            if len(pc.unique(there)) != _common(planned, made.stored["key"]):
+            if len(pc.unique(there)) != made.count(self.own.table).stored:
                 return "outdated"
         return "current"
 
@@ -574,8 +564,9 @@ def _groups(index: BucketIndex, made: Mapping[Component, Artifacts]) -> Iterator
     places = Counter((entry.component, entry.code) for entry in entries)
     for (component, code), clips in places.most_common():
         failed = made[component].failed
-        planned = _distinct(made[component].source.keys(index.table))
-        own = failed.filter(pc.and_(pc.equal(failed["code"], code), _in(failed["key"], planned)))
+        planned = made[component].planned(index.table)
+        own = failed.filter(pc.equal(failed["code"], code))
+        own = own.filter(is_among(own["key"], planned))
         same = (e for e in entries if (e.component, e.code) == (component, code))
         examples = [
             f"{entry.video} ({Path(entry.file).name}:{entry.line}): {entry.reason}"
@@ -583,20 +574,3 @@ def _groups(index: BucketIndex, made: Mapping[Component, Artifacts]) -> Iterator
         ]
         attempts = pc.max(own["attempt"]).as_py() or 0
         yield SetAsideGroup(component, code, own.num_rows, clips, attempts, tuple(examples))
-
-
-def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
-def _distinct(column: pa.ChunkedArray) -> pa.Array:
-    return _plain(pc.unique(pc.drop_null(column)))
-
-
-def _in(keys: pa.ChunkedArray, among: pa.Array) -> pa.ChunkedArray:
-    return pc.is_in(keys, value_set=among)
-
-
-def _common(distinct: pa.Array, others: pa.ChunkedArray) -> int:
-    """How many of some distinct keys are among others."""
-    return int(pc.sum(pc.is_in(distinct, value_set=_plain(others))).as_py() or 0)

@@ -16,28 +16,34 @@ import torch
 
 from videoprep.device import choose_device, free_memory
 from videoprep.encoding.encoders import load_sound, load_text, load_video
-from videoprep.encoding.job import EncodeJob, work_of
+from videoprep.encoding.job import EncodeJob
 from videoprep.encoding.library_logging import quiet_libraries
 from videoprep.encoding.options import EncodeOptions
 from videoprep.encoding.pool import decode_pool
 from videoprep.encoding.text_pass import TextPass
 from videoprep.encoding.unit_work import EncodeContext, UnitBatch, UnitWork
-from videoprep.encoding.units import Items, Unit, plan_units, share_of
+from videoprep.encoding.units import Unit
 from videoprep.encoding.video_pass import at_once, encode_video, resize_pool
 from videoprep.engine.device_stream import device_stream
 from videoprep.engine.progress import Phase, UnitGroup
 from videoprep.engine.rank import ClaimedUnit, RankContext
-from videoprep.engine.task import JobShare, Stage, TaskDescription, TaskUnit, receipts_of
+from videoprep.engine.task import JobShare, Stage, TaskDescription, TaskUnit
 from videoprep.errors import Code
 from videoprep.families.component import Component, ComponentSpec
 from videoprep.families.registry import families
 from videoprep.fs import Files
 from videoprep.media.decode_pool import DecodePool
 from videoprep.store.catalogue import Artifacts, read_artifacts
-from videoprep.store.commit import UnitResult, commit_unit, remove_rivals
 from videoprep.store.empty_caption import name_of, path_of, write_empty_caption
 from videoprep.store.layout import EMPTY_CAPTION, Store
-from videoprep.store.receipt import Failure, ReceiptDamage, is_damaged
+from videoprep.store.receipt import (
+    Failure,
+    ReceiptDamage,
+    UnitResult,
+    commit_unit,
+    is_damaged,
+    remove_rivals,
+)
 from videoprep.store.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -124,7 +130,8 @@ class EncodeTask:
     def units(self, share: JobShare) -> Sequence[TaskUnit]:
         """See `Task`. Receipts that are damaged are removed, so that their units are made anew."""
         self.before, self.damages = _committed(self._store, self.job.recipes)
-        self.job = _planned(self.job, self.before, self._options, share)
+        again = {name: _tried_again(made, self._options) for name, made in self.before.items()}
+        self.job = self.job.left(self.before, again, share)
         return self.planned_units(empty_captions=share.number == 0)
 
     def planned_units(self, *, empty_captions: bool = True) -> list[TaskUnit]:
@@ -144,10 +151,7 @@ class EncodeTask:
 
     def committed(self, units: Sequence[TaskUnit]) -> Collection[str]:
         """See `Task`."""
-        empty = {unit.id for unit in units if unit.folder == EMPTY_CAPTION}
-        rest = [unit for unit in units if unit.id not in empty]
-        done = {unit for unit in empty if self._store.has_unit(unit)}
-        return done | receipts_of(self.files, rest) if rest else done
+        return self._store.committed([unit.id for unit in units])
 
     def _empty_captions(self) -> Iterator[TaskUnit]:
         for component, recipe in self.job.recipes.items():
@@ -222,12 +226,16 @@ class EncodeTask:
             write_empty_caption(self.files, result.recipe, result.embeds)
             return 0
         unit = work.unit
+        attempts = self._units[unit.id].attempts
         tensors: dict[str, torch.Tensor] = {}
         for sent in result.sent:
             tensors |= _landed(result, sent)
         made = UnitResult(
             tensors,
-            failures=[self._counted(failure) for failure in result.failures],
+            failures=[
+                replace(failure, attempt=attempts.get(failure.key, 0) + 1)
+                for failure in result.failures
+            ],
             truncated=[key for key in result.truncated if key in tensors],
             tiled=[key for key in result.tiled if key in tensors],
             damaged={key: what for key, what in result.damaged.items() if key in tensors},
@@ -259,10 +267,6 @@ class EncodeTask:
         made = self._unit_work(work)
         text.encode(made)
         return made
-
-    def _counted(self, failure: Failure) -> Failure:
-        """A failure with how often the artifact has been tried, this time included."""
-        return replace(failure, attempt=self.job.attempts.get(failure.key, 0) + 1)
 
     def _require_precision(self, context: EncodeContext) -> None:
         """Say of a VAE that overflows in float16 before captions are encoded for nothing.
@@ -317,30 +321,6 @@ def _committed(
     return before, damages
 
 
-def _planned(
-    job: EncodeJob,
-    before: Mapping[Component, Artifacts],
-    options: EncodeOptions,
-    share: JobShare,
-) -> EncodeJob:
-    """The job with the units that are left to do."""
-    family = families()[job.family]
-    units: list[Unit] = []
-    works: list[Items] = []
-    attempts: dict[str, int] = {}
-    for component, made in before.items():
-        items = work_of(job.specs[component], job.index, family, job.model, job.settings)
-        tried = _tried_again(made, options)
-        works.append(items)
-        attempts |= tried
-        failed = made.failed["key"].filter(_without(made.failed["key"], tried))
-        settled = pa.chunked_array([*made.stored["key"].chunks, *failed.chunks], pa.string())
-        units += plan_units(items, settled.combine_chunks(), tried)
-    if share.count > 1:
-        units = share_of(works, units, share.number, share.count)
-    return replace(job, units=units, attempts=attempts)
-
-
 def _tried_again(made: Artifacts, options: EncodeOptions) -> Mapping[str, int]:
     """The artifacts that failed and are to be tried again, and how often they were tried."""
     again = made.failed
@@ -349,10 +329,6 @@ def _tried_again(made: Artifacts, options: EncodeOptions) -> Mapping[str, int]:
     if not options.retry_failed:
         again = again.filter(pc.is_in(again["code"], value_set=_DAMAGE))
     return dict(zip(again["key"].to_pylist(), again["attempt"].to_pylist(), strict=True))
-
-
-def _without(keys: pa.ChunkedArray, tried: Mapping[str, int]) -> pa.ChunkedArray:
-    return pc.invert(pc.is_in(keys, value_set=pa.array(list(tried), pa.string())))
 
 
 def _landed(work: UnitWork, sent: UnitBatch) -> dict[str, torch.Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -88,12 +88,14 @@ class Unit:
         name: the shard's name, from the keys in it.
         rows: int64, index rows, one an artifact, in the order in which they are made.
         cost: pixels to encode; of captions, how many.
+        attempts: for artifacts that failed before, how often they were tried.
     """
 
     component: Component
     name: str
     rows: NDArray[np.int64]
     cost: int
+    attempts: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -146,7 +148,7 @@ def plan_units(
 
 
 def unit_of(items: Items, keys: pa.Array, attempts: Mapping[str, int]) -> Unit | None:
-    """The unit of some artifacts; its name tells whether it is one that was planned before.
+    """The unit of some artifacts.
 
     Args:
         items: all artifacts of the plan.
@@ -160,6 +162,11 @@ def unit_of(items: Items, keys: pa.Array, attempts: Mapping[str, int]) -> Unit |
     if not len(members) or len(members) < len(keys) or len(set(items.groups[members])) > 1:
         return None
     return _unit(items, members, attempts)
+
+
+def keys_in(items: Items, unit: Unit) -> pa.Array:
+    """Return the artifacts of a unit of a plan."""
+    return items.keys.filter(pc.is_in(pa.array(items.rows), value_set=pa.array(unit.rows)))
 
 
 def share_of(items: Sequence[Items], units: Iterable[Unit], number: int, shares: int) -> list[Unit]:
@@ -221,4 +228,5 @@ def _unit(items: Items, members: NDArray[np.int64], attempts: Mapping[str, int])
         name=f"{prefix}-{digest}",
         rows=items.rows[members],
         cost=len(members) * measure.pixels,
+        attempts={key: attempts[key] for key in keys if key in attempts},
     )

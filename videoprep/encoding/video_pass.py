@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from videoprep.device import free_memory, is_out_of_memory
-from videoprep.encoding.image_noise import add_noise, draw_names
+from videoprep.encoding.draws import add_noise, draw_names, reduce_moments
 from videoprep.encoding.pool import decoded_clips
-from videoprep.encoding.posterior import reduce_moments
 from videoprep.encoding.unit_work import EncodeContext, UnitBatch, UnitWork
 from videoprep.engine.device_stream import MicroBatches, PendingResult
 from videoprep.errors import Code, MediaError, ModelError

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from videoprep.encoding.posterior import Posterior as Posterior
+from videoprep.encoding.draws import Posterior as Posterior
 from videoprep.exporters.folder import Folder
 from videoprep.families.component import Component
 from videoprep.fs.atomic import Writer

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
-from videoprep.encoding.seeds import seeded
+from videoprep.encoding.draws import seeded
 from videoprep.exporters.contract import Exported, Origin
 from videoprep.families.component import Component
 from videoprep.families.moments import MOMENTS, PosteriorForm, draw, mode

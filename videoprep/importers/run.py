@@ -23,9 +23,8 @@ from videoprep.importers.cogvideox_factory import IMPORTER as COGVIDEOX_FACTORY
 from videoprep.importers.plan import FlawError, Importer, Planner, Precomputed
 from videoprep.index.table import BucketIndex, LeftOutSample
 from videoprep.store.catalogue import SetAside, read_artifacts, write_catalogue
-from videoprep.store.commit import UnitResult, commit_unit
 from videoprep.store.layout import CATALOGUE, Store, StoreInfo
-from videoprep.store.receipt import Failure
+from videoprep.store.receipt import Failure, UnitResult, commit_unit
 from videoprep.store.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,8 @@ from videoprep.media.audio import Sound
 from videoprep.media.clip import ClipPixels
 from videoprep.media.clip_request import ClipRequest, request_of
 from videoprep.media.loader import error_of
-from videoprep.workers.pool import BEGIN, IN_HAND, Limits, Lost, Worker, Workers
+from videoprep.workers import Limits, Lost, WorkerJob, Workers
+from videoprep.workers.pool import BEGIN, IN_HAND
 from videoprep.workers.shared_memory import Arena, Piece
 
 if TYPE_CHECKING:
@@ -79,17 +79,14 @@ class Decoded:
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
+class _Job(WorkerJob):
     """A clip on its way, and what became of it."""
 
     item: Any
     clip: ClipRequest
     request: bytes
-    room: int
-    seconds: float
+    arena: Arena
     piece: Piece | None = None
-    tries: int = 0
-    done: bool = False
     error: MediaError | SourceError | None = None
     damage: str | None = None
     cut_off: str | None = None
@@ -99,8 +96,15 @@ class _Job:
     def path(self) -> Path:
         return self.clip.path
 
+    def admit(self, *, first: bool) -> bool:
+        if self.piece is None:
+            room = max(self.clip.most_bytes, len(self.request))
+            self.piece = self.arena.take(room, beyond=first)
+        return self.piece is not None
+
     def line(self) -> str:
         assert self.piece is not None  # noqa: S101
+        self.arena.memory.write(self.piece.start, self.request)
         return json.dumps({"start": self.piece.start, "length": len(self.request)})
 
     def take(self, line: bytes) -> None:
@@ -108,11 +112,13 @@ class _Job:
         self.error = error_of(answer, self.path)
         self.damage, self.cut_off = answer.get("damage"), answer.get("cut_off")
         self.sound = answer.get("sound")
-        self.done = True
 
     def lose(self, lost: Lost) -> None:
         self.error = _lost(self.path, lost)
-        self.done = True
+
+    def abandon(self) -> None:
+        if self.piece is not None:
+            self.arena.give_back(self.piece)
 
 
 class DecodePool:
@@ -130,9 +136,6 @@ class DecodePool:
         allow_damaged: whether clips with damaged frames or sound are given, see `Decoded.damage`,
             rather than what is wrong with them.
         check: called now and then while a clip is waited for; what it raises ends the `run`.
-
-    Attributes:
-        waited: seconds that `run` spent waiting for a worker when it was asked for a clip.
 
     Raises:
         VideoprepError: these numbers are not positive, or the system gives no shared memory.
@@ -155,11 +158,6 @@ class DecodePool:
                 f"no decode pool: {size} workers, {memory} bytes, {ahead} clips ahead",
                 remedy="give positive numbers",
             )
-        self.waited = 0.0
-        self._check = check
-        self._size = size
-        self._ahead = ahead
-        self._in_hand = max(IN_HAND, -(-ahead // size))
         self._limits = limits
         self._running = False
         self._told: set[Path] = set()
@@ -173,8 +171,9 @@ class DecodePool:
         shared = self._arena.memory
         numbers = [limits.memory_mib, shared.number, shared.size, int(resizing), int(allow_damaged)]
         self._workers: Workers[_Job] = Workers(
-            _CODE, list(map(str, numbers)), [shared.number], _START_SECONDS
+            _CODE, list(map(str, numbers)), size, ahead, [shared.number], _START_SECONDS
         )
+        self.resize(size, ahead, check)
 
     def __enter__(self) -> DecodePool:
         return self
@@ -192,8 +191,14 @@ class DecodePool:
 
         So a first worker can be started before it is known how many there will be.
         """
-        self._size, self._ahead, self._check = size, ahead, check
-        self._in_hand = max(IN_HAND, -(-ahead // size))
+        workers = self._workers
+        workers.size, workers.ahead, workers.check = size, ahead, check
+        workers.in_hand = max(IN_HAND, -(-ahead // size))
+
+    @property
+    def waited(self) -> float:
+        """Seconds that `run` spent waiting for a worker when it was asked for a clip."""
+        return self._workers.waited
 
     def start(self) -> None:
         """Starts the processes without waiting for them; they take seconds to be ready.
@@ -201,7 +206,7 @@ class DecodePool:
         Raises:
             VideoprepError: a worker cannot be started.
         """
-        while len(self._workers.running) < self._size:
+        while len(self._workers.running) < self._workers.size:
             self._workers.start()
 
     def close(self) -> None:
@@ -226,72 +231,19 @@ class DecodePool:
         if self._running:
             raise RuntimeError("one run of a decode pool has to end before the next begins")
         self._running = True
-        coming = iter(clips)
-        window: deque[_Job] = deque()
-        waiting: deque[_Job] = deque()
+        jobs = (self._job(item, clip) for item, clip in clips)
         try:
-            while True:
-                self._fill(coming, window, waiting)
-                if not window:
-                    return
-                while not window[0].done:
-                    self._check()
-                    self._wait(waiting)
-                    self._hand_out(window, waiting)
-                result = self._result(window[0])
-                yield window.popleft().item, result
+            with closing(self._workers.run(jobs)) as done:
+                for job in done:
+                    yield job.item, self._result(job)
         finally:
             self._running = False
-            self._abandon(window)
 
-    def _fill(
-        self,
-        coming: Iterator[tuple[T, ClipPixels | ClipRequest]],
-        window: deque[_Job],
-        waiting: deque[_Job],
-    ) -> None:
-        """Takes clips as long as there are workers and memory for them."""
-        self._hand_out(window, waiting)
-        while not waiting and len(window) < self._ahead:
-            pulled = next(coming, None)
-            if pulled is None:
-                return
-            window.append(_job(*pulled, self._limits))
-            waiting.append(window[-1])
-            self._hand_out(window, waiting)
-
-    def _hand_out(self, window: deque[_Job], waiting: deque[_Job]) -> None:
-        """Gives jobs to workers; ``window`` begins with the one whose answer is given next."""
-        while waiting:
-            job = waiting[0]
-            if job.piece is None:
-                job.piece = self._arena.take(job.room, beyond=job is window[0])
-            worker = self._worker_for(job) if job.piece else None
-            if worker is None or job.piece is None:
-                return
-            self._arena.memory.write(job.piece.start, job.request)
-            worker.give(waiting.popleft())
-
-    def _worker_for(self, job: _Job) -> Worker[_Job] | None:
-        """One that has room for a job; a new one rather than one that is busy.
-
-        A job that took its worker with it gets a new one for itself.
-        """
-        running = self._workers.running
-        room = [w for w in running if len(w.jobs) < self._in_hand and not _is_alone(w)]
-        best = min(room, key=lambda w: len(w.jobs), default=None)
-        if job.tries and len(running) == self._size and best is not None and not best.jobs:
-            self._workers.remove(best)
-        if (job.tries or best is None or best.jobs) and len(running) < self._size:
-            return self._workers.start()
-        return None if job.tries else best
-
-    def _wait(self, waiting: deque[_Job]) -> None:
-        before = time.monotonic()
-        try:
-            self._workers.wait(waiting)
-        finally:
-            self.waited += time.monotonic() - before
+    def _job(self, item: object, clip: ClipPixels | ClipRequest) -> _Job:
+        asked = request_of(clip)
+        request = json.dumps(asked.absolute().to_json()).encode()
+        seconds = sum(_seconds(path, self._limits) for path in asked.paths)
+        return _Job(seconds, item, asked, request, self._arena)
 
     def _result(self, job: _Job) -> Decoded | MediaError | SourceError:
         assert job.piece is not None  # noqa: S101
@@ -319,25 +271,6 @@ class DecodePool:
             logger.warning(
                 "%s is cut off after the last frame used: %s", shown(job.path), job.cut_off
             )
-
-    def _abandon(self, window: deque[_Job]) -> None:
-        """Nobody will ask for these clips: those who are at them end, and their memory is free."""
-        for worker in [worker for worker in self._workers.running if worker.jobs]:
-            self._workers.remove(worker)
-        for job in window:
-            if job.piece is not None:
-                self._arena.give_back(job.piece)
-
-
-def _is_alone(worker: Worker[_Job]) -> bool:
-    return any(job.tries for job in worker.jobs)
-
-
-def _job(item: object, clip: ClipPixels | ClipRequest, limits: Limits) -> _Job:
-    asked = request_of(clip)
-    request = json.dumps(asked.absolute().to_json()).encode()
-    room = max(asked.most_bytes, len(request))
-    return _Job(item, asked, request, room, sum(_seconds(path, limits) for path in asked.paths))
 
 
 def _seconds(path: Path, limits: Limits) -> float:

@@ -9,21 +9,29 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from videoprep.errors import Code, MediaError
 from videoprep.media.frame_scan import scan_frames
-from videoprep.media.probe import fingerprint_of, open_file, probe_contents
+from videoprep.media.geometry import square_size
+from videoprep.media.orientation import orientation_of
+from videoprep.media.probe import best_video_stream, fingerprint_of, open_file, probe_contents
 from videoprep.media.refusals import out_of_memory, unreadable
 from videoprep.media.source import signature_of
-from videoprep.media.thumbnail import thumbnail
 from videoprep.workers.child import MIB, Service, limit_memory
 
 _LARGE = 1 << 30
 _LONGEST_ANSWER = 16 * MIB
+
+# Of thumbnails: the longer side, in pixels.
+_SIDE = 192
+_QUALITY = 70
 
 
 def serve(memory_mib: int) -> None:
@@ -89,6 +97,34 @@ def _attempt(do: str, path: Path, fingerprint: str | None) -> dict[str, Any]:
 def _error(error: MediaError, lasts: bool) -> dict[str, Any]:
     what = {"message": error.message, "code": error.code.value, "remedy": error.remedy}
     return {"error": what, "lasts": lasts}
+
+
+def thumbnail(path: Path) -> bytes:
+    """The first frame, as players show it, as a JPEG whose longer side has at most 192 pixels.
+
+    Raises:
+        MediaError: no frame of it can be decoded.
+        av.error.FFmpegError: the file cannot be opened.
+    """
+    with open_file(path) as container:
+        stream = best_video_stream(container)
+        stream.codec_context.thread_count = 1
+        for frame in container.decode(stream):
+            aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+            size = square_size(frame.width, frame.height, Fraction(aspect or 1))
+            scale = min(1.0, _SIDE / max(size))
+            width, height = (max(1, round(side * scale)) for side in size)
+            small = frame.reformat(width=width, height=height, format="bgr24").to_ndarray()
+            return _jpeg(orientation_of(frame).apply(cast("NDArray[np.uint8]", small)))
+    raise MediaError("no frame of it can be decoded", code=Code.UNREADABLE, where=str(path))
+
+
+def _jpeg(picture: NDArray[np.uint8]) -> bytes:
+    upright = np.ascontiguousarray(picture)
+    done, data = cv2.imencode(".jpg", upright, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    if not done:
+        raise ValueError("the picture cannot be written as a JPEG")
+    return data.tobytes()
 
 
 _DO: dict[str, Callable[[Path], Any]] = {

@@ -76,6 +76,68 @@ class Artifacts:
     damages: tuple[ReceiptDamage, ...]
     units: frozenset[str]
 
+    @property
+    def settled(self) -> pa.Array:
+        """Keys of all that is stored or failed."""
+        return pa.concat_arrays([whole(self.stored["key"]), whole(self.failed["key"])])
+
+    @property
+    def bytes(self) -> int:
+        """The size of all that is stored."""
+        return int(pc.sum(self.stored["bytes"]).as_py() or 0)
+
+    def planned(self, table: pa.Table) -> pa.Array:
+        """Return the distinct artifacts that an index's table needs."""
+        return whole(pc.unique(pc.drop_null(self.source.keys(table))))
+
+    def count(self, table: pa.Table) -> ArtifactCounts:
+        """Count what there is of the artifacts that an index's table needs, and what else."""
+        planned = self.planned(table)
+        unneeded = self.stored["bytes"].filter(pc.invert(is_among(self.stored["key"], planned)))
+        return ArtifactCounts(
+            planned=len(planned),
+            stored=count_among(planned, self.stored["key"]),
+            failed=count_among(planned, self.failed["key"]),
+            orphans=len(unneeded),
+            orphan_bytes=pc.sum(unneeded).as_py() or 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactCounts:
+    """The distinct artifacts that a plan needs of one component, and those that it does not."""
+
+    planned: int
+    """All that it needs."""
+    stored: int
+    """Those of them that are stored."""
+    failed: int
+    """Those of them that failed and are not stored."""
+    orphans: int
+    """Stored, but not needed."""
+    orphan_bytes: int
+    """The size of these."""
+
+
+def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return a column in one piece."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def is_among(keys: pa.Array | pa.ChunkedArray, others: pa.Array | pa.ChunkedArray) -> Any:
+    """Return for each key whether it is one of others."""
+    return pc.is_in(keys, value_set=whole(others))
+
+
+def without(keys: pa.Array, others: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return the keys that are not among others."""
+    return keys.filter(pc.invert(is_among(keys, others)))
+
+
+def count_among(keys: pa.Array | pa.ChunkedArray, others: pa.Array | pa.ChunkedArray) -> int:
+    """Count the distinct keys that are among others."""
+    return int(pc.sum(is_among(pc.unique(keys), others)).as_py() or 0)
+
 
 @dataclass(slots=True)
 class _Gathered:
@@ -133,7 +195,7 @@ def gather(receipts: Iterable[Receipt | ReceiptDamage], folder: str, source: Sou
             gathered.add(found, folder)
     stored = _first_of_each(pa.table(gathered.stored, schema=STORED))
     failed = pa.table(gathered.failed, schema=_FAILED).sort_by([("attempt", "descending")])
-    unmet = pc.invert(pc.is_in(failed["key"], value_set=stored["key"].combine_chunks()))
+    unmet = pc.invert(is_among(failed["key"], stored["key"]))
     return Artifacts(
         source=source,
         stored=stored,
@@ -186,7 +248,7 @@ def set_aside(index: BucketIndex, artifacts: Mapping[Component, Artifacts]) -> l
         made = artifacts[component]
         failed = {row["key"]: row for row in made.failed.to_pylist()}
         keys = made.source.keys(index.table)
-        lacking = pc.is_in(keys, value_set=made.failed["key"].combine_chunks())
+        lacking = is_among(keys, made.failed["key"])
         numbers = pa.array(range(index.table.num_rows)).filter(lacking.combine_chunks())
         names = ["video", "file", "line", "clip"]
         rows = index.table.select(names).append_column("key", keys).filter(lacking).to_pylist()
@@ -286,7 +348,7 @@ def count_unlisted(store: Store, index: BucketIndex) -> int:
     except (pa.ArrowException, OSError):
         return 0  # damaged; it is about to be written anew
     planned = index.table.filter(pc.is_null(index.table["left_out_code"])).select(columns)
-    there = pc.is_in(_clips(listed), value_set=_clips(planned).combine_chunks())
+    there = is_among(_clips(listed), _clips(planned))
     return int(pc.sum(pc.invert(there)).as_py() or 0)
 
 

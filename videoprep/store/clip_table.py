@@ -21,19 +21,15 @@ from videoprep.index.arrow_buffer import reader_of
 from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.schema import FILE_SCHEMA, REPEATED
 from videoprep.shell import command_line
+from videoprep.store.catalogue import STORED
 from videoprep.store.shard_reader import Place
 
 _SIDES = ("frames", "height", "width")
 _REQUIRED = ("caption", "frame_indices", "split", "weight", "repeats", *_SIDES)
 
 _PLACE_TYPES: Mapping[str, Any] = {
-    "shard": pa.string(),
-    "key": pa.string(),
-    "offset": pa.int64(),
-    "bytes": pa.int64(),
-    "dtype": pa.string(),
-    "shape": pa.list_(pa.int64()),
-    "xxh3": pa.string(),
+    name: STORED.field(name).type
+    for name in ("shard", "key", "offset", "bytes", "dtype", "shape", "xxh3")
 }
 """The columns of each component, in the order of the fields of `Place`."""
 

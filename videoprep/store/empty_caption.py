@@ -5,21 +5,18 @@ It belongs to no clip, and lies in a file of its own, named by the recipe that m
 
 from __future__ import annotations
 
-import json
-import struct
 from typing import TYPE_CHECKING
 
 import xxhash
 
 from videoprep.errors import StoreError
 from videoprep.fs import Files
-from videoprep.store.layout import EMPTY_CAPTION
+from videoprep.store.format import ShardFile, bytes_of, contents_of, tensor_of
+from videoprep.store.layout import EMPTY_CAPTION, Store
 from videoprep.store.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
-
-_LENGTH = struct.Struct("<Q")
 
 
 def name_of(recipe: Recipe) -> str:
@@ -28,59 +25,50 @@ def name_of(recipe: Recipe) -> str:
 
 
 def path_of(recipe: Recipe) -> str:
-    """Where a recipe's lies in the store."""
-    return f"{EMPTY_CAPTION}/{name_of(recipe)}.safetensors"
+    """Return where a recipe's lies in the store."""
+    return Store.receipt(f"{EMPTY_CAPTION}/{name_of(recipe)}")
 
 
 def write_empty_caption(files: Files, recipe: Recipe, tensor: torch.Tensor) -> None:
-    """Writes it, with a hash of its bytes.
+    """Write it, with a hash of its bytes.
 
     Raises:
         OSError: it cannot be written.
     """
-    from safetensors.torch import save
-
     tensor = tensor.cpu().contiguous()
-    metadata = {"xxh3": _hash(tensor)}
-    files.write_bytes(path_of(recipe), save({recipe.component: tensor}, metadata))
+    files.write(path_of(recipe), ShardFile({recipe.component: tensor}, _facts(tensor)).write)
 
 
 def read_empty_caption(files: Files, recipe: Recipe) -> torch.Tensor:
-    """Reads it, and compares it with its hash.
+    """Read it, and compare it with its hash.
 
     Raises:
         StoreError: it is missing or damaged.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    where = files.where(path_of(recipe))
+    path = path_of(recipe)
     try:
-        data = files.read(path_of(recipe))
+        data = files.read(path)
     except FileNotFoundError as error:
         raise StoreError(
             "the store has no embedding of the empty caption",
-            where=where,
+            where=files.where(path),
             remedy="run the same `videoprep encode` command again, the first one of several jobs: "
             "it adds it",
         ) from error
     try:
-        (length,) = _LENGTH.unpack_from(data)
-        metadata = json.loads(data[_LENGTH.size : _LENGTH.size + length])["__metadata__"]
-        tensor = load(data)[recipe.component]
-        if metadata["xxh3"] == _hash(tensor):
+        found = contents_of(path, lambda start, size: data[start : start + size], len(data))
+        tensor = tensor_of(data, found.tensors[recipe.component])
+        if found.facts == _facts(tensor):
             return tensor
         reason = "its bytes do not fit their checksum"
-    except (struct.error, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
     raise StoreError(
         f"the embedding of the empty caption is damaged: {reason}",
-        where=where,
+        where=files.where(path),
         remedy="delete the file, and run the same `videoprep encode` command again",
     )
 
 
-def _hash(tensor: torch.Tensor) -> str:
-    import torch
-
-    return xxhash.xxh3_64_hexdigest(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+def _facts(tensor: torch.Tensor) -> dict[str, str]:
+    return {"xxh3": xxhash.xxh3_64_hexdigest(bytes_of(tensor))}

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from videoprep.fs import Files, open_files
 from videoprep.index.table import BucketIndex
 from videoprep.shell import command_line
 from videoprep.spec.path_hints import instead_of_a_store
+from videoprep.store.format import checksum, is_receipt, receipt_name, shard_name, tensor_file
 from videoprep.store.recipe import Recipe
 
 _T = TypeVar("_T")
@@ -97,14 +98,36 @@ class Store:
         """Where the shards and receipts of a recipe lie."""
         return f"{recipe.component}/{recipe.id}"
 
-    def has_unit(self, unit: str) -> bool:
-        """Return whether a unit is committed.
+    @staticmethod
+    def receipt(unit: str) -> str:
+        """Return the file that makes a unit exist: its receipt, or of an empty caption the tensor.
 
         Args:
             unit: ``component/recipe/name``, or ``empty_caption/name``.
         """
-        kind = "safetensors" if unit.startswith(f"{EMPTY_CAPTION}/") else "json"
-        return self.files.size(f"{unit}.{kind}") is not None
+        return tensor_file(unit) if unit.startswith(f"{EMPTY_CAPTION}/") else receipt_name(unit)
+
+    @staticmethod
+    def shard(unit: str, digest: str) -> str:
+        """Return the shard of a unit.
+
+        Args:
+            unit: ``component/recipe/name``.
+            digest: xxh3-128 of the shard.
+        """
+        return shard_name(unit, digest)
+
+    def has_unit(self, unit: str) -> bool:
+        """Return whether a unit is committed; see `receipt`."""
+        return self.files.size(self.receipt(unit)) is not None
+
+    def committed(self, units: Collection[str]) -> set[str]:
+        """Return those of some units that are committed."""
+        if len(units) == 1:  # the folder of a large store has many files
+            return set(filter(self.has_unit, units))
+        folders = {unit.rpartition("/")[0] for unit in units}
+        there = {f"{folder}/{name}" for folder in folders for name in self.files.names(folder)}
+        return {unit for unit in units if self.receipt(unit) in there}
 
     def exists(self) -> bool:
         """Whether there is a ``store.json``."""
@@ -136,7 +159,7 @@ class Store:
             info = _from_json(fields)
         except (ValueError, KeyError, TypeError) as error:
             raise _no_info(self.files, f"is no {INFO} of videoprep: {error!r}") from error
-        if fields.get("xxh3") != _digest(fields):
+        if fields.pop("xxh3", None) != checksum(fields):
             raise _no_info(self.files, "was changed or damaged: its checksum does not fit")
         return info
 
@@ -167,7 +190,7 @@ class Store:
                 option="output",
             )
         if not self.exists() or info != self.read_info():
-            self.files.write_bytes(INFO, _to_json(info))
+            self.files.write_bytes(INFO, info_bytes(info))
         return info
 
     def load_index(self) -> BucketIndex:
@@ -291,21 +314,6 @@ def component_folders(files: Files) -> tuple[Component, ...]:
     return ordered(name for name in names if any(map(_RECIPE_ID.fullmatch, files.folders(name))))
 
 
-def info_bytes(info: StoreInfo) -> bytes:
-    """What ``store.json`` holds, to the byte."""
-    return _to_json(info)
-
-
-def is_receipt(name: str) -> bool:
-    """Whether a file of a recipe's folder is a receipt."""
-    return name.endswith(".json") and not name.startswith(".")
-
-
-def is_shard(name: str) -> bool:
-    """Whether a file of a recipe's folder is a shard."""
-    return name.endswith(".safetensors") and not name.startswith(".")
-
-
 def _merge(old: StoreInfo, new: StoreInfo) -> StoreInfo:
     """The new recipes count; of the old ones those for other components stay."""
     known = {recipe.id: recipe for recipe in (*old.earlier, *old.recipes.values())}
@@ -365,7 +373,8 @@ def _from_json(data: Mapping[str, Any]) -> StoreInfo:
     )
 
 
-def _to_json(info: StoreInfo) -> bytes:
+def info_bytes(info: StoreInfo) -> bytes:
+    """Return what ``store.json`` holds, to the byte."""
     data: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "family": info.family,
@@ -378,11 +387,5 @@ def _to_json(info: StoreInfo) -> bytes:
             for recipe in info.earlier
         ],
     }
-    data["xxh3"] = _digest(data)
+    data["xxh3"] = checksum(data)
     return (json.dumps(data, indent=2, sort_keys=True) + "\n").encode()
-
-
-def _digest(data: Mapping[str, Any]) -> str:
-    """Of all but the digest itself: one flipped bit that leaves valid JSON is noticed."""
-    rest = {name: value for name, value in data.items() if name != "xxh3"}
-    return xxhash.xxh3_128_hexdigest(json.dumps(rest, sort_keys=True).encode())

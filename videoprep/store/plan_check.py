@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from videoprep.errors import VideoprepError
 from videoprep.families.component import Component, Source
 from videoprep.fs import Files
+from videoprep.index.arrow_buffer import reader_of
 from videoprep.index.clip import has_own_keys
 from videoprep.index.table import BucketIndex
 from videoprep.store.catalogue import (
@@ -25,16 +26,18 @@ from videoprep.store.catalogue import (
     STORED,
     Artifacts,
     catalogue_writer,
+    is_among,
     json_lines,
     set_aside,
+    whole,
 )
-from videoprep.store.fault import ENCODE_AGAIN, REPAIR, FaultKind, Note, StoreFault
+from videoprep.store.format import shard_prefix
 from videoprep.store.layout import CATALOGUE, FAILURES, INDEX, Store
+from videoprep.store.verify_report import ENCODE_AGAIN, REPAIR, FaultKind, Note, StoreFault
 
 # What reading a file can end in that was damaged at any place.
 UNREADABLE = (VideoprepError, pa.ArrowException, ValueError, KeyError, TypeError, OverflowError)
 
-_PIECE = 1 << 20
 _ROWS = 65_536
 _SHOWN = 5
 
@@ -56,6 +59,25 @@ class ReadCatalogue:
     index_xxh3: str | None
     faults: tuple[StoreFault, ...]
 
+    def places(self, component: Component, unit: str = "") -> pa.Table:
+        """Return where artifacts of a component lie: the columns of `Artifacts.stored`.
+
+        Args:
+            component: which.
+            unit: of this one alone, ``component/recipe/name``.
+        """
+        names = [f"{component}_{name}" for name in STORED.names]
+        if self.table is None or not set(names) <= set(self.table.schema.names):
+            return STORED.empty_table()
+        places = self.table.select(names).rename_columns(STORED.names).cast(STORED)
+        places = places.filter(pc.starts_with(places["shard"], shard_prefix(unit) if unit else ""))
+        first = pc.index_in(pc.unique(places["key"]), value_set=whole(places["key"]))
+        return places.take(first)
+
+    def keys(self, component: Component, unit: str) -> pa.Array:
+        """Return the artifacts of a unit, ``component/recipe/name``."""
+        return whole(self.places(component, unit)["key"])
+
 
 def read_catalogue(store: Store) -> ReadCatalogue:
     """Reads the catalogue, whatever its state.
@@ -68,17 +90,16 @@ def read_catalogue(store: Store) -> ReadCatalogue:
             CATALOGUE, "missing", "the encoding was not finished, or it is gone", REPAIR
         )
         return ReadCatalogue(None, None, (fault,))
-    with _local(store.files, CATALOGUE) as path:
-        try:
-            table = pq.read_table(path)
-            facts = json.loads(table.schema.metadata[METADATA])
-            return ReadCatalogue(table, str(facts["index_xxh3"]), ())
-        except (*UNREADABLE, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            kind = _kind_of(store.files, CATALOGUE)
-            what = f"cannot be read: {_short(error)}"
-            return ReadCatalogue(None, None, (StoreFault(CATALOGUE, kind, what, REPAIR),))
+    try:
+        table = _table(store.files.read(CATALOGUE))
+        facts = json.loads(table.schema.metadata[METADATA])
+        return ReadCatalogue(table, str(facts["index_xxh3"]), ())
+    except (*UNREADABLE, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        kind = _kind_of(store.files, CATALOGUE)
+        what = f"cannot be read: {_short(error)}"
+        return ReadCatalogue(None, None, (StoreFault(CATALOGUE, kind, what, REPAIR),))
 
 
 def check_index(store: Store, followed: str | None) -> tuple[BucketIndex | None, list[StoreFault]]:
@@ -119,7 +140,7 @@ def check_catalogue(
     index: BucketIndex,
     claimed: Mapping[Component, Artifacts],
     unknown: Keys,
-    listed: pa.Table,
+    listed: ReadCatalogue,
 ) -> tuple[list[StoreFault], list[Note]]:
     """Compares the catalogue with what plan and receipts say.
 
@@ -132,37 +153,17 @@ def check_catalogue(
         listed: the catalogue.
     """
     believed = {
-        component: _with_listed(made, component, unknown[component], listed)
+        component: _with_listed(made, unknown[component], listed.places(component))
         for component, made in claimed.items()
     }
-    with tempfile.NamedTemporaryFile() as made:
-        catalogue_writer(store, index, believed)(made)
-        made.flush()
-        path = Path(made.name)
-        with path.open("rb") as ours:
-            difference = _difference(ours, store.files.chunks(CATALOGUE, _PIECE))
-        if difference is None:
-            return [], []
-        with _local(store.files, CATALOGUE) as theirs:
-            return _explain(path, theirs, difference)
+    made = BytesIO()
+    catalogue_writer(store, index, believed)(made)
+    ours, theirs = made.getvalue(), store.files.read(CATALOGUE)
+    return ([], []) if ours == theirs else _explain(ours, theirs)
 
 
-def places_of(listed: pa.Table, component: Component) -> pa.Table:
-    """Where artifacts of a component lie, as the catalogue says: the columns of `Artifacts`."""
-    names = [f"{component}_{name}" for name in STORED.names]
-    if not set(names) <= set(listed.schema.names):
-        return STORED.empty_table()
-    places = listed.select(names).rename_columns(STORED.names)
-    places = places.filter(pc.is_valid(places["shard"]))
-    first = pc.index_in(pc.unique(places["key"]), value_set=places["key"].combine_chunks())
-    return places.take(first).cast(STORED)
-
-
-def _with_listed(
-    made: Artifacts, component: Component, keys: pa.Array, listed: pa.Table
-) -> Artifacts:
-    places = places_of(listed, component)
-    more = places.filter(pc.is_in(places["key"], value_set=keys))
+def _with_listed(made: Artifacts, keys: pa.Array, places: pa.Table) -> Artifacts:
+    more = places.filter(is_among(places["key"], keys))
     return replace(made, stored=pa.concat_tables([made.stored, more])) if len(more) else made
 
 
@@ -231,7 +232,7 @@ def listed_failures(
 def clips_of(index: BucketIndex, source: Source, keys: pa.Array) -> tuple[str, ...]:
     """The first clips that need some artifacts, as ``video (list:line)``."""
     column = source.keys(index.table)
-    rows = index.table.select(["video", "file", "line"]).filter(pc.is_in(column, value_set=keys))
+    rows = index.table.select(["video", "file", "line"]).filter(is_among(column, keys))
     return tuple(
         f"{row['video']} ({Path(row['file']).name}:{row['line']})"
         for row in rows.slice(0, _SHOWN).to_pylist()
@@ -251,21 +252,21 @@ def _readable_index(store: Store) -> tuple[BucketIndex | None, str | None]:
 
 def _rewritten_problem(store: Store, index: BucketIndex) -> str | None:
     """A damage that still can be read shows when the plan is written again, by the same writer."""
-    with tempfile.TemporaryDirectory() as folder, _local(store.files, INDEX) as path:
+    with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / INDEX
         index.save(copy)
-        if _writer_of(copy) != _writer_of(path):
-            return None
-        if pq.read_schema(copy).names != pq.read_schema(path).names:
-            return None  # of an earlier version, which is written with other columns now
-        with copy.open("rb") as ours:
-            same = _difference(ours, store.files.chunks(INDEX, _PIECE)) is None
-    return None if same else "its bytes are not those that were written"
+        ours = copy.read_bytes()
+    theirs = store.files.read(INDEX)
+    if ours == theirs or _writer_of(ours) != _writer_of(theirs):
+        return None
+    if _names_in(ours) != _names_in(theirs):
+        return None  # of an earlier version, which is written with other columns now
+    return "its bytes are not those that were written"
 
 
-def _explain(ours: Path, theirs: Path, difference: int) -> tuple[list[StoreFault], list[Note]]:
+def _explain(ours: bytes, theirs: bytes) -> tuple[list[StoreFault], list[Note]]:
     """What the difference of two catalogues means."""
-    expected, found = pq.read_table(ours), pq.read_table(theirs)
+    expected, found = _table(ours), _table(theirs)
     if not expected.schema.equals(found.schema, check_metadata=True):
         return [_outdated("it has other columns, or is of another format")], []
     if expected.num_rows != found.num_rows:
@@ -282,7 +283,7 @@ def _explain(ours: Path, theirs: Path, difference: int) -> tuple[list[StoreFault
         )
         return [StoreFault(CATALOGUE, "outdated", what, REPAIR, clips=clips)], []
     writers = _writer_of(ours), _writer_of(theirs)
-    if writers[0] != writers[1] and difference > 1:
+    if writers[0] != writers[1] and not _is_one_bit(ours, theirs):
         what = f"written by {writers[1]}, here is {writers[0]}; the contents are right"
         return [], [Note(CATALOGUE, "rewritten", what)]
     what = "its bytes are not those that were written, though its contents are right"
@@ -335,35 +336,25 @@ def _read_failure(
         return None, 0
 
 
-def _difference(ours: BinaryIO, theirs: Iterator[bytes]) -> int | None:
-    """How many bits differ, roughly: None for none, and 2 for more than one."""
-    bits = 0
-    pieces = iter(lambda: ours.read(_PIECE), b"")
-    for mine, other in zip_longest(_even(pieces), _even(theirs), fillvalue=b""):
-        if len(mine) != len(other):
-            return 2
-        if mine != other:
-            number = int.from_bytes(mine, "big") ^ int.from_bytes(other, "big")
-            bits += number.bit_count()
-        if bits > 1:
-            return 2
-    return bits or None
+def _is_one_bit(one: bytes, other: bytes) -> bool:
+    """Whether two files differ in a single bit."""
+    if len(one) != len(other):
+        return False
+    differences = np.frombuffer(one, np.uint8) ^ np.frombuffer(other, np.uint8)
+    [places] = np.nonzero(differences)
+    return len(places) == 1 and int(differences[places[0]]).bit_count() == 1
 
 
-def _even(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of one size, however they came."""
-    rest = b""
-    for piece in pieces:
-        rest += piece
-        while len(rest) >= _PIECE:
-            yield rest[:_PIECE]
-            rest = rest[_PIECE:]
-    if rest:
-        yield rest
+def _table(data: bytes) -> pa.Table:
+    return pq.read_table(reader_of(data))
 
 
-def _writer_of(path: Path) -> str:
-    return str(pq.read_metadata(path).created_by)
+def _writer_of(data: bytes) -> str:
+    return str(pq.read_metadata(reader_of(data)).created_by)
+
+
+def _names_in(data: bytes) -> list[str]:
+    return list(pq.read_schema(reader_of(data)).names)
 
 
 def _kind_of(files: Files, name: str) -> FaultKind:
@@ -376,17 +367,3 @@ def _kind_of(files: Files, name: str) -> FaultKind:
 def _short(error: BaseException) -> str:
     text = error.message if isinstance(error, VideoprepError) else str(error)
     return " ".join(text.split())[:300] or type(error).__name__
-
-
-@contextmanager
-def _local(files: Files, name: str) -> Iterator[Path]:
-    """A file of the store as one of this machine; a copy where it lies elsewhere."""
-    path = files.path(name)
-    if path is not None:
-        yield path
-        return
-    with tempfile.NamedTemporaryFile() as copy:
-        for piece in files.chunks(name):
-            copy.write(piece)
-        copy.flush()
-        yield Path(copy.name)

@@ -1,40 +1,34 @@
-"""Receipts: what a committed shard holds. A shard without a receipt does not exist."""
+"""Receipts: what a committed shard holds, and committing: first the shard, then its receipt.
+
+A shard without a receipt does not exist.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xxhash
 
 from videoprep.fs import Files
-from videoprep.store.layout import is_receipt
+from videoprep.store.format import (
+    ShardFile,
+    StoredTensor,
+    checksum,
+    is_receipt,
+    is_shard,
+    unit_of_receipt,
+    unit_of_shard,
+)
+from videoprep.store.layout import Store
+
+if TYPE_CHECKING:
+    import torch
 
 _READERS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTensor:
-    """Where one artifact lies.
-
-    Attributes:
-        key: its name in the shard.
-        offset: its first byte in the file.
-        size: how many bytes there are.
-        dtype: safetensors' name of the type.
-        shape: its dimensions.
-        xxh3: xxh3-64 of its bytes, 16 hexadecimal digits.
-    """
-
-    key: str
-    offset: int
-    size: int
-    dtype: str
-    shape: tuple[int, ...]
-    xxh3: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +79,7 @@ class Receipt:
         data = asdict(self)
         if not self.damaged:  # as in earlier versions, which do not know it
             del data["damaged"]
-        data["digest"] = _digest(data)
+        data["digest"] = checksum(data)
         return (json.dumps(data, sort_keys=True, indent=1) + "\n").encode()
 
     @classmethod
@@ -97,7 +91,7 @@ class Receipt:
         """
         try:
             data = json.loads(text)
-            if data.pop("digest") != _digest(data):
+            if data.pop("digest") != checksum(data):
                 raise ValueError("its checksum does not fit")
             return cls._from_json(data)
         except (KeyError, TypeError, AttributeError) as error:
@@ -130,11 +124,6 @@ class ReceiptDamage:
     receipt: str | None = None
 
 
-def _digest(data: dict[str, Any]) -> str:
-    rest = {name: value for name, value in data.items() if name != "digest"}
-    return xxhash.xxh3_128_hexdigest(json.dumps(rest, sort_keys=True).encode())
-
-
 def read_receipts(files: Files, folder: str) -> Iterator[Receipt | ReceiptDamage]:
     """The receipts of one recipe, ordered by name; what is wrong with those that do not hold.
 
@@ -145,7 +134,7 @@ def read_receipts(files: Files, folder: str) -> Iterator[Receipt | ReceiptDamage
         OSError: the file system fails. That is no damage: it may pass.
     """
     names = files.names(folder)
-    shards = {name for name in names if name.endswith(".safetensors")}
+    shards = set(filter(is_shard, names))
     receipts = [name for name in names if is_receipt(name)]
 
     def read(name: str) -> Receipt | ReceiptDamage:
@@ -177,7 +166,7 @@ def _read(files: Files, folder: str, name: str, shards: set[str]) -> Receipt | R
         receipt = Receipt.from_bytes(files.read(path))
     except ValueError as error:
         return ReceiptDamage(path, f"the receipt cannot be read: {error}", path)
-    if f"{receipt.unit}.json" != name:
+    if receipt.unit != unit_of_receipt(name):
         return ReceiptDamage(path, f"is the receipt of another unit, {receipt.unit}", path)
     if receipt.shard is None:
         return receipt
@@ -188,3 +177,83 @@ def _read(files: Files, folder: str, name: str, shards: set[str]) -> Receipt | R
     if size != receipt.size:
         return ReceiptDamage(shard, f"the shard has {size} bytes instead of {receipt.size}", path)
     return receipt
+
+
+# Committing
+
+
+@dataclass(frozen=True, slots=True)
+class UnitResult:
+    """What became of a unit's artifacts."""
+
+    tensors: Mapping[str, torch.Tensor]
+    """Those that were made, on the host."""
+    failures: Sequence[Failure] = ()
+    """Those that failed."""
+    truncated: Sequence[str] = ()
+    """Keys of captions that were cut to the text encoder's limit."""
+    tiled: Sequence[str] = ()
+    """Keys of latents that were made in tiles because memory did not suffice."""
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    """What is damaged of the frames of some artifacts, by key."""
+
+
+def commit_unit(files: Files, folder: str, unit: str, made: UnitResult) -> bool:
+    """Write a unit's shard and receipt; return whether this call was the one that made it exist.
+
+    The shard's name ends in a hash of its contents, so two jobs that encode the same unit never
+    write over each other's shard, also where an accelerator gives them other bits; the first
+    receipt decides which one counts, and the loser removes its own.
+
+    Raises:
+        OSError: something cannot be written.
+    """
+    shard = ShardFile(made.tensors) if made.tensors else None
+    name = None
+    if shard is not None:
+        place = Store.shard(f"{folder}/{unit}", shard.xxh3)
+        files.write(place, shard.write)
+        name = place.rpartition("/")[2]
+    receipt = Receipt(
+        unit=unit,
+        shard=name,
+        size=shard.size if shard else 0,
+        xxh3=shard.xxh3 if shard else xxhash.xxh3_128_hexdigest(b""),
+        tensors=tuple(shard.entries) if shard else (),
+        failures=tuple(sorted(made.failures, key=lambda failure: failure.key)),
+        truncated=tuple(sorted(made.truncated)),
+        tiled=tuple(sorted(made.tiled)),
+        damaged=dict(sorted(made.damaged.items())),
+    )
+    path = Store.receipt(f"{folder}/{unit}")
+    if files.create(path, receipt.to_bytes()):
+        return True
+    if name is not None and not _may_count(files, path, name):
+        files.delete(f"{folder}/{name}")
+    return False
+
+
+def remove_rivals(files: Files, folder: str, unit: str) -> None:
+    """Remove shards of a committed unit that its receipt does not count.
+
+    One is left where a process died before it wrote the receipt, and an accelerator then gave
+    another other bits. A rival that is alive cannot win any more: the receipt is there.
+    """
+    receipt = Store.receipt(f"{folder}/{unit}")
+    for name in shards_of(files, folder, unit):
+        if not _may_count(files, receipt, name):
+            files.delete(f"{folder}/{name}")
+
+
+def shards_of(files: Files, folder: str, unit: str) -> list[str]:
+    """Return the names of all shards of a unit, of which a receipt counts one at most."""
+    names = files.names(folder)
+    return [name for name in names if is_shard(name) and unit_of_shard(name) == unit]
+
+
+def _may_count(files: Files, receipt: str, shard: str) -> bool:
+    """Whether a receipt counts a shard, or does not say yet because it is still being written."""
+    try:
+        return Receipt.from_bytes(files.read(receipt)).shard == shard
+    except (ValueError, FileNotFoundError):
+        return True

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import mmap
 import os
+import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,25 +21,12 @@ from numpy.typing import NDArray
 from videoprep.errors import StoreError
 from videoprep.fs import is_url, open_files
 from videoprep.shell import command_line
-from videoprep.store.private_map import map_privately
+from videoprep.store.format import DTYPES
 
-DTYPES: Mapping[str, torch.dtype] = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U64": torch.uint64,
-    "U32": torch.uint32,
-    "U16": torch.uint16,
-    "U8": torch.uint8,
+_DTYPES: Mapping[str, torch.dtype] = {
+    name: getattr(torch, kind) for name, kind in DTYPES.items() if kind != "bool"
 }
-"""torch's types by safetensors' names. No BOOL: a byte above 1 would be none."""
+"""No bool: a byte above 1 would be none."""
 
 # As many shards stay mapped as together have this many bytes, since mapping anew what was read
 # before costs more than reading it. Their pages are the page cache's own, which may take them back.
@@ -133,10 +123,10 @@ class ShardReader:
 
     def _check(self, place: Place) -> torch.dtype:
         """The type, where all that can be told without the shard is right."""
-        dtype = DTYPES.get(place.dtype)
+        dtype = _DTYPES.get(place.dtype)
         if dtype is None:
             raise StoreError(
-                f"{place.key} has the type {place.dtype!r}; known are: {', '.join(DTYPES)}",
+                f"{place.key} has the type {place.dtype!r}; known are: {', '.join(_DTYPES)}",
                 where=self._files.where(place.shard),
                 remedy="upgrade videoprep, or encode with another `dtype`",
             )
@@ -296,3 +286,54 @@ def _identity(status: os.stat_result) -> tuple[int, int, int]:
 def _is_as_written(data: NDArray[np.uint8], place: Place) -> bool:
     """Whether the bytes have the hash that the catalogue names, if it is to be checked."""
     return place.xxh3 is None or xxhash.xxh3_64_hexdigest(data.data) == place.xxh3
+
+
+# Maps of files: memory that may be written to, of which neither the file nor other processes see
+# anything.
+
+# Python's own mmap keeps a descriptor open for each map (until 3.13 there is no other way), so
+# that tensors of a thousand shards would be a thousand open files; and its close() pulls the memory
+# from under tensors that still use it.
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.mmap.restype = ctypes.c_void_p
+_LIBC.mmap.argtypes = (
+    ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64,
+)  # fmt: skip
+_LIBC.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+_FAILED = ctypes.c_void_p(-1).value
+
+
+class _Map:
+    """Memory, as numpy understands it; unmapped when the last array over it is gone."""
+
+    __slots__ = ("__array_interface__", "_address", "_size")
+
+    def __init__(self, address: int, size: int) -> None:
+        self._address, self._size = address, size
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": (size,),
+            "typestr": "|u1",
+            "data": (address, False),  # False: not read-only
+        }
+
+    # As a default it is still there when Python, about to end, has emptied this module.
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_finalizing():  # the kernel takes all back then
+            _LIBC.munmap(self._address, self._size)
+
+
+def map_privately(descriptor: int, size: int) -> NDArray[np.uint8]:
+    """Maps the first ``size`` > 0 bytes of a file, which must have them: uint8 ``[size]``.
+
+    Pages that are written to become copies. The array outlives the descriptor. If the file is cut
+    off later, a read beyond its new end kills the process (SIGBUS), as with every map.
+
+    Raises:
+        OSError: the file cannot be mapped, or the process has too many maps.
+    """
+    protection = mmap.PROT_READ | mmap.PROT_WRITE
+    address = _LIBC.mmap(None, size, protection, mmap.MAP_PRIVATE, descriptor, 0)
+    if address == _FAILED:
+        raise OSError(ctypes.get_errno(), "cannot be mapped")
+    return np.asarray(_Map(address, size))

@@ -2,18 +2,58 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import xxhash
 
+from videoprep.families.component import Component
 from videoprep.fs import Files
-from videoprep.store.fault import BadUnit, FaultKind
-from videoprep.store.receipt import Receipt, StoredTensor
+from videoprep.store.format import StoredTensor, contradiction
+from videoprep.store.layout import Store
+from videoprep.store.receipt import Receipt
+from videoprep.store.verify_report import FaultKind
 
 _PIECE = 1 << 22
-_LENGTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class BadUnit:
+    """A unit that has to be made anew.
+
+    Attributes:
+        folder: where its receipt and shard lie.
+        unit: its name.
+        name: the file that is at fault.
+        kind: how.
+        what: what is wrong with it.
+        receipt: what the receipt says, where it can be read.
+        damaged: keys of the artifacts whose own bytes are not those that were written.
+    """
+
+    folder: str
+    unit: str
+    name: str
+    kind: FaultKind
+    what: str
+    receipt: Receipt | None = None
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The receipt's file."""
+        return Store.receipt(self.id)
+
+    @property
+    def component(self) -> Component:
+        """Of which its artifacts are."""
+        return self.folder.partition("/")[0]
+
+    @property
+    def id(self) -> str:
+        """``component/recipe/unit``, as claims name it."""
+        return f"{self.folder}/{self.unit}"
 
 
 def check_unit(files: Files, folder: str, unit: str) -> Receipt | BadUnit | None:
@@ -23,7 +63,7 @@ def check_unit(files: Files, folder: str, unit: str) -> Receipt | BadUnit | None
         The receipt where all is right; what is wrong where something is; None where the receipt
         has vanished meanwhile.
     """
-    path = f"{folder}/{unit}.json"
+    path = Store.receipt(f"{folder}/{unit}")
     try:
         data = files.read(path)
     except FileNotFoundError:
@@ -63,7 +103,8 @@ def _check_shard(files: Files, folder: str, receipt: Receipt) -> BadUnit | None:
             kind: FaultKind = "truncated" if size < receipt.size else "damaged"
             return bad(kind, f"the shard has {size} bytes instead of {receipt.size}")
         if _digest(files.chunks(path)) == receipt.xxh3:
-            problem = _header_problem(files, path, receipt)
+            read = partial(files.read_range, path)
+            problem = contradiction(path, read, receipt.size, receipt.tensors)
             return bad("damaged", problem) if problem else None
         damaged = _damaged(files, path, receipt.tensors)
         count = _damaged_of(len(damaged), len(receipt.tensors))
@@ -122,26 +163,3 @@ def _digest_of(files: Files, path: str, tensor: StoredTensor) -> str:
         size = min(_PIECE, tensor.size - start)
         digest.update(files.read_range(path, tensor.offset + start, size))
     return digest.hexdigest()
-
-
-def _header_problem(files: Files, path: str, receipt: Receipt) -> str | None:
-    """What of the safetensors header contradicts the receipt."""
-    length = int.from_bytes(files.read_range(path, 0, _LENGTH), "little")
-    if not 0 < length <= receipt.size - _LENGTH:
-        return "the shard is no safetensors file"
-    try:
-        entries: dict[str, Any] = json.loads(files.read_range(path, _LENGTH, length))
-        entries.pop("__metadata__", None)
-        found = {key: _entry(entry, _LENGTH + length) for key, entry in entries.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"the shard's header cannot be read: {error!r}"
-    told = {
-        one.key: (one.dtype, tuple(one.shape), one.offset, one.offset + one.size)
-        for one in receipt.tensors
-    }
-    return None if found == told else "the shard's header and the receipt contradict each other"
-
-
-def _entry(entry: dict[str, Any], data: int) -> tuple[str, tuple[int, ...], int, int]:
-    start, end = entry["data_offsets"]
-    return entry["dtype"], tuple(entry["shape"]), data + start, data + end

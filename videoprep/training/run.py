@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import xxhash
 
-from videoprep.encoding.seeds import seeded
+from videoprep.encoding.draws import seeded
 from videoprep.errors import TrainError
 from videoprep.exporters.registry import MEDIA, exporters
 from videoprep.families.model_folder import ModelFolder, open_model

@@ -14,12 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Generic, Literal, Protocol, TypeVar
+from typing import IO, Any, Generic, Literal, TypeVar
 
 from videoprep.errors import VideoprepError
 
@@ -109,31 +111,46 @@ class Lost:
     detail: str
 
 
-class WorkerJob(Protocol):
-    """What a worker is asked for, and what becomes of it.
+@dataclass(slots=True, eq=False)
+class WorkerJob(ABC):
+    """What a worker is asked for, and what becomes of it."""
 
-    Attributes:
-        tries: how often it took its worker with it.
-    """
+    seconds: float
+    """How long it may take."""
+    tries: int = field(default=0, init=False)
+    """How often it took its worker with it."""
+    given: bool = field(default=False, init=False)
+    """Whether a worker has had it."""
+    done: bool = field(default=False, init=False)
+    """Whether there is an answer, or will be none."""
 
-    tries: int
+    def admit(self, *, first: bool) -> bool:
+        """Return whether there is room for what it brings; asked until it is so.
 
-    @property
-    def seconds(self) -> float:
-        """How long it may take."""
+        Args:
+            first: whether its answer is the one that is given next.
+        """
+        del first
+        return True
 
+    @abstractmethod
     def line(self) -> str:
-        """The request: one line of JSON, short enough for a pipe to hold a few."""
+        """Return the request: one line of JSON, short enough for a pipe to hold a few."""
 
+    @abstractmethod
     def take(self, line: bytes) -> None:
-        """Takes the answer.
+        """Take the answer.
 
         Raises:
             ValueError: it is none; the worker is not to be trusted any more.
         """
 
+    @abstractmethod
     def lose(self, lost: Lost) -> None:
-        """There will be no answer."""
+        """Take it that there will be no answer."""
+
+    def abandon(self) -> None:  # noqa: B027 (most have nothing to give back)
+        """Give back what it holds: nobody will ask for its answer."""
 
 
 J = TypeVar("J", bound=WorkerJob)
@@ -160,6 +177,11 @@ class Worker(Generic[J]):
         """What it answers is read from here."""
         assert self._process.stdout is not None  # noqa: S101
         return self._process.stdout.fileno()
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is to have no other job: the one it has took its worker with it before."""
+        return any(job.tries for job in self.jobs)
 
     def give(self, job: J) -> None:
         """Hands a job over; a worker that is gone is noticed when it is read from."""
@@ -189,7 +211,7 @@ class Worker(Generic[J]):
                 self.jobs[0].take(line)
             except (ValueError, IndexError):
                 return False  # whatever it has become, it is no longer a worker
-            self.jobs.popleft()
+            self.jobs.popleft().done = True
         self.ready = True
         if self.jobs:
             self.deadline = time.monotonic() + self.jobs[0].seconds
@@ -228,22 +250,101 @@ class Worker(Generic[J]):
 
 @dataclass(slots=True)
 class Workers(Generic[J]):
-    """Processes that do one kind of work, and waiting for their answers.
-
-    Attributes:
-        code: what they run; it starts with `BEGIN`.
-        arguments: it finds them in ``sys.argv[2:]``.
-        files: descriptors that they inherit under the same numbers.
-        start_seconds: how long one may take to start.
-        running: those that run.
-    """
+    """Processes that do one kind of work: jobs are handed out, and come back in their order."""
 
     code: str
+    """What they run; it starts with `BEGIN`."""
     arguments: Sequence[str]
+    """It finds them in ``sys.argv[2:]``."""
+    size: int
+    """How many there are at most."""
+    ahead: int
+    """How many jobs may be done, or in progress, before they are asked for."""
     files: Sequence[int] = ()
+    """Descriptors that they inherit under the same numbers."""
     start_seconds: float = _START_SECONDS
+    """How long one may take to start."""
+    in_hand: int = IN_HAND
+    """How many jobs one has at most."""
+    check: Callable[[], None] = lambda: None
+    """Called now and then while a job is waited for; what it raises ends the `run`."""
+    waited: float = 0.0
+    """Seconds that `run` spent waiting for a worker when it was asked for a job."""
     running: list[Worker[J]] = field(default_factory=list)
+    """Those that run."""
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+
+    def run(self, jobs: Iterable[J]) -> Generator[J, None, None]:
+        """Yield each job once it is done, in the order of the jobs.
+
+        Jobs are taken from ``jobs`` only when one is asked for, and only as many as there is room
+        for. A job that crashes its worker is tried once more, alone.
+
+        Raises:
+            VideoprepError: a worker cannot be started.
+        """
+        coming = iter(jobs)
+        window: deque[J] = deque()
+        waiting: deque[J] = deque()
+        try:
+            while True:
+                self._fill(coming, window, waiting)
+                if not window:
+                    return
+                while not window[0].done:
+                    self.check()
+                    before = time.monotonic()
+                    try:
+                        self._wait(waiting)
+                    finally:
+                        self.waited += time.monotonic() - before
+                    self._hand_out(window, waiting)
+                yield window.popleft()
+        finally:
+            self._abandon(window)
+
+    def _fill(self, coming: Iterator[J], window: deque[J], waiting: deque[J]) -> None:
+        """Takes jobs as long as there is room for them."""
+        self._hand_out(window, waiting)
+        while not waiting and len(window) < self.ahead:
+            job = next(coming, None)
+            if job is None:
+                return
+            window.append(job)
+            waiting.append(job)
+            self._hand_out(window, waiting)
+
+    def _hand_out(self, window: deque[J], waiting: deque[J]) -> None:
+        """Gives jobs to workers; ``window`` begins with the one that is asked for next."""
+        while waiting:
+            job = waiting[0]
+            if not job.given and not job.admit(first=job is window[0]):
+                return
+            worker = self._worker_for(job)
+            if worker is None:
+                return
+            job.given = True
+            worker.give(waiting.popleft())
+
+    def _worker_for(self, job: J) -> Worker[J] | None:
+        """One that has room for a job; a new one rather than one that is busy.
+
+        A job that took its worker with it gets a new one for itself.
+        """
+        room = [w for w in self.running if len(w.jobs) < self.in_hand and not w.is_alone]
+        best = min(room, key=lambda w: len(w.jobs), default=None)
+        if job.tries and len(self.running) == self.size and best is not None and not best.jobs:
+            self.remove(best)
+        if (job.tries or best is None or best.jobs) and len(self.running) < self.size:
+            return self.start()
+        return None if job.tries else best
+
+    def _abandon(self, window: deque[J]) -> None:
+        """Nobody will ask for these jobs: the workers that are at them end."""
+        for worker in [w for w in self.running if any(job in window for job in w.jobs)]:
+            self.remove(worker)
+        for job in window:
+            job.abandon()
 
     def start(self) -> Worker[J]:
         """Starts one more, without waiting until it is ready.
@@ -280,7 +381,7 @@ class Workers(Generic[J]):
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def wait(self, waiting: deque[J]) -> None:
+    def _wait(self, waiting: deque[J]) -> None:
         """Waits for an answer or a deadline, or a moment; some worker has to have a job.
 
         Of a worker that is gone, or has to go, the first job is to blame. The others go back to
@@ -311,10 +412,12 @@ class Workers(Generic[J]):
         guilty.tries += 1
         if late:
             guilty.lose(Lost("time", f"took more than {guilty.seconds:.0f} seconds"))
+            guilty.done = True
         elif guilty.tries == 1:
             waiting.appendleft(guilty)  # it may have been the victim of another
         else:
             guilty.lose(Lost("crash", _status(status, words)))
+            guilty.done = True
 
     def remove(self, worker: Worker[J], grace: float = 0.0) -> tuple[int, str]:
         """Ends one; see `Worker.stop`."""
@@ -331,18 +434,17 @@ class Workers(Generic[J]):
         self._selector.close()
 
 
-@dataclass(slots=True)
-class _Inspection:
+@dataclass(slots=True, eq=False)
+class _Inspection(WorkerJob):
     """A request on its way, and what became of it."""
 
     request: InspectionRequest
-    tries: int = 0
+    pool: WorkerPool
     result: Answer | Lost | None = None
     length: int = 0
 
-    @property
-    def seconds(self) -> float:
-        return self.request.seconds
+    def admit(self, *, first: bool) -> bool:
+        return first or self.pool.held <= _MOST_HELD
 
     def line(self) -> str:
         request = self.request
@@ -350,6 +452,7 @@ class _Inspection:
 
     def take(self, line: bytes) -> None:
         self.result, self.length = json.loads(line), len(line)
+        self.pool.held += self.length
 
     def lose(self, lost: Lost) -> None:
         self.result = lost
@@ -362,14 +465,16 @@ class WorkerPool:
     Attributes:
         limits: what one file may take.
         size: how many processes at most; all cores by default.
+        held: bytes of answers that wait for the one that is given next.
     """
 
     limits: Limits = field(default_factory=Limits)
     size: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    held: int = field(default=0, init=False)
     _workers: Workers[_Inspection] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._workers = Workers(_CODE, [str(self.limits.memory_mib)])
+        self._workers = Workers(_CODE, [str(self.limits.memory_mib)], self.size, _WINDOW)
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -388,36 +493,13 @@ class WorkerPool:
         Raises:
             VideoprepError: a worker cannot be started.
         """
-        coming = iter(requests)
-        window: deque[_Inspection] = deque()
-        waiting: deque[_Inspection] = deque()
-        while True:
-            while len(window) < _WINDOW and (request := next(coming, None)) is not None:
-                window.append(_Inspection(request))
-                waiting.append(window[-1])
-            while window and (result := window[0].result) is not None:
-                window.popleft()
-                yield result
-            if window:
-                self._hand_out(waiting, window)
-                self._workers.wait(waiting)
-            elif request is None:
-                return
-
-    def _hand_out(self, waiting: deque[_Inspection], window: deque[_Inspection]) -> None:
-        """Gives jobs to workers; ``window`` begins with the one whose answer is given next."""
-        held = sum(job.length for job in window)
-        running = self._workers.running
-        while waiting:
-            busy = any(worker.jobs for worker in running)
-            if held > _MOST_HELD and busy and waiting[0] is not window[0]:
-                return  # the answers that are given next are on their way
-            worker = min(running, key=lambda w: len(w.jobs), default=None)
-            if (worker is None or worker.jobs) and len(running) < self.size:
-                worker = self._workers.start()
-            if worker is None or len(worker.jobs) >= IN_HAND:
-                return
-            worker.give(waiting.popleft())
+        self.held = 0
+        asked = (_Inspection(request.seconds, request, self) for request in requests)
+        with closing(self._workers.run(asked)) as done:
+            for job in done:
+                self.held -= job.length
+                assert job.result is not None  # noqa: S101
+                yield job.result
 
 
 def _no_worker(why: str) -> VideoprepError:
