@@ -11,9 +11,9 @@ from pathlib import Path
 from videoprep.cli.app import app
 from videoprep.cli.spelling import all_flags, spelled
 from videoprep.errors import Code
-from videoprep.reporting.failure_reasons import REASONS
-from videoprep.reporting.rule_page import rule_page, rules_table
+from videoprep.failure_reasons import REASONS
 from videoprep.validators.registry import built_in
+from videoprep.validators.rule_page import rule_page, rules_table
 
 FOLDER = Path(__file__).parent / "rules"
 TROUBLESHOOTING = Path(__file__).parent / "troubleshooting.md"

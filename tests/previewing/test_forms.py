@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 import videoprep as vp
-from tests.reporting.test_html import HOSTILE
+from tests.pages.test_validation import HOSTILE
 from videoprep.demo.tiny_model import trained_model
 from videoprep.previewing.html import page
 from videoprep.previewing.lettering import font, lines_of

@@ -20,10 +20,10 @@ from docs.make_rules import FOLDER, pages
 from tests.index.test_placement import media, policy
 from tests.support.assets import write_lists, write_video
 from videoprep.errors import Code
+from videoprep.failure_reasons import REASONS
 from videoprep.index.bucket import Bucket
 from videoprep.index.placement import place
 from videoprep.media.timestamps import Timestamps
-from videoprep.reporting.failure_reasons import REASONS
 from videoprep.spec.sample import Extras, Location, Sample
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import (

@@ -32,7 +32,7 @@ from rich.text import Text
 
 from videoprep.cli.spelling import flag_to_blame, spelled
 from videoprep.errors import VideoprepError
-from videoprep.escape import escape_unprintable
+from videoprep.text import escape_unprintable
 
 if TYPE_CHECKING:
     from videoprep.spec.entries import Reading

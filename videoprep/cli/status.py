@@ -31,7 +31,7 @@ from videoprep.cli.output import (
 )
 from videoprep.cli.verify import StoreModel, StorePlace, print_at_work, print_earlier
 from videoprep.encoding.options import STATUS_OPTIONS, EncodeOptions
-from videoprep.reporting.failure_reasons import what_helps
+from videoprep.failure_reasons import what_helps
 from videoprep.shell import command_line
 
 if TYPE_CHECKING:

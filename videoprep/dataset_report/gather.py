@@ -18,12 +18,12 @@ from videoprep.index.calibration import recall
 from videoprep.index.policy import Policy
 from videoprep.index.summary import Summary, summarize
 from videoprep.index.table import BucketIndex
-from videoprep.reporting.charts import Chart, common, distribution
-from videoprep.reporting.words import lasting, written
+from videoprep.pages.charts import Chart, common, distribution
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.store.catalogue import Artifacts, read_artifacts
 from videoprep.store.layout import Store, StoreInfo
 from videoprep.store.recipe import Recipe
+from videoprep.text import lasting, written
 from videoprep.validators.report import Report
 
 _WORST = 6

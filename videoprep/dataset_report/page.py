@@ -21,9 +21,9 @@ from videoprep.dataset_report.facts import STATES, Facts, PlanFacts
 from videoprep.dataset_report.gallery import Gallery, as_json
 from videoprep.dataset_report.pictures import Strips
 from videoprep.index.summary import BucketSummary, FrameSummary
-from videoprep.reporting.html import rules_found
-from videoprep.reporting.page import load_template
-from videoprep.reporting.words import brief, counted, sized, written
+from videoprep.pages.builder import load_template
+from videoprep.pages.validation import rules_found
+from videoprep.text import brief, counted, sized, written
 from videoprep.validators.report import Report
 
 _BUCKETS = 24

@@ -19,7 +19,7 @@ from videoprep.dataset_report.rows import ReportRows
 from videoprep.errors import Code, MediaError, VideoprepError
 from videoprep.fs.mirror import remote_of, shown
 from videoprep.media.inspect import inspect_all
-from videoprep.reporting.thumbnails import thumbnails
+from videoprep.pages.thumbnails import thumbnails
 
 if TYPE_CHECKING:
     import os

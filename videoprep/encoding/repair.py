@@ -32,7 +32,7 @@ from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import components_of
 from videoprep.fs.mirror import local_path
 from videoprep.index.table import BucketIndex
-from videoprep.reporting.panel import Style, shown
+from videoprep.progress import Style, shown
 from videoprep.store.catalogue import gather, read_artifacts, write_catalogue
 from videoprep.store.fault import BadUnit
 from videoprep.store.layout import (

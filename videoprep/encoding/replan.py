@@ -24,13 +24,13 @@ from videoprep.index.diff import compare
 from videoprep.index.policy import options_of
 from videoprep.index.summary import summarize
 from videoprep.index.table import BucketIndex
-from videoprep.reporting.words import counted, lasting
 from videoprep.sources import Source, kind_of
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.path_hints import dataset_path
 from videoprep.store.catalogue import Artifacts, read_artifacts
 from videoprep.store.layout import ACCEPTED, INDEX, Store, StoreInfo
 from videoprep.store.recipe import Recipe
+from videoprep.text import counted, lasting
 
 logger = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ from markupsafe import Markup
 from PIL import Image
 
 import videoprep
-from videoprep.escape import escape_unprintable
+from videoprep.pages.builder import page_environment
 from videoprep.previewing.panels import panels
 from videoprep.previewing.pictures import ClipPicture, Frames, Reconstruction
 from videoprep.previewing.words import figures, is_of
-from videoprep.reporting.page import page_environment
+from videoprep.text import escape_unprintable
 
 # A frame in a page is no larger, in pixels a side.
 _SIDE = 224

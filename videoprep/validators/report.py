@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videoprep.escape import escape_unprintable
 from videoprep.spec.entries import Reading
+from videoprep.text import escape_unprintable
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import Finding, Rule, Severity
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser
 import videoprep as vp
 from tests.support.assets import write_lists, write_video
 from tests.support.browser import Opened, opening
-from videoprep.reporting.html import as_html
+from videoprep.pages.validation import as_html
 from videoprep.spec.sample import Location, Sample
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import Finding, Severity

@@ -10,8 +10,7 @@ from typing import Any
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from videoprep.escape import escape_unprintable
-from videoprep.reporting.words import counted, sized, written
+from videoprep.text import counted, escape_unprintable, sized, written
 
 _CHARACTERS = 600
 
@@ -35,14 +34,14 @@ def page_environment(loader: BaseLoader, shown: Callable[[Any], Any]) -> Environ
     return environment
 
 
-def load_template(name: str, package: str = "videoprep.reporting") -> Template:
+def load_template(name: str, package: str = "videoprep.pages") -> Template:
     """A page's template. All that it shows is escaped and cut to 600 characters.
 
     Args:
         name: its file.
         package: where that lies; it may include what lies in this package.
     """
-    loaders = [PackageLoader(where, "") for where in (package, "videoprep.reporting")]
+    loaders = [PackageLoader(where, "") for where in (package, "videoprep.pages")]
     environment = page_environment(ChoiceLoader(loaders), plain_text)
     environment.filters["count"] = counted
     environment.filters["plain"] = plain_text

@@ -21,11 +21,11 @@ from markupsafe import Markup
 
 import videoprep
 from videoprep.errors import Code, place_of
-from videoprep.reporting.charts import Chart, common, distribution
-from videoprep.reporting.page import load_template
-from videoprep.reporting.thumbnails import thumbnails
-from videoprep.reporting.words import lasting, written
+from videoprep.pages.builder import load_template
+from videoprep.pages.charts import Chart, common, distribution
+from videoprep.pages.thumbnails import thumbnails
 from videoprep.spec.sample import Sample
+from videoprep.text import lasting, written
 from videoprep.validators.overview import Figures, Overview
 from videoprep.validators.protocol import Finding, Severity
 from videoprep.validators.report import Report

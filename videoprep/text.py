@@ -1,7 +1,10 @@
-"""Numbers for people."""
+"""Text for people: numbers in words, and text of strangers made safe to show."""
 
 from __future__ import annotations
 
+import unicodedata
+
+_UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
@@ -47,4 +50,20 @@ def sized(count: float) -> str:
         count, power = count / 1000, power + 1
     return (
         f"{count:.1f} {_UNITS[power]}" if power and count < 100 else f"{count:.0f} {_UNITS[power]}"
+    )
+
+
+def escape_unprintable(text: str, keep: str = "\n") -> str:
+    """The text with characters of Unicode's control and format classes written as their codes.
+
+    Escapes, overrides of the writing direction, and lone surrogates, which cannot be written to a
+    file, are among them. Those in ``keep`` stay.
+    """
+    if text.isprintable():  # leaves out more than these classes, and is quick
+        return text
+    return "".join(
+        char
+        if char in keep or unicodedata.category(char) not in _UNSEEN
+        else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
     )

@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from videoprep.reporting.words import counted, short, written
+from videoprep.text import counted, short, written
 
 _BARS = 8
 _BINS = 12

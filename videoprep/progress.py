@@ -30,8 +30,8 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 from videoprep.engine.progress import GroupProgress, OnProgress, Progress
-from videoprep.escape import escape_unprintable
-from videoprep.reporting.live_output import above
+from videoprep.live_output import above
+from videoprep.text import escape_unprintable
 
 Style = Literal["auto", "panel", "lines", "json", "none"]
 Clock = Callable[[], float]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from videoprep.errors import Code
-from videoprep.reporting.failure_reasons import what_helps
+from videoprep.failure_reasons import what_helps
 
 _RETRY = "what failed is tried again with `retry_failed=True`"
 

@@ -26,8 +26,8 @@ import pytest
 from rich.console import Console
 
 from videoprep.engine.progress import GroupProgress, Progress
-from videoprep.reporting.live_output import above
-from videoprep.reporting.panel import (
+from videoprep.live_output import above
+from videoprep.progress import (
     Style,
     View,
     as_json,
@@ -470,8 +470,8 @@ SCRIPT = """
     from dataclasses import replace
     from rich.console import Console
     from rich.live import Live
-    from tests.reporting.test_panel import PROGRESS
-    from videoprep.reporting.panel import shown
+    from tests.test_progress import PROGRESS
+    from videoprep.progress import shown
 
     logging.basicConfig(format="%(message)s")  # holds the standard error of now
     other = Console(stderr=True)
@@ -776,6 +776,6 @@ def test_a_notebook_can_have_lines_too(
 
 
 def test_no_torch_is_loaded() -> None:
-    code = "import sys, videoprep.reporting.panel; print(*sys.modules)"
+    code = "import sys, videoprep.progress; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {"torch", "IPython", "numpy"}

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from videoprep.escape import escape_unprintable
+from videoprep.text import escape_unprintable
 from videoprep.validators.protocol import Finding, Severity
 from videoprep.validators.report import Report
 
