@@ -20,25 +20,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from videoprep.engine.progress import GroupProgress, Progress
 from videoprep.live_output import above
-from videoprep.progress import (
-    Style,
-    View,
-    as_json,
-    as_line,
-    in_words,
-    rate_in_words,
-    shown,
-)
+from videoprep.progress import Display, Style, as_json, as_line, rate_in_words, shown
 
-ROOT = Path(__file__).parents[2]
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+ROOT = Path(__file__).parents[1]
+MINUTE = 60.0
 
 PROGRESS = Progress(
     phase="video",
@@ -79,29 +71,6 @@ class Clock:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.0, "0 s"),
-        (-3.0, "0 s"),
-        (45.4, "45 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min"),
-        (9 * MINUTE + 20, "9 min"),
-        (HOUR - 20, "1 h 00 min"),
-        (2 * HOUR + 5 * MINUTE, "2 h 05 min"),
-        (47 * HOUR + 59 * MINUTE, "47 h 59 min"),
-        (2 * DAY - 20, "2 d 00 h"),
-        (3 * DAY + 4 * HOUR, "3 d 04 h"),
-        (None, "?"),
-        (float("nan"), "?"),
-        (float("inf"), "?"),
-    ],
-)
-def test_durations_are_words(seconds: float | None, words: str) -> None:
-    assert in_words(seconds) == words
-
-
-@pytest.mark.parametrize(
     ("rate", "words"),
     [
         (0.0, "0 clips/s"),
@@ -126,7 +95,7 @@ def test_a_line_says_everything() -> None:
     assert as_line(PROGRESS) == (
         "video: video_latents 120/2000 (1 failed) · image_latents 118/2000 · "
         "prompt_embeds 1812/1812 · 3.2 clips/s · 157 frames/s · busy 93 % · "
-        "waiting: decode 4 %, write 1 % · 2 ranks · 3 min elapsed · 9 min left"
+        "waiting: decode 4 %, write 1 % · 2 ranks · 3 min 00 s elapsed · 9 min 00 s left"
     )
 
 
@@ -295,39 +264,37 @@ def test_a_pipe_gets_lines_even_if_colours_are_forced(
     assert [line for _, line in _told(style, [(0.0, PROGRESS)])] == [as_line(PROGRESS)]
 
 
-# --------------------------------------------------------------------------------------- a panel
+# ---------------------------------------------------------------------------------- a live block
 
 
 def _rendered(
     progress: Progress | None, width: int, *, silent: float = 0, ansi: bool = False
 ) -> str:
     clock = Clock()
-    view = View(clock)
-    if progress is not None:
-        view.update(progress)
-    clock.now += silent
     file = io.StringIO()
-    colours: Literal["standard"] | None = "standard" if ansi else None
-    console = Console(file=file, width=width, force_terminal=ansi, color_system=colours)
-    console.print(view)
+    console = Console(
+        file=file, width=width, force_terminal=ansi, color_system="standard" if ansi else None
+    )
+    display = Display(console, clock)
+    if progress is not None:
+        display.tell(progress)
+    clock.now += silent
+    console.print(display)
     return file.getvalue()
 
 
-def test_the_panel_at_80_columns() -> None:
-    assert _rendered(PROGRESS, 80) == textwrap.dedent(
-        """\
-        ╭─ Encoding video · 3 min elapsed ────────────────────────────────────────────╮
-        │                                               done       failed   time left │
-        │ video latents  ━━──────────────────────   120/2000            1       9 min │
-        │ image latents  ━───────────────────────   118/2000            0       9 min │
-        │ prompt embeds  ━━━━━━━━━━━━━━━━━━━━━━━━  1812/1812            0        done │
-        │                                               busy  decode wait  write wait │
-        │ accelerator    ━━━━━━━━━━━━━━━━━━━━━━━─       93 %          4 %         1 % │
-        │                                                                             │
-        │ 3.2 clips/s · 157 frames/s · 2 ranks                             9 min left │
-        ╰─────────────────────────────────────────────────────────────────────────────╯
-        """
+def test_the_block_at_80_columns() -> None:
+    lines = _rendered(replace(PROGRESS, lost=(1,)), 80).splitlines()
+    assert lines[0].rstrip() == "Encoding video · 3 min 00 s elapsed · 9 min 00 s left"
+    assert re.fullmatch(
+        r"video latents +━[━╸╺ ]+ +120/2000 +1 failed +9 min 00 s left *", lines[1]
+    ), lines[1]
+    assert re.fullmatch(r"image latents +━[━╸╺ ]+ +118/2000 +9 min 00 s left *", lines[2])
+    assert re.fullmatch(r"prompt embeds +━+ +1812/1812 +done *", lines[3])
+    assert lines[4].rstrip() == (
+        "3.2 clips/s · 157 frames/s · busy 93 % · waiting: decode 4 %, write 1 % · 2"
     )
+    assert [line.rstrip() for line in lines[5:]] == ["ranks", "lost: rank 1"]
 
 
 @pytest.mark.parametrize(
@@ -336,59 +303,33 @@ def test_the_panel_at_80_columns() -> None:
         PROGRESS,
         replace(PROGRESS, lost=tuple(range(30)), ranks=64, items_per_second=0.05),
         replace(TEXT, groups={}, seconds_left=None),
-        replace(
-            PROGRESS,
-            groups={"video_latents": GroupProgress(10**7, 10**7 + 1, 10**6, 1, 2, 1e6)},
-        ),
     ],
-    ids=["usual", "lost", "nothing", "huge"],
+    ids=["usual", "lost", "nothing"],
 )
-def test_the_panel_fits_and_says_everything_at_any_width(progress: Progress) -> None:
-    for width in (*range(20, 110), 200):
+def test_the_block_fits_and_says_everything_at_any_width(progress: Progress) -> None:
+    for width in (*range(40, 110), 200):
         text = _rendered(progress, width)
-        assert max(map(len, text.splitlines())) < width, "the last column stays free"
-        words = re.sub(r"[│\s·━─]+", " ", text)
+        assert max(map(len, text.splitlines())) <= width
+        words = re.sub(r"[\s·━╸╺]+", " ", text)
         facts = ["93 %", "4 %", "1 %", f"{progress.ranks} ranks", "elapsed"]
-        for name, each in progress.groups.items():
-            facts += [name.replace("_", " "), f"{each.done}/{each.total}"]
+        for each in progress.groups.values():
+            facts += [f"{each.done}/{each.total}"] + ["1 failed"] * bool(each.failed)
         assert [fact for fact in facts if fact not in words] == [], text
         assert ("lost: rank" in words) == bool(progress.lost)
 
 
-def test_the_panel_keeps_its_height_while_numbers_grow() -> None:
-    heights = set()
-    bars = set()
-    for done in (0, 9, 99, 999, 1999, 2000):
-        component = GroupProgress(done, 2000, done // 100, done, 2000, 2000.0 - done)
-        progress = replace(
-            PROGRESS,
-            groups={"video_latents": component},
-            items_per_second=done / 7,
-            amounts_per_second=done * 9.0,
-            busy=done / 2000,
-            seconds=done * 100.0,
-            seconds_left=(2000 - done) * 100.0,
-        )
-        text = _rendered(progress, 80)
-        heights.add(text.count("\n"))
-        bars.add(len(re.findall("[━─]", text.splitlines()[2])))
-    assert len(heights) == len(bars) == 1
-
-
-def test_what_is_set_aside_is_yellow_and_what_is_lost_is_red() -> None:
-    text = _rendered(replace(PROGRESS, lost=(1,)), 80, ansi=True)
-    assert re.search(r"\x1b\[1;33m +1\x1b\[0m", text)
+def test_what_failed_and_what_is_lost_stands_out() -> None:
+    text = _rendered(replace(PROGRESS, lost=(1,)), 100, ansi=True)
+    assert re.search(r"\x1b\[1;33m1 failed", text)
     assert "\x1b[1;31mlost: rank 1" in text
-    assert re.search(r"\x1b\[2m +0\x1b\[0m", text)  # none failed: nothing to look at
 
 
-def test_bars_go_by_cost_and_the_accelerator_is_a_sum() -> None:
+def test_bars_go_by_cost() -> None:
     component = GroupProgress(1, 100, 0, 50, 100, None)
-    progress = replace(PROGRESS, groups={"video_latents": component}, busy=0.5)
-    progress = replace(progress, waiting_for_input=0.25, waiting_for_write=0.25)
-    lines = _rendered(progress, 80, ansi=True).splitlines()
-    assert "\x1b[36m━━━━━━━━━━━━\x1b[0m\x1b[2m────────────" in lines[2]
-    assert "\x1b[32m━━━━━━━━━━━━\x1b[0m\x1b[33m━━━━━━\x1b[0m\x1b[35m━━━━━━\x1b[0m" in lines[4]
+    progress = replace(PROGRESS, groups={"video_latents": component})
+    bar = _rendered(progress, 120, ansi=True).splitlines()[1]
+    done, left = re.findall(r"\x1b\[[\d;]+m([━╸╺]+)", bar)
+    assert len(done) == len(left) == 20
 
 
 def test_a_component_without_cost_or_pace_or_work_can_be_shown() -> None:
@@ -397,16 +338,15 @@ def test_a_component_without_cost_or_pace_or_work_can_be_shown() -> None:
         "image_latents": GroupProgress(0, 0, 0, 0, 0, None),
     }
     text = _rendered(replace(PROGRESS, groups=groups), 80)
-    assert re.search(r"video latents .* 5/10 +0 +– │", text)
-    assert re.search(r"image latents .* 0/0 +0 +done │", text)
+    assert re.search(r"video latents .* 5/10 *\n", text)
+    assert re.search(r"image latents .* 0/0 +done *\n", text)
 
 
 def test_silence_is_told_and_time_goes_on() -> None:
     assert "no news" not in _rendered(PROGRESS, 80, silent=5)
     text = _rendered(PROGRESS, 80, silent=2 * MINUTE)
-    assert "2 ranks · no news for 2 min" in text
-    assert "5 min elapsed" in text
-    assert text.count("\n") == _rendered(PROGRESS, 80).count("\n")
+    assert "no news for 2 min 00 s" in text
+    assert "5 min 00 s elapsed" in text
     assert "Starting … 40 s" in _rendered(None, 80, silent=40)
 
 
@@ -419,8 +359,8 @@ def test_names_cannot_steer_the_terminal() -> None:
         items="\x1b[2J",
         groups={"[red]x\x1b]0;t\x07": component},
     )
-    assert "\x1b" not in _rendered(progress, 80)
-    assert "[red]x" in _rendered(progress, 80)
+    assert "\x1b" not in _rendered(progress, 120)
+    assert "[red]x" in _rendered(progress, 120)
     assert "\x1b" not in as_line(progress)
     assert "\x1b" not in as_json(progress)
 
@@ -429,7 +369,7 @@ def test_names_cannot_steer_the_terminal() -> None:
 
 
 class Screen:
-    """As much of a terminal as the panel needs; anything else fails the test."""
+    """As much of a terminal as the display needs; anything else fails the test."""
 
     def __init__(self) -> None:
         self.rows: list[str] = [""]
@@ -489,7 +429,7 @@ SCRIPT = """
     Live.start, Live.refresh = starting, refreshing
 
     def wait_for_a_frame():
-        "Waits until the panel, if there is one, shows what was told last."
+        "Waits until the display, if there is one, shows what was told last."
         if begun.is_set():
             while frames.acquire(blocking=False):
                 pass
@@ -532,12 +472,12 @@ def _screens(pieces: list[tuple[float, str]]) -> Iterator[Screen]:
     """The screen after each frame."""
     screen = Screen()
     whole = "".join(piece for _, piece in pieces)
-    for frame in re.split(r"(?<=╯)", whole):
+    for frame in re.split(r"(?=\x1b\[2K\x1b\[1A)(?<!\x1b\[1A)", whole):
         screen.feed(frame)
         yield screen
 
 
-def test_a_terminal_gets_one_panel_that_is_taken_away() -> None:
+def test_a_terminal_gets_one_block_that_is_taken_away() -> None:
     pieces, code = _in_terminal(
         """
         print("before")
@@ -552,16 +492,16 @@ def test_a_terminal_gets_one_panel_that_is_taken_away() -> None:
     assert code == 0
     texts = [screen.text() for screen in _screens(pieces)]
     assert texts[-1] == "before\nafter"
-    with_panel = [text for text in texts if "╯" in text]
-    assert all(text.count("╭") == text.count("╯") == 1 for text in with_panel)
-    assert with_panel[0].startswith("before\n╭─ Encoding video")
-    assert len({re.search(r"accelerator\D*(\d+)", text)[1] for text in with_panel}) > 1  # type: ignore[index]
-    assert 2 <= len(with_panel) <= 50  # the clock draws, not what is told: that is 500 times
+    with_block = [text for text in texts if "Encoding video" in text]
+    assert all(text.count("Encoding video") == 1 for text in with_block)
+    assert with_block[0].startswith("before\nEncoding video")
+    assert len({re.search(r"busy (\d+)", text)[1] for text in with_block}) > 1  # type: ignore[index]
+    assert 2 <= len(with_block) <= 50  # the clock draws, not what is told: that is 500 times
     *_, last = _screens(pieces)
     assert last.cursor_is_shown
 
 
-def test_what_is_written_meanwhile_goes_above_the_panel() -> None:
+def test_what_is_written_meanwhile_goes_above_the_block() -> None:
     pieces, code = _in_terminal(
         """
         with shown() as on_progress:
@@ -584,7 +524,8 @@ def test_what_is_written_meanwhile_goes_above_the_panel() -> None:
     )
     assert code == 0
     texts = [screen.text() for screen in _screens(pieces)]
-    assert all(text.count("╭") <= 1 and text.count("╯") <= 1 for text in texts)
+    assert all(text.count("Encoding video") <= 1 for text in texts)
+    assert all(text.count("frames/s") <= 1 for text in texts)
     expected = []
     for at in range(3):
         expected += [f"out {at}", f"err {at}", f"log {at}", f"rich {at}", "x" * 150]
@@ -604,7 +545,7 @@ def test_an_error_within_leaves_a_clean_terminal() -> None:
     *_, last = _screens(pieces)
     assert code != 0
     assert last.text().startswith("Traceback")
-    assert "╭" not in last.text()
+    assert "Encoding" not in last.text()
     assert last.cursor_is_shown
 
 
@@ -622,7 +563,7 @@ def test_results_that_go_to_a_file_still_go_there(tmp_path: Path) -> None:
     assert code == 0
     assert (tmp_path / "results").read_text() == "result\n"
     assert "result" not in "".join(piece for _, piece in pieces)
-    assert "╭" in "".join(piece for _, piece in pieces)
+    assert "Encoding" in "".join(piece for _, piece in pieces)
 
 
 def test_a_forked_child_does_not_draw() -> None:
@@ -670,7 +611,7 @@ def test_how_the_style_is_chosen(environment: dict[str, str], style: str, drawn:
     )
     whole = "".join(piece for _, piece in pieces)
     assert code == 0
-    assert ("╭" in whole) == ("\x1b" in whole) == drawn
+    assert ("━" in whole) == ("\x1b" in whole) == drawn
 
 
 def test_a_narrow_terminal_gets_no_broken_lines() -> None:
@@ -684,7 +625,7 @@ def test_a_narrow_terminal_gets_no_broken_lines() -> None:
         columns=36,
     )
     whole = "".join(piece for _, piece in pieces)
-    assert "video latents 120/2000" in re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", whole)
+    assert "120/2000" in whole
     screen = Screen()
     screen.feed(whole)
     assert screen.text() == ""
@@ -745,7 +686,7 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> Displayed:
     return displayed
 
 
-def test_a_notebook_gets_the_panel_in_its_cell(
+def test_a_notebook_gets_the_block_in_its_cell(
     notebook: Displayed, capfd: pytest.CaptureFixture[str]
 ) -> None:
     clock = Clock()
@@ -760,7 +701,7 @@ def test_a_notebook_gets_the_panel_in_its_cell(
     last = notebook.bundles[-1]
     assert "Done" in last["text/plain"]
     assert last["text/html"].startswith("<pre")
-    assert "╭─" in last["text/html"]
+    assert "━" in last["text/html"]
     assert "#000000" not in last["text/html"]  # it would not be seen on a dark page
     assert "\x1b" not in last["text/html"] + last["text/plain"]
     assert capfd.readouterr() == ("", "")

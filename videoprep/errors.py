@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
 
+from videoprep.text import counted
+
 
 class Code(str, Enum):
     """Reasons a sample or clip can be refused. A number is never used for a second meaning.
@@ -212,8 +214,7 @@ class ListError(VideoprepError):
     _SHOWN = 20
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        count = len(problems)
-        super().__init__(f"the dataset's lists have {count} problem{'s' if count != 1 else ''}")
+        super().__init__(f"the dataset's lists have {counted(len(problems), 'problem')}")
         self.problems = tuple(problems)
 
     def __str__(self) -> str:

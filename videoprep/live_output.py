@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from rich.ansi import AnsiDecoder
 from rich.console import Console
 
 
-class _Above(io.TextIOBase):
+class _Above:
     """Stands in for a terminal stream: whole lines are printed above what is live.
 
     It differs from rich's own stand-in where that would tear the display: other rich consoles
@@ -38,23 +37,6 @@ class _Above(io.TextIOBase):
     def __getattr__(self, name: str) -> Any:
         return getattr(self.behind, name)
 
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return self.behind.encoding
-
-    @property
-    def errors(self) -> str | None:  # type: ignore[override]
-        return self.behind.errors
-
-    def fileno(self) -> int:
-        return self.behind.fileno()
-
-    def isatty(self) -> bool:
-        return self.behind.isatty()
-
-    def writable(self) -> bool:
-        return True
-
     def write(self, text: str) -> int:
         if not self._live or os.getpid() != self._process:
             return self.behind.write(text)
@@ -65,11 +47,12 @@ class _Above(io.TextIOBase):
                 self._print(line)
         return len(text)
 
-    def flush(self) -> None:
-        self.behind.flush()
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
 
     def end(self) -> None:
-        """Prints what waits for the end of its line; from now on the stream itself is written."""
+        """Print what waits for the end of its line; from now on the stream itself is written."""
         with self._lock:
             if self._line.rstrip("\r"):
                 self._print(self._line)
@@ -87,11 +70,13 @@ def _overwritten(line: str) -> str:
     return kept.rpartition("\r")[2] + line[len(kept) :]
 
 
-def _log_handlers() -> list[logging.StreamHandler[Any]]:
+def _redirect_logs(streams: dict[Any, Any]) -> None:
+    """Give log handlers that hold one of the streams the other."""
     known = list(logging.root.manager.loggerDict.values())
     loggers = [logging.root, *(each for each in known if isinstance(each, logging.Logger))]
-    handlers = [handler for logger in loggers for handler in logger.handlers]
-    return [each for each in handlers if isinstance(each, logging.StreamHandler)]
+    for handler in (handler for logger in loggers for handler in logger.handlers):
+        if isinstance(handler, logging.StreamHandler) and handler.stream in streams:
+            handler.setStream(streams[handler.stream])
 
 
 @contextmanager
@@ -111,22 +96,13 @@ def above(console: Console) -> Iterator[None]:
         stream: TextIO | None = getattr(sys, name)
         if stream is not None and stream.isatty():
             replaced[name] = _Above(console, stream)
-            setattr(sys, name, replaced[name])
-    for handler in _log_handlers():
-        for stand_in in replaced.values():
-            if handler.stream is stand_in.behind:
-                handler.setStream(stand_in)
+            setattr(sys, name, cast("TextIO", replaced[name]))
+    _redirect_logs({one.behind: one for one in replaced.values()})
     try:
         yield
     finally:
-        _give_back(replaced)
-
-
-def _give_back(replaced: dict[str, _Above]) -> None:
-    for name, stand_in in replaced.items():
-        if getattr(sys, name) is stand_in:  # else somebody else replaced it: it is theirs now
-            setattr(sys, name, stand_in.behind)
-        stand_in.end()
-    for handler in _log_handlers():
-        if isinstance(handler.stream, _Above):
-            handler.setStream(handler.stream.behind)
+        for name, one in replaced.items():
+            if getattr(sys, name) is one:  # else somebody else replaced it: it is theirs now
+                setattr(sys, name, one.behind)
+            one.end()
+        _redirect_logs({one: one.behind for one in replaced.values()})

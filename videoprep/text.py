@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 
 _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-_UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
 def counted(number: int, noun: str = "") -> str:
@@ -28,29 +28,34 @@ def short(count: int) -> str:
     return str(count)
 
 
-def lasting(seconds: float) -> str:
-    """How long something is, in the largest unit of which there are some."""
-    if seconds < 120:
-        return f"{written(seconds, 1 if seconds >= 10 else 2)} seconds"
-    return f"{seconds / 60:,.1f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours"
+def duration(seconds: float | None, digits: int = 0) -> str:
+    """A duration in its two largest units: ``45 s``, ``9 min 20 s``, ``2 h 05 min``, ``3 d 04 h``.
+
+    Args:
+        seconds: None, or not finite: not known.
+        digits: of seconds below a minute.
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return "?"
+    if round(seconds, digits) < 60:
+        return f"{written(max(seconds, 0), digits)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, rest = divmod(round(seconds / 60), 60)
+    if hours < 24:
+        return f"{hours} h {rest:02d} min"
+    days, rest = divmod(round(seconds / 3600), 24)
+    return f"{days} d {rest:02d} h"
 
 
-def brief(seconds: float) -> str:
-    """The same, where there is little room."""
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:,.1f} {unit}"
-    return f"{written(seconds, 1 if seconds >= 10 else 2)} s"
-
-
-def sized(count: float) -> str:
-    """Bytes in a unit that leaves few digits."""
-    power = 0
-    while count >= 1000 and power < len(_UNITS) - 1:
-        count, power = count / 1000, power + 1
-    return (
-        f"{count:.1f} {_UNITS[power]}" if power and count < 100 else f"{count:.0f} {_UNITS[power]}"
-    )
+def file_size(count: float) -> str:
+    """Bytes in the unit that leaves less than 1000."""
+    units = ["B", "kB", "MB", "GB", "TB", "PB"]
+    while count >= 999.5 and len(units) > 1:
+        count /= 1000
+        units.pop(0)
+    return f"{count:.0f} B" if units[0] == "B" else f"{count:.3g} {units[0]}"
 
 
 def escape_unprintable(text: str, keep: str = "\n") -> str:

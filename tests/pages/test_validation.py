@@ -13,21 +13,13 @@ from playwright.sync_api import Browser
 
 import videoprep as vp
 from tests.support.assets import write_lists, write_video
-from tests.support.browser import Opened, opening
+from tests.support.browser import HOSTILE, Opened, opening
 from videoprep.pages.validation import as_html
 from videoprep.spec.sample import Location, Sample
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import Finding, Severity
 from videoprep.validators.registry import built_in
 from videoprep.validators.report import Report
-
-HOSTILE = (
-    "<script>alert(1)</script>",
-    '"><img src=x onerror="alert(2)">',
-    "</script><script>alert(3)</script>",
-    "'-alert(4)-' {{ 7*7 }} <!-- <svg onload=alert(5)>",
-    "\u202egnp.exe\u2066 \x1b[31m \u2028 \ud800",
-)
 
 
 @pytest.fixture
@@ -93,9 +85,6 @@ def test_it_opens_from_a_file(open_report: Callable[..., Opened], mixed: Report)
     opened = open_report(mixed)
     assert opened.page.inner_text("#verdict") == "Not clean"
     assert opened.rows().count() == opened.counter() == len(mixed.findings)
-    policy = opened.page.get_attribute("meta[http-equiv]", "content") or ""
-    assert policy.startswith("default-src 'none'; img-src data:")
-    assert "unsafe" not in policy
 
 
 def test_counts_add_up(open_report: Callable[..., Opened], mixed: Report) -> None:
@@ -223,7 +212,7 @@ def test_strangers_words_stay_words(open_report: Callable[..., Opened], tmp_path
     for words in HOSTILE[:4]:
         for kind in ("videos/", "caption ", "message ", "remedy "):
             assert kind + words in shown
-    assert r"\u202egnp.exe\u2066 \x1b[31m \u2028 \ud800" in shown
+    assert r"\u202egnp.exe\u2066 \x1b[31m \u2028 \ud800 \u003c" in shown
     assert not set("\u202e\u2066\x1b\u2028") & set("".join(as_html(report)))
 
 

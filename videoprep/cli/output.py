@@ -116,15 +116,6 @@ def table(title: str, *columns: str) -> Table:
     return made
 
 
-def file_size(count: float) -> str:
-    """Bytes in the unit that leaves less than 1000."""
-    units = ["B", "kB", "MB", "GB", "TB", "PB"]
-    while count >= 999.5 and len(units) > 1:
-        count /= 1000
-        units.pop(0)
-    return f"{count:.0f} B" if units[0] == "B" else f"{count:.3g} {units[0]}"
-
-
 class Meter(Protocol):
     """Shows how far named tasks are."""
 

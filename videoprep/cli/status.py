@@ -19,7 +19,6 @@ from videoprep.cli.options import (
     with_options,
 )
 from videoprep.cli.output import (
-    file_size,
     next_command,
     planning,
     print_json,
@@ -33,6 +32,7 @@ from videoprep.cli.verify import StoreModel, StorePlace, print_at_work, print_ea
 from videoprep.encoding.options import STATUS_OPTIONS, EncodeOptions
 from videoprep.failure_reasons import what_helps
 from videoprep.shell import command_line
+from videoprep.text import file_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -322,9 +322,8 @@ def print_verdict(report: Report) -> None:
 
 
 def _print_group(title: str, severity: str, findings: list[Finding]) -> None:
-    plural = "s" if len(findings) > 1 else ""
     heading = safe(f"{title} {severity}", _STYLES[severity])
-    stdout.print(heading + f" · {len(findings)} time{plural}")
+    stdout.print(heading + f" · {counted(len(findings), 'time')}")
     remedies = {finding.remedy for finding in findings}
     examples = findings[: _EXAMPLES[severity]]
     for finding in examples:

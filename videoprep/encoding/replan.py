@@ -30,7 +30,7 @@ from videoprep.spec.path_hints import dataset_path
 from videoprep.store.catalogue import Artifacts, read_artifacts
 from videoprep.store.layout import ACCEPTED, INDEX, Store, StoreInfo
 from videoprep.store.recipe import Recipe
-from videoprep.text import counted, lasting
+from videoprep.text import counted, duration
 
 logger = logging.getLogger(__name__)
 
@@ -127,8 +127,8 @@ class Replan:
             )
             lines.append(", ".join(changes))
         if self.clips or not self.changes:
-            duration = "" if self.seconds is None else f", about {lasting(self.seconds)}"
-            lines.append(f"{counted(self.clips, 'clip')} to encode again{duration}")
+            about = "" if self.seconds is None else f", about {duration(self.seconds)}"
+            lines.append(f"{counted(self.clips, 'clip')} to encode again{about}")
         return tuple(lines)
 
     def refusal(self) -> PlanError:

@@ -1,9 +1,4 @@
-"""One page for people: counts, charts, findings with filters, and pictures of the clips.
-
-The page is one file that asks for nothing else. Captions, paths and messages hold what strangers
-wrote: all of it goes through the template's escaping and `plain_text`, none of it through a script,
-and the page's own policy lets a browser run nothing but the two blocks written in the template.
-"""
+"""The page on what the rules say: counts, charts, findings with filters, pictures of the clips."""
 
 from __future__ import annotations
 
@@ -11,21 +6,19 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Template
 from markupsafe import Markup
 
-import videoprep
 from videoprep.errors import Code, place_of
-from videoprep.pages.builder import load_template
+from videoprep.pages.builder import load_template, shares
 from videoprep.pages.charts import Chart, common, distribution
-from videoprep.pages.thumbnails import thumbnails
+from videoprep.pages.pictures import thumbnails
 from videoprep.spec.sample import Sample
-from videoprep.text import lasting, written
+from videoprep.text import duration, written
 from videoprep.validators.overview import Figures, Overview
 from videoprep.validators.protocol import Finding, Severity
 from videoprep.validators.report import Report
@@ -69,11 +62,11 @@ def as_html(report: Report) -> Iterator[str]:
     clips = _clips(report, listed)
     _add_pictures(clips)
     by_code = report.by_code
-    yield from _template().generate(
+    kinds = {"clean": report.clean, "found": report.with_findings, "unusable": report.unusable}
+    yield from load_template("videoprep.pages", "validation.html.j2").generate(
         report=report,
-        version=videoprep.__version__,
         severities={severity.value: report.count(severity) for severity in Severity},
-        shares=_shares(report),
+        shares=shares(kinds.items()),
         charts=_charts(report.overview),
         rules=rules_found(report),
         quiet=[rule for code, rule in report.rules.items() if code not in by_code],
@@ -82,11 +75,6 @@ def as_html(report: Report) -> Iterator[str]:
         place=partial(_place, report.root),
         pictures=_PICTURES,
     )
-
-
-@cache
-def _template() -> Template:
-    return load_template("page.html.j2")
 
 
 def _listed(findings: Sequence[Finding]) -> list[Finding]:
@@ -171,17 +159,6 @@ def _add_pictures(clips: list[_Clip]) -> None:
 # Charts
 
 
-def _shares(report: Report) -> list[tuple[str, float, float]]:
-    """The kinds of samples as parts of one bar: name, start and width in percent."""
-    counts = {"clean": report.clean, "found": report.with_findings, "unusable": report.unusable}
-    parts, start = [], 0.0
-    for name, count in counts.items():
-        width = 100 * count / max(report.total, 1)
-        parts.append((name, round(start, 3), round(width, 3)))
-        start += width
-    return parts
-
-
 def _charts(overview: Overview | None) -> list[Chart]:
     """What there are figures for."""
     if overview is None:
@@ -204,7 +181,7 @@ def _of_videos(figures: Figures) -> Iterator[Chart]:
     named = {f"{width}×{height}": count for (width, height), count in sizes.items()}
     yield common("Picture size", named, "size")
     seconds = np.asarray(figures.seconds, dtype=np.float64).round(4)
-    yield distribution("Duration", seconds, "s", "clips", f"; {lasting(seconds.sum())} in all")
+    yield distribution("Duration", seconds, "s", "clips", f"; {duration(seconds.sum(), 1)} in all")
     rates = Counter(np.asarray(figures.fps, dtype=np.float64).round(2).tolist())
     yield common("Frames a second", {written(rate): n for rate, n in rates.items()}, "rate")
     yield distribution("Frames", np.asarray(figures.frames), "frames", "clips")

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from videoprep.errors import Code
+from videoprep.text import counted
 from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
 
 
@@ -38,6 +39,5 @@ class HardCut(Validator):
         frames = np.flatnonzero(cut[1:]) + 1
         if len(frames):
             shown = ", ".join(map(str, frames[:10])) + (", …" if len(frames) > 10 else "")
-            plural = "cut" if len(frames) == 1 else "cuts"
-            message = f"{len(frames)} {plural}, at frame {shown}"
+            message = f"{counted(len(frames), 'cut')}, at frame {shown}"
             yield self.finding(subject, message, frames=frames[:100].tolist())
