@@ -7,9 +7,8 @@ from typing import Any
 
 from videoprep.pages.builder import load_template
 from videoprep.pages.pictures import strip
-from videoprep.previewing.panels import panels
+from videoprep.previewing.panels import figures, is_of, panels
 from videoprep.previewing.pictures import ClipPicture, Reconstruction
-from videoprep.previewing.words import figures, is_of
 
 # Of a strip: pixels of a frame's longer side, and the JPEG's quality.
 _SIDE, _QUALITY = 224, 88

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 from pydantic import Field
 
-from videoprep.errors import Code
 from videoprep.text import counted
 from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
 
@@ -22,7 +21,7 @@ class HardCutOptions(RuleOptions):
 class HardCut(Validator):
     """At a cut both the colours and the picture change at once."""
 
-    code = Code.HARD_CUT.value
+    code = "VP126"
     name = "hard-cut"
     severity = Severity.WARNING
     summary = "There is no cut inside the clip."

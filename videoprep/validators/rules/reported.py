@@ -1,15 +1,20 @@
-"""VP001 to VP021: what the readers of lists report."""
+"""What is reported elsewhere: by readers of lists, the opening of videos, the finding of plugins.
+
+VP001 to VP021, VP103 to VP108 with VP121, and VP901 to VP903.
+"""
 
 from __future__ import annotations
 
 from videoprep.errors import Code
-from videoprep.validators.protocol import ReaderRule, Severity
+from videoprep.validators.protocol import Need, ReaderRule, Severity
 
 _SHIFT = (
     "A caption that is paired with the wrong video teaches the model something false, and nothing "
     "in training ever shows it."
 )
 _LOST = "A sample that cannot be found is a sample the model never sees."
+_REPLACE = "Replace or re-encode the file, or remove the sample."
+_UNCHECKED = "A rule that does not run finds nothing: the dataset would look cleaner than it is."
 
 
 class MissingList(ReaderRule):
@@ -237,3 +242,110 @@ class ConvertedList(ReaderRule):
     why = "A corrected caption or an added clip is not in the list, and is never trained on."
     example = "A videoprep.yaml that names videoprep-list.csv."
     remedy = "Run `videoprep init` again, which names your own files, and delete the list."
+
+
+class _OpeningRule(ReaderRule):
+    needs = frozenset({Need.HEADER})
+    remedy = _REPLACE
+    why = "It cannot be encoded; found now, it does not stop a job of days."
+
+
+class Unreadable(_OpeningRule):
+    """FFmpeg cannot make anything of it."""
+
+    code = Code.UNREADABLE.value
+    name = "unreadable"
+    summary = "The file opens as a video, and its first frame decodes."
+    example = "A web page, a Git LFS pointer or a playlist called .mp4; an empty file."
+
+
+class NoVideoStream(_OpeningRule):
+    """There is sound, or only cover art."""
+
+    code = Code.NO_VIDEO_STREAM.value
+    name = "no-video-stream"
+    summary = "The file holds a video stream; cover art is none."
+    example = "An audio file, with or without a picture of its album."
+
+
+class TimeLimit(_OpeningRule):
+    """Opening it was stopped."""
+
+    code = Code.TIME_LIMIT.value
+    name = "time-limit"
+    summary = "The file opens within the time limit, which grows with its size."
+    example = "A file made to keep a decoder busy for hours; a disk that hangs."
+    remedy = (
+        "Re-encode the file or remove the sample; where the disk is slow, raise `limits.seconds`."
+    )
+
+
+class DecoderCrash(_OpeningRule):
+    """The process that opened it ended; it was tried twice."""
+
+    code = Code.DECODER_CRASH.value
+    name = "decoder-crash"
+    summary = "Opening the file does not crash the decoder."
+    example = "A damaged or malicious file that makes a decoder read outside its memory."
+
+
+class MemoryLimit(_OpeningRule):
+    """The process that opened it came to its memory limit."""
+
+    code = Code.MEMORY_LIMIT.value
+    name = "memory-limit"
+    summary = "The file opens within the memory limit."
+    example = "A picture of gigapixels in a few kilobytes."
+    remedy = "Re-encode the file, raise `limits.memory_mib`, or remove the sample."
+
+
+class StillImage(_OpeningRule):
+    """One picture is no video."""
+
+    code = Code.STILL_IMAGE.value
+    name = "still-image"
+    summary = "The file is a video, not a picture."
+    example = "A PNG, a JPEG or a GIF of one frame, whatever its name ends in."
+
+
+class TooLarge(_OpeningRule):
+    """No bucket takes it, and a picture of that size may be a decompression bomb."""
+
+    code = Code.TOO_LARGE.value
+    name = "too-large"
+    summary = "Width and height are 8192 pixels at most."
+    example = "A header that says 16384×8192; a GIF of 65535×65535 in a few bytes."
+    remedy = "Scale the video down; the finding gives the command."
+
+
+class PluginBroken(ReaderRule):
+    """It cannot be imported, or is no rule."""
+
+    code = Code.PLUGIN_BROKEN.value
+    name = "plugin-broken"
+    summary = "Every rule in the entry-point group videoprep.validators loads."
+    why = _UNCHECKED
+    example = "A plugin that imports a package which is not installed."
+    remedy = "Update or uninstall the plugin; the finding names it."
+
+
+class PluginCollides(ReaderRule):
+    """Two rules with one code could not be told apart; the first one is used."""
+
+    code = Code.PLUGIN_COLLIDES.value
+    name = "plugin-collides"
+    summary = "Every rule has a code and a name of its own."
+    why = _UNCHECKED
+    example = "A plugin whose rule is called VP101, or two plugins with a rule ACME001."
+    remedy = "Uninstall one of them, or ask its author for another code."
+
+
+class RuleFailed(ReaderRule):
+    """The rule raised an exception on this sample, or yielded something that is no finding."""
+
+    code = Code.RULE_FAILED.value
+    name = "rule-failed"
+    summary = "Every rule runs without an exception."
+    why = _UNCHECKED
+    example = "A plugin that divides by the number of words of an empty caption."
+    remedy = "Report it to the rule's author; leave the rule out with `ignore`."
