@@ -327,9 +327,8 @@ def test_what_failed_and_what_is_lost_stands_out() -> None:
 def test_bars_go_by_cost() -> None:
     component = GroupProgress(1, 100, 0, 50, 100, None)
     progress = replace(PROGRESS, groups={"video_latents": component})
-    bar = _rendered(progress, 120, ansi=True).splitlines()[1]
-    done, left = re.findall(r"\x1b\[[\d;]+m([━╸╺]+)", bar)
-    assert len(done) == len(left) == 20
+    bar = _rendered(progress, 120).splitlines()[1]
+    assert bar.count("━") == 20, "of 40"
 
 
 def test_a_component_without_cost_or_pace_or_work_can_be_shown() -> None:

@@ -32,7 +32,7 @@ from rich.text import Text
 
 from videoprep.cli.spelling import flag_to_blame, spelled
 from videoprep.errors import VideoprepError
-from videoprep.text import escape_unprintable
+from videoprep.text import duration, escape_unprintable
 
 if TYPE_CHECKING:
     from videoprep.spec.entries import Reading
@@ -161,7 +161,7 @@ class _Lines:
         else:
             return
         rate = done / max(now - started, 1e-9)
-        left = f", {(total - done) / rate:.0f} s left" if 0 < done < total else ""
+        left = f", {duration((total - done) / rate)} left" if 0 < done < total else ""
         stderr.print(f"{task}: {done}/{total}, {rate:.1f}/s{left}")
 
 
