@@ -70,13 +70,14 @@ def _overwritten(line: str) -> str:
     return kept.rpartition("\r")[2] + line[len(kept) :]
 
 
-def _redirect_logs(streams: dict[Any, Any]) -> None:
-    """Give log handlers that hold one of the streams the other."""
+def _redirect_logs(streams: Iterable[tuple[Any, Any]]) -> None:
+    """Give log handlers that hold the first stream of a pair the second."""
+    others = {id(old): new for old, new in streams}
     known = list(logging.root.manager.loggerDict.values())
     loggers = [logging.root, *(each for each in known if isinstance(each, logging.Logger))]
     for handler in (handler for logger in loggers for handler in logger.handlers):
-        if isinstance(handler, logging.StreamHandler) and handler.stream in streams:
-            handler.setStream(streams[handler.stream])
+        if isinstance(handler, logging.StreamHandler) and id(handler.stream) in others:
+            handler.setStream(others[id(handler.stream)])
 
 
 @contextmanager
@@ -97,7 +98,7 @@ def above(console: Console) -> Iterator[None]:
         if stream is not None and stream.isatty():
             replaced[name] = _Above(console, stream)
             setattr(sys, name, cast("TextIO", replaced[name]))
-    _redirect_logs({one.behind: one for one in replaced.values()})
+    _redirect_logs((one.behind, one) for one in replaced.values())
     try:
         yield
     finally:
@@ -105,4 +106,4 @@ def above(console: Console) -> Iterator[None]:
             if getattr(sys, name) is one:  # else somebody else replaced it: it is theirs now
                 setattr(sys, name, one.behind)
             one.end()
-        _redirect_logs({one: one.behind for one in replaced.values()})
+        _redirect_logs((one, one.behind) for one in replaced.values())
