@@ -10,10 +10,9 @@ from pathlib import Path
 
 from videoprep.cli.app import app
 from videoprep.cli.spelling import all_flags, spelled
-from videoprep.errors import Code
-from videoprep.reporting.failure_reasons import REASONS
-from videoprep.reporting.rule_page import rule_page, rules_table
+from videoprep.failure_reasons import REASONS
 from videoprep.validators.registry import built_in
+from videoprep.validators.rule_page import rule_page, rules_table
 
 FOLDER = Path(__file__).parent / "rules"
 TROUBLESHOOTING = Path(__file__).parent / "troubleshooting.md"
@@ -44,7 +43,7 @@ def _spelled(text: str) -> str:
 
 
 def _pages() -> dict[str, str]:
-    rules = dict(sorted(built_in().items()))
+    rules = built_in()
     made = {f"{code}.md": rule_page(rule) for code, rule in rules.items()}
     made |= {f"{reason.code}.md": reason.page for reason in REASONS}
     rows = (f"| [{r.code}]({r.code}.md) | {r.name} | {r.summary} |\n" for r in REASONS)
@@ -61,9 +60,8 @@ def troubleshooting() -> str:
 def _codes() -> str:
     known = {**built_in(), **{reason.code: reason for reason in REASONS}}
     rows = ["| code | name | what to do |", "| --- | --- | --- |"]
-    for code in Code:
-        what = known[code.value]
-        rows.append(f"| [{code.value}](rules/{code.value}.md) | {what.name} | {what.remedy} |")
+    for code, what in sorted(known.items()):
+        rows.append(f"| [{code}](rules/{code}.md) | {what.name} | {what.remedy} |")
     return _spelled("\n".join(rows) + "\n")
 
 

@@ -17,16 +17,28 @@ from videoprep.families.registry import families
 PACKAGE = Path(videoprep.__file__).parent
 
 LAYERS = (
-    (*("errors", "escape", "failpoints", "gc_pause", "device", "options", "shell"),),
+    (
+        *(
+            "errors",
+            "text",
+            "failpoints",
+            "gc_pause",
+            "device",
+            "options",
+            "shell",
+            "failure_reasons",
+        ),
+    ),
     ("fs",),
     ("workers",),
     ("engine",),
+    ("progress", "live_output"),
     ("spec",),
     ("media",),
     ("families",),
     ("index",),
     ("validators",),
-    ("reporting",),
+    ("pages",),
     ("store",),
     ("sources",),
     ("encoding",),

@@ -62,8 +62,8 @@ def test_every_test_has_one_tier_and_plain_pytest_runs_the_units(tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "tiers"),
     [
-        (("tests/reporting",), {"unit", "browser"}),
-        (("tests/reporting", "-m", "browser"), {"browser"}),
+        (("tests/pages",), {"unit", "browser"}),
+        (("tests/pages", "-m", "browser"), {"browser"}),
         (("tests/fs", "-m", "unit"), {"unit"}),
     ],
 )

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from videoprep.store.dataset import LatentDataset as LatentDataset
     from videoprep.store.verify_report import VerifyReport as VerifyReport
     from videoprep.training.run import train as train
-    from videoprep.validators.decorator import validator as validator
     from videoprep.validators.engine import validate as validate
     from videoprep.validators.overview import Overview as Overview
     from videoprep.validators.protocol import DatasetValidator as DatasetValidator
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from videoprep.validators.protocol import Severity as Severity
     from videoprep.validators.protocol import Subject as Subject
     from videoprep.validators.protocol import Validator as Validator
+    from videoprep.validators.registry import validator as validator
     from videoprep.validators.report import Report as Report
     from videoprep.workers.pool import Limits as Limits
 
@@ -87,7 +87,7 @@ _HOMES = {
     "videoprep.store.dataset": ("LatentDataset",),
     "videoprep.store.verify_report": ("VerifyReport",),
     "videoprep.training.run": ("train",),
-    "videoprep.validators.decorator": ("validator",),
+    "videoprep.validators.registry": ("validator",),
     "videoprep.validators.engine": ("validate",),
     "videoprep.validators.overview": ("Overview",),
     "videoprep.validators.protocol": (

@@ -143,9 +143,8 @@ def test_preview_names_a_store_first() -> None:
 def test_validate_real_clips(run_cli: Run, real_clips: Path) -> None:
     done = run_cli("validate", real_clips, "--output-format", "json")
     assert done.returncode == 1
-    assert json.loads(done.stdout)["by_code"] == {
-        "VP101": 8, "VP102": 1, "VP113": 1, "VP117": 7, "VP309": 1,
-    }  # fmt: skip
+    found = {"VP101": 8, "VP102": 1, "VP113": 1, "VP117": 7, "VP309": 1}
+    assert json.loads(done.stdout)["by_code"].items() >= found.items()
     done = run_cli("validate", real_clips, "--profile", "cogvideox", "--ignore", "VP117")
     assert done.returncode == 1
     assert "hiker" not in done.stdout

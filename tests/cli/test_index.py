@@ -122,7 +122,7 @@ def test_the_time_that_it_takes(run_cli: Run, dataset: Path) -> None:
     speed = Calibration("a [b]model\x1b[31m", "cpu", "float32", 9 * 64 * 96, 0.01)
     remember(dataset.resolve(), speed)
     done = run_cli("index", dataset)
-    assert "5 min 3 s" in done.stdout
+    assert "5 min 03 s" in done.stdout
     assert "as fast as the last run, a [b]model\\x1b[31m on cpu, float32; 8 that" in done.stdout
     seconds = _json(run_cli("index", dataset, "--output-format", "json"))["encoding_seconds"]
     assert seconds["prompt_embeds"] == 300

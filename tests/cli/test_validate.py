@@ -139,7 +139,7 @@ def test_a_rules_option_on_the_command_line(run_cli: Run, dataset: Path) -> None
 def test_the_spec_holds_the_same_keys(run_cli: Run, dataset: Path) -> None:
     bad_dataset(dataset)
     (dataset / "videoprep.yaml").write_text(
-        "reshape: center-crop\nselect: [VP1, VP005]\nignore: [VP117, unreadable]\n"
+        "reshape: center-crop\nselect: [VP10, VP11, VP005]\nignore: [VP117, unreadable]\n"
         "severity: {VP005: warning}\nfail-on: warning\n"
     )
     done = run_cli("validate", dataset, "--output-format", "json")

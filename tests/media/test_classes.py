@@ -17,6 +17,9 @@ from tests.support.media_classes import CLASSES, make_all
 # Sizes, captions and plans are not what these files are about.
 _NOT_MEDIA = ["VP101", "VP102", "VP2", "VP3"]
 
+ABOUT = frozenset().union(*(one.codes for one in CLASSES.values()))
+"""The codes that the classes are about. A rule whose code none of them names has its own cases."""
+
 
 @pytest.fixture(scope="session")
 def media_classes(shared_folder: Path) -> Path:
@@ -53,8 +56,9 @@ def _found(folder: Path, select: list[str]) -> Found:
     assert report.total == len(names)
     found: Found = {name: {} for name in names}
     for finding in report.findings:
-        assert finding.line is not None, finding
-        found[names[finding.line - 1]][finding.code] = finding.message
+        if finding.code in ABOUT:
+            assert finding.line is not None, finding
+            found[names[finding.line - 1]][finding.code] = finding.message
     return found
 
 
@@ -112,6 +116,7 @@ def test_the_numbers_add_up(media_classes: Path) -> None:
 
 def test_real_clips_are_sound(real_clips: Path, tmp_path: Path) -> None:
     shutil.copytree(real_clips, tmp_path / "clips")
-    report = vp.validate(tmp_path / "clips", select=["all"], ignore=[*_NOT_MEDIA, "VP117"])
+    codes = sorted(ABOUT - {"VP117"})
+    report = vp.validate(tmp_path / "clips", select=codes)
     found = {(f.video or "").split("/")[-1] + " " + f.code for f in report.findings}
     assert found - {"nasa.mp4 VP124", "nasa.mp4 VP126"} == {"bunny.mp4 VP113"}  # pixels of 4:3

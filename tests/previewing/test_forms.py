@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 import videoprep as vp
-from tests.reporting.test_html import HOSTILE
+from tests.support.browser import HOSTILE, opening
 from videoprep.demo.tiny_model import trained_model
 from videoprep.previewing.html import page
 from videoprep.previewing.lettering import font, lines_of
@@ -124,27 +124,17 @@ def test_the_page_runs_nothing_and_loads_nothing(
     shown = [*seen.pictures, *(renamed(seen.pictures[0], text) for text in STRANGE)]
     file = tmp_path / "preview.html"
     file.write_text(page(HOSTILE[0], HOSTILE, shown), encoding="utf-8")
-    opened = browser.new_page()
-    requests: list[str] = []
-    complaints: list[str] = []
-    opened.on("request", lambda request: requests.append(request.url[:40]))
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
-    opened.goto(f"file://{file}")
-    assert not complaints
-    assert [url for url in requests if not url.startswith("data:")] == [f"file://{file}"[:40]]
-    assert opened.locator("script").count() == 0
-    assert opened.locator("article").count() == len(shown)
-    assert opened.locator("h1").inner_text() == HOSTILE[0]
-    images = opened.locator("img")
-    assert images.count() == 2 * len(shown)
-    assert opened.evaluate("[...document.images].every(i => i.naturalWidth > 300)")
-    text = opened.inner_text("body")
-    assert "a red ball".casefold() in text.casefold()
-    assert "\u202e" not in text
-    assert "\x1b" not in text
-    opened.close()
+    with opening(browser) as open_page:
+        opened = open_page(file).page
+        assert opened.locator("script").count() == 0
+        assert opened.locator("article").count() == len(shown)
+        assert opened.locator("h1").inner_text() == HOSTILE[0]
+        assert opened.locator("img").count() == 2 * len(shown)
+        assert opened.evaluate("[...document.images].every(i => i.naturalWidth > 300)")
+        text = opened.inner_text("body")
+        assert "a red ball".casefold() in text.casefold()
+        assert "\u202e" not in text
+        assert "\x1b" not in text
 
 
 def test_it_shows_itself_in_a_notebook(seen: Preview) -> None:

@@ -47,7 +47,7 @@ def test_code_and_place(hostile: Hostile, tmp_path: Path) -> None:
     # Most lists leave some of the three videos out; that this is said is tested elsewhere.
     report = vp.validate(root, select=RULES, ignore=["VP019"])
     found = [(f.code, Path(f.file), f.line) for f in report.findings]
-    wanted = [(code.value, root / name, line) for code, name, line in hostile.found]
+    wanted = [(code, root / name, line) for code, name, line in hostile.found]
     assert sorted(found, key=str) == sorted(wanted, key=str)
     assert report.total == hostile.total
     assert report.total == report.clean + report.with_findings + report.unusable

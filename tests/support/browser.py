@@ -10,6 +10,15 @@ from typing import Any
 
 from playwright.sync_api import Browser, Dialog, Locator, Page
 
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror="alert(2)">',
+    "</script><script>alert(3)</script>",
+    "'-alert(4)-' {{ 7*7 }} <!-- <svg onload=alert(5)> ]]>",
+    "\u202egnp.exe\u2066 \x1b[31m \u2028 \ud800 \\u003c",
+)
+"""What strangers may write where a page shows their words."""
+
 # Of each text that is seen: its contrast with what is behind it, as WCAG reckons it.
 _CONTRASTS = """() => {
   const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);

@@ -20,10 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from videoprep.errors import Code
 from videoprep.spec.text_file import MAX_LINE
 
-Place = tuple[Code, str, int | None]
+Place = tuple[str, str, int | None]
 Pair = tuple[str, str]
 
 A, B, C = "a.mp4", "b.mp4", "c.mp4"
@@ -60,7 +59,7 @@ ALL: list[Hostile] = []
 def _at(code: str, place: str) -> Place:
     """``P:2`` is line 2 of prompt.txt, ``V`` all of videos.txt, ``T:3`` line 3 of the table."""
     letter, _, line = place.partition(":")
-    return Code(code), CODES_OF.get(letter, letter), int(line) if line else None
+    return code, CODES_OF.get(letter, letter), int(line) if line else None
 
 
 def _add(

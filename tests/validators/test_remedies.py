@@ -33,6 +33,8 @@ Frames = NDArray[np.uint8]
 Times = list[Fraction]
 
 ALL_STEPS = {f"VP11{number}" for number in (1, 3, 4, 5, 6, 7, 8, 9)}
+OF_MEDIA = ["VP10", "VP11", "VP120", "VP121", "VP127", "VP131", "VP132"]
+"""Rules that a file has to keep once it is mended. A new rule need not be among them."""
 FOLDER = "a dataset's videos"
 _COMMAND = re.compile(r": (ffmpeg .*)")
 
@@ -349,7 +351,7 @@ def _place(name: str) -> str:
 def _found(folder: Path, names: list[str]) -> dict[str, dict[str, str]]:
     """The remedies of each file's findings by code."""
     write_lists(folder, [f"A clip named {name}." for name in names], names)
-    report = vp.validate(folder, select=["VP1"], ignore=["VP101", "VP102"])
+    report = vp.validate(folder, select=OF_MEDIA, ignore=["VP101", "VP102"])
     found: dict[str, dict[str, str]] = {name: {} for name in names}
     for finding in report.findings:
         found[str(finding.video)][finding.code] = finding.remedy
@@ -449,7 +451,7 @@ def test_the_original_is_replaced_and_kept_and_the_dataset_stays_whole(tmp_path:
         need("ffmpeg")
     _make(tmp_path, "a.avi", f"{_MOVING} -vf setsar=4/3 {_X264} -bf 0")
     (tmp_path / "a.txt").write_text("A clip.")
-    options: dict[str, Any] = {"select": ["VP1", "VP2"], "ignore": ["VP101", "VP102"]}
+    options: dict[str, Any] = {"select": [*OF_MEDIA, "VP20"], "ignore": ["VP101", "VP102"]}
     before, original = vp.validate(tmp_path, **options), (tmp_path / "a.avi").read_bytes()
     command = next(_command(f.remedy) for f in before.findings if f.code == "VP113")
     assert _paste(command)["made"]

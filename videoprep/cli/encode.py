@@ -31,8 +31,8 @@ from videoprep.cli.output import (
     table,
 )
 from videoprep.encoding.options import EncodeOptions
-from videoprep.reporting.failure_reasons import what_helps
-from videoprep.reporting.words import counted
+from videoprep.failure_reasons import what_helps
+from videoprep.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

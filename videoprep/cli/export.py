@@ -14,7 +14,7 @@ from videoprep.cli.options import Format, LogJson, OnMissing, with_options
 from videoprep.cli.output import meter, print_json, safe, said, stdout
 from videoprep.encoding.draws import Posterior
 from videoprep.engine.execution import ExecutionOptions
-from videoprep.reporting.failure_reasons import what_helps
+from videoprep.failure_reasons import what_helps
 
 if TYPE_CHECKING:
     from videoprep.exporters.media.run import MediaResult

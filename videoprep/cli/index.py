@@ -27,7 +27,7 @@ from videoprep.cli.output import (
     stdout,
 )
 from videoprep.cli.spelling import spelled
-from videoprep.reporting.words import counted
+from videoprep.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

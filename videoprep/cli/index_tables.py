@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from videoprep.cli.output import file_size, print_reading, safe, said, stdout, table
+from videoprep.cli.output import print_reading, safe, said, stdout, table
 from videoprep.index.calibration import Calibration, estimate
+from videoprep.text import duration, file_size
 
 if TYPE_CHECKING:
     from videoprep.index.bucket import Bucket
@@ -185,18 +186,18 @@ def _print_components(summary: Summary, calibration: Calibration | None, num_gpu
         name = f"{one.name}, if asked for" if one.asked_by is not None else one.name
         row = [name, str(one.artifacts), file_size(one.bytes)]
         if calibration is not None:
-            row.append(_duration(estimate([one], calibration, image_latents=True)))
+            row.append(duration(estimate([one], calibration, image_latents=True)))
         made.add_row(*row)
     total = ["together", "", file_size(sum(one.bytes for one in summary.components))]
     if calibration is not None:
-        total.append(_duration(estimate(summary.components, calibration, image_latents=True)))
+        total.append(duration(estimate(summary.components, calibration, image_latents=True)))
     made.add_row(*total)
     stdout.print(made)
     if calibration is None:
         stdout.print("how long it takes is told once some of it was encoded", style="dim")
         return
     seconds = estimate(summary.components, calibration, image_latents=True) / num_gpus
-    shared = f"; {num_gpus} that share it: {_duration(seconds)}" if num_gpus > 1 else ""
+    shared = f"; {num_gpus} that share it: {duration(seconds)}" if num_gpus > 1 else ""
     how = f"{calibration.model} on {calibration.device}, {calibration.dtype}"
     stdout.print(safe(f"as fast as the last run, {how}{shared}"))
 
@@ -271,15 +272,3 @@ def _splits(spec: DatasetSpec) -> str:
 
 def _share(part: float, whole: float, digits: int = 1) -> str:
     return f"{part / whole if whole else 0:.{digits}%}"
-
-
-def _duration(seconds: float) -> str:
-    """In the two largest units, such as ``3 h 20 min``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 1 else "< 1 s"
-    for unit, length, part, of_part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60)):
-        if seconds >= length:
-            whole, rest = divmod(round(seconds / of_part), length // of_part)
-            return f"{whole} {unit} {rest} {part}"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"

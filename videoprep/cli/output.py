@@ -32,7 +32,7 @@ from rich.text import Text
 
 from videoprep.cli.spelling import flag_to_blame, spelled
 from videoprep.errors import VideoprepError
-from videoprep.escape import escape_unprintable
+from videoprep.text import duration, escape_unprintable
 
 if TYPE_CHECKING:
     from videoprep.spec.entries import Reading
@@ -116,15 +116,6 @@ def table(title: str, *columns: str) -> Table:
     return made
 
 
-def file_size(count: float) -> str:
-    """Bytes in the unit that leaves less than 1000."""
-    units = ["B", "kB", "MB", "GB", "TB", "PB"]
-    while count >= 999.5 and len(units) > 1:
-        count /= 1000
-        units.pop(0)
-    return f"{count:.0f} B" if units[0] == "B" else f"{count:.3g} {units[0]}"
-
-
 class Meter(Protocol):
     """Shows how far named tasks are."""
 
@@ -170,7 +161,7 @@ class _Lines:
         else:
             return
         rate = done / max(now - started, 1e-9)
-        left = f", {(total - done) / rate:.0f} s left" if 0 < done < total else ""
+        left = f", {duration((total - done) / rate)} left" if 0 < done < total else ""
         stderr.print(f"{task}: {done}/{total}, {rate:.1f}/s{left}")
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from videoprep.cli.options import Format, dataset_options, named_path
-from videoprep.cli.output import file_size, meter, print_json, safe, said, stdout
+from videoprep.cli.output import meter, print_json, safe, said, stdout
+from videoprep.text import file_size
 
 if TYPE_CHECKING:
     from videoprep.dataset_report.run import DatasetReport

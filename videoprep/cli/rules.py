@@ -13,7 +13,7 @@ from videoprep.cli.output import print_json, safe, said, stdout
 from videoprep.cli.spelling import spelled
 
 if TYPE_CHECKING:
-    from videoprep.reporting.failure_reasons import Reason
+    from videoprep.failure_reasons import Reason
     from videoprep.validators.protocol import Rule
 
 
@@ -32,7 +32,7 @@ def rules(
 
     Codes of clips that failed, from VP401 on, are explained, too.
     """
-    from videoprep.reporting.failure_reasons import reason_of
+    from videoprep.failure_reasons import reason_of
     from videoprep.validators.registry import registry
     from videoprep.validators.selection import no_such_rule
 
@@ -49,7 +49,7 @@ def rules(
     if output_format == "json":
         print_json([_as_json(r) for r in chosen])
     elif rule is not None:
-        from videoprep.reporting.rule_page import rule_page
+        from videoprep.validators.rule_page import rule_page
 
         _print_page(rule_page(chosen[0]))
     else:

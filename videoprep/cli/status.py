@@ -18,7 +18,6 @@ from videoprep.cli.options import (
     with_options,
 )
 from videoprep.cli.output import (
-    file_size,
     next_command,
     planning,
     print_json,
@@ -30,8 +29,9 @@ from videoprep.cli.output import (
 )
 from videoprep.cli.verify import StoreModel, StorePlace, print_at_work, print_earlier
 from videoprep.encoding.options import STATUS_OPTIONS, EncodeOptions
-from videoprep.reporting.failure_reasons import what_helps
+from videoprep.failure_reasons import what_helps
 from videoprep.shell import command_line
+from videoprep.text import file_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

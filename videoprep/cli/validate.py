@@ -19,7 +19,7 @@ from videoprep.cli.options import as_options, dataset_options, named_path
 from videoprep.cli.output import meter, next_command, print_reading, safe, said, stderr, stdout
 from videoprep.cli.spelling import spelled
 from videoprep.errors import SpecError
-from videoprep.reporting.words import counted
+from videoprep.text import counted
 
 if TYPE_CHECKING:
     from videoprep.spec.dataset import DatasetSpec
@@ -191,18 +191,18 @@ def _texts(report: Report, form: ReportFormat) -> Iterator[str]:
 
 def _writer(form: ReportFormat) -> Callable[[Report], Iterator[str]]:
     if form == "html":
-        from videoprep.reporting.html import as_html
+        from videoprep.pages.validation import as_html
 
         return as_html
     if form == "sarif":
-        from videoprep.reporting.sarif import as_sarif
+        from videoprep.validators.formats.sarif import as_sarif
 
         return as_sarif
     if form == "github":
-        from videoprep.reporting.github import as_github
+        from videoprep.validators.formats.github import as_github
 
         return as_github
-    from videoprep.reporting.json_lines import as_json, as_json_lines
+    from videoprep.validators.formats.json_lines import as_json, as_json_lines
 
     return as_json if form == "json" else as_json_lines
 
@@ -322,9 +322,8 @@ def print_verdict(report: Report) -> None:
 
 
 def _print_group(title: str, severity: str, findings: list[Finding]) -> None:
-    plural = "s" if len(findings) > 1 else ""
     heading = safe(f"{title} {severity}", _STYLES[severity])
-    stdout.print(heading + f" · {len(findings)} time{plural}")
+    stdout.print(heading + f" · {counted(len(findings), 'time')}")
     remedies = {finding.remedy for finding in findings}
     examples = findings[: _EXAMPLES[severity]]
     for finding in examples:

@@ -10,7 +10,6 @@ import typer
 from videoprep.cli.encode import Device, Revision
 from videoprep.cli.options import Format
 from videoprep.cli.output import (
-    file_size,
     meter,
     next_command,
     print_json,
@@ -19,6 +18,7 @@ from videoprep.cli.output import (
     stdout,
     table,
 )
+from videoprep.text import counted, file_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -97,7 +97,7 @@ def print_report(report: VerifyReport) -> None:
     print_earlier(report.earlier)
     print_at_work(report.at_work)
     count = len(report.faults)
-    wrong = f"{count} fault{'s' if count > 1 else ''}" if count else "nothing is wrong"
+    wrong = counted(count, "fault") if count else "nothing is wrong"
     stdout.print(
         safe(
             f"{report.store}: {wrong} · {report.units} units, {file_size(report.bytes)} checked "

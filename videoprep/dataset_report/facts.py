@@ -10,7 +10,7 @@ from videoprep.encoding.status import SetAsideGroup
 from videoprep.families.component import Component
 from videoprep.index.calibration import Calibration
 from videoprep.index.summary import Summary
-from videoprep.reporting.charts import Chart
+from videoprep.pages.charts import Chart
 from videoprep.store.catalogue import DamagedClip
 from videoprep.validators.report import Report
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from videoprep.dataset_report.facts import STATES
 from videoprep.dataset_report.rows import ReportRows
-from videoprep.escape import escape_unprintable
+from videoprep.text import escape_unprintable
 
 MOST_CLIPS = 100_000
 """As many rows of a plan are in a page at most."""

@@ -18,12 +18,12 @@ from videoprep.index.calibration import recall
 from videoprep.index.policy import Policy
 from videoprep.index.summary import Summary, summarize
 from videoprep.index.table import BucketIndex
-from videoprep.reporting.charts import Chart, common, distribution
-from videoprep.reporting.words import lasting, written
+from videoprep.pages.charts import Chart, common, distribution
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.store.catalogue import Artifacts, read_artifacts
 from videoprep.store.layout import Store, StoreInfo
 from videoprep.store.recipe import Recipe
+from videoprep.text import duration, written
 from videoprep.validators.report import Report
 
 _WORST = 6
@@ -196,7 +196,7 @@ def _charts(rows: ReportRows, first: Any, whole: Floats, seconds: Floats) -> lis
         named = {f"{width}×{height}": count for (width, height), count in sizes.items()}
         charts.append(common("Size of the videos", named, "size"))
         lengths = whole[known].round(3)
-        all_of_them = f"; {lasting(lengths.sum())} in all"
+        all_of_them = f"; {duration(lengths.sum(), 1)} in all"
         charts.append(distribution("Length of the videos", lengths, "s", "videos", all_of_them))
         rates = Counter(columns["source_fps"][known].round(2).tolist())
         named = {written(rate): count for rate, count in rates.items()}

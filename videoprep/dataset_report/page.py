@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cache
 from itertools import islice
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
-from jinja2 import Template
 
-import videoprep
 from videoprep.dataset_report.facts import STATES, Facts, PlanFacts
 from videoprep.dataset_report.gallery import Gallery, as_json
 from videoprep.dataset_report.pictures import Strips
 from videoprep.index.summary import BucketSummary, FrameSummary
-from videoprep.reporting.html import rules_found
-from videoprep.reporting.page import load_template
-from videoprep.reporting.words import brief, counted, sized, written
+from videoprep.pages.builder import load_template, shares
+from videoprep.pages.validation import rules_found
+from videoprep.text import counted, duration, file_size, written
 from videoprep.validators.report import Report
 
 _BUCKETS = 24
@@ -47,21 +44,19 @@ def as_html(
         notes: what is to be said of the gallery's pictures and cuts.
     """
     terms = {state: facts.samples[state] for state in STATES if state in facts.samples}
-    shares = _shares((state.replace(" ", "-"), number) for state, number in terms.items())
     frames = [] if facts.plan is None else _frames(facts.plan.summary.frames)
-    yield from _template().generate(
+    yield from load_template("videoprep.dataset_report", "page.html.j2").generate(
         facts=facts,
-        version=videoprep.__version__,
         title=PurePath(facts.name).name or facts.name,
         verdict=_verdict(facts),
         terms=terms,
-        shares=shares,
+        shares=shares((state.replace(" ", "-"), number) for state, number in terms.items()),
         shares_in_words=", ".join(f"{number:,} {state}" for state, number in terms.items()),
         tiles=_tiles(facts),
         rules=[] if facts.findings is None else _rules(facts.findings),
         buckets=[] if facts.plan is None else _buckets(facts.plan),
         frames=frames,
-        frame_shares=_shares((kind, number) for kind, _, number, _ in frames),
+        frame_shares=shares((kind, number) for kind, _, number, _ in frames),
         notes=_store_notes(facts),
         gallery=gallery,
         gallery_notes=notes,
@@ -71,11 +66,6 @@ def as_html(
         has_psnr=gallery is not None and bool(gallery.data["psnr"]),
         data="" if gallery is None else as_json(gallery.data),
     )
-
-
-@cache
-def _template() -> Template:
-    return load_template("page.html.j2", "videoprep.dataset_report")
 
 
 def _verdict(facts: Facts) -> dict[str, str]:
@@ -102,27 +92,16 @@ def _tiles(facts: Facts) -> list[tuple[str, str]]:
     if plan is not None:
         summary = plan.summary
         tiles += [
-            (brief(plan.clip_seconds), f"in {counted(summary.clips, 'clip')}"),
-            (brief(plan.source_seconds), "of video looked at"),
+            (duration(plan.clip_seconds, 1), f"in {counted(summary.clips, 'clip')}"),
+            (duration(plan.source_seconds, 1), "of video looked at"),
             (counted(len(summary.buckets)), "bucket" if len(summary.buckets) == 1 else "buckets"),
         ]
     if store is not None:
-        tiles += [(sized(store.bytes), "stored"), (PurePath(store.model).name, "model")]
+        tiles += [(file_size(store.bytes), "stored"), (PurePath(store.model).name, "model")]
     elif plan is not None:
         needed = sum(one.bytes for one in plan.summary.components)
-        tiles.append((sized(needed), "to encode, in bf16"))
+        tiles.append((file_size(needed), "to encode, in bf16"))
     return tiles
-
-
-def _shares(parts: Any) -> list[tuple[str, float, float]]:
-    """Parts of one bar: kind, start and width in percent."""
-    parts = list(parts)
-    whole, start, shares = max(1, sum(number for _, number in parts)), 0.0, []
-    for kind, number in parts:
-        width = 100 * number / whole
-        shares.append((kind, round(start, 3), round(width, 3)))
-        start += width
-    return shares
 
 
 def _frames(frames: FrameSummary) -> list[tuple[str, str, int, str]]:
@@ -156,7 +135,7 @@ def _bucket(one: BucketSummary, seconds: float, most: int) -> dict[str, Any]:
     return {
         "facts": one,
         "name": str(one.bucket),
-        "seconds": brief(seconds),
+        "seconds": duration(seconds, 1),
         "width": round(100 * one.clips / most, 3),
         "across": round(across, 1),
         "down": round(down, 1),

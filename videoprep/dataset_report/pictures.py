@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,12 +17,12 @@ from videoprep.dataset_report.rows import ReportRows
 from videoprep.errors import Code, MediaError, VideoprepError
 from videoprep.fs.mirror import remote_of, shown
 from videoprep.media.inspect import inspect_all
-from videoprep.reporting.thumbnails import thumbnails
+from videoprep.pages.pictures import strip, thumbnails
 
 if TYPE_CHECKING:
     import os
 
-    from videoprep.previewing.pictures import ClipPicture, Frames
+    from videoprep.previewing.pictures import ClipPicture
     from videoprep.previewing.run import Preview
 
 MOST_PICTURES = 240
@@ -36,9 +34,8 @@ _OF_A_KIND = 48
 # What opening a video does that was skipped or failed for such a reason is known already.
 _NOT_OPENED = {Code.TIME_LIMIT.value, Code.DECODER_CRASH.value, Code.MEMORY_LIMIT.value}
 
-# Of a strip: pixels of a frame's longer side, and between frames.
-_SIDE, _GAP = 176, 4
-_QUALITY = 82
+# Of a strip: pixels of a frame's longer side, and the JPEG's quality.
+_SIDE, _QUALITY = 176, 82
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,20 +218,4 @@ def _strip(picture: ClipPicture) -> Markup | None:
     """The frames in a row, what they decode to below; a data URL."""
     if picture.source is None or picture.decoded is None:
         return None
-    rows = _row(picture.source), _row(picture.decoded)
-    both = np.concatenate(rows)[:-_GAP, :-_GAP, ::-1]  # OpenCV takes blue first
-    done, data = cv2.imencode(".jpg", both, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    if not done:
-        return None
-    return Markup("data:image/jpeg;base64,{}").format(base64.b64encode(data.tobytes()).decode())
-
-
-def _row(frames: Frames) -> Frames:
-    """uint8 RGB ``[H, F × W, 3]``: frames side by side, each as large as it is shown."""
-    height, width = frames.shape[1:3]
-    scale = _SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-    edges = ((0, _GAP), (0, _GAP), (0, 0))
-    shown = [np.pad(cv2.resize(one, size, interpolation=how), edges) for one in frames]
-    return np.concatenate(shown, axis=1)
+    return strip(picture.source, picture.decoded, side=_SIDE, quality=_QUALITY)

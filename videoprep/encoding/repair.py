@@ -25,7 +25,7 @@ from videoprep.families.component import Component
 from videoprep.families.registry import components_of
 from videoprep.fs.mirror import local_path
 from videoprep.index.table import BucketIndex
-from videoprep.reporting.panel import Style, shown
+from videoprep.progress import Style, shown
 from videoprep.store.catalogue import (
     Artifacts,
     count_among,

@@ -24,13 +24,13 @@ from videoprep.index.diff import compare
 from videoprep.index.policy import options_of
 from videoprep.index.summary import summarize
 from videoprep.index.table import BucketIndex
-from videoprep.reporting.words import counted, lasting
 from videoprep.sources import Source, kind_of
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.path_hints import dataset_path
 from videoprep.store.catalogue import is_among, read_artifacts, without
 from videoprep.store.layout import ACCEPTED, INDEX, Store, StoreInfo
 from videoprep.store.recipe import Recipe
+from videoprep.text import counted, duration
 
 logger = logging.getLogger(__name__)
 
@@ -127,8 +127,8 @@ class Replan:
             )
             lines.append(", ".join(changes))
         if self.clips or not self.changes:
-            duration = "" if self.seconds is None else f", about {lasting(self.seconds)}"
-            lines.append(f"{counted(self.clips, 'clip')} to encode again{duration}")
+            about = "" if self.seconds is None else f", about {duration(self.seconds)}"
+            lines.append(f"{counted(self.clips, 'clip')} to encode again{about}")
         return tuple(lines)
 
     def refusal(self) -> PlanError:

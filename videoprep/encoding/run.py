@@ -54,7 +54,7 @@ from videoprep.gc_pause import gc_paused
 from videoprep.index.calibration import Calibration, remember
 from videoprep.index.table import BucketIndex, OnMissing
 from videoprep.media.decode_pool import DecodePool
-from videoprep.reporting.panel import Style, shown
+from videoprep.progress import Style, shown
 from videoprep.sources import Source, kind_of, open_dataset, open_index
 from videoprep.store.layout import Store, StoreInfo
 from videoprep.store.recipe import Recipe

@@ -13,6 +13,7 @@ from videoprep.index.bucket import Bucket
 from videoprep.index.epochs import Cut, EpochPlan, Tail
 from videoprep.index.shuffle import key_of
 from videoprep.index.streams import LAST_EPOCH, Bucketed, make_streams
+from videoprep.text import counted
 
 _VERSION = 1
 _STATE_TYPES: dict[str, tuple[type, ...]] = {
@@ -151,7 +152,7 @@ class BucketBatchSampler:
         }
         lines = [
             f"epoch {self._epoch}: {sum(cut.items for cut in cuts):,} items, {self.steps:,} steps "
-            f"of {self.world_size} rank{'s' if self.world_size > 1 else ''}",
+            f"of {counted(self.world_size, 'rank')}",
             f"tail {tails[self.tail]}",
         ]
         for stream, cut in zip(self._streams, cuts, strict=True):

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from videoprep.errors import Code
 from videoprep.media.boxes import boxes
+from videoprep.text import counted
 
 _BOXES = (
     b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"uuid", b"meta",
@@ -156,7 +157,7 @@ def kind_of(path: Path) -> ContentKind | None:
     if kind is not None:
         return kind
     if size < _LEAST:
-        return ContentKind(f"has {size} byte{'s' if size > 1 else ''}, too few for a video", _AGAIN)
+        return ContentKind(f"has {counted(size, 'byte')}, too few for a video", _AGAIN)
     if head and not head.strip(b"\0"):
         return ContentKind(f"starts with {len(head)} zero bytes: it was never written", _AGAIN)
     return None

@@ -6,7 +6,7 @@ from functools import cache
 
 from PIL import ImageDraw, ImageFont
 
-from videoprep.escape import escape_unprintable
+from videoprep.text import escape_unprintable
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 

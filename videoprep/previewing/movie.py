@@ -13,9 +13,8 @@ from videoprep.exporters.media.video_file import writing_frames
 from videoprep.fs.atomic import Writer
 from videoprep.index.clip import Clip, rate_of
 from videoprep.previewing.lettering import lines_of, write
-from videoprep.previewing.panels import Panel, panels
+from videoprep.previewing.panels import Panel, decibels, panels
 from videoprep.previewing.pictures import ClipPicture
-from videoprep.previewing.words import decibels
 
 _PAGE, _INK, _SOFT, _BAD = (18, 21, 26), (230, 234, 239), (155, 166, 179), (255, 138, 128)
 

@@ -9,9 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from videoprep.previewing.lettering import lines_of, write
-from videoprep.previewing.panels import Panel, panels
+from videoprep.previewing.panels import Panel, figures, is_of, panels
 from videoprep.previewing.pictures import ClipPicture, Reconstruction
-from videoprep.previewing.words import figures, is_of
 
 Color = tuple[int, int, int]
 

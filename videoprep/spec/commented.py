@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from videoprep.escape import escape_unprintable
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.spec_file import spec_text
 from videoprep.spec.yaml_lines import EXPLAINS, YamlLines
+from videoprep.text import escape_unprintable
 
 _WIDTH = 96
 

@@ -21,7 +21,6 @@ from pydantic import (
 from typing_extensions import Unpack
 
 from videoprep.errors import Code, ListError, Problem, SpecError, VideoprepError
-from videoprep.escape import escape_unprintable
 from videoprep.fs.mirror import remote_of
 from videoprep.gc_pause import gc_paused
 from videoprep.options import (
@@ -63,6 +62,7 @@ from videoprep.spec.spec_file import NAME, read_spec_file
 from videoprep.spec.text_file import in_shell
 from videoprep.spec.unlisted import unlisted_videos
 from videoprep.spec.video_lookup import is_inside
+from videoprep.text import escape_unprintable
 
 BucketText = Annotated[
     str,

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
-from videoprep.escape import escape_unprintable
 from videoprep.spec.cells import BadCellError, as_range, as_text
 from videoprep.spec.sample import NO_EXTRAS, Extras
+from videoprep.text import escape_unprintable
 
 TimeUnit = Literal["seconds", "frames"]
 """What the times of a table are in."""

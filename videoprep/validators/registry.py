@@ -6,10 +6,11 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
+from typing import Any
 
 import videoprep.validators.rules as package
 from videoprep.errors import Code
@@ -20,6 +21,7 @@ from videoprep.validators.protocol import (
     Rule,
     RuleOptions,
     Severity,
+    Subject,
     Validator,
 )
 
@@ -29,6 +31,8 @@ ENTRY_POINTS = "videoprep.validators"
 _CODE = re.compile(r"[A-Z][A-Z0-9]{1,15}\d{3}")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _OWN_CODE = re.compile(r"VP\d{3}")
+
+Check = Callable[[Subject], "Iterable[str | tuple[str, str]] | str | None"]
 
 _written_here: dict[str, type[Rule]] = {}
 
@@ -58,16 +62,22 @@ def registry() -> RuleRegistry:
 
 @cache
 def built_in() -> dict[str, type[Rule]]:
-    """The rules of the package `videoprep.validators.rules`, by code."""
+    """The rules of the package `videoprep.validators.rules`, by code.
+
+    Raises:
+        ValueError: two have one code or one name.
+    """
     found: dict[str, type[Rule]] = {}
     for info in pkgutil.iter_modules(package.__path__):
         module = importlib.import_module(f"{package.__name__}.{info.name}")
-        for name, member in inspect.getmembers(module, inspect.isclass):
-            if member.__module__ != module.__name__ or name.startswith("_"):
+        for name, rule in inspect.getmembers(module, inspect.isclass):
+            own = rule.__module__ == module.__name__ and not name.startswith("_")
+            if not own or not issubclass(rule, Rule):
                 continue
-            if issubclass(member, Rule):
-                found[member.code] = member
-    return found
+            if any(rule.code == one.code or rule.name == one.name for one in found.values()):
+                raise ValueError(f"the code or name of {rule.code} {rule.name} is taken")
+            found[rule.code] = rule
+    return dict(sorted(found.items()))
 
 
 def register(rule: type[Rule]) -> None:
@@ -80,6 +90,57 @@ def register(rule: type[Rule]) -> None:
     if reason is not None:
         raise ValueError(reason)
     _written_here[rule.code] = rule
+
+
+def validator(
+    code: str,
+    *,
+    name: str | None = None,
+    severity: Severity | str = Severity.WARNING,
+    needs: Iterable[Need | str] = (Need.CAPTION,),
+    remedy: str = "",
+) -> Callable[[Check], type[Validator]]:
+    """Makes a rule of a function, and uses it from now on in this process.
+
+    The function gets a `Subject` and returns or yields what is wrong: messages, or pairs of
+    message and remedy. Its docstring is the rule's summary. Defining a rule again, as a notebook
+    does, replaces it.
+
+    Args:
+        code: letters of one's own and three digits, such as ``NB001``.
+        name: the function's name by default.
+        severity: ``error``, ``warning`` or ``note``.
+        needs: what it looks at, such as ``["caption", "header", "plan"]``.
+        remedy: what to do, where the function does not say it.
+
+    Raises:
+        ValueError: the code is no code, or is a built-in rule's.
+    """
+
+    def make(function: Check) -> type[Validator]:
+        def check(rule: Validator, subject: Subject) -> Iterator[Finding]:
+            found = function(subject)
+            for item in [found] if isinstance(found, str) else found or ():
+                message, advice = (item, None) if isinstance(item, str) else item
+                yield rule.finding(subject, message, advice)
+
+        lines = (function.__doc__ or function.__name__).strip().splitlines()
+        members: dict[str, Any] = {
+            "code": code,
+            "name": name or function.__name__.strip("_").replace("_", "-").lower(),
+            "summary": lines[0],
+            "remedy": remedy,
+            "severity": Severity(severity),
+            "needs": frozenset(Need(need) for need in needs),
+            "check": check,
+            "__doc__": function.__doc__,
+            "__module__": function.__module__,
+        }
+        rule = type(function.__name__, (Validator,), members)
+        register(rule)
+        return rule
+
+    return make
 
 
 def _plugins(problems: list[Finding]) -> Iterable[tuple[str, type[Rule]]]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videoprep.escape import escape_unprintable
 from videoprep.spec.entries import Reading
+from videoprep.text import counted, escape_unprintable
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import Finding, Rule, Severity
 
@@ -141,10 +141,7 @@ class Report:
         return frame
 
     def __repr__(self) -> str:
-        counts = ", ".join(
-            f"{self.count(one)} {one.value}{'' if self.count(one) == 1 else 's'}"
-            for one in Severity
-        )
+        counts = ", ".join(counted(self.count(one), one.value) for one in Severity)
         state = "ok" if self.ok else "not ok"
         return (
             f"Report({self.root!r}: {state}; {self.clean} of {self.total} samples clean; {counts})"

@@ -29,7 +29,7 @@ from videoprep.exporters.registry import MEDIA, trainers
 from videoprep.failpoints import reach
 from videoprep.fs import LocalFiles
 from videoprep.index.table import BucketIndex, LeftOutSample, OnMissing
-from videoprep.reporting.panel import Style, shown
+from videoprep.progress import Style, shown
 from videoprep.sources import Source, open_index
 
 VERSION = 2

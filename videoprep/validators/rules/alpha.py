@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.media.remedies import MendingStep
 from videoprep.validators.commands import remedy_for
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
@@ -13,7 +12,7 @@ from videoprep.validators.protocol import Finding, Need, Severity, Subject, Vali
 class Alpha(Validator):
     """Transparency is dropped, and what lies under it, often black, comes to light."""
 
-    code = Code.ALPHA.value
+    code = "VP119"
     name = "alpha"
     severity = Severity.WARNING
     summary = "The video has no transparency."

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from videoprep.errors import Code
 from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
 
 
@@ -21,7 +20,7 @@ class BlackOptions(RuleOptions):
 class Black(Validator):
     """Fades and leaders have nothing that a caption speaks of."""
 
-    code = Code.BLACK.value
+    code = "VP123"
     name = "black"
     severity = Severity.WARNING
     summary = "At most a tenth of the frames are black."

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 from pydantic import Field
 
-from videoprep.errors import Code
 from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
 
 
@@ -22,7 +21,7 @@ class BlurredOptions(RuleOptions):
 class Blurred(Validator):
     """Measured on a small picture, so that noise and grain do not count as edges."""
 
-    code = Code.BLURRED.value
+    code = "VP125"
     name = "blurred"
     severity = Severity.WARNING
     summary = "Half of the frames at least are sharp."

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
 
 class CaptionTooLong(Validator):
     """Counted with the named model's own tokenizer; without `model` nothing is counted."""
 
-    code = Code.CAPTION_TOO_LONG.value
+    code = "VP203"
     name = "caption-too-long"
     severity = Severity.WARNING
     summary = "With `model`, no caption has more tokens than the text encoder takes."

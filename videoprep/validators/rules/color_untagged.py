@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.media.remedies import BT709, MendingStep, is_untagged, matrix_meant
 from videoprep.validators.commands import remedy_for, steps_for
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
@@ -13,7 +12,7 @@ from videoprep.validators.protocol import Finding, Need, Severity, Subject, Vali
 class ColorUntagged(Validator):
     """Decoders take untagged video for BT.601, large pictures too, which mostly are BT.709."""
 
-    code = Code.COLOR_UNTAGGED.value
+    code = "VP117"
     name = "color-untagged"
     severity = Severity.NOTE
     summary = "The file says which matrix its colours were made with."

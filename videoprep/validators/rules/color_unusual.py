@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.media.remedies import MendingStep, unusual_colors
 from videoprep.validators.commands import remedy_for, steps_for
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
@@ -16,7 +15,7 @@ class ColorUnusual(Validator):
     Pixels stored as RGB need no matrix and are used unchanged.
     """
 
-    code = Code.COLOR_UNUSUAL.value
+    code = "VP118"
     name = "color-unusual"
     severity = Severity.WARNING
     summary = "Colours are those of BT.709 or BT.601."

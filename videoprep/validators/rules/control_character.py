@@ -6,7 +6,6 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.validators.protocol import Finding, Severity, Subject, Validator
 
 # Line ends and tabs are VP012's, or a quoted cell's own. Joiners are part of some scripts and of
@@ -20,7 +19,7 @@ _UNSEEN = re.compile(
 class ControlCharacter(Validator):
     """Control characters, overrides of the writing direction, and what decoding left behind."""
 
-    code = Code.CONTROL_CHARACTER.value
+    code = "VP205"
     name = "control-character"
     severity = Severity.WARNING
     summary = "Captions hold no control, direction or replacement characters."

@@ -7,7 +7,6 @@ from math import ceil
 
 from pydantic import Field
 
-from videoprep.errors import Code
 from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
 
 
@@ -20,7 +19,7 @@ class CropLossOptions(RuleOptions):
 class CropLoss(Validator):
     """A portrait video in a landscape bucket loses head and feet."""
 
-    code = Code.CROP_LOSS.value
+    code = "VP306"
     name = "crop-loss"
     severity = Severity.WARNING
     summary = "At most a fifth of the picture is cut."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.media.decode import FrameDamage
 from videoprep.validators.protocol import Finding, Need, Subject, Validator
 
@@ -12,7 +11,7 @@ from videoprep.validators.protocol import Finding, Need, Subject, Validator
 class Damaged(Validator):
     """Decoders hide damage: blocks that are lost are copied from elsewhere."""
 
-    code = Code.DAMAGED.value
+    code = "VP122"
     name = "damaged"
     summary = "Every frame decodes without an error, and all have the size and format of the first."
     why = (

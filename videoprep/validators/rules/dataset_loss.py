@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from videoprep.errors import Code
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, RuleOptions, Severity
 
@@ -20,7 +19,7 @@ class DatasetLossOptions(RuleOptions):
 class DatasetLoss(DatasetValidator):
     """Counts what is not there, cannot be read, or fits no bucket."""
 
-    code = Code.DATASET_LOSS.value
+    code = "VP309"
     name = "dataset-loss"
     severity = Severity.WARNING
     summary = "At least nine tenths of the samples are planned."

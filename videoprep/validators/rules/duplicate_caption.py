@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, Severity
 
@@ -12,7 +11,7 @@ from videoprep.validators.protocol import DatasetValidator, Finding, Need, Sever
 class DuplicateCaption(DatasetValidator):
     """Captions are compared without regard to case and spaces."""
 
-    code = Code.DUPLICATE_CAPTION.value
+    code = "VP204"
     name = "duplicate-caption"
     severity = Severity.NOTE
     summary = "No caption is used for several videos."

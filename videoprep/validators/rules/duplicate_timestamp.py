@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.media.commands import TIMED_ANEW, for_file
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
@@ -12,7 +11,7 @@ from videoprep.validators.protocol import Finding, Need, Severity, Subject, Vali
 class DuplicateTimestamp(Validator):
     """Of frames at one time the first is used, and a frame before the first is not used."""
 
-    code = Code.DUPLICATE_TIMESTAMP.value
+    code = "VP132"
     name = "duplicate-timestamp"
     severity = Severity.WARNING
     summary = "Each frame has a time of its own."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, Severity
 
@@ -12,7 +11,7 @@ from videoprep.validators.protocol import DatasetValidator, Finding, Need, Sever
 class DuplicateVideo(DatasetValidator):
     """Files are compared, not names: other spellings and links are found, too."""
 
-    code = Code.DUPLICATE_VIDEO.value
+    code = "VP013"
     name = "duplicate-video"
     severity = Severity.WARNING
     summary = "No two samples name the same file, or the same part of it, not even by a link."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.media.geometry import square_size
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
@@ -12,7 +11,7 @@ from videoprep.validators.protocol import Finding, Need, Severity, Subject, Vali
 class Enlarged(Validator):
     """With consent to it, by `allow_upscale`: a note of how much."""
 
-    code = Code.ENLARGED.value
+    code = "VP307"
     name = "enlarged"
     severity = Severity.NOTE
     summary = "The clip is not enlarged to fit its bucket."

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from videoprep.errors import Code
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
 
 class FramesRepeated(Validator):
     """The clip keeps its speed, but some of its frames stand for two moments: it stutters."""
 
-    code = Code.FRAMES_REPEATED.value
+    code = "VP304"
     name = "frames-repeated"
     severity = Severity.WARNING
     summary = "The target frame rate is not above the file's own."

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from videoprep.errors import Code
 from videoprep.index.placement import frames_used
 from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
 
@@ -20,7 +19,7 @@ class FramesUnusedOptions(RuleOptions):
 class FramesUnused(Validator):
     """Unless asked for more, one clip is taken from the start; the rest is not seen."""
 
-    code = Code.FRAMES_UNUSED.value
+    code = "VP308"
     name = "frames-unused"
     severity = Severity.WARNING
     summary = "At least half of the video's frames are used."

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from videoprep.errors import Code
 from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
 
 
@@ -22,7 +21,7 @@ class FrozenOptions(RuleOptions):
 class Frozen(Validator):
     """A slide with a zoom is one thing; a picture that does not change at all another."""
 
-    code = Code.FROZEN.value
+    code = "VP124"
     name = "frozen"
     severity = Severity.WARNING
     summary = "At most half of the frames equal the one before."

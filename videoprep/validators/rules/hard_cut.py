@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from pydantic import Field
 
-from videoprep.errors import Code
+from videoprep.text import counted
 from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
 
 
@@ -21,7 +21,7 @@ class HardCutOptions(RuleOptions):
 class HardCut(Validator):
     """At a cut both the colours and the picture change at once."""
 
-    code = Code.HARD_CUT.value
+    code = "VP126"
     name = "hard-cut"
     severity = Severity.WARNING
     summary = "There is no cut inside the clip."
@@ -38,6 +38,5 @@ class HardCut(Validator):
         frames = np.flatnonzero(cut[1:]) + 1
         if len(frames):
             shown = ", ".join(map(str, frames[:10])) + (", …" if len(frames) > 10 else "")
-            plural = "cut" if len(frames) == 1 else "cuts"
-            message = f"{len(frames)} {plural}, at frame {shown}"
+            message = f"{counted(len(frames), 'cut')}, at frame {shown}"
             yield self.finding(subject, message, frames=frames[:100].tolist())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
 
 class HeaderFrameCount(Validator):
     """The true count is used here; programs that believe the header count otherwise."""
 
-    code = Code.HEADER_FRAME_COUNT.value
+    code = "VP110"
     name = "header-frame-count"
     severity = Severity.NOTE
     summary = "The header announces as many frames as are shown."

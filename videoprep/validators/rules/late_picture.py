@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
 # Encoders of sound put less than this before the first frame.
@@ -14,7 +13,7 @@ _LATE_SECONDS = 0.1
 class LatePicture(Validator):
     """Here start and end times count from where the file begins, as in players."""
 
-    code = Code.LATE_PICTURE.value
+    code = "VP131"
     name = "late-picture"
     severity = Severity.NOTE
     summary = "The picture starts with the file."

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.validators.protocol import Finding, Severity, Subject, Validator
 
 _KINDS = {
@@ -21,7 +20,7 @@ _KINDS = {
 class Markup(Validator):
     """Tags and the like are read as words by the text encoder."""
 
-    code = Code.MARKUP.value
+    code = "VP207"
     name = "markup"
     severity = Severity.WARNING
     summary = "Captions hold no HTML, Markdown, addresses or left-over templates."

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from ftfy import fix_encoding
 
-from videoprep.errors import Code
 from videoprep.validators.protocol import Finding, Severity, Subject, Validator
 
 _SHOWN = 60
@@ -19,7 +18,7 @@ _CERTAIN = ("\ufffd", "\u00ff\u00fe", "\u00fe\u00ff")
 class Mojibake(Validator):
     """Some program before this one took UTF-8 for another encoding, and wrote what it saw."""
 
-    code = Code.MOJIBAKE.value
+    code = "VP208"
     name = "mojibake"
     severity = Severity.WARNING
     summary = "Captions hold no letters that come from a wrong encoding."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.validators.language import foreign_language
 from videoprep.validators.protocol import Finding, Severity, Subject, Validator
 
@@ -12,7 +11,7 @@ from videoprep.validators.protocol import Finding, Severity, Subject, Validator
 class NotEnglish(Validator):
     """Only what is clearly another language is found; short and mixed captions are let pass."""
 
-    code = Code.NOT_ENGLISH.value
+    code = "VP202"
     name = "not-english"
     severity = Severity.WARNING
     summary = "Captions are in English."

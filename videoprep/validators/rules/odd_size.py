@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.media.remedies import MendingStep
 from videoprep.validators.commands import remedy_for, steps_for
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
@@ -13,7 +12,7 @@ from videoprep.validators.protocol import Finding, Need, Severity, Subject, Vali
 class OddSize(Validator):
     """Colour is stored at half the size: an odd side has half a pixel too much of it."""
 
-    code = Code.ODD_SIZE.value
+    code = "VP114"
     name = "odd-size"
     severity = Severity.WARNING
     summary = "Width and height are even."

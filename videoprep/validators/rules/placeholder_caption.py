@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.validators.protocol import Finding, Subject, Validator
 
 _PLACEHOLDERS = frozenset(
@@ -16,7 +15,7 @@ _PLACEHOLDERS = frozenset(
 class PlaceholderCaption(Validator):
     """pandas writes a missing caption as nan, Python as None, JavaScript as undefined."""
 
-    code = Code.PLACEHOLDER_CAPTION.value
+    code = "VP206"
     name = "placeholder-caption"
     summary = "No caption is a program's word for a missing value."
     why = "The model would learn to make this clip of the word nan."

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from videoprep.errors import Code
 from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
 
 
@@ -19,7 +18,7 @@ class RateOptions(RuleOptions):
 class RateFarFromTarget(Validator):
     """Time is kept, but most frames are dropped, or the file is a time lapse or in slow motion."""
 
-    code = Code.RATE_FAR_FROM_TARGET.value
+    code = "VP120"
     name = "rate-far-from-target"
     severity = Severity.WARNING
     summary = "With `target_fps`, the file's frame rate is less than four times it."

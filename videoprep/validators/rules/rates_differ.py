@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from videoprep.errors import Code
 from videoprep.media.timestamps import usual_rate_within
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, RuleOptions, Severity
@@ -21,7 +20,7 @@ class RatesDifferOptions(RuleOptions):
 class RatesDiffer(DatasetValidator):
     """Without `target_fps` each clip keeps its file's frame rate."""
 
-    code = Code.RATES_DIFFER.value
+    code = "VP311"
     name = "rates-differ"
     severity = Severity.WARNING
     summary = "Clips of one bucket last equally long, but for a tenth."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.media.orientation import UPRIGHT
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
@@ -12,7 +11,7 @@ from videoprep.validators.protocol import Finding, Need, Severity, Subject, Vali
 class Rotated(Validator):
     """Here it is turned upright, and its size is that of the upright picture."""
 
-    code = Code.ROTATED.value
+    code = "VP112"
     name = "rotated"
     severity = Severity.NOTE
     summary = "The picture is stored upright."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, Severity
 
@@ -12,7 +11,7 @@ from videoprep.validators.protocol import DatasetValidator, Finding, Need, Sever
 class SameContent(DatasetValidator):
     """Copies of a file, byte by byte; one file named twice is `VP013`."""
 
-    code = Code.SAME_CONTENT.value
+    code = "VP127"
     name = "same-content"
     severity = Severity.WARNING
     summary = "No two files hold the same bytes."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.errors import Code
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, Severity
 
@@ -12,7 +11,7 @@ from videoprep.validators.protocol import DatasetValidator, Finding, Need, Sever
 class SeveralCaptions(DatasetValidator):
     """All captions of a sample are read. The first one is encoded."""
 
-    code = Code.SEVERAL_CAPTIONS.value
+    code = "VP209"
     name = "several-captions"
     severity = Severity.NOTE
     summary = "Every sample has one caption."

@@ -7,7 +7,6 @@ from math import sqrt
 
 from pydantic import Field
 
-from videoprep.errors import Code
 from videoprep.media.geometry import square_size
 from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
 
@@ -21,7 +20,7 @@ class ShrunkOptions(RuleOptions):
 class Shrunk(Validator):
     """The limit is relative to the clip's size or the largest bucket, whichever is smaller."""
 
-    code = Code.SHRUNK.value
+    code = "VP312"
     name = "shrunk"
     severity = Severity.WARNING
     summary = "A clip keeps a quarter of its pixels if there are buckets that large."

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from videoprep.errors import Code
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, RuleOptions, Severity
 
@@ -20,7 +19,7 @@ class SmallBucketOptions(RuleOptions):
 class SmallBucket(DatasetValidator):
     """Clips of different buckets cannot be in one batch."""
 
-    code = Code.SMALL_BUCKET.value
+    code = "VP305"
     name = "small-bucket"
     severity = Severity.WARNING
     summary = "Every bucket has at least as many clips as a batch."

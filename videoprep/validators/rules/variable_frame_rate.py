@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from videoprep.errors import Code
 from videoprep.media.remedies import MendingStep
 from videoprep.validators.commands import remedy_for
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
@@ -15,7 +14,7 @@ from videoprep.validators.protocol import Finding, Need, Severity, Subject, Vali
 class VariableFrameRate(Validator):
     """Here frames are chosen by their times; most trainers count them."""
 
-    code = Code.VARIABLE_FRAME_RATE.value
+    code = "VP111"
     name = "variable-frame-rate"
     severity = Severity.WARNING
     summary = "The time from frame to frame is even."

@@ -1,0 +1,111 @@
+"""What tests of rules are made of: samples, clips, scans and datasets that need no file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.index.test_placement import media, policy
+from videoprep.index.placement import place
+from videoprep.media.frame_scan import FrameScan
+from videoprep.spec.sample import Location, Sample
+from videoprep.validators.overview import Overview
+from videoprep.validators.protocol import DatasetValidator, Finding, Rule, Subject, Validator
+
+Case = str | Subject | Overview
+"""What a rule looks at; a text is a sample's caption."""
+
+BUCKETS: dict[str, Any] = {
+    "reshape": "center-crop",
+    "height_buckets": (64,),
+    "width_buckets": (96,),
+}
+
+
+def sample(caption: str = "a caption", line: int = 7, name: str = "videos/a.mp4") -> Sample:
+    return Sample(name, caption, Path("root"), Location("videos.txt", line), "prompt.txt")
+
+
+def captioned(caption: str) -> Subject:
+    return Subject(sample(caption), policy())
+
+
+def clip(width: int = 96, height: int = 64, frames: int = 9, **options: Any) -> Subject:
+    """A sample of that size, with options of its dataset."""
+    info, rules = media(width, height, frames), policy(**options)
+    return Subject(sample(), rules, _media=info, _plan=place(info, rules))
+
+
+def file(width: int = 96, height: int = 64, frames: int = 9, **facts: Any) -> Subject:
+    """A sample whose file has these facts, such as ``interlaced=True``."""
+    info, rules = media(width, height, frames, **facts), policy()
+    return Subject(sample(), rules, _media=info, _plan=place(info, rules))
+
+
+def scanned(frames: int = 10, **facts: Any) -> Subject:
+    """A sample of which every frame was looked at; a fact is of all frames, or a list."""
+    usual = {"brightness": 120, "contrast": 50, "change": 40, "jump": 5, "sharpness": 200}
+    plain: dict[str, Any] = {"decoded": frames, "damaged": (), "complaint": None, "changes": ()}
+    plain |= {name: facts.pop(name) for name in plain.keys() & facts.keys()}
+    arrays = {
+        name: np.broadcast_to(np.asarray(value, np.uint8), frames)
+        for name, value in {**usual, **facts}.items()
+    }
+    return Subject(
+        sample(), policy(), _media=media(96, 64, frames), _scan=FrameScan(**plain, **arrays)
+    )
+
+
+def overview(*captions: str, identities: list[int] | None = None) -> Overview:
+    """A dataset of samples with these captions; equal identities are one file."""
+    samples = [sample(text, line, f"{line}.mp4") for line, text in enumerate(captions, start=1)]
+    inodes = identities or list(range(len(samples)))
+    pairs = np.array([[1, inode] for inode in inodes], dtype=np.uint64).reshape(-1, 2)
+    made = Overview("videos.txt", len(samples), samples, pairs)
+    for one in samples:
+        made.add(one, None, None)
+    return made
+
+
+def check(rule: type[Rule], case: Case, **options: Any) -> list[Finding]:
+    """What a rule finds in a case."""
+    made = rule(rule.Options(**options))
+    if isinstance(case, Overview):
+        assert isinstance(made, DatasetValidator)
+        return list(made.check_dataset(case))
+    assert isinstance(made, Validator)
+    return list(made.check(captioned(case) if isinstance(case, str) else case))
+
+
+def rule_test(
+    rule: type[Rule], *, breaks: Iterable[Case], clean: Iterable[Case]
+) -> Callable[..., None]:
+    """Make the test of a rule: it reports each case that breaks it, and nothing about the others.
+
+    Args:
+        rule: its class.
+        breaks: cases that it reports.
+        clean: cases that it does not report.
+    """
+    cases = [*(("breaks", case) for case in breaks), *(("clean", case) for case in clean)]
+    assert {kind for kind, _ in cases} == {"breaks", "clean"}, "a rule needs a case of each kind"
+
+    @pytest.mark.parametrize(("kind", "case"), cases)
+    def test(kind: str, case: Case) -> None:
+        found = check(rule, case)
+        assert bool(found) == (kind == "breaks"), found
+        for finding in found:
+            assert finding.code == rule.code
+            assert finding.message.isprintable()
+            assert finding.remedy
+            if not isinstance(case, Overview):
+                about = isinstance(case, str)  # then it points to the caption
+                place = ("prompt.txt", 7) if about else (finding.file, 7)
+                assert (finding.file, finding.line) == place
+                assert finding.video == "videos/a.mp4"
+
+    return test

@@ -1,0 +1,25 @@
+"""VP209: samples with several captions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.support.rules import check, overview, rule_test
+from videoprep.validators.overview import Overview
+from videoprep.validators.rules.several_captions import SeveralCaptions
+
+
+def _several() -> Overview:
+    over = overview("A cat.", "A dog.", "A bird.")
+    over.samples = [replace(over.samples[0], further=("x", "y")), *over.samples[1:]]
+    return over
+
+
+test_several_captions = rule_test(
+    SeveralCaptions, breaks=[_several()], clean=[overview("A cat.", "A dog.")]
+)
+
+
+def test_it_counts_them() -> None:
+    (finding,) = check(SeveralCaptions, _several())
+    assert "1 of 3 samples have several captions, up to 3 each" in finding.message
