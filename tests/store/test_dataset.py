@@ -283,9 +283,9 @@ def test_shapes_of_any_rank(own_store: Path, how: str, shape: list[int]) -> None
     assert embeds[1]["prompt_embeds"].shape == (226, 32)
 
 
-@pytest.mark.parametrize("name", shard_reader.DTYPES)
+@pytest.mark.parametrize("name", shard_reader.TORCH_DTYPES)
 def test_every_type_at_any_offset(own_store: Path, how: str, name: str) -> None:
-    dtype = shard_reader.DTYPES[name]
+    dtype = shard_reader.TORCH_DTYPES[name]
     expected = torch.arange(1, 13).to(dtype).reshape(3, 4)
     data = expected.view(torch.uint8).numpy().tobytes()
     for offset in (0, 1, 7, 8, 4097):

@@ -23,10 +23,10 @@ from videoprep.fs import is_url, open_files
 from videoprep.shell import command_line
 from videoprep.store.format import DTYPES
 
-_DTYPES: Mapping[str, torch.dtype] = {
+TORCH_DTYPES: Mapping[str, torch.dtype] = {
     name: getattr(torch, kind) for name, kind in DTYPES.items() if kind != "bool"
 }
-"""No bool: a byte above 1 would be none."""
+"""What can be read, by safetensors' names. No bool: a byte above 1 would be none."""
 
 # As many shards stay mapped as together have this many bytes, since mapping anew what was read
 # before costs more than reading it. Their pages are the page cache's own, which may take them back.
@@ -123,10 +123,10 @@ class ShardReader:
 
     def _check(self, place: Place) -> torch.dtype:
         """The type, where all that can be told without the shard is right."""
-        dtype = _DTYPES.get(place.dtype)
+        dtype = TORCH_DTYPES.get(place.dtype)
         if dtype is None:
             raise StoreError(
-                f"{place.key} has the type {place.dtype!r}; known are: {', '.join(_DTYPES)}",
+                f"{place.key} has the type {place.dtype!r}; known are: {', '.join(TORCH_DTYPES)}",
                 where=self._files.where(place.shard),
                 remedy="upgrade videoprep, or encode with another `dtype`",
             )
