@@ -23,8 +23,12 @@ def unlisted_videos(root: Path, entries: Iterable[Entry]) -> PassedOver | None:
 
     Of very many files only some are looked at, and then nothing is said. Links are not looked at.
     """
-    listed = {os.path.normpath(entry.video) for entry in entries}
+    listed, others = set[str](), set[str]()
+    for entry in entries:
+        listed.add(os.path.normpath(entry.video))
+        others.update(os.path.normpath(name) for _, name in entry.beside)
     folders = {os.path.dirname(name) for name in listed}
+    listed |= others
     inside = [one for one in folders if not one.startswith(("/", ".."))]
     if len(inside) > _MOST_FOLDERS:
         return None
