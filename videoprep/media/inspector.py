@@ -18,6 +18,7 @@ from videoprep.errors import Code, MediaError
 from videoprep.media.frame_scan import scan_frames
 from videoprep.media.probe import fingerprint_of, open_file, probe_contents
 from videoprep.media.refusals import out_of_memory, unreadable
+from videoprep.media.sound_file import probe_sound
 from videoprep.media.source import signature_of
 from videoprep.media.thumbnail import thumbnail
 from videoprep.workers.child import MIB, Service, limit_memory
@@ -94,5 +95,6 @@ def _error(error: MediaError, lasts: bool) -> dict[str, Any]:
 _DO: dict[str, Callable[[Path], Any]] = {
     "fingerprint": fingerprint_of,
     "scan": lambda path: scan_frames(path).to_json(),
+    "sound": lambda path: probe_sound(path).to_json(),
     "thumbnail": lambda path: base64.b64encode(thumbnail(path)).decode(),
 }

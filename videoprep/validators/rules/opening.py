@@ -1,4 +1,4 @@
-"""VP103 to VP108 and VP121: what opening a video reports."""
+"""VP103 to VP108, VP121 and VP133: what opening a file reports."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ class NoVideoStream(_OpeningRule):
     name = "no-video-stream"
     summary = "The file holds a video stream; cover art is none."
     example = "An audio file, with or without a picture of its album."
+
+
+class NoSound(_OpeningRule):
+    """The file that a list names for its sound has none."""
+
+    code = Code.NO_SOUND.value
+    name = "no-sound"
+    summary = "A file that is named for its sound holds an audio stream."
+    why = "What was meant to be heard with the clip would be missing in training."
+    example = "A column audio that names the silent video itself."
+    remedy = "Name another file, or leave the cell empty: the sound is then the video's own."
 
 
 class TimeLimit(_OpeningRule):
