@@ -24,7 +24,7 @@ from videoprep.families.registry import components_of, families
 from videoprep.fs import Files
 from videoprep.index.arrow_buffer import reader_of
 from videoprep.index.bucket import Bucket
-from videoprep.index.clip import Clip, clip_from_row
+from videoprep.index.clip import Clip
 from videoprep.index.table import BucketIndex
 from videoprep.store.layout import Store
 from videoprep.store.recipe import Recipe
@@ -77,9 +77,7 @@ class EncodeJob:
 
     def clips(self, unit: Unit) -> list[Clip]:
         """Return the clips that a unit is made from, in its order."""
-        rows = self.index.table.take(pa.array(unit.rows)).to_pylist()
-        root = self.index.data_root
-        return [clip_from_row(int(n), row, root) for n, row in zip(unit.rows, rows, strict=True)]
+        return self.index.clips_at(unit.rows)
 
     def save(self, files: Files, folder: str) -> None:
         """Write the job to a folder; `load` reads it."""

@@ -33,6 +33,7 @@ from videoprep.families.registry import components_of
 from videoprep.fs.mirror import local_path
 from videoprep.index.table import BucketIndex
 from videoprep.reporting.panel import Style, shown
+from videoprep.spec.roles import Role
 from videoprep.store.catalogue import gather, read_artifacts, write_catalogue
 from videoprep.store.fault import BadUnit
 from videoprep.store.layout import (
@@ -354,13 +355,14 @@ class _Mending:
     def _with_sources(
         self, index: BucketIndex, source: Source, units: Sequence[Again]
     ) -> tuple[list[Again], list[Unit]]:
-        """The units whose videos are as they were planned, and the others; names these."""
+        """The units whose files are as they were planned, and the others; names these."""
         rows = [row for one in units for row in one.unit.rows.tolist()] if source.media else []
-        gone = _gone(index, rows)
+        gone = _gone(index, source.role, rows)
+        files = index.files_of(source.role)
         made, blocked = list[Again](), list[Unit]()
         for one in units:
             unit = one.unit
-            own = set(index.table["video"].take(pa.array(unit.rows)).to_pylist()) & gone.keys()
+            own = set(files.take(pa.array(unit.rows)).to_pylist()) & gone.keys()
             if not own:
                 made.append(one)
                 continue
@@ -473,17 +475,17 @@ def _any_in(keys: pa.Array, among: pa.Array) -> bool:
     return bool(pc.any(pc.is_in(keys, value_set=among)).as_py())
 
 
-def _gone(index: BucketIndex, rows: Sequence[int]) -> Mapping[str, str]:
-    """The videos of some rows that are not as they were planned, and why."""
+def _gone(index: BucketIndex, role: Role, rows: Sequence[int]) -> Mapping[str, str]:
+    """The files of a role of some rows that are not as they were planned, and why."""
     if not rows:
         return {}
     table = index.table.take(pa.array(sorted(set(rows))))
+    part = BucketIndex(table, index.data_root, index.policy)
     try:
-        left = BucketIndex(table, index.data_root, index.policy).check_sources("skip")
+        return part.changed_files(role)
     except PlanError as error:  # the whole folder is gone, for instance
         where = f" ({error.where})" if error.where else ""
-        return dict.fromkeys(table["video"].to_pylist(), f"{error.message}{where}")
-    return {sample.video: sample.reason for sample in left.left_out}
+        return dict.fromkeys(part.files_of(role).to_pylist(), f"{error.message}{where}")
 
 
 def _require_same(info: StoreInfo, recipes: Mapping[Component, Recipe], where: str) -> None:

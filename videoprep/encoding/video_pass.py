@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 
@@ -22,9 +23,9 @@ from videoprep.families.contract import ClipContext, SoundEncoder, VideoEncoder
 from videoprep.families.posterior_form import MOMENTS
 from videoprep.fs.staging import Staging
 from videoprep.index.clip import Clip
-from videoprep.media.audio import Sound
+from videoprep.media.audio import MOST_MISSING, Sound
 from videoprep.media.clip import ClipPixels, to_unit
-from videoprep.media.clip_request import ClipRequest
+from videoprep.media.clip_request import ClipRequest, request_of
 from videoprep.media.decode_pool import Decoded
 from videoprep.media.staged import clips_here
 
@@ -35,9 +36,6 @@ _MOST = 8
 _MOST_SIDE_BY_SIDE = 2
 
 _MOST_WORKERS = 8
-
-# Sound that lacks no more at its ends is taken, with silence: encoders end it at a whole packet.
-_MOST_MISSING_SECONDS = 0.1
 
 Shape = tuple[int, ...]
 Kind = tuple[str | int, ...]
@@ -92,7 +90,8 @@ def encode_video(
             if place is None or answer is None:
                 break
             work, at = place
-            staging.done(work.clips[at].pixels.frames.path)
+            for path in run.paths(work, at):
+                staging.done(path)
             context.rank.check()
             run.take(work, at, answer)
             yield from run.pop_whole()
@@ -169,6 +168,10 @@ class _VideoPass:
             rate, channels = sound.sample_rate, sound.channels
             return ClipRequest(None, clip.sound(sample_rate=rate, channels=channels, pad=True))
         return replace(clip.pixels, frames=work.source.choose(clip.pixels.frames))
+
+    def paths(self, work: UnitWork, at: int) -> tuple[Path, ...]:
+        """Return the files that are read for a clip."""
+        return request_of(self._request(work, work.clips[at])).paths
 
     def pop_whole(self) -> list[UnitWork]:
         """Return the units that have become whole since the last call."""
@@ -382,6 +385,6 @@ def _missing(sound: Sound) -> str | None:
     """What a clip lacks of its sound, in words; None if that is next to nothing."""
     if sound.is_none:
         return "the file has no sound at the time of the clip, although it has a sound track"
-    if sound.late + sound.early <= _MOST_MISSING_SECONDS * sound.sample_rate:
+    if sound.late + sound.early <= MOST_MISSING * sound.sample_rate:
         return None
     return f"the sound does not span the clip: it {sound.state}"

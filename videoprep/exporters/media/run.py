@@ -22,7 +22,7 @@ from videoprep.fs.atomic import write_file
 from videoprep.fs.staging import Staging
 from videoprep.index.bucket import Bucket
 from videoprep.index.table import BucketIndex, LeftOutSample, OnMissing
-from videoprep.media.clip_request import ClipRequest, ClipSound
+from videoprep.media.clip_request import ClipRequest
 from videoprep.media.decode_pool import Decoded, DecodePool
 from videoprep.media.staged import clips_here
 from videoprep.sources import Source, open_index
@@ -204,7 +204,8 @@ class _Export:
         with pool, ThreadPoolExecutor(size) as threads:
             coming: deque[Future[int]] = deque()
             for clip, answer in pool.run(clips_here(self._missing(), staging)):
-                staging.done(clip.clip.pixels.frames.path)
+                for path in self._request(clip).paths:
+                    staging.done(path)
                 if isinstance(answer, SourceError):
                     raise answer
                 if isinstance(answer, MediaError):
@@ -235,7 +236,7 @@ class _Export:
         pixels = clip.clip.pixels
         if not self.sound:
             return ClipRequest(pixels, None)
-        return ClipRequest(pixels, ClipSound.of(pixels.frames, pixels.fingerprint, clip.rate))
+        return ClipRequest(pixels, clip.clip.sound())
 
     def _write(self, clip: MediaClip, decoded: Decoded) -> int:
         try:
