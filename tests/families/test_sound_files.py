@@ -125,12 +125,12 @@ def test_other_formats_and_rates(
 def test_times_are_a_players(model: Path, tmp_path: Path, sonic: Sonic) -> None:
     """A part of a video has that part of the sound file; a film may be the sound file."""
     data = write_data(tmp_path / "data", "")
-    write_film(data / "other.mov", noise(4, RATE, seed=7), rate=RATE, frames=9, fps=8, late=-0.5)
+    write_film(data / "other.mkv", noise(4, RATE, seed=7), rate=RATE, frames=9, fps=8, late=-0.5)
     write_film(data / "late.mov", frames=17, fps=8)
     write_wav(data / "s.wav", noise(4, RATE, seed=8), RATE)
     (data / "list.csv").write_text(
-        "video,caption,audio,start\nsilent.mov,part,s.wav,0.5\nsilent.mov,film,other.mov,0.5\n"
-        "other.mov,delayed,s.wav,\n"
+        "video,caption,audio,start\nsilent.mov,part,s.wav,0.5\nsilent.mov,film,other.mkv,0.5\n"
+        "other.mkv,delayed,s.wav,\n"
     )
     assert encode(data, model, tmp_path / "store", frame_buckets=(9,)).ok
     made = sound_latents(tmp_path / "store")

@@ -107,10 +107,10 @@ def test_where_in_the_file_the_clip_is(tmp_path: Path) -> None:
     """Times are a player's, also of a picture that starts after the video's own sound."""
     folder = tmp_path / "data"
     write_films(folder)
-    write_film(folder / "late.mov", noise(4, RATE), rate=RATE, frames=17, fps=8, late=-0.5)
+    write_film(folder / "late.mkv", noise(4, RATE), rate=RATE, frames=17, fps=8, late=-0.5)
     (folder / "list.csv").write_text(
-        "video,caption,audio,start,end\na.mov,one,s.wav,0.5,\nlate.mov,two,s.wav,,\n"
-        "late.mov,three,late.mov,,\nlate.mov,four,,,\n"
+        "video,caption,audio,start,end\na.mov,one,s.wav,0.5,\nlate.mkv,two,s.wav,,\n"
+        "late.mkv,three,late.mkv,,\nlate.mkv,four,,,\n"
     )
     index = vp.BucketIndex.build(folder, frame_buckets=(9,))
     first, late, same, own = index.clips()
@@ -210,7 +210,8 @@ def test_a_finished_plan_notices_what_became_of_sound_files(tmp_path: Path) -> N
         "no such file" in second
     )
     left.save(tmp_path / "left.parquet")
-    assert vp.BucketIndex.load(tmp_path / "left.parquet").table.equals(left.table)
+    again = vp.BucketIndex.load(tmp_path / "left.parquet")
+    assert again.table.to_pylist() == left.table.to_pylist()
 
 
 def test_sound_files_stay_in_the_root(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_sound_file_begins_with_its_first_sample(tmp_path: Path, name: str) ->
 
 @pytest.mark.parametrize(("late", "start"), [(0.0, 0), (1.0, 1), (-1.0, 0)])
 def test_of_a_film_its_own_clock_counts(tmp_path: Path, late: float, start: int) -> None:
-    film = write_film(tmp_path / "a.mov", noise(2, RATE), rate=RATE, frames=9, fps=8, late=late)
+    film = write_film(tmp_path / "a.mkv", noise(2, RATE), rate=RATE, frames=9, fps=8, late=late)
     info = probe_sound(film)
     assert (info.zero, info.audio.start) == (0, start)
 

@@ -444,7 +444,9 @@ class DatasetSpec(BaseModel):
                 found.problems.append(problem)
             source = Location(file, line, row)
             text = token + caption if caption else token.strip()
-            beside = tuple(Media(role, name, self.data_root, source) for role, name in named)
+            beside: tuple[Media, ...] = ()
+            if named:
+                beside = tuple(Media(role, name, self.data_root, source) for role, name in named)
             sample = Sample(
                 video, text, self.data_root, source, caption_file, token, extras, number, further,
                 beside,

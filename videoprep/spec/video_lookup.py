@@ -7,7 +7,7 @@ import re
 import stat
 import unicodedata
 from array import array
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -65,8 +65,8 @@ class VideoLookup:
         return np.array(self._identities, dtype=np.uint64).reshape(-1, 2)
 
     def check(
-        self, video: str, line: int | None, beside: Iterable[tuple[Role, str]] = ()
-    ) -> list[Problem]:
+        self, video: str, line: int | None, beside: Sequence[tuple[Role, str]] = ()
+    ) -> Sequence[Problem]:
         """Look up the files of a sample; return what is wrong with them.
 
         Args:
@@ -74,10 +74,13 @@ class VideoLookup:
             line: where the list names them.
             beside: the paths of its further media, by role.
         """
-        found = self._look_up(video, line)
+        found = self._found.get(video) or self._look_up(video, line)
+        if not beside and not isinstance(found, Problem):  # quick, as lists may be long
+            self._identities.extend(found)
+            return ()
         problems = [found] if isinstance(found, Problem) else []
         for role, name in beside:
-            other = self._look_up(name, line)
+            other = self._found.get(name) or self._look_up(name, line)
             if isinstance(other, Problem):
                 problems.append(_of_role(role, other))
         if not problems and not isinstance(found, Problem):
@@ -86,9 +89,6 @@ class VideoLookup:
 
     def _look_up(self, video: str, line: int | None) -> Identity | Problem:
         """Device and inode of a file, or what is wrong with its path."""
-        known = self._found.get(video)
-        if known is not None:
-            return known
         path = video if video.startswith("/") else self._prefix + video
         is_link, target = False, None
         try:
