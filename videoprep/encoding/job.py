@@ -77,7 +77,7 @@ class EncodeJob:
 
     def clips(self, unit: Unit) -> list[Clip]:
         """Return the clips that a unit is made from, in its order."""
-        return self.index.clips_at(unit.rows)
+        return self.index.clips_of_rows(unit.rows)
 
     def save(self, files: Files, folder: str) -> None:
         """Write the job to a folder; `load` reads it."""

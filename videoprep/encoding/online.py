@@ -121,7 +121,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
         return items
 
     def _clip(self, number: int) -> Clip:
-        (clip,) = self._index.clips_at(self._index._rows[number : number + 1])
+        (clip,) = self._index.clips_of_rows(self._index._rows[number : number + 1])
         return clip
 
     @torch.inference_mode()

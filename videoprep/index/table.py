@@ -344,7 +344,7 @@ class BucketIndex:
                     yield clip_from_row(row, values, self.data_root, roles)
                 row += 1
 
-    def clips_at(self, rows: NDArray[np.int64]) -> list[Clip]:
+    def clips_of_rows(self, rows: NDArray[np.int64]) -> list[Clip]:
         """Return the clips of rows of the table, all of which are planned."""
         found = self.table.take(pa.array(rows)).to_pylist()
         return [
