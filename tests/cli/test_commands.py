@@ -55,6 +55,7 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "--split-column",
         "--weight-column",
         "--repeats-column",
+        "--audio-column",
         "--profile",
         "--reshape",
         "--allow-upscale",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import videoprep as vp
 from tests.exporters.test_media import contents, exported, frames_of, plan, prepared
-from tests.media.sounds import decoded_by_ffmpeg, floats, noise, tones, write_film
+from tests.media.sounds import decoded_by_ffmpeg, floats, noise, tones, write_film, write_wav
 from tests.media.test_decode_pool_sound import spoiled
 from tests.support.assets import write_video
 from videoprep.errors import Code, StoreError
@@ -54,6 +54,24 @@ def test_sound_of_exactly_the_frames(lossless: bool, tmp_path: Path) -> None:
     assert np.array_equal(sound_of(early), wanted[:, 9600 : 9600 + 17_280])
     assert np.array_equal(sound_of(late), wanted[:, 96_000 : 96_000 + 17_280])
     assert states_in(tmp_path / "out") == ["complete", "complete"]
+
+
+def test_sound_of_a_file_of_its_own(tmp_path: Path) -> None:
+    """The same part of it; and an export of another sound is another export."""
+    films(tmp_path / "data")
+    write_wav(tmp_path / "data/s.wav", noise(4, seed=3))
+    rows = [
+        {"video": "a.mov", "caption": "named", "audio": "s.wav", "start": 2, "end": 3},
+        {"video": "a.mov", "caption": "own", "audio": "", "start": 2, "end": 3},
+    ]
+    source = plan(tmp_path / "data", rows, frame_buckets=(9,))
+    (_, named), (_, own) = exported(source, tmp_path / "out", lossless=True)
+    there = slice(96_000, 96_000 + 17_280)
+    assert np.array_equal(sound_of(named), floats(noise(4, seed=3))[:, there])
+    assert np.array_equal(sound_of(own), floats(noise(4))[:, there])
+    write_wav(tmp_path / "data/s.wav", noise(4, seed=4))
+    with pytest.raises(StoreError):
+        vp.export_media(plan(tmp_path / "data", rows, frame_buckets=(9,)), output=tmp_path / "out")
 
 
 def test_the_picture_is_what_it_is_without_sound(tmp_path: Path) -> None:

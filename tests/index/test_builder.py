@@ -13,7 +13,7 @@ from videoprep.errors import Code, MediaError
 from videoprep.index.builder import build_table, sample_names
 from videoprep.index.clip import clip_from_row
 from videoprep.index.schema import SCHEMA
-from videoprep.media.inspect import Inspection
+from videoprep.media.inspect import InspectedSample, Inspection
 from videoprep.spec.sample import NO_EXTRAS, Extras, Location, Sample
 
 ROOT = Path("/data")
@@ -56,7 +56,7 @@ def test_every_sample_is_planned_or_left_out_with_a_reason(rows, found, wish) ->
     inspected = []
     for one in samples:
         alike, of_file = known[one.name.removesuffix(".mp4")]
-        inspected.append(Inspection(of_file, f"{alike:032x}", alike=alike))
+        inspected.append(InspectedSample(Inspection(of_file, f"{alike:032x}", alike=alike)))
     table = build_table(samples, inspected, policy(**wish))
     assert table.schema == SCHEMA
     made = table.to_pylist()
@@ -70,7 +70,7 @@ def test_every_sample_is_planned_or_left_out_with_a_reason(rows, found, wish) ->
             assert planned == of_sample
             assert [row["clip"] for row in planned] == list(range(len(planned)))
             for row in planned:
-                clip = clip_from_row(0, row, ROOT)
+                clip = clip_from_row(0, row, ROOT, ())
                 assert len(clip.pixels.frames.indices) == row["frames"] == clip.bucket.frames
                 assert clip.video_key != clip.image_key
         else:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import videoprep as vp
+from tests.media.sounds import noise, write_wav
 from tests.support.assets import CLIPS, write_lists, write_video
 from tests.support.s3_server import S3Server
 from videoprep.cli.options import _place
@@ -86,6 +87,23 @@ def test_an_index_is_the_same_but_for_its_root(dataset: Path, remote: RemoteFile
     assert there.policy == here.policy
     assert there.digest == here.digest
     assert shown(there.data_root) == remote.location
+
+
+def test_sound_files_lie_behind_the_url_too(dataset: Path, url: str) -> None:
+    (dataset / "s").mkdir()
+    write_wav(dataset / "s/a.wav", noise(2, 16_000), 16_000)
+    pairs = zip(VIDEOS, ("s/a.wav", "s/b.wav", ""), strict=True)
+    rows = "".join(f"{v},a caption,{s}\n" for v, s in pairs)
+    (dataset / "list.csv").write_text(f"video,caption,audio\n{rows}")
+    place = put(dataset, url).location
+    here = vp.BucketIndex.build(dataset / "list.csv", **SMALL)
+    there = vp.BucketIndex.build(f"{place}/list.csv", **SMALL)
+    assert [one.code for one in there.left_out] == ["VP022"]
+    assert there.table.drop_columns(["file"]) == here.table.drop_columns(["file"])
+    assert there.check_sources().table == there.table
+    sound = next(there.clips()).sound()
+    with Staging.of(there.data_root).here(sound.path):
+        assert sound.path.read_bytes() == (dataset / "s/a.wav").read_bytes()
 
 
 def test_a_report_is_the_same_but_for_its_places(dataset: Path, remote: RemoteFiles) -> None:

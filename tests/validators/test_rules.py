@@ -37,8 +37,8 @@ def test_every_rule_has_its_test() -> None:
         ("VP019", {"a.mp4": "v", "a.txt": "one", "notes.md": "x"}, "notes.md", "note"),
         (
             "VP020",
-            {"a.mp4": "v", "list.csv": "video,caption,audio_path\na.mp4,one,a.wav\n"},
-            "'audio_path' looks like sound",
+            {"a.mp4": "v", "list.csv": "video,caption,music\na.mp4,one,a.wav\n"},
+            "'music' looks like sound",
             "warning",
         ),
         (

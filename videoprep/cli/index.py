@@ -92,6 +92,7 @@ def index(
     else:
         print_index(made, spec, batch_size=batch_size, num_gpus=num_gpus)
         print_as_they_are(made.as_they_are, named_path(path, dataset), *as_options(dataset))
+        _print_short_sounds(made, named_path(path, dataset), *as_options(dataset))
         stdout.print(safe(f"written: {output}"))
         next_command("encode", output, "-o", "latents", "--model", "MODEL")
     raise typer.Exit(1 if _left_out(made, 1) else 0)
@@ -175,6 +176,7 @@ def describe(index: BucketIndex, batch_size: int = 1, num_gpus: int = _GPUS) -> 
         **summary.to_json(),
         "policy": index.policy,
         "as_they_are": index.as_they_are,
+        "short_sounds": index.short_sounds,
         "advice": _advice(index, summary),
         "calibration": None if speed is None else asdict(speed),
         "encoding_seconds": None
@@ -232,6 +234,14 @@ def print_as_they_are(counts: Mapping[str, int], *dataset: object) -> None:
     if told is not None:
         command = command_of("validate", *dataset)
         stdout.print(safe("note ", "yellow") + safe(f"{told}: see `{command}`"))
+
+
+def _print_short_sounds(index: BucketIndex, *dataset: object) -> None:
+    """Say how many sound files end too early, and which command names them."""
+    if index.short_sounds:
+        command = command_of("validate", *dataset)
+        told = f"{counted(index.short_sounds, 'video')} with a sound file that ends before a clip"
+        stdout.print(safe("note ", "yellow") + safe(f"{told} (VP134): see `{command}`"))
 
 
 def _print_counts(index: BucketIndex) -> None:

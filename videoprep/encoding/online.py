@@ -17,7 +17,7 @@ from videoprep.errors import MediaError, ModelError
 from videoprep.families.component import Component, ordered
 from videoprep.families.contract import TextEncoder, VideoEncoder
 from videoprep.families.registry import components_of
-from videoprep.index.clip import Clip, clip_from_row
+from videoprep.index.clip import Clip
 from videoprep.index.schema import digest_of
 from videoprep.index.table import BucketIndex
 from videoprep.media.clip import to_unit
@@ -121,9 +121,8 @@ class OnlineClips(Dataset[dict[str, Any]]):
         return items
 
     def _clip(self, number: int) -> Clip:
-        row = int(self._index._rows[number])
-        values = self._index.table.slice(row, 1).to_pylist()[0]
-        return clip_from_row(row, values, self._index.data_root)
+        (clip,) = self._index.clips_of_rows(self._index._rows[number : number + 1])
+        return clip
 
     @torch.inference_mode()
     def _item(self, clip: Clip, pixels: torch.Tensor) -> dict[str, Any]:

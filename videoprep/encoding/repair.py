@@ -26,6 +26,7 @@ from videoprep.families.registry import components_of
 from videoprep.fs.mirror import local_path
 from videoprep.index.table import BucketIndex
 from videoprep.progress import Style, shown
+from videoprep.spec.roles import Role
 from videoprep.store.catalogue import (
     Artifacts,
     count_among,
@@ -278,13 +279,14 @@ class _Mending:
     def _with_sources(
         self, index: BucketIndex, items: Items, units: Sequence[Unit]
     ) -> tuple[list[Unit], pa.Array]:
-        """The units whose videos are as they were planned, and the artifacts of the others."""
+        """The units whose files are as they were planned, and the artifacts of the others."""
         rows = [row for unit in units for row in unit.rows.tolist()] if items.source.media else []
-        gone = _gone(index, rows)
+        gone = _gone(index, items.source.role, rows)
+        files = index.files_of(items.source.role)
         made = list[Unit]()
         waiting = [pa.array([], pa.string())]
         for unit in units:
-            own = set(index.table["video"].take(pa.array(unit.rows)).to_pylist()) & gone.keys()
+            own = set(files.take(pa.array(unit.rows)).to_pylist()) & gone.keys()
             if not own:
                 made.append(unit)
                 continue
@@ -386,17 +388,17 @@ def _as_it_was(items: Items, bad: BadUnit) -> Unit | None:
     return None if unit is None else replace(unit, name=bad.unit)
 
 
-def _gone(index: BucketIndex, rows: Sequence[int]) -> Mapping[str, str]:
-    """The videos of some rows that are not as they were planned, and why."""
+def _gone(index: BucketIndex, role: Role, rows: Sequence[int]) -> Mapping[str, str]:
+    """The files of a role of some rows that are not as they were planned, and why."""
     if not rows:
         return {}
     table = index.table.take(pa.array(sorted(set(rows))))
+    part = BucketIndex(table, index.data_root, index.policy)
     try:
-        left = BucketIndex(table, index.data_root, index.policy).check_sources("skip")
+        return part.changed_files(role)
     except PlanError as error:  # the whole folder is gone, for instance
         where = f" ({error.where})" if error.where else ""
-        return dict.fromkeys(table["video"].to_pylist(), f"{error.message}{where}")
-    return {sample.video: sample.reason for sample in left.left_out}
+        return dict.fromkeys(part.files_of(role).to_pylist(), f"{error.message}{where}")
 
 
 def _require_same(info: StoreInfo, recipes: Mapping[Component, Recipe], where: str) -> None:

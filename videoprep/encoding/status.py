@@ -553,7 +553,7 @@ def _asked(
 def _aspects(source: ComponentSource) -> tuple[str, ...]:
     """What of a sample makes artifacts of a source stale, as `IndexDiff` calls it."""
     if source.sound:
-        return ("contents", "frames")
+        return ("contents", "frames", source.role)
     frames = ("contents", "frames", "picture") if source.frames else ()
     return (*frames, "caption") if source.caption else frames
 

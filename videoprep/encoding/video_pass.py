@@ -19,7 +19,7 @@ from videoprep.families.component import ComponentSpec, Source
 from videoprep.families.contract import ClipContext, SoundEncoder, VideoEncoder
 from videoprep.families.moments import MOMENTS
 from videoprep.index.clip import Clip
-from videoprep.media.audio import Sound
+from videoprep.media.audio import MOST_MISSING, Sound
 from videoprep.media.clip import ClipPixels, to_unit
 from videoprep.media.clip_request import ClipRequest
 from videoprep.media.decode_pool import Decoded
@@ -31,9 +31,6 @@ _MOST = 8
 _MOST_SIDE_BY_SIDE = 2
 
 _MOST_WORKERS = 8
-
-# Sound that lacks no more at its ends is taken, with silence: encoders end it at a whole packet.
-_MOST_MISSING_SECONDS = 0.1
 
 Shape = tuple[int, ...]
 Kind = tuple[str | int, ...]
@@ -367,6 +364,6 @@ def _missing(sound: Sound) -> str | None:
     """What a clip lacks of its sound, in words; None if that is next to nothing."""
     if sound.is_none:
         return "the file has no sound at the time of the clip, although it has a sound track"
-    if sound.late + sound.early <= _MOST_MISSING_SECONDS * sound.sample_rate:
+    if sound.late + sound.early <= MOST_MISSING * sound.sample_rate:
         return None
     return f"the sound does not span the clip: it {sound.state}"

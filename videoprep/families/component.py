@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from videoprep.errors import StoreError, nearest
 from videoprep.families.moments import MOMENTS, PosteriorForm
+from videoprep.spec.roles import AUDIO, VIDEO, Role
 
 if TYPE_CHECKING:
     import torch
@@ -103,8 +104,13 @@ class Source:
 
     @property
     def media(self) -> bool:
-        """Whether the clip's file is read: its frames or its sound."""
+        """Whether a file of the clip is read: its frames or its sound."""
         return self.frames or self.sound
+
+    @property
+    def role(self) -> Role:
+        """The role of the media that is read, if any is."""
+        return AUDIO if self.sound else VIDEO
 
     @property
     def kind(self) -> Literal["captions", "frames", "sound"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,24 +20,20 @@ _WORDS = {Code.INTERLACED: "interlaced", Code.HIGH_DYNAMIC_RANGE: "HDR"}
 
 def no_marks() -> dict[Code, set[str]]:
     """Return marks that name no video yet."""
-    return {code: set() for code in _WORDS}
+    return {code: set() for code in (*_WORDS, Code.SHORT_SOUND)}
 
 
-def marking(
-    marks: Marks, names: Iterable[str], inspected: Iterable[Inspection]
-) -> Iterator[Inspection]:
-    """Pass on what is known of videos, and note those that are interlaced or HDR.
+def mark(marks: Marks, name: str, found: Inspection) -> None:
+    """Note a video if it is interlaced or HDR.
 
     Args:
-        marks: where they are noted.
-        names: what each video is called.
-        inspected: what is known of each.
+        marks: where it is noted.
+        name: what the video is called.
+        found: what is known of it.
     """
-    for name, found in zip(names, inspected, strict=True):
-        if isinstance(found.shared, MediaInfo):
-            for code in _codes(found.shared):
-                marks[code].add(name)
-        yield found
+    if isinstance(found.shared, MediaInfo):
+        for code in _codes(found.shared):
+            marks[code].add(name)
 
 
 def count_marked(marks: Marks, videos: pa.ChunkedArray) -> dict[str, int]:
@@ -47,10 +43,10 @@ def count_marked(marks: Marks, videos: pa.ChunkedArray) -> dict[str, int]:
         marks: what was noted.
         videos: names; each counts once.
     """
-    if not any(marks.values()):
+    if not any(marks[code] for code in _WORDS):
         return {}
     among = set(pc.unique(videos).to_pylist())
-    counts = {code.value: len(names & among) for code, names in marks.items()}
+    counts = {code.value: len(marks[code] & among) for code in _WORDS}
     return {code: count for code, count in counts.items() if count}
 
 

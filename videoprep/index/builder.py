@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -17,17 +18,19 @@ from videoprep.families.component import NO_AUDIO
 from videoprep.index.clip import (
     audio_key,
     prompt_key,
-    rate_of,
     span_of,
     transform_of,
     video_key,
 )
 from videoprep.index.numbers import to_text
-from videoprep.index.placement import LeftOut, Placement, available_frames, place
+from videoprep.index.placement import LeftOut, Placement, available_frames, place, player_time
 from videoprep.index.policy import Policy
-from videoprep.index.schema import OF_SAMPLE, SCHEMA
-from videoprep.media.inspect import Inspection
+from videoprep.index.schema import OF_SAMPLE, media_column, media_columns, memory_schema
+from videoprep.media.audio import MOST_MISSING
+from videoprep.media.inspect import InspectedSample, SoundInspection
 from videoprep.media.probe import MediaInfo
+from videoprep.media.sound_file import SoundInfo
+from videoprep.spec.roles import AUDIO, Role, distinct
 from videoprep.spec.sample import Extras, Sample
 
 _BATCH = 65_536
@@ -47,13 +50,17 @@ class _Shared:
         columns: values of all columns that are not the sample's own.
         video: what is done to the pixels; empty where the sample is skipped.
         image: the same for the first frame alone.
-        audio: when its sound begins and how long it lasts; empty if there is none.
+        audio: when its own sound begins and how long it lasts; empty if there is none.
+        begins: seconds from where the file begins for a player to the clip's first frame.
+        lasts: seconds.
     """
 
     columns: dict[str, Any]
     video: str = ""
     image: str = ""
     audio: str = ""
+    begins: Fraction = Fraction(0)
+    lasts: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +73,35 @@ class _AlikeSamples:
 
 def build_table(
     samples: Sequence[Sample],
-    inspected: Iterable[Inspection],
+    inspected: Iterable[InspectedSample],
     policy: Policy,
     on_progress: OnProgress | None = None,
+    on_short_sound: Callable[[Sample], object] | None = None,
 ) -> pa.Table:
-    """Plans every sample; gives a table with `SCHEMA`, in the order of the samples.
+    """Plan every sample; return a table with `memory_schema`, in the order of the samples.
+
+    Args:
+        samples: all of them.
+        inspected: what is known of the files of each.
+        policy: how they are planned.
+        on_progress: called with how many samples are done, and how many there are.
+        on_short_sound: called with a sample whose sound file ends before one of its clips does.
 
     Raises:
         PlanError: a frame bucket is longer than every clip.
     """
     planner = _Planner(policy)
-    rows = _Rows()
+    rows = _Rows(_roles_of(samples))
     for done, (sample, name, found) in enumerate(
         zip(samples, sample_names(samples), inspected, strict=True), start=1
     ):
         for number, shared in enumerate(planner.kind_of(sample, found).rows):
-            rows.add(sample, name, number, found.fingerprint, shared)
+            beside = _NOTHING_BESIDE
+            if found.beside and shared.video:
+                beside = _beside(found, shared)
+                if on_short_sound is not None and _ends_early(found, shared):
+                    on_short_sound(sample)
+            rows.add(sample, name, number, found.video.fingerprint, shared, beside)
         if on_progress is not None:
             on_progress(done, len(samples))
     planner.require_reachable()
@@ -91,11 +111,16 @@ def build_table(
 def left_out_table(reasons: Iterable[tuple[Sample, LeftOut]]) -> pa.Table:
     """Rows of samples of which nothing is known but why they cannot be used."""
     known = tuple(reasons)
-    rows = _Rows()
+    rows = _Rows(_roles_of([sample for sample, _ in known]))
     names = sample_names([sample for sample, _ in known])
     for (sample, reason), name in zip(known, names, strict=True):
         rows.add(sample, name, 0, "", _Shared(_reason(reason.code, reason.reason)))
     return rows.table()
+
+
+def _roles_of(samples: Iterable[Sample]) -> tuple[Role, ...]:
+    """The roles of all media beside videos."""
+    return distinct({media.role for sample in samples for media in sample.beside})
 
 
 def sample_names(samples: Sequence[Sample]) -> Iterator[str]:
@@ -140,14 +165,16 @@ class _Planner:
     longest: int = 0
     kinds: dict[Any, _AlikeSamples] = field(default_factory=dict)
 
-    def kind_of(self, sample: Sample, found: Inspection) -> _AlikeSamples:
+    def kind_of(self, sample: Sample, found: InspectedSample) -> _AlikeSamples:
         """The plan of one sample."""
         # Where the crop lies depends on the contents: no two files are alike.
-        alone = self.policy.reshape == "random-crop"
-        media, extras = found.media if alone else found.shared, sample.extras
+        alone, video = self.policy.reshape == "random-crop", found.video
+        media, extras = video.media if alone else video.shared, sample.extras
         if isinstance(media, MediaError):
             return _AlikeSamples((_Shared(_reason(media.code, media.message)),))
-        alike = (found.alike, extras.start, extras.end, extras.unit)
+        if found.beside and (error := next(found.errors(sample), None)) is not None:
+            return _AlikeSamples((_Shared(_reason(error.code, error.message)),))
+        alike = (video.alike, extras.start, extras.end, extras.unit)
         kind = None if alone else self.kinds.get(alike)
         if kind is None:
             kind = self._plan(sample, media)
@@ -179,21 +206,42 @@ class _Planner:
             )
 
 
-class _Rows:
-    """Gathers rows by column; what many share is written down once a batch."""
+_Beside = Mapping[Role, Mapping[str, Any]]
+"""Values of columns of further media, by role; and of `_KEY`, what names what is made of it."""
 
-    def __init__(self) -> None:
+_NOTHING_BESIDE: _Beside = {}
+_KEY = "key"
+
+
+class _Rows:
+    """Gathers rows by column; what many share is written down once a batch.
+
+    Args:
+        roles: those that some sample has media of, beside its video.
+    """
+
+    def __init__(self, roles: Sequence[Role]) -> None:
+        self._roles = roles
+        self._schema = memory_schema(roles)
         self._batches: list[pa.RecordBatch] = []
         self._start()
 
     def _start(self) -> None:
         self._own: dict[str, list[Any]] = {name: [] for name in OF_SAMPLE}
+        for role in self._roles:
+            self._own |= {media_column(role, one.name): [] for one in media_columns(role)}
         self._shared: list[_Shared] = []
         self._numbers: dict[int, int] = {}
         self._shared_of: list[int] = []
 
     def add(
-        self, sample: Sample, name: str, number: int, fingerprint: str, shared: _Shared
+        self,
+        sample: Sample,
+        name: str,
+        number: int,
+        fingerprint: str,
+        shared: _Shared,
+        beside: _Beside = _NOTHING_BESIDE,
     ) -> None:
         """Adds a clip of a sample, or the sample where it is skipped."""
         at = self._numbers.get(id(shared))
@@ -216,20 +264,36 @@ class _Rows:
         own["video_key"].append(video_key(fingerprint, shared.video) if planned else None)
         own["image_key"].append(video_key(fingerprint, shared.image) if planned else None)
         own["prompt_key"].append(prompt_key(sample.caption) if planned else None)
-        sound = audio_key(fingerprint, shared.audio) if shared.audio else NO_AUDIO
+        if AUDIO in beside:
+            sound = beside[AUDIO][_KEY]
+        else:
+            sound = audio_key(fingerprint, shared.audio) if shared.audio else NO_AUDIO
         own["audio_key"].append(sound if planned else None)
+        if self._roles:
+            self._add_beside(sample, beside, planned=planned)
         if len(self._shared_of) == _BATCH:
             self._flush()
+
+    def _add_beside(self, sample: Sample, beside: _Beside, *, planned: bool) -> None:
+        """Adds what a row says of further media: of a sample that is skipped, their paths."""
+        names = {media.role: media.name for media in sample.beside}
+        for role in self._roles:
+            name, values = names.get(role), beside.get(role, {})
+            for column in media_columns(role):
+                value = values.get(column.name)
+                if column.name == "path" and name is not None:
+                    value = name if planned else _readable(name)
+                self._own[media_column(role, column.name)].append(value)
 
     def table(self) -> pa.Table:
         """All rows."""
         self._flush()
-        return pa.Table.from_batches(self._batches, schema=SCHEMA).unify_dictionaries()
+        return pa.Table.from_batches(self._batches, schema=self._schema).unify_dictionaries()
 
     def _flush(self) -> None:
         positions = pa.array(self._shared_of, pa.int32())
         columns = []
-        for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True):
+        for name, kind in zip(self._schema.names, self._schema.types, strict=True):
             plain = kind.value_type if pa.types.is_dictionary(kind) else kind
             if name in self._own:
                 column = pa.array(self._own[name], plain)
@@ -239,7 +303,7 @@ class _Rows:
                 column = column.dictionary_encode() if plain is not kind else column
                 column = column.take(positions)
             columns.append(column)
-        self._batches.append(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))
+        self._batches.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         self._start()
 
 
@@ -294,7 +358,41 @@ def _shared(media: MediaInfo, placement: Placement) -> _Shared:
         transform_of(media.stream, frames, crop, fit, bucket),
         transform_of(media.stream, str(indices[0]), crop, fit, bucket, image=True),
         _audio_of(media, placement),
+        *player_time(media, placement),
     )
+
+
+def _beside(found: InspectedSample, shared: _Shared) -> _Beside:
+    """What a clip takes of the media beside its video."""
+    return {
+        role: _sound_of(one, one.sound, shared)
+        for role, one in found.beside.items()
+        if isinstance(one, SoundInspection) and isinstance(one.sound, SoundInfo)
+    }
+
+
+def _sound_of(found: SoundInspection, sound: SoundInfo, shared: _Shared) -> Mapping[str, Any]:
+    """What a clip takes of a sound file: what a player plays there at the clip's time."""
+    start = sound.zero + shared.begins
+    audio = sound.audio
+    before = audio.end is not None and audio.end <= shared.begins
+    none = before or audio.start >= shared.begins + shared.lasts
+    span = span_of(start, 0, shared.lasts)
+    return {
+        "fingerprint": found.fingerprint,
+        "stream": audio.stream,
+        "start": str(start),
+        _KEY: NO_AUDIO if none else audio_key(found.fingerprint, span),
+    }
+
+
+def _ends_early(found: InspectedSample, shared: _Shared) -> bool:
+    """Whether a sound file is known to end before a clip does, so that it fails if encoded."""
+    one = found.beside.get(AUDIO)
+    if not isinstance(one, SoundInspection) or not isinstance(one.sound, SoundInfo):
+        return False
+    end = one.sound.audio.end
+    return end is not None and shared.begins + shared.lasts - end > MOST_MISSING
 
 
 def _audio_of(media: MediaInfo, placement: Placement) -> str:
@@ -302,13 +400,13 @@ def _audio_of(media: MediaInfo, placement: Placement) -> str:
     audio, times, indices = media.audio, media.timestamps, placement.frame_indices
     if audio is None:
         return ""
-    length = len(indices) / rate_of(float(placement.rate))
+    _, length = player_time(media, placement)
     first = int(indices[0])
     if not times.timed:  # when its frames are shown is found when it is decoded
         return span_of(None, first, length)
     begin = int(times.ticks[first]) * times.time_base
     since = begin - int(times.ticks[0]) * times.time_base  # counted as `AudioInfo.start` is
-    ends = audio.duration is not None and audio.start + audio.duration <= since
+    ends = audio.end is not None and audio.end <= since
     if ends or audio.start >= since + length:
         return ""
     return span_of(begin, first, length)

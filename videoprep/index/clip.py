@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,14 +13,32 @@ import numpy as np
 
 from videoprep.index.bucket import Bucket
 from videoprep.index.numbers import from_text, to_text
+from videoprep.index.schema import media_column
 from videoprep.media.audio import Channels
 from videoprep.media.clip import ClipPixels
 from videoprep.media.clip_request import ClipSound
 from videoprep.media.decode import FrameChoice
 from videoprep.media.geometry import Box
+from videoprep.spec.roles import AUDIO, Role
 
 # Rates are kept as floats; what 30000/1001 was is found again exactly.
 _MOST_DENOMINATOR = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class ClipMedia:
+    """A file that a clip has beside its video."""
+
+    role: Role
+    """What it is to the clip."""
+    name: str
+    """As the dataset names it."""
+    path: Path
+    fingerprint: str
+    """Of the file that was planned."""
+    stream: int
+    start: Fraction | None = None
+    """Seconds on the file's clock at which the clip begins, of what is aligned in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +61,7 @@ class Clip:
         prompt_key: stands for the caption.
         audio_key: stands for the sound of exactly these frames; empty if there is none, None if it
             is not known, as in a plan of an earlier version.
+        beside: the files that it has beside its video.
     """
 
     row: int
@@ -58,6 +78,12 @@ class Clip:
     image_key: str
     prompt_key: str
     audio_key: str | None = None
+    beside: tuple[ClipMedia, ...] = ()
+
+    @property
+    def media(self) -> Mapping[Role, ClipMedia]:
+        """The files that it has beside its video, by role."""
+        return {one.role: one for one in self.beside}
 
     @property
     def rate(self) -> Fraction:
@@ -67,11 +93,26 @@ class Clip:
     def sound(
         self, *, sample_rate: int | None = None, channels: Channels | None = None, pad: bool = False
     ) -> ClipSound:
-        """Return what is asked for to get the sound of exactly these frames; see `ClipSound`."""
-        return ClipSound.of(
-            self.pixels.frames,
-            self.pixels.fingerprint,
-            self.rate,
+        """Return what is asked for to get the sound of exactly these frames; see `ClipSound`.
+
+        It is the video's own, or that of a file of its own.
+        """
+        file, frames = self.media.get(AUDIO), self.pixels.frames
+        if file is None:
+            return ClipSound.of(
+                frames,
+                self.pixels.fingerprint,
+                self.rate,
+                sample_rate=sample_rate,
+                channels=channels,
+                pad=pad,
+            )
+        return ClipSound(
+            path=file.path,
+            fingerprint=file.fingerprint,
+            start=file.start,
+            frame=0,
+            length=len(frames.indices) / self.rate,
             sample_rate=sample_rate,
             channels=channels,
             pad=pad,
@@ -145,8 +186,15 @@ def has_own_keys(clip: Clip) -> bool:
     return clip.audio_key == audio_key(sound.fingerprint, span)
 
 
-def clip_from_row(row: int, values: dict[str, Any], root: Path) -> Clip:
-    """Reads a planned row of the index table."""
+def clip_from_row(row: int, values: dict[str, Any], root: Path, roles: Sequence[Role]) -> Clip:
+    """Reads a planned row of the index table.
+
+    Args:
+        row: its number.
+        values: by column.
+        root: what the paths are relative to.
+        roles: those that the table has columns of; see `schema.roles_in`.
+    """
     bucket = Bucket(values["frames"], values["height"], values["width"])
     frames = FrameChoice(
         path=root / values["video"],
@@ -172,8 +220,25 @@ def clip_from_row(row: int, values: dict[str, Any], root: Path) -> Clip:
         number=values["clip"],
         bucket=bucket,
         pixels=pixels,
+        beside=tuple(_beside(values, root, roles)) if roles else (),
         **{name: values[name] for name in (*taken, *keys)},
     )
+
+
+def _beside(values: dict[str, Any], root: Path, roles: Sequence[Role]) -> Iterator[ClipMedia]:
+    for role in roles:
+        name = values[media_column(role, "path")]
+        if name is None:
+            continue
+        start = values.get(media_column(role, "start"))
+        yield ClipMedia(
+            role=role,
+            name=name,
+            path=root / name,
+            fingerprint=values[media_column(role, "fingerprint")],
+            stream=values[media_column(role, "stream")],
+            start=None if start is None else Fraction(start),
+        )
 
 
 def _box(values: dict[str, Any], name: str) -> Box:

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from videoprep.families.component import ComponentSpec
-from videoprep.index.schema import plain
+from videoprep.index.schema import media_column, media_columns, plain, roles_in, with_roles
+from videoprep.spec.roles import Role, distinct
 
 _ASPECTS: Mapping[str, tuple[str, ...]] = {
     "contents": ("fingerprint",),
@@ -28,7 +29,8 @@ _ASPECTS: Mapping[str, tuple[str, ...]] = {
     "weight": ("weight", "repeats"),
     "skipped": ("left_out_code",),
 }  # fmt: skip
-"""What may change about a clip, by the columns that show it."""
+"""What may change about a clip, by the columns that show it. Beside these, a role may: what a clip
+has of it is another file, or another part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +94,16 @@ def compare(new: pa.Table, old: pa.Table, components: Iterable[ComponentSpec] = 
         old: likewise.
         components: those whose artifacts are counted.
     """
+    roles = distinct({*roles_in(new.column_names), *roles_in(old.column_names)})
+    new, old = with_roles(new, roles), with_roles(old, roles)
+    aspects: dict[str, tuple[str, ...]] = {**_ASPECTS}
+    aspects |= {str(role): _of_media(role) for role in roles}
     new_names, old_names = _names(new), _names(old)
     places = pc.index_in(new_names, value_set=old_names)
     kept = pc.is_valid(places).to_numpy(zero_copy_only=False)
     before = old.take(places.drop_null())
     after = new.filter(pa.array(kept))
-    changed = {aspect: _differ(after, before, columns) for aspect, columns in _ASPECTS.items()}
+    changed = {aspect: _differ(after, before, columns) for aspect, columns in aspects.items()}
     any_changed = np.logical_or.reduce(list(changed.values()))
     removed = old.filter(pc.invert(pc.is_in(old_names, value_set=new_names)))
     changes = (
@@ -112,6 +118,13 @@ def compare(new: pa.Table, old: pa.Table, components: Iterable[ComponentSpec] = 
             spec.name: _missing(spec.source.keys(new), spec.source.keys(old)) for spec in components
         },
         changes=changes,
+    )
+
+
+def _of_media(role: Role) -> tuple[str, ...]:
+    """The columns that show whether a clip has something else of a role: not where it lies."""
+    return tuple(
+        media_column(role, column.name) for column in media_columns(role) if column.name != "path"
     )
 
 

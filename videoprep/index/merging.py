@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 
 from videoprep.errors import SpecError
+from videoprep.spec.columns import OPTIONAL
 from videoprep.spec.commented import MARK, explanations
 from videoprep.spec.dataset import require_known
 from videoprep.spec.discovery import LOOKED_AT, Found, discover, is_there
-from videoprep.spec.extras import EXTRAS
 from videoprep.spec.locate import CONVERTED
 from videoprep.spec.readers import table_reader
 from videoprep.spec.readers.line_files import PROMPTS, VIDEOS
@@ -24,7 +24,7 @@ from videoprep.spec.video_lookup import is_inside
 from videoprep.spec.yaml_lines import YamlLines, option_name, read_yaml_lines
 
 _MAIN = ("caption_column", "video_column")
-_EXTRA = tuple(f"{what}_column" for what in EXTRAS)
+_EXTRA = tuple(f"{what}_column" for what in OPTIONAL)
 _LISTS = ("data_root", "dataset_file", "format", *_MAIN, *_EXTRA, "time_unit")
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from videoprep.errors import Code
 from videoprep.index.bucket import Bucket
+from videoprep.index.clip import rate_of
 from videoprep.index.policy import CROPS, Policy
 from videoprep.index.windows import Window
 from videoprep.media.geometry import Box, center_box, letter_box, whole
@@ -112,6 +113,17 @@ def place(
         return size
     windows = policy.windows.cut(span.available, _counts(policy, size, span.available), span.rate)
     return tuple(_placement(media, policy, span, size, window) for window in windows)
+
+
+def player_time(media: MediaInfo, placement: Placement) -> tuple[Fraction, Fraction]:
+    """Return when a clip begins for a player of its file, and how long it lasts, in seconds.
+
+    For example, the frame 24 of a file at 24 fps whose picture starts half a second after its
+    sound is shown at 1.5 s.
+    """
+    times, indices = media.timestamps, placement.frame_indices
+    since_first = int(times.ticks[indices[0]] - times.ticks[0]) * times.time_base
+    return media.picture_start + since_first, len(indices) / rate_of(float(placement.rate))
 
 
 def barred(media: MediaInfo, policy: Policy) -> LeftOut | None:

@@ -27,15 +27,14 @@ from videoprep.index.merging import (
 )
 from videoprep.index.passed_over import passed_over
 from videoprep.index.proposals import describe, glance, propose
+from videoprep.spec.columns import COLUMNS
 from videoprep.spec.commented import Comments, Proposal, commented_text
 from videoprep.spec.discovery import Found
-from videoprep.spec.extras import EXTRAS
 from videoprep.spec.path_hints import dataset_path
 from videoprep.spec.spec_file import NAME
 from videoprep.spec.video_lookup import is_inside
 
 _SUFFIXES = (".yaml", ".yml")
-_COLUMNS = ("caption", "video", *EXTRAS)
 
 
 class ReadOnlyError(SpecError):
@@ -175,7 +174,7 @@ def scaffold(
 
 def columns_of(made: Scaffold) -> dict[str, str]:
     """Return the columns or line files that will be used, by what they hold."""
-    names = {what: made.fields.get(f"{what}_column") for what in _COLUMNS}
+    names = {what: made.fields.get(f"{what}_column") for what in COLUMNS}
     return {what: str(name) for what, name in names.items() if name}
 
 

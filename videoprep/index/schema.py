@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from videoprep.spec.roles import Alignment, Role, distinct
+
 VERSION = 3
 """Version 2 had no ``audio_key``: whether its videos have sound is not known."""
+
+VERSION_WITH_MEDIA = 4
+"""That of an index with columns of `media_columns`. One without any is of version 3."""
 
 FILE_SCHEMA = pa.schema(
     [
@@ -66,19 +72,128 @@ REPEATED = (
 )  # fmt: skip
 """Text that many rows share: held once each in memory."""
 
-SCHEMA = pa.schema(
-    [
-        pa.field(f.name, pa.dictionary(pa.int32(), pa.string())) if f.name in REPEATED else f
-        for f in FILE_SCHEMA
-    ]
+
+@dataclass(frozen=True, slots=True)
+class MediaColumn:
+    """A column of each role of a kind."""
+
+    name: str
+    """What follows the role's words in its name."""
+    type: pa.DataType
+    repeated: bool = False
+    """Whether many rows share its values, text, which are then held once each in memory."""
+    needed: bool = True
+    """Whether every planned clip that has the medium has a value."""
+
+
+_OF_FILE = (
+    MediaColumn("path", pa.string()),
+    MediaColumn("fingerprint", pa.string()),
+    MediaColumn("stream", pa.int16()),
 )
-"""The same columns as they are held in memory."""
+_MEDIA_COLUMNS: Mapping[Alignment, tuple[MediaColumn, ...]] = {
+    "frames": (
+        *_OF_FILE,
+        MediaColumn("source_width", pa.int32()),
+        MediaColumn("source_height", pa.int32()),
+        MediaColumn("frame_indices", pa.string(), repeated=True),
+        MediaColumn("frame_ticks", pa.string(), repeated=True, needed=False),
+        MediaColumn("time_base", pa.string(), repeated=True),
+    ),
+    "time": (*_OF_FILE, MediaColumn("start", pa.string(), repeated=True)),
+    "free": _OF_FILE,
+}
+
+
+def media_columns(role: Role) -> tuple[MediaColumn, ...]:
+    """Return the columns that say which file of a role a clip has, and what of it."""
+    return _MEDIA_COLUMNS[role.kind.alignment]
+
+
+def media_column(role: Role, name: str) -> str:
+    """Return what a column of a role is called in a table: ``audio_path``."""
+    return f"{role.words}_{name}"
+
+
+def file_schema(roles: Iterable[Role] = ()) -> pa.Schema:
+    """Return the columns of a file.
+
+    Args:
+        roles: those of the media that some sample has beside its video.
+    """
+    fields = [
+        pa.field(media_column(role, column.name), column.type)
+        for role in roles
+        for column in media_columns(role)
+    ]
+    return pa.schema([*FILE_SCHEMA, *fields]) if fields else FILE_SCHEMA
+
+
+def repeated(roles: Iterable[Role] = ()) -> tuple[str, ...]:
+    """Return the columns whose text many rows share: it is held once each in memory."""
+    further = (
+        media_column(role, column.name)
+        for role in roles
+        for column in media_columns(role)
+        if column.repeated
+    )
+    return (*REPEATED, *further)
+
+
+def memory_schema(roles: Iterable[Role] = ()) -> pa.Schema:
+    """Return the columns of `file_schema` as they are held in memory."""
+    roles, held_once = tuple(roles), pa.dictionary(pa.int32(), pa.string())
+    shared = repeated(roles)
+    return pa.schema(
+        [pa.field(f.name, held_once) if f.name in shared else f for f in file_schema(roles)]
+    )
+
+
+def roles_in(names: Iterable[str]) -> tuple[Role, ...]:
+    """Return the roles that have columns in a table, in their order.
+
+    Args:
+        names: of the table's columns.
+
+    Raises:
+        SpecError: columns are those of no role, or of one twice.
+    """
+    suffix = "_path"
+    return distinct(
+        Role.from_words(name.removesuffix(suffix)) for name in names if name.endswith(suffix)
+    )
+
+
+def with_roles(table: pa.Table, roles: Iterable[Role]) -> pa.Table:
+    """Return a table with the columns of these roles and no others; null if it lacks them."""
+    schema = memory_schema(roles)
+    if schema.names == table.column_names:
+        return table
+    columns = [
+        table[field.name]
+        if field.name in table.column_names
+        else pa.chunked_array([pa.nulls(table.num_rows, field.type)])
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def without_unused_roles(table: pa.Table) -> pa.Table:
+    """Return a table without the columns of roles that none of its rows has."""
+    roles = roles_in(table.column_names)
+    used = [role for role in roles if table[media_column(role, "path")].null_count < table.num_rows]
+    return table if len(used) == len(roles) else with_roles(table, used)
+
 
 OF_SAMPLE = (
     "sample", "clip", "video", "caption", "file", "line", "split", "weight", "repeats",
     "fingerprint", "video_key", "image_key", "prompt_key", "audio_key",
 )  # fmt: skip
 """Columns that are each row's own; the others are the same for clips that are alike."""
+
+
+SCHEMA = memory_schema()
+"""The columns of an index without further media, as they are held in memory."""
 
 
 def multiplicity_of(table: pa.Table) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ import html
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,14 +20,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from typing_extensions import Unpack
 
-from videoprep.errors import Code, EmptyPlanError, ListError, MediaError, PlanError, Problem
+from videoprep.errors import Code, EmptyPlanError, ListError, PlanError, Problem, SpecError
 from videoprep.families.component import ordered
 from videoprep.families.registry import get_profile
 from videoprep.fs import Files
 from videoprep.fs.atomic import write_file
 from videoprep.fs.mirror import local_path, remote_of, shown
 from videoprep.fs.staging import bring
-from videoprep.index.as_they_are import Marks, count_marked, marking, no_marks
+from videoprep.index.as_they_are import Marks, count_marked, mark, no_marks
 from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.builder import (
     PATH_DIGITS,
@@ -42,21 +42,35 @@ from videoprep.index.placement import LeftOut
 from videoprep.index.policy import Policy
 from videoprep.index.schema import (
     FILE_SCHEMA,
-    REPEATED,
     SCHEMA,
     VERSION,
+    VERSION_WITH_MEDIA,
     digest_of,
+    file_schema,
+    media_column,
+    memory_schema,
     multiplicity_of,
     plain,
+    repeated,
+    roles_in,
+    with_roles,
+    without_unused_roles,
 )
 from videoprep.index.splits import assign_splits, require_shares
 from videoprep.index.survey import resolve
 from videoprep.index.validation import require_sound
-from videoprep.media.inspect import inspect_all
+from videoprep.media.inspect import (
+    InspectedSample,
+    Inspection,
+    inspect_all,
+    inspect_beside,
+    inspect_samples,
+)
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.path_hints import nowhere
 from videoprep.spec.readers.parquet_table import INDEX_MARK
+from videoprep.spec.roles import VIDEO, Role, distinct
 from videoprep.spec.sample import Listing, Location, Sample
 
 if TYPE_CHECKING:
@@ -96,7 +110,7 @@ class BucketIndex:
     Made by `build` or `load`; never changed. ``len()`` counts the planned clips.
 
     Attributes:
-        table: one row a clip, and one a sample that is skipped, with `schema.SCHEMA`.
+        table: one row a clip, and one a sample that is skipped, with `schema.memory_schema`.
         data_root: the folder that ``video`` is relative to; of a remote dataset what stands for it.
         policy: how it was made, as JSON values.
     """
@@ -154,13 +168,14 @@ class BucketIndex:
             raise spec.empty_error()
         samples = listing.samples
         policy = resolve(policy, spec.data_root, samples)
-        inspected = inspect_all(spec.data_root, (sample.path for sample in samples))
         marks = no_marks()
-        inspected = marking(marks, (sample.name for sample in samples), inspected)
-        table = build_table(samples, inspected, policy, on_progress)
+        inspected = _marking(marks, samples, inspect_samples(spec.data_root, samples))
+        table = build_table(
+            samples, inspected, policy, on_progress,
+            lambda sample: marks[Code.SHORT_SOUND].add(sample.name),
+        )  # fmt: skip
         if listing.problems:
-            rows = left_out_table(_unusable(listing, spec.data_root))
-            table = pa.concat_tables([table, rows]).unify_dictionaries()
+            table = _joined([table, left_out_table(_unusable(listing, spec.data_root))])
         made_by = {
             **policy.to_json(),
             "split": dict(sorted(spec.split.items())),
@@ -192,7 +207,8 @@ class BucketIndex:
         file = _local_file(path)
         root, policy = _header_of(file)
         try:
-            table = pq.read_table(file, read_dictionary=list(REPEATED))
+            roles = roles_in(pq.read_schema(file).names)
+            table = pq.read_table(file, read_dictionary=list(repeated(roles)))
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(file, error) from error
         return cls._read(table, root, policy, file, data_root)
@@ -221,7 +237,8 @@ class BucketIndex:
         coming = iter(clips)
         wanted = next(coming, None)
         try:
-            parquet = pq.ParquetFile(file, read_dictionary=list(REPEATED))
+            roles = roles_in(pq.read_schema(file).names)
+            parquet = pq.ParquetFile(file, read_dictionary=list(repeated(roles)))
             for number in range(parquet.num_row_groups):
                 if wanted is None:
                     return
@@ -252,7 +269,7 @@ class BucketIndex:
             unknown = pa.nulls(table.num_rows, pa.string())
             at = SCHEMA.get_field_index("audio_key")
             table = table.add_column(at, "audio_key", unknown)
-        table = table.cast(SCHEMA).unify_dictionaries()
+        table = table.cast(memory_schema(roles_in(table.column_names))).unify_dictionaries()
         require_sound(table, policy["profile"], str(file))
         return cls(table, _root(root, data_root), policy)
 
@@ -318,12 +335,15 @@ class BucketIndex:
 
     def _write(self, file: BinaryIO) -> None:
         """Text that is held once in memory is written out: bytes tell nothing of its history."""
-        metadata = {"version": VERSION, "data_root": shown(self.data_root), "policy": self.policy}
+        table = without_unused_roles(self.table)
+        roles = roles_in(table.column_names)
+        version = VERSION_WITH_MEDIA if roles else VERSION
+        metadata = {"version": version, "data_root": shown(self.data_root), "policy": self.policy}
         text = json.dumps(metadata, sort_keys=True, default=dict).encode()
-        schema = FILE_SCHEMA.with_metadata({_METADATA: text})
+        schema = file_schema(roles).with_metadata({_METADATA: text})
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for start in range(0, max(1, self.table.num_rows), _BATCH):
-                part = self.table.slice(start, _BATCH).cast(FILE_SCHEMA)
+            for start in range(0, max(1, table.num_rows), _BATCH):
+                part = table.slice(start, _BATCH).cast(schema.remove_metadata())
                 writer.write_table(part.cast(schema), row_group_size=_BATCH)
 
     def __len__(self) -> int:
@@ -338,11 +358,11 @@ class BucketIndex:
 
     def clips(self) -> Iterator[Clip]:
         """The planned clips, in the order of the lists."""
-        row = 0
+        row, roles = 0, self.roles
         for batch in self.table.to_batches(max_chunksize=1024):
             for values in batch.to_pylist():
                 if values["left_out_code"] is None:
-                    yield clip_from_row(row, values, self.data_root)
+                    yield clip_from_row(row, values, self.data_root, roles)
                 row += 1
 
     def clips_at(self, places: NDArray[np.int64]) -> list[Clip]:
@@ -359,7 +379,12 @@ class BucketIndex:
                 values = batch.take(pa.array(own - start)).to_pylist()
                 found |= dict(zip(own.tolist(), values, strict=True))
             start += batch.num_rows
-        return [clip_from_row(row, found[row], self.data_root) for row in rows.tolist()]
+        return [clip_from_row(row, found[row], self.data_root, self.roles) for row in rows.tolist()]
+
+    @cached_property
+    def roles(self) -> tuple[Role, ...]:
+        """The roles of media that some samples have beside their videos."""
+        return roles_in(self.table.column_names)
 
     @property
     def left_out(self) -> list[LeftOutSample]:
@@ -375,6 +400,15 @@ class BucketIndex:
         Known after `build` and `check_sources`, which look at the videos; empty after `load`.
         """
         return count_marked(self._marks, self._planned("video"))
+
+    @property
+    def short_sounds(self) -> int:
+        """How many planned videos have a sound file that ends before one of their clips does.
+
+        Known after `build`, which looks at the files; 0 after `load`.
+        """
+        among = set(self._planned("video").to_pylist()) if self._marks[Code.SHORT_SOUND] else set()
+        return len(self._marks[Code.SHORT_SOUND] & among)
 
     @cached_property
     def buckets(self) -> BucketColumn:
@@ -423,11 +457,11 @@ class BucketIndex:
         Raises:
             PlanError: there is no such column, or a condition does not fit the table.
         """
-        unknown = sorted(equal.keys() - set(SCHEMA.names))
+        unknown = sorted(equal.keys() - set(self.table.column_names))
         if unknown:
             raise PlanError(
                 f"an index has no column {', '.join(unknown)}",
-                remedy=f"its columns are: {', '.join(SCHEMA.names)}",
+                remedy=f"its columns are: {', '.join(self.table.column_names)}",
             )
         table = self.table
         keep = np.ones(table.num_rows, np.bool_)
@@ -521,7 +555,7 @@ class BucketIndex:
                 "indices of different remote folders cannot be joined",
                 remedy="plan the folder that holds them all",
             )
-        table = pa.concat_tables([_moved(index, root) for index in indices]).unify_dictionaries()
+        table = _joined([_moved(index, root) for index in indices])
         number = pc.cast(pc.fill_null(table["clip"], 0), pa.string())
         clips = pc.binary_join_element_wise(table["sample"], number, " ")
         if pc.count_distinct(clips).as_py() < len(clips):
@@ -577,10 +611,10 @@ class BucketIndex:
         )
 
     def check_sources(self, on_missing: OnMissing = "error") -> BucketIndex:
-        """Checks that the videos are still those that were planned.
+        """Check that the videos and the media beside them are still those that were planned.
 
         Args:
-            on_missing: ``skip`` leaves out the clips of videos that are not, with `VP403`.
+            on_missing: ``skip`` leaves out the clips of files that are not, with `VP403`.
 
         Returns:
             The index, without those clips; it knows `as_they_are`.
@@ -589,6 +623,57 @@ class BucketIndex:
             PlanError: some have changed, vanished or lead outside the data root; it names them. Or
                 a clip's keys are not those of its plan.
         """
+        self._require_root()
+        self._require_own_keys()
+        marks = no_marks()
+        marks[Code.SHORT_SOUND] = self._marks[Code.SHORT_SOUND]
+        changed = {role: self._changed(role, marks) for role in (VIDEO, *self.roles)}
+        reasons = [(name, why) for found in changed.values() for name, why in found.items()]
+        if not reasons or on_missing == "skip":
+            seen = self if marks == self._marks else self._marked(marks)
+            return seen._without(changed) if reasons else seen
+        named = "; ".join(f"{name}: {why}" for name, why in reasons[:_SHOWN])
+        kind = "videos" if len(changed[VIDEO]) == len(reasons) else "files"
+        raise PlanError(
+            f"{len(reasons)} {kind} are not as they were planned: {named}"
+            + ("; …" if len(reasons) > _SHOWN else ""),
+            where=shown(self.data_root),
+            remedy="make the index again with `videoprep index`, or leave them out with "
+            "`on_missing='skip'`",
+        )
+
+    def files_of(self, role: Role) -> pa.ChunkedArray:
+        """Return the file of each row that holds its media of a role; null if it has none."""
+        column = self.table[_path_of(role)] if role in (VIDEO, *self.roles) else None
+        if not role.kind.in_video:
+            return pa.nulls(self.table.num_rows, pa.string()) if column is None else column
+        video = self.table["video"]
+        return video if column is None else pc.coalesce(column, video)
+
+    def changed_files(self, role: Role) -> Mapping[str, str]:
+        """Return which of the files of `files_of` are not as they were planned, and why.
+
+        Raises:
+            PlanError: as `check_sources`, but for files that are gone or have changed.
+        """
+        self._require_root()
+        self._require_own_keys()
+        if role not in self.roles:
+            return self._changed(VIDEO, no_marks()) if role.kind.in_video else {}
+        changed = self._changed(role, no_marks())
+        if role.kind.in_video:
+            others = self.filter(pc.field(_path_of(role)).is_null())
+            changed |= others._changed(VIDEO, no_marks())
+        return changed
+
+    def _changed(self, role: Role, marks: Marks) -> dict[str, str]:
+        """The files named for a role that are not as they were planned, and why."""
+        files = self._planned_files(role)
+        if not self.policy.get("allow_outside_root"):
+            require_inside(files, self.data_root)
+        return dict(_changed(role, files, self.data_root, marks))
+
+    def _require_root(self) -> None:
         remote = remote_of(self.data_root)
         if remote is not None:
             remote.listing(fresh=True)
@@ -598,24 +683,6 @@ class BucketIndex:
                 where=str(self.data_root),
                 remedy="if it was moved, say where it is with `data_root`",
             )
-        self._require_own_keys()
-        planned = self._planned_rows(["video", "fingerprint"])
-        fingerprints = dict(zip(*(column.to_pylist() for column in planned.columns), strict=True))
-        if not self.policy.get("allow_outside_root"):
-            require_inside(fingerprints, self.data_root)
-        marks = no_marks()
-        changed = dict(_changed(fingerprints, self.data_root, marks))
-        if not changed or on_missing == "skip":
-            seen = self if marks == self._marks else self._marked(marks)
-            return seen._without(changed) if changed else seen
-        named = "; ".join(f"{video}: {why}" for video, why in list(changed.items())[:_SHOWN])
-        raise PlanError(
-            f"{len(changed)} videos are not as they were planned: {named}"
-            + ("; …" if len(changed) > _SHOWN else ""),
-            where=shown(self.data_root),
-            remedy="make the index again with `videoprep index`, or leave them out with "
-            "`on_missing='skip'`",
-        )
 
     def _require_own_keys(self) -> None:
         """What was encoded is found by its key: one that is another clip's would bring its latents.
@@ -629,6 +696,12 @@ class BucketIndex:
                     f"the plan of row {clip.row}, {clip.video}, was changed after it was made",
                     remedy="make the index anew with `videoprep index`",
                 )
+
+    def _planned_files(self, role: Role) -> dict[str, str]:
+        """The fingerprints of the files of a role, by name."""
+        planned = self._planned_rows([_path_of(role), _fingerprint_of(role)])
+        pairs = zip(*(column.to_pylist() for column in planned.columns), strict=True)
+        return {name: fingerprint for name, fingerprint in pairs if name is not None}
 
     def _planned(self, name: str) -> pa.ChunkedArray:
         return self._planned_rows([name])[name]
@@ -658,14 +731,21 @@ class BucketIndex:
         column = pa.array(splits, pa.string()).dictionary_encode()
         return self._with_table(self.table.set_column(at, SCHEMA.field(at), column))
 
-    def _without(self, changed: Mapping[str, str]) -> BucketIndex:
-        """The clips of some videos become samples that are skipped."""
+    def _without(self, changed: Mapping[Role, Mapping[str, str]]) -> BucketIndex:
+        """The clips of some files become samples that are skipped.
+
+        Args:
+            changed: what is wrong with files of each role, by name.
+        """
         table = self.table.append_column("row", pa.array(np.arange(self.table.num_rows)))
-        of_these = pc.is_in(table["video"], value_set=pa.array(list(changed), pa.string()))
+        of_these = pa.array(np.zeros(table.num_rows, np.bool_))
+        for role, files in changed.items():
+            names = pa.array(list(files), pa.string())
+            of_these = pc.or_(of_these, pc.is_in(table[_path_of(role)], value_set=names))
         gone = pc.and_(of_these, pc.is_null(table["left_out_code"]))
         # The first row of each sample stays, to say that it is skipped.
         rows = {row["sample"]: row for row in reversed(table.filter(gone).to_pylist())}
-        left_out = [_left_out(row, changed[row["video"]]) for row in rows.values()]
+        left_out = [_left_out(row, self.roles, changed) for row in rows.values()]
         made = pa.Table.from_pylist(left_out, schema=table.schema)
         joined = pa.concat_tables([table.filter(pc.invert(gone)), made]).unify_dictionaries()
         return self._with_table(joined.sort_by("row").drop_columns(["row"]))
@@ -759,7 +839,8 @@ def _header_of(file: Path) -> tuple[str, Mapping[str, Any]]:
             remedy="give a folder with a dataset, or an index made with `videoprep index`",
         )
     _require_version(metadata["version"], file)
-    if schema.remove_metadata() != _schema_of(metadata["version"]) or not _is_whole(metadata):
+    known = _has_columns_of(metadata["version"], schema.remove_metadata())
+    if not known or not _is_whole(metadata):
         raise PlanError("its columns are not those of an index", where=str(file), remedy=_ANEW)
     return metadata["data_root"], metadata["policy"]
 
@@ -778,9 +859,9 @@ def _is_whole(metadata: dict[str, Any]) -> bool:
 
 
 def _require_version(version: int, file: Path) -> None:
-    if version > VERSION:
+    if version > VERSION_WITH_MEDIA:
         raise PlanError(
-            f"has version {version}; this videoprep reads versions up to {VERSION}",
+            f"has version {version}; this videoprep reads versions up to {VERSION_WITH_MEDIA}",
             where=str(file),
             remedy="upgrade videoprep, or make the index anew with `videoprep index`",
         )
@@ -792,11 +873,17 @@ def _require_version(version: int, file: Path) -> None:
         )
 
 
-def _schema_of(version: int) -> pa.Schema:
-    """The columns of a file of a version."""
-    if version == VERSION:
-        return FILE_SCHEMA
-    return FILE_SCHEMA.remove(FILE_SCHEMA.get_field_index("audio_key"))
+def _has_columns_of(version: int, schema: pa.Schema) -> bool:
+    """Whether the columns are those of a version."""
+    try:
+        roles = roles_in(schema.names)
+    except SpecError:
+        return False
+    if bool(roles) != (version == VERSION_WITH_MEDIA):
+        return False
+    if version < VERSION:
+        return bool(schema == FILE_SCHEMA.remove(FILE_SCHEMA.get_field_index("audio_key")))
+    return bool(schema == file_schema(roles))
 
 
 def _moved(index: BucketIndex, root: Path) -> pa.Table:
@@ -804,13 +891,38 @@ def _moved(index: BucketIndex, root: Path) -> pa.Table:
     prefix = index.data_root.relative_to(root).as_posix()
     if prefix == ".":
         return index.table
-    videos = [v if os.path.isabs(v) else f"{prefix}/{v}" for v in index.table["video"].to_pylist()]
+    columns = {
+        _path_of(role): [
+            name if name is None or os.path.isabs(name) else f"{prefix}/{name}"
+            for name in index.table[_path_of(role)].to_pylist()
+        ]
+        for role in (VIDEO, *index.roles)
+    }
     before = index.table["sample"].to_pylist()
-    names = [path_name(v) + name[PATH_DIGITS:] for v, name in zip(videos, before, strict=True)]
+    columns["sample"] = [
+        path_name(video) + name[PATH_DIGITS:]
+        for video, name in zip(columns["video"], before, strict=True)
+    ]
     table = index.table
-    for name, values in (("video", videos), ("sample", names)):
-        table = table.set_column(SCHEMA.get_field_index(name), name, pa.array(values, pa.string()))
+    for name, values in columns.items():
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, pa.array(values, pa.string()))
     return table
+
+
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of all, with the columns of each role that one has."""
+    roles = distinct({role for table in tables for role in roles_in(table.column_names)})
+    return pa.concat_tables([with_roles(table, roles) for table in tables]).unify_dictionaries()
+
+
+def _path_of(role: Role) -> str:
+    """The column that names the file of a role."""
+    return "video" if role == VIDEO else media_column(role, "path")
+
+
+def _fingerprint_of(role: Role) -> str:
+    return "fingerprint" if role == VIDEO else media_column(role, "fingerprint")
 
 
 def _mask(where: object, rows: int) -> NDArray[np.bool_]:
@@ -820,12 +932,27 @@ def _mask(where: object, rows: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _left_out(row: dict[str, Any], why: str) -> dict[str, Any]:
-    """A clip's row as that of a sample that is skipped."""
-    of_sample = ("row", "sample", "video", "caption", "file", "line", "weight", "repeats")
-    kept = {name: row[name] for name in of_sample}
-    reason = f"it was planned, but {why}"
-    return {**kept, "left_out_code": Code.SOURCE_CHANGED.value, "left_out_reason": reason}
+def _left_out(
+    row: dict[str, Any], roles: Iterable[Role], changed: Mapping[Role, Mapping[str, str]]
+) -> dict[str, Any]:
+    """A clip's row as that of a sample that is skipped.
+
+    Args:
+        row: the clip's.
+        roles: those that the table has columns of.
+        changed: see `BucketIndex._without`.
+    """
+    of_sample = ("row", "sample", "caption", "file", "line", "weight", "repeats")
+    names = {role: row[_path_of(role)] for role in (VIDEO, *roles)}
+    role = next(role for role, files in changed.items() if names[role] in files)
+    why = changed[role][names[role]]
+    what = why if role == VIDEO else f"its {role} {names[role]} is not as it was: {why}"
+    return {
+        **{name: row[name] for name in of_sample},
+        **{_path_of(role): name for role, name in names.items()},
+        "left_out_code": Code.SOURCE_CHANGED.value,
+        "left_out_reason": f"it was planned, but {what}",
+    }
 
 
 def require_inside(videos: Iterable[str], root: Path) -> None:
@@ -844,13 +971,25 @@ def require_inside(videos: Iterable[str], root: Path) -> None:
         )
 
 
+def _marking(
+    marks: Marks, samples: Iterable[Sample], inspected: Iterable[InspectedSample]
+) -> Iterator[InspectedSample]:
+    """Pass on what is known of files, and mark the videos that are encoded as they are."""
+    for sample, found in zip(samples, inspected, strict=True):
+        mark(marks, sample.name, found.video)
+        yield found
+
+
 def _changed(
-    fingerprints: Mapping[str, str], root: Path, marks: Marks
+    role: Role, fingerprints: Mapping[str, str], root: Path, marks: Marks
 ) -> Iterator[tuple[str, str]]:
-    inspected = inspect_all(root, (os.path.join(root, video) for video in fingerprints))
-    inspected = marking(marks, fingerprints, inspected)
-    for (video, planned), found in zip(fingerprints.items(), inspected, strict=True):
-        if isinstance(found.media, MediaError):
-            yield video, found.media.message
-        elif found.media.fingerprint != planned:
-            yield video, "its contents changed"
+    """Files that are not as they were planned, and why."""
+    paths = (os.path.join(root, name) for name in fingerprints)
+    inspected = inspect_all(root, paths) if role == VIDEO else inspect_beside(root, role, paths)
+    for (name, planned), found in zip(fingerprints.items(), inspected, strict=True):
+        if isinstance(found, Inspection) and role == VIDEO:
+            mark(marks, name, found)
+        if found.error is not None:
+            yield name, found.error.message
+        elif found.fingerprint != planned:
+            yield name, "its contents changed"

@@ -17,11 +17,14 @@ from videoprep.families.profile import Profile
 from videoprep.families.registry import get_profile
 from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.numbers import from_text
+from videoprep.index.schema import media_column, media_columns, roles_in
 from videoprep.media.refusals import MAX_SIDE
+from videoprep.spec.roles import Role
 
 _MOST_FRAMES = 1 << 24
 _MOST_SIDE = 1 << 16
 _MOST_STREAMS = 1 << 14
+_LONGEST_TIME = 100  # characters of a fraction
 
 _LISTED = ("sample", "video", "caption", "file", "weight", "repeats")
 _PLANNED = (
@@ -62,8 +65,10 @@ def require_sound(table: pa.Table, profile: str, where: str) -> None:
     for name in _LISTED:
         if table[name].null_count:
             raise PlanError(f"a row has no {name}", where=where, remedy=anew)
-    if pc.any(pc.match_substring(table["video"], "\0")).as_py():
-        raise PlanError("the path of a video holds a NUL byte", where=where, remedy=anew)
+    roles = roles_in(table.column_names)
+    for name in ("video", *(media_column(role, "path") for role in roles)):
+        if pc.any(pc.match_substring(table[name], "\0")).as_py():
+            raise PlanError(f"the {name} of a row holds a NUL byte", where=where, remedy=anew)
     try:
         legal = get_profile(profile)
     except SpecError as error:
@@ -91,6 +96,27 @@ def _flaws(table: pa.Table, profile: Profile) -> Iterator[Bad]:
     illegal = [not _is_legal(bucket, profile) for bucket in buckets.kinds]
     yield f"its bucket is illegal for {profile.name}", np.array(illegal, np.bool_)[buckets.codes]
     yield from _flaws_of_times(table, number["frames"], number["source_frames"])
+    for role in roles_in(table.column_names):
+        yield from _flaws_of_media(table, role)
+
+
+def _flaws_of_media(table: pa.Table, role: Role) -> Iterator[Bad]:
+    """What may be wrong with the columns of a role."""
+    there = pc.is_valid(table[media_column(role, "path")]).to_numpy()
+    for column in media_columns(role):
+        name = media_column(role, column.name)
+        values = table[name]
+        if column.needed:
+            yield f"it has no {name}", there & pc.is_null(values).to_numpy()
+        if pa.types.is_integer(column.type) and column.name in _BOUNDS:
+            least, most = _BOUNDS[column.name]
+            number = pc.fill_null(values, int(least)).to_numpy()
+            yield f"its {name} is out of bounds", ~((number >= least) & (number <= most))
+        elif column.name == "start":
+            times, codes = _distinct(values.filter(pa.array(there)))
+            wrong = np.zeros(len(there), np.bool_)
+            wrong[there] = np.array([not _is_time(time) for time in times], np.bool_)[codes]
+            yield f"its {name} is no time", wrong
 
 
 def _is_legal(bucket: Bucket, profile: Profile) -> bool:
@@ -137,6 +163,13 @@ def _measured(texts: list[str]) -> tuple[NDArray[np.int64], ...]:
         except (ValueError, OverflowError):
             continue  # it keeps its −1
     return tuple(found)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return len(text) <= _LONGEST_TIME and abs(Fraction(text)) < 10**9
+    except (ValueError, ZeroDivisionError):
+        return False
 
 
 def _is_base(text: str) -> bool:

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 SAMPLES = "PyAV's float32, resampled by FFmpeg, silence for what is missing"
 """How samples are made for an encoder; part of every recipe of sound."""
 
+MOST_MISSING = Fraction(1, 10)
+"""Seconds that the sound of a clip may lack at its ends: encoders end it at a whole packet."""
+
 MOST_CHANNELS = 8
 """Channels that sound may have."""
 MOST_RATE = 192_000

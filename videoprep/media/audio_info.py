@@ -51,6 +51,11 @@ class AudioInfo:
     """Why the sound cannot be decoded, in words; None if it can, as far as its first samples tell.
     """
 
+    @property
+    def end(self) -> Fraction | None:
+        """When it ends, on the clock of ``start``; None if packets have no times."""
+        return None if self.duration is None else self.start + self.duration
+
     def since(self, time: Fraction) -> AudioInfo:
         """Return the same with ``start`` counted from a time on the file's clock."""
         return replace(self, start=self.start - time)
@@ -94,14 +99,14 @@ def layout_of(frame: AudioFrame) -> str:
 
 
 class AudioScan:
-    """Follows the packets of a file's sound while those of its picture are read.
+    """Follows the packets of a file's sound, also while those of its picture are read.
 
     Args:
         container: an open file, before its first packet is read.
-        video: the stream of the picture.
+        video: the stream of the picture; None if there is none.
     """
 
-    def __init__(self, container: InputContainer, video: Stream) -> None:
+    def __init__(self, container: InputContainer, video: Stream | None) -> None:
         self._stream = best_audio_stream(container, video)
         self._streams = len(container.streams.audio)
         self._first: AudioFrame | None = None
@@ -119,6 +124,12 @@ class AudioScan:
                 self._add(cast("Packet[AudioStream]", packet))
             else:
                 yield packet
+
+    def read(self, container: InputContainer) -> None:
+        """Take note of all packets of the sound."""
+        if self._stream is not None:
+            for packet in container.demux(self._stream):
+                self._add(packet)
 
     def info(self) -> AudioInfo | None:
         """Return what was found once all packets are read; None if there is no audio stream.

@@ -1,15 +1,16 @@
-"""Looks into many videos: each is opened at most once, in a worker process, and remembered."""
+"""Looks into many files: each is opened at most once, in a worker process, and remembered."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from videoprep.errors import Code, MediaError
 from videoprep.fs.mirror import Remote, remote_of, shown
@@ -17,7 +18,10 @@ from videoprep.media.cache import FactCache, Facts, Key, keys_of, staged_key
 from videoprep.media.commands import for_file
 from videoprep.media.frame_scan import FrameScan
 from videoprep.media.probe import MediaInfo
+from videoprep.media.sound_file import SoundInfo
 from videoprep.media.staged import groups_here
+from videoprep.spec.roles import Alignment, Role
+from videoprep.spec.sample import Sample
 from videoprep.workers.pool import Answer, Do, InspectionRequest, Limits, Lost, WorkerPool
 
 # A slow disk reads at least so many bytes a second; decoding all frames takes longer.
@@ -35,6 +39,15 @@ _numbers = count()
 DEFAULT_LIMITS = Limits()
 
 _NOTHING: tuple[str, Facts] = ("", {})
+
+Wanted = tuple[Do, ...]
+"""What is to be found out about a file, one after the other."""
+
+_PICTURE: Wanted = ("probe",)
+_SOUND: Wanted = ("sound",)
+
+# What is looked for in a file, by how it follows the video of its sample.
+_LOOKS: Mapping[Alignment, Wanted] = {"frames": _PICTURE, "time": _SOUND, "free": _PICTURE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +69,11 @@ class Inspection:
     _media: MediaInfo | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
+    def error(self) -> MediaError | None:
+        """Why it cannot be used; None if it can."""
+        return self.shared if isinstance(self.shared, MediaError) else None
+
+    @property
     def media(self) -> MediaInfo | MediaError:
         """What is in it, or why it cannot be used; made when it is asked for."""
         if isinstance(self.shared, MediaError):
@@ -66,6 +84,82 @@ class Inspection:
         return self._media
 
 
+@dataclass(frozen=True, slots=True)
+class SoundInspection:
+    """What is known of a file that is named for its sound."""
+
+    sound: SoundInfo | MediaError
+    """What is in it, or why it cannot be used."""
+    fingerprint: str = ""
+    """That of its contents; empty if it cannot be used."""
+
+    @property
+    def error(self) -> MediaError | None:
+        """Why it cannot be used; None if it can."""
+        return self.sound if isinstance(self.sound, MediaError) else None
+
+
+AnyInspection = Inspection | SoundInspection
+
+_NOTHING_BESIDE: Mapping[Role, AnyInspection] = {}
+
+
+class InspectedSample(NamedTuple):
+    """What is known of the files of one sample."""
+
+    video: Inspection
+    beside: Mapping[Role, AnyInspection] = _NOTHING_BESIDE
+    """Of further media, by role."""
+
+    def errors(self, sample: Sample) -> Iterator[MediaError]:
+        """Yield why files of the sample cannot be used."""
+        if self.video.error is not None:
+            yield self.video.error
+        for media in sample.beside:
+            error = self.beside[media.role].error
+            if error is not None:
+                yield MediaError(
+                    f"its {media.role} {media.name}: {error.message}",
+                    code=error.code,
+                    where=error.where,
+                    remedy=error.remedy,
+                )
+
+
+def inspect_samples(
+    root: Path, samples: Iterable[Sample], *, scan: bool = False, limits: Limits | None = None
+) -> Iterator[InspectedSample]:
+    """Look into the files of samples; yield one result a sample, in the order of the samples.
+
+    Args:
+        root: see `inspect_all`.
+        samples: whose files they are.
+        scan: whether to decode every frame of the videos, too.
+        limits: see `inspect_all`.
+
+    Raises:
+        VideoprepError: no worker process can be started.
+    """
+    coming: deque[Sample] = deque()
+    of_video: Wanted = ("probe", "scan") if scan else _PICTURE
+
+    def files() -> Iterator[_File]:
+        for sample in samples:
+            coming.append(sample)
+            yield sample.path, of_video
+            for media in sample.beside:
+                yield media.path, _LOOKS[media.role.kind.alignment]
+
+    found = _inspect(root, files(), limits or DEFAULT_LIMITS)
+    for video in found:
+        sample = coming.popleft()
+        assert isinstance(video, Inspection)  # noqa: S101
+        if not sample.beside:
+            yield InspectedSample(video)
+        else:
+            yield InspectedSample(video, {media.role: next(found) for media in sample.beside})
+
+
 def inspect_all(
     root: Path,
     paths: Iterable[str | os.PathLike[str]],
@@ -73,7 +167,7 @@ def inspect_all(
     scan: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Inspection]:
-    """Looks into files in parallel; gives one result a path, in the order of the paths.
+    """Looks into videos in parallel; gives one result a path, in the order of the paths.
 
     Args:
         root: the data root, whose cache is used.
@@ -84,17 +178,34 @@ def inspect_all(
     Raises:
         VideoprepError: no worker process can be started.
     """
-    wanted: tuple[Do, ...] = ("probe", "scan") if scan else ("probe",)
-    waiting = iter(paths)
+    wanted: Wanted = ("probe", "scan") if scan else _PICTURE
+    found = _inspect(root, ((path, wanted) for path in paths), limits)
+    return cast("Iterator[Inspection]", found)
+
+
+def inspect_beside(
+    root: Path, role: Role, paths: Iterable[str | os.PathLike[str]]
+) -> Iterator[AnyInspection]:
+    """Look into files of a role, as `inspect_all` does into videos."""
+    wanted = _LOOKS[role.kind.alignment]
+    return _inspect(root, ((path, wanted) for path in paths), DEFAULT_LIMITS)
+
+
+_File = tuple[str | os.PathLike[str], Wanted]
+"""A path, and what is to be found out."""
+
+
+def _inspect(root: Path, files: Iterable[_File], limits: Limits) -> Iterator[AnyInspection]:
+    waiting = iter(files)
     remote = remote_of(root)
     with FactCache(root) as cache, WorkerPool(limits) as pool:
         while window := list(islice(waiting, _WINDOW * pool.size)):
-            looked = _look_up(root, window, wanted, cache)
+            looked = _look_up(root, window, cache)
             unknown = list({id(one): one for one in looked if isinstance(one, _Unknown)}.values())
             if not cache.empty and remote is None:
-                _recognize([file for file in unknown if not file.fingerprint], wanted, cache, pool)
+                _recognize([file for file in unknown if not file.fingerprint], cache, pool)
             asked = [file for file in unknown if file.found is None]
-            answers = _answers(asked, wanted, limits, pool, remote)
+            answers = _answers(asked, limits, pool, remote)
             del asked
             unknown.clear()  # what has been handed on is not kept
             looked.reverse()
@@ -102,7 +213,7 @@ def inspect_all(
                 one = looked.pop()
                 if isinstance(one, _Unknown):
                     if one.found is None:
-                        one.found = _take(one, next(answers), wanted, cache)
+                        one.found = _take(one, next(answers), cache)
                     one = one.found
                 yield one
 
@@ -112,35 +223,42 @@ class _Unknown:
     """A file as it was at first, of which too little is known: that, and what is found out."""
 
     path: Path
+    wanted: Wanted
     key: Key | None
     fingerprint: str
     facts: Facts
-    found: Inspection | None = None
+    found: AnyInspection | None = None
 
 
-def _look_up(
-    root: Path, paths: list[str | os.PathLike[str]], wanted: tuple[Do, ...], cache: FactCache
-) -> list[Inspection | _Unknown]:
-    """One for each path; paths to one unchanged file share theirs."""
-    keys = keys_of(root, paths)
+def _look_up(root: Path, files: list[_File], cache: FactCache) -> list[AnyInspection | _Unknown]:
+    """One for each file; paths to one unchanged file share theirs."""
+    keys = keys_of(root, [path for path, _ in files])
     stored = cache.get(keys)
-    shared: dict[Key | str, Inspection | _Unknown] = {}
+    shared: dict[tuple[Key | str, Wanted], AnyInspection | _Unknown] = {}
     looked = []
-    for path, key in zip(paths, keys, strict=True):
-        same = key or os.fspath(path)
+    for (path, wanted), key in zip(files, keys, strict=True):
+        same = key or os.fspath(path), wanted
         one = shared.get(same)
         if one is None:
             fingerprint, facts = stored.get(key, _NOTHING) if key else _NOTHING
+            facts = _of_interest(facts, wanted)
             one = shared[same] = _known(path, fingerprint, facts, wanted) or _Unknown(
-                Path(path), key, fingerprint, facts if _missing(facts, wanted) else {}
+                Path(path), wanted, key, fingerprint, facts if _missing(facts, wanted) else {}
             )
         looked.append(one)
     return looked
 
 
+def _of_interest(facts: Facts, wanted: Wanted) -> Facts:
+    """The facts that count: a file without a picture may have sound, and the other way round."""
+    if wanted == _SOUND or "sound" in facts:
+        return {do: text for do, text in facts.items() if (do == "sound") == (wanted == _SOUND)}
+    return facts
+
+
 def _known(
-    path: str | os.PathLike[str], fingerprint: str, facts: Facts, wanted: tuple[Do, ...]
-) -> Inspection | None:
+    path: str | os.PathLike[str], fingerprint: str, facts: Facts, wanted: Wanted
+) -> AnyInspection | None:
     """What the facts say, if they are enough, and are what they should be.
 
     The cache lies with the dataset, and may come from a stranger.
@@ -155,20 +273,18 @@ def _known(
 
 def _answers(
     files: list[_Unknown],
-    wanted: tuple[Do, ...],
     limits: Limits,
     pool: WorkerPool,
     remote: Remote | None,
 ) -> Iterator[Answer | Lost | MediaError]:
     """What the workers say of each file, in order; of a remote one that is gone, an error."""
     if remote is None:
-        return pool.run([_request(file, wanted, limits) for file in files])
-    return _remote_answers(files, wanted, limits, pool, remote)
+        return pool.run([_request(file, limits) for file in files])
+    return _remote_answers(files, limits, pool, remote)
 
 
 def _remote_answers(
     files: list[_Unknown],
-    wanted: tuple[Do, ...],
     limits: Limits,
     pool: WorkerPool,
     remote: Remote,
@@ -180,7 +296,7 @@ def _remote_answers(
             file.key = staged_key(remote, file.path)
         answers = pool.run(
             [
-                _request(file, wanted, limits)
+                _request(file, limits)
                 for file, (_, error) in zip(here, group, strict=True)
                 if error is None
             ]
@@ -189,15 +305,13 @@ def _remote_answers(
             yield next(answers) if error is None else error
 
 
-def _request(file: _Unknown, wanted: tuple[Do, ...], limits: Limits) -> InspectionRequest:
-    missing = _missing(file.facts, wanted)
+def _request(file: _Unknown, limits: Limits) -> InspectionRequest:
+    missing = _missing(file.facts, file.wanted)
     seconds = _seconds(file.path, missing, limits)
     return InspectionRequest(("fingerprint", *missing), file.path, seconds)
 
 
-def _recognize(
-    unknown: list[_Unknown], wanted: tuple[Do, ...], cache: FactCache, pool: WorkerPool
-) -> None:
+def _recognize(unknown: list[_Unknown], cache: FactCache, pool: WorkerPool) -> None:
     """Files that were moved, copied or touched hold what was looked into before."""
     requests = [
         InspectionRequest(("fingerprint",), file.path, _seconds(file.path, ("probe",), pool.limits))
@@ -207,20 +321,20 @@ def _recognize(
         if isinstance(answer, Lost) or "error" in answer["fingerprint"]:
             continue  # opening it will say why
         fingerprint = answer["fingerprint"]["value"]
-        facts = cache.of_contents(fingerprint)
+        facts = _of_interest(cache.of_contents(fingerprint), file.wanted)
         if facts:
             cache.put(file.key, fingerprint, {})
-            file.found = _known(file.path, fingerprint, facts, wanted)
-            file.facts = facts if _missing(facts, wanted) else {}
+            file.found = _known(file.path, fingerprint, facts, file.wanted)
+            file.facts = facts if _missing(facts, file.wanted) else {}
 
 
-def _missing(facts: Facts, wanted: tuple[Do, ...]) -> tuple[Do, ...]:
+def _missing(facts: Facts, wanted: Wanted) -> Wanted:
     if any(text.startswith(_ERROR) for text in facts.values()):
         return ()  # what does not open does not decode
     return tuple(kind for kind in wanted if kind not in facts)
 
 
-def _seconds(path: Path, do: tuple[Do, ...], limits: Limits) -> float:
+def _seconds(path: Path, do: Wanted, limits: Limits) -> float:
     try:
         status = path.stat()
         # A file may be said to be longer than the disk it takes: holes cost no time to speak of.
@@ -228,31 +342,29 @@ def _seconds(path: Path, do: tuple[Do, ...], limits: Limits) -> float:
     except OSError:
         size = 0  # opening it will say what is wrong
     seconds = 0.0
-    if "probe" in do:
+    if "probe" in do or "sound" in do:
         seconds += limits.seconds + size / _READ_RATE
     if "scan" in do:
         seconds += _DECODE_FACTOR * limits.seconds + size / _DECODE_RATE
     return seconds
 
 
-def _take(
-    file: _Unknown, answer: Answer | Lost | MediaError, wanted: tuple[Do, ...], cache: FactCache
-) -> Inspection:
+def _take(file: _Unknown, answer: Answer | Lost | MediaError, cache: FactCache) -> AnyInspection:
     """Adds the facts in an answer; those that last are remembered."""
     if isinstance(answer, MediaError):
-        return Inspection(answer)
+        return _refused(answer, file.wanted)
     if isinstance(answer, Lost):
-        return Inspection(_lost(file.path, answer))
+        return _refused(_lost(file.path, answer), file.wanted)
     hashed = answer.pop("fingerprint")
     if "error" in hashed:
-        answer["probe"] = hashed
+        answer[file.wanted[0]] = hashed
     fingerprint = hashed.get("value")
     fresh = {kind: (_text(fact), fact.get("lasts", True)) for kind, fact in answer.items()}
     if fingerprint is not None:
         lasting = {kind: text for kind, (text, lasts) in fresh.items() if lasts}
         cache.put(file.key, fingerprint, lasting)
     facts = file.facts | {kind: text for kind, (text, _) in fresh.items()}
-    return _inspection(file.path, fingerprint or "", facts, wanted)
+    return _inspection(file.path, fingerprint or "", facts, file.wanted)
 
 
 def _text(fact: dict[str, Any]) -> str:
@@ -264,16 +376,27 @@ def _text(fact: dict[str, Any]) -> str:
 
 
 def _inspection(
-    path: str | os.PathLike[str], fingerprint: str, facts: Facts, wanted: tuple[Do, ...]
-) -> Inspection:
+    path: str | os.PathLike[str], fingerprint: str, facts: Facts, wanted: Wanted
+) -> AnyInspection:
     for text in facts.values():
         if text.startswith(_ERROR):
-            return Inspection(_error(path, json.loads(text)["error"]))
+            return _refused(_error(path, json.loads(text)["error"]), wanted)
+    if wanted == _SOUND:
+        return SoundInspection(_sound(facts["sound"]), fingerprint)
     alike, shared = _media(facts["probe"])
     scan = None
     if "scan" in wanted:
         scan = FrameScan.from_json(json.loads(facts["scan"])["value"])
     return Inspection(shared, fingerprint, scan, alike)
+
+
+def _refused(error: MediaError, wanted: Wanted) -> AnyInspection:
+    return SoundInspection(error) if wanted == _SOUND else Inspection(error)
+
+
+@lru_cache(maxsize=4096)
+def _sound(text: str) -> SoundInfo:
+    return SoundInfo.from_json(json.loads(text)["value"])
 
 
 @lru_cache(maxsize=4096)

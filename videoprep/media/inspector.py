@@ -23,6 +23,7 @@ from videoprep.media.geometry import square_size
 from videoprep.media.orientation import orientation_of
 from videoprep.media.probe import best_video_stream, fingerprint_of, open_file, probe_contents
 from videoprep.media.refusals import out_of_memory, unreadable
+from videoprep.media.sound_file import probe_sound
 from videoprep.media.source import signature_of
 from videoprep.workers.child import MIB, Service, limit_memory
 
@@ -130,5 +131,6 @@ def _jpeg(picture: NDArray[np.uint8]) -> bytes:
 _DO: dict[str, Callable[[Path], Any]] = {
     "fingerprint": fingerprint_of,
     "scan": lambda path: scan_frames(path).to_json(),
+    "sound": lambda path: probe_sound(path).to_json(),
     "thumbnail": lambda path: base64.b64encode(thumbnail(path)).decode(),
 }

@@ -40,7 +40,7 @@ class SourceGuard:
             found = known[1] if known and known[0] == signature else fingerprint_of(path)
         except OSError as error:
             raise SourceError(
-                f"the video cannot be read: {error.strerror}",
+                f"the file cannot be read: {error.strerror}",
                 where=shown(path),
                 remedy="bring it back, or plan anew; what is encoded so far is kept",
             ) from error
@@ -51,7 +51,7 @@ class SourceGuard:
                 self._known.popitem(last=False)
         if found != fingerprint:
             raise SourceError(
-                "the video changed after it was planned",
+                "the file changed after it was planned",
                 where=shown(path),
                 remedy="plan anew: run the same command on the dataset, or `videoprep index`; "
                 "what is encoded so far is kept",

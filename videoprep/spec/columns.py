@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from videoprep.errors import Code, Problem, SpecError
-from videoprep.spec.cells import as_range
+from videoprep.spec.cells import BadCellError, as_path, as_range
+from videoprep.spec.extras import EXTRAS
+from videoprep.spec.roles import LISTED, ROLES, VIDEO
+
+OPTIONAL = (*EXTRAS, *LISTED)
+"""What a table may say of a sample beside its video and caption, each in a column of its own."""
+
+COLUMNS = ("caption", "video", *OPTIONAL)
+"""All that columns are read for; the option that names one is called ``WHAT_column``."""
 
 CAPTION_COLUMNS = ("caption", "captions", "prompt", "prompts", "text", "cap")
 """Column names taken for the caption if none is named, in order of preference."""
 
-VIDEO_COLUMNS = (
-    "video", "videos", "video_path", "file_name", "filename", "path", "file", "file_path",
-    "filepath", "media_path", "clip_path",
-)  # fmt: skip
+VIDEO_COLUMNS = ROLES[VIDEO].columns
 """Column names taken for the video if none is named, in order of preference."""
 
 TIME_COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -42,10 +47,11 @@ RANGE_COLUMNS = (
 )  # fmt: skip
 """Column names taken for a time range of two elements, if that is what the column holds."""
 
-OTHER_COLUMNS = {
+OTHER_COLUMNS: dict[str, tuple[str, ...]] = {
     "split": ("split",),
     "weight": ("weight",),
     "repeats": ("repeats", "num_repeats"),
+    **{role: role.kind.columns for role in LISTED},
 }
 """Column names taken for these if none is named."""
 
@@ -60,12 +66,10 @@ _MEANINGS = {
     "a caption": re.compile(
         r"(.*_)?(captions?|prompts?|description)(_.*)?|caption\d+|text|cap|title"
     ),
-    "sound": re.compile(r"(audio|sound|wav|speech|music)(_.*)?|.*_audio(_path)?"),
-    "a control, reference or mask": re.compile(
-        r"(control|conditioning|depth|pose|canny|mask|reference|ref|vace)(_.*)?|.*_mask|.*_control"
-        r"|(video|loss)_mask(_path)?"
-    ),
-    "a first or last frame": re.compile(r"(first|last)_?(frame|image)(_.*)?|(end|input)_image"),
+    **{
+        label: re.compile("|".join(kind.alike for kind in ROLES.values() if kind.label == label))
+        for label in dict.fromkeys(kind.label for kind in ROLES.values() if kind.alike)
+    },
     "a split": re.compile(r"subset|fold|partition"),
     "a weight": re.compile(r"(sample_?)?weights?|repeats?|num_repeats"),
 }
@@ -73,7 +77,9 @@ _MEANINGS = {
 _TIMES = ("a time", "a duration")
 _TIME_FIELDS = ("start_column", "end_column")
 _BOTH = "name `start_column` and `end_column`"
-_LOOKED_AT = 20  # values of a column that may hold ranges
+_LOOKED_AT = 20  # values of a column that may hold ranges, or paths
+# A path has an ending that is not a number: 0.5 is none.
+_PATH = re.compile(r".*\.(?=[0-9]*[A-Za-z])[A-Za-z0-9]{1,5}", re.DOTALL)
 
 Rows = Sequence[Sequence[Any]]
 
@@ -108,7 +114,10 @@ def guess(
     # A column has one meaning: if it holds the captions it is not a split, whatever its name.
     left = [name for name in header if name not in found.values()]
     for what, known in OTHER_COLUMNS.items():
-        if named.get(f"{what}_column") is None and (column := _first(left, known, path, what)):
+        if named.get(f"{what}_column") is not None:
+            continue
+        column = _first(left, known, path, what)
+        if column and (what not in LISTED or _holds_paths(header, column, rows)):
             found[f"{what}_column"] = column
     times = _guess_times(left, named, path)
     if not times and not any(named.get(field) for field in _TIME_FIELDS):
@@ -214,6 +223,7 @@ def _remedy(meaning: str, words: str) -> str:
         )
     fields = {"a caption": "caption_column", "a split": "split_column"}
     fields["a weight"] = "weight_column` or `repeats_column"
+    fields |= {role.kind.label: f"{role}_column" for role in LISTED}
     if meaning in fields:
         return f"name it with `{fields[meaning]}` if it is meant, or ignore this rule"
     return "nothing is made of it; if training needs it, it has to come from elsewhere"
@@ -292,13 +302,28 @@ def _guess_range(
     for name in left:
         if normalized(name) not in RANGE_COLUMNS:
             continue
-        at = header.index(name)
-        values = [
-            row[at] for row in rows[:_LOOKED_AT] if at < len(row) and row[at] not in ("", None)
-        ]
+        values = _first_values(header, name, rows)
         if values and all(as_range(value) is not None for value in values):
             return {"range_column": name}
     return {}
+
+
+def _holds_paths(header: Sequence[str], name: str, rows: Rows) -> bool:
+    """Whether the first values of a column are paths: ``sound`` may say whether there is any."""
+    return all(_is_path(value) for value in _first_values(header, name, rows))
+
+
+def _is_path(value: Any) -> bool:
+    try:
+        return _PATH.fullmatch(as_path(value).strip()) is not None
+    except BadCellError:
+        return False
+
+
+def _first_values(header: Sequence[str], name: str, rows: Rows) -> list[Any]:
+    """The first values of a column, as far as cells hold any."""
+    at = header.index(name)
+    return [row[at] for row in rows[:_LOOKED_AT] if at < len(row) and row[at] not in ("", None)]
 
 
 def _missing(

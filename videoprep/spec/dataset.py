@@ -33,6 +33,7 @@ from videoprep.options import (
     unknown_option,
     wrong_values,
 )
+from videoprep.spec.columns import COLUMNS
 from videoprep.spec.dataset_options import (
     ClipMode,
     DatasetOptions,
@@ -41,7 +42,7 @@ from videoprep.spec.dataset_options import (
     SeverityWord,
 )
 from videoprep.spec.entries import Entries, Reading
-from videoprep.spec.extras import EXTRAS, TimeUnit, TimeZero
+from videoprep.spec.extras import TimeUnit, TimeZero
 from videoprep.spec.locate import CONVERTED, locate, request_of, require_inside, require_table
 from videoprep.spec.path_hints import dataset_path
 from videoprep.spec.readers import reader_of
@@ -57,6 +58,7 @@ from videoprep.spec.remote_lists import (
     with_urls,
 )
 from videoprep.spec.remote_lookup import lookup_in
+from videoprep.spec.roles import Media
 from videoprep.spec.sample import Listing, Location, Sample
 from videoprep.spec.spec_file import NAME, read_spec_file
 from videoprep.spec.text_file import in_shell
@@ -131,6 +133,10 @@ class DatasetSpec(BaseModel):
     repeats_column: str | None = None
     """Table column with how often each sample is repeated in an epoch; multiplied by its weight.
     Default: a column named 'repeats', if there is one; an empty name turns it off."""
+    audio_column: str | None = None
+    """Table column with a file for the sound of each sample. If a cell is empty, the sound is the
+    video's own. Default: a column named 'audio', 'audio_path', 'sound' or the like, if there is one
+    and it holds paths; an empty name turns it off."""
     caption_fallback: str | None = None
     """Caption of a video that has none. With `id_token` it may be empty, so that the token alone is
     the caption."""
@@ -431,17 +437,21 @@ class DatasetSpec(BaseModel):
         samples: list[Sample] = []
         unusable: list[Sample] = []
         for entry in found.entries:
-            video, caption, number, line, row, file, caption_file, extras, further = entry
-            problem = lookup.check(video, line)
-            if problem is not None:
+            video, caption, number, line, row, file, caption_file, extras, further, named = entry
+            problems = lookup.check(video, line, named)
+            for problem in problems:
                 problem = replace(problem, file=file, row=row, number=number, video=video)
                 found.problems.append(problem)
             source = Location(file, line, row)
             text = token + caption if caption else token.strip()
+            beside: tuple[Media, ...] = ()
+            if named:
+                beside = tuple(Media(role, name, self.data_root, source) for role, name in named)
             sample = Sample(
-                video, text, self.data_root, source, caption_file, token, extras, number, further
-            )
-            (unusable if problem else samples).append(sample)
+                video, text, self.data_root, source, caption_file, token, extras, number, further,
+                beside,
+            )  # fmt: skip
+            (unusable if problems else samples).append(sample)
         return Listing(
             tuple(samples),
             tuple(unusable),
@@ -495,7 +505,7 @@ class DatasetSpec(BaseModel):
 
     def _columns(self) -> dict[str, str]:
         """The names of columns, files or folders, by what they hold."""
-        names = {what: getattr(self, f"{what}_column") for what in ("caption", "video", *EXTRAS)}
+        names = {what: getattr(self, f"{what}_column") for what in COLUMNS}
         return {what: name for what, name in names.items() if name is not None}
 
     def _reading(self, found: Entries) -> Reading:

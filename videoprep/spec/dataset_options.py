@@ -43,6 +43,7 @@ class DatasetOptions(TypedDict, total=False):
     split_column: str | None
     weight_column: str | None
     repeats_column: str | None
+    audio_column: str | None
     caption_fallback: str | None
     caption_lines: CaptionLines | None
     id_token: str | None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from videoprep.errors import Problem
+from videoprep.spec.roles import Role
 from videoprep.spec.sample import NO_EXTRAS, Extras
 
 
@@ -26,6 +27,8 @@ class Entry(NamedTuple):
     extras: Extras = NO_EXTRAS
     further: tuple[str, ...] = ()
     """The captions after the first."""
+    beside: tuple[tuple[Role, str], ...] = ()
+    """The paths of further media, by role."""
 
 
 @dataclass(frozen=True, slots=True)

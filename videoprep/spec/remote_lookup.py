@@ -8,7 +8,7 @@ from pathlib import Path
 
 from videoprep.errors import Code, Problem, SpecError
 from videoprep.fs.mirror import Remote, remote_of
-from videoprep.spec.video_lookup import VideoLookup, folded, is_address
+from videoprep.spec.video_lookup import Identity, VideoLookup, folded, is_address
 
 
 def lookup_in(root: Path, list_file: str, allow_outside: bool) -> VideoLookup:
@@ -39,19 +39,18 @@ class RemoteLookup(VideoLookup):
                 remedy="check the URL, and that you may list it",
             ) from error
 
-    def check(self, video: str, line: int | None) -> Problem | None:
-        """Looks one video up in the listing; gives what is wrong with it, or None."""
+    def _look_up(self, video: str, line: int | None) -> Identity | Problem:
+        """What a file is in the listing, or what is wrong with its path."""
         name = posixpath.normpath(video)
         outside = name.startswith(("/", "../")) or name == ".." or is_address(video)
         if outside:
             if video.startswith("/") and self._allow_outside:
-                return super().check(video, line)  # the user's own file, on this machine
+                return super()._look_up(video, line)  # the user's own file, on this machine
             return self._outside(video, line)
         # Nothing lies above a folder that does not exist, as those of object stores do not.
         if name not in self._files or ".." in video.split("/") or video.endswith("/"):
             return self._missing(video, line)
-        self._identities.extend(_identity(name))
-        return None
+        return _identity(name)
 
     def _outside(self, video: str, line: int | None) -> Problem:
         if not is_address(video):
@@ -75,7 +74,7 @@ class RemoteLookup(VideoLookup):
         return self._names[folder]
 
 
-def _identity(name: str) -> tuple[int, int]:
+def _identity(name: str) -> Identity:
     """Stands in for device and inode: two numbers that only this file has."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:16], "big")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoprep.errors import Problem, place_of
+from videoprep.spec.roles import VIDEO, Media, Role
 
 if TYPE_CHECKING:
     from videoprep.spec.entries import Reading
@@ -61,7 +63,7 @@ NO_EXTRAS = Extras()
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One video with its captions."""
+    """One video with its captions, and what goes with them."""
 
     name: str
     """The video's path as the dataset writes it."""
@@ -81,6 +83,14 @@ class Sample:
     """Its number among all entries of the dataset, usable or not, counted from 1."""
     further: tuple[str, ...] = ()
     """The captions after the first, without the id token."""
+    beside: tuple[Media, ...] = ()
+    """The media beside the video, such as its sound if that is in a file of its own."""
+
+    @property
+    def media(self) -> Mapping[Role, Media]:
+        """All media by role. ``media["video"]`` is the target, and always there."""
+        video = Media(VIDEO, self.name, self.root, self.source)
+        return {VIDEO: video, **{one.role: one for one in self.beside}}
 
     @property
     def written(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -18,13 +18,14 @@ _MOST_NAMES = 1_000_000  # in all folders together
 _EXAMPLES = 3
 
 
-def unlisted_videos(root: Path, entries: Iterable[Entry]) -> PassedOver | None:
+def unlisted_videos(root: Path, entries: Collection[Entry]) -> PassedOver | None:
     """Return the videos that lie in the folders of listed videos and are not listed.
 
     Of very many files only some are looked at, and then nothing is said. Links are not looked at.
     """
     listed = {os.path.normpath(entry.video) for entry in entries}
     folders = {os.path.dirname(name) for name in listed}
+    listed |= {os.path.normpath(name) for entry in entries for _, name in entry.beside}
     inside = [one for one in folders if not one.startswith(("/", ".."))]
     if len(inside) > _MOST_FOLDERS:
         return None

@@ -1,4 +1,4 @@
-"""Looks up on disk the videos that a list names. Opens none, so that a FIFO cannot block it."""
+"""Looks up on disk the files that a list names. Opens none, so that a FIFO cannot block it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 import stat
 import unicodedata
 from array import array
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoprep.errors import Code, Problem
+from videoprep.spec.roles import Role
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 
@@ -27,6 +30,9 @@ _FOLDERS = 50
 # A clip with several captions is looked up once; the lists of most datasets name each once.
 _REMEMBERED = 20_000
 
+Identity = tuple[int, int]
+"""Device and inode."""
+
 
 def is_inside(path: str, root: str) -> bool:
     """Whether a path is the root or lies below it; both are resolved already."""
@@ -36,7 +42,7 @@ def is_inside(path: str, root: str) -> bool:
 class VideoLookup:
     """Checks that entries lead to regular files inside the data root.
 
-    Folders are resolved once; each video then costs one look at the disk, links apart.
+    Folders are resolved once; each file then costs one look at the disk, links apart.
     """
 
     def __init__(self, root: Path, list_file: str, allow_outside: bool) -> None:
@@ -45,22 +51,44 @@ class VideoLookup:
         self._list_file = list_file
         self._allow_outside = allow_outside
         self._folders: dict[str, bool] = {}
-        self._found: dict[str, tuple[int, int]] = {}
+        self._found: dict[str, Identity] = {}
         self._identities = array("Q")
         self._names: dict[str, dict[str, str]] = {}
         self._guesses = 0
         self._remedy = f"paths are relative to {self._root}; correct the path or remove the sample"
 
     def identities(self) -> NDArray[np.uint64]:
-        """Uint64 ``[found, 2]``: device and inode of each video found, in the order of `check`."""
+        """Uint64 ``[found, 2]``: device and inode of each video, in the order of `check`.
+
+        Only of samples with which nothing is wrong.
+        """
         return np.array(self._identities, dtype=np.uint64).reshape(-1, 2)
 
-    def check(self, video: str, line: int | None) -> Problem | None:
-        """Looks one video up; gives what is wrong with it, or None."""
-        known = self._found.get(video)
-        if known is not None:
-            self._identities.extend(known)
-            return None
+    def check(
+        self, video: str, line: int | None, beside: Sequence[tuple[Role, str]] = ()
+    ) -> Sequence[Problem]:
+        """Look up the files of a sample; return what is wrong with them.
+
+        Args:
+            video: the path of its video.
+            line: where the list names them.
+            beside: the paths of its further media, by role.
+        """
+        found = self._found.get(video) or self._look_up(video, line)
+        if not beside and not isinstance(found, Problem):  # quick, as lists may be long
+            self._identities.extend(found)
+            return ()
+        problems = [found] if isinstance(found, Problem) else []
+        for role, name in beside:
+            other = self._found.get(name) or self._look_up(name, line)
+            if isinstance(other, Problem):
+                problems.append(_of_role(role, other))
+        if not problems and not isinstance(found, Problem):
+            self._identities.extend(found)
+        return problems
+
+    def _look_up(self, video: str, line: int | None) -> Identity | Problem:
+        """Device and inode of a file, or what is wrong with its path."""
         path = video if video.startswith("/") else self._prefix + video
         is_link, target = False, None
         try:
@@ -81,12 +109,11 @@ class VideoLookup:
             return self._problem(line, Code.NOT_A_FILE, message, "correct the path")
         if not stat.S_ISREG(status.st_mode):
             message = f"{video[:500]} is {_kind_of(status.st_mode)}, not a file"
-            return self._problem(line, Code.NOT_A_FILE, message, "name a video file")
+            return self._problem(line, Code.NOT_A_FILE, message, "name a file")
         identity = status.st_dev, status.st_ino
-        self._identities.extend(identity)
         if len(self._found) < _REMEMBERED:
             self._found[video] = identity
-        return None
+        return identity
 
     def _is_inside(self, path: str, is_link: bool = False) -> bool:
         """Whether a path stays in the root, links followed; it need not exist."""
@@ -122,13 +149,13 @@ class VideoLookup:
                 line,
                 Code.OUTSIDE_ROOT,
                 f"{video[:500]} is an address, not a file in the data root",
-                "download the video into the data root, and name it by its path",
+                "download it into the data root, and name it by its path",
             )
         return self._problem(
             line,
             Code.OUTSIDE_ROOT,
             f"{video[:500]} leads outside the data root",
-            "move the video inside, or set `allow_outside_root`",
+            "move it inside, or set `allow_outside_root`",
         )
 
     def _guess(self, video: str) -> str | None:
@@ -181,6 +208,17 @@ class VideoLookup:
 
     def _problem(self, line: int | None, code: Code, message: str, remedy: str) -> Problem:
         return Problem(code, message, remedy, self._list_file, line)
+
+
+def _of_role(role: Role, problem: Problem) -> Problem:
+    """What is wrong with a file that is not the video: the sample is lost all the same."""
+    missing = problem.code is Code.MISSING_VIDEO
+    return replace(
+        problem,
+        code=Code.MISSING_MEDIA if missing else problem.code,
+        message=f"its {role}: {problem.message}",
+        remedy=f"{problem.remedy}; or leave the cell empty" if missing else problem.remedy,
+    )
 
 
 def is_address(video: str) -> bool:

@@ -22,7 +22,12 @@ from videoprep.fs.mirror import shown, shown_in
 from videoprep.index.placement import LeftOut, Placement, place
 from videoprep.index.policy import Policy
 from videoprep.index.survey import resolve
-from videoprep.media.inspect import DEFAULT_LIMITS, Inspection, inspect_all
+from videoprep.media.inspect import (
+    DEFAULT_LIMITS,
+    InspectedSample,
+    Inspection,
+    inspect_samples,
+)
 from videoprep.media.probe import MediaInfo
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.dataset_options import DatasetOptions
@@ -283,29 +288,28 @@ class _Validation:
     def _reads_captions(self) -> bool:
         return bool({Need.CAPTION, Need.TOKENS} & self.selection.needs) or bool(self.of_caption)
 
-    def _inspected(self, limits: Limits) -> Iterator[Inspection | None]:
+    def _inspected(self, limits: Limits) -> Iterator[InspectedSample | None]:
         if not self._opens_videos():
             return repeat(None, len(self.listing.samples))
-        return inspect_all(
+        return inspect_samples(
             self.spec.data_root,
-            (sample.path for sample in self.listing.samples),
+            self.listing.samples,
             scan=Need.FRAMES in self.selection.needs,
             limits=limits,
         )
 
-    def _check_sample(self, number: int, sample: Sample, found: Inspection | None) -> None:
+    def _check_sample(self, number: int, sample: Sample, found: InspectedSample | None) -> None:
         subject = self._subject(sample)
-        if found is None:
-            findings = _apply(self.of_caption, subject)
-            self.overview.add(sample, None, None, subject.tokens)
-        elif isinstance(found.media, MediaError):
-            findings = _apply(self.of_caption, subject)
-            findings.append(_of_media_error(sample, found.media))
+        media = None if found is None else found.video.media
+        errors = [] if found is None else list(found.errors(sample))
+        if errors:
             self.broken[number] = True
+        if found is None or not isinstance(media, MediaInfo):
+            findings = _apply(self.of_caption, subject)
             self.overview.add(sample, None, None, subject.tokens)
         else:
-            kind = self._kind_of(sample, found)
-            known = (found.media, kind.plan, found.scan)
+            kind = self._kind_of(sample, found.video)
+            known = (media, kind.plan, found.video.scan, found.beside)
             subject = Subject(sample, self.policy, subject.tokens, subject.token_limit, *known)
             findings = _apply(self.of_rest, subject)
             if kind.speaking is None:
@@ -315,7 +319,8 @@ class _Validation:
                 findings += of_media
             else:
                 findings += _apply(kind.speaking, subject)
-            self.overview.add(sample, found.media, kind.plan, subject.tokens)
+            self.overview.add(sample, media, None if errors else kind.plan, subject.tokens)
+        findings += [_of_media_error(sample, error) for error in errors]
         self.take(findings, number)
 
     def _kind_of(self, sample: Sample, found: Inspection) -> _AlikeFiles:

@@ -19,7 +19,10 @@ from videoprep.errors import place_of
 from videoprep.index.placement import LeftOut, Placement
 from videoprep.index.policy import Policy
 from videoprep.media.frame_scan import FrameScan
+from videoprep.media.inspect import AnyInspection, SoundInspection
 from videoprep.media.probe import MediaInfo
+from videoprep.media.sound_file import SoundInfo
+from videoprep.spec.roles import AUDIO, Role
 from videoprep.spec.sample import Location, Sample
 from videoprep.validators.overview import Overview
 
@@ -43,6 +46,7 @@ class Need(str, Enum):
         TIMESTAMPS: when each frame is shown.
         PLAN: where the clip will go.
         FRAMES: every frame, decoded.
+        MEDIA: what is in the files beside the video, such as its sound.
     """
 
     LISTS = "lists"
@@ -52,11 +56,12 @@ class Need(str, Enum):
     TIMESTAMPS = "timestamps"
     PLAN = "plan"
     FRAMES = "frames"
+    MEDIA = "media"
 
     @property
     def opens_videos(self) -> bool:
         """Whether videos have to be opened for it."""
-        return self in (Need.HEADER, Need.TIMESTAMPS, Need.PLAN, Need.FRAMES)
+        return self not in (Need.LISTS, Need.CAPTION, Need.TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ class Subject:
     _media: MediaInfo | None = None
     _plan: tuple[Placement, ...] | LeftOut | None = None
     _scan: FrameScan | None = None
+    _beside: Mapping[Role, AnyInspection] | None = None
 
     @property
     def media(self) -> MediaInfo:
@@ -149,6 +155,15 @@ class Subject:
         if self._scan is None:
             raise _not_asked_for(Need.FRAMES)
         return self._scan
+
+    @property
+    def sound(self) -> SoundInfo | None:
+        """What is in the sound file, if the sample has one of its own. Needs `Need.MEDIA`."""
+        if self._beside is None:
+            raise _not_asked_for(Need.MEDIA)
+        found = self._beside.get(AUDIO)
+        sound = found.sound if isinstance(found, SoundInspection) else None
+        return sound if isinstance(sound, SoundInfo) else None
 
 
 def _not_asked_for(need: Need) -> LookupError:

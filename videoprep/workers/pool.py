@@ -64,7 +64,7 @@ _ANSWER_SECONDS = 10.0
 
 _MOST_SECONDS = 1e6
 
-Do = Literal["fingerprint", "probe", "scan", "thumbnail"]
+Do = Literal["fingerprint", "probe", "scan", "sound", "thumbnail"]
 Answer = dict[str, Any]
 """What was asked for, each as ``{"value": …}`` or ``{"error": …}``; see the inspector."""
 

@@ -16,6 +16,7 @@ from videoprep.exporters.names import stems, to_line
 from videoprep.index.clip import Clip
 from videoprep.index.numbers import to_text
 from videoprep.index.table import BucketIndex
+from videoprep.spec.roles import AUDIO
 
 FOLDER = "clips"
 
@@ -82,5 +83,7 @@ def digest_of(clips: Iterable[MediaClip]) -> str:
     digest = hashlib.sha256()
     for clip in clips:
         parts = [clip.video, str(clip.rate), clip.clip.video_key, clip.clip.prompt_key]
+        if AUDIO in clip.clip.media:  # else it is that of the video
+            parts.append(clip.clip.audio_key or "")
         digest.update(json.dumps(parts).encode())
     return digest.hexdigest()[:32]

@@ -21,6 +21,7 @@ from videoprep.spec import columns
 from videoprep.spec.cells import BadCellError, as_captions, as_path, as_text
 from videoprep.spec.entries import Entries, Entry
 from videoprep.spec.extras import EXTRAS, BadValueError, ExtrasReader, TimeUnit
+from videoprep.spec.roles import LISTED, Role
 from videoprep.spec.sample import NO_EXTRAS, Extras
 
 CaptionLines = Literal["several", "one"]
@@ -34,8 +35,8 @@ class ReadRequest:
     root: Path
     """The data root: the folder that the names of videos are relative to."""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Names of columns, files or folders by what they hold: ``caption``, ``video``, and those of
-    `extras.EXTRAS`; what is missing is recognized, and ``""`` names none."""
+    """Names of columns, files or folders by what they hold: those of `columns.COLUMNS`; what is
+    missing is recognized, and ``""`` names none."""
     time_unit: TimeUnit | None = None
     """What times are in; None: what the names of the columns say, else seconds."""
     fallback: str | None = None
@@ -221,7 +222,7 @@ class TableReader(Reader):
                 found.fail(cells)
                 continue
             try:
-                video, captions, extras = cells_of(cells)
+                video, captions, extras, media = cells_of(cells)
             except BadValueError as error:
                 self._fail(found, error, where, line, row)
                 continue
@@ -235,9 +236,14 @@ class TableReader(Reader):
             if split is not None and extras.split is None:
                 extras = replace(extras, split=split)
             name = _name_in(request.root, prefix, video)
+            if media:
+                media = tuple((role, _name_in(request.root, prefix, one)) for role, one in media)
             found.entries.append(
-                Entry(name, captions[0], found.total, line, row, where, where, extras, captions[1:])
-            )
+                Entry(
+                    name, captions[0], found.total, line, row, where, where, extras, captions[1:],
+                    media,
+                )
+            )  # fmt: skip
         self._tell_columns(path, request, used, unit, found)
         return found
 
@@ -282,19 +288,22 @@ class TableReader(Reader):
             found.problems.append(problem)
 
 
-_CellsReader = Callable[[Sequence[Any]], tuple[str, tuple[str, ...], Extras]]
+_Beside = tuple[tuple[Role, str], ...]
+_CellsReader = Callable[[Sequence[Any]], tuple[str, tuple[str, ...], Extras, _Beside]]
 
 
 def _cells_reader(used: Mapping[str, str], unit: TimeUnit) -> _CellsReader:
-    """What makes video, captions and extras of the cells of a row."""
+    """What makes video, captions, extras and further media of the cells of a row."""
     at = {what: number for number, what in enumerate(used)}
     caption_at, video_at = at["caption"], at["video"]
     caption, video = used["caption"], used["video"]
     extra = {what: (used[what], at[what]) for what in EXTRAS if what in used}
     read_extras = ExtrasReader(extra, unit).read if extra else None
+    roles = [(role, at[role]) for role in LISTED if role in used]
 
-    def cells_of(cells: Sequence[Any]) -> tuple[str, tuple[str, ...], Extras]:
+    def cells_of(cells: Sequence[Any]) -> tuple[str, tuple[str, ...], Extras, _Beside]:
         wrong: list[str] = []
+        beside: _Beside = ()
         path, extras = "", NO_EXTRAS
         captions: tuple[str, ...] = ()
         try:
@@ -310,9 +319,15 @@ def _cells_reader(used: Mapping[str, str], unit: TimeUnit) -> _CellsReader:
                 extras = read_extras(cells)
             except BadValueError as error:
                 wrong += error.reasons
+        for role, number in roles:
+            try:
+                if (name := as_path(cells[number])).strip():
+                    beside = (*beside, (role, name))
+            except BadCellError as error:
+                wrong.append(f"column {used[role]!r} {error}")
         if wrong:
             raise BadValueError(wrong)
-        return path, captions, extras
+        return path, captions, extras, beside
 
     return cells_of
 

@@ -9,8 +9,8 @@ from itertools import zip_longest
 from pathlib import Path
 
 from videoprep.errors import Code, Problem, SpecError
+from videoprep.spec.columns import OPTIONAL
 from videoprep.spec.entries import Entries, Entry
-from videoprep.spec.extras import EXTRAS
 from videoprep.spec.readers.base import FolderReader, ReadRequest, fallback_used
 from videoprep.spec.text_file import is_text, read_lines, survey
 
@@ -152,7 +152,7 @@ def _blank(path: Path, number: int, partner: str) -> Problem:
 
 
 def _require_no_extras(request: ReadRequest) -> None:
-    for what in EXTRAS:
+    for what in OPTIONAL:
         if request.columns.get(what):
             raise SpecError(
                 f"{what}_column names a table's column, and the dataset is two line files",

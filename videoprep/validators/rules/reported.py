@@ -1,6 +1,6 @@
-"""What is reported elsewhere: by readers of lists, the opening of videos, the finding of plugins.
+"""What is reported elsewhere: by readers of lists, the opening of files, the finding of plugins.
 
-VP001 to VP021, VP103 to VP108 with VP121, and VP901 to VP903.
+VP001 to VP022, VP103 to VP108 with VP121 and VP133, and VP901 to VP903.
 """
 
 from __future__ import annotations
@@ -74,15 +74,30 @@ class MissingVideo(ReaderRule):
     remedy = "Correct the path, which is relative to the data root, or remove the sample."
 
 
+class MissingMedia(ReaderRule):
+    """The list names a file beside a video, such as its sound, that is not there."""
+
+    code = Code.MISSING_MEDIA.value
+    name = "missing-media"
+    summary = "Every file that is named beside a video exists."
+    why = _LOST
+    example = "A column audio names sounds/00017.wav, which was never extracted."
+    remedy = (
+        "Correct the path, which is relative to the data root, or leave the cell empty: sound is "
+        "then the video's own. If the column means something else, turn it off with "
+        "`audio_column=''`."
+    )
+
+
 class OutsideRoot(ReaderRule):
     """Lists from strangers must not lead to any file of the machine."""
 
     code = Code.OUTSIDE_ROOT.value
     name = "outside-root"
-    summary = "Lists and videos lie inside the data root, links followed."
+    summary = "Lists, videos and other media lie inside the data root, links followed."
     why = "A dataset may come from a stranger, and must not make other files of yours part of it."
     example = "../other/a.mp4, /etc/passwd, a link to a home folder, https://example.org/a.mp4"
-    remedy = "Move the video inside, or set `allow_outside_root`. Download addresses."
+    remedy = "Move the file inside, or set `allow_outside_root`. Download addresses."
 
 
 class NotAFile(ReaderRule):
@@ -90,10 +105,10 @@ class NotAFile(ReaderRule):
 
     code = Code.NOT_A_FILE.value
     name = "not-a-file"
-    summary = "Every video that is named is a regular file."
+    summary = "Every video or other medium that is named is a regular file."
     why = "Reading a FIFO or a device may never end."
     example = "The path of a folder, a FIFO, a device, or a loop of links."
-    remedy = "Name a video file."
+    remedy = "Name a file."
 
 
 class MalformedRow(ReaderRule):
@@ -228,7 +243,7 @@ class UnusedColumn(ReaderRule):
     severity = Severity.WARNING
     summary = "No column that looks meaningful is unused: times, captions, sound, control media."
     why = "A time range that is not read pairs each caption with the beginning of the film."
-    example = "from_sec and to_sec beside the caption; a second caption; an audio path."
+    example = "from_sec and to_sec beside the caption; a second caption; a control video."
     remedy = "Name the column that is meant, for instance with `start_column`, or ignore this rule."
 
 
@@ -266,6 +281,17 @@ class NoVideoStream(_OpeningRule):
     name = "no-video-stream"
     summary = "The file holds a video stream; cover art is none."
     example = "An audio file, with or without a picture of its album."
+
+
+class NoSound(_OpeningRule):
+    """The file that a list names for its sound has none."""
+
+    code = Code.NO_SOUND.value
+    name = "no-sound"
+    summary = "A file that is named for its sound holds an audio stream."
+    why = "What was meant to be heard with the clip would be missing in training."
+    example = "A column audio that names the silent video itself."
+    remedy = "Name another file, or leave the cell empty: the sound is then the video's own."
 
 
 class TimeLimit(_OpeningRule):
