@@ -67,17 +67,17 @@ _INTEGRATION |= {
     "test_fidelity.py",
     "test_real_files.py",
 }
-_INTEGRATION |= {"test_audio.py", "test_sampler_loaders.py"}
+_INTEGRATION |= {"test_audio.py", "test_sampler_loaders.py", "test_video_reader.py"}
 """Folders of this one, and names of files."""
 
-_PROCESSES = HEAVY | {"cold_cli", "real_clips", "run_cli"}
+_PROCESSES = HEAVY | {"cold_cli", "mended", "real_clips", "run_cli"}
 """Fixtures of models, stores, servers and processes: what uses one is no unit test."""
 
 
 def tier_of(item: pytest.Item) -> str:
     """Chooses the tier of a test by where it lies and what it uses."""
     fixtures = set(getattr(item, "fixturenames", ()))
-    places = {item.path.relative_to(TESTS).parts[0], item.path.name}
+    places = _places(item.path)
     if "browser" in fixtures:
         return "browser"
     if places & _FAULTS:
@@ -88,12 +88,23 @@ def tier_of(item: pytest.Item) -> str:
     return "unit"
 
 
+def _places(path: Path) -> set[str]:
+    """By what a file may be named above."""
+    return {path.relative_to(TESTS).parts[0], path.name} if path != TESTS else set()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Runs the unit tests alone if nobody says what to run."""
     option = config.option
     is_plain = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if is_plain and not option.markexpr and not option.keyword:
         option.markexpr = "unit"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Imports no file without unit tests if those alone are run."""
+    is_needed = config.option.markexpr != "unit" or not collection_path.is_relative_to(TESTS)
+    return None if is_needed or not _places(collection_path) & (_FAULTS | _INTEGRATION) else True
 
 
 @pytest.hookimpl(tryfirst=True)

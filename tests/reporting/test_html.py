@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser
 
 import videoprep as vp
 from tests.support.assets import write_lists, write_video
@@ -20,6 +20,9 @@ from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import Finding, Severity
 from videoprep.validators.registry import built_in
 from videoprep.validators.report import Report
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 HOSTILE = (
     "<script>alert(1)</script>",
