@@ -40,7 +40,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def _bash(script: str, environment: dict[str, str]) -> str:
     command = ["bash", "--norc", "-c", script]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=True
+        command, env=environment, capture_output=True, text=True, timeout=300, check=True
     )
     return done.stdout
 

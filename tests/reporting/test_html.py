@@ -24,6 +24,9 @@ from videoprep.validators.report import Report
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+_TWO_FRAMES = "() => new Promise(d => requestAnimationFrame(() => requestAnimationFrame(d)))"
+"""Until what was asked for has been drawn."""
+
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror="alert(2)">',
@@ -218,7 +221,7 @@ def test_strangers_words_stay_words(open_report: Callable[..., Opened], tmp_path
     opened.page.fill("input[type=search]", "")
     opened.page.select_option("select", index=2)
     opened.page.select_option("select", index=0)
-    opened.page.wait_for_timeout(100)
+    opened.page.evaluate(_TWO_FRAMES)
     assert opened.page.locator("script").count() == 1
     assert opened.page.locator("img, [onerror], [onload]").count() == 0
     assert opened.page.locator("svg:not(.chart svg):not(.share):not(.mark svg)").count() == 0

@@ -177,7 +177,7 @@ def kill_rules(log: Path) -> list[str]:
     return rules
 
 
-def wait_until(happened: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_until(happened: Callable[[], object], seconds: float = 300.0) -> None:
     """Waits for something that another process does."""
     deadline = time.monotonic() + seconds
     while not happened():
