@@ -26,7 +26,7 @@ from videoprep.store.layout import CATALOGUE, FAILURES, INDEX, INFO
 from videoprep.store.verify import VerifyReport
 
 SEED = 20261125
-FLIPS = 12
+FLIPS = 4
 DEAD = f"{socket.gethostname()}-4194304-00000000"
 
 

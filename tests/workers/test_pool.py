@@ -9,8 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -35,9 +37,20 @@ def nothing_is_left() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file whose scan takes seconds: many large frames in few bytes."""
-    path = tmp_path_factory.mktemp("slow") / "slow.mp4"
-    return write_video(path, width=1280, height=720, frames=1600, codec="mpeg4")
+    """A file whose scan takes seconds: a few large frames, again and again."""
+    folder = tmp_path_factory.mktemp("slow")
+    few = write_video(folder / "few.mp4", width=1280, height=720, frames=8, codec="mpeg4")
+    with av.open(str(few)) as source, av.open(str(folder / "slow.mp4"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        for round_ in range(200):
+            for number, read in enumerate(packets):
+                packet = av.Packet(bytes(read))
+                packet.stream, packet.time_base = stream, Fraction(1, 8)
+                packet.pts = packet.dts = 8 * round_ + number
+                packet.is_keyframe = read.is_keyframe
+                target.mux(packet)
+    return folder / "slow.mp4"
 
 
 @pytest.fixture
