@@ -74,6 +74,12 @@ _PROCESSES = HEAVY | {"cold_cli", "mended", "real_clips", "run_cli"}
 """Fixtures of models, stores, servers and processes: what uses one is no unit test."""
 
 
+UNIT_SECONDS = 15.0
+"""Of the processor's time that a unit test may take, with what it sets up: thrice what any does."""
+
+_BEGAN = pytest.StashKey[float]()
+
+
 def tier_of(item: pytest.Item) -> str:
     """Chooses the tier of a test by where it lies and what it uses."""
     fixtures = set(getattr(item, "fixturenames", ()))
@@ -114,6 +120,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(tier_of(item))
         if isinstance(item, pytest.Function) and not HEAVY.isdisjoint(item.fixturenames):
             item.add_marker("heavy")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[_BEGAN] = _processor_seconds()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Runs after the test itself: one that is no unit of moments belongs elsewhere."""
+    taken = _processor_seconds() - item.stash[_BEGAN]
+    if item.get_closest_marker("unit") and taken > UNIT_SECONDS:
+        pytest.fail(f"a unit test may take {UNIT_SECONDS:.0f} s of the processor, not {taken:.1f}")
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those that it has waited for; load on the machine is not in it."""
+    return sum(os.times()[:4])
 
 
 @pytest.fixture(scope="session")
