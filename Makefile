@@ -23,16 +23,16 @@ READY := $(VENV)/.ready-$(VERSION)
 LIGHT := $(VENV)-light
 LIGHT_READY := $(LIGHT)/.ready-$(VERSION)
 
-# Tests that need only tests/light.txt and take a minute. Tests marked `heavy` or `slow` are skipped,
-# and so are files that import torch or a browser at the top, or that take long and depend on FFmpeg
-# and processes rather than on Python.
+# Tests that need only tests/light.txt and take a minute: whether the package works with a version
+# of Python. Tests marked `heavy` or `slow` are skipped, and so are files that import torch or a
+# browser at the top, or that take long and depend on FFmpeg, numbers and processes, not on Python.
 LIGHT_TESTS := $(addprefix tests/, \
-	spec index cli/test_validate.py cli/test_init.py \
-	encoding/test_units.py previewing/test_choose.py store/test_layout.py media/test_decode.py \
-	media/test_probe.py media/test_timestamps.py \
+	spec index cli/test_init.py encoding/test_units.py previewing/test_choose.py \
+	store/test_layout.py media/test_decode.py media/test_timestamps.py \
 	fs/test_atomic.py fs/test_files.py test_errors.py test_options.py test_package.py)
 NOT_LIGHT := $(addprefix --ignore=tests/, \
-	index/test_sampler_loaders.py spec/test_path_hints.py index/test_real_files.py index/test_scaffold.py)
+	index/test_auto_buckets.py index/test_merging.py index/test_real_files.py \
+	index/test_sampler_loaders.py index/test_scaffold.py spec/test_video_files.py)
 
 # $(call make_venv,folder): refuses a folder that another version of Python made.
 define make_venv
@@ -51,7 +51,7 @@ test: $(READY)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not slow" --durations=30
 
 test-all: $(READY)
-	$(BIN)/pytest -n $(JOBS) --dist loadfile tests
+	VIDEOPREP_SOAK=$${VIDEOPREP_SOAK:-2} $(BIN)/pytest -n $(JOBS) --dist loadfile tests
 
 test-light: $(LIGHT_READY)
 	$(LIGHT)/bin/pytest -n $(JOBS) --dist loadfile -m "not heavy and not slow" $(NOT_LIGHT) $(LIGHT_TESTS)

@@ -34,7 +34,7 @@ Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 TESTS = Path(__file__).parent
 REPOSITORY = TESTS.parent
 SHOWN = [f"videos/{number:05}.mp4" for number in (0, 1, 3, 8)]
-"""Four of the demo's clips, in three buckets."""
+"""Four of the demo's clips."""
 
 REAL_CLIPS = REPOSITORY.parent / "shared" / "data" / "real-clips"
 
@@ -68,17 +68,23 @@ _INTEGRATION |= {
     "test_fidelity.py",
     "test_real_files.py",
 }
-_INTEGRATION |= {"test_audio.py", "test_sampler_loaders.py"}
+_INTEGRATION |= {"test_audio.py", "test_sampler_loaders.py", "test_video_reader.py"}
 """Folders of this one, and names of files."""
 
-_PROCESSES = HEAVY | {"cold_cli", "real_clips", "run_cli"}
+_PROCESSES = HEAVY | {"cold_cli", "mended", "real_clips", "run_cli"}
 """Fixtures of models, stores, servers and processes: what uses one is no unit test."""
+
+
+UNIT_SECONDS = 15.0
+"""Of the processor's time that a unit test may take, with what it sets up: thrice what any does."""
+
+_BEGAN = pytest.StashKey[float]()
 
 
 def tier_of(item: pytest.Item) -> str:
     """Chooses the tier of a test by where it lies and what it uses."""
     fixtures = set(getattr(item, "fixturenames", ()))
-    places = {item.path.relative_to(TESTS).parts[0], item.path.name}
+    places = _places(item.path)
     if "browser" in fixtures:
         return "browser"
     if places & _FAULTS:
@@ -89,12 +95,23 @@ def tier_of(item: pytest.Item) -> str:
     return "unit"
 
 
+def _places(path: Path) -> set[str]:
+    """By what a file may be named above."""
+    return {path.relative_to(TESTS).parts[0], path.name} if path != TESTS else set()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Runs the unit tests alone if nobody says what to run."""
     option = config.option
     is_plain = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if is_plain and not option.markexpr and not option.keyword:
         option.markexpr = "unit"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Imports no file without unit tests if those alone are run."""
+    is_needed = config.option.markexpr != "unit" or not collection_path.is_relative_to(TESTS)
+    return None if is_needed or not _places(collection_path) & (_FAULTS | _INTEGRATION) else True
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -104,6 +121,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(tier_of(item))
         if isinstance(item, pytest.Function) and not HEAVY.isdisjoint(item.fixturenames):
             item.add_marker("heavy")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[_BEGAN] = _processor_seconds()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Runs after the test itself: one that is no unit of moments belongs elsewhere."""
+    taken = _processor_seconds() - item.stash[_BEGAN]
+    if item.get_closest_marker("unit") and taken > UNIT_SECONDS:
+        pytest.fail(f"a unit test may take {UNIT_SECONDS:.0f} s of the processor, not {taken:.1f}")
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those that it has waited for; load on the machine is not in it."""
+    return sum(os.times()[:4])
 
 
 @pytest.fixture(scope="session")
@@ -154,7 +189,7 @@ def shown_store(shared_folder: Path, demo_dataset: Path) -> Path:
     def encode(folder: Path) -> None:
         import videoprep as vp
 
-        index = vp.BucketIndex.build(demo_dataset).filter(video=SHOWN)
+        index = vp.BucketIndex.build(demo_dataset, max_num_frames=9).filter(video=SHOWN)
         done = vp.encode(index, model=trained_model(), output=folder, image_latents=True)
         assert done is not None
         assert done.ok

@@ -33,7 +33,7 @@ PAGES = [
 """The other targets' pages are run by tests/exporters/test_pages.py, each on its own family; those
 of families by tests/families."""
 _FIRST_PAGES = ("README.md", "quickstart.md", "encode.md", "train.md")
-_FORKED_PAGES = ("quickstart.md", "encode.md", "train.md")
+_FORKED_PAGES = ("README.md", "docs/quickstart.md", "docs/encode.md", "docs/train.md")
 """Their commands are quick if they are forked; those of the others are run by a shell."""
 LIGHT_PAGES = {"dataset.md", "init.md", "validate.md"}
 """Their commands need neither a model nor a store."""
@@ -58,7 +58,7 @@ def _marks(page: Path) -> list[pytest.MarkDecorator]:
 
 def _blocks(language: str) -> list[Any]:
     return [
-        pytest.param(f"{page.name}:{number}", text, marks=_marks(page))
+        pytest.param(f"{page.relative_to(REPOSITORY)}:{number}", text, marks=_marks(page))
         for page in PAGES
         for number, (kind, text) in enumerate(_BLOCK.findall(page.read_text(encoding="utf-8")))
         if kind == language
@@ -146,10 +146,13 @@ def _as_run(line: str) -> str | None:
     return None if line.startswith(_NOT_RUN) else line
 
 
+def _is_plain(line: str) -> bool:
+    """Whether a line is no more than a command of videoprep, perhaps under torchrun."""
+    return shlex.split(line)[0] in ("videoprep", "torchrun") and not set(line) & set("|&;<>$*")
+
+
 def _run_forked(warm: Warm, line: str, folder: Path) -> Process:
-    """Runs a line that is no more than a command of videoprep, perhaps under torchrun."""
-    name, *arguments = shlex.split(line)
-    module = {"videoprep": "videoprep", "torchrun": "torchrun"}[name]
+    module, *arguments = shlex.split(line)
     return warm.run(*arguments, module=module, cwd=folder, timeout=600)
 
 
@@ -158,7 +161,7 @@ def _run_forked(warm: Warm, line: str, folder: Path) -> Process:
 def test_commands(where: str, block: str, workplace: Path, request: pytest.FixtureRequest) -> None:
     lines = block.replace("\\\n", " ").splitlines()
     for line in filter(None, map(_as_run, lines)):
-        if where.partition(":")[0] in _FORKED_PAGES:
+        if where.partition(":")[0] in _FORKED_PAGES and _is_plain(line):
             done = _run_forked(request.getfixturevalue("warm"), line, workplace)
         else:
             done = _run(["bash", "-c", line], workplace)

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 import videoprep
+from tests.support.package_source import PACKAGE, modules, nodes
 from videoprep.families.registry import families
-
-PACKAGE = Path(videoprep.__file__).parent
 
 LAYERS = (
     (
@@ -52,30 +51,23 @@ LAYERS = (
 )
 
 
-def _loaded_after(statement: str) -> set[str]:
-    code = f"import sys; {statement}; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "import videoprep",
-        "import videoprep.cli.app",
-        "from videoprep import validate, BucketIndex, BucketBatchSampler, DatasetSpec",
-        "from videoprep.families.registry import families; families()",
-        "from videoprep.validators.registry import registry; registry()",
-        "from videoprep.exporters.registry import exporters; exporters()",
-    ],
+_PLANNING = (
+    "import videoprep",
+    "import videoprep.cli.app",
+    "from videoprep import validate, BucketIndex, BucketBatchSampler, DatasetSpec",
+    "from videoprep.families.registry import families; families()",
+    "from videoprep.validators.registry import registry; registry()",
+    "from videoprep.exporters.registry import exporters; exporters()",
 )
-def test_planning_loads_no_torch(statement: str) -> None:
-    loaded = _loaded_after(statement)
-    assert not loaded & {"torch", "torchvision", "diffusers", "transformers"}
 
 
-def test_bare_import_loads_next_to_nothing() -> None:
-    assert not _loaded_after("import videoprep") & {"pydantic", "pyarrow", "numpy", "av", "rich"}
+def test_planning_loads_no_torch_and_a_bare_import_next_to_nothing() -> None:
+    code = "\n".join(["import sys", *(f"{line}\nprint(*sys.modules)" for line in _PLANNING)])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = [set(line.split()) for line in done.stdout.splitlines()]
+    assert not loaded[0] & {"pydantic", "pyarrow", "numpy", "av", "rich"}
+    for statement, names in zip(_PLANNING, loaded, strict=True):
+        assert not names & {"torch", "torchvision", "diffusers", "transformers"}, statement
 
 
 @pytest.mark.heavy
@@ -108,35 +100,36 @@ def _layer(module: str) -> int | None:
     return next(n for n, names in enumerate(LAYERS) if parts[1] in names)
 
 
-@pytest.mark.parametrize(
-    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
-)
-def test_a_file_imports_only_from_its_own_layer_or_those_above(path: Path) -> None:
-    relative = path.relative_to(PACKAGE)
-    if relative.name in ("__init__.py", "__main__.py") and len(relative.parts) == 1:
-        return
-    own = _layer(f"videoprep.{relative.with_suffix('').as_posix().replace('/', '.')}")
-    assert own is not None
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        modules = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-        if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        for module in modules:
-            layer = _layer(module)
-            assert layer is None or layer <= own, f"{relative} imports {module}"
+def test_a_file_imports_only_from_its_own_layer_or_those_above() -> None:
+    wrong = []
+    for path, found in nodes().items():
+        if path in ("__init__.py", "__main__.py"):
+            continue
+        own = _layer(f"videoprep.{path.removesuffix('.py').replace('/', '.')}")
+        assert own is not None, path
+        imported = [name for node in found for name in _imported(node)]
+        layers = {name: _layer(name) for name in imported}
+        wrong += [f"{path} imports {name}" for name, at in layers.items() if at and at > own]
+    assert wrong == []
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return [node.module]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
 
 
 def test_only_the_family_knows_its_name() -> None:
     """And who is made for some families: the demo, the trainer, another trainer's format."""
     names = set(families())
-    for path in PACKAGE.rglob("*.py"):
+    for path, found in nodes().items():
+        file = Path(path)
         if (
-            path.parent.name in ("families", "demo", "exporters", "importers")
-            or path.name == "cogvideox.py"
+            file.parent.name in ("families", "demo", "exporters", "importers")
+            or file.name == "cogvideox.py"
         ):
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        constants = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        constants = [node.value for node in found if isinstance(node, ast.Constant)]
         strings = {value for value in constants if isinstance(value, str)}
         assert not strings & names, path
 
@@ -152,17 +145,17 @@ def test_the_engine_knows_nothing_of_videos() -> None:
 def test_class_names_are_unique() -> None:
     """A name that a traceback or a message shows leads to one class."""
     homes: dict[str, list[str]] = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path, found in nodes().items():
+        for node in found:
             if isinstance(node, ast.ClassDef):
-                homes.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+                homes.setdefault(node.name, []).append(path)
     assert {name: files for name, files in homes.items() if len(files) > 1} == {}
 
 
-def _imports_of(path: Path) -> set[str]:
+def _imports_of(module: ast.Module) -> set[str]:
     """Modules of the package that a file imports at its top; those for type checkers are not."""
     found = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in module.body:
         if isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
@@ -171,12 +164,12 @@ def _imports_of(path: Path) -> set[str]:
 
 
 def test_no_imports_run_in_a_circle() -> None:
-    modules = {}
-    for path in PACKAGE.rglob("*.py"):
-        parts = ("videoprep", *path.relative_to(PACKAGE).with_suffix("").parts)
-        modules[".".join(parts).removesuffix(".__init__")] = path
+    named = {
+        ".".join(("videoprep", *Path(path).with_suffix("").parts)).removesuffix(".__init__"): tree
+        for path, tree in modules().items()
+    }
     graph = {
-        name: {one for one in _imports_of(path) & modules.keys() if one != name}
-        for name, path in modules.items()
+        name: {one for one in _imports_of(tree) & named.keys() if one != name}
+        for name, tree in named.items()
     }
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle

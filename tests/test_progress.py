@@ -464,7 +464,7 @@ def _in_terminal(
     except OSError:  # so a pty says that the other end is closed
         pass
     os.close(master)
-    return [(at, piece.decode(errors="replace")) for at, piece in pieces], process.wait(60)
+    return [(at, piece.decode(errors="replace")) for at, piece in pieces], process.wait(300)
 
 
 def _screens(pieces: list[tuple[float, str]]) -> Iterator[Screen]:

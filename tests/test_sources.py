@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import videoprep as vp
-from tests.encoding.test_encode import encode
+from tests.support.package_source import nodes
 from videoprep.encoding.options import (
     STATUS_OPTIONS,
     EncodeKeywords,
@@ -30,12 +30,11 @@ from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.store.layout import CATALOGUE, INDEX, INFO
 
-PACKAGE = Path(vp.__file__).parent
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     """A folder with a dataset, its index and its store; do not change it."""
+    from tests.encoding.test_encode import encode
     from tests.support.assets import write_dataset
 
     folder = tmp_path_factory.mktemp("sources")
@@ -127,6 +126,8 @@ def test_a_store_and_an_index_behind_a_url(made: Path, s3: str) -> None:
 
 def test_a_store_is_encoded_by_another_model(made: Path, tiny_model: Path, tmp_path: Path) -> None:
     """Of a store its plan is taken: what is encoded again are the same clips."""
+    from tests.encoding.test_encode import encode
+
     again = encode(made / "store", tiny_model, tmp_path / "again", posterior="mean")
     assert again.components["video_latents"].encoded == 3
     one, other = (vp.LatentDataset(folder) for folder in (made / "store", tmp_path / "again"))
@@ -141,9 +142,9 @@ def test_there_is_nothing(tmp_path: Path) -> None:
 def test_no_other_place_decides() -> None:
     """Whether a file is an index is asked in few places."""
     asking = {
-        str(path.relative_to(PACKAGE))
-        for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        path
+        for path, found in nodes().items()
+        for node in found
         if isinstance(node, ast.Attribute) and node.attr == "is_index"
     }
     # The others ask whether a file may be replaced.
@@ -151,10 +152,10 @@ def test_no_other_place_decides() -> None:
 
 
 def test_the_library_never_calls_the_command_line() -> None:
-    for path in PACKAGE.rglob("*.py"):
-        if path.is_relative_to(PACKAGE / "cli") or path.name == "__main__.py":
+    for path, found in nodes().items():
+        if path.startswith("cli/") or path == "__main__.py":
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in found:
             if isinstance(node, ast.ImportFrom):
                 assert not (node.module or "").startswith("videoprep.cli"), path
 

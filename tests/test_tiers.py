@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
+from collections import Counter
 
 import pytest
 
 from tests.conftest import REPOSITORY, TIERS
-
-LIST = """
-def show(what, items):
-    for item in items:
-        print(what, item.nodeid.partition("::")[0], *(mark.name for mark in item.iter_markers()))
-
-def pytest_deselected(items):
-    show("LEFT", items)
-
-def pytest_collection_finish(session):
-    show("RUN", session.items)
-"""
+from tests.support.warm import Warm
 
 Tests = list[tuple[str, list[str]]]
 """The file and the tiers of each test."""
 
 
-def collected(folder: Path, *arguments: str) -> tuple[Tests, Tests]:
+def collected(warm: Warm, *arguments: str) -> tuple[Tests, Tests]:
     """The tests that pytest would run, and those that it would leave."""
-    (folder / "list_tiers.py").write_text(LIST)
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider"]
-    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [*command, "-p", "list_tiers", *arguments],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    command = ["--collect-only", "-p", "no:cacheprovider", "-p", "tests.support.list_tiers"]
+    done = warm.run(*command, *arguments, module="pytest", cwd=REPOSITORY, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert " tests collected" in done.stdout, done.stdout[-2000:]
     return _tests("RUN", done.stdout), _tests("LEFT", done.stdout)
 
 
@@ -51,12 +29,17 @@ def _tests(what: str, output: str) -> Tests:
     return [(file, [mark for mark in marks if mark in TIERS]) for file, *marks in parts]
 
 
-def test_every_test_has_one_tier_and_plain_pytest_runs_the_units(tmp_path: Path) -> None:
-    run, left = collected(tmp_path)
-    assert [file for file, tiers in run + left if len(tiers) != 1] == []
+def test_every_test_has_one_tier_and_plain_pytest_runs_the_units(warm: Warm) -> None:
+    every, left = collected(warm, "tests")
+    assert left == []
+    assert [file for file, tiers in every if len(tiers) != 1] == []
+    assert {tier for _, (tier,) in every} == set(TIERS)
+    assert {tier for file, (tier,) in every if file.startswith("tests/faults/")} == {"faults"}
+    run, _ = collected(warm)
+    # As many of each file: a file that is not looked into for their sake has none.
+    units = Counter(file for file, (tier,) in every if tier == "unit")
+    assert Counter(file for file, _ in run) == units
     assert {tier for _, (tier,) in run} == {"unit"}
-    assert {tier for _, (tier,) in left} == set(TIERS) - {"unit"}
-    assert {tier for file, (tier,) in left if file.startswith("tests/faults/")} == {"faults"}
 
 
 @pytest.mark.parametrize(
@@ -67,8 +50,6 @@ def test_every_test_has_one_tier_and_plain_pytest_runs_the_units(tmp_path: Path)
         (("tests/fs", "-m", "unit"), {"unit"}),
     ],
 )
-def test_what_is_asked_for_runs(
-    tmp_path: Path, arguments: tuple[str, ...], tiers: set[str]
-) -> None:
-    run, _ = collected(tmp_path, *arguments)
+def test_what_is_asked_for_runs(warm: Warm, arguments: tuple[str, ...], tiers: set[str]) -> None:
+    run, _ = collected(warm, *arguments)
     assert {tier for _, own in run for tier in own} == tiers

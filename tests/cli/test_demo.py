@@ -15,7 +15,7 @@ Run = Callable[..., object]
 
 
 def test_demo_and_its_rerun(run_cli: Run, tmp_path: Path) -> None:
-    done = run_cli("demo", "--steps", "4")
+    done = run_cli("demo", "--steps", "2")
     assert done.returncode == 0, done.stderr
     made = tmp_path / "videoprep-demo"
     for path in (
@@ -30,22 +30,24 @@ def test_demo_and_its_rerun(run_cli: Run, tmp_path: Path) -> None:
     assert "videoprep encode" in done.stdout
     assert "videoprep-demo/preview.png" in done.stdout
     assert "videoprep-demo/report.html" in done.stdout
-    again = run_cli("demo", "--steps", "4")
+    again = run_cli("demo", "--steps", "1")
     assert again.returncode == 0, again.stderr
     assert "nothing to do" in again.stdout
     _require_pictures(made)
 
 
 def _require_pictures(made: Path) -> None:
-    """The latents decode to what the videos show."""
+    """The latents decode to what the videos show: a clip of each bucket is looked at."""
     values = []
-    clips = vp.BucketIndex.load(made / "index.parquet").clips()
-    for item, clip in zip(vp.LatentDataset(made / "latents"), clips, strict=True):
+    clips = list(vp.BucketIndex.load(made / "index.parquet").clips())
+    data = vp.LatentDataset(made / "latents")
+    assert len(data) == len(clips) == 12
+    for number in (0, 3, 7, 11):
+        item, clip = data[number], clips[number]
         assert item["metadata"]["video"] == clip.video
         pixels = normalize(load_clip(clip.pixels)).permute(1, 0, 2, 3)[None]
         decoded = decode(made / "model", item["video_latents"].float()[None])
         values.append(psnr(pixels, decoded))
-    assert len(values) == 12
     assert statistics.median(values) >= 22
 
 

@@ -95,7 +95,12 @@ def test_a_rank_killed_under_torchrun_ends_all(small: Small, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "rule", ["clip.encoding=kill@b.mp4", "job.shared=kill", "store.claimed=kill"]
+    "rule",
+    [
+        "clip.encoding=kill@b.mp4",
+        pytest.param("job.shared=kill", marks=pytest.mark.slow),
+        "store.claimed=kill",
+    ],
 )
 def test_torchrun_starts_ranks_again(small: Small, tmp_path: Path, rule: str) -> None:
     once = {"VIDEOPREP_FAILPOINTS_ONCE": str(tmp_path / "once")}

@@ -54,10 +54,9 @@ def test_shares_of_ranks(small: Small) -> None:
     small.require_whole()
 
 
-@pytest.mark.parametrize("options", [["--decode-workers", 1], ["--decode-workers", 3]])
-@pytest.mark.parametrize("threads", ["1", "2"])
-def test_workers_and_threads(small: Small, options: list[object], threads: str) -> None:
-    small.finish(*options, OMP_NUM_THREADS=threads)
+@pytest.mark.parametrize(("workers", "threads"), [(1, "2"), (3, "1"), (3, "2")])
+def test_workers_and_threads(small: Small, workers: int, threads: str) -> None:
+    small.finish("--decode-workers", workers, OMP_NUM_THREADS=threads)
 
 
 @pytest.mark.slow

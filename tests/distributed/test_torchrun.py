@@ -15,7 +15,12 @@ Torchrun = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_two_ranks_give_the_bytes_of_one(
-    cold_torchrun: Torchrun, demo_dataset: Path, demo_store: Path, tiny_model: Path, tmp_path: Path
+    cold_torchrun: Torchrun,
+    torchrun: Torchrun,
+    demo_dataset: Path,
+    demo_store: Path,
+    tiny_model: Path,
+    tmp_path: Path,
 ) -> None:
     store = tmp_path / "store"
     command = ["encode", demo_dataset, "-o", store, "--model", tiny_model, "--image-latents"]
@@ -24,7 +29,7 @@ def test_two_ranks_give_the_bytes_of_one(
     result = json.loads(done.stdout)
     assert (result["samples"], result["complete"], result["encoded"]) == (12, 12, 36)
     assert contents(store) == contents(demo_store)
-    again = cold_torchrun(2, *command)
+    again = torchrun(2, *command)
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("nothing to do") == 1
     assert contents(store) == contents(demo_store)

@@ -316,6 +316,7 @@ def test_encode_the_same_bytes(cluster: Any, small: Small) -> None:
     assert verified.wait() == 0, verified.stdout
 
 
+@pytest.mark.slow
 def test_encode_is_finished_elsewhere(cluster: Any, small: Small) -> None:
     started = small.start("--executor", "ray", "--address", cluster.address)
     wait_until(lambda: receipts(small.store), _COLD_START)

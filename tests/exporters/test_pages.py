@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.exporters.conftest import Stores
 from tests.support.exports import store_of
+from tests.support.warm import Warm
 from videoprep.cli.export import export as command
 from videoprep.exporters.registry import exporters
 
@@ -37,15 +37,20 @@ def test_the_page_says_what_the_exporter_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", exporters())
-def test_the_page_runs(name: str, stores: Stores, demo_store: Path, tmp_path: Path) -> None:
+def test_the_page_runs(
+    name: str, stores: Stores, demo_store: Path, tmp_path: Path, warm: Warm
+) -> None:
     store = store_of(stores(_MODELS[name])) if name in _MODELS else demo_store
     shutil.copytree(store, tmp_path / "latents")
     blocks = _BLOCK.findall((REPOSITORY / f"docs/export/{name}.md").read_text())
     assert blocks
     for kind, text in blocks:
-        program = [sys.executable, "-c", text] if kind == "python" else ["bash", "-c", text]
-        if kind == "bash":
-            text = text.replace("videoprep", f"{sys.executable} -m videoprep", 1)
-            program = ["bash", "-ec", text]
-        done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        if kind == "python":
+            (tmp_path / "program.py").write_text(text)
+            runs = [warm.run(module=str(tmp_path / "program.py"), cwd=tmp_path)]
+        else:
+            lines = map(shlex.split, text.splitlines())
+            runs = [warm.run(*line[1:], cwd=tmp_path) for line in lines if line[0] == "videoprep"]
+            assert len(runs) == text.count("\n")
+        for done in runs:
+            assert done.returncode == 0, done.stdout + done.stderr

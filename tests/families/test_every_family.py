@@ -60,8 +60,9 @@ def test_moments_equal_the_vaes(family: Family, model: ModelFolder) -> None:
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH_VAE, indirect=True)
-def test_shapes_of_all_legal_lengths(family: Family, model: ModelFolder) -> None:
-    fidelity.require_shapes(family, model)
+@pytest.mark.parametrize("most", [65, pytest.param(129, marks=pytest.mark.slow)])
+def test_shapes_of_all_legal_lengths(family: Family, model: ModelFolder, most: int) -> None:
+    fidelity.require_shapes(family, model, most)
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH_VAE, indirect=True)

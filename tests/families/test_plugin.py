@@ -64,7 +64,7 @@ def clips(tmp_path: Path) -> Path:
 
 
 def test_the_example_encodes(
-    cold_cli: Run, installed: Path, tiny_mochi: Path, clips: Path, tmp_path: Path
+    cold_cli: Run, run_cli: Run, installed: Path, tiny_mochi: Path, clips: Path, tmp_path: Path
 ) -> None:
     search = os.pathsep.join([str(installed), str(REPOSITORY)])
     store = tmp_path / "store"
@@ -72,7 +72,7 @@ def test_the_example_encodes(
     done = cold_cli(*command, "--profile", "mochi", PYTHONPATH=search)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    unknown = cold_cli(*command, PYTHONPATH=str(REPOSITORY))
+    unknown = run_cli(*command)
     assert unknown.returncode == 2
     assert "'MochiPipeline' is of no known family" in unknown.stderr
     assert "docs/families.md" in unknown.stderr.replace("\n", "")
@@ -149,28 +149,29 @@ raise_ = None
 """
 
 
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [
-        ("bad_family:missing", "AttributeError"),
-        ("bad_family:number", "no instance of videoprep.families.contract.Family"),
-        ("bad_family:nameless", "Nameless lacks name"),
-        ("bad_family:taken", "the name 'cogvideox' is taken"),
-        ("bad_family:other", "its profile is called 'cogvideox-like', and the family 'other'"),
-        ("no_such_module:x", "ModuleNotFoundError"),
-    ],
-)
-def test_a_plugin_that_cannot_be_used_is_said_and_left_out(
-    cold_cli: Run, tmp_path: Path, dataset: Path, value: str, reason: str
+_BAD = {
+    "bad_family:missing": "AttributeError",
+    "bad_family:number": "no instance of videoprep.families.contract.Family",
+    "bad_family:nameless": "Nameless lacks name",
+    "bad_family:taken": "the name 'cogvideox' is taken",
+    "bad_family:other": "its profile is called 'cogvideox-like', and the family 'other'",
+    "no_such_module:x": "ModuleNotFoundError",
+}
+
+
+def test_plugins_that_cannot_be_used_are_said_and_left_out(
+    cold_cli: Run, tmp_path: Path, dataset: Path
 ) -> None:
-    search = _site(tmp_path / "site", f"bad = {value}\ngood = bad_family:good\n")
+    points = [f"bad-{number} = {value}" for number, value in enumerate(_BAD)]
+    search = _site(tmp_path / "site", "\n".join([*points, "good = bad_family:good", ""]))
     done = cold_cli("validate", dataset, "--profile", "nonsense", PYTHONPATH=search)
     assert done.returncode == 2
     said = " ".join(done.stderr.split())
-    assert reason in said
-    assert "(of bad-family)" in said
-    assert "cogvideox-like" in said  # the good one is among the profiles
-    assert done.stderr.count("cannot be used") == 1
+    for reason in _BAD.values():
+        assert said.count(reason) == 1, (reason, said)
+    assert said.count("(of bad-family)") == said.count("cannot be used") == len(_BAD)
+    profiles = said.partition("the profiles are: ")[2]
+    assert "cogvideox-like, " in profiles, "the good one's is among them"
 
 
 @pytest.mark.parametrize(

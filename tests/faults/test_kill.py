@@ -48,7 +48,9 @@ RULES = [
 ]
 
 _ALIKE = {f"{place}=kill@{text}" for text in _TEXTS for place in ("file.begun", "file.synced")}
-"""Nothing has its name yet, as at ``file.written``: that of a shard and of its receipt remain."""
+_ALIKE |= {f"{place}=kill*2@/prompt_embeds/" for place in ("file.begun", "file.synced")}
+_ALIKE |= {f"{place}=kill@/5x96x64-" for place in _OF_FILES}
+"""Nothing has its name yet, as at ``file.written``; or it is one more unit of videos."""
 
 ELSEWHERE = {
     "file.read": "test_killed_while_it_reads_what_is_there",
@@ -148,6 +150,4 @@ def test_a_process_that_was_started_as_users_do(small: Small) -> None:
     assert process.wait() == -signal.SIGKILL
     small.require_sound()
     assert len(visible(small.store)) < len(visible(small.whole))
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    small.require_whole()
+    small.finish()

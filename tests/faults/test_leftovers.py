@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -71,13 +70,9 @@ def test_a_zombie_is_dead(small: Small) -> None:
 
 def _owned(small: Small, process: Process) -> Path:
     """The temporary file that a process is writing."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        found = list(small.store.glob(f"*/*/.1x64x96-*-{process.pid}-*.tmp"))
-        if found:
-            return found[0]
-        time.sleep(0.01)
-    raise AssertionError(process.stderr)
+    pattern = f"*/*/.1x64x96-*-{process.pid}-*.tmp"
+    wait_until(lambda: list(small.store.glob(pattern)))
+    return next(small.store.glob(pattern))
 
 
 def test_those_of_the_living_are_not(small: Small) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +30,12 @@ ALL, NONE, ONE, TWO = (3, 0, 0), (0, 3, 0), (1, 2, 0), (2, 1, 0)
 
 
 @pytest.fixture
-def done(own_small: Small) -> Small:
-    """A whole store of a dataset of its own."""
-    assert own_small.run().returncode == 0
-    return own_small
+def done(undisturbed: Small, tmp_path: Path) -> Iterator[Small]:
+    """A whole store and its dataset, copied for each test."""
+    dataset = shutil.copytree(undisturbed.dataset, tmp_path / "dataset")
+    store = shutil.copytree(undisturbed.store, tmp_path / "store")
+    yield replace(undisturbed, dataset=dataset, store=store, whole=tmp_path / "whole")
+    undisturbed.warm.end_all()
 
 
 def _stamps(store: Path) -> dict[str, tuple[int, int, bytes]]:
@@ -82,10 +86,11 @@ def _require_as_if_new(small: Small, *more: object, model: Path | None = None) -
             assert torch.equal(here[component], there[component])
 
 
-def test_nothing(done: Small) -> None:
-    before = visible(done.store)
-    _require(done, expected=(NONE, NONE, NONE))
-    assert visible(done.store) == before
+def test_nothing(own_small: Small) -> None:
+    assert own_small.run().returncode == 0
+    before = visible(own_small.store)
+    _require(own_small, expected=(NONE, NONE, NONE))
+    assert visible(own_small.store) == before
 
 
 def test_a_caption(done: Small) -> None:
@@ -158,9 +163,9 @@ def test_a_copy_of_the_model(done: Small, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--dtype", "bf16"], (ALL, ALL, ALL)),
+        pytest.param(["--dtype", "bf16"], (ALL, ALL, ALL), marks=pytest.mark.slow),
         (["--text-encoder-dtype", "bf16"], (NONE, NONE, ALL)),
-        (["--posterior", "mean"], (ALL, ALL, NONE)),
+        pytest.param(["--posterior", "mean"], (ALL, ALL, NONE), marks=pytest.mark.slow),
         (["--posterior", "sample"], (ALL, ALL, NONE)),
         (["--use-tiling"], (ALL, ALL, NONE)),
     ],
@@ -173,17 +178,9 @@ def test_an_option(
     _require(done, expected=(NONE, NONE, NONE))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--batch-size", 2],
-        ["--decode-workers", 2],
-        ["--time-limit", 5],
-        ["--watchdog", 0],
-        ["--max-failures", 3],
-    ],
-)
-def test_an_option_that_changes_nothing(done: Small, options: list[object]) -> None:
+def test_options_that_change_nothing(done: Small) -> None:
+    options = ["--batch-size", 2, "--decode-workers", 2, "--time-limit", 60]
+    options += ["--watchdog", 0, "--max-failures", 3]
     _require(done, *options, expected=(NONE, NONE, NONE))
 
 

@@ -242,7 +242,7 @@ def test_a_fork_ends_in_the_ordinary_way(s3: str) -> None:
         [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", script],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

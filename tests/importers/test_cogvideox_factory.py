@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -200,17 +198,15 @@ def test_a_model_of_another_family(folder: Path, tmp_path: Path) -> None:
         import_(folder, build_wan(tmp_path / "wan"), tmp_path / "store")
 
 
-def test_killed_it_goes_on(folder: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_killed_it_goes_on(run_cli: Run, folder: Path, tiny_model: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    command = [sys.executable, "-m", "videoprep", "import", folder, "--from", "cogvideox-factory"]
-    command += ["--model", tiny_model, "-o", store]
-    environment = {**os.environ, "VIDEOPREP_FAILPOINTS": "file.placed=kill*9"}
-    first = subprocess.run(command, env=environment, capture_output=True, check=False)
+    command = ("import", folder, "--from", "cogvideox-factory", "--model", tiny_model, "-o", store)
+    first = run_cli(*command, VIDEOPREP_FAILPOINTS="file.placed=kill*9")
     assert first.returncode == -signal.SIGKILL
     assert not (store / "catalogue.parquet").exists()
     committed = {path: path.stat().st_mtime_ns for path in store.rglob("*.safetensors")}
     assert committed
-    second = subprocess.run(command, capture_output=True, check=False)
+    second = run_cli(*command)
     assert second.returncode == 0, second.stderr
     kept = [path for path, time in committed.items() if path.stat().st_mtime_ns == time]
     assert len(kept) >= len(committed) - 1

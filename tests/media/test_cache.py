@@ -217,7 +217,7 @@ print([one.media.frames for one in inspect_all(pathlib.Path(sys.argv[1]), sys.ar
 def _without_locks(error: str, root: Path, *paths: Path) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "-c", _LOOK, str(root), *map(str, paths)]
     command = [sys.executable, "-m", "tests.support.no_locks", error, *program]
-    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
 
 
 @pytest.mark.skipif(not is_possible(), reason="needs a kernel that filters system calls")

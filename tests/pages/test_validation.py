@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser
 
 import videoprep as vp
 from tests.support.assets import write_lists, write_video
@@ -20,6 +20,12 @@ from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import Finding, Severity
 from videoprep.validators.registry import built_in
 from videoprep.validators.report import Report
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+_TWO_FRAMES = "() => new Promise(d => requestAnimationFrame(() => requestAnimationFrame(d)))"
+"""Until what was asked for has been drawn."""
 
 
 @pytest.fixture
@@ -204,7 +210,7 @@ def test_strangers_words_stay_words(open_report: Callable[..., Opened], tmp_path
     opened.page.fill("input[type=search]", "")
     opened.page.select_option("select", index=2)
     opened.page.select_option("select", index=0)
-    opened.page.wait_for_timeout(100)
+    opened.page.evaluate(_TWO_FRAMES)
     assert opened.page.locator("script").count() == 1
     assert opened.page.locator("img, [onerror], [onload]").count() == 0
     assert opened.page.locator("svg:not(.chart svg):not(.share):not(.mark svg)").count() == 0

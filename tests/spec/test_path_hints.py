@@ -11,11 +11,13 @@ from videoprep.spec.path_hints import kind_of, nowhere, similar
 from videoprep.spec.readers.line_files import PROMPTS, VIDEOS
 from videoprep.spec.spec_file import NAME
 from videoprep.store.layout import INFO
-from videoprep.training.weights import WEIGHTS_NAME
 
 
+@pytest.mark.heavy
 def test_things_are_told_by_the_names_that_their_makers_give_them() -> None:
     """They are written down twice: what tells them apart lies below all that makes them."""
+    from videoprep.training.weights import WEIGHTS_NAME
+
     signs = place._SIGNS
     assert signs["store"] == (INFO,)
     assert signs["run"] == (WEIGHTS_NAME,)

@@ -546,7 +546,7 @@ def test_killed_while_downloading(on_s3: RemoteFiles, mirrors_folder: Path) -> N
         f"root = local_path({on_s3.location!r})\n"
         f"Staging.of(root).fetch(root / {VIDEOS[0]!r})\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", script], timeout=300, check=False)
     assert done.returncode == -9
     root = local_path(on_s3.location)
     assert not (root / VIDEOS[0]).exists()

@@ -28,7 +28,7 @@ from videoprep.store.receipt import UnitResult, commit_unit
 from videoprep.store.verify_report import VerifyReport
 
 SEED = 20261125
-FLIPS = 12
+FLIPS = 4
 DEAD = f"{socket.gethostname()}-4194304-00000000"
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import Browser, Dialog, Locator, Page
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Dialog, Locator, Page
 
 HOSTILE = (
     "<script>alert(1)</script>",

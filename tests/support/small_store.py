@@ -15,7 +15,7 @@ from tests.support.assets import write_lists, write_video
 from tests.support.warm import Process, Warm
 from videoprep.store.layout import ACCEPTED
 
-SOAK = int(os.environ.get("VIDEOPREP_SOAK", "2"))
+SOAK = int(os.environ.get("VIDEOPREP_SOAK", "1"))
 """Rounds of the tests that look at random moments; 50 are the long form."""
 
 COMPONENTS = ("video_latents", "image_latents", "prompt_embeds")
@@ -177,7 +177,7 @@ def kill_rules(log: Path) -> list[str]:
     return rules
 
 
-def wait_until(happened: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_until(happened: Callable[[], object], seconds: float = 300.0) -> None:
     """Waits for something that another process does."""
     deadline = time.monotonic() + seconds
     while not happened():

@@ -80,7 +80,7 @@ class Process:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
-    def wait(self, timeout: float = 120.0) -> int:
+    def wait(self, timeout: float = 300.0) -> int:
         deadline = time.monotonic() + timeout
         while (code := self.poll()) is None:
             if time.monotonic() > deadline:
@@ -164,7 +164,7 @@ class Warm:
         self._started.append(process)
         return process
 
-    def run(self, *arguments: object, timeout: float = 120.0, **options: Any) -> Process:
+    def run(self, *arguments: object, timeout: float = 300.0, **options: Any) -> Process:
         """Starts it and waits for its end."""
         process = self.start(*arguments, **options)
         process.wait(timeout)
