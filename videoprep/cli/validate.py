@@ -317,7 +317,7 @@ def print_verdict(report: Report) -> None:
         counts += f" + {report.unusable} unusable for reasons that are ignored"
     rules = f" · profile {report.profile}, reshape {report.reshape}"
     if report.rules_left_out:
-        rules += f" · {report.rules_left_out} rules left out"
+        rules += f" · {counted(report.rules_left_out, 'rule')} skipped"
     stdout.print(verdict + safe(counts + rules))
 
 
