@@ -235,3 +235,31 @@ def test_the_real_clips_keep_theirs(real_clips: Path, tmp_path: Path) -> None:
             has_sound = bool(container.streams.audio)
         with av.open(str(path)) as container:
             assert bool(container.streams.audio) is has_sound
+
+
+def test_a_sound_file_that_changed_costs_its_own_samples(tmp_path: Path) -> None:
+    films(tmp_path / "data")
+    write_wav(tmp_path / "data/s.wav", noise(4, seed=3))
+    rows = [
+        {"video": "a.mov", "caption": "named", "audio": "s.wav"},
+        {"video": "a.mov", "caption": "own", "audio": ""},
+    ]
+    source = plan(tmp_path / "data", rows, frame_buckets=(9,))
+    write_wav(tmp_path / "data/s.wav", noise(4, seed=4))
+    result = vp.export_media(source, output=tmp_path / "out", on_missing="skip")
+    assert result is not None
+    assert result.clips == 1
+    assert [one.code for one in result.left_out] == [Code.SOURCE_CHANGED.value]
+    assert "s.wav" in result.left_out[0].reason
+
+
+def test_an_export_without_sound_does_not_know_sound_files(tmp_path: Path) -> None:
+    films(tmp_path / "data")
+    write_wav(tmp_path / "data/s.wav", noise(4, seed=3))
+    rows = [{"video": "a.mov", "caption": "named", "audio": "s.wav"}]
+    for seed in (3, 4):
+        write_wav(tmp_path / "data/s.wav", noise(4, seed=seed))
+        source = plan(tmp_path / "data", rows, frame_buckets=(9,))
+        result = vp.export_media(source, output=tmp_path / "out", sound=False)
+        assert result is not None
+        assert result.clips == 1

@@ -13,7 +13,7 @@ import pytest
 
 import videoprep as vp
 from tests.media.sounds import noise, write_film, write_wav
-from videoprep.errors import PlanError
+from videoprep.errors import ListError, PlanError
 from videoprep.index.clip import has_own_keys
 from videoprep.index.schema import (
     FILE_SCHEMA,
@@ -219,7 +219,7 @@ def test_sound_files_stay_in_the_root(tmp_path: Path) -> None:
     index = vp.BucketIndex.build(folder)
     (folder / "s.wav").rename(tmp_path / "s.wav")
     (folder / "s.wav").symlink_to(tmp_path / "s.wav")
-    with pytest.raises(PlanError, match=r"lead outside the data root: s\.wav"):
+    with pytest.raises(PlanError, match=r"1 file outside the data root: s\.wav"):
         index.check_sources()
 
 
@@ -280,3 +280,51 @@ def test_every_role_has_columns_by_its_alignment() -> None:
     }
     assert roles_in(file_schema((AUDIO, depth)).names) == (AUDIO, depth)
     assert media_columns(mask) == media_columns(depth) != media_columns(AUDIO)
+
+
+def test_names_of_samples_are_unique_among_the_unusable(tmp_path: Path) -> None:
+    rows = "a.mov,one,s.wav\na.mov,two,gone.wav\na.mov,,s.wav\n"
+    index = vp.BucketIndex.build(write_films(tmp_path / "data", rows))
+    assert (len(index), len(index.left_out)) == (1, 2)
+    assert len(set(index.table["sample"].to_pylist())) == 3
+    assert vp.BucketIndex.concat([index]).samples == 3
+    assert not index.diff(index).changes
+
+
+def test_a_missing_sound_file_is_an_error_if_asked(tmp_path: Path) -> None:
+    folder = write_films(tmp_path / "data", "a.mov,one,gone.wav\nb.mov,two,t.wav\n")
+    with pytest.raises(ListError, match="VP022"):
+        vp.BucketIndex.build(folder, on_missing="error")
+    assert len(vp.BucketIndex.build(folder, on_missing="skip")) == 1
+
+
+def test_a_sample_that_is_skipped_for_a_nul_does_not_spoil_the_file(tmp_path: Path) -> None:
+    folder = write_films(tmp_path / "data")
+    rows = [{"video": "a.mov", "caption": "one", "audio": "s\0.wav"}]
+    rows.append({"video": "b.mov", "caption": "two", "audio": "t.wav"})
+    (folder / "list.csv").unlink()
+    (folder / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    index = vp.BucketIndex.build(folder, audio_column="audio")
+    index.save(tmp_path / "index.parquet")
+    assert len(vp.BucketIndex.load(tmp_path / "index.parquet")) == len(index) == 1
+
+
+def test_the_digest_tells_sound_files_apart(tmp_path: Path) -> None:
+    folder = write_films(tmp_path / "data")
+    before = vp.BucketIndex.build(folder).digest
+    assert vp.BucketIndex.build(folder).digest == before
+    write_wav(folder / "s.wav", noise(3, RATE, seed=8), RATE)
+    assert vp.BucketIndex.build(folder).digest != before
+
+
+@pytest.mark.parametrize("column", ["audio_start", "time_base"])
+def test_a_hostile_fraction_takes_no_time(tmp_path: Path, column: str) -> None:
+    """Worked out, this number has a billion digits."""
+    index = vp.BucketIndex.build(write_films(tmp_path / "data"))
+    values = ["1e1000000000"] * len(index.table)
+    at = index.table.schema.get_field_index(column)
+    field = index.table.schema.field(at)
+    table = index.table.set_column(at, field, pa.array(values).cast(field.type))
+    vp.BucketIndex(table, index.data_root, index.policy).save(tmp_path / "index.parquet")
+    with pytest.raises(PlanError, match=r"cannot be a clip's"):
+        vp.BucketIndex.load(tmp_path / "index.parquet")

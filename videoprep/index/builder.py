@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -108,11 +109,17 @@ def build_table(
     return rows.table()
 
 
-def left_out_table(reasons: Iterable[tuple[Sample, LeftOut]]) -> pa.Table:
-    """Rows of samples of which nothing is known but why they cannot be used."""
+def left_out_table(reasons: Iterable[tuple[Sample, LeftOut]], others: Sequence[Sample]) -> pa.Table:
+    """Rows of samples of which nothing is known but why they cannot be used.
+
+    Args:
+        reasons: the samples, each with its reason.
+        others: the samples of the same dataset that can be used, whose names are taken.
+    """
     known = tuple(reasons)
-    rows = _Rows(_roles_of([sample for sample, _ in known]))
-    names = sample_names([sample for sample, _ in known])
+    unusable = [sample for sample, _ in known]
+    rows = _Rows(_roles_of(unusable))
+    names = islice(sample_names([*others, *unusable]), len(others), None)
     for (sample, reason), name in zip(known, names, strict=True):
         rows.add(sample, name, 0, "", _Shared(_reason(reason.code, reason.reason)))
     return rows.table()

@@ -70,8 +70,9 @@ from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.path_hints import nowhere
 from videoprep.spec.readers.parquet_table import INDEX_MARK
-from videoprep.spec.roles import VIDEO, Role, distinct
+from videoprep.spec.roles import AUDIO, VIDEO, Role, distinct
 from videoprep.spec.sample import Listing, Location, Sample
+from videoprep.text import counted
 
 if TYPE_CHECKING:
     import pandas
@@ -175,7 +176,7 @@ class BucketIndex:
             lambda sample: marks[Code.SHORT_SOUND].add(sample.name),
         )  # fmt: skip
         if listing.problems:
-            table = _joined([table, left_out_table(_unusable(listing, spec.data_root))])
+            table = _joined([table, left_out_table(_unusable(listing, spec.data_root), samples)])
         made_by = {
             **policy.to_json(),
             "split": dict(sorted(spec.split.items())),
@@ -436,7 +437,7 @@ class BucketIndex:
     @cached_property
     def digest(self) -> str:
         """Stands for the planned clips, their order and their weights: 32 hexadecimal digits."""
-        keys = ["video_key", "prompt_key"]
+        keys = ["video_key", "prompt_key", *(["audio_key"] if AUDIO in self.roles else [])]
         return digest_of(self._planned_rows([*keys, "weight", "repeats"]), keys)
 
     def latent_tokens(self, bucket: Bucket) -> int:
@@ -578,8 +579,8 @@ class BucketIndex:
     def diff(self, old: BucketIndex) -> IndexDiff:
         """Return what changed since an older index, and what would have to be encoded again."""
         specs = {spec.name: spec for spec in get_profile(self.policy["profile"]).components}
-        counted = (specs[name] for name in ordered(specs) if not specs[name].noise)
-        return compare(self.table, old.table, counted)
+        compared = (specs[name] for name in ordered(specs) if not specs[name].noise)
+        return compare(self.table, old.table, compared)
 
     def to_pandas(self) -> pandas.DataFrame:
         """All rows as a data frame.
@@ -770,16 +771,19 @@ class BucketIndex:
         )
 
 
+_MISSING = (Code.MISSING_VIDEO, Code.MISSING_MEDIA)
+
+
 def _require_pairs(listing: Listing, on_missing: OnMissing) -> None:
     """Check that a problem costs no more than its own sample.
 
     Raises:
         ListError: which caption belongs to which video is uncertain for several samples; or a
-            video is missing, and that was to be an error.
+            video or its sound file is missing, and that was to be an error.
     """
     problems = [problem for problem in listing.problems if problem.number is None]
     if on_missing == "error":
-        problems += [one for one in listing.problems if one.code is Code.MISSING_VIDEO]
+        problems += [one for one in listing.problems if one.code in _MISSING]
     if problems:
         raise ListError(problems)
 
@@ -956,7 +960,7 @@ def _left_out(
 
 
 def require_inside(videos: Iterable[str], root: Path) -> None:
-    """Checks that videos lie inside of a data root, symbolic links followed.
+    """Checks that files lie inside of a data root, symbolic links followed.
 
     Raises:
         PlanError: some do not; it names them.
@@ -965,7 +969,7 @@ def require_inside(videos: Iterable[str], root: Path) -> None:
     outside = [v for v in videos if not (root / v).resolve().is_relative_to(resolved)]
     if outside:
         raise PlanError(
-            f"{len(outside)} videos lead outside the data root: {'; '.join(outside[:_SHOWN])}",
+            f"{counted(len(outside), 'file')} outside the data root: {'; '.join(outside[:_SHOWN])}",
             where=str(root),
             remedy="make the index anew with `videoprep index`",
         )

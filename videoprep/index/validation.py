@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise, starmap
@@ -24,7 +25,8 @@ from videoprep.spec.roles import Role
 _MOST_FRAMES = 1 << 24
 _MOST_SIDE = 1 << 16
 _MOST_STREAMS = 1 << 14
-_LONGEST_TIME = 100  # characters of a fraction
+# `Fraction` works out powers such as 1e1000000000 before they can be compared.
+_FRACTION = re.compile(r"-?[0-9]{1,30}(/[0-9]{1,30})?")
 
 _LISTED = ("sample", "video", "caption", "file", "weight", "repeats")
 _PLANNED = (
@@ -65,15 +67,15 @@ def require_sound(table: pa.Table, profile: str, where: str) -> None:
     for name in _LISTED:
         if table[name].null_count:
             raise PlanError(f"a row has no {name}", where=where, remedy=anew)
+    planned = table.take(pa.array(rows))
     roles = roles_in(table.column_names)
     for name in ("video", *(media_column(role, "path") for role in roles)):
-        if pc.any(pc.match_substring(table[name], "\0")).as_py():
+        if pc.any(pc.match_substring(planned[name], "\0")).as_py():
             raise PlanError(f"the {name} of a row holds a NUL byte", where=where, remedy=anew)
     try:
         legal = get_profile(profile)
     except SpecError as error:
         raise PlanError(f"it is of no known profile: {error.message}", where=where) from error
-    planned = table.take(pa.array(rows))
     for what, bad in _flaws(planned, legal):
         if bad.any():
             row = int(rows[np.flatnonzero(bad)[0]])
@@ -167,13 +169,13 @@ def _measured(texts: list[str]) -> tuple[NDArray[np.int64], ...]:
 
 def _is_time(text: str) -> bool:
     try:
-        return len(text) <= _LONGEST_TIME and abs(Fraction(text)) < 10**9
+        return _FRACTION.fullmatch(text) is not None and abs(Fraction(text)) < 10**9
     except (ValueError, ZeroDivisionError):
         return False
 
 
 def _is_base(text: str) -> bool:
     try:
-        return 0 < Fraction(text) < 10**9
+        return _FRACTION.fullmatch(text) is not None and 0 < Fraction(text) < 10**9
     except (ValueError, ZeroDivisionError):
         return False

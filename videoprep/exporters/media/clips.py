@@ -78,12 +78,12 @@ def media_clips(index: BucketIndex) -> Iterator[MediaClip]:
     return (media_clip(number, clip) for number, clip in enumerate(index.clips()))
 
 
-def digest_of(clips: Iterable[MediaClip]) -> str:
-    """Stands for all that is written of some clips: 32 hexadecimal digits."""
+def digest_of(clips: Iterable[MediaClip], *, sound: bool) -> str:
+    """Stands for all that is written of some clips, with sound or without: 32 hex digits."""
     digest = hashlib.sha256()
     for clip in clips:
         parts = [clip.video, str(clip.rate), clip.clip.video_key, clip.clip.prompt_key]
-        if AUDIO in clip.clip.media:  # else it is that of the video
+        if sound and AUDIO in clip.clip.media:  # else it is that of the video
             parts.append(clip.clip.audio_key or "")
         digest.update(json.dumps(parts).encode())
     return digest.hexdigest()[:32]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+import pyarrow.compute as pc
 from typing_extensions import Unpack
 
 from videoprep.engine.execution import ExecutionKeywords, ExecutionOptions, execute
@@ -180,15 +181,14 @@ class _MediaRun:
     def make_task(self) -> MediaTask:
         """Plan the export and make the folder ready. Nothing is written before all is checked."""
         index = open_plan(self.source, self.split, self.data_root, self.on_missing)
-        gone = {
-            sample.video: sample.reason
-            for sample in index.check_sources(self.on_missing or "error").left_out
-            if sample.code == _GONE
-        }
+        checked = index.check_sources(self.on_missing or "error").table
+        lost = checked.filter(pc.equal(checked["left_out_code"], _GONE))
+        reasons = lost["left_out_reason"].to_pylist()
+        gone = dict(zip(lost["sample"].to_pylist(), reasons, strict=True))
         identity = {
             "version": VERSION,
             "target": MEDIA,
-            "clips": digest_of(media_clips(index)),
+            "clips": digest_of(media_clips(index), sound=self.options.sound),
             "lossless": self.options.lossless,
             "sound": self.options.sound,
         }

@@ -74,7 +74,7 @@ class MediaTask:
         index: the plan.
         files: where to.
         options: how clips are written.
-        gone: why videos are not as they were planned; their clips are skipped.
+        gone: samples whose files are not as they were planned, and why; their clips are skipped.
         cpus: how many one process takes, for executors that allot them.
     """
 
@@ -202,7 +202,7 @@ class MediaTask:
         return [state.clip for state in self.survey([unit]) if state.is_left]
 
     def _problem(self, clip: MediaClip, failures: Mapping[str, Failure]) -> Failure | None:
-        why = self._gone.get(clip.clip.video)
+        why = self._gone.get(clip.clip.sample)
         if why is not None:
             return Failure(clip.stem, Code.SOURCE_CHANGED.value, why)
         return failures.get(clip.stem)
