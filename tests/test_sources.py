@@ -100,7 +100,7 @@ def test_a_moved_folder_of_a_finished_plan(made: Path, tmp_path: Path) -> None:
     index = open_index(made / "plan.parquet", data_root=moved)
     assert index.data_root == moved
     (moved / "videos/a.mp4").unlink()
-    with pytest.raises(PlanError, match=r"not as they were planned: videos/a\.mp4"):
+    with pytest.raises(PlanError, match=r"1 video is not as it was planned: videos/a\.mp4"):
         open_index(made / "plan.parquet", data_root=moved)
     assert len(open_index(made / "plan.parquet", data_root=moved, on_missing="skip")) == 2
     assert len(open_index(made / "plan.parquet", data_root=moved, check_videos=False)) == 3

@@ -44,9 +44,9 @@ def _reason(code: Code, summary: str, why: str, remedy: str) -> Reason:
     return Reason(code.value, code.name.lower().replace("_", "-"), summary, why, remedy)
 
 
-_RETRY = f"`{command_line('encode', '…', retry_failed=True)}` takes up again what failed."
+_RETRY = "the same command with `retry_failed=True` takes up again what failed."
 
-_ALLOW = f"`{command_line('encode', '…', allow_damaged=True)}`."
+_ALLOW = "run the same command with `allow_damaged=True`."
 
 REASONS = (
     _reason(
@@ -85,11 +85,11 @@ REASONS = (
     ),
     _reason(
         Code.KILLS_ITS_PROCESS,
-        "The encoding process died again and again while it worked on this clip.",
+        "The process died again and again while it worked on this clip.",
         "Something ended the process without a word: mostly the kernel for lack of host memory "
         "(`dmesg` says `Out of memory`), a driver that crashed, or a job's memory limit.",
-        "Look into the system's log, give the job more memory or fewer `decode_workers`. "
-        "Then: " + _RETRY,
+        "Look into the system's log, give the job more memory or, to encode, fewer "
+        "`decode_workers`. Then: " + _RETRY,
     ),
     _reason(
         Code.NOT_IMPORTABLE,
@@ -139,7 +139,7 @@ _HELPS: dict[str, str] = {
     Code.DECODE_FAILED: _REPLACE,
     Code.UNREADABLE: _REPLACE,
     Code.DECODER_CRASH: _REPLACE,
-    Code.DAMAGED_FRAMES: "clips with damaged frames are encoded with `allow_damaged=True`; "
+    Code.DAMAGED_FRAMES: "clips with damaged frames are taken with `allow_damaged=True`; "
     "it is better to copy or download the files again",
     Code.DAMAGED_SOUND: "clips with damaged sound are taken with `allow_damaged=True`; it is "
     "better to copy or download the files again",

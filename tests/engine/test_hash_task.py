@@ -222,7 +222,7 @@ def test_the_folder_of_claims_goes_with_what_a_dead_process_left_in_it(
 
 
 def test_more_failures_than_may_be_end_the_run(hashing: Hashing) -> None:
-    with pytest.raises(FailuresError, match="1 files failed, more than `max_failures=0`"):
+    with pytest.raises(FailuresError, match="failed files: 1, more than `max_failures=0`"):
         run_task(hashing.plan, options=TaskOptions(max_failures=0))
     assert run_task(hashing.plan) is not None
     hashing.require_whole()

@@ -192,7 +192,7 @@ def test_an_item_that_kills_its_process_fails_alone(cluster: Any, hashing: Hashi
 
 def test_what_a_worker_raises_is_raised_here(cluster: Any, hashing: Hashing) -> None:
     options = TaskOptions(max_failures=0)
-    with pytest.raises(FailuresError, match="1 files failed, more than `max_failures=0`"):
+    with pytest.raises(FailuresError, match="failed files: 1, more than `max_failures=0`"):
         run_task(hashing.plan, executor=_on(cluster), options=options)
     run_task(hashing.plan, executor=_on(cluster))
     hashing.require_whole()

@@ -260,11 +260,46 @@ def test_what_fails_is_recorded_and_tried_again_if_asked(
     media.require_whole()
 
 
+@pytest.mark.parametrize("data", [b"", b'[{"key"', b'[{"x": 1}]', b"3", b"[null]"])
+def test_a_damaged_record_of_failures_is_written_again(media: MediaExport, data: bytes) -> None:
+    rule = "decode=segv*0@1.mp4"
+    assert media.run(VIDEOPREP_FAILPOINTS=rule).returncode == 1
+    [record] = (media.output / FAILURES).iterdir()
+    before = record.read_bytes()
+    record.write_bytes(data)
+    assert media.run(VIDEOPREP_FAILPOINTS=rule).returncode == 1
+    assert record.read_bytes() == before
+    record.write_bytes(data)
+    media.finish()
+
+
+def test_a_damaged_clip_is_named(media: MediaExport) -> None:
+    media.finish()
+    clip = sorted(media.output.glob("clips/*/*.mp4"))[0]
+    clip.write_bytes(b"")
+    refused = media.run()
+    assert refused.returncode == 2
+    assert clip.name in refused.stderr
+    assert "Traceback" not in refused.stderr
+    clip.unlink()
+    media.finish()
+
+
+def test_a_job_does_not_wait_for_the_others(media: MediaExport, tmp_path: Path) -> None:
+    """It writes its list once; the last one lists the clips of all."""
+    log = tmp_path / "log"
+    for job in range(2):
+        done = media.run("--num-jobs", 2, "--job-id", job, VIDEOPREP_FAILPOINTS_LOG=str(log))
+        pending = json.loads(done.stdout)["pending"]
+        assert bool(pending) == (job == 0)
+    media.require_whole()
+
+
 def test_more_failures_than_may_be_end_the_run(media: MediaExport) -> None:
     rule = "decode=segv*0@.mp4"
     stopped = media.run("--max-failures", 1, VIDEOPREP_FAILPOINTS=rule)
     assert stopped.returncode == 1
-    assert "clips failed, more than --max-failures 1" in stopped.stderr
+    assert "failed clips: 2, more than --max-failures 1" in stopped.stderr
     assert not (media.output / NAMES).exists()
     media.finish("--retry-failed")
 

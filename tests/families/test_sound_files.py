@@ -200,7 +200,7 @@ def test_a_sound_file_that_changes_makes_its_own_latents_stale(
     assert (redo.line, redo.components, redo.why) == (2, ("sound_latents",), ("audio",))
     diff = vp.BucketIndex.build(data, profile="sonic").diff(before)
     assert dict(diff.to_encode) == {"prompt_embeds": 0, "video_latents": 0, "sound_latents": 1}
-    with pytest.raises(PlanError, match=r"1 files are not as they were planned: s\.wav"):
+    with pytest.raises(PlanError, match=r"1 file is not as it was planned: s\.wav"):
         encode(tmp_path / "index.parquet", model, store)
     result = encode(data, model, store)
     assert {name: one.encoded for name, one in result.components.items()} == {

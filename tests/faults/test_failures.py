@@ -98,6 +98,20 @@ def test_a_clip_that_failed_is_tried_again_if_that_is_asked_for(small: Small) ->
     assert [line["attempt"] for line in failures(small.store)] == [2, 2]
 
 
+def test_a_repair_keeps_how_often_a_clip_has_failed(small: Small) -> None:
+    """Both receipts of an artifact that failed twice are damaged: the list still tells."""
+    bad = {"VIDEOPREP_FAILPOINTS": "decode=segv*0@b.mp4"}
+    small.run(**bad)
+    small.run("--retry-failed", **bad)
+    before = visible(small.store)
+    for receipt in receipts(small.store):
+        if json.loads(receipt.read_bytes())["failures"]:
+            receipt.write_bytes(receipt.read_bytes()[:-9])
+    process = small.warm.start("verify", small.store, "--repair", **bad)
+    process.wait()
+    assert visible(small.store) == before, process.stdout
+
+
 def test_a_clip_that_crashes_its_decoder_once_is_made(small: Small, tmp_path: Path) -> None:
     once = {"VIDEOPREP_FAILPOINTS_ONCE": str(tmp_path / "once")}
     small.finish(VIDEOPREP_FAILPOINTS="decode=segv@b.mp4", **once)

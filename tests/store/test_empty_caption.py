@@ -63,7 +63,11 @@ def test_a_store_that_lacks_it_gets_it(
     assert file_of(store).read_bytes() == before
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "nonsense"])
+def _shard(header: bytes, size: int) -> bytes:
+    return len(header).to_bytes(8, "little") + header + bytes(size)
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "nonsense", "shape", "nested"])
 def test_damage_is_found_and_mended(
     damage: str, store: Path, demo_dataset: Path, tiny_model: Path
 ) -> None:
@@ -71,7 +75,10 @@ def test_damage_is_found_and_mended(
     data = bytearray(file.read_bytes())
     if damage == "flip":
         data[-1] ^= 1
-    file.write_bytes({"flip": data, "cut": data[:-8], "nonsense": b"nonsense"}[damage])
+    damaged = {"flip": data, "cut": data[:-8], "nonsense": b"nonsense"}
+    damaged["shape"] = _shard(b'{"x":{"dtype":"F16","shape":[-1,-8],"data_offsets":[0,16]}}', 16)
+    damaged["nested"] = _shard(b"[" * 100_000, 0)
+    file.write_bytes(damaged[damage])
     with pytest.raises(StoreError, match="empty caption is damaged"):
         vp.LatentDataset(store).empty_caption()
     report = vp.verify(store)

@@ -100,6 +100,24 @@ def test_order(videos: list[Path], slow: Path) -> None:
     assert len(set(values)) == len(videos) + 1
 
 
+def test_a_file_that_takes_long_keeps_no_others_waiting(slow: Path, videos: list[Path]) -> None:
+    taken = []
+
+    def requests() -> Iterator[InspectionRequest]:
+        yield InspectionRequest(("probe", "scan"), slow, 3.0)
+        for path in videos:
+            taken.append(path)
+            yield InspectionRequest(("fingerprint",), path, 60.0)
+
+    thread = _while_it_works(lambda process: os.kill(process, signal.SIGSTOP))
+    with WorkerPool(size=2) as pool:
+        answers = pool.run(requests())
+        assert isinstance(next(answers), Lost)
+        assert taken == videos
+        assert all(isinstance(answer, dict) for answer in answers)
+    thread.join()
+
+
 def test_a_worker_that_stands_still_is_stopped(slow: Path, videos: list[Path]) -> None:
     thread = _while_it_works(lambda process: os.kill(process, signal.SIGSTOP))
     lost, *others = _scan(slow, *videos[:3], seconds=3.0)

@@ -261,6 +261,8 @@ class _Mending:
             lost = [first[name] for name in names]
             again += [unit for unit in lost if len(without(keys_in(items, unit), settled))]
             settled = pa.concat_arrays([*known, *(keys_in(items, unit) for unit in again)])
+        # What a unit makes again may have failed once more, in another one that is lost, too.
+        settled = without(settled, pa.array(list(forgotten), pa.string()))
         return [*again, *plan_units(items, settled, {**tried, **forgotten})]
 
     def _forgotten(

@@ -70,7 +70,7 @@ class RankContext:
         most = self.options.max_failures
         if most is not None and failures > most:
             raise FailuresError(
-                f"{failures} {self.description.items} failed, more than `max_failures={most}`",
+                f"failed {self.description.items}: {failures}, more than `max_failures={most}`",
                 where=self.location,
                 remedy=self.description.failures,
             )

@@ -174,7 +174,8 @@ def _until_committed(
     units: Sequence[TaskUnit],
     dead: Callable[[], set[str]],
 ) -> None:
-    while waiting := uncommitted(units, task.committed):
+    waiting = units
+    while waiting := uncommitted(waiting, task.committed):
         rank.check()
         rank.claims.presume_dead(dead())
         if not do_stage(rank, task, stage, free(rank, waiting, task.committed)):

@@ -634,9 +634,11 @@ class BucketIndex:
             seen = self if marks == self._marks else self._marked(marks)
             return seen._without(changed) if reasons else seen
         named = "; ".join(f"{name}: {why}" for name, why in reasons[:_SHOWN])
-        kind = "videos" if len(changed[VIDEO]) == len(reasons) else "files"
+        kind = "video" if len(changed[VIDEO]) == len(reasons) else "file"
+        several = len(reasons) > 1
         raise PlanError(
-            f"{len(reasons)} {kind} are not as they were planned: {named}"
+            f"{counted(len(reasons), kind)} {'are' if several else 'is'} not as "
+            f"{'they were' if several else 'it was'} planned: {named}"
             + ("; …" if len(reasons) > _SHOWN else ""),
             where=shown(self.data_root),
             remedy="make the index again with `videoprep index`, or leave them out with "

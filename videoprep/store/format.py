@@ -159,7 +159,7 @@ class Safetensors(ShardFormat):
             facts = entries.pop("__metadata__", {})
             places = {key: _place(entry, data) for key, entry in entries.items()}
             end = max((place.offset + place.size for place in places.values()), default=data)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"the shard's header cannot be read: {error!r}") from error
         if end != size:
             raise ValueError(f"the shard ends after {size} bytes, and its tensors after {end}")
@@ -327,6 +327,7 @@ def tensor_of(data: bytes, place: TensorPlace) -> torch.Tensor:
     dtype = getattr(torch, DTYPES.get(place.dtype, ""), None)
     part = bytearray(data[place.offset : place.offset + place.size])
     size = None if dtype is None else math.prod(place.shape) * dtype.itemsize
-    if dtype is None or not len(part) == place.size == size:
+    is_shape = min(place.shape, default=0) >= 0
+    if dtype is None or not is_shape or not len(part) == place.size == size:
         raise ValueError(f"no tensor {list(place.shape)} of {place.dtype} lies at {place.offset}")
     return torch.frombuffer(part, dtype=dtype).view(place.shape)

@@ -158,8 +158,8 @@ def check_catalogue(
     }
     made = BytesIO()
     catalogue_writer(store, index, believed)(made)
-    ours, theirs = made.getvalue(), store.files.read(CATALOGUE)
-    return ([], []) if ours == theirs else _explain(ours, theirs)
+    theirs = store.files.read(CATALOGUE)
+    return ([], []) if made.getbuffer() == theirs else _explain(made.getvalue(), theirs)
 
 
 def _with_listed(made: Artifacts, keys: pa.Array, places: pa.Table) -> Artifacts:
@@ -197,16 +197,19 @@ def check_failures(
         return []
     expected = made.splitlines(keepends=True)
     lines = found.splitlines(keepends=True)
-    excess = [line for line in lines if line not in set(expected)]
-    kept = [line for line in lines if line in set(expected)]
+    known = set(expected)
+    excess = [line for line in lines if line not in known]
+    kept = [line for line in lines if line in known]
+    there = set(kept)
     sure = [
         line
         for line, entry in zip(expected, lacking, strict=True)
-        if entry.component not in doubtful or line in set(kept)
+        if entry.component not in doubtful or line in there
     ]
-    if kept == sure and all(_may_be(index, unknown, sources, doubtful, line) for line in excess):
+    keys = {component: set(own.to_pylist()) for component, own in unknown.items()}
+    if kept == sure and all(_may_be(index, keys, sources, doubtful, line) for line in excess):
         return []
-    gone = len(set(expected) - set(lines))
+    gone = len(known - set(lines))
     kind: FaultKind = "truncated" if made.startswith(found) else "damaged"
     what = (
         f"is not what the receipts say: {gone} of its {len(expected)} lines are missing or wrong, "
@@ -306,7 +309,7 @@ def _unequal_rows(one: pa.ChunkedArray, other: pa.ChunkedArray) -> set[int]:
 
 def _may_be(
     index: BucketIndex,
-    unknown: Keys,
+    unknown: Mapping[Component, set[str]],
     sources: Sources,
     doubtful: Collection[Component],
     line: bytes,
@@ -315,7 +318,7 @@ def _may_be(
     for component, keys in unknown.items():
         key, _ = _read_failure(index, component, sources[component], line)
         if key is not None:
-            return component in doubtful or key in set(keys.to_pylist())
+            return component in doubtful or key in keys
     return False
 
 

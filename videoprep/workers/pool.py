@@ -277,8 +277,9 @@ class Workers(Generic[J]):
     def run(self, jobs: Iterable[J]) -> Generator[J, None, None]:
         """Yield each job once it is done, in the order of the jobs.
 
-        Jobs are taken from ``jobs`` only when one is asked for, and only as many as there is room
-        for. A job that crashes its worker is tried once more, alone.
+        Jobs are taken from ``jobs`` only while one is asked for, and only as many as there is room
+        for. The others go on while the one that is asked for takes long. A job that crashes its
+        worker is tried once more, alone.
 
         Raises:
             VideoprepError: a worker cannot be started.
@@ -298,7 +299,8 @@ class Workers(Generic[J]):
                         self._wait(waiting)
                     finally:
                         self.waited += time.monotonic() - before
-                    self._hand_out(window, waiting)
+                    # Others are not kept waiting by the job that is asked for.
+                    self._fill(coming, window, waiting)
                 yield window.popleft()
         finally:
             self._abandon(window)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pyarrow.compute as pc
 from typing_extensions import Unpack
 
@@ -19,10 +21,10 @@ from videoprep.engine.progress import OnProgress
 from videoprep.engine.ray_cluster import share_of_node
 from videoprep.engine.run import TaskPlan
 from videoprep.engine.sessions import Session
-from videoprep.errors import Code
+from videoprep.errors import Code, StoreError
 from videoprep.exporters.folder import NAMES, Folder
 from videoprep.exporters.media.clip_writer import MediaOptions
-from videoprep.exporters.media.clips import FOLDER, digest_of, media_clips
+from videoprep.exporters.media.clips import FOLDER, MediaClip, digest_of, media_clips
 from videoprep.exporters.media.contract import ClipFolder
 from videoprep.exporters.media.task import MediaTask, load_media_task
 from videoprep.exporters.media.video_file import sound_in
@@ -177,6 +179,8 @@ class _MediaRun:
     execution: ExecutionOptions
     folder: Folder = field(init=False)
     task: MediaTask = field(init=False)
+    sounds: dict[int, str] = field(default_factory=dict)
+    """What exported files have of sound, by the places of their clips in the plan."""
 
     def make_task(self) -> MediaTask:
         """Plan the export and make the folder ready. Nothing is written before all is checked."""
@@ -201,10 +205,10 @@ class _MediaRun:
         """Write the list and the configs, and return what was done."""
         with Session(self.task.files):  # whoever looks sees that somebody is at work
             found = self._survey()
-            while True:  # until no other job exports anything meanwhile: the last one sees it all
+            while True:  # of several jobs the last one sees it all, and writes the list of all
                 folders, states = self._write(found.there)
                 before, found = found, self._survey()
-                if found.there == before.there:
+                if found.pending or found.there == before.there:
                     break
             reach("run.finished")
         left_out = tuple(found.left_out[place] for place in sorted(found.left_out))
@@ -255,9 +259,23 @@ class _MediaRun:
             if clip.number in there:
                 entry = clip.to_json()
                 if self.options.sound:
-                    entry["sound"] = sound_in(self.output / clip.video)
+                    entry["sound"] = self._sound_of(clip)
                     states[entry["sound"]] += 1
                 yield json.dumps(entry, ensure_ascii=False)
+
+    def _sound_of(self, clip: MediaClip) -> str:
+        """Return what the file of a clip says of its sound. Each file is opened once."""
+        if clip.number not in self.sounds:
+            path = self.output / clip.video
+            try:
+                self.sounds[clip.number] = sys.intern(sound_in(path))
+            except av.error.FFmpegError as error:
+                raise StoreError(
+                    f"an exported file is damaged: {error.strerror}",
+                    where=str(path),
+                    remedy="delete it, and run the same command again",
+                ) from error
+        return self.sounds[clip.number]
 
 
 def _commands(folder: Path, folders: Sequence[ClipFolder]) -> Mapping[str, str]:

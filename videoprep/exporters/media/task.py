@@ -216,12 +216,14 @@ class MediaTask:
         return there.__contains__
 
     def _failures(self, unit: TaskUnit) -> dict[str, Failure]:
-        """The clips of a unit that failed, by their stems."""
+        """The clips of a unit that failed, by their stems.
+
+        If that cannot be read any more they are tried again, and it is written again.
+        """
         try:
-            entries = json.loads(self.files.read(unit.receipt))
-        except FileNotFoundError:
+            found = [Failure(**entry) for entry in json.loads(self.files.read(unit.receipt))]
+        except (FileNotFoundError, ValueError, TypeError):
             return {}
-        found = (Failure(**entry) for entry in entries)
         return {failure.key: failure for failure in found}
 
     def _record(self, unit: TaskUnit, failures: Mapping[str, Failure]) -> None:
