@@ -75,6 +75,37 @@ def test_a_named_range_is_used(tmp_path: Path) -> None:
     assert _used(tmp_path, "when", '"[1, 2]"', range_column="when")[0] == {"range": "when"}
 
 
+@pytest.mark.parametrize(
+    ("names", "cells", "used"),
+    [
+        ("audio,audio_path", "yes,x.wav", "audio_path"),
+        ("Sound,sound", "yes,x.wav", "sound"),
+        ("sound,audio,audio_path", "x.wav,y.WAV,z.wav", "audio"),
+        ("Sound,sound,audio_path", "x.wav,y.wav,z.wav", "audio_path"),
+        ("sound", "x.3gp", "sound"),
+        ("Sound,sound", "x.wav,y.wav", None),
+        ("sound,sound", "x.wav,y.wav", None),
+        ("audio,audio", "yes,no", None),
+        ("sound", "https://x.org/x.wav", None),
+    ],
+)
+def test_sound_is_recognized_by_its_values_if_there_is_no_doubt(
+    tmp_path: Path, names: str, cells: str, used: str | None
+) -> None:
+    made(tmp_path, dict.fromkeys(["x.wav", "y.wav", "y.WAV", "z.wav", "x.3gp"], b"sound"))
+    columns, said = _used(tmp_path, names, cells)
+    assert columns == ({"audio": used} if used else {})
+    left = {name for name in names.split(",") if name != used}
+    assert [name for name in sorted(left) if not any(repr(name) in one for one in said)] == []
+
+
+@pytest.mark.parametrize(("cell", "code"), [("https://x.org/x.wav", "VP006"), ("44.1kHz", "VP022")])
+def test_a_named_column_is_used_whatever_it_holds(tmp_path: Path, cell: str, code: str) -> None:
+    made(tmp_path, {"list.csv": f"video,caption,sound\na.mp4,one,{cell}\n"})
+    (problem,) = read(tmp_path, audio_column="sound").problems
+    assert problem.code.value == code
+
+
 def test_words_of_names() -> None:
     assert [normalized(name) for name in ("Start Time", "startTime", " a-b.c ", "ID")] == [
         "start_time", "start_time", "a_b_c", "id",

@@ -15,9 +15,12 @@ import pytest
 import videoprep as vp
 from tests.spec.readers.reading import codes, made, read
 from videoprep.errors import SpecError
-from videoprep.spec.columns import OPTIONAL
+from videoprep.spec.columns import COLUMNS, OPTIONAL
+from videoprep.spec.readers import reader_of
+from videoprep.spec.readers.base import FolderReader
 from videoprep.spec.roles import AUDIO, LISTED, ROLES, VIDEO, Role, distinct
 from videoprep.spec.sample import Location, Sample
+from videoprep.validators.fixes import clean_rows, write_rows
 
 
 @pytest.mark.parametrize("text", ["video", "audio", "control", "control:depth", "reference:0"])
@@ -148,7 +151,10 @@ def test_a_column_is_named_or_turned_off(tmp_path: Path) -> None:
     assert names() == ["y.wav"]
 
 
-@pytest.mark.parametrize("cell", ["yes", "0.5", "True", "birds in a wood", "1"])
+@pytest.mark.parametrize(
+    "cell",
+    ["yes", "0.5", "True", "birds in a wood", "1", "44.1kHz", "5.1ch", "https://x.org/a.wav", ""],
+)
 def test_a_column_that_holds_no_paths_is_pointed_out(tmp_path: Path, cell: str) -> None:
     root = made(tmp_path, {"list.csv": f"video,caption,sound\na.mp4,one,{cell}\n"})
     listing = read(root)
@@ -156,6 +162,24 @@ def test_a_column_that_holds_no_paths_is_pointed_out(tmp_path: Path, cell: str) 
     (remark,) = [one for one in listing.remarks if one.code.value == "VP020"]
     assert "'sound' looks like sound" in remark.message
     assert "audio_column" in remark.remedy
+
+
+@pytest.mark.parametrize("empty", [None, "", " ", float("nan")])
+def test_cells_without_a_path_do_not_hide_the_paths(tmp_path: Path, empty: Any) -> None:
+    rows = [{**ROWS[0], "audio": empty}, ROWS[2]]
+    root = made(tmp_path, {"list.json": json.dumps(rows), "s/y.flac": b"y"})
+    listing = read(root)
+    assert listing.problems == ()
+    assert [[one.name for one in sample.beside] for sample in listing.samples] == [
+        [], ["s/y.flac"],
+    ]  # fmt: skip
+
+
+def test_text_that_comes_late_costs_no_sample(tmp_path: Path) -> None:
+    rows = "a.mp4,one,\n" * 200
+    listing = read(made(tmp_path, {"list.csv": f"video,caption,audio\n{rows}b.mp4,two,birds\n"}))
+    assert len(listing.samples) == 201
+    assert [one.code.value for one in listing.remarks if one.severity == "warning"] == ["VP020"]
 
 
 def test_a_bad_cell_costs_one_sample(tmp_path: Path) -> None:
@@ -179,7 +203,7 @@ def test_what_is_wrong_with_a_path_costs_one_sample(tmp_path: Path) -> None:
     }  # fmt: skip
     rows = "".join(f"a.mp4,one,{cell}\n" for cell in cells)
     made(root, {"list.csv": f"video,caption,audio\n{rows}", "x.wav": b"x"})
-    listing = read(root)
+    listing = read(root, audio_column="audio")
     assert codes(listing) == [(code, n) for n, code in enumerate(cells.values(), 1) if code]
     assert [sample.name for sample in listing.samples] == ["a.mp4"]
     for problem in listing.problems:
@@ -187,7 +211,7 @@ def test_what_is_wrong_with_a_path_costs_one_sample(tmp_path: Path) -> None:
         assert list(cells)[(problem.number or 0) - 1] in problem.message
         assert problem.line == (problem.number or 0) + 1
         assert problem.video == "a.mp4"
-    trusted = read(root, allow_outside_root=True)
+    trusted = read(root, audio_column="audio", allow_outside_root=True)
     assert {code for code, _ in codes(trusted)} == {"VP022", "VP007", "VP006"}
 
 
@@ -199,10 +223,58 @@ def test_a_sample_may_lack_both_files(tmp_path: Path) -> None:
     assert [one.code for one in index.left_out] == ["VP103", "VP005"]
 
 
-def test_line_files_have_no_columns(tmp_path: Path) -> None:
-    made(tmp_path, {"prompt.txt": "one\n", "videos.txt": "a.mp4\n"})
-    with pytest.raises(SpecError, match="audio_column names a table's column"):
-        read(tmp_path, audio_column="audio")
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("line-files", {"prompt.txt": "one\n", "videos.txt": "a.mp4\n"}),
+        ("caption-files", {"a.txt": "one"}),
+        ("captions-json", {"captions.json": '{"a.mp4": "one"}'}),
+        ("folder-pairs", {"videos/a.mp4": "v", "labels/a.txt": "one"}),
+    ],
+)
+def test_a_format_without_columns_refuses_their_names(
+    tmp_path: Path, name: str, files: dict[str, str]
+) -> None:
+    made(tmp_path, files)
+    for what in set(COLUMNS) - set(folder_reader(name).named):
+        with pytest.raises(SpecError, match=f"{what}_column names a table's column") as raised:
+            read(tmp_path, format=name, **{f"{what}_column": "audio"})
+        assert "one CSV file" in str(raised.value)
+    off = {f"{what}_column": "" for what in OPTIONAL}
+    assert read(tmp_path, format=name, **off).reading.format == name
+
+
+def folder_reader(name: str) -> FolderReader:
+    reader = reader_of(name)
+    assert isinstance(reader, FolderReader)
+    return reader
+
+
+def _clean(root: Path, target: Path) -> list[dict[str, str]]:
+    """What a clean list of a dataset gives when it is read again, by sample."""
+    spec = vp.DatasetSpec.from_path(root)
+    write_rows(target, clean_rows(spec, spec.samples()))
+    found = read(target, data_root=root)
+    return [{role: one.name for role, one in sample.media.items()} for sample in found.samples]
+
+
+def test_a_clean_list_keeps_the_sound_of_tables_in_folders(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    table = "file_name,text,split,audio\na.mp4,one,x,\nb.mp4,two,x,b.wav\n"
+    made(root / "train", {"metadata.csv": table, "b.wav": "s"})
+    assert _clean(root, tmp_path / "clean.csv") == [
+        {"video": "train/a.mp4"}, {"video": "train/b.mp4", "audio": "train/b.wav"},
+    ]  # fmt: skip
+    made(root / "train", {"metadata.csv": table.replace("b.wav", "")})
+    spec = vp.DatasetSpec.from_path(root)
+    assert next(clean_rows(spec, spec.samples())) == ["video", "caption", "split"]
+
+
+def test_a_clean_list_keeps_paths_that_are_objects(tmp_path: Path) -> None:
+    root = made(tmp_path / "data", {"x.wav": "s"})
+    rows = [{"video": {"bytes": None, "path": "a.mp4"}, "caption": "c", "audio": {"path": "x.wav"}}]
+    (root / "list.json").write_text(json.dumps(rows))
+    assert _clean(root, tmp_path / "clean.csv") == [{"video": "a.mp4", "audio": "x.wav"}]
 
 
 def test_a_video_that_is_only_named_for_its_sound_is_not_forgotten(tmp_path: Path) -> None:

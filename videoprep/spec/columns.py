@@ -13,6 +13,7 @@ from videoprep.errors import Code, Problem, SpecError
 from videoprep.spec.cells import BadCellError, as_path, as_range
 from videoprep.spec.extras import EXTRAS
 from videoprep.spec.roles import LISTED, ROLES, VIDEO
+from videoprep.spec.video_lookup import is_address
 
 OPTIONAL = (*EXTRAS, *LISTED)
 """What a table may say of a sample beside its video and caption, each in a column of its own."""
@@ -77,9 +78,9 @@ _MEANINGS = {
 _TIMES = ("a time", "a duration")
 _TIME_FIELDS = ("start_column", "end_column")
 _BOTH = "name `start_column` and `end_column`"
-_LOOKED_AT = 20  # values of a column that may hold ranges, or paths
-# A path has an ending that is not a number: 0.5 is none.
-_PATH = re.compile(r".*\.(?=[0-9]*[A-Za-z])[A-Za-z0-9]{1,5}", re.DOTALL)
+_LOOKED_AT = 20  # rows in which a column may hold ranges
+# A path has an ending that begins with a letter, but for a few: 0.5 and 44.1kHz are none.
+_PATH = re.compile(r".*\.([A-Z][A-Z0-9]{0,4}|3G[2AP]|3GPP2?)", re.DOTALL | re.IGNORECASE | re.ASCII)
 
 Rows = Sequence[Sequence[Any]]
 
@@ -116,8 +117,8 @@ def guess(
     for what, known in OTHER_COLUMNS.items():
         if named.get(f"{what}_column") is not None:
             continue
-        column = _first(left, known, path, what)
-        if column and (what not in LISTED or _holds_paths(header, column, rows)):
+        names = _columns_of_paths(header, left, known, rows) if what in LISTED else left
+        if column := _first(names, known, path, what):
             found[f"{what}_column"] = column
     times = _guess_times(left, named, path)
     if not times and not any(named.get(field) for field in _TIME_FIELDS):
@@ -302,28 +303,48 @@ def _guess_range(
     for name in left:
         if normalized(name) not in RANGE_COLUMNS:
             continue
-        values = _first_values(header, name, rows)
+        values = _values(header, name, rows[:_LOOKED_AT])
         if values and all(as_range(value) is not None for value in values):
             return {"range_column": name}
     return {}
 
 
+def _columns_of_paths(
+    header: Sequence[str], left: Sequence[str], known: Sequence[str], rows: Rows
+) -> list[str]:
+    """Those of the known names that hold paths, without those that leave open which is meant.
+
+    Nobody has asked for them, so that doubt is no error: what is not used is pointed out.
+    """
+    called = [name for name in left if normalized(name) in known and header.count(name) == 1]
+    holding = [name for name in called if _holds_paths(header, name, rows)]
+    spellings = Counter(map(normalized, holding))
+    return [name for name in holding if spellings[normalized(name)] == 1]
+
+
 def _holds_paths(header: Sequence[str], name: str, rows: Rows) -> bool:
-    """Whether the first values of a column are paths: ``sound`` may say whether there is any."""
-    return all(_is_path(value) for value in _first_values(header, name, rows))
+    """Whether a column holds values, and the first are paths: ``sound`` may be yes or no."""
+    texts = [text for value in _values(header, name, rows) if (text := _path_in(value)) != ""]
+    return bool(texts) and all(map(_is_path, texts))
 
 
-def _is_path(value: Any) -> bool:
+def _path_in(value: Any) -> str | None:
+    """The path in a cell, empty if there is none; None if it holds something else."""
     try:
-        return _PATH.fullmatch(as_path(value).strip()) is not None
+        return as_path(value).strip()
     except BadCellError:
-        return False
+        return None
 
 
-def _first_values(header: Sequence[str], name: str, rows: Rows) -> list[Any]:
-    """The first values of a column, as far as cells hold any."""
+def _is_path(text: str | None) -> bool:
+    """Whether a text looks like a path; media are not downloaded, so that an address does not."""
+    return text is not None and _PATH.fullmatch(text) is not None and not is_address(text)
+
+
+def _values(header: Sequence[str], name: str, rows: Rows) -> list[Any]:
+    """The values of a column in some rows, as far as cells hold any."""
     at = header.index(name)
-    return [row[at] for row in rows[:_LOOKED_AT] if at < len(row) and row[at] not in ("", None)]
+    return [row[at] for row in rows if at < len(row) and row[at] not in ("", None)]
 
 
 def _missing(

@@ -136,7 +136,7 @@ class DatasetSpec(BaseModel):
     audio_column: str | None = None
     """Table column with a file for the sound of each sample. If a cell is empty, the sound is the
     video's own. Default: a column named 'audio', 'audio_path', 'sound' or the like, if there is one
-    and it holds paths; an empty name turns it off."""
+    and it holds paths, not addresses; an empty name turns it off."""
     caption_fallback: str | None = None
     """Caption of a video that has none. With `id_token` it may be empty, so that the token alone is
     the caption."""
@@ -474,6 +474,7 @@ class DatasetSpec(BaseModel):
                 columns |= {what: guessed[f"{what}_column"] for what in ("caption", "video")}
             found = reader.read(table, replace(request, columns=columns))
         else:
+            reader.require_nameable(request)
             for path in reader.lists(request):
                 written = os.path.relpath(path, self.data_root)
                 absolute = str(path) in request.columns.values()

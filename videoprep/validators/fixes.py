@@ -19,6 +19,7 @@ from videoprep.fs.atomic import may_write, write_bytes
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.readers.base import TableReader
 from videoprep.spec.readers.csv_table import delimiter_of
+from videoprep.spec.roles import LISTED
 from videoprep.spec.sample import NO_EXTRAS, Sample
 from videoprep.spec.spec_file import NAME, spec_text
 from videoprep.validators.engine import validate
@@ -181,11 +182,14 @@ def clean_rows(spec: DatasetSpec, keep: Iterable[Sample]) -> Iterator[list[str]]
         yield from reader.excerpt(spec.list_file, {sample.number for sample in samples})
         return
     used = [name for name in _EXTRAS if any(_said(sample, name) for sample in samples)]
-    yield ["video", "caption", *used]
-    for sample in samples:
+    beside = [{one.role: one.name for one in sample.beside} for sample in samples]
+    roles = [role for role in LISTED if any(role in media for media in beside)]
+    yield ["video", "caption", *used, *roles]
+    for sample, media in zip(samples, beside, strict=True):
         texts = [sample.written, *sample.further]
         caption = json.dumps(texts, ensure_ascii=False) if sample.further else texts[0]
-        yield [sample.name, caption, *(_said(sample, name) for name in used)]
+        said = [_said(sample, name) for name in used]
+        yield [sample.name, caption, *said, *(media.get(role, "") for role in roles)]
 
 
 _EXTRAS = ("start", "end", "split", "weight", "repeats")

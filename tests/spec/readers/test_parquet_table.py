@@ -143,3 +143,40 @@ def test_captions_come_back(tmp_path_factory: pytest.TempPathFactory, captions: 
     root = tmp_path_factory.mktemp("set")
     _written(root, {"video": ["a.mp4"], "caption": [captions]})
     assert pairs(read(root)) == {"a.mp4": tuple(captions)}
+
+
+_PARTS = [("bytes", pa.binary()), ("path", pa.string())]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array([{"bytes": b"RIFF", "path": "x.wav"}, None], pa.struct(_PARTS)),
+        pa.array([b"RIFF", None]),
+        pa.array([True, False]),
+        pa.array([0, 1], pa.timestamp("s")),
+        pa.array([{"path": "x.wav", "rate": 8}, None]),
+        pa.array([{"name": "x.wav"}, None]),
+        pa.array([[0.0] * 99, None], pa.list_(pa.float32(), 99)),
+        pa.array([[0.0] * 99, None]),
+        pa.array([None, None], pa.null()),
+    ],
+    ids=lambda cells: str(cells.type),
+)
+@pytest.mark.parametrize("name", ["audio", "sound"])
+def test_sound_that_is_no_path_is_pointed_out(tmp_path: Path, name: str, cells: pa.Array) -> None:
+    _written(tmp_path, {"video": ["a.mp4", "b.mp4"], "caption": ["one", "two"], name: cells})
+    listing = read(tmp_path)
+    assert list(pairs(listing)) == ["a.mp4", "b.mp4"]
+    assert "VP020" in remarks(listing)
+    assert all(sample.beside == () for sample in listing.samples)
+
+
+@pytest.mark.parametrize("parts", [_PARTS, _PARTS[1:]])
+def test_sound_is_told_by_paths_in_objects(tmp_path: Path, parts: list[Any]) -> None:
+    (tmp_path / "x.wav").write_bytes(b"sound")
+    cells = pa.array([{"path": "x.wav"}, None], pa.struct(parts))
+    _written(tmp_path, {"video": ["a.mp4", "b.mp4"], "caption": ["one", "two"], "audio": cells})
+    listing = read(tmp_path)
+    assert [[one.name for one in sample.beside] for sample in listing.samples] == [["x.wav"], []]
+    assert listing.problems == ()

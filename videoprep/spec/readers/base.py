@@ -64,6 +64,9 @@ class FolderReader(Reader):
 
     names_all: ClassVar[bool] = False
     """Whether every file of the folder is a sample or is counted as passed over."""
+    named: ClassVar[Collection[str]] = ()
+    """What of `columns.COLUMNS` can be named for it: columns, files or folders. What else is named
+    is refused before it is read."""
     order: ClassVar[int] = 100
     """Formats are looked for in this order; the first that a folder has is taken.
 
@@ -82,6 +85,22 @@ class FolderReader(Reader):
         Raises:
             SpecError: what the format needs is missing.
         """
+
+    def require_nameable(self, request: ReadRequest) -> None:
+        """Check that nothing is named that the format does not have.
+
+        Raises:
+            SpecError: something is.
+        """
+        for what, name in request.columns.items():
+            if name and what not in self.named:
+                raise SpecError(
+                    f"{what}_column names a table's column, and the dataset has none: it is "
+                    f"{self.summary}",
+                    where=str(request.root),
+                    remedy="leave it out, or write videos, captions and this column into one CSV "
+                    "file",
+                )
 
     def lists(self, request: ReadRequest) -> list[Path]:
         """Return the files that name the samples; empty if there is a file for each."""
@@ -382,9 +401,13 @@ def _empty(
 
 
 def written(cell: Any) -> str:
-    """Return a cell as text for a CSV file; a list or an object as JSON."""
+    """Return a cell as text for a CSV file; a list or an object as JSON.
+
+    An object that only holds a path is that path, as which it is read.
+    """
+    is_path = isinstance(cell, dict) and cell.keys() <= {"path", "bytes"}
     try:
-        return as_text(cell)
+        return as_path(cell) if is_path else as_text(cell)
     except BadCellError:
         return json.dumps(cell, ensure_ascii=False, default=str)
 

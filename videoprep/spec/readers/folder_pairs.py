@@ -37,6 +37,7 @@ class FolderPairs(FolderReader):
     name = "folder-pairs"
     summary = "a folder of videos and a folder of caption files with the same names"
     names_all = True
+    named = ("caption", "video")
     order = 40
 
     def sniff(self, folder: Path, request: ReadRequest) -> bool:

@@ -8,8 +8,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
-from videoprep.errors import Code, Problem, SpecError
-from videoprep.spec.columns import OPTIONAL
+from videoprep.errors import Code, Problem
 from videoprep.spec.entries import Entries, Entry
 from videoprep.spec.readers.base import FolderReader, ReadRequest, fallback_used
 from videoprep.spec.text_file import is_text, read_lines, survey
@@ -33,6 +32,7 @@ class LineFiles(FolderReader):
 
     name = "line-files"
     summary = "two text files: a caption per line, and a video path per line"
+    named = ("caption", "video")
     order = 10
 
     def sniff(self, folder: Path, request: ReadRequest) -> bool:
@@ -46,7 +46,6 @@ class LineFiles(FolderReader):
         return f"{os.path.basename(captions)} and {os.path.basename(videos)}, line by line"
 
     def read(self, request: ReadRequest) -> Entries:
-        _require_no_extras(request)
         captions, videos = self.lists(request)
         found = Entries(files=[str(videos), str(captions)])
         surveys = {path: survey(path) for path in (captions, videos)}
@@ -149,13 +148,3 @@ def _blank(path: Path, number: int, partner: str) -> Problem:
         number,
         number=number,
     )
-
-
-def _require_no_extras(request: ReadRequest) -> None:
-    for what in OPTIONAL:
-        if request.columns.get(what):
-            raise SpecError(
-                f"{what}_column names a table's column, and the dataset is two line files",
-                where=str(request.root),
-                remedy="write videos, captions and this column into one CSV file",
-            )

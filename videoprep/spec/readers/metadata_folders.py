@@ -9,6 +9,7 @@ from pathlib import Path
 
 from videoprep.errors import Code, SpecError
 from videoprep.fs.mirror import remote_of
+from videoprep.spec.columns import COLUMNS
 from videoprep.spec.entries import Entries
 from videoprep.spec.readers.base import FolderReader, ReadRequest, TablePart, TableReader
 from videoprep.spec.video_files import suffix_of
@@ -31,6 +32,7 @@ class MetadataFolders(FolderReader):
 
     name = "metadata-folders"
     summary = "folders such as train/ and test/, each with its metadata.csv, .jsonl or .parquet"
+    named = COLUMNS
     order = 30
 
     def sniff(self, folder: Path, request: ReadRequest) -> bool:

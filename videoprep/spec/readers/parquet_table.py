@@ -50,7 +50,7 @@ class ParquetTable(TableReader):
         require_list(path)
         schema = _schema(path)
         once = [field for field in schema if schema.names.count(field.name) == 1]
-        plain = [field.name for field in once if _is_plain(field.type)]
+        plain = [field.name for field in once if _is_plain(field.type) or _is_path(path, field)]
         return Header(list(schema.names), _first_rows(path, schema, plain))
 
     def rows(self, path: Path, used: Mapping[str, str], found: Entries) -> Iterator[Row]:
@@ -128,6 +128,16 @@ def _is_plain(kind: pa.DataType) -> bool:
         return kind.list_size <= _FEW and _is_plain(kind.value_type)
     tests = (_is_text, types.is_integer, types.is_floating, types.is_decimal)
     return any(test(kind) for test in tests)
+
+
+def _is_path(path: Path, field: pa.Field) -> bool:
+    """Whether cells are objects with a path: so the datasets library writes files kept elsewhere."""
+    if not pa.types.is_struct(field.type):
+        return False
+    parts = {one.name: one.type for one in field.type}
+    if not _is_text(parts.get("path", pa.null())) or parts.keys() - {"path", "bytes"}:
+        return False
+    return "bytes" not in parts or _is_empty(path, f"{field.name}.bytes")
 
 
 def _is_text(kind: pa.DataType) -> bool:
