@@ -95,7 +95,10 @@ def test_the_first_receipt_counts_and_the_loser_cleans_up(tmp_path: Path) -> Non
 
 
 def test_of_many_at_once_one_wins(tmp_path: Path) -> None:
-    with multiprocessing.get_context("fork").Pool(4) as pool:
+    # Forked from a process of its own: in this one other threads may hold locks.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with context.Pool(4) as pool:
         won = pool.starmap(_commit, [(tmp_path, seed) for seed in range(12)])
     assert sum(won) == 1
     (receipt,) = _receipts(tmp_path)
