@@ -175,6 +175,15 @@ def test_cells_without_a_path_do_not_hide_the_paths(tmp_path: Path, empty: Any) 
     ]  # fmt: skip
 
 
+def test_the_first_paths_tell_and_not_the_first_rows(tmp_path: Path) -> None:
+    cells = [""] * 40 + ["x.wav"] * 20 + ["not sound"]
+    rows = "".join(f"a.mp4,one,{cell}\n" for cell in cells)
+    root = made(tmp_path, {"list.csv": f"video,caption,audio\n{rows}", "x.wav": "s"})
+    listing = read(root)
+    assert codes(listing) == [("VP022", 61)]
+    assert sum(bool(sample.beside) for sample in listing.samples) == 20
+
+
 def test_text_that_comes_late_costs_no_sample(tmp_path: Path) -> None:
     rows = "a.mp4,one,\n" * 200
     listing = read(made(tmp_path, {"list.csv": f"video,caption,audio\n{rows}b.mp4,two,birds\n"}))

@@ -78,7 +78,7 @@ _MEANINGS = {
 _TIMES = ("a time", "a duration")
 _TIME_FIELDS = ("start_column", "end_column")
 _BOTH = "name `start_column` and `end_column`"
-_LOOKED_AT = 20  # rows in which a column may hold ranges
+_LOOKED_AT = 20  # rows of a column that may hold ranges, or values of one that may hold paths
 # A path has an ending that begins with a letter, but for a few: 0.5 and 44.1kHz are none.
 _PATH = re.compile(r".*\.([A-Z][A-Z0-9]{0,4}|3G[2AP]|3GPP2?)", re.DOTALL | re.IGNORECASE | re.ASCII)
 
@@ -325,7 +325,7 @@ def _columns_of_paths(
 def _holds_paths(header: Sequence[str], name: str, rows: Rows) -> bool:
     """Whether a column holds values, and the first are paths: ``sound`` may be yes or no."""
     texts = [text for value in _values(header, name, rows) if (text := _path_in(value)) != ""]
-    return bool(texts) and all(map(_is_path, texts))
+    return bool(texts) and all(map(_is_path, texts[:_LOOKED_AT]))
 
 
 def _path_in(value: Any) -> str | None:

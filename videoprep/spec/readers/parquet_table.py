@@ -131,7 +131,7 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 
 def _is_path(path: Path, field: pa.Field) -> bool:
-    """Whether cells are objects with a path: so the datasets library writes files kept elsewhere."""
+    """Whether cells are objects with a path, as the datasets library writes files of elsewhere."""
     if not pa.types.is_struct(field.type):
         return False
     parts = {one.name: one.type for one in field.type}
