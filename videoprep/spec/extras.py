@@ -114,7 +114,10 @@ def _as_key(cell: Any) -> Any:
     """A number as the text that it is read as anyway, so that it is remembered."""
     if cell is None:
         return ""
-    return as_text(cell) if type(cell) is float or type(cell) is int else cell
+    kind = type(cell)
+    if kind is float:  # not a number: what is missing, as for `as_text`
+        return repr(cell) if cell == cell else ""
+    return repr(cell) if kind is int else cell
 
 
 def _parser(what: str, unit: TimeUnit) -> Callable[[str], Any]:

@@ -78,7 +78,7 @@ class ParquetTable(TableReader):
                         *(_values(group.column(name)) for name in names), strict=True
                     ):
                         row += 1
-                        damaged = any(type(value) is _Damaged for value in values)
+                        damaged = _Damaged in map(type, values)
                         yield Row(None, row, _not_utf8(path, row) if damaged else values)
         except _BROKEN as error:
             total = _count(path)
