@@ -131,7 +131,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Runs after the test itself: one that is no unit of moments belongs elsewhere."""
+    """Runs after the test itself: one that takes longer than a unit test belongs elsewhere."""
     taken = _processor_seconds() - item.stash[_BEGAN]
     if item.get_closest_marker("unit") and taken > UNIT_SECONDS:
         pytest.fail(f"a unit test may take {UNIT_SECONDS:.0f} s of the processor, not {taken:.1f}")

@@ -59,7 +59,7 @@ def test_a_store_without_moments(dataset: Path, tiny_model: Path, tmp_path: Path
 def test_a_folder_that_holds_something_else(demo_store: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full/mine.txt").write_text("mine")
-    with pytest.raises(StoreError, match="is no export, and not empty"):
+    with pytest.raises(StoreError, match="is not an export, and not empty"):
         vp.export(demo_store, to="finetrainers", output=tmp_path / "full")
     vp.export(demo_store, to="finetrainers", output=tmp_path / "out")
     with pytest.raises(StoreError, match="the export of another store, to another target"):

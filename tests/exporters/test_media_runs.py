@@ -50,11 +50,7 @@ class MediaExport:
         command = ["export", self.source, "--to", "media", "-o", self.output]
         command += ["--output-format", "json", *more]
         environment = {**_OF_UNITS, **environment}
-        if not ranks:
-            return self.warm.start(*command, **environment)
-        agent = ["--standalone", f"--nproc-per-node={ranks}", f"--max-restarts={restarts}"]
-        agent += ["--monitor-interval=0.05", "-m", "videoprep"]
-        return self.warm.start(*agent, *command, module="torchrun", **environment)
+        return self.warm.start_ranks(*command, ranks=ranks, restarts=restarts, **environment)
 
     def run(self, *more: object, **options: Any) -> Process:
         process = self.start(*more, **options)

@@ -9,17 +9,8 @@ import pytest
 import torch
 
 import videoprep as vp
-from tests.families.test_sound_component import (
-    CHANNELS,
-    HOP,
-    SOUND_LATENTS,
-    Oobleck,
-    Sonic,
-    build_audio_vae,
-    encode,
-    write_films,
-)
-from tests.support.tiny_parts import copy_as
+from tests.families.test_sound_component import encode, write_films
+from tests.support.tiny_sonic import CHANNELS, HOP, SOUND_LATENTS, Oobleck, Sonic, build_sonic
 from videoprep.families.component import ComponentSpec
 from videoprep.families.contract import SoundEncoder
 from videoprep.families.model_folder import ModelFolder
@@ -85,8 +76,7 @@ def test_the_deviation_is_that_of_diffusers() -> None:
 
 
 def test_it_is_stored_reduced_and_exported(tiny_model: Path, tmp_path: Path) -> None:
-    model = copy_as(tiny_model, tmp_path / "model", pipeline="SonicPipeline")
-    build_audio_vae(model / "audio_vae")
+    model = build_sonic(tiny_model, tmp_path / "model")
     dataset = write_films(tmp_path / "data", ("stereo",))
     found = {}
     for posterior in ("moments", "mean", "sample"):

@@ -1,8 +1,8 @@
-"""A family with a component of sound, defined here alone, from the film to the tensors."""
+"""A family with a component of sound, defined for tests alone, from the film to the tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,112 +11,26 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from diffusers import AutoencoderOobleck
 
 import videoprep as vp
 from tests.media.sounds import floats, noise, write_film
 from tests.support.assets import write_lists
 from tests.support.plans import write_version_2
-from tests.support.tiny_parts import copy_as
+from tests.support.tiny_sonic import CHANNELS, HOP, RATE, SOUND_LATENTS, Sonic, build_sonic
 from videoprep.errors import Code, ModelError, PlanError
-from videoprep.families.cogvideox import CogVideoX
-from videoprep.families.component import (
-    SOUND,
-    VIDEO_LATENTS,
-    ComponentSpec,
-    SoundFormat,
-    prompt_embeds,
-)
-from videoprep.families.contract import SoundEncoder
+from videoprep.families.component import VIDEO_LATENTS
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.registry import components_of, registry
+from videoprep.families.registry import components_of
 from videoprep.index.schema import FILE_SCHEMA
 from videoprep.index.summary import summarize
 from videoprep.index.table import BucketIndex
 
-RATE = 16_000
-SOUND_LATENTS = ComponentSpec(
-    name="sound_latents", source=SOUND, part="audio_vae", sound=SoundFormat(RATE, 2)
-)
-TOKENS, CHANNELS, HOP = 226, 4, 16
-
-
-class Oobleck(SoundEncoder):
-    """The mean of Stable Audio's VAE."""
-
-    def __init__(self, vae: AutoencoderOobleck) -> None:
-        self._vae = vae
-
-    @torch.inference_mode()
-    def encode(self, samples: torch.Tensor) -> torch.Tensor:
-        mean: torch.Tensor = self._vae.encode(samples).latent_dist.mode()
-        return mean
-
-
-class Sonic(CogVideoX):
-    """CogVideoX that hears the clip."""
-
-    name = "sonic"
-    parts = (*CogVideoX.parts, "audio_vae")
-    profile = replace(
-        CogVideoX.profile,
-        name="sonic",
-        components=(prompt_embeds(TOKENS, 32), VIDEO_LATENTS, SOUND_LATENTS),
-    )
-
-    def recognizes(self, model: ModelFolder) -> bool:
-        return model.index.get("_class_name") == "SonicPipeline"
-
-    def shape(
-        self, model: ModelFolder, component: str, frames: int, height: int, width: int
-    ) -> tuple[int, ...]:
-        if component == SOUND_LATENTS.name:
-            return CHANNELS, frames // HOP
-        return super().shape(model, component, frames, height, width)
-
-    def identity(self, model: ModelFolder, component: str) -> Mapping[str, Any]:
-        if component == SOUND_LATENTS.name:
-            return {"class": "AutoencoderOobleck", "audio_vae": model.identity("audio_vae")}
-        return super().identity(model, component)
-
-    def load_sound_encoder(
-        self,
-        model: ModelFolder,
-        component: ComponentSpec,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> SoundEncoder:
-        vae = AutoencoderOobleck.from_pretrained(model.path / component.part, torch_dtype=dtype)
-        return Oobleck(vae.to(device).eval())
-
-
-def build_audio_vae(folder: Path) -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        vae = AutoencoderOobleck(
-            encoder_hidden_size=CHANNELS * 2,
-            downsampling_ratios=[4, 4],
-            channel_multiples=[1, 2],
-            decoder_channels=8,
-            decoder_input_channels=CHANNELS,
-            audio_channels=2,
-            sampling_rate=RATE,
-        )
-    vae.save_pretrained(folder)
-
-
-@pytest.fixture(autouse=True)
-def sonic(monkeypatch: pytest.MonkeyPatch) -> Sonic:
-    family = Sonic()
-    monkeypatch.setitem(registry().families, "sonic", family)
-    return family
+pytestmark = pytest.mark.usefixtures("sonic")
 
 
 @pytest.fixture
 def model(tiny_model: Path, tmp_path: Path) -> Path:
-    folder = copy_as(tiny_model, tmp_path / "model", pipeline="SonicPipeline")
-    build_audio_vae(folder / "audio_vae")
-    return folder
+    return build_sonic(tiny_model, tmp_path / "model")
 
 
 def write_films(folder: Path, names: Sequence[str] = ("stereo", "mono", "silent")) -> Path:

@@ -1,4 +1,4 @@
-"""Sound from a file of its own: named by a list, encoded, checked, and made anew if it changes."""
+"""Sound from a file of its own: named by a list, encoded, checked, encoded again if it changes."""
 
 from __future__ import annotations
 
@@ -10,20 +10,11 @@ import pytest
 import torch
 
 import videoprep as vp
-from tests.families.test_sound_component import (
-    CHANNELS,
-    HOP,
-    RATE,
-    SOUND_LATENTS,
-    Sonic,
-    build_audio_vae,
-    encode,
-)
+from tests.families.test_sound_component import encode
 from tests.media.sounds import Samples, ffmpeg, floats, noise, write_film, write_wav
-from tests.support.tiny_parts import copy_as
+from tests.support.tiny_sonic import CHANNELS, HOP, RATE, SOUND_LATENTS, Sonic, build_sonic
 from videoprep.errors import Code, PlanError
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.registry import registry
 from videoprep.index.summary import summarize
 from videoprep.media.audio import load_audio
 from videoprep.media.sound_file import probe_sound
@@ -32,18 +23,12 @@ LENGTH = Fraction(17, 8)
 COUNT = round(LENGTH * RATE)
 
 
-@pytest.fixture(autouse=True)
-def sonic(monkeypatch: pytest.MonkeyPatch) -> Sonic:
-    family = Sonic()
-    monkeypatch.setitem(registry().families, "sonic", family)
-    return family
+pytestmark = pytest.mark.usefixtures("sonic")
 
 
 @pytest.fixture
 def model(tiny_model: Path, tmp_path: Path) -> Path:
-    folder = copy_as(tiny_model, tmp_path / "model", pipeline="SonicPipeline")
-    build_audio_vae(folder / "audio_vae")
-    return folder
+    return build_sonic(tiny_model, tmp_path / "model")
 
 
 def write_data(folder: Path, rows: str) -> Path:
@@ -239,7 +224,7 @@ def test_a_repair_of_sound_needs_its_file_alone(model: Path, tmp_path: Path) -> 
 
 
 def test_an_edited_sound_is_no_other_plan(model: Path, tmp_path: Path) -> None:
-    """Encoding it anew is what a run is for: nobody is asked."""
+    """Encoding it again is what a run is for: nobody is asked."""
     data, store = write_data(tmp_path / "data", "film.mov,one,s.wav\n"), tmp_path / "store"
     write_wav(data / "s.wav", noise(3, RATE, seed=5), RATE)
     encode(data, model, store, frame_buckets=(9,))

@@ -61,11 +61,7 @@ class Small:
         """Starts encoding, in one process or under torchrun."""
         command = ["encode", self.dataset, "-o", self.store, "--model", self.model]
         command += ["--image-latents", "--output-format", "json", "--device", "cpu", *more]
-        if not ranks:
-            return self.warm.start(*command, **environment)
-        agent = ["--standalone", f"--nproc-per-node={ranks}", f"--max-restarts={restarts}"]
-        agent += ["--monitor-interval=0.05", "-m", "videoprep"]
-        return self.warm.start(*agent, *command, module="torchrun", **environment)
+        return self.warm.start_ranks(*command, ranks=ranks, restarts=restarts, **environment)
 
     def run(self, *more: object, **options: Any) -> Process:
         """Encodes and waits."""

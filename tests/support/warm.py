@@ -164,6 +164,16 @@ class Warm:
         self._started.append(process)
         return process
 
+    def start_ranks(
+        self, *arguments: object, ranks: int, restarts: int = 0, **environment: str
+    ) -> Process:
+        """Starts videoprep under torchrun, or without it if there are 0 ranks."""
+        if not ranks:
+            return self.start(*arguments, **environment)
+        agent = ["--standalone", f"--nproc-per-node={ranks}", f"--max-restarts={restarts}"]
+        agent += ["--monitor-interval=0.05", "-m", "videoprep"]
+        return self.start(*agent, *arguments, module="torchrun", **environment)
+
     def run(self, *arguments: object, timeout: float = 300.0, **options: Any) -> Process:
         """Starts it and waits for its end."""
         process = self.start(*arguments, **options)
