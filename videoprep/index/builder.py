@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -78,24 +77,27 @@ def build_table(
     policy: Policy,
     on_progress: OnProgress | None = None,
     on_short_sound: Callable[[Sample], object] | None = None,
+    unusable: Sequence[tuple[Sample, LeftOut]] = (),
 ) -> pa.Table:
     """Plan every sample; return a table with `memory_schema`, in the order of the samples.
 
     Args:
-        samples: all of them.
+        samples: all that can be used.
         inspected: what is known of the files of each.
         policy: how they are planned.
         on_progress: called with how many samples are done, and how many there are.
         on_short_sound: called with a sample whose sound file ends before one of its clips does.
+        unusable: further samples of the dataset, each with why it cannot be used. Their rows come
+            last.
 
     Raises:
         PlanError: a frame bucket is longer than every clip.
     """
     planner = _Planner(policy)
-    rows = _Rows(_roles_of(samples))
-    for done, (sample, name, found) in enumerate(
-        zip(samples, sample_names(samples), inspected, strict=True), start=1
-    ):
+    everyone = [*samples, *(sample for sample, _ in unusable)]
+    rows, names = _Rows(_roles_of(everyone)), sample_names(everyone)
+    for done, (sample, found) in enumerate(zip(samples, inspected, strict=True), start=1):
+        name = next(names)
         for number, shared in enumerate(planner.kind_of(sample, found).rows):
             beside = _NOTHING_BESIDE
             if found.beside and shared.video:
@@ -106,21 +108,7 @@ def build_table(
         if on_progress is not None:
             on_progress(done, len(samples))
     planner.require_reachable()
-    return rows.table()
-
-
-def left_out_table(reasons: Iterable[tuple[Sample, LeftOut]], others: Sequence[Sample]) -> pa.Table:
-    """Rows of samples of which nothing is known but why they cannot be used.
-
-    Args:
-        reasons: the samples, each with its reason.
-        others: the samples of the same dataset that can be used, whose names are taken.
-    """
-    known = tuple(reasons)
-    unusable = [sample for sample, _ in known]
-    rows = _Rows(_roles_of(unusable))
-    names = islice(sample_names([*others, *unusable]), len(others), None)
-    for (sample, reason), name in zip(known, names, strict=True):
+    for (sample, reason), name in zip(unusable, names, strict=True):
         rows.add(sample, name, 0, "", _Shared(_reason(reason.code, reason.reason)))
     return rows.table()
 

@@ -33,7 +33,6 @@ from videoprep.index.builder import (
     PATH_DIGITS,
     OnProgress,
     build_table,
-    left_out_table,
     path_name,
 )
 from videoprep.index.clip import Clip, clip_from_row, has_own_keys
@@ -174,9 +173,8 @@ class BucketIndex:
         table = build_table(
             samples, inspected, policy, on_progress,
             lambda sample: marks[Code.SHORT_SOUND].add(sample.name),
+            tuple(_unusable(listing, spec.data_root)),
         )  # fmt: skip
-        if listing.problems:
-            table = _joined([table, left_out_table(_unusable(listing, spec.data_root), samples)])
         made_by = {
             **policy.to_json(),
             "split": dict(sorted(spec.split.items())),

@@ -170,12 +170,9 @@ def _measured(texts: list[str]) -> tuple[NDArray[np.int64], ...]:
 def _is_time(text: str) -> bool:
     try:
         return _FRACTION.fullmatch(text) is not None and abs(Fraction(text)) < 10**9
-    except (ValueError, ZeroDivisionError):
+    except ZeroDivisionError:
         return False
 
 
 def _is_base(text: str) -> bool:
-    try:
-        return _FRACTION.fullmatch(text) is not None and 0 < Fraction(text) < 10**9
-    except (ValueError, ZeroDivisionError):
-        return False
+    return _is_time(text) and Fraction(text) > 0
