@@ -61,7 +61,7 @@ def export(
     ] = False,
     data_root: Annotated[
         str | None,
-        typer.Option(help="media: folder or URL of the videos, where they moved.", metavar="PATH"),
+        typer.Option(help="media: new folder or URL of the videos, if they moved.", metavar="PATH"),
     ] = None,
     on_missing: OnMissing = None,
     log_json: LogJson = False,
@@ -73,8 +73,8 @@ def export(
 
     Targets: cogvideo-finetune, cogvideox-factory, fastvideo, finetrainers, hf-datasets,
     ltx-trainer, musubi, webdataset; and media, video files with captions and the configs of
-    diffusion-pipe, musubi-tuner, SimpleTuner and ai-toolkit. Stopped in any way and run again, it
-    goes on. Under torchrun all ranks share the work of media; so do jobs and a Ray cluster.
+    diffusion-pipe, musubi-tuner, SimpleTuner and ai-toolkit. Run the same command again to resume
+    an export that was stopped. Media exports can be split over torchrun ranks, jobs and Ray.
     """
     from videoprep.exporters.registry import MEDIA
 

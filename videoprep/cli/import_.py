@@ -39,7 +39,7 @@ def import_(
 ) -> None:
     """Make a store of what another trainer has precomputed, without encoding anything.
 
-    Sources: cogvideox-factory. Stopped in any way and run again, it goes on.
+    Sources: cogvideox-factory. Run the same command again to resume an import that was stopped.
     """
     from videoprep.importers.run import import_precomputed
 

@@ -26,7 +26,7 @@ def report(
         str | None, typer.Option(help="Where the dataset or index was encoded to.", metavar="STORE")
     ] = None,
     previews: Annotated[
-        int, typer.Option(min=0, help="Decode the latents of so many clips.", metavar="N")
+        int, typer.Option(min=0, help="Number of clips whose latents are decoded.", metavar="N")
     ] = 4,
     model: Annotated[
         str | None, typer.Option(help="For that: where the model is. Default: as the store says.")

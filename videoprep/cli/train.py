@@ -49,8 +49,8 @@ def train(
 ) -> None:
     """Train CogVideoX from a store alone: no VAE and no text encoder is loaded.
 
-    Runs under torchrun, too. Stopped in any way and run again with --resume, it goes on at the last
-    checkpoint, and what follows is what would have followed.
+    Runs under torchrun, too. To resume, run it again with --resume: it continues from
+    the last checkpoint, with the same results as an uninterrupted run.
     """
     from videoprep.training.run import train as run
 

@@ -124,7 +124,7 @@ def verify(
 
 @dataclass(slots=True)
 class _Mending:
-    """A repair under way. What can be made anew is found out before anything is removed."""
+    """A repair in progress. It decides what can be encoded again before it removes anything."""
 
     found: Examination
     """What is wrong."""
@@ -137,11 +137,11 @@ class _Mending:
     removed: list[str] = field(default_factory=list)
     """Files removed so far."""
     rewritten: list[str] = field(default_factory=list)
-    """Files written anew so far."""
+    """Files rewritten so far."""
     left_alone: list[str] = field(default_factory=list)
     """What cannot be repaired, and why."""
     encoded: dict[Component, int] = field(default_factory=dict)
-    """Artifacts made anew, by component."""
+    """Artifacts encoded again, by component."""
 
     @property
     def store(self) -> Store:
@@ -215,7 +215,7 @@ class _Mending:
     def _plan(
         self, info: StoreInfo, index: BucketIndex, bad: Sequence[BadUnit]
     ) -> tuple[EncodeJob | None, list[BadUnit]]:
-        """Return what is to be made anew, and the units whose files have to go before."""
+        """Return what to encode again, and the units whose files must be removed first."""
         counts = self.found.report.components
         of_bad = {unit.component for unit in bad}
         needed = [c for c, count in counts.items() if count.missing or c in of_bad]

@@ -164,7 +164,7 @@ def finish(
         store: where it is.
         before: what was there when the run began.
         tally: where this process's time went.
-        damages: what was found damaged when the run began, and made anew.
+        damages: what was found damaged when the run began, and encoded again.
         swept: leftovers of dead processes that were removed.
         seconds: how long the run took.
     """
@@ -205,7 +205,7 @@ def finish(
 def _write(
     job: EncodeJob, store: Store
 ) -> tuple[Mapping[Component, Artifacts], list[SetAside], list[DamagedClip]]:
-    """Writes anew until no other job has committed anything meanwhile: the last one sees it all."""
+    """Write again until no other job has committed anything meanwhile: the last job sees all."""
     store.save_index(job.index)
     while True:
         after = {name: read_artifacts(store, recipe) for name, recipe in job.recipes.items()}

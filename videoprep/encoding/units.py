@@ -28,7 +28,11 @@ keeps many ranks busy."""
 
 
 def most_pixels(cost: int) -> int:
-    """Return how many pixels a unit has at most, if all the work has so many."""
+    """Return the maximum number of pixels per unit.
+
+    Args:
+        cost: pixels of all the work.
+    """
     return min(MAX_PIXELS, cost // PARTS)
 
 

@@ -129,7 +129,7 @@ def _host(session: str) -> str:
 
 
 def leftovers(files: Files) -> list[str]:
-    """Temporary files whose writers are dead. Behind a URL there are none: objects come whole."""
+    """Temporary files whose writers are dead. There are none behind URLs: objects appear whole."""
     if files.path("") is None:
         return []
     folders = ["", *(f for f in files.folders() if not f.startswith("."))]

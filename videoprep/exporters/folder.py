@@ -49,7 +49,7 @@ class Folder:
         if not state.is_file():
             if is_used:
                 raise StoreError(
-                    "is no export, and not empty",
+                    "is not an export, and not empty",
                     where=str(self.path),
                     remedy="choose a new folder",
                 )

@@ -73,7 +73,7 @@ def import_precomputed(
     """Makes a store of what another trainer has precomputed, without encoding anything.
 
     What cannot be known is taken as usual: of the numbers of frames that latents may be of the
-    smallest, at the family's frames a second. Stopped in any way and called again, it goes on.
+    smallest, at the family's frames a second. Call it again to resume.
 
     Args:
         folder: what the trainer wrote.

@@ -11,7 +11,7 @@ from videoprep.previewing.pictures import ClipPicture, Frames, Reconstruction
 _DIMMED = 0.4
 _LINE = (255, 214, 10)
 
-# A line is a pixel thick for so many pixels of a frame's longer side.
+# Pixels of a frame's longer side per pixel of line width.
 _SIDE_OF_LINE = 200
 
 _NUMBERS = 12

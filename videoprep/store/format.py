@@ -30,7 +30,7 @@ DTYPES: Mapping[str, str] = {
 _DTYPE_NAMES = {kind: name for name, kind in DTYPES.items()}
 
 Read = Callable[[int, int], bytes]
-"""Returns the bytes of a file from a place on: so many, or fewer if it ends before."""
+"""Reads bytes of a file, by offset and count; fewer if the file ends before."""
 
 
 @dataclass(frozen=True, slots=True)

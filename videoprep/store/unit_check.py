@@ -20,7 +20,7 @@ _PIECE = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class BadUnit:
-    """A unit that has to be made anew.
+    """A unit that must be encoded again.
 
     Attributes:
         folder: where its receipt and shard lie.

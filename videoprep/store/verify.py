@@ -81,7 +81,7 @@ class RecipeCheck:
     claimed: Artifacts
     """What its receipts say that can be read."""
     bad: list[BadUnit]
-    """Units that have to be made anew."""
+    """Units that must be encoded again."""
     orphaned: list[str]
     """Shards that no receipt names."""
     notes: list[Note]

@@ -77,7 +77,7 @@ class ComponentCheck:
     Attributes:
         planned: those that the plan needs.
         sound: stored, and as they were written.
-        damaged: in a unit that has to be made anew.
+        damaged: in a unit that must be encoded again.
         set_aside: could not be made; ``failures.jsonl`` says why.
         missing: none of these.
         orphans: stored, but no clip of the plan needs them.
@@ -118,9 +118,9 @@ class Repair:
 
     Attributes:
         before: the faults that there were.
-        encoded: artifacts made anew, by component.
-        removed: files removed: of units that were made anew, orphaned shards, leftovers.
-        rewritten: derived files that were written anew.
+        encoded: artifacts encoded again, by component.
+        removed: files removed: of units that were encoded again, orphaned shards, leftovers.
+        rewritten: derived files that were rewritten.
         left_alone: what could not be repaired, and why.
     """
 

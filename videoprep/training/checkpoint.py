@@ -1,7 +1,7 @@
 """Checkpoints: all that a run needs to go on as if nothing had been, or nothing at all.
 
 A checkpoint is a folder that gets its name when it is whole. Random numbers need no place in it:
-they are drawn anew from the seed and the number of each step. Logs go on where it was saved.
+they follow from the seed and the number of each step. Logs resume where it was saved.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class Logs:
 
     Args:
         run: its folder.
-        begun: the step after which it goes on; what was logged of later ones is dropped.
+        begun: the step after which it resumes; what was logged of later ones is dropped.
     """
 
     def __init__(self, run: Path, begun: int) -> None:

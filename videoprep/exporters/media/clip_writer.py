@@ -111,7 +111,7 @@ class ClipWriter:
             self._settle(most=0 if careful else self.at_once)
 
     def _settle(self, most: int) -> None:
-        """Wait until threads have no more than so many clips."""
+        """Wait until at most ``most`` clips are being written."""
         started = time.monotonic()
         while len(self._coming) > most:
             unit, clip, written = self._coming.popleft()

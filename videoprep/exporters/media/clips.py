@@ -83,7 +83,7 @@ def digest_of(clips: Iterable[MediaClip], *, sound: bool) -> str:
     digest = hashlib.sha256()
     for clip in clips:
         parts = [clip.video, str(clip.rate), clip.clip.video_key, clip.clip.prompt_key]
-        if sound and AUDIO in clip.clip.media:  # else it is that of the video
+        if sound and AUDIO in clip.clip.media:  # otherwise `video_key` covers it
             parts.append(clip.clip.audio_key or "")
         digest.update(json.dumps(parts).encode())
     return digest.hexdigest()[:32]

@@ -102,7 +102,7 @@ def export_media(
     The pixels are those that `encode` gives to the VAE: the planned frames, cropped and resized,
     at the plan's rate. The sound is that of exactly these frames. What is decoded at a time does
     not grow with the dataset, or with the length of a video. Each file is whole or not there;
-    stopped in any way and called again, it goes on. Under torchrun every rank calls this.
+    call it again to resume an export that was stopped. Under torchrun every rank calls this.
 
     Args:
         source: an index or a store, whose plan is taken, or a dataset, which is planned.

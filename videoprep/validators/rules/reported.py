@@ -75,7 +75,7 @@ class MissingVideo(ReaderRule):
 
 
 class MissingMedia(ReaderRule):
-    """The list names a file beside a video, such as its sound, that is not there."""
+    """A further file of a sample, such as its sound, does not exist."""
 
     code = Code.MISSING_MEDIA.value
     name = "missing-media"
