@@ -24,7 +24,7 @@ import xxhash
 
 import videoprep as vp
 from videoprep.demo.scenes import Scene, write_scene
-from videoprep.media.cache import FactCache, key_of
+from videoprep.fs.fact_cache import FactCache, key_of
 from videoprep.media.inspect import inspect_all
 
 _SIZES = ((96, 64), (128, 96), (160, 96), (64, 96))

@@ -17,11 +17,11 @@ from tests.media.test_decode_pool import _clip
 from tests.support.assets import write_video
 from tests.support.processes import nothing_left
 from videoprep.errors import Code, MediaError, SourceError, VideoprepError
+from videoprep.fs.fingerprint import fingerprint_of
 from videoprep.media.audio import load_audio
 from videoprep.media.clip import load_clip
 from videoprep.media.clip_request import ClipRequest, ClipSound
 from videoprep.media.decode_pool import Decoded, DecodePool
-from videoprep.media.probe import fingerprint_of
 from videoprep.workers.pool import Limits
 
 pytestmark = pytest.mark.usefixtures("fresh_workers")

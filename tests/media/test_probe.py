@@ -22,10 +22,11 @@ from tests.conftest import need
 from tests.support.assets import MATRICES, write_video
 from tests.support.numbered import HEIGHT, WIDTH, number_on, write_numbered
 from videoprep.errors import Code, MediaError
+from videoprep.fs.fingerprint import fingerprint_of
 from videoprep.index.placement import place
 from videoprep.index.policy import Policy
 from videoprep.media import probe as module
-from videoprep.media.probe import MediaInfo, fingerprint_of, probe
+from videoprep.media.probe import MediaInfo, probe
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.sample import Extras
 

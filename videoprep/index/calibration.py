@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from videoprep.fs.atomic import write_bytes
+from videoprep.fs.fact_cache import cache_folder
 from videoprep.index.summary import ComponentSummary
-from videoprep.media.cache import cache_folder
 
 logger = logging.getLogger(__name__)
 

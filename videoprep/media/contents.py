@@ -9,9 +9,9 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from videoprep.errors import Code
+from videoprep.fs.fingerprint import open_regular
 from videoprep.media.boxes import boxes
 from videoprep.text import counted
 
@@ -117,19 +117,6 @@ class ContentKind:
     """What to do."""
     code: Code = Code.UNREADABLE
     """As what it is refused."""
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Opens a file for reading; a FIFO or a device, which could block for ever, is refused.
-
-    Raises:
-        OSError: it cannot be opened, or is no regular file.
-    """
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
-        raise OSError(None, "not a regular file")
-    return os.fdopen(number, "rb", buffering=0)
 
 
 def is_picture(path: Path) -> bool:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from videoprep.errors import Code, MediaError
+from videoprep.fs.fact_cache import FactCache, Facts, Key, keys_of, staged_key
 from videoprep.fs.mirror import Remote, remote_of, shown
-from videoprep.media.cache import FactCache, Facts, Key, keys_of, staged_key
 from videoprep.media.commands import for_file
 from videoprep.media.frame_scan import FrameScan
 from videoprep.media.probe import MediaInfo

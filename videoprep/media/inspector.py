@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoprep.errors import Code, MediaError
+from videoprep.fs.fingerprint import fingerprint_of
 from videoprep.media.frame_scan import scan_frames
 from videoprep.media.geometry import square_size
 from videoprep.media.orientation import orientation_of
-from videoprep.media.probe import best_video_stream, fingerprint_of, open_file, probe_contents
+from videoprep.media.probe import best_video_stream, open_file, probe_contents
 from videoprep.media.refusals import out_of_memory, unreadable
 from videoprep.media.sound_file import probe_sound
 from videoprep.media.source import signature_of

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from videoprep.fs.fingerprint import open_regular
 from videoprep.media.boxes import MovieBox, boxes
-from videoprep.media.contents import open_regular
 
 # A muxer may be wrong by a few frames, or leave out an edit list; not by such a factor.
 _FACTOR, _SECONDS = 4.0, 0.5

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import av
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from videoprep.errors import Code, MediaError
+from videoprep.fs.fingerprint import fingerprint_of
 from videoprep.media.audio_info import AudioInfo, AudioScan
 from videoprep.media.commands import for_file
-from videoprep.media.contents import is_picture_container, missing_end, open_regular
+from videoprep.media.contents import is_picture_container, missing_end
 from videoprep.media.derived_times import Tick, evenly_timed, spread_doubled, times_of_chunks
 from videoprep.media.edit_jumps import EditJumps
 from videoprep.media.geometry import pixel_aspect, square_size
@@ -137,7 +137,6 @@ _SLICE_HEADER = 256
 _HEADERS_ONLY = {"ec": "0", "skip_loop_filter": "all", "log_level_offset": "64"}
 
 # What fits into a processor's cache.
-_HASH_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,19 +292,6 @@ def probe_contents(path: Path, fingerprint: str | None = None) -> MediaInfo:
         raise
     except FAILURES as error:
         raise unreadable(path, error) from error
-
-
-def fingerprint_of(path: Path) -> str:
-    """xxh3-128 of the file's bytes, 32 hexadecimal digits. Reads in chunks: memory stays flat.
-
-    Raises:
-        OSError: it cannot be read, or is no regular file.
-    """
-    digest = xxhash.xxh3_128()
-    with open_regular(path) as file:
-        while chunk := file.read(_HASH_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def best_video_stream(container: InputContainer) -> VideoStream:

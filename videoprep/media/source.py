@@ -7,8 +7,8 @@ from pathlib import Path
 from threading import Lock
 
 from videoprep.errors import SourceError
+from videoprep.fs.fingerprint import fingerprint_of
 from videoprep.fs.mirror import shown
-from videoprep.media.probe import fingerprint_of
 
 Signature = tuple[int, int, int, int]
 

@@ -12,13 +12,12 @@ import struct
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
-
-import av
 
 from videoprep.fs.atomic import (
     has_record_locks,
@@ -102,7 +101,7 @@ class FactCache:
 
     def __init__(self, root: Path) -> None:
         # Another FFmpeg may read a file in another way.
-        name = f"facts-v{_VERSION}-av{av.__version__}.sqlite"
+        name = f"facts-v{_VERSION}-av{version('av')}.sqlite"
         self._file = cache_folder(root) / name
         self._database: sqlite3.Connection | None = None
         self._fresh: dict[Key, tuple[str, Facts]] = {}  # not written yet

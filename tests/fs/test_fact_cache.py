@@ -15,9 +15,10 @@ import pytest
 from tests.support.assets import write_video
 from tests.support.no_locks import is_possible
 from videoprep.errors import Code, MediaError
+from videoprep.fs import fact_cache
 from videoprep.fs.atomic import temporary_of
-from videoprep.media import cache, inspect
-from videoprep.media.cache import FactCache, cache_folder, key_of
+from videoprep.fs.fact_cache import FactCache, cache_folder, key_of
+from videoprep.media import inspect
 from videoprep.media.frame_scan import FrameScan
 from videoprep.media.inspect import Inspection, inspect_all
 from videoprep.media.probe import MediaInfo, probe
@@ -245,7 +246,7 @@ def test_a_cache_that_another_process_holds_says_so(
     path = write_video(tmp_path / "a.mp4")
     _probe(tmp_path)
     (file,) = cache_folder(tmp_path).iterdir()
-    monkeypatch.setattr(cache, "_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(fact_cache, "_WAIT_SECONDS", 0.1)
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     (info,) = _probe(tmp_path, path)
