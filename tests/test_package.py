@@ -37,6 +37,7 @@ LAYERS = (
     ("families",),
     ("index",),
     ("validators",),
+    ("captions",),
     ("pages",),
     ("store",),
     ("sources",),

@@ -11,7 +11,8 @@ import stat
 import struct
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -26,6 +27,7 @@ from videoprep.fs.atomic import (
     temporary_of,
     write_file,
 )
+from videoprep.fs.fingerprint import fingerprint_of
 from videoprep.fs.mirror import Remote, remote_of
 from videoprep.fs.remote_files import RemoteFile
 from videoprep.fs.staging import Staging
@@ -71,6 +73,9 @@ _PUT_CONTENTS = "INSERT OR IGNORE INTO contents (fingerprint) VALUES (?)"
 _PUT_FILE = "INSERT OR REPLACE INTO files SELECT ?, ?, content FROM contents WHERE fingerprint = ?"
 _PUT_FACT = "INSERT OR REPLACE INTO facts SELECT content, ?, ? FROM contents WHERE fingerprint = ?"
 _PUT_TEXT = "INSERT OR REPLACE INTO texts VALUES (?, ?)"
+
+# Threads that read files: hashing is quicker than most disks.
+_HASHING = 4
 
 _VARIABLES = 512  # fewer than any build of SQLite takes at once
 _DIGEST_BYTES = 16
@@ -299,6 +304,38 @@ def key_of(path: str | os.PathLike[str]) -> Key | None:
         return _absolute(name).encode(*_CODEC), signature
     except (OSError, ValueError, struct.error):
         return None  # opening it will say what is wrong
+
+
+def fingerprints_of(root: Path, paths: Sequence[str]) -> list[str]:
+    """Return the fingerprints of files of a data root, reading those that are not known.
+
+    Empty for a file that cannot be read, and for one behind a URL that was never here.
+    """
+    with FactCache(root) as cache:
+        keys = keys_of(root, paths)
+        known = cache.get(keys)
+        is_remote = remote_of(root) is not None
+        unknown = {
+            key: path
+            for key, path in zip(keys, paths, strict=True)
+            if key is not None and key not in known and not is_remote
+        }
+        found: dict[Key | None, str] = {key: fingerprint for key, (fingerprint, _) in known.items()}
+        with ThreadPoolExecutor(_HASHING) as threads:
+            for key, fingerprint in zip(
+                unknown, threads.map(_fingerprint, unknown.values()), strict=True
+            ):
+                found[key] = fingerprint
+                if fingerprint:
+                    cache.put(key, fingerprint, {})
+    return [found.get(key, "") for key in keys]
+
+
+def _fingerprint(path: str) -> str:
+    try:
+        return fingerprint_of(Path(path))
+    except OSError:
+        return ""  # opening it will say what is wrong
 
 
 def keys_of(root: Path, paths: Iterable[str | os.PathLike[str]]) -> list[Key | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,11 @@ from videoprep.options import (
     unknown_option,
     wrong_values,
 )
+from videoprep.spec.caption_journal import FOLDER as JOURNAL
+from videoprep.spec.caption_journal import CaptionJournal, clip_key, uses_journal
 from videoprep.spec.columns import COLUMNS
+from videoprep.spec.current_captions import CaptionState, CurrentCaptions
+from videoprep.spec.current_captions import usable as usable_samples
 from videoprep.spec.dataset_options import (
     ClipMode,
     DatasetOptions,
@@ -143,6 +147,10 @@ class DatasetSpec(BaseModel):
     caption_lines: CaptionLines = "several"
     """What the lines of a caption file are: `several`, a caption each; `one`, one caption with line
     breaks."""
+    caption_journal: str | None = None
+    """Folder of the caption journal, in which models and reviewers write. Default:
+    `videoprep-captions` beside the lists, or in `data_root` if there are none; an empty name turns
+    it off."""
     id_token: Annotated[str | None, Cli(alike=("trigger", "trigger_word"))] = None
     """Text put before every caption, with a space, such as a trigger word."""
     profile: Annotated[str | None, Cli(completion="profiles", alike=("family",))] = None
@@ -383,8 +391,9 @@ class DatasetSpec(BaseModel):
             ListError: the lists hold mistakes; it names all of them.
         """
         listing = self.listing()
-        if listing.problems:
-            raise ListError(listing.problems)
+        mistakes = [one for one in listing.problems if one.code is not Code.DROPPED]
+        if mistakes:
+            raise ListError(mistakes)
         if not listing.samples:
             raise self.empty_error()
         return iter(listing.samples)
@@ -426,7 +435,58 @@ class DatasetSpec(BaseModel):
             code=Code.EMPTY_DATASET,
         )
 
+    @property
+    def journal(self) -> CaptionJournal:
+        """The caption journal, whether it is there or not."""
+        list_file = self.list_file
+        folder = self.data_root if list_file == self.data_root else list_file.parent
+        return CaptionJournal(folder / (self.caption_journal or JOURNAL))
+
+    def caption_states(self) -> list[CaptionState]:
+        """Return what is known about the caption of each sample whose video is there.
+
+        Samples without a caption are among them, and those that a reviewer dropped.
+
+        Raises:
+            SpecError: a list file, a column or the data root is missing.
+        """
+        spec = self.model_copy(update={"caption_journal": self.caption_journal or JOURNAL})
+        with remote_errors():
+            _require_folder(self.data_root)
+            return list(spec._states(spec._written().samples))
+
+    def _uses_journal(self) -> bool:
+        return uses_journal(self.journal.folder.parent, self.caption_journal)
+
     def _listing(self) -> Listing:
+        listing = self._written()
+        if not self._uses_journal():
+            return listing
+        usable = usable_samples(
+            self._states(listing.samples),
+            self.caption_fallback,
+            f"videoprep caption {in_shell(str(self.list_file))}",
+        )
+        return replace(
+            listing,
+            samples=tuple(usable.samples),
+            problems=(*listing.problems, *usable.problems),
+            remarks=tuple(usable.remarks(listing.remarks)),
+            identities=listing.identities[usable.positions],
+        )
+
+    def _states(self, samples: Sequence[Sample]) -> Iterator[CaptionState]:
+        """Yield what the journal knows about the captions of samples, in their order."""
+        from videoprep.fs.fact_cache import fingerprints_of  # which few datasets need
+
+        captions = CurrentCaptions.read(self.journal)
+        fingerprints = fingerprints_of(self.data_root, [sample.path for sample in samples])
+        for sample, fingerprint in zip(samples, fingerprints, strict=True):
+            clip = clip_key(fingerprint, sample.extras, self.time_zero) if fingerprint else ""
+            yield captions.state(sample, clip)
+
+    def _written(self) -> Listing:
+        """Return the samples as the dataset's own files have them."""
         found = self._entries()
         self._note_unlisted(found)
         reading = self._reading(found)
@@ -464,6 +524,8 @@ class DatasetSpec(BaseModel):
 
     def _entries(self) -> Entries:
         reader, request = self.reader, self._request()
+        if self._uses_journal():  # which may have the captions that the dataset lacks
+            request = replace(request, fallback="")
         if isinstance(reader, TableReader):
             assert self.dataset_file is not None  # noqa: S101 (only tables are files)
             table, allowed = self.list_file, self.allow_outside_root

@@ -46,6 +46,7 @@ class DatasetOptions(TypedDict, total=False):
     audio_column: str | None
     caption_fallback: str | None
     caption_lines: CaptionLines | None
+    caption_journal: str | None
     id_token: str | None
     profile: str | None
     reshape: Reshape | None

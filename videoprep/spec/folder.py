@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from videoprep.fs.mirror import remote_of
+from videoprep.spec.caption_journal import FOLDER as JOURNAL
 from videoprep.spec.video_lookup import is_inside
 
-# Spec files and lists that videoprep writes, and the folder of its caches.
-_OWN = (".videoprep", "videoprep.yaml", "videoprep.yaml.bak")
+# Spec files and lists that videoprep writes, the folder of its caches, and the caption journal.
+_OWN = (".videoprep", "videoprep.yaml", "videoprep.yaml.bak", JOURNAL)
 
 HIDDEN = "hidden files and folders"
 LINKED_OUTSIDE = "linked folders that lead outside the data root"
@@ -55,6 +56,8 @@ def levels(
     hidden: dict[str, list[tuple[str, str]]] = {}
     for name in sorted(remote.listing()):
         folder, slash, file = name.rpartition("/")
+        if name.startswith(f"{JOURNAL}/"):
+            continue
         if any(part.startswith(".") for part in name.split("/")):
             hidden.setdefault("", []).append((HIDDEN, name))
         elif file:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from videoprep.errors import Code, SpecError
 from videoprep.fs.mirror import remote_of
+from videoprep.spec.caption_journal import uses_journal
 from videoprep.spec.columns import looks_like_a_dataset
 from videoprep.spec.path_hints import instead_of_a_dataset, kind_of, names_in, nowhere
 from videoprep.spec.readers import folder_readers, reader_of, table_reader, table_suffixes
@@ -147,10 +148,13 @@ def request_of(root: Path, options: Mapping[str, Any]) -> ReadRequest:
         for field, value in options.items()
         if field.endswith("_column") and value is not None
     }
+    fallback = options.get("caption_fallback")
+    if fallback is None and uses_journal(root, options.get("caption_journal")):
+        fallback = ""  # which has the captions, so that videos alone are a dataset
     return ReadRequest(
         root,
         columns,
-        fallback=options.get("caption_fallback"),
+        fallback=fallback,
         allow_outside=bool(options.get("allow_outside_root")),
     )
 

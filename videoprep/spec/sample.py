@@ -62,6 +62,24 @@ NO_EXTRAS = Extras()
 
 
 @dataclass(frozen=True, slots=True)
+class CaptionOrigin:
+    """Where a caption comes from that the dataset itself does not hold."""
+
+    stage: Literal["caption", "refine", "review"]
+    """Who wrote it: a captioner, a refiner, or a person."""
+    model: str
+    """The model as the user named it; empty for a person."""
+    run: str
+    """The way of asking in the caption journal; empty for a person."""
+    file: str
+    """The file of the caption journal."""
+    line: int
+    """Its line."""
+    own: str = ""
+    """The caption that the dataset itself has, if it has one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One video with its captions, and what goes with them."""
 
@@ -85,6 +103,8 @@ class Sample:
     """The captions after the first, without the id token."""
     beside: tuple[Media, ...] = ()
     """The media beside the video, such as its sound if that is in a file of its own."""
+    origin: CaptionOrigin | None = None
+    """Where the caption comes from, if the caption journal holds it and not the dataset."""
 
     @property
     def media(self) -> Mapping[Role, Media]:
@@ -115,6 +135,8 @@ class Sample:
     @property
     def caption_source(self) -> Location:
         """The file and the line or row that hold the caption."""
+        if self.origin is not None:
+            return Location(self.origin.file, self.origin.line)
         if self.caption_file == self.source.file:
             return self.source
         return Location(self.caption_file, self.source.line, self.source.row)

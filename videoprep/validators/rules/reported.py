@@ -1,6 +1,6 @@
 """What is reported elsewhere: by readers of lists, the opening of files, the finding of plugins.
 
-VP001 to VP022, VP103 to VP108 with VP121 and VP133, and VP901 to VP903.
+VP001 to VP023, VP103 to VP108 with VP121 and VP133, and VP901 to VP903.
 """
 
 from __future__ import annotations
@@ -87,6 +87,18 @@ class MissingMedia(ReaderRule):
         "then the video's own. If the column means something else, turn it off with "
         "`audio_column=''`."
     )
+
+
+class DroppedInReview(ReaderRule):
+    """A person's decision, which is kept in the caption journal and not in the dataset's files."""
+
+    code = Code.DROPPED.value
+    name = "dropped-in-review"
+    summary = "The clip was not dropped in a review."
+    why = "A dropped clip is skipped everywhere: it is neither planned nor encoded."
+    example = "`videoprep review` was run, and its reviewer dropped the clip."
+    remedy = "Take the decision back with `videoprep review`, if the clip is to be used."
+    severity = Severity.NOTE
 
 
 class OutsideRoot(ReaderRule):

@@ -1,0 +1,1 @@
+"""Captions that models write: asking, cleaning and judging. `spec/` reads their journal."""

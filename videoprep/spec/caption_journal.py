@@ -1,0 +1,320 @@
+"""The caption journal: what models and people wrote about clips, kept beside the dataset.
+
+One file of JSON Lines a stage, to which lines are only ever added. `docs/captions.md` documents
+them. A clip is known by its contents and its range, so that renaming or moving a file loses
+nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import xxhash
+from pydantic import Field, TypeAdapter
+
+from videoprep.errors import VideoprepError
+from videoprep.fs.atomic import lock_alone, unlock
+from videoprep.fs.fingerprint import open_regular
+from videoprep.spec.sample import Extras
+
+FOLDER = "videoprep-captions"
+"""The folder of the journal, beside the dataset's lists or its videos."""
+
+Stage = Literal["caption", "refine", "review"]
+"""Who writes: a captioner, a refiner, or a person."""
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+Outcome = Literal["ok", "cut_off", "refused", "blocked", "malformed", "empty", "failed"]
+"""How asking for a caption ended. Only ``ok`` gives a caption."""
+
+Verdict = Literal["keep", "drop", "edit", "reset"]
+"""What a person decided about a clip. ``reset`` takes back all that was decided before."""
+
+MOST_CHARACTERS = 100_000
+"""Captions are not longer; raw answers are cut there before they are written."""
+
+Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{16,64}$")]
+
+logger = logging.getLogger(__name__)
+
+
+def digest(*parts: object) -> str:
+    """Return a hash of some values, 32 hexadecimal digits."""
+    return xxhash.xxh3_128(json.dumps(parts).encode()).hexdigest()
+
+
+def clip_key(fingerprint: str, extras: Extras, time_zero: str) -> str:
+    """Return the key of a clip: what is in its file, and the range that is trained on.
+
+    Args:
+        fingerprint: that of the file's contents.
+        extras: of the sample; its start and end count.
+        time_zero: where times in seconds count from.
+    """
+    if extras.start is None and extras.end is None:
+        return digest(fingerprint)
+    zero = time_zero if extras.unit == "seconds" else ""
+    return digest(fingerprint, extras.start, extras.end, extras.unit, zero)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One way of asking: a model, its prompt and all settings on which the answers depend."""
+
+    stage: Stage
+    model: Text
+    """The model as the user names it: a folder, a hub id, or the name on a server."""
+    identity: Text
+    """What the model is told by: a hash of its weights, or the server's address and its name."""
+    prompt: Text
+    """The instruction, with the places in which a clip's own context comes."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Everything else on which answers depend, such as how frames are chosen."""
+
+    @property
+    def id(self) -> str:
+        """Return what tells this way of asking from others, 16 hexadecimal digits."""
+        return digest(self.stage, self.identity, self.prompt, sorted(self.settings.items()))[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of asking about one clip once."""
+
+    clip: Hash
+    """See `clip_key`."""
+    run: Hash
+    """See `Run.id`."""
+    outcome: Outcome
+    caption: Text = ""
+    """The cleaned text; empty unless the outcome is ``ok``."""
+    raw: Text = ""
+    """The answer as it came."""
+    reason: Text = ""
+    """Why there is no caption, in a sentence."""
+    own: Text = ""
+    """Hash of the caption that the dataset itself had then; empty if it had none."""
+    of: Text = ""
+    """Hash of the text that was rewritten; empty if frames were described."""
+    video: Text = ""
+    """The video as the dataset wrote it then, for people who read the journal."""
+    start: float | None = None
+    """The range as the dataset wrote it then."""
+    end: float | None = None
+    frames: tuple[float, ...] = ()
+    """Times of the frames that were shown, in seconds from the clip's first frame."""
+    cleaning: tuple[str, ...] = ()
+    """Names of the cleaning rules that changed the text."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """What a structured answer said, by its keys."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    seconds: float | None = None
+    """How long the answer took."""
+    at: Text = ""
+    """When, as ISO 8601 in UTC."""
+
+    @property
+    def key(self) -> str:
+        """Return what is asked once: this clip, in this way, of this text."""
+        return answer_key(self.clip, self.run, self.of)
+
+
+def uses_journal(folder: Path, named: str | None) -> bool:
+    """Return whether captions are looked for in a journal.
+
+    Args:
+        folder: of the dataset's lists, or of its videos.
+        named: the journal's folder in it as the user names it; empty for none.
+    """
+    return named != "" and (named is not None or CaptionJournal(folder / FOLDER).exists())
+
+
+def answer_key(clip: str, run: str, of: str = "") -> str:
+    """Return the key of an answer; see `Answer`."""
+    return f"{clip} {run} {of}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided about one clip."""
+
+    clip: Hash
+    """See `clip_key`."""
+    verdict: Verdict
+    caption: Text = ""
+    """The person's text, if the verdict is ``edit``."""
+    video: Text = ""
+    """The video as the dataset wrote it then, for people who read the journal."""
+    reason: Text = ""
+    at: Text = ""
+    """When, as ISO 8601 in UTC."""
+
+
+Record = Run | Answer | Decision
+"""One line of a journal file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A record with the line of its file, counted from 1."""
+
+    line: int
+    record: Record
+
+
+class CaptionJournal:
+    """The files in a journal's folder.
+
+    Any number of processes may add to them and read them at a time.
+
+    Args:
+        folder: where they lie; made when the first line is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def exists(self) -> bool:
+        """Return whether there is such a folder; a link is none: it may be a stranger's."""
+        return self.folder.is_dir() and not self.folder.is_symlink()
+
+    def file(self, stage: Stage) -> Path:
+        """Return the file of a stage."""
+        return self.folder / f"{stage}.jsonl"
+
+    def append(self, stage: Stage, records: Sequence[Record]) -> None:
+        """Add records to a stage's file, all of them or none, and wait until they are on disk.
+
+        Raises:
+            VideoprepError: they cannot be written, such as to a full disk.
+        """
+        path = self.file(stage)
+        lines = b"".join(_line(record) for record in records)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _append(path, lines)
+        except OSError as error:
+            raise VideoprepError(
+                f"the caption journal cannot be written: {error.strerror or error}",
+                where=str(path),
+                remedy="make room or allow writing there, and run the same command again: what is "
+                "in the journal stays",
+            ) from error
+
+    def read(self, stage: Stage, begin: Position | None = None) -> Iterator[Placed]:
+        """Yield a stage's records in the order in which they were written.
+
+        A line that is no record is told in a warning and skipped. A last line without its end is
+        being written.
+
+        Args:
+            stage: whose file.
+            begin: where to begin; moved along to where the next reading begins.
+        """
+        at = begin if begin is not None else Position()
+        try:
+            file = open_regular(self.file(stage))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise VideoprepError(
+                f"the caption journal cannot be read: {error.strerror or error}",
+                where=str(self.file(stage)),
+                remedy="make it readable, or move it away",
+            ) from error
+        with file, os.fdopen(os.dup(file.fileno()), "rb") as lines:
+            lines.seek(at.offset)
+            while (line := lines.readline(_LONGEST)).endswith(b"\n"):
+                at.offset += len(line)
+                at.line += 1
+                record = _record(line, stage)
+                if record is not None:
+                    yield Placed(at.line, record)
+                elif line.strip():
+                    logger.warning(
+                        "%s:%d is no record of a caption journal, and is skipped",
+                        self.file(stage), at.line,
+                    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Position:
+    """How far a journal file has been read."""
+
+    offset: int = 0
+    line: int = 0
+
+
+# Longer lines come of no caption: raw text is cut before it is written.
+_LONGEST = 1 << 22
+
+
+def _append(path: Path, lines: bytes) -> None:
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    number = os.open(path, flags, 0o666)
+    try:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise OSError(None, "not a regular file")
+        lock_alone(number)
+        size = os.fstat(number).st_size
+        if size and os.pread(number, 1, size - 1) != b"\n":  # a writer was killed in mid-line
+            lines = b"\n" + lines
+        try:
+            _write(number, lines)
+            os.fsync(number)
+        except OSError:
+            with contextlib.suppress(OSError):  # the first error is what counts
+                os.ftruncate(number, size)
+            raise
+        unlock(number)
+    finally:
+        os.close(number)
+
+
+def _write(number: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(number, view) :]
+
+
+_KINDS: Mapping[str, TypeAdapter[Any]] = {
+    "run": TypeAdapter(Run),
+    "answer": TypeAdapter(Answer),
+    "decision": TypeAdapter(Decision),
+}
+_NAMES = {Run: "run", Answer: "answer", Decision: "decision"}
+
+
+def _line(record: Record) -> bytes:
+    name = _NAMES[type(record)]
+    values = _KINDS[name].dump_python(record, mode="json", exclude_defaults=True)
+    named = {"type": name, **({"id": record.id} if isinstance(record, Run) else {}), **values}
+    return json.dumps(named).encode() + b"\n"
+
+
+def _record(line: bytes, stage: Stage) -> Record | None:
+    """Return the record of a line, or None: the file may be damaged, or a stranger's."""
+    try:
+        values = json.loads(line)
+        record: Record = _KINDS[values.pop("type")].validate_python(values)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return record if _belongs(record, stage) else None
+
+
+def _belongs(record: Record, stage: Stage) -> bool:
+    """Return whether a record may stand in the file of a stage."""
+    if isinstance(record, Run):
+        return record.stage == stage
+    return isinstance(record, Decision) == (stage == "review")

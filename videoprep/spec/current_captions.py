@@ -1,0 +1,251 @@
+"""Which caption of a clip is current: an edited, a refined, a model's, or the dataset's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from videoprep.errors import Code, Problem
+from videoprep.spec.caption_journal import (
+    Answer,
+    CaptionJournal,
+    Decision,
+    Placed,
+    Run,
+    Stage,
+    digest,
+)
+from videoprep.spec.sample import CaptionOrigin, Sample
+
+
+def text_hash(text: str) -> str:
+    """Return the hash by which the journal knows a text; empty for none."""
+    return digest(text) if text else ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionState:
+    """What is known about the caption of one clip."""
+
+    sample: Sample
+    """With its current caption; with none if the clip has none."""
+    clip: str
+    """Its key in the journal; empty if its file cannot be read."""
+    own: str
+    """The caption that the dataset itself has, without the id token; empty if it has none."""
+    described: str
+    """The caption before it is refined: a captioner's, or the dataset's own."""
+    refined: str
+    """The refined caption, if there is one of exactly the text that is described."""
+    edited: str
+    """A person's text; it wins over the others."""
+    dropped: bool
+    """Whether a person dropped the clip."""
+
+
+@dataclass(slots=True)
+class _Review:
+    line: int = 0
+    edited: str = ""
+    dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A caption in the journal."""
+
+    line: int
+    run: str
+    text: str
+    given: str
+    """Hash of what it belongs to: of the dataset's own caption then, or of what was rewritten."""
+
+
+@dataclass(slots=True)
+class CurrentCaptions:
+    """The captions in a journal, by clip."""
+
+    journal: CaptionJournal
+    runs: dict[str, Run] = field(default_factory=dict)
+    """By id."""
+    _order: dict[str, int] = field(default_factory=dict)  # by run: the later, the higher
+    _texts: dict[Stage, dict[str, list[_Text]]] = field(default_factory=dict)
+    _reviews: dict[str, _Review] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, journal: CaptionJournal) -> CurrentCaptions:
+        """Read all of a journal.
+
+        A run begins with a line of its own each time; of several answers the one counts whose run
+        began last. So an earlier prompt that is used again is current again, though nothing is
+        asked.
+        """
+        made = cls(journal)
+        stages: tuple[Stage, ...] = ("caption", "refine")
+        for stage in stages:
+            texts = made._texts[stage] = {}
+            for placed in journal.read(stage):
+                made._take(placed, texts)
+        for placed in journal.read("review"):
+            if isinstance(placed.record, Decision):
+                made._decide(placed.line, placed.record)
+        return made
+
+    def _take(self, placed: Placed, texts: dict[str, list[_Text]]) -> None:
+        record = placed.record
+        if isinstance(record, Run):
+            self.runs[record.id] = record
+            self._order[record.id] = len(self._order) + placed.line
+        elif isinstance(record, Answer) and record.outcome == "ok" and record.caption:
+            given = record.own if not record.of else record.of
+            text = _Text(placed.line, record.run, record.caption, given)
+            texts.setdefault(record.clip, []).append(text)
+
+    def _decide(self, line: int, decision: Decision) -> None:
+        review = self._reviews.setdefault(decision.clip, _Review())
+        review.line = line
+        if decision.verdict == "reset":
+            self._reviews[decision.clip] = _Review()
+        elif decision.verdict == "edit":
+            review.edited, review.dropped = decision.caption, False
+        else:
+            review.dropped = decision.verdict == "drop"
+
+    def state(self, sample: Sample, clip: str) -> CaptionState:
+        """Return what is known about a clip's caption.
+
+        A captioner's text gives way to a caption that the dataset got, or got changed, since. A
+        refined text counts only as long as the text that it was made of is the one described.
+
+        Args:
+            sample: as the dataset writes it.
+            clip: its key; see `videoprep.spec.caption_journal.clip_key`.
+        """
+        own = sample.written
+        told = self._latest("caption", clip)
+        if told is not None and own and told.given != text_hash(own):
+            told = None
+        described = own if told is None else told.text
+        refined = self._latest("refine", clip, text_hash(described)) if described else None
+        review = self._reviews.get(clip, _NO_REVIEW)
+        current, origin = described, self._origin("caption", told, own)
+        if refined is not None:
+            current, origin = refined.text, self._origin("refine", refined, own)
+        if review.edited:
+            current, origin = review.edited, self._edited(review, own)
+        return CaptionState(
+            sample if origin is None else _with_caption(sample, current, origin),
+            clip,
+            own,
+            described,
+            "" if refined is None else refined.text,
+            review.edited,
+            review.dropped,
+        )
+
+    def _latest(self, stage: Stage, clip: str, given: str | None = None) -> _Text | None:
+        texts = [
+            text
+            for text in self._texts[stage].get(clip, ())
+            if given is None or text.given == given
+        ]
+        return max(texts, key=lambda text: (self._order.get(text.run, 0), text.line), default=None)
+
+    def _origin(self, stage: Stage, text: _Text | None, own: str) -> CaptionOrigin | None:
+        if text is None:
+            return None
+        run = self.runs.get(text.run)
+        model = "" if run is None else run.model
+        return CaptionOrigin(stage, model, text.run, str(self.journal.file(stage)), text.line, own)
+
+    def _edited(self, review: _Review, own: str) -> CaptionOrigin:
+        return CaptionOrigin("review", "", "", str(self.journal.file("review")), review.line, own)
+
+
+_NO_REVIEW = _Review()
+
+
+def _with_caption(sample: Sample, text: str, origin: CaptionOrigin) -> Sample:
+    return replace(
+        sample,
+        caption=sample.token + text,
+        caption_file=origin.file,
+        further=(),
+        origin=origin,
+    )
+
+
+@dataclass(slots=True)
+class Captioned:
+    """Samples with their current captions, and those that cannot be used for theirs."""
+
+    samples: list[Sample] = field(default_factory=list)
+    """Those that can be used."""
+    positions: list[int] = field(default_factory=list)
+    """Their positions among those that were given."""
+    problems: list[Problem] = field(default_factory=list)
+    """Why the others cannot be used."""
+    with_fallback: set[int] = field(default_factory=set)
+    """Numbers of the samples that have the fallback for a caption."""
+
+    def remarks(self, found: Iterable[Problem]) -> Iterator[Problem]:
+        """Yield remarks but those on captions that the dataset lacks and the journal has."""
+        for remark in found:
+            if remark.code is not Code.EMPTY_CAPTION or remark.number in self.with_fallback:
+                yield remark
+
+
+def usable(states: Iterable[CaptionState], fallback: str | None, command: str) -> Captioned:
+    """Choose the samples that can be used.
+
+    Args:
+        states: of all samples whose videos are there.
+        fallback: caption of clips that have none, if they may have none.
+        command: what captions the dataset.
+    """
+    found = Captioned()
+    for position, state in enumerate(states):
+        sample = state.sample
+        if state.dropped:
+            found.problems.append(_dropped(state))
+            continue
+        if not sample.written and fallback is None:
+            found.problems.append(_uncaptioned(sample, command))
+            continue
+        if not sample.written:
+            found.with_fallback.add(sample.number)
+            sample = _with_fallback(sample, fallback)
+        found.samples.append(sample)
+        found.positions.append(position)
+    return found
+
+
+def _with_fallback(sample: Sample, fallback: str | None) -> Sample:
+    text = fallback or ""
+    return replace(sample, caption=sample.token + text if text else sample.token.strip())
+
+
+def _dropped(state: CaptionState) -> Problem:
+    return _problem(
+        Code.DROPPED,
+        state.sample,
+        "it was dropped in a review",
+        "take that back on the review page if it is to be used",
+    )
+
+
+def _uncaptioned(sample: Sample, command: str) -> Problem:
+    return _problem(
+        Code.EMPTY_CAPTION,
+        sample,
+        "there is no caption, neither in the dataset nor in its caption journal",
+        f"run `{command}`, or write one",
+    )
+
+
+def _problem(code: Code, sample: Sample, message: str, remedy: str) -> Problem:
+    source = sample.source
+    return Problem(
+        code, message, remedy, source.file, source.line, source.row, sample.number,
+        video=sample.name,
+    )  # fmt: skip
