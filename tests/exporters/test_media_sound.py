@@ -20,7 +20,7 @@ from tests.exporters.test_media import contents, exported, frames_of, plan, prep
 from tests.media.sounds import decoded_by_ffmpeg, floats, noise, tones, write_film, write_wav
 from tests.media.test_decode_pool_sound import spoiled
 from tests.support.assets import write_video
-from videoprep.errors import Code, StoreError
+from videoprep.errors import Code, PlanError, StoreError
 from videoprep.exporters.folder import NAMES
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -263,3 +263,16 @@ def test_an_export_without_sound_does_not_know_sound_files(tmp_path: Path) -> No
         result = vp.export_media(source, output=tmp_path / "out", sound=False)
         assert result is not None
         assert result.clips == 1
+
+
+def test_an_export_without_sound_needs_no_sound_files(tmp_path: Path) -> None:
+    films(tmp_path / "data")
+    wav = write_wav(tmp_path / "data/s.wav", noise(4))
+    rows = [{"video": "a.mov", "caption": "named", "audio": "s.wav"}]
+    source = plan(tmp_path / "data", rows, frame_buckets=(9,))
+    Path(wav).unlink()
+    with pytest.raises(PlanError, match=r"s\.wav"):
+        vp.export_media(source, output=tmp_path / "out")
+    result = vp.export_media(source, output=tmp_path / "silent", sound=False)
+    assert result is not None
+    assert (result.ok, result.clips) == (True, 1)

@@ -209,12 +209,15 @@ def _writer(form: ReportFormat) -> Callable[[Report], Iterator[str]]:
 
 def _write_clean(spec: DatasetSpec, report: Report, target: Path) -> None:
     from videoprep.fs.mirror import shown
-    from videoprep.validators.fixes import clean_rows, passing, write_rows
+    from videoprep.validators.fixes import bytes_columns, clean_rows, passing, write_rows
 
     keep, _ = passing(report)
     write_rows(target, clean_rows(spec, keep))
     hint = f"; use it with --data-root {shown(spec.data_root)}" if _elsewhere(target, spec) else ""
     stderr.print(safe(f"{len(keep)} of {report.total} samples pass; wrote {target}{hint}"))
+    lost = bytes_columns(spec)
+    if lost:
+        stderr.print(safe(f"columns not written, since they hold bytes: {', '.join(lost)}"))
 
 
 def _elsewhere(target: Path, spec: DatasetSpec) -> bool:

@@ -6,7 +6,7 @@ import html
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -609,11 +609,14 @@ class BucketIndex:
             else "allow fitting with `reshape='center-crop'`, or see `videoprep validate`",
         )
 
-    def check_sources(self, on_missing: OnMissing = "error") -> BucketIndex:
+    def check_sources(
+        self, on_missing: OnMissing = "error", roles: Collection[Role] | None = None
+    ) -> BucketIndex:
         """Check that the videos and the media beside them are still those that were planned.
 
         Args:
             on_missing: ``skip`` leaves out the clips of files that are not, with `VP403`.
+            roles: the roles beside the video whose files are read; None: all.
 
         Returns:
             The index, without those clips; it knows `as_they_are`.
@@ -626,7 +629,8 @@ class BucketIndex:
         self._require_own_keys()
         marks = no_marks()
         marks[Code.SHORT_SOUND] = self._marks[Code.SHORT_SOUND]
-        changed = {role: self._changed(role, marks) for role in (VIDEO, *self.roles)}
+        read = self.roles if roles is None else [role for role in self.roles if role in roles]
+        changed = {role: self._changed(role, marks) for role in (VIDEO, *read)}
         reasons = [(name, why) for found in changed.values() for name, why in found.items()]
         if not reasons or on_missing == "skip":
             seen = self if marks == self._marks else self._marked(marks)

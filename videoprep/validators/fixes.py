@@ -181,10 +181,19 @@ def clean_rows(spec: DatasetSpec, keep: Iterable[Sample]) -> Iterator[list[str]]
     if isinstance(reader, TableReader):
         yield from reader.excerpt(spec.list_file, {sample.number for sample in samples})
         return
+    units = {sample.extras.unit for sample in samples if sample.extras is not NO_EXTRAS}
+    if len(units) > 1:
+        raise VideoprepError(
+            "times are in seconds in some of its tables and in frames in others, which one list "
+            "cannot say",
+            where=str(spec.data_root),
+            remedy="write all of them in seconds",
+        )
     used = [name for name in _EXTRAS if any(_said(sample, name) for sample in samples)]
     beside = [{one.role: one.name for one in sample.beside} for sample in samples]
     roles = [role for role in LISTED if any(role in media for media in beside)]
-    yield ["video", "caption", *used, *roles]
+    columns = [f"{name}_frame" if name in _TIMES and "frames" in units else name for name in used]
+    yield ["video", "caption", *columns, *roles]
     for sample, media in zip(samples, beside, strict=True):
         texts = [sample.written, *sample.further]
         caption = json.dumps(texts, ensure_ascii=False) if sample.further else texts[0]
@@ -192,7 +201,17 @@ def clean_rows(spec: DatasetSpec, keep: Iterable[Sample]) -> Iterator[list[str]]
         yield [sample.name, caption, *said, *(media.get(role, "") for role in roles)]
 
 
-_EXTRAS = ("start", "end", "split", "weight", "repeats")
+_TIMES = ("start", "end")
+_EXTRAS = (*_TIMES, "split", "weight", "repeats")
+
+
+def bytes_columns(spec: DatasetSpec) -> list[str]:
+    """Return the columns of a table that a list of text cannot keep."""
+    reader = spec.reader
+    if not isinstance(reader, TableReader):
+        return []
+    kept = set(reader.textual(spec.list_file))
+    return [name for name in reader.header(spec.list_file).names if name not in kept]
 
 
 def _said(sample: Sample, name: str) -> str:

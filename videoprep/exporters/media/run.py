@@ -34,6 +34,7 @@ from videoprep.fs import LocalFiles
 from videoprep.index.table import BucketIndex, LeftOutSample, OnMissing
 from videoprep.progress import Style, shown
 from videoprep.sources import Source, open_index
+from videoprep.spec.roles import AUDIO
 
 VERSION = 2
 
@@ -185,7 +186,8 @@ class _MediaRun:
     def make_task(self) -> MediaTask:
         """Plan the export and make the folder ready. Nothing is written before all is checked."""
         index = open_plan(self.source, self.split, self.data_root, self.on_missing)
-        checked = index.check_sources(self.on_missing or "error").table
+        roles = (AUDIO,) if self.options.sound else ()
+        checked = index.check_sources(self.on_missing or "error", roles).table
         lost = checked.filter(pc.equal(checked["left_out_code"], _GONE))
         reasons = lost["left_out_reason"].to_pylist()
         gone = dict(zip(lost["sample"].to_pylist(), reasons, strict=True))

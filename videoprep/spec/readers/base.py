@@ -266,14 +266,20 @@ class TableReader(Reader):
         self._tell_columns(path, request, used, unit, found)
         return found
 
+    def textual(self, path: Path) -> list[str]:
+        """Return the columns whose cells can be written as text."""
+        return self.header(path).names
+
     def excerpt(self, path: Path, numbers: Collection[int]) -> Iterator[list[str]]:
         """Yield the header, then the rows with these numbers, all cells as text.
+
+        Columns that are no text are skipped; see `textual`.
 
         Args:
             path: the table.
             numbers: of rows, as `Entry.number` counts them.
         """
-        header = self.header(path).names
+        header = self.textual(path)
         yield header
         found = Entries()
         for line, row, cells in self.rows(path, {name: name for name in header}, found):

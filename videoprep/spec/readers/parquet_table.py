@@ -85,6 +85,10 @@ class ParquetTable(TableReader):
             found.problems.append(_cut_off(path, row + 1, error))
             found.total += max(1, total - row)
 
+    def textual(self, path: Path) -> list[str]:
+        schema = _schema(path)
+        return [name for name in schema.names if not _holds_bytes(path, schema.field(name))]
+
     def glance(self, file: BinaryIO) -> Sequence[str] | None:
         try:
             schema = pq.read_schema(file)
@@ -203,14 +207,16 @@ def _first_rows(path: Path, schema: pa.Schema, names: list[str]) -> list[list[An
     return [[row.get(name) for name in schema.names] for row in rows]
 
 
-def _require_no_bytes(path: Path, schema: pa.Schema, name: str, what: str) -> None:
-    kind = schema.field(name).type
-    holds_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+def _holds_bytes(path: Path, field: pa.Field) -> bool:
+    kind = field.type
     if pa.types.is_struct(kind):
-        fields = [kind.field(number) for number in range(kind.num_fields)]
-        holds_bytes = any(f.name == "bytes" for f in fields) and not _is_empty(
-            path, f"{name}.bytes"
-        )
+        names = [kind.field(number).name for number in range(kind.num_fields)]
+        return "bytes" in names and not _is_empty(path, f"{field.name}.bytes")
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _require_no_bytes(path: Path, schema: pa.Schema, name: str, what: str) -> None:
+    holds_bytes = _holds_bytes(path, schema.field(name))
     if holds_bytes and what == "video":
         raise table_error(
             path,
