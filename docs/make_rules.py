@@ -1,4 +1,4 @@
-"""Writes the pages about rules and codes from the rules themselves, and the table of all codes.
+"""Writes the pages about rules and codes from the rules themselves, and the tables of both.
 
 python docs/make_rules.py
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from videoprep.captions.cleaning import RULES as CLEANING_RULES
 from videoprep.cli.app import app
 from videoprep.cli.spelling import all_flags, spelled
 from videoprep.failure_reasons import REASONS
@@ -16,6 +17,7 @@ from videoprep.validators.rule_page import rule_page, rules_table
 
 FOLDER = Path(__file__).parent / "rules"
 TROUBLESHOOTING = Path(__file__).parent / "troubleshooting.md"
+CAPTIONS = Path(__file__).parent / "captions.md"
 _INTRO = """# The rules
 
 What `videoprep validate` looks for. These pages are made from the rules themselves, with
@@ -31,6 +33,9 @@ Codes that `videoprep encode`, `export` and `import` give to clips; they cannot 
 | --- | --- | --- |
 """
 _TABLE = re.compile(r"(<!-- codes, made by make_rules\.py -->\n).*(<!-- end of codes -->\n)", re.S)
+_CLEANING = re.compile(
+    r"(<!-- cleaning rules, made by make_rules\.py -->\n).*(<!-- end of cleaning rules -->\n)", re.S
+)
 
 
 def pages() -> dict[str, str]:
@@ -65,7 +70,17 @@ def _codes() -> str:
     return _spelled("\n".join(rows) + "\n")
 
 
+def captions_page() -> str:
+    """Return the page on captions, with its table of cleaning rules made anew."""
+    rows = ["| rule | what it does |", "| --- | --- |"]
+    rows += [f"| `{rule.name}` | {rule.what} |" for rule in CLEANING_RULES]
+    table = "\n".join(rows)
+    page = CAPTIONS.read_text(encoding="utf-8")
+    return _CLEANING.sub(lambda m: f"{m[1]}\n{table}\n\n{m[2]}", page)
+
+
 if __name__ == "__main__":
     for name, text in pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
     TROUBLESHOOTING.write_text(troubleshooting(), encoding="utf-8")
+    CAPTIONS.write_text(captions_page(), encoding="utf-8")

@@ -11,9 +11,10 @@ import html
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from videoprep.captions.json_answer import CAPTION_KEYS, parse_answer
+from videoprep.spec.caption_journal import Outcome
 from videoprep.validators.phrases import (
     AGREEING,
     ANSWER_TAG,
@@ -30,20 +31,19 @@ from videoprep.validators.phrases import (
 )
 from videoprep.validators.sentences import sentence_ends
 
-Outcome = Literal["ok", "cut_off", "refused", "blocked", "malformed", "empty"]
-"""What became of an answer.
-
-``ok``: the text can be used. ``cut_off``: the answer ended at the token limit; the text is its
-complete sentences, if there are any. ``refused``: the model declined, or says that it saw nothing.
-``blocked``: the server withheld the answer. ``malformed``: a shell that cannot be read, or no
-caption in it. ``empty``: nothing is left.
-"""
-
 _MOST_PASSES = 16
 _TAIL = 400
 _CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 _BLOCKED = frozenset(
-    {"content_filter", "safety", "blocked", "recitation", "prohibited_content", "sensitive"}
+    {
+        "filtered",
+        "content_filter",
+        "safety",
+        "blocked",
+        "recitation",
+        "prohibited_content",
+        "sensitive",
+    }
 )
 
 
@@ -133,12 +133,21 @@ class _Cleaning:
 
 
 def outcome_of(raw: str, cleaned: Cleaned, finish_reason: str | None) -> Outcome:
-    """Return what became of an answer.
+    """Return what became of an answer; never ``failed``, since there is one.
+
+    - ``ok``: the text can be used.
+    - ``cut_off``: the answer ended at the token limit. The text is its complete sentences, if
+      there are any and it was cleaned with ``cut_off=True``.
+    - ``refused``: the model declined, or says that it saw nothing.
+    - ``blocked``: the server withheld the answer.
+    - ``malformed``: a shell that cannot be read, or one without a caption.
+    - ``empty``: no letter and no digit is left.
 
     Args:
         raw: the answer as it came.
         cleaned: what `clean` made of it.
-        finish_reason: why the model ended, as the server said it; None if it said nothing.
+        finish_reason: why the model stopped, as the server said it or as `Finish` names it; None
+            if nothing was said.
     """
     reason = (finish_reason or "").lower()
     if reason in _BLOCKED:
@@ -485,9 +494,3 @@ RULES = (
     _HALF_SENTENCE,
 )
 """All rules, in the order in which they are applied."""
-
-
-def rules_table() -> str:
-    """Return the rules as the Markdown table of the documentation."""
-    rows = ["| rule | what it does |", "| --- | --- |"]
-    return "\n".join([*rows, *(f"| `{rule.name}` | {rule.what} |" for rule in RULES)]) + "\n"

@@ -117,6 +117,14 @@ class Overview:
         """Groups of samples whose captions differ in case and spaces at most."""
         return _groups(np.frombuffer(self._captions, dtype=np.uint64))
 
+    def different_clips(self, group: Sequence[int]) -> int:
+        """Return how many of some samples are different clips: other files, contents or parts."""
+        found = set()
+        for n in group:
+            content: object = self._contents[n] or tuple(self.identities[n].tolist())
+            found.add((content, _part(self.samples[n])))
+        return len(found)
+
     def same_contents(self) -> Iterator[list[int]]:
         """Groups of samples whose files hold the same bytes, and that are about the same part."""
         contents = np.frombuffer(self._contents, dtype=np.uint64)

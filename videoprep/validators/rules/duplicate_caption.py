@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from pydantic import Field
+
+from videoprep.spec.sample import CaptionOrigin
 from videoprep.validators.overview import Overview
-from videoprep.validators.protocol import DatasetValidator, Finding, Need, Severity
+from videoprep.validators.protocol import DatasetValidator, Finding, Need, RuleOptions, Severity
+
+
+class DuplicateCaptionOptions(RuleOptions):
+    """Options of `DuplicateCaption`."""
+
+    clips: int = Field(
+        default=3, ge=2, description="different clips with one caption of one model to warn about"
+    )
 
 
 class DuplicateCaption(DatasetValidator):
-    """Captions are compared without regard to case and spaces."""
+    """Captions are compared without regard to case and spaces.
+
+    If one run of one model wrote the same caption for several different clips, it is named, and the
+    finding is a warning: a server that answers everything alike is broken.
+    """
 
     code = "VP204"
     name = "duplicate-caption"
@@ -19,12 +34,34 @@ class DuplicateCaption(DatasetValidator):
     example = "“A video.” a hundred times; the caption of the line above."
     remedy = "Write what is different in each clip, if the caption was not meant for all of them."
     needs = frozenset({Need.CAPTION})
+    Options = DuplicateCaptionOptions
 
     def check_dataset(self, overview: Overview) -> Iterator[Finding]:
-        for first, *others in overview.same_captions():
+        for group in overview.same_captions():
+            first, *others = group
             known = overview.samples[first].caption_source
+            origin = _common_origin(overview, group)
+            clips = overview.different_clips(group) if origin is not None else 0
+            broken = clips >= self.options.clips
+            by = (
+                f"; {origin.model} wrote it for {clips} clips in run {origin.run}" if origin else ""
+            )
             for other in others:
                 sample = overview.samples[other]
                 place = known.seen_from(sample.caption_source)
-                message = f"the same caption as in {place}; {len(others) + 1} samples have it"
-                yield self.finding(sample, message, first_line=known.line)
+                message = f"the same caption as in {place}; {len(group)} samples have it{by}"
+                severity = Severity.WARNING if broken else None
+                yield self.finding(sample, message, severity=severity, first_line=known.line)
+
+
+def _common_origin(overview: Overview, group: Sequence[int]) -> CaptionOrigin | None:
+    """Return where the captions of some samples come from if one run wrote all, or None."""
+    origin = overview.samples[group[0]].origin
+    if origin is None or not origin.model:
+        return None
+    asked = (origin.model, origin.run)
+    for n in group:
+        other = overview.samples[n].origin
+        if other is None or (other.model, other.run) != asked:
+            return None
+    return origin
