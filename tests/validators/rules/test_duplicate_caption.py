@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.support.rules import check, overview, rule_test
+from videoprep.spec.sample import CaptionOrigin
+from videoprep.validators.overview import Overview
+from videoprep.validators.protocol import Severity
 from videoprep.validators.rules.duplicate_caption import DuplicateCaption
 
 test_duplicate_caption = rule_test(
@@ -15,4 +20,45 @@ test_duplicate_caption = rule_test(
 def test_it_names_the_first() -> None:
     found = check(DuplicateCaption, overview("A cat.", "A dog.", "a  CAT.", "A cat."))
     assert [finding.line for finding in found] == [3, 4]
-    assert "the same caption as in line 1; 3 samples have it" in found[0].message
+    assert found[0].message == "the same caption as in line 1; 3 samples have it"
+    assert {finding.severity for finding in found} == {Severity.NOTE}
+
+
+def written(*runs: str, identities: list[int] | None = None) -> Overview:
+    """A dataset of samples with one caption, each from a run of its model: ``model/run``."""
+    made = overview(*["A cat."] * len(runs), identities=identities)
+    made.samples = [
+        replace(sample, origin=CaptionOrigin("caption", model, run, "journal.jsonl", line))
+        for line, (sample, (model, run)) in enumerate(
+            zip(made.samples, (run.split("/") for run in runs), strict=True), start=1
+        )
+    ]
+    return made
+
+
+def test_one_answer_for_all_names_the_model_and_its_run() -> None:
+    found = check(DuplicateCaption, written("qwen/1a2b", "qwen/1a2b", "qwen/1a2b"))
+    assert [finding.severity for finding in found] == [Severity.WARNING] * 2
+    assert found[0].message == (
+        "the same caption as in line 1; 3 samples have it; qwen wrote it for 3 clips in run 1a2b"
+    )
+    assert (found[0].file, found[0].line) == ("journal.jsonl", 2)
+
+
+def test_what_several_runs_or_people_wrote_is_a_note() -> None:
+    for case in (
+        written("qwen/1a2b", "qwen/1a2b", "qwen/ffff"),
+        written("qwen/1a2b", "qwen/1a2b", "llava/1a2b"),
+        written("/", "/", "/"),
+    ):
+        found = check(DuplicateCaption, case)
+        assert [finding.severity for finding in found] == [Severity.NOTE] * 2
+        assert found[0].message == "the same caption as in line 1; 3 samples have it"
+
+
+def test_one_clip_in_several_samples_has_one_caption() -> None:
+    case = written("qwen/1a2b", "qwen/1a2b", "qwen/1a2b", identities=[5, 5, 5])
+    assert [f.severity for f in check(DuplicateCaption, case)] == [Severity.NOTE] * 2
+    case = written("qwen/1a2b", "qwen/1a2b")
+    assert [f.severity for f in check(DuplicateCaption, case)] == [Severity.NOTE]
+    assert [f.severity for f in check(DuplicateCaption, case, clips=2)] == [Severity.WARNING]

@@ -43,7 +43,7 @@ class MotionOnStillOptions(RuleOptions):
     change: float = Field(
         default=0.25, ge=0, description="mean change in luma levels that counts as none"
     )
-    share: float = Field(default=0.95, ge=0, le=1, description="share of still frames to report")
+    share: float = Field(default=0.9, ge=0, le=1, description="share of still frames to report")
 
 
 class MotionOnStill(Validator):
