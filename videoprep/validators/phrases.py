@@ -181,12 +181,15 @@ _INSTRUCTIONS = Phrases(
         r"|(?:without|no) (?:any )?(?:introductory|opening) phrases?"
         r"|i will (?:now )?(?:describe|provide|write|start|create)|let me (?:describe|think|start)"
         r"|here(?:['’]s| is) (?:a|the|your|my) (?:[\w-]{1,20} ){0,3}(?:caption|description|prompt)"
+        r"|let me know (?:if|whether)|i hope this|hope this helps|feel free to ask"
+        r"|would you like me to"
         r"|word (?:count|limit)\b|\d{2,4} (?:words|tokens) or (?:less|fewer))",
         re.IGNORECASE,
     ),
     ("example", "instruct", "request", "guideline", "the user", "describe ", "caption", "summari",
      "do not", "don't", "don’t", "respond", "reply", "answer", "output", "your task", "you are",
-     "phrase", "i will", "let me", "here's", "here’s", "here is", "word", "tokens", "provided"),
+     "phrase", "i will", "let me", "hope this", "feel free", "would you like", "here's", "here’s",
+     "here is", "word", "tokens", "provided"),
 )  # fmt: skip
 # Beginnings of the examples that published captioning prompts contain. Captioners hand them back.
 _EXAMPLES = Phrases(

@@ -25,6 +25,7 @@ test_caption_instructions = rule_test(
         "The caption should be one sentence. A cat.",
         "Describe the video in detail. Respond only in English.",
         "Describe this video",
+        "A cat. Let me know if you need more!",
         "A stylish woman walks down a Tokyo street filled with warm glowing neon.",
     ],
     clean=[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from videoprep.validators.phrases import instructions
+from videoprep.validators.phrases import instructions, refusal
 from videoprep.validators.protocol import Finding, Severity, Subject, Validator
 
 _SHOWN = 80
@@ -25,5 +25,5 @@ class CaptionInstructions(Validator):
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         words = instructions(subject.sample.written)
-        if words is not None:
+        if words is not None and refusal(subject.sample.written) is None:  # VP211 says it
             yield self.finding(subject, f"the caption holds {words.strip()[:_SHOWN]!r}")
