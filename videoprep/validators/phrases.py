@@ -125,40 +125,49 @@ _TO_DO = (
     r"|comply|create|fulfill?|continue|caption|do that|do this|recogni[sz]e|determine|comment"
     r"|engage|discuss|write|play|open|directly|actually|fully|answer|complete|proceed|respond)"
 )
+_CANNOT = r"(?:cannot|can['’]t|can not|could not|couldn['’]t|won['’]t|will not)"
+_DO_NOT = r"do(?: not|n['’]t)"
+_AI = (
+    r"an? (?:large |multimodal |text-based )?"
+    r"(?:ai(?: (?:language )?model| assistant)?|artificial intelligence"
+    r"|(?:vision )?language model)\b"
+)
+_SHOWN_VIDEO = r"(?:video|clip|images?|frames?|content|files?)"
+_NEGATED = r"(?:no|not|didn['’]t|wasn['’]t|weren['’]t|any)"
+_GIVEN = r"(?:provided|attached|uploaded|included|shared)"
 _REFUSALS = Phrases(
     re.compile(
         rf"(?:^|[.!?:\n] {{0,3}}|, (?:but )?)(?:"
-        rf"(?:i['’]m|i am|we['’]re|we are) (?:(?:really|very|so|truly) )?"
-        rf"(?:sorry,? (?:but )?(?:i|we|as|this|that)\b|unable to {_TO_DO}|not able to {_TO_DO}"
-        rf"|afraid i (?:can|could)|an? (?:text-based )?(?:ai|artificial intelligence"
-        rf"|language model)\b)"
+        rf"(?:i['’]m|i am|we['’]re|we are) (?:(?:really|very|so|truly|just|only) )?"
+        rf"(?:sorry,? (?:but )?(?:i|we|as|this|that|there)\b|unable to|not able to"
+        rf"|not comfortable|afraid i (?:can|could)|{_AI})"
         rf"|(?:sorry|apologies|my apologies|i apologi[sz]e|unfortunately)\b[^.!?\n]{{0,40}}?"
-        rf"\bi (?:can(?:no|['’])t|can not|could(?: not|n['’]t)|am (?:unable|not able)|do(?: not"
-        rf"|n['’]t)"
-        rf"|must decline)"
-        rf"|i (?:cannot|can['’]t|can not|could not|couldn['’]t|won['’]t|will not|must decline to"
-        rf"|do(?: not|n['’]t) have the (?:ability|capability) to) {_TO_DO}\b"
-        rf"|i do(?: not|n['’]t) (?:have access to|see (?:any|a|an) (?:video|image|frame|attach))"
-        rf"|(?:it (?:looks|seems|appears)|there) [^.!?\n]{{0,40}}?\b(?:no|not"
-        rf"|n['’]t)\b[^.!?\n]{{0,30}}"
-        rf"\b(?:video|image|frames?)s? (?:was|were|has been|have been|is|are)? ?"
-        rf"(?:provided|attached|uploaded|included)"
-        rf"|(?:no|the) (?:video|images?|frames?) (?:was|were|has been|have been) "
-        rf"(?:not )?(?:provided|attached|uploaded)"
-        rf"|please (?:provide|upload|share|attach) (?:the|a|an|some|more|your)\b"
-        rf"|(?:as|being) an? (?:large |multimodal |text-based )?"
-        rf"(?:ai|artificial intelligence|language model|ai language model|ai model"
-        rf"|ai assistant),? i\b"
-        rf"|as an? (?:large |multimodal )?(?:ai |vision )?language model\b"
-        rf"|this (?:content|request|video) (?:may )?violates?\b"
+        rf"\bi(?: {_CANNOT}|['’]m (?:unable|not able)| am (?:unable|not able)| {_DO_NOT}"
+        rf"| must decline)"
+        rf"|i {_CANNOT} (?:be able to|and will not|{_TO_DO})\b"
+        rf"|i (?:must|have to|need to|respectfully) (?:respectfully )?(?:decline|refuse)\b"
+        rf"|i {_DO_NOT} (?:have (?:access to|the (?:ability|capability) to)"
+        rf"|(?:actually )?see (?:any|a|an|the) (?:attached |uploaded )?{_SHOWN_VIDEO})"
+        rf"|(?:it (?:looks|seems|appears)|there) [^.!?\n]{{0,40}}?"
+        rf"(?:\b{_NEGATED}\b[^.!?\n]{{0,20}}?\b{_SHOWN_VIDEO}|\b{_SHOWN_VIDEO}\b[^.!?\n]{{0,20}}?"
+        rf"\b{_NEGATED})\b[^.!?\n]{{0,20}}?\b(?:{_GIVEN}|upload|come through|attach)\b"
+        rf"|(?:no|the) {_SHOWN_VIDEO}(?: {_SHOWN_VIDEO})? (?:was|were|has been|have been) "
+        rf"(?:not )?{_GIVEN}"
+        rf"|(?:please|(?:could|can) you(?: please)?) (?:provide|upload|share|attach|send) "
+        rf"(?:the|a|an|some|more|your|me)\b"
+        rf"|(?:as|being) {_AI},? i\b|as {_AI},"
+        rf"|i['’]d be (?:happy|glad) to (?:help|describe|caption|analy[sz]e)"
+        rf"|(?:this|the) (?:content|request|video) (?:may |might |would )?violates?\b"
         rf")"
-        rf"|^(?:很?抱歉|对不起|作为一个?(?:AI|人工智能)|申し訳)",
+        rf"|^unable to (?:describe|provide|generate|process|caption|analy[sz]e|comply|assist)\b"
+        rf"|^(?:很?抱歉|对不起|我无法|我不能|作为一个?(?:AI|人工智能)|没有(?:收到|看到|提供)|申し訳)",
         re.IGNORECASE,
     ),
     ("i'm", "i’m", "i am", "we're", "we’re", "we are", "sorry", "apolog", "unfortunately", "i can",
-     "i could", "i won", "i will", "i must", "i do", "provided", "attached", "uploaded",
-     "included", "please ", " ai", "artificial", "language model", "violate", "抱歉", "对不起",
-     "作为", "申し訳"),
+     "i could", "i won", "i will", "i must", "i do", "i have to", "i need to", "i respect", "i'd",
+     "i’d", "provided", "attach", "upload", "included", "shared", "come through", "please ",
+     "you ", " ai", "artificial", "language model", "violate", "unable to", "抱歉", "对不起", "我",
+     "作为", "没有", "申し訳"),
 )  # fmt: skip
 _WHERE_REFUSED = 600
 
