@@ -1,10 +1,9 @@
-"""What the rules on captions find in captions that are known, what cleaning changes, and how long it takes.
+"""What the rules on captions find in known captions, and what cleaning changes; time a caption.
 
     python benchmarks/captions.py [FILE ...] [--shown 5]
 
-A file holds a caption a line; by default the captions that people wrote in tests/validators/captions.
-Flickr8k.token.txt, of which the docs tell, names a picture before each caption; what stands before
-a tab is left.
+A file holds a caption a line; by default it is the tests' list of captions that people wrote. What
+stands before a tab is left: Flickr8k.token.txt, of which the docs tell, names a picture there.
 """
 
 from __future__ import annotations
@@ -53,9 +52,8 @@ def find(captions: Sequence[str], shown: int) -> None:
         made, started = rule(), time.perf_counter()
         found = [(s.sample.caption, f) for s in subjects for f in made.check(s)]
         each = (time.perf_counter() - started) / len(captions) * 1e6
-        print(
-            f"  {code} {rule.name}: {len(found):,} ({len(found) / len(captions):.3%}), {each:.1f} µs"
-        )
+        share = len(found) / len(captions)
+        print(f"  {code} {rule.name}: {len(found):,} ({share:.3%}), {each:.1f} µs a caption")
         for text, finding in found[:shown]:
             print(f"      {finding.message} | {text[:80]!r}")
 
@@ -66,9 +64,8 @@ def change(captions: Sequence[str], shown: int) -> None:
     cleaned = [(text, clean(text)) for text in captions]
     each = (time.perf_counter() - started) / len(captions) * 1e6
     changed = [(text, after) for text, after in cleaned if " ".join(text.split()) != after.text]
-    print(
-        f"  cleaning changes {len(changed):,} ({len(changed) / len(captions):.3%}), {each:.1f} µs"
-    )
+    share = len(changed) / len(captions)
+    print(f"  cleaning changes {len(changed):,} ({share:.3%}), {each:.1f} µs a caption")
     for text, after in changed[:shown]:
         print(f"      {text[:60]!r} → {after.text[:60]!r} ({', '.join(after.rules)})")
 

@@ -81,7 +81,7 @@ def test_one_answer_for_all_names_the_model_and_the_run(folder: Path) -> None:
     journal.append("caption", answers)
     report = vp.validate(folder, select=["VP204"])
     assert [found.severity for found in report.findings] == [Severity.WARNING] * 3
-    said = f"; 4 samples have it; tiny-vl wrote it for 4 clips in run {RUN.id}"
+    said = f"; 4 samples have it; tiny-vl in run {RUN.id} wrote it for 4 clips"
     assert all(found.message.endswith(said) for found in report.findings)
     assert report.findings[0].file.endswith("caption.jsonl")
 

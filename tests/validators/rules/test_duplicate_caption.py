@@ -40,7 +40,7 @@ def test_one_answer_for_all_names_the_model_and_its_run() -> None:
     found = check(DuplicateCaption, written("qwen/1a2b", "qwen/1a2b", "qwen/1a2b"))
     assert [finding.severity for finding in found] == [Severity.WARNING] * 2
     assert found[0].message == (
-        "the same caption as in line 1; 3 samples have it; qwen wrote it for 3 clips in run 1a2b"
+        "the same caption as in line 1; 3 samples have it; qwen in run 1a2b wrote it for 3 clips"
     )
     assert (found[0].file, found[0].line) == ("journal.jsonl", 2)
 
@@ -62,3 +62,8 @@ def test_one_clip_in_several_samples_has_one_caption() -> None:
     case = written("qwen/1a2b", "qwen/1a2b")
     assert [f.severity for f in check(DuplicateCaption, case)] == [Severity.NOTE]
     assert [f.severity for f in check(DuplicateCaption, case, clips=2)] == [Severity.WARNING]
+
+
+def test_a_strangers_model_name_is_escaped() -> None:
+    case = written(*["\x1b[31mqwen\n/1a2b"] * 2)
+    assert r"; \x1b[31mqwen\n in run 1a2b wrote" in check(DuplicateCaption, case)[0].message

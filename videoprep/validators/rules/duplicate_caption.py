@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from pydantic import Field
 
 from videoprep.spec.sample import CaptionOrigin
+from videoprep.text import escape_unprintable
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, RuleOptions, Severity
+
+_SHOWN = 100
 
 
 class DuplicateCaptionOptions(RuleOptions):
@@ -43,15 +46,18 @@ class DuplicateCaption(DatasetValidator):
             origin = _common_origin(overview, group)
             clips = overview.different_clips(group) if origin is not None else 0
             broken = clips >= self.options.clips
-            by = (
-                f"; {origin.model} wrote it for {clips} clips in run {origin.run}" if origin else ""
-            )
+            by = f"; {_named(origin)} wrote it for {clips} clips" if origin is not None else ""
             for other in others:
                 sample = overview.samples[other]
                 place = known.seen_from(sample.caption_source)
                 message = f"the same caption as in {place}; {len(group)} samples have it{by}"
                 severity = Severity.WARNING if broken else None
                 yield self.finding(sample, message, severity=severity, first_line=known.line)
+
+
+def _named(origin: CaptionOrigin) -> str:
+    """Return the model and its run; a stranger may have written the journal."""
+    return f"{escape_unprintable(origin.model[:_SHOWN], keep='')} in run {origin.run}"
 
 
 def _common_origin(overview: Overview, group: Sequence[int]) -> CaptionOrigin | None:
