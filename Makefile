@@ -75,6 +75,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/sampler.py
 	$(BIN)/python benchmarks/validate.py
 	$(BIN)/python benchmarks/language.py
+	$(BIN)/python benchmarks/captions.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/ranges.py
