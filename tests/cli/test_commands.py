@@ -45,6 +45,7 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "--range-column",
         "--caption-fallback",
         "--caption-lines",
+        "--caption-journal",
         "--caption-column",
         "--video-column",
         "--id-token",

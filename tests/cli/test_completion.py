@@ -57,7 +57,7 @@ def _slow(words: str, expected: set[str]) -> Any:
         ("videoprep ini", {"init"}),
         (
             "videoprep validate --caption",
-            {"--caption-column", "--caption-fallback", "--caption-lines"},
+            {"--caption-column", "--caption-fallback", "--caption-journal", "--caption-lines"},
         ),
         _slow("videoprep rules VP10", {f"VP10{number}" for number in range(1, 10)}),
         ("videoprep rules size-", {"size-not-divisible"}),
