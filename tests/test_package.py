@@ -22,6 +22,7 @@ LAYERS = (
             "text",
             "failpoints",
             "gc_pause",
+            "library_logging",
             "device",
             "options",
             "shell",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -262,7 +263,7 @@ def _speak(model: Any, tokenizer: Any, seed: int) -> None:
         chains = [[shown(part) for part in chain] for chain in step]
         for chain in chains:
             follow(ends, chain[0], alone=False)
-            for before, after in zip(chain, chain[1:], strict=False):
+            for before, after in pairwise(chain):
                 follow([before], after, alone=True)
         ends = [chain[-1] for chain in chains]
     follow(ends, tokenizer.eos_token_id, alone=True)

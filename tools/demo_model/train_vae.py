@@ -26,7 +26,7 @@ from tools.demo_model.muon import Muon
 from tools.demo_model.natural_scenes import render_clip
 from tools.demo_model.reconstruction import evaluate
 from videoprep.demo.tiny_model import make_vae, trained_model, write_model
-from videoprep.encoding.library_logging import quiet_libraries
+from videoprep.library_logging import quiet_libraries
 from videoprep.index.bucket import Bucket
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing_extensions import Unpack
 
 from videoprep.device import choose_device, device_name
 from videoprep.encoding.job import EncodeJob
-from videoprep.encoding.library_logging import import_libraries
+from videoprep.library_logging import import_libraries
 from videoprep.encoding.options import EncodeKeywords, EncodeOptions, divided
 from videoprep.encoding.pool import decode_pool
 from videoprep.encoding.recipes import (

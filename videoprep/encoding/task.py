@@ -17,7 +17,7 @@ import torch
 from videoprep.device import choose_device, free_memory
 from videoprep.encoding.encoders import load_sound, load_text, load_video
 from videoprep.encoding.job import EncodeJob
-from videoprep.encoding.library_logging import quiet_libraries
+from videoprep.library_logging import quiet_libraries
 from videoprep.encoding.options import EncodeOptions
 from videoprep.encoding.pool import decode_pool
 from videoprep.encoding.text_pass import TextPass

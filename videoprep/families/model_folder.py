@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,9 @@ MODEL_INDEXES = ("model_index.json", "modular_model_index.json")
 
 # An entry of an index is a library and a class, and in modular pipelines how the part is loaded.
 _NAMED = 2
+
+PART_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+"""Configs, weights, vocabularies and chat templates."""
 
 _HASH_CHUNK = 1 << 22
 
@@ -129,7 +132,7 @@ class ModelFolder:
         config = {k: v for k, v in self.config(part).items() if k not in _NOT_IDENTITY}
         digest.update(json.dumps(config, sort_keys=True).encode())
         for path in self.weights(part):
-            _digest_file(digest, path)
+            digest_file(digest, path)
         return self._identities.setdefault(part, digest.hexdigest())
 
     @cached_property
@@ -142,7 +145,7 @@ class ModelFolder:
         digest = xxhash.xxh3_128()
         for path in sorted(p for p in (self.path / part).iterdir() if p.is_file()):
             digest.update(path.name.encode())
-            _digest_file(digest, path)
+            digest_file(digest, path)
         return digest.hexdigest()
 
     def file(self, name: str) -> Mapping[str, Any]:
@@ -190,7 +193,8 @@ def _require_whole(path: Path) -> None:
         ) from error
 
 
-def _digest_file(digest: xxhash.xxh3_128, path: Path) -> None:
+def digest_file(digest: xxhash.xxh3_128, path: Path) -> None:
+    """Add the bytes of a file to a hash."""
     with path.open("rb") as file:
         while chunk := file.read(_HASH_CHUNK):
             digest.update(chunk)
@@ -216,7 +220,11 @@ def open_model(name: str, parts: tuple[str, ...], revision: str | None = None) -
             ),
             option="model",
         )
-    snapshot = _download(name, parts, revision)
+    # By which families are told.
+    patterns = [*MODEL_INDEXES, "transformer/config.json", "vae/config.json"]
+    for part in parts:
+        patterns += [f"{part}/{file}" for file in PART_FILES]
+    snapshot = download(name, patterns, revision)
     return ModelFolder(snapshot, name, revision=snapshot.name)  # the hub's cache names it so
 
 
@@ -242,16 +250,29 @@ def _not_a_folder(path: Path) -> ModelError:
     )
 
 
-def _download(name: str, parts: tuple[str, ...], revision: str | None) -> Path:
+def download(
+    name: str,
+    patterns: Sequence[str],
+    revision: str | None = None,
+    without: Sequence[str] | None = None,
+) -> Path:
+    """Return the folder into which the hub's cache has put some files of a model.
+
+    Args:
+        name: the model's id.
+        patterns: which files are wanted.
+        revision: a commit, branch or tag.
+        without: files that are left out even if they are wanted.
+
+    Raises:
+        ModelError: the hub does not know the model, or is out of reach.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    # By which families are told.
-    patterns = [*MODEL_INDEXES, "transformer/config.json", "vae/config.json"]
-    for part in parts:
-        patterns += [f"{part}/{name}" for name in _PART_FILES]
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+        wanted = {"allow_patterns": list(patterns), "ignore_patterns": without}
+        return Path(snapshot_download(name, revision=revision, **wanted))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(
@@ -259,10 +280,6 @@ def _download(name: str, parts: tuple[str, ...], revision: str | None) -> Path:
             where=name,
             remedy=_without_hub(name, isinstance(error, HfHubHTTPError)),
         ) from error
-
-
-# Configs, weights, vocabularies and chat templates.
-_PART_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 
 
 def _without_hub(name: str, answered: bool) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from videoprep.gc_pause import gc_paused
@@ -12,22 +12,27 @@ from videoprep.gc_pause import gc_paused
 # It says for each batch that it casts to float16, which is what it was asked for.
 _BITSANDBYTES = logging.getLogger("bitsandbytes")
 
+MODEL_LIBRARIES = ("diffusers", "transformers")
 
-def import_libraries() -> None:
+
+def import_libraries(names: Sequence[str] = MODEL_LIBRARIES) -> None:
     """Imports the model libraries, which takes seconds."""
     with gc_paused():
-        for library in ("diffusers", "transformers"):
+        for library in names:
             importlib.import_module(f"{library}.utils.logging")
 
 
 @contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Diffusers and transformers show only errors, and no bars, while the block runs."""
-    import_libraries()
-    import diffusers.utils.logging
+def quiet_libraries(names: Sequence[str] = MODEL_LIBRARIES) -> Iterator[None]:
+    """Diffusers and transformers show only errors, and no bars, while the block runs.
+
+    Args:
+        names: those of them that are meant; they are imported.
+    """
+    import_libraries(names)
     import transformers.utils.logging
 
-    libraries = [library.utils.logging for library in (diffusers, transformers)]
+    libraries = [importlib.import_module(f"{name}.utils.logging") for name in names]
     verbosities = [library.get_verbosity() for library in libraries]
     bars = transformers.utils.logging.is_progress_bar_enabled()
     level = _BITSANDBYTES.level
