@@ -26,8 +26,8 @@ from tools.demo_model.muon import Muon
 from tools.demo_model.natural_scenes import render_clip
 from tools.demo_model.reconstruction import evaluate
 from videoprep.demo.tiny_model import make_vae, trained_model, write_model
-from videoprep.library_logging import quiet_libraries
 from videoprep.index.bucket import Bucket
+from videoprep.library_logging import quiet_libraries
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLCogVideoX

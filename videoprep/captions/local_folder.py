@@ -14,8 +14,10 @@ from videoprep.errors import ModelError
 from videoprep.families.model_folder import PART_FILES, ModelFolder, digest_file, download
 from videoprep.spec.path_hints import nowhere
 
-_READS_FRAMES = "AutoModelForImageTextToText"
-_READS_TEXT = "AutoModelForCausalLM"
+_AutoClass = Literal["AutoModelForImageTextToText", "AutoModelForCausalLM"]
+
+_READS_FRAMES: _AutoClass = "AutoModelForImageTextToText"
+_READS_TEXT: _AutoClass = "AutoModelForCausalLM"
 
 _SERVE_IT = (
     "serve it behind an endpoint, where its code runs in an environment of its own, and give its "
@@ -51,7 +53,7 @@ class CaptionModelFolder:
     """Where it is."""
     name: str
     """How the user calls the model: a path or a hub id."""
-    auto_class: Literal["AutoModelForImageTextToText", "AutoModelForCausalLM"]
+    auto_class: _AutoClass
     """The class that loads it: with eyes, or of text alone."""
     architecture: str
     """The class that it is of."""
@@ -132,9 +134,7 @@ def _config(path: Path, name: str) -> Mapping[str, Any]:
     return ModelFolder(path, name).file("config.json")
 
 
-def _class_of(
-    config: Mapping[str, Any], path: Path
-) -> tuple[Literal["AutoModelForImageTextToText", "AutoModelForCausalLM"], str]:
+def _class_of(config: Mapping[str, Any], path: Path) -> tuple[_AutoClass, str]:
     """Which class loads it and which one it is of, by the name of its type."""
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,

@@ -15,7 +15,6 @@ from typing_extensions import Unpack
 
 from videoprep.device import choose_device, device_name
 from videoprep.encoding.job import EncodeJob
-from videoprep.library_logging import import_libraries
 from videoprep.encoding.options import EncodeKeywords, EncodeOptions, divided
 from videoprep.encoding.pool import decode_pool
 from videoprep.encoding.recipes import (
@@ -53,6 +52,7 @@ from videoprep.fs import Files
 from videoprep.gc_pause import gc_paused
 from videoprep.index.calibration import Calibration, remember
 from videoprep.index.table import BucketIndex, OnMissing
+from videoprep.library_logging import import_libraries
 from videoprep.media.decode_pool import DecodePool
 from videoprep.progress import Style, shown
 from videoprep.sources import Source, kind_of, open_dataset, open_index

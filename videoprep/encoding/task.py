@@ -17,7 +17,6 @@ import torch
 from videoprep.device import choose_device, free_memory
 from videoprep.encoding.encoders import load_sound, load_text, load_video
 from videoprep.encoding.job import EncodeJob
-from videoprep.library_logging import quiet_libraries
 from videoprep.encoding.options import EncodeOptions
 from videoprep.encoding.pool import decode_pool
 from videoprep.encoding.text_pass import TextPass
@@ -32,6 +31,7 @@ from videoprep.errors import Code
 from videoprep.families.component import Component, ComponentSpec
 from videoprep.families.registry import families
 from videoprep.fs import Files
+from videoprep.library_logging import quiet_libraries
 from videoprep.media.decode_pool import DecodePool
 from videoprep.store.catalogue import Artifacts, read_artifacts
 from videoprep.store.empty_caption import name_of, path_of, write_empty_caption

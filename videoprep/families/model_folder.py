@@ -254,7 +254,7 @@ def download(
     name: str,
     patterns: Sequence[str],
     revision: str | None = None,
-    without: Sequence[str] | None = None,
+    without: Sequence[str] = (),
 ) -> Path:
     """Return the folder into which the hub's cache has put some files of a model.
 
@@ -271,8 +271,14 @@ def download(
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        wanted = {"allow_patterns": list(patterns), "ignore_patterns": without}
-        return Path(snapshot_download(name, revision=revision, **wanted))
+        return Path(
+            snapshot_download(
+                name,
+                revision=revision,
+                allow_patterns=list(patterns),
+                ignore_patterns=list(without),
+            )
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(
