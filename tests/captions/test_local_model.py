@@ -15,6 +15,7 @@ from tests.support.tiny_vlm import (
     build_tiny_llava_onevision,
     build_tiny_llm,
     build_tiny_qwen3_vl,
+    build_tiny_smolvlm,
     same_but,
 )
 from videoprep.captions.local_model import LocalCaptioner, open_local_captioner
@@ -34,6 +35,12 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_tiny_llava_onevision(tmp_path_factory.mktemp("llava"))
+
+
+@pytest.fixture(scope="module")
+def smolvlm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("num2words")
+    return build_tiny_smolvlm(tmp_path_factory.mktemp("smolvlm"))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +83,9 @@ def sees(captioner: LocalCaptioner, request: CaptionRequest) -> Any:
     return captioner._inputs.make([request])
 
 
-@pytest.mark.parametrize("build", [build_tiny_qwen3_vl, build_tiny_llava_onevision, build_tiny_llm])
+@pytest.mark.parametrize(
+    "build", [build_tiny_qwen3_vl, build_tiny_llava_onevision, build_tiny_smolvlm, build_tiny_llm]
+)
 def test_tiny_models_are_small_and_made_alike(build: Any, tmp_path: Path) -> None:
     first, second, other = (
         build(tmp_path / "a"),
@@ -90,7 +99,7 @@ def test_tiny_models_are_small_and_made_alike(build: Any, tmp_path: Path) -> Non
     assert identities[0] == identities[1] != identities[2]
 
 
-@pytest.mark.parametrize("model", ["qwen", "llava"])
+@pytest.mark.parametrize("model", ["qwen", "llava", "smolvlm"])
 def test_answers_are_whole_sentences_about_each_picture(
     model: str, request: pytest.FixtureRequest
 ) -> None:
@@ -108,7 +117,7 @@ def test_answers_are_whole_sentences_about_each_picture(
         assert one.seconds > 0
 
 
-@pytest.mark.parametrize("model", ["qwen", "llava"])
+@pytest.mark.parametrize("model", ["qwen", "llava", "smolvlm"])
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_a_batch_answers_as_each_question_alone(
     model: str, temperature: float, request: pytest.FixtureRequest
@@ -134,6 +143,22 @@ def test_a_batch_answers_as_each_question_alone(
             other.completion_tokens,
         )
     assert [one.finish for one in replies if isinstance(one, CaptionReply)][3] == "length"
+
+
+def test_videos_of_one_length_are_answered_at_a_time(
+    qwen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captioner = open_local_captioner(str(qwen), device="cpu", batch_size=4)
+    real = type(captioner._model()).generate
+    batches: list[int] = []
+
+    def counting(self: Any, **inputs: Any) -> Any:
+        batches.append(len(inputs["input_ids"]))
+        return real(self, **inputs)
+
+    monkeypatch.setattr(type(captioner._model()), "generate", counting)
+    said(captioner, [question(0), question(1, size=(96, 64)), question(2, count=4), question(3)])
+    assert sorted(batches) == [1, 3]
 
 
 def test_draws_depend_on_the_seed_and_the_question_alone(qwen: Path) -> None:
@@ -188,6 +213,17 @@ def test_llava_onevision_sees_as_many_frames_as_are_given(llava: Path) -> None:
     captioner = open_local_captioner(str(llava), device="cpu")
     for count in (2, 3, 33):
         assert sees(captioner, question(1, count=count))["pixel_values_videos"].shape[1] == count
+
+
+def test_smolvlm_sees_the_given_frames_and_their_times(smolvlm: Path) -> None:
+    captioner = open_local_captioner(str(smolvlm), device="cpu")
+    frames = question(0, count=3).frames
+    tensors = sees(captioner, CaptionRequest(ASKED, frames, (0.0, 7.4, 61.2), 90.0))
+    assert tensors["pixel_values"].shape[1] == 3
+    prompt = captioner._inputs.tokenizer.decode(tensors["input_ids"][0])
+    assert "series of three frames from a 0:01:30" in prompt
+    for when in ("00:00", "00:07", "01:01"):
+        assert f"Frame from {when}:" in prompt
 
 
 def test_times_off_any_grid_are_told_as_they_are(qwen: Path) -> None:

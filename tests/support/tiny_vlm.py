@@ -176,6 +176,53 @@ def build_tiny_llava_onevision(folder: Path, seed: int = 0) -> Path:
     return _save(model, processor, tokenizer, folder, seed)
 
 
+def build_tiny_smolvlm(folder: Path, seed: int = 0) -> Path:
+    """Write a SmolVLM, which takes videos and images; give the folder."""
+    from transformers import (
+        SmolVLMConfig,
+        SmolVLMForConditionalGeneration,
+        SmolVLMImageProcessor,
+        SmolVLMProcessor,
+        SmolVLMVideoProcessor,
+    )
+
+    special = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>")
+    tokenizer = _tokenizer(special, end="<end_of_utterance>")
+    side, patch, scale = 128, 16, 2
+    config = SmolVLMConfig(
+        text_config={
+            "model_type": "llama",
+            **_TEXT,
+            "vocab_size": len(tokenizer),
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": side,
+            "patch_size": patch,
+            "initializer_range": 0.6,
+        },
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        scale_factor=scale,
+        tie_word_embeddings=False,
+    )
+    size = {"size": {"longest_edge": side}, "max_image_size": {"longest_edge": side}}
+    sampling = {"fps": 1, "max_frames": 64, "video_size": {"longest_edge": side}}
+    processor = SmolVLMProcessor(
+        SmolVLMImageProcessor(**size),
+        tokenizer,
+        SmolVLMVideoProcessor(**size, video_sampling=sampling),
+        image_seq_len=(side // patch // scale) ** 2,
+        chat_template=_template("<image>", "<video>"),
+    )
+    with _seeded(seed):
+        model = SmolVLMForConditionalGeneration(config)
+    return _save(model, processor, tokenizer, folder, seed, turn=":")
+
+
 def build_tiny_llm(folder: Path, seed: int = 0) -> Path:
     """Write a Qwen3 that reads text alone; give the folder."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
@@ -192,7 +239,7 @@ def _template(image: str, video: str) -> str:
     return _TEMPLATE.replace("IMAGE", image).replace("VIDEO", video)
 
 
-def _tokenizer(special: Sequence[str]) -> Any:
+def _tokenizer(special: Sequence[str], end: str = "<|im_end|>") -> Any:
     """Bytes, in the form of byte-level pairs without any; and the parts of answers."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -205,7 +252,7 @@ def _tokenizer(special: Sequence[str]) -> Any:
     controls = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *special)
     tokenizer.add_special_tokens([AddedToken(word, special=True) for word in controls])
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+        tokenizer_object=tokenizer, eos_token=end, pad_token="<|endoftext|>"
     )
 
 
@@ -225,8 +272,10 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _save(model: Any, processor: Any, tokenizer: Any, folder: Path, seed: int) -> Path:
-    _speak(model, tokenizer, seed)
+def _save(
+    model: Any, processor: Any, tokenizer: Any, folder: Path, seed: int, turn: str = "Ċ"
+) -> Path:
+    _speak(model, tokenizer, seed, turn)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.eval().save_pretrained(folder)
@@ -235,8 +284,8 @@ def _save(model: Any, processor: Any, tokenizer: Any, folder: Path, seed: int) -
 
 
 @torch.no_grad()
-def _speak(model: Any, tokenizer: Any, seed: int) -> None:
-    """Set the embeddings so that answers are sentences."""
+def _speak(model: Any, tokenizer: Any, seed: int, turn: str) -> None:
+    """Set the embeddings so that answers are sentences, which follow on how a turn begins."""
     random = torch.Generator().manual_seed(seed)
     directions, _ = torch.linalg.qr(torch.randn(_HIDDEN, _HIDDEN, generator=random))
     free = iter(directions)
@@ -256,9 +305,8 @@ def _speak(model: Any, tokenizer: Any, seed: int) -> None:
         embeds[number] = 8 * next(free)
         return number
 
-    newline = ids["Ċ"]
-    embeds[newline] = 8 * next(free)
-    ends = [newline]
+    embeds[ids[turn]] = 8 * next(free)
+    ends = [ids[turn]]
     for step in _STEPS:
         chains = [[shown(part) for part in chain] for chain in step]
         for chain in chains:

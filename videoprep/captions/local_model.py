@@ -127,10 +127,13 @@ class LocalCaptioner:
         free_memory(self._device)
 
     def _alike(self, batch: Iterable[_Asked[T]]) -> Iterator[list[_Asked[T]]]:
-        """Questions whose frames are handed over in the same way: one prompt's shape each."""
+        """Questions with as many frames, handed over in the same way.
 
-        def way(asked: _Asked[T]) -> str:
-            return self._inputs.shown(asked[1])
+        Processors fill shorter videos up, refuse them, or tell the model the longest one's length.
+        """
+
+        def way(asked: _Asked[T]) -> tuple[str, int]:
+            return self._inputs.shown(asked[1]), len(asked[1].frames)
 
         for _, group in groupby(sorted(batch, key=way), key=way):
             yield list(group)
