@@ -36,7 +36,7 @@ _CAMERAS = (
 _STEPS = (_SUBJECTS, _ACTIONS, _CAMERAS)
 
 _HIDDEN = 64
-_TEXT: dict[str, Any] = {
+TEXT: dict[str, Any] = {
     "hidden_size": _HIDDEN,
     "intermediate_size": 64,
     "num_hidden_layers": 2,
@@ -83,11 +83,11 @@ def build_tiny_qwen3_vl(folder: Path, seed: int = 0) -> Path:
     )
 
     special = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
-    tokenizer = _tokenizer(special)
+    tokenizer = tiny_tokenizer(special)
     start, end, image, video = tokenizer.convert_tokens_to_ids(list(special))
     config = Qwen3VLConfig(
         text_config={
-            **_TEXT,
+            **TEXT,
             "vocab_size": len(tokenizer),
             "head_dim": 16,
             "rope_parameters": {
@@ -119,14 +119,14 @@ def build_tiny_qwen3_vl(folder: Path, seed: int = 0) -> Path:
         Qwen2VLImageProcessor(size={**size, "longest_edge": 32 * 32 * 16}, **images),
         tokenizer,
         Qwen3VLVideoProcessor(size=size, **images),
-        chat_template=_template(
+        chat_template=chat_template(
             "<|vision_start|><|image_pad|><|vision_end|>",
             "<|vision_start|><|video_pad|><|vision_end|>",
         ),
     )
-    with _seeded(seed):
+    with seeded(seed):
         model = Qwen3VLForConditionalGeneration(config)
-    return _save(model, processor, tokenizer, folder, seed)
+    return save_model(model, processor, tokenizer, folder, seed)
 
 
 def build_tiny_llava_onevision(folder: Path, seed: int = 0) -> Path:
@@ -140,12 +140,12 @@ def build_tiny_llava_onevision(folder: Path, seed: int = 0) -> Path:
     )
 
     special = ("<image>", "<video>")
-    tokenizer = _tokenizer(special)
+    tokenizer = tiny_tokenizer(special)
     image, video = tokenizer.convert_tokens_to_ids(list(special))
     side, patch = 56, 14
     grid = [[side, side], [side, 2 * side], [2 * side, side]]
     config = LlavaOnevisionConfig(
-        text_config={"model_type": "qwen2", **_TEXT, "vocab_size": len(tokenizer)},
+        text_config={"model_type": "qwen2", **TEXT, "vocab_size": len(tokenizer)},
         vision_config={
             "model_type": "siglip_vision_model",
             "hidden_size": 32,
@@ -169,11 +169,11 @@ def build_tiny_llava_onevision(folder: Path, seed: int = 0) -> Path:
         LlavaOnevisionVideoProcessor(size=size),
         num_image_tokens=(side // patch) ** 2,
         vision_feature_select_strategy="full",
-        chat_template=_template("<image>\n", "<video>\n"),
+        chat_template=chat_template("<image>\n", "<video>\n"),
     )
-    with _seeded(seed):
+    with seeded(seed):
         model = LlavaOnevisionForConditionalGeneration(config)
-    return _save(model, processor, tokenizer, folder, seed)
+    return save_model(model, processor, tokenizer, folder, seed)
 
 
 def build_tiny_smolvlm(folder: Path, seed: int = 0) -> Path:
@@ -187,12 +187,12 @@ def build_tiny_smolvlm(folder: Path, seed: int = 0) -> Path:
     )
 
     special = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>")
-    tokenizer = _tokenizer(special, end="<end_of_utterance>")
+    tokenizer = tiny_tokenizer(special, end="<end_of_utterance>")
     side, patch, scale = 128, 16, 2
     config = SmolVLMConfig(
         text_config={
             "model_type": "llama",
-            **_TEXT,
+            **TEXT,
             "vocab_size": len(tokenizer),
             "pad_token_id": tokenizer.pad_token_id,
         },
@@ -216,30 +216,31 @@ def build_tiny_smolvlm(folder: Path, seed: int = 0) -> Path:
         tokenizer,
         SmolVLMVideoProcessor(**size, video_sampling=sampling),
         image_seq_len=(side // patch // scale) ** 2,
-        chat_template=_template("<image>", "<video>"),
+        chat_template=chat_template("<image>", "<video>"),
     )
-    with _seeded(seed):
+    with seeded(seed):
         model = SmolVLMForConditionalGeneration(config)
-    return _save(model, processor, tokenizer, folder, seed, turn=":")
+    return save_model(model, processor, tokenizer, folder, seed, turn=":")
 
 
 def build_tiny_llm(folder: Path, seed: int = 0) -> Path:
     """Write a Qwen3 that reads text alone; give the folder."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    tokenizer = _tokenizer(())
-    tokenizer.chat_template = _template("", "")
-    config = Qwen3Config(**_TEXT, vocab_size=len(tokenizer), head_dim=16)
-    with _seeded(seed):
+    tokenizer = tiny_tokenizer(())
+    tokenizer.chat_template = chat_template("", "")
+    config = Qwen3Config(**TEXT, vocab_size=len(tokenizer), head_dim=16)
+    with seeded(seed):
         model = Qwen3ForCausalLM(config)
-    return _save(model, tokenizer, tokenizer, folder, seed)
+    return save_model(model, tokenizer, tokenizer, folder, seed)
 
 
-def _template(image: str, video: str) -> str:
+def chat_template(image: str, video: str) -> str:
+    """Return a template that writes these for an image and for a video."""
     return _TEMPLATE.replace("IMAGE", image).replace("VIDEO", video)
 
 
-def _tokenizer(special: Sequence[str], end: str = "<|im_end|>") -> Any:
+def tiny_tokenizer(special: Sequence[str], end: str = "<|im_end|>", **named: str) -> Any:
     """Bytes, in the form of byte-level pairs without any; and the parts of answers."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -252,7 +253,10 @@ def _tokenizer(special: Sequence[str], end: str = "<|im_end|>") -> Any:
     controls = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *special)
     tokenizer.add_special_tokens([AddedToken(word, special=True) for word in controls])
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token=end, pad_token="<|endoftext|>"
+        tokenizer_object=tokenizer,
+        eos_token=end,
+        pad_token="<|endoftext|>",
+        extra_special_tokens=named,
     )
 
 
@@ -266,15 +270,17 @@ def _written(part: str) -> str:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
+    """Draw the same weights each time while the block runs."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
-def _save(
-    model: Any, processor: Any, tokenizer: Any, folder: Path, seed: int, turn: str = "Ċ"
+def save_model(
+    model: Any, processor: Any, tokenizer: Any, folder: Path, seed: int = 0, turn: str = "Ċ"
 ) -> Path:
+    """Write a model and its processor, so that answers are sentences; give the folder."""
     _speak(model, tokenizer, seed, turn)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id

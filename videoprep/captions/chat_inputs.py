@@ -20,6 +20,9 @@ Shown = Literal["video", "images", "text"]
 # Frames are told apart by whole ticks, from which processors work out seconds again.
 _TICKS = 1000
 
+# What processors call cutting a picture into tiles.
+_TILES = ("do_image_splitting", "crop_to_patches", "do_pan_and_scan")
+
 _INSTRUCT = "give `model` one that was tuned to follow instructions"
 
 
@@ -113,11 +116,11 @@ class ChatInputs:
         from PIL import Image
 
         # Pictures in tiles cost many times the tokens, and detail is not what several are for.
-        splits = hasattr(self._processor.image_processor, "do_image_splitting")
-        return {
-            "images": [[Image.fromarray(frame) for frame in one.frames] for one in requests],
-            **({"do_image_splitting": False} if splits else {}),
+        switches = {
+            name: False for name in _TILES if hasattr(self._processor.image_processor, name)
         }
+        images = [[Image.fromarray(frame) for frame in one.frames] for one in requests]
+        return {"images": images, **switches}
 
     def _prompt(self, request: CaptionRequest, shown: Shown) -> str:
         text = self._harmless(request.instruction)
@@ -133,13 +136,23 @@ class ChatInputs:
         return self._render([*parts, {"type": "text", "text": text}])
 
     def _render(self, content: str | list[dict[str, str]]) -> str:
+        from jinja2 import TemplateError
+
         switches = {"enable_thinking": False} if self._thinks else {}
         turns = [{"role": "user", "content": content}]
-        return str(
-            self._processor.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=True, **switches
+        try:
+            return str(
+                self._processor.apply_chat_template(
+                    turns, tokenize=False, add_generation_prompt=True, **switches
+                )
             )
-        )
+        except (TemplateError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"the model's chat template fails: {type(error).__name__}: {error}",
+                where=self._where,
+                remedy="download the model again, or a newer revision of it",
+                option="model",
+            ) from error
 
     def _harmless(self, text: str) -> str:
         """Break up what the model would take for the end of a turn, or for a picture."""
@@ -152,7 +165,8 @@ class ChatInputs:
         for name in ("image_token", "video_token", "audio_token"):
             token = getattr(self._processor, name, None)
             tokens.update([token] if isinstance(token, str) else [])
-        return re.compile("|".join(re.escape(one) for one in sorted(tokens, key=len)[::-1]))
+        longest_first = sorted(filter(None, tokens), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
 
     def _way_of_frames(self) -> Shown:
         """As a video if the processor and the template know one, else as images."""
@@ -165,12 +179,10 @@ class ChatInputs:
 
     def _writes(self, kind: str) -> bool:
         """Whether the template has a place for such a part of a message."""
-        from jinja2 import TemplateError
-
         text = {"type": "text", "text": "What is there?"}
         try:
             return self._render([{"type": kind}, text]) != self._render([text])
-        except (TemplateError, KeyError, TypeError, ValueError):
+        except (ModelError, ValueError):
             return False
 
 

@@ -1,0 +1,47 @@
+"""The local captioner with more classes of transformers, each with tiny weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.captions.test_local_model import ASKED, answers, question, sees
+from tests.support.tiny_vlm_classes import CLASSES, build_tiny
+from videoprep.captions.local_model import open_local_captioner
+from videoprep.captions.protocol import CaptionReply, CaptionRequest
+
+pytestmark = pytest.mark.heavy
+
+COUNT = 5
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_class_sees_all_frames_and_answers_in_batches_as_alone(name: str, tmp_path: Path) -> None:
+    folder = str(build_tiny(name, tmp_path / "model"))
+    together = open_local_captioner(folder, device="cpu", batch_size=6)
+    assert together.settings["class"] == name
+    assert together.settings["frames"] == ("images" if "Gemma3" in name else "video")
+
+    tensors = sees(together, question(1, count=COUNT))
+    if "video_grid_thw" in tensors:  # of pairs of frames
+        assert tensors["video_grid_thw"][0, 0] == (COUNT + 1) // 2
+    elif "pixel_values_videos" in tensors:
+        assert tensors["pixel_values_videos"].shape[1] == COUNT
+    else:
+        assert tensors["pixel_values"].shape[0] == COUNT
+
+    asked = [
+        question(0, max_tokens=32),
+        question(1, max_tokens=32, instruction=ASKED * 5),
+        question(2, max_tokens=32, size=(96, 64)),
+        question(3, max_tokens=32, count=1),
+        question(4, max_tokens=32, count=3),
+        CaptionRequest("Shorten: a grey cat stands in place.", max_tokens=32),
+    ]
+    alone = open_local_captioner(folder, device="cpu", batch_size=1)
+    for one, other in zip(answers(together, asked), answers(alone, asked), strict=True):
+        assert isinstance(one, CaptionReply), one
+        assert isinstance(other, CaptionReply), other
+        assert one.text
+        assert (one.text, one.prompt_tokens) == (other.text, other.prompt_tokens)
