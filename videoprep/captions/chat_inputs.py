@@ -106,7 +106,7 @@ class ChatInputs:
         # Else a short clip may cost as many tokens as a long one, by release.
         more = {"cap_pixels_per_frame": True} if "cap_pixels_per_frame" in names else {}
         return {
-            "videos": [np.stack(list(request.frames)) for request in requests],
+            "videos": [[np.stack(list(request.frames))] for request in requests],
             "video_metadata": [_metadata(request) for request in requests],
             "do_sample_frames": False,
             **more,
