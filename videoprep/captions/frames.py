@@ -1,4 +1,4 @@
-"""Which frames of a clip a captioner is shown: chosen by time, within the range that is trained on."""
+"""Which frames of a clip a captioner is shown: chosen by time, in the range that is trained on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,7 @@ def _parts(
         return [frames]
     ideal = start + np.arange(1, count) * ((end - start) / count)
     cuts = [frames.start, *(nearest_frame(seconds, float(time)) for time in ideal), frames.stop]
-    return [range(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if a < b]
+    return [range(a, b) for a, b in pairwise(cuts) if a < b]
 
 
 def _chosen(seconds: NDArray[np.float64], frames: range, rule: FrameRule) -> Sequence[int]:

@@ -1,4 +1,4 @@
-"""What captioners are asked: presets, prompts of the user's own, and a clip's own context in them."""
+"""What captioners are asked: presets, prompts of the user's own, and a clip's own context."""
 
 from __future__ import annotations
 
@@ -124,7 +124,9 @@ def make_prompt(preset: Preset, file: Path | None, *, has_context: bool) -> Capt
         )
     if has_context and CONTEXT not in text:
         text += _HINT
-    return CaptionPrompt(text, STRUCTURED_SCHEMA if file is None and preset == "structured" else None)
+    return CaptionPrompt(
+        text, STRUCTURED_SCHEMA if file is None and preset == "structured" else None
+    )
 
 
 def _read(file: Path) -> str:

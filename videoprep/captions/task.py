@@ -57,11 +57,13 @@ _MOST_IN_FIELDS = 50_000
 _SCHEMA = pa.schema(
     [
         ("key", pa.binary(16)),
+        ("number", pa.int64()),
         ("video", pa.string()),
         ("start", pa.float64()),
         ("end", pa.float64()),
         ("own", pa.string()),
         ("of", pa.string()),
+        ("context", pa.string()),
         ("payload", pa.large_string()),
     ]
 )
@@ -73,6 +75,8 @@ class AskedClip:
 
     key: str
     """See `videoprep.spec.caption_journal.clip_key`."""
+    number: int
+    """Of its sample in the dataset, from 1."""
     video: str
     """As the dataset writes it."""
     start: float | None
@@ -84,6 +88,8 @@ class AskedClip:
     """Hash of the text that is rewritten; empty if frames are described."""
     payload: str
     """What asking takes, such as a text, or which frames are shown."""
+    context: str = ""
+    """Hash of what is known about it and told with the question; empty for nothing."""
 
 
 class AskedClips:
@@ -293,8 +299,10 @@ class AnswerLog:
 
     def _is_of(self, row: int, answer: Answer) -> bool:
         """Whether an answer is about what is asked now, and not about an earlier text."""
-        own, of = (self.clips.table.column(name)[row].as_py() for name in ("own", "of"))
-        return bool(answer.of == of and (not own or answer.own == own))
+        columns = (self.clips.table.column(name)[row] for name in ("own", "of", "context"))
+        own, of, context = (cell.as_py() for cell in columns)
+        same = (answer.of, answer.context) == (of, context)
+        return same and (not own or answer.own == own)
 
 
 @dataclass(slots=True, eq=False)
@@ -348,7 +356,9 @@ class AskingTask:
 
     def units(self, share: JobShare) -> Sequence[TaskUnit]:
         """See `Task`. Shares are of all units there can be: jobs may begin when others are done."""
-        every = [TaskUnit(self._name, self._unit_name(n), self._name, "captions") for n in range(_UNITS)]
+        every = [
+            TaskUnit(self._name, self._unit_name(n), self._name, "captions") for n in range(_UNITS)
+        ]
         counts = np.bincount(self.clips.units, minlength=_UNITS)
         sized = zip(every, counts.tolist(), strict=True)
         left = {unit.id: count for unit, count in sized if count}
@@ -448,6 +458,7 @@ class AskingTask:
             reason=answer.reason,
             own=clip.own,
             of=clip.of,
+            context=clip.context,
             video=clip.video,
             start=clip.start,
             end=clip.end,
@@ -496,27 +507,33 @@ class ClipsToAsk:
     """Where the journal ended when they were chosen."""
     answered: Counter[Outcome]
     """The others, by how asking about them ended."""
+    limited: int
+    """How many are left for later."""
 
 
-def without_answered(
+def choose_clips(
     journal: CaptionJournal,
     stage: Stage,
     run: str,
     clips: AskedClips,
-    retry: Callable[[Outcome], bool] = lambda _: False,
+    wanted: Callable[[Outcome | None], bool] = lambda outcome: outcome is None,
+    limit: int | None = None,
 ) -> ClipsToAsk:
-    """Return the clips that have no answer of one way of asking yet.
+    """Choose the clips that are asked about in one way of asking.
 
     Args:
         journal: where answers stand.
         stage: in which file.
         run: the way of asking.
         clips: who could be asked about.
-        retry: whether those whose last answer ended in this way are asked about again.
+        wanted: whether one is asked about whose last answer ended in this way; None: it has none.
+        limit: no more than so many, the first ones of the dataset.
     """
     log = AnswerLog(journal, stage, run, clips, Position())
     log.read()
     outcomes = [log.outcome(row) for row in range(len(clips))]
-    left = [row for row, one in enumerate(outcomes) if one is None or retry(one)]
-    answered = Counter(one for one in outcomes if one is not None and not retry(one))
-    return ClipsToAsk(clips.take(np.array(left, np.int64)), log.at, answered)
+    left = np.array([row for row, one in enumerate(outcomes) if wanted(one)], np.int64)
+    answered = Counter(one for one in outcomes if one is not None and not wanted(one))
+    numbers = clips.table.column("number").to_numpy()[left]
+    first = np.sort(left[np.argsort(numbers, kind="stable")][:limit])
+    return ClipsToAsk(clips.take(first), log.at, answered, len(left) - len(first))

@@ -106,6 +106,8 @@ class Answer:
     """Hash of the caption that the dataset itself had then; empty if it had none."""
     of: Text = ""
     """Hash of the text that was rewritten; empty if frames were described."""
+    context: Text = ""
+    """Hash of what was known about the clip and told with the question; empty for nothing."""
     video: Text = ""
     """The video as the dataset wrote it then, for people who read the journal."""
     start: float | None = None

@@ -41,6 +41,8 @@ class CaptionState:
     """A person's text; it wins over the others."""
     dropped: bool
     """Whether a person dropped the clip."""
+    captioner: str = ""
+    """The run of the captioner whose text is described; empty if that is the dataset's own."""
 
 
 @dataclass(slots=True)
@@ -141,6 +143,7 @@ class CurrentCaptions:
             "" if refined is None else refined.text,
             review.edited,
             review.dropped,
+            "" if told is None else told.run,
         )
 
     def _latest(self, stage: Stage, clip: str, given: str | None = None) -> _Text | None:
