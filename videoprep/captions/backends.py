@@ -46,7 +46,8 @@ class CaptionerChoice:
             return _plugin(self.options["name"])(self.model)
         from videoprep.captions.local_model import open_local_captioner
 
-        return open_local_captioner(self.model, **self.options)
+        captioner: Captioner = open_local_captioner(self.model, **self.options)
+        return captioner
 
     def resolved(self, captioner: Captioner) -> CaptionerChoice:
         """Return the same with what was found out when it was opened, for other processes."""

@@ -260,29 +260,23 @@ def made_of(
         trigger: put before the caption.
     """
     spoken = [reply for reply in replies if isinstance(reply, CaptionReply)]
-    raw = "\n\n".join(reply.text for reply in spoken)[:MOST_CHARACTERS]
-    tokens = [_sum(reply.prompt_tokens for reply in spoken)]
-    tokens.append(_sum(reply.completion_tokens for reply in spoken))
-    seconds = sum(reply.seconds for reply in spoken)
-    failure = next((reply for reply in replies if isinstance(reply, CaptionFailure)), None)
-    if failure is not None:
-        reason = failure.reason
-        return ClipAnswer("failed", "", raw, reason, times, (), {}, *tokens, seconds)
     judged = [_judged(reply) for reply in spoken]
-    outcome = next((one for one, _ in judged if one != "ok"), "ok")
+    failure = next((reply for reply in replies if isinstance(reply, CaptionFailure)), None)
+    outcome: Outcome = next((one for one, _ in judged if one != "ok"), "ok")
+    outcome = outcome if failure is None else "failed"
     cleaned = [made for _, made in judged]
     text = " ".join(made.text for made in cleaned) if outcome == "ok" else ""
-    fields = cleaned[0].fields if len(cleaned) == 1 else _by_window(cleaned)
     return ClipAnswer(
-        outcome,
-        f"{trigger} {text}" if trigger and text else text,
-        raw,
-        _REASONS.get(outcome, ""),
-        times,
-        tuple(dict.fromkeys(rule for made in cleaned for rule in made.rules)),
-        fields,
-        *tokens,
-        seconds,
+        outcome=outcome,
+        caption=f"{trigger} {text}" if trigger and text else text,
+        raw="\n\n".join(reply.text for reply in spoken)[:MOST_CHARACTERS],
+        reason=_REASONS.get(outcome, "") if failure is None else failure.reason,
+        frames=times,
+        cleaning=tuple(dict.fromkeys(rule for made in cleaned for rule in made.rules)),
+        fields=cleaned[0].fields if len(cleaned) == 1 else _by_window(cleaned),
+        prompt_tokens=_sum(reply.prompt_tokens for reply in spoken),
+        completion_tokens=_sum(reply.completion_tokens for reply in spoken),
+        seconds=sum(reply.seconds for reply in spoken),
     )
 
 

@@ -78,7 +78,7 @@ def jpeg(frame: NDArray[np.uint8]) -> bytes:
     done, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), flags)
     if not done:
         raise ValueError("a frame cannot be written as a JPEG")
-    return cast(bytes, data.tobytes())
+    return data.tobytes()
 
 
 def video_file(frames: Sequence[NDArray[np.uint8]], rate: Fraction) -> bytes:

@@ -1,4 +1,4 @@
-"""A captioner behind an OpenAI-compatible server: vLLM, SGLang, llama.cpp, Ollama, a cloud service."""
+"""A captioner behind an OpenAI-compatible server, such as vLLM, SGLang, llama.cpp or Ollama."""
 
 from __future__ import annotations
 
@@ -164,21 +164,15 @@ class EndpointCaptioner:
             self.model = options.model_name
             if self.model == AUTO:
                 self.model = self._only_model()
+            self.identity = f"{self.address} {self.model}"
+            """The server's address and its model."""
             self._reported: str | None = self._known().get("reported")
             self.shape: RequestShape = self._choose_shape()
+            self.settings: Mapping[str, Any] = {"request": self.shape, **options.settings()}
+            """All else on which answers depend."""
         except BaseException:
             self.close()
             raise
-
-    @property
-    def identity(self) -> str:
-        """The server's address and its model."""
-        return f"{self.address} {self.model}"
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """All else on which answers depend."""
-        return {"request": self.shape, **self.options.settings()}
 
     def preview(self, request: CaptionRequest) -> dict[str, Any]:
         """Return the body of a request as it would be sent."""
@@ -401,12 +395,12 @@ class EndpointCaptioner:
             try:
                 answer = connection.exchange("GET", _MODELS, None, _PROBE_SECONDS)
             except HttpError as error:
-                answer, reason = None, str(error)
+                reason = str(error)
             else:
                 self._require_allowed(answer)
+                if answer.status == 200:
+                    return self._only_of(answer.body)
                 reason = f"it answered {answer.status}{self._message_in(answer)}"
-            if answer is not None and answer.status == 200:
-                return self._only_of(answer.body)
             if tries >= min(2, self.options.retries):
                 raise self._gone(reason)
             self._wait_before_retry(tries, None)

@@ -76,8 +76,8 @@ class CaptionOptions(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Random seed of the tokens that are drawn."""
     request: Annotated[RequestChoice, Cli(metavar="SHAPE")] = "images"
-    """How frames are sent to a server: `images`, numbered and with their times; `frames` of one
-    video, or a `video` file, if a probe shows that it takes them; `auto` for the best of these."""
+    """How frames are sent to a server: as numbered images with their times; as the frames of one
+    video or as a video file, if a probe shows that it takes them; auto is the best of these."""
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 8
     """Number of questions that a server is asked at a time."""
     timeout: Annotated[float, Field(gt=0, le=86_400), Cli(metavar="SECONDS")] = 600.0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from typing_extensions import Unpack
 
@@ -18,8 +18,8 @@ from videoprep.captions.captioning import (
     failed_payload,
     load_caption_task,
 )
-from videoprep.captions.chat_request import body_of, shortened
-from videoprep.captions.endpoint import AUTO, destination
+from videoprep.captions.chat_request import RequestShape, body_of, shortened
+from videoprep.captions.endpoint import destination
 from videoprep.captions.frames import FrameRule, choose_frames
 from videoprep.captions.options import CaptionKeywords, CaptionOptions
 from videoprep.captions.prompts import CaptionPrompt, make_prompt
@@ -56,6 +56,11 @@ from videoprep.spec.current_captions import CaptionState
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.text import counted, duration
+
+
+class CaptionArguments(CaptionKeywords, ExecutionKeywords, DatasetOptions, total=False):
+    """The options of `caption`, for editors and mypy. None stands for the default."""
+
 
 Dataset = DatasetSpec | str | os.PathLike[str]
 Tell = Callable[[str], None]
@@ -129,9 +134,7 @@ def caption(
     progress: Style = "none",
     on_progress: OnProgress | None = None,
     on_notice: Tell | None = None,
-    options: CaptionKeywords | None = None,
-    execution: ExecutionKeywords | None = None,
-    **fields: Unpack[DatasetOptions],
+    **options: Unpack[CaptionArguments],
 ) -> CaptionResult | None:
     """Ask a model for captions of a dataset's clips, and write them into its caption journal.
 
@@ -146,10 +149,10 @@ def caption(
         on_progress: called about once a second on rank 0, in a thread, instead of showing it.
         on_notice: called with what users have to know: where frames go, before any go there, and
             after five clips what the rest will cost.
-        options: who is asked, what, and which frames are shown: the fields of `CaptionOptions`.
-        execution: where the work is done and when to give up, as for `encode`: ``executor``,
-            ``address``, ``num_jobs``, ``job_id``, ``retry_failed``, ``max_failures``, ``watchdog``.
-        fields: of the spec, as for `DatasetSpec.from_path`.
+        options: who is asked, what, and which frames are shown: fields of `CaptionOptions`; where
+            the work is done and when to give up, as for `encode`: ``executor``, ``address``,
+            ``num_jobs``, ``job_id``, ``retry_failed``, ``max_failures``, ``watchdog``; and fields
+            of `DatasetSpec`.
 
     Returns:
         What was done, on rank 0; None on the other ranks.
@@ -161,8 +164,8 @@ def caption(
         KeyboardInterrupt: SIGINT came; what was answered is in the journal.
         SystemExit: SIGTERM came; likewise.
     """
-    chosen = caption_options(options)
-    how = ExecutionOptions.of(**(execution or {}))
+    own, of_execution, fields = _parted(options)
+    chosen, how = caption_options(own), ExecutionOptions.of(**of_execution)
     spec = captionable(dataset, **fields)
     run = _CaptionRun(spec, chosen, how, on_notice or _ignore)
     plan = TaskPlan(run.make_task, load_caption_task, work_files(spec.journal))
@@ -189,28 +192,34 @@ def captionable(dataset: Dataset, **fields: Unpack[DatasetOptions]) -> DatasetSp
             raise error from None
 
 
-def caption_options(given: CaptionKeywords | None) -> CaptionOptions:
+def caption_options(given: Mapping[str, Any]) -> CaptionOptions:
     """Check options; None stands for the default.
 
     Raises:
         VideoprepError: One is unknown or out of bounds.
     """
-    values = {name: value for name, value in (given or {}).items() if value is not None}
+    values = {name: value for name, value in given.items() if value is not None}
     return checked(CaptionOptions, values, VideoprepError)
+
+
+def _parted(options: CaptionArguments) -> tuple[dict[str, Any], dict[str, Any], DatasetOptions]:
+    """Part what was given into the fields of the three models; unknown names go to the first."""
+    given = cast(dict[str, Any], options)
+    execution = {name: given[name] for name in given if name in ExecutionOptions.model_fields}
+    fields = {name: given[name] for name in given if name in DatasetSpec.model_fields}
+    own = {name: given[name] for name in given if name not in {**execution, **fields}}
+    return own, execution, cast(DatasetOptions, fields)
 
 
 def caption_request(
     dataset: Dataset,
-    *,
-    options: CaptionKeywords | None = None,
-    **fields: Unpack[DatasetOptions],
+    **options: Unpack[CaptionArguments],
 ) -> dict[str, Any]:
     """Return what would be asked about the first clip; nothing leaves this machine.
 
     Args:
         dataset: see `caption`.
         options: see `caption`.
-        fields: see `caption`.
 
     Returns:
         The clip, the times and sizes of the frames, the prompt, and for a server the body of the
@@ -219,7 +228,8 @@ def caption_request(
     Raises:
         VideoprepError: There is no clip to ask about, or its frames cannot be decoded.
     """
-    chosen = caption_options(options)
+    own, _, fields = _parted(options)
+    chosen = caption_options(own)
     spec = captionable(dataset, **fields)
     plan = _Plan.of(spec, chosen)
     found = find_candidates(plan.states, "", all_clips=chosen.all_clips)
@@ -260,7 +270,7 @@ def _preview(
         planes = decoded.pixels.numpy()[: len(window.indices)]
         pictures = [plane.transpose(1, 2, 0).copy() for plane in planes]
         decoded.release()
-    shape = "images" if chosen.request == AUTO else chosen.request
+    shape: RequestShape = "images" if chosen.request == "auto" else chosen.request
     request = asking.request(clip, window, pictures)
     settings = chosen.endpoint_options().settings()
     return {**told, "request": shortened(body_of(request, shape, chosen.model_name, settings))}

@@ -248,8 +248,10 @@ class Asking(Protocol):
     """The way of asking; see `videoprep.spec.caption_journal.Run.id`."""
     label: str
     """What is being done, for people, such as ``Captioning``."""
-    gpus: float
-    """How many GPUs one process takes, for executors that allot them."""
+
+    @property
+    def gpus(self) -> float:
+        """How many GPUs one process takes, for executors that allot them."""
 
     def open(self, rank: RankContext) -> AbstractContextManager[Asker]:
         """Return what asks in this process, such as a model that is loaded."""
@@ -295,7 +297,7 @@ class AnswerLog:
 
     def open_rows(self, rows: range) -> list[int]:
         """Return the places, of some, of clips without an answer."""
-        return (np.flatnonzero(self._codes[rows.start : rows.stop] == 0) + rows.start).tolist()
+        return [row for row in rows if not self._codes[row]]
 
     def _is_of(self, row: int, answer: Answer) -> bool:
         """Whether an answer is about what is asked now, and not about an earlier text."""
