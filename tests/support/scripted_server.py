@@ -14,6 +14,7 @@ import argparse
 import base64
 import binascii
 import hashlib
+import io
 import json
 import re
 import socket
@@ -27,6 +28,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Literal
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +88,15 @@ class ChatQuestion:
             return []
         data = [piece for address in self.addresses for piece in _payload(address).split(",")]
         return [_picture(base64.b64decode(one)) for one in data]
+
+    @property
+    def frames(self) -> int:
+        """How many frames it shows."""
+        if self.shape != "video":
+            return sum(len(_payload(address).split(",")) for address in self.addresses)
+        data = io.BytesIO(base64.b64decode(_payload(self.addresses[0])))
+        with av.open(data) as container:
+            return sum(1 for _ in container.decode(video=0))
 
     @property
     def clip(self) -> str:
@@ -288,7 +299,7 @@ class ScriptedServer:
         if reply.raw is not None:
             return reply.raw
         question = ChatQuestion(0, {}, body)
-        frames = len([p for a in question.addresses for p in _payload(a).split(",")])
+        frames = question.frames
         if question.shape in ("frames", "video") and self.most_frames is not None:
             frames = min(frames, self.most_frames)
         prompt, completion = 10 + _TOKENS_A_FRAME * frames, len(reply.text.split())

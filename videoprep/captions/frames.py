@@ -36,7 +36,7 @@ class FrameRule:
     fps: float | None = None
     """Frames a second, from the window's first frame on; None: by number."""
     max_frames: int = 128
-    """A window has no more."""
+    """By rate, a window has no more."""
     long_side: int = 448
     """The longer side of a frame in pixels is scaled down to this; it is never enlarged."""
     window: float | None = 60.0
@@ -187,7 +187,8 @@ def _chosen(seconds: NDArray[np.float64], frames: range, rule: FrameRule) -> Seq
         count = int((last - start) * rule.fps + _ROUNDED) + 1
         if count <= rule.max_frames:
             last = start + (count - 1) / rule.fps
-    ideal = np.linspace(start, last, min(count, rule.max_frames, len(frames)))
+        count = min(count, rule.max_frames)
+    ideal = np.linspace(start, last, min(count, len(frames)))
     if len(ideal) == 1 and rule.fps is None:
         ideal = np.array([(start + last) / 2])
     near = (nearest_frame(seconds, float(time)) for time in ideal)

@@ -160,9 +160,9 @@ class HttpConnection:
         except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
             self.close()
             raise HttpError(self._aborted or _meaning(error)) from error
-        except HttpError:
+        except HttpError as error:
             self.close()
-            raise
+            raise HttpError(self._aborted or str(error)) from error
         finally:
             self.deadline = None
 
