@@ -98,18 +98,22 @@ class EndpointOptions:
         return {"temperature": self.temperature, "seed": self.seed, **self.extra}
 
 
-def destination(url: str) -> str:
-    """Say where frames go, before any go there.
+def destination(url: str, what: str = "frames and the prompt") -> str:
+    """Say where something goes, before it goes there.
+
+    Args:
+        url: of the server.
+        what: goes there, in the plural.
 
     Raises:
         VideoprepError: The URL is none of a server.
     """
     address = ServerAddress.parse(url)
     if address.is_here:
-        return f"frames and the prompt go to {address.netloc}, which is this machine"
+        return f"{what} go to {address.netloc}, which is this machine"
     way = "" if address.scheme == "https" else ", unencrypted"
     through = "" if address.proxy is None else f", through the proxy {address.proxy.netloc}"
-    return f"frames and the prompt leave this machine: they go to {address.netloc}{through}{way}"
+    return f"{what} leave this machine: they go to {address.netloc}{through}{way}"
 
 
 def find_key() -> str:
@@ -612,7 +616,7 @@ class _Judge:
             raise VideoprepError(
                 f"{self.in_a_row} questions in a row failed: {result.reason}",
                 where=str(self.address),
-                remedy="see what the server says; `--dry-run` shows a request, and fewer or "
+                remedy="see what the server says; `dry_run` shows a request, and fewer or "
                 "smaller frames make it shorter",
             )
         if self.answers:

@@ -114,7 +114,7 @@ def make_prompt(preset: Preset, file: Path | None, *, has_context: bool) -> Capt
     Raises:
         VideoprepError: the file cannot be read, or holds no prompt.
     """
-    text = PRESETS[preset] if file is None else _read(file)
+    text = PRESETS[preset] if file is None else read_prompt(file)
     if CONTEXT in text and not has_context:
         raise VideoprepError(
             f"the prompt has {CONTEXT}, and no column gives the clips' context",
@@ -129,7 +129,12 @@ def make_prompt(preset: Preset, file: Path | None, *, has_context: bool) -> Capt
     )
 
 
-def _read(file: Path) -> str:
+def read_prompt(file: Path) -> str:
+    """Return a prompt of the user's own.
+
+    Raises:
+        VideoprepError: The file cannot be read, or holds no prompt.
+    """
     try:
         with file.open(encoding="utf-8") as opened:
             text = opened.read(_MOST_IN_PROMPT + 1).strip()

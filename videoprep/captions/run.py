@@ -21,7 +21,7 @@ from videoprep.captions.captioning import (
 from videoprep.captions.chat_request import RequestShape, body_of, shortened
 from videoprep.captions.endpoint import destination
 from videoprep.captions.frames import FrameRule, choose_frames
-from videoprep.captions.options import CaptionKeywords, CaptionOptions
+from videoprep.captions.options import CaptionKeywords, CaptionOptions, checked_options
 from videoprep.captions.prompts import CaptionPrompt, make_prompt
 from videoprep.captions.protocol import Captioner
 from videoprep.captions.selection import (
@@ -49,7 +49,6 @@ from videoprep.index.placement import LeftOut
 from videoprep.media.decode_pool import DecodePool
 from videoprep.media.inspect import inspect_all
 from videoprep.media.probe import MediaInfo
-from videoprep.options import checked
 from videoprep.progress import Style, shown
 from videoprep.spec.caption_journal import FOLDER, Answer, CaptionJournal, Outcome, Run
 from videoprep.spec.current_captions import CaptionState
@@ -164,10 +163,10 @@ def caption(
         KeyboardInterrupt: SIGINT came; what was answered is in the journal.
         SystemExit: SIGTERM came; likewise.
     """
-    own, of_execution, fields = _parted(options)
+    own, of_execution, fields = parted(options)
     chosen, how = caption_options(own), ExecutionOptions.of(**of_execution)
     spec = captionable(dataset, **fields)
-    run = _CaptionRun(spec, chosen, how, on_notice or _ignore)
+    run = _CaptionRun(spec, chosen, how, on_notice or ignore)
     plan = TaskPlan(run.make_task, load_caption_task, work_files(spec.journal))
     with nullcontext(on_progress) if on_progress else shown(progress) as told, run.closing():
         done = execute(plan, how, device=chosen.device, on_progress=told)
@@ -198,11 +197,12 @@ def caption_options(given: Mapping[str, Any]) -> CaptionOptions:
     Raises:
         VideoprepError: One is unknown or out of bounds.
     """
-    values = {name: value for name, value in given.items() if value is not None}
-    return checked(CaptionOptions, values, VideoprepError)
+    return checked_options(CaptionOptions, given)
 
 
-def _parted(options: CaptionArguments) -> tuple[dict[str, Any], dict[str, Any], DatasetOptions]:
+def parted(
+    options: Mapping[str, object],
+) -> tuple[dict[str, Any], dict[str, Any], DatasetOptions]:
     """Part what was given into the fields of the three models; unknown names go to the first."""
     given = cast(dict[str, Any], options)
     execution = {name: given[name] for name in given if name in ExecutionOptions.model_fields}
@@ -228,7 +228,7 @@ def caption_request(
     Raises:
         VideoprepError: There is no clip to ask about, or its frames cannot be decoded.
     """
-    own, _, fields = _parted(options)
+    own, _, fields = parted(options)
     chosen = caption_options(own)
     spec = captionable(dataset, **fields)
     plan = _Plan.of(spec, chosen)
@@ -276,7 +276,7 @@ def _preview(
     return {**told, "request": shortened(body_of(request, shape, chosen.model_name, settings))}
 
 
-def _ignore(text: str) -> None:
+def ignore(text: str) -> None:
     """For those who want to know nothing."""
 
 
@@ -328,7 +328,7 @@ class _CaptionRun:
     def make_task(self) -> AskingTask:
         """Find out who is asked what; see `TaskPlan`."""
         options, journal = self.options, self.spec.journal
-        _require_writable(self.spec, journal)
+        require_writable(self.spec, journal)
         choice = options.choice()
         self.plan = _Plan.of(self.spec, options)
         if options.endpoint is not None:
@@ -353,7 +353,7 @@ class _CaptionRun:
             opened=captioner,
         )
         clips = self.chosen.clips
-        estimate = CostEstimate(len(clips), captioner.ahead * _ranks(), self.tell)
+        estimate = CostEstimate(len(clips), captioner.ahead * rank_count(), self.tell)
         self.task = AskingTask(
             clips, asking, journal, work_files(journal), self.chosen.since, estimate.take
         )
@@ -441,7 +441,7 @@ class _CaptionRun:
         return tuple(failures.values()), tokens
 
 
-def _require_writable(spec: DatasetSpec, journal: CaptionJournal) -> None:
+def require_writable(spec: DatasetSpec, journal: CaptionJournal) -> None:
     """Refuse a journal that would lie in a mirror, or that leads elsewhere."""
     if remote_of(spec.data_root) is not None and not Path(spec.caption_journal or "").is_absolute():
         raise SpecError(
@@ -483,7 +483,7 @@ def _shown_clips(
     return made
 
 
-def _ranks() -> int:
+def rank_count() -> int:
     """How many processes torchrun has started."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 

@@ -33,7 +33,9 @@ Stage = Literal["caption", "refine", "review"]
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-Outcome = Literal["ok", "cut_off", "refused", "blocked", "malformed", "empty", "failed"]
+Outcome = Literal[
+    "ok", "cut_off", "refused", "blocked", "malformed", "empty", "too_long", "unfaithful", "failed"
+]
 """How asking for a caption ended. Only ``ok`` gives a caption."""
 
 Verdict = Literal["keep", "drop", "edit", "reset"]
