@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.numbered import numbers_on, write_numbered
-from videoprep.captions.frames import ClipFrames, FrameRule, choose_frames
+from videoprep.captions.frames import ClipFrames, FrameSampling, choose_frames
 from videoprep.index.placement import LeftOut
 from videoprep.media.clip import load_clip
 from videoprep.media.orientation import Orientation
@@ -32,20 +32,20 @@ def media(film: Path) -> MediaInfo:
     return probe(film)
 
 
-def chosen(media: MediaInfo, rule: FrameRule, extras: Extras = NO_EXTRAS) -> ClipFrames:
+def chosen(media: MediaInfo, rule: FrameSampling, extras: Extras = NO_EXTRAS) -> ClipFrames:
     found = choose_frames(media, extras, "container", rule)
     assert isinstance(found, ClipFrames)
     return found
 
 
-def indices(media: MediaInfo, rule: FrameRule, extras: Extras = NO_EXTRAS) -> list[list[int]]:
+def indices(media: MediaInfo, rule: FrameSampling, extras: Extras = NO_EXTRAS) -> list[list[int]]:
     return [list(window.indices) for window in chosen(media, rule, extras).windows]
 
 
 @pytest.mark.heavy
 def test_what_is_decoded_is_what_was_chosen(film: Path, media: MediaInfo) -> None:
     extras = Extras(start=1.0, end=3.0)
-    frames = chosen(media, FrameRule(frames=5), extras)
+    frames = chosen(media, FrameSampling(frames=5), extras)
     pixels = load_clip(frames.pixels(film)).numpy().transpose(0, 2, 3, 1)
     assert numbers_on(pixels) == [25, 37, 49, 62, 74]
     assert frames.times(frames.windows[0]) == pytest.approx([0, 0.48, 0.96, 1.48, 1.96])
@@ -54,34 +54,34 @@ def test_what_is_decoded_is_what_was_chosen(film: Path, media: MediaInfo) -> Non
 @pytest.mark.parametrize(
     ("rule", "extras", "expected"),
     [
-        (FrameRule(frames=3), NO_EXTRAS, [[0, 49, 99]]),
-        (FrameRule(frames=1), NO_EXTRAS, [[49]]),
-        (FrameRule(frames=3), Extras(10, 21, "frames"), [[10, 15, 20]]),
-        (FrameRule(frames=16), Extras(10, 12, "frames"), [[10, 11]]),
-        (FrameRule(frames=3), Extras(start=3.0), [[75, 87, 99]]),
-        (FrameRule(frames=None, fps=1), NO_EXTRAS, [[0, 25, 50, 75]]),
-        (FrameRule(frames=None, fps=1), Extras(0.0, 1.0), [[0]]),
-        (FrameRule(frames=None, fps=25, max_frames=4), NO_EXTRAS, [[0, 33, 66, 99]]),
-        (FrameRule(frames=2, window=2.0), NO_EXTRAS, [[0, 49], [50, 99]]),
-        (FrameRule(frames=2, window=3.0), NO_EXTRAS, [[0, 49], [50, 99]]),
-        (FrameRule(frames=2, window=3.99), NO_EXTRAS, [[0, 99]]),
-        (FrameRule(frames=None, fps=1, window=2.0), NO_EXTRAS, [[0, 25], [50, 75]]),
+        (FrameSampling(frames=3), NO_EXTRAS, [[0, 49, 99]]),
+        (FrameSampling(frames=1), NO_EXTRAS, [[49]]),
+        (FrameSampling(frames=3), Extras(10, 21, "frames"), [[10, 15, 20]]),
+        (FrameSampling(frames=16), Extras(10, 12, "frames"), [[10, 11]]),
+        (FrameSampling(frames=3), Extras(start=3.0), [[75, 87, 99]]),
+        (FrameSampling(frames=None, fps=1), NO_EXTRAS, [[0, 25, 50, 75]]),
+        (FrameSampling(frames=None, fps=1), Extras(0.0, 1.0), [[0]]),
+        (FrameSampling(frames=None, fps=25, max_frames=4), NO_EXTRAS, [[0, 33, 66, 99]]),
+        (FrameSampling(frames=2, window=2.0), NO_EXTRAS, [[0, 49], [50, 99]]),
+        (FrameSampling(frames=2, window=3.0), NO_EXTRAS, [[0, 49], [50, 99]]),
+        (FrameSampling(frames=2, window=3.99), NO_EXTRAS, [[0, 99]]),
+        (FrameSampling(frames=None, fps=1, window=2.0), NO_EXTRAS, [[0, 25], [50, 75]]),
     ],
 )
 def test_frames_by_time(
-    media: MediaInfo, rule: FrameRule, extras: Extras, expected: list[list[int]]
+    media: MediaInfo, rule: FrameSampling, extras: Extras, expected: list[list[int]]
 ) -> None:
     assert indices(media, rule, extras) == expected
 
 
 def test_times_count_from_the_clips_first_frame(media: MediaInfo) -> None:
-    frames = chosen(media, FrameRule(frames=2, window=1.0), Extras(1.0, 3.0))
+    frames = chosen(media, FrameSampling(frames=2, window=1.0), Extras(1.0, 3.0))
     assert [window.duration for window in frames.windows] == pytest.approx([1.0, 1.0])
     assert frames.times(frames.windows[1]) == pytest.approx([1.0, 1.96])
 
 
 def test_a_range_outside_the_video(media: MediaInfo) -> None:
-    found = choose_frames(media, Extras(10.0, 12.0), "container", FrameRule())
+    found = choose_frames(media, Extras(10.0, 12.0), "container", FrameSampling())
     assert isinstance(found, LeftOut)
     assert found.code.value == "VP310"
 
@@ -107,7 +107,7 @@ def test_frames_are_upright_and_not_squashed(
         sample_aspect_ratio=ratio,
         orientation=Orientation(turned, False, False),
     )
-    frames = chosen(other, FrameRule())
+    frames = chosen(other, FrameSampling())
     assert (frames.source, frames.size) == (size, shown)
 
 
@@ -120,8 +120,8 @@ def test_a_variable_rate_is_shown_by_time(media: MediaInfo) -> None:
         fps=Fraction(2),
         variable_frame_rate=True,
     )
-    assert indices(other, FrameRule(frames=4)) == [[0, 12, 15, 18]]
-    assert indices(other, FrameRule(frames=None, fps=0.5)) == [[0, 11, 13, 15, 17]]
+    assert indices(other, FrameSampling(frames=4)) == [[0, 12, 15, 18]]
+    assert indices(other, FrameSampling(frames=None, fps=0.5)) == [[0, 11, 13, 15, 17]]
 
 
 @given(
@@ -142,7 +142,7 @@ def test_frames_are_of_the_range_and_each_is_shown_once(
     most: int,
 ) -> None:
     end = min(100, first + length)
-    rule = FrameRule(frames, None if frames else fps, most, 448, window)
+    rule = FrameSampling(frames, None if frames else fps, most, 448, window)
     found = chosen(media, rule, Extras(first, end, "frames"))
     every = [index for one in found.windows for index in one.indices]
     assert every == sorted(set(every))

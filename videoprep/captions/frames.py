@@ -28,7 +28,7 @@ _ROUNDED = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class FrameRule:
+class FrameSampling:
     """How frames are chosen."""
 
     frames: int | None = 16
@@ -120,7 +120,7 @@ class ClipFrames:
 
 
 def choose_frames(
-    media: MediaInfo, extras: Extras, time_zero: TimeZero, rule: FrameRule
+    media: MediaInfo, extras: Extras, time_zero: TimeZero, rule: FrameSampling
 ) -> ClipFrames | LeftOut:
     """Choose the frames of a sample.
 
@@ -179,7 +179,7 @@ def _parts(
     return [range(a, b) for a, b in pairwise(cuts) if a < b]
 
 
-def _chosen(seconds: NDArray[np.float64], frames: range, rule: FrameRule) -> Sequence[int]:
+def _chosen(seconds: NDArray[np.float64], frames: range, rule: FrameSampling) -> Sequence[int]:
     """Return the frames of a window that are shown, each once, in order."""
     start, last = float(seconds[frames.start]), float(seconds[frames.stop - 1])
     count = rule.frames or 1

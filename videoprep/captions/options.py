@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from videoprep.captions.backends import CaptionerChoice
 from videoprep.captions.endpoint import AUTO, EndpointOptions, RequestChoice
-from videoprep.captions.frames import FrameRule
+from videoprep.captions.frames import FrameSampling
 from videoprep.captions.prompts import Preset
 from videoprep.errors import VideoprepError
 from videoprep.options import Cli, checked
@@ -157,7 +157,7 @@ class CaptionOptions(BackendOptions):
     limit: Annotated[Annotated[int, Field(ge=1)] | None, Cli(example=20)] = None
     """Ask about at most so many clips."""
 
-    def rule(self) -> FrameRule:
+    def rule(self) -> FrameSampling:
         """Return how frames are chosen.
 
         Raises:
@@ -170,7 +170,9 @@ class CaptionOptions(BackendOptions):
                 option="fps",
             )
         frames = None if self.fps is not None else self.frames or _FRAMES
-        return FrameRule(frames, self.fps, self.most_frames, self.long_side, self.window or None)
+        return FrameSampling(
+            frames, self.fps, self.most_frames, self.long_side, self.window or None
+        )
 
 
 _Options = TypeVar("_Options", bound=BackendOptions)

@@ -20,7 +20,7 @@ from videoprep.captions.captioning import (
 )
 from videoprep.captions.chat_request import RequestShape, body_of, shortened
 from videoprep.captions.endpoint import destination
-from videoprep.captions.frames import FrameRule, choose_frames
+from videoprep.captions.frames import FrameSampling, choose_frames
 from videoprep.captions.options import CaptionKeywords, CaptionOptions, checked_options
 from videoprep.captions.prompts import CaptionPrompt, make_prompt
 from videoprep.captions.protocol import Captioner
@@ -288,7 +288,7 @@ class _Plan:
     problems: Sequence[Problem]
     """Why samples cannot be used."""
     states: Sequence[CaptionState]
-    rule: FrameRule
+    rule: FrameSampling
     prompt: CaptionPrompt
 
     @classmethod
@@ -463,7 +463,7 @@ def _shown_clips(
     spec: DatasetSpec,
     states: Sequence[CaptionState],
     contexts: Mapping[int, str],
-    rule: FrameRule,
+    rule: FrameSampling,
 ) -> list[ShownClip | str]:
     """Return what is shown of clips, or why they cannot be shown, in their order."""
     order = sorted(range(len(states)), key=lambda at: states[at].sample.number)

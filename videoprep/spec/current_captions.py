@@ -115,6 +115,11 @@ class CurrentCaptions:
         else:
             review.dropped = decision.verdict == "drop"
 
+    def last_run(self, stage: Stage) -> Run | None:
+        """Return the run of a stage that began last."""
+        runs = (run for run in self.runs.values() if run.stage == stage)
+        return max(runs, key=lambda run: self._order[run.id], default=None)
+
     def state(self, sample: Sample, clip: str) -> CaptionState:
         """Return what is known about a clip's caption.
 
