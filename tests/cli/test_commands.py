@@ -46,7 +46,6 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "--caption-fallback",
         "--caption-journal",
         "--caption-lines",
-        "--caption-journal",
         "--caption-column",
         "--video-column",
         "--id-token",
