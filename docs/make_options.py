@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from videoprep.captions.options import CaptionOptions
 from videoprep.cli.options import documented
 from videoprep.cli.spelling import flag_of
 from videoprep.encoding.options import EncodeOptions
@@ -18,6 +19,7 @@ from videoprep.spec.dataset import DatasetSpec
 from videoprep.training.settings import TrainSettings
 
 PAGES: dict[str, type[BaseModel]] = {
+    "captions.md": CaptionOptions,
     "dataset.md": DatasetSpec,
     "encode.md": EncodeOptions,
     "train.md": TrainSettings,

@@ -57,7 +57,7 @@ TIERS = ("unit", "integration", "faults", "browser")
 """Each test is of one tier, which `tier_of` chooses: no test is marked with it."""
 
 _FAULTS = {"distributed", "faults", "workers", "test_decode_pool.py", "test_decode_pool_sound.py"}
-_FAULTS |= {"test_media_runs.py"}
+_FAULTS |= {"test_caption_task.py", "test_media_runs.py"}
 _INTEGRATION = {"cli", "dataset_report", "demo", "encoding", "engine", "exporters", "families"}
 _INTEGRATION |= {"importers", "previewing", "store", "training"}
 _INTEGRATION |= {"test_benchmark_lists.py", "test_docs.py", "test_examples.py", "test_notebook.py"}
@@ -69,7 +69,7 @@ _INTEGRATION |= {
     "test_real_files.py",
 }
 _INTEGRATION |= {"test_audio.py", "test_audio_info.py", "test_sampler_loaders.py"}
-_INTEGRATION |= {"test_video_reader.py"}
+_INTEGRATION |= {"test_caption_frames.py", "test_endpoint.py", "test_video_reader.py"}
 """Folders of this one, and names of files."""
 
 _PROCESSES = HEAVY | {"cold_cli", "mended", "real_clips", "run_cli"}

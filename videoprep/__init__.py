@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from videoprep.captions.run import CaptionResult as CaptionResult
+    from videoprep.captions.run import caption as caption
     from videoprep.dataset_report.run import DatasetReport as DatasetReport
     from videoprep.dataset_report.run import report as report
     from videoprep.encoding.repair import verify as verify
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "videoprep.captions.run": ("CaptionResult", "caption"),
     "videoprep.dataset_report.run": ("DatasetReport", "report"),
     "videoprep.encoding.repair": ("verify",),
     "videoprep.encoding.result": ("EncodeResult",),

@@ -33,6 +33,8 @@ POINTS = (
     "file.written",
     "file.synced",
     "file.placed",
+    "caption.answered",
+    "caption.written",
     "unit.committed",
     "run.finished",
 )

@@ -44,8 +44,8 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "--format",
         "--range-column",
         "--caption-fallback",
-        "--caption-lines",
         "--caption-journal",
+        "--caption-lines",
         "--caption-column",
         "--video-column",
         "--id-token",
@@ -86,6 +86,19 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "validate": dataset
         | {"--select", "--ignore", "--severity", "--rule-option", "--fail-on", "--model"}
         | {"--fix", "--diff", "--write-clean", "--output", "--time-limit", "--memory-limit"},
+        "caption": {
+            *("--data-root", "--dataset-file", "--format", "--caption-column", "--video-column"),
+            *("--start-column", "--end-column", "--range-column", "--time-unit", "--time-zero"),
+            *("--audio-column", "--caption-lines", "--caption-journal", "--allow-outside-root"),
+            *("--endpoint", "--model", "--captioner", "--model-name", "--preset", "--prompt"),
+            *("--context-column", "--trigger", "--frames", "--fps", "--most-frames"),
+            *("--long-side", "--window", "--max-tokens", "--temperature", "--seed", "--request"),
+            *("--concurrency", "--timeout", "--retries", "--request-fields", "--device"),
+            *("--dtype", "--batch-size", "--all-clips", "--all", "--only", "--limit"),
+            *("--executor", "--address", "--num-jobs", "--job-id", "--num-shards", "--shard-id"),
+            *("--retry-failed", "--max-failures", "--watchdog", "--dry-run", "--write"),
+            *("--output", "--overwrite", "--log-json", "--output-format", "--help"),
+        },
         "rules": {"--output-format", "--help"},
         "index": dataset | {"--output", "--diff", "--on-missing", "--batch-size", "--num-gpus"},
         "encode": dataset

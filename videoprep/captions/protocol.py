@@ -32,6 +32,8 @@ class CaptionRequest:
     """How long the clip is, in seconds."""
     max_tokens: int = 512
     """The answer ends there."""
+    schema: Mapping[str, Any] | None = None
+    """The JSON schema of the answer, for captioners that can keep to one; None for plain text."""
 
 
 @dataclass(frozen=True, slots=True)

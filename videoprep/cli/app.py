@@ -15,6 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from videoprep import __version__
+from videoprep.cli.caption import caption
 from videoprep.cli.demo import demo
 from videoprep.cli.encode import encode
 from videoprep.cli.export import export
@@ -49,7 +50,7 @@ app = typer.Typer(
     },
 )
 for command in (
-    *(init, validate, rules, index, encode, status, verify),
+    *(init, caption, validate, rules, index, encode, status, verify),
     *(preview, export, train, report, demo),
 ):
     app.command(cls=Command)(command)

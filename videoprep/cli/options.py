@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import UnionType
@@ -213,13 +213,22 @@ def _nested(given: Iterable[str], cli: Cli) -> dict[str, dict[str, str]]:
     return found
 
 
-def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def dataset_options(
+    command: Callable[..., Any] | None = None, *, only: Collection[str] | None = None
+) -> Callable[..., Any]:
     """Gives a command PATH and the options that describe a dataset.
 
     The command gets them as ``path`` and ``dataset``, a dict of what was given. An annotation and a
     default of its own for ``path`` stay, and so does its place among the arguments.
+
+    Args:
+        command: the command.
+        only: the options that it takes; None: all.
     """
-    made = with_options(DatasetSpec, "dataset")(command)
+    if command is None:
+        return functools.partial(dataset_options, only=only)
+    leave_out = () if only is None else DatasetSpec.model_fields.keys() - only
+    made = with_options(DatasetSpec, "dataset", leave_out=leave_out)(command)
     parameters = dict(inspect.signature(made).parameters)
     path = parameters["path"]
     if get_origin(path.annotation) is not Annotated:

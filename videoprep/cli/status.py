@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -31,11 +31,12 @@ from videoprep.cli.verify import StoreModel, StorePlace, print_at_work, print_ea
 from videoprep.encoding.options import STATUS_OPTIONS, EncodeOptions
 from videoprep.failure_reasons import what_helps
 from videoprep.shell import command_line
-from videoprep.text import file_size
+from videoprep.text import counted, file_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from videoprep.captions.status import CaptionStatus
     from videoprep.encoding.status import ComponentStatus, Status
 
 _SHOWN = 20
@@ -61,12 +62,15 @@ def status(
 ) -> None:
     """Say what of a plan a store holds: done, to do, failed, and what is stale and why.
 
+    Of a dataset with a caption journal, say who wrote its captions, and what is stale and why.
     With PATH and its options, show what the same `videoprep encode` would encode again. An option
     that is not given has the value of the store. Changes nothing. Exit code 1 unless all that is
     planned is done.
     """
     from videoprep.encoding.status import status as run
 
+    if path is None and _has_captions(store, dataset):
+        _print_captions(store, dataset, output_format)
     if path is None:
         path = dataset.get("data_root")
     with planning() as on_planned:
@@ -86,6 +90,70 @@ def status(
         if found.differences or (not found.ok and not found.is_hopeless):
             _print_next(found, path, {**dataset, **options, **found.keep}, model)
     raise typer.Exit(0 if found.ok else 1)
+
+
+def _has_captions(place: str, dataset: dict[str, Any]) -> bool:
+    """Whether this is no store, but a dataset that captions are written for."""
+    from videoprep.errors import SpecError
+    from videoprep.sources import kind_of
+    from videoprep.spec.dataset import DatasetSpec
+
+    if kind_of(place) != "dataset":
+        return False
+    try:
+        return DatasetSpec.from_path(place, **dataset).journal.exists()
+    except SpecError:
+        return False  # that it is no store will be said
+
+
+def _print_captions(place: str, dataset: dict[str, Any], output_format: str) -> NoReturn:
+    from videoprep.captions.status import caption_status
+    from videoprep.spec.dataset import DatasetSpec
+
+    found = caption_status(DatasetSpec.from_path(place, **dataset))
+    if output_format == "json":
+        print_json(found.to_json())
+    else:
+        print_caption_status(found)
+        if not found.ok:
+            stdout.print(safe("not every clip has a current caption", "yellow"))
+    raise typer.Exit(0 if found.ok else 1)
+
+
+def print_caption_status(found: CaptionStatus) -> None:
+    """Who wrote the captions of a dataset, and what is stale and why."""
+    words = {
+        "dataset": "by the dataset itself",
+        "caption": "by a captioner",
+        "refine": "refined",
+        "review": "edited by a person",
+        "none": "without a caption",
+    }
+    parts = [f"{count:,} {words[who]}" for who, count in found.writers.items()]
+    parts += [f"{found.dropped:,} dropped in a review"] if found.dropped else []
+    stdout.print(safe(f"{counted(found.samples, 'sample')} = {' + '.join(parts)}"))
+    if found.unreadable:
+        stdout.print(safe(f"of them, {found.unreadable:,} have a file that cannot be read"))
+    runs = table(found.journal, "run", "stage", "model", "prompt", ">captions", ">current")
+    for run in found.runs:
+        counts = (f"{run.answered:,}", f"{run.current:,}")
+        runs.add_row(run.run, run.stage, safe(run.model), safe(run.prompt), *counts)
+    stdout.print(runs)
+    for run in found.runs:
+        if run.current and run.differs:
+            why = "; ".join(run.differs)
+            stdout.print(safe("stale ", "yellow") + safe(f"{run.current:,} of {run.run}: {why}"))
+        for failure in run.failures[:_SHOWN]:
+            stdout.print(
+                safe("failed ", "yellow")
+                + safe(f"{failure.clips:,} of {run.run}, such as {failure.example}: ")
+                + said(failure.reason or failure.outcome)
+            )
+    if found.stale_refined:
+        stdout.print(
+            safe("stale ", "yellow")
+            + safe(f"{found.stale_refined:,} refined: their captions have changed since")
+        )
 
 
 def _print_next(

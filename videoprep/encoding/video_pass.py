@@ -10,7 +10,6 @@ import torch
 
 from videoprep.device import free_memory, is_out_of_memory
 from videoprep.encoding.draws import add_noise, draw_names, reduce_moments
-from videoprep.encoding.pool import decoded_clips
 from videoprep.encoding.unit_work import EncodeContext, UnitBatch, UnitWork
 from videoprep.engine.device_stream import MicroBatches, PendingResult
 from videoprep.errors import Code, MediaError, ModelError
@@ -23,6 +22,7 @@ from videoprep.media.audio import MOST_MISSING, Sound
 from videoprep.media.clip import ClipPixels, to_unit
 from videoprep.media.clip_request import ClipRequest
 from videoprep.media.decode_pool import Decoded
+from videoprep.media.decoded_clips import decoded_clips
 
 # On an accelerator a micro-batch is never larger than this, unless it is asked for.
 _MOST = 8

@@ -33,7 +33,9 @@ Stage = Literal["caption", "refine", "review"]
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-Outcome = Literal["ok", "cut_off", "refused", "blocked", "malformed", "empty", "failed"]
+Outcome = Literal[
+    "ok", "cut_off", "refused", "blocked", "malformed", "empty", "too_long", "unfaithful", "failed"
+]
 """How asking for a caption ended. Only ``ok`` gives a caption."""
 
 Verdict = Literal["keep", "drop", "edit", "reset"]
@@ -106,6 +108,8 @@ class Answer:
     """Hash of the caption that the dataset itself had then; empty if it had none."""
     of: Text = ""
     """Hash of the text that was rewritten; empty if frames were described."""
+    context: Text = ""
+    """Hash of what was known about the clip and told with the question; empty for nothing."""
     video: Text = ""
     """The video as the dataset wrote it then, for people who read the journal."""
     start: float | None = None

@@ -41,6 +41,10 @@ class CaptionState:
     """A person's text; it wins over the others."""
     dropped: bool
     """Whether a person dropped the clip."""
+    trigger: str = ""
+    """What the captioner's run put before the text described, which no model has written."""
+    captioner: str = ""
+    """The run of the captioner whose text is described; empty if that is the dataset's own."""
 
 
 @dataclass(slots=True)
@@ -111,6 +115,11 @@ class CurrentCaptions:
         else:
             review.dropped = decision.verdict == "drop"
 
+    def last_run(self, stage: Stage) -> Run | None:
+        """Return the run of a stage that began last."""
+        runs = (run for run in self.runs.values() if run.stage == stage)
+        return max(runs, key=lambda run: self._order[run.id], default=None)
+
     def state(self, sample: Sample, clip: str) -> CaptionState:
         """Return what is known about a clip's caption.
 
@@ -141,6 +150,8 @@ class CurrentCaptions:
             "" if refined is None else refined.text,
             review.edited,
             review.dropped,
+            "" if told is None else self._trigger(told),
+            "" if told is None else told.run,
         )
 
     def _latest(self, stage: Stage, clip: str, given: str | None = None) -> _Text | None:
@@ -157,6 +168,13 @@ class CurrentCaptions:
         run = self.runs.get(text.run)
         model = "" if run is None else run.model
         return CaptionOrigin(stage, model, text.run, str(self.journal.file(stage)), text.line, own)
+
+    def _trigger(self, text: _Text) -> str:
+        """Return what a run put before its texts, with the space, if this one begins with it."""
+        run = self.runs.get(text.run)
+        trigger = run.settings.get("trigger") if run is not None else None
+        before = f"{trigger} " if isinstance(trigger, str) and trigger else ""
+        return before if text.text.startswith(before) else ""
 
     def _edited(self, review: _Review, own: str) -> CaptionOrigin:
         return CaptionOrigin("review", "", "", str(self.journal.file("review")), review.line, own)

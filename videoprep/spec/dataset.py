@@ -450,10 +450,19 @@ class DatasetSpec(BaseModel):
         Raises:
             SpecError: a list file, a column or the data root is missing.
         """
+        return self.captioning()[1]
+
+    def captioning(self) -> tuple[Listing, list[CaptionState]]:
+        """Return the lists as the dataset's own files have them, and `caption_states` of them.
+
+        Raises:
+            SpecError: a list file, a column or the data root is missing.
+        """
         spec = self.model_copy(update={"caption_journal": self.caption_journal or JOURNAL})
         with remote_errors():
             _require_folder(self.data_root)
-            return list(spec._states(spec._written().samples))
+            listing = spec._written()
+            return listing, list(spec._states(listing.samples))
 
     def _uses_journal(self) -> bool:
         return uses_journal(self.journal.folder.parent, self.caption_journal)

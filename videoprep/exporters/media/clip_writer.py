@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from videoprep.encoding.pool import decoded_clips
 from videoprep.engine.rank import ClaimedUnit, RankContext
 from videoprep.errors import Code, MediaError
 from videoprep.exporters.media.clips import MediaClip
@@ -18,6 +17,7 @@ from videoprep.failpoints import reach
 from videoprep.fs import Files
 from videoprep.media.clip_request import ClipRequest
 from videoprep.media.decode_pool import Decoded, DecodePool
+from videoprep.media.decoded_clips import decoded_clips
 from videoprep.store.receipt import Failure
 
 _DAMAGE = (Code.DAMAGED_FRAMES.value, Code.DAMAGED_SOUND.value)

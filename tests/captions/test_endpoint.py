@@ -1,0 +1,446 @@
+"""Asking a server: what it is sent, and what becomes of all that servers do wrong."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.scripted_server import (
+    ChatQuestion,
+    Script,
+    ScriptedReply,
+    ScriptedServer,
+    breaking,
+    caption_of,
+    describe,
+    error_reply,
+    failing,
+    of_clips,
+    saying,
+    slow,
+)
+from videoprep.captions import endpoint
+from videoprep.captions.chat_request import body_of, shortened, video_file
+from videoprep.captions.endpoint import EndpointCaptioner, EndpointOptions, destination
+from videoprep.captions.prompts import STRUCTURED_SCHEMA
+from videoprep.captions.protocol import CaptionFailure, CaptionReply, CaptionRequest
+from videoprep.errors import VideoprepError
+from videoprep.fs import LocalFiles
+
+Replies = dict[int, CaptionReply | CaptionFailure]
+
+
+@pytest.fixture(autouse=True)
+def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in endpoint.KEYS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(endpoint, "_FIRST_WAIT", 0.01)
+
+
+def request_of(number: int, frames: int = 4, **more: Any) -> CaptionRequest:
+    shown = [np.full((32, 48, 3), (10 * number + at) % 256, np.uint8) for at in range(frames)]
+    times = [at / 2 for at in range(frames)]
+    return CaptionRequest(f"Describe clip=c{number}", shown, times, frames / 2, **more)
+
+
+def questions(count: int) -> Iterator[tuple[int, CaptionRequest]]:
+    return ((number, request_of(number)) for number in range(count))
+
+
+def ask(url: str, count: int = 4, **options: Any) -> Replies:
+    captioner = EndpointCaptioner(EndpointOptions(url, **options))
+    try:
+        return dict(captioner.ask(questions(count)))
+    finally:
+        captioner.close()
+
+
+def texts(replies: Replies) -> dict[int, str]:
+    return {n: one.text for n, one in replies.items() if isinstance(one, CaptionReply)}
+
+
+def all_described(count: int) -> dict[int, str]:
+    return {number: caption_of(f"c{number}") for number in range(count)}
+
+
+# --- What is sent ---
+
+
+def test_each_question_is_asked_once_and_gets_its_own_answer() -> None:
+    with ScriptedServer() as server:
+        assert texts(ask(server.url, 30)) == all_described(30)
+        assert server.asked() == {f"c{number}": 1 for number in range(30)}
+
+
+def test_nothing_but_frames_and_the_prompt_is_sent() -> None:
+    with ScriptedServer() as server:
+        ask(server.url, 1)
+        (question,) = server.questions
+    assert question.body.keys() == {"model", "messages", "max_tokens", "temperature", "seed"}
+    assert question.text.splitlines() == [
+        "4 frames of a video clip of 2.00 s, in order.",
+        "Frame 1 of 4, at 0.00 s:",
+        "Frame 2 of 4, at 0.50 s:",
+        "Frame 3 of 4, at 1.00 s:",
+        "Frame 4 of 4, at 1.50 s:",
+        "Describe clip=c0",
+    ]
+    assert [int(picture.mean().round()) for picture in question.pictures] == [0, 1, 2, 3]
+    assert question.headers.keys() == {
+        *("Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type", "Content-Length"),
+    }
+
+
+def test_further_fields_are_sent() -> None:
+    with ScriptedServer() as server:
+        ask(server.url, 1, extra={"chat_template_kwargs": {"enable_thinking": False}})
+        assert server.questions[0].body["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+def test_no_more_questions_than_allowed_are_open_at_a_time() -> None:
+    lock, now, most = threading.Lock(), 0, 0
+
+    def script(question: ChatQuestion) -> ScriptedReply:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.01)
+        with lock:
+            now -= 1
+        return describe(question)
+
+    with ScriptedServer(script) as server:
+        assert len(ask(server.url, 20, concurrency=3)) == 20
+    assert most == 3
+
+
+def test_no_more_questions_than_allowed_are_held() -> None:
+    taken, done = 0, 0
+
+    def counted() -> Iterator[tuple[int, CaptionRequest]]:
+        nonlocal taken
+        for question in questions(12):
+            taken += 1
+            assert taken - done <= 3
+            yield question
+
+    with ScriptedServer() as server:
+        captioner = EndpointCaptioner(EndpointOptions(server.url, concurrency=3))
+        for _ in captioner.ask(counted()):
+            done += 1
+        captioner.close()
+    assert done == 12
+
+
+@pytest.mark.parametrize("shape", ["frames", "video"])
+def test_frames_as_a_video(shape: Any) -> None:
+    with ScriptedServer(accepts=("text", "images", shape)) as server:
+        assert texts(ask(server.url, 2, request=shape)) == all_described(2)
+        last = server.questions[-1]
+    assert last.shape == shape
+    if shape == "frames":
+        timing = last.body["media_io_kwargs"]["video"]
+        assert timing["num_frames"] == -1
+        assert (timing["fps"], timing["total_num_frames"], timing["duration"]) == (2.0, 4, 2.0)
+
+
+def test_a_video_file_has_the_frames(tmp_path: Path) -> None:
+    import av
+
+    shades = [20, 90, 160, 230]
+    frames = [np.full((33, 49, 3), shade, np.uint8) for shade in shades]
+    file = tmp_path / "clip.mp4"
+    file.write_bytes(video_file(frames, 2))  # type: ignore[arg-type]
+    with av.open(str(file)) as container:
+        means = [frame.to_ndarray(format="rgb24").mean() for frame in container.decode(video=0)]
+    assert means == pytest.approx(shades, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("accepts", "most_frames", "shape"),
+    [
+        (("text", "images", "frames", "video"), None, "frames"),
+        (("text", "images", "video"), None, "video"),
+        (("text", "images"), None, "images"),
+        (("text", "images", "frames"), 32, "images"),  # others are dropped without a word
+    ],
+)
+def test_a_probe_shows_how_frames_can_be_sent(
+    tmp_path: Path, accepts: Any, most_frames: int | None, shape: str
+) -> None:
+    cache = LocalFiles(tmp_path)
+    with ScriptedServer(accepts=accepts, most_frames=most_frames) as server:
+        options = EndpointOptions(server.url, request="auto")
+        for _ in range(2):
+            captioner = EndpointCaptioner(options, cache=cache)
+            assert captioner.shape == captioner.settings["request"] == shape
+            captioner.close()
+            probes = len(server.questions)
+        assert probes == len(server.questions) > 0  # the second time they are remembered
+
+
+def test_a_shape_that_is_not_taken_is_an_error() -> None:
+    with ScriptedServer() as server, pytest.raises(VideoprepError, match="does not take video"):
+        ask(server.url, request="video")
+
+
+def test_fields_that_a_server_does_not_know_are_left_out() -> None:
+    def script(question: ChatQuestion) -> ScriptedReply:
+        for name in ("response_format", "max_tokens", "seed"):
+            if name in question.body:
+                return error_reply(400, f"Unsupported parameter: '{name}'")
+        return describe(question)
+
+    with ScriptedServer(script) as server:
+        captioner = EndpointCaptioner(EndpointOptions(server.url, concurrency=1))
+        asked = [(n, request_of(n, schema=STRUCTURED_SCHEMA)) for n in range(3)]
+        assert texts(dict(captioner.ask(iter(asked)))) == all_described(3)
+        captioner.close()
+        assert server.asked() == {"c0": 4, "c1": 1, "c2": 1}
+        assert server.questions[-1].body["max_completion_tokens"] == 512
+
+
+def test_a_request_can_be_shown() -> None:
+    body = body_of(request_of(0), "images", "tiny", {"temperature": 0.0})
+    text = json.dumps(shortened(body))
+    assert len(text) < 1500
+    assert "characters)" in text
+
+
+# --- What goes wrong, and passes ---
+
+
+def test_errors_that_pass_are_waited_for() -> None:
+    with ScriptedServer(failing(2, status=503)) as server:
+        assert texts(ask(server.url)) == all_described(4)
+        assert set(server.asked().values()) == {3}
+
+
+def test_a_body_that_breaks_off_is_asked_for_again() -> None:
+    with ScriptedServer(breaking(1)) as server:
+        assert texts(ask(server.url)) == all_described(4)
+        assert set(server.asked().values()) == {2}
+
+
+def test_a_server_says_how_long_to_wait() -> None:
+    script = failing(1, status=429, headers={"Retry-After": "1"})
+    with ScriptedServer(script) as server:
+        began = time.monotonic()
+        assert texts(ask(server.url, 2)) == all_described(2)
+        assert time.monotonic() - began >= 1
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("2", 2.0), ("1e9", 300.0), ("-5", 0.0), ("nan", None), ("soon", None), ("", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("Wed, 21 Oct 9999 07:28:00 GMT", 300.0),
+    ],
+)  # fmt: skip
+def test_how_long_to_wait_is_bounded(header: str, seconds: float | None) -> None:
+    assert endpoint._retry_after(header) == seconds
+
+
+def test_how_an_answer_ended_is_told() -> None:
+    answers = {
+        "c0": ScriptedReply("A cat. A do", "length"),
+        "c1": ScriptedReply("", "content_filter"),
+        "c2": ScriptedReply("A cat.", None),
+    }
+    with ScriptedServer(of_clips(answers)) as server:
+        replies = ask(server.url, 3)
+    ends = [one.finish for _, one in sorted(replies.items()) if isinstance(one, CaptionReply)]
+    assert ends == ["length", "filtered", "stop"]
+    assert isinstance(replies[0], CaptionReply)
+    assert (replies[0].prompt_tokens, replies[0].completion_tokens) == (410, 4)
+
+
+def test_one_question_that_is_refused_costs_itself() -> None:
+    with ScriptedServer(of_clips({"c1": error_reply(400, "too \x1b[31mlong")})) as server:
+        replies = ask(server.url, 10)
+        assert replies.pop(1) == CaptionFailure("the server answered 400: too \\x1b[31mlong")
+        assert len(texts(replies)) == 9
+        assert server.asked()["c1"] == 1
+
+
+def test_one_question_that_always_fails_costs_itself() -> None:
+    with ScriptedServer(of_clips({"c1": error_reply(500, "out of memory")})) as server:
+        replies = ask(server.url, 10, retries=2)
+        assert replies.pop(1) == CaptionFailure("the server answered 500: out of memory")
+        assert len(texts(replies)) == 9
+        assert server.asked()["c1"] == 3
+
+
+# --- What ends the run ---
+
+
+def _html(_: ChatQuestion) -> ScriptedReply:
+    return ScriptedReply(raw=b"<html>Welcome</html>")
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (failing(-1, status=503), "does not answer: the server answered 503: try later"),
+        (failing(-1, status=400, message="no images"), "in a row failed: .* 400: no images"),
+        (failing(-1, status=404, message="no such model"), "no model 'tiny-vl' .*no such model"),
+        (failing(-1, status=302, headers={"Location": "http://a.b"}), "sends elsewhere"),
+        (_html, "in a row failed: what the server answered is no chat completion"),
+        (lambda _: ScriptedReply(raw=b"[" * 200_000), "no chat completion"),
+        (lambda _: ScriptedReply(raw=b'{"choices": []}'), "no chat completion"),
+        (lambda _: ScriptedReply(raw=b" " * (9 << 20)), "more than 8 MiB"),
+        (breaking(99), "broke off"),
+    ],
+)
+def test_what_all_questions_fail_with_is_an_error(script: Script, message: str) -> None:
+    with ScriptedServer(script) as server, pytest.raises(VideoprepError, match=message):
+        ask(server.url, 20, retries=1, concurrency=2)
+
+
+def test_a_server_that_is_not_there() -> None:
+    with ScriptedServer() as server:
+        url = server.url
+    with pytest.raises(VideoprepError, match="nothing listens there") as error:
+        ask(url, retries=1)
+    assert error.value.option == "endpoint"
+    with pytest.raises(VideoprepError, match="nothing listens there"):
+        ask(url, retries=1, model_name="tiny-vl")
+
+
+def test_a_server_that_is_too_slow() -> None:
+    with ScriptedServer(slow(30)) as server, pytest.raises(VideoprepError, match="in time"):
+        ask(server.url, retries=0, timeout=0.5)
+
+
+def test_a_server_that_dawdles_is_not_waited_for_without_end() -> None:
+    """It sends a byte now and then, so that no read of the socket takes long."""
+    import socket
+
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        connection.recv(1 << 20)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        try:
+            while True:
+                connection.sendall(b" ")
+                time.sleep(0.05)
+        except OSError:
+            connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        with pytest.raises(VideoprepError, match="does not answer in time"):
+            ask(url, 1, retries=0, timeout=0.5, model_name="tiny")
+        thread.join()
+
+
+def test_a_key_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-secret-1234"
+    with ScriptedServer(key=key) as server:
+        with pytest.raises(VideoprepError, match="wants a key") as error:
+            ask(server.url)
+        assert "VIDEOPREP_API_KEY" in str(error.value)
+        monkeypatch.setenv("OPENAI_API_KEY", "wrong")
+        with pytest.raises(VideoprepError, match="does not accept the key"):
+            ask(server.url)
+        monkeypatch.setenv("VIDEOPREP_API_KEY", key)
+        assert len(texts(ask(server.url))) == 4
+
+
+def test_a_key_is_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-secret-1234"
+    monkeypatch.setenv("VIDEOPREP_API_KEY", key)
+    script = failing(-1, status=403, message=f"the key {key} has no credit")
+    with ScriptedServer(script) as server:
+        captioner = EndpointCaptioner(EndpointOptions(server.url))
+        assert key not in repr(captioner._connect())
+        with pytest.raises(VideoprepError, match=r"the key \*\*\* has no credit"):
+            list(captioner.ask(questions(1)))
+        captioner.close()
+
+
+def test_a_model_that_changes_in_mid_run_ends_it(tmp_path: Path) -> None:
+    cache = LocalFiles(tmp_path)
+
+    def script(question: ChatQuestion) -> ScriptedReply:
+        other = "other" if question.number >= 5 else None
+        return ScriptedReply(caption_of(question.clip), model=other)
+
+    with ScriptedServer(script) as server:
+        captioner = EndpointCaptioner(EndpointOptions(server.url, concurrency=1), cache=cache)
+        answers = captioner.ask(questions(20))
+        got = []
+        with pytest.raises(VideoprepError, match="now answers as 'other', before as 'tiny-vl'"):
+            got.extend(answers)
+        captioner.close()
+        assert len(server.questions) == 6
+        # Nor is it another one when the next run begins.
+        server.questions.clear()
+        server.script = lambda question: ScriptedReply("A cat.", model="other")
+        captioner = EndpointCaptioner(EndpointOptions(server.url, concurrency=1), cache=cache)
+        with pytest.raises(VideoprepError, match="changed its model"):
+            list(captioner.ask(questions(20)))
+        captioner.close()
+
+
+def test_several_models_have_to_be_told_apart() -> None:
+    with ScriptedServer(model="") as server, pytest.raises(VideoprepError, match="lists 1 models"):
+        ask(server.url)
+    with ScriptedServer() as server:
+        assert len(ask(server.url, model_name="anything")) == 4
+        assert server.paths[0] == "/v1/chat/completions"
+
+
+# --- Addresses ---
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://127.0.0.1:8000", "127.0.0.1:8000, which is this machine"),
+        ("http://localhost:8000/v1/chat/completions", "which is this machine"),
+        ("http://[::1]:8000/v1", "[::1]:8000, which is this machine"),
+        ("https://api.example.com/v1", "leave this machine: they go to api.example.com"),
+        ("http://10.0.0.5:8000/v1", "leave this machine: they go to 10.0.0.5:8000, unencrypted"),
+        ("http://127.0.0.1.example.com/v1", "leave this machine"),
+    ],
+)
+def test_the_host_is_named(url: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert told in destination(url)
+
+
+def test_a_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example.com:3128")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert "through the proxy proxy.example.com:3128" in destination("https://api.example.com/v1")
+    assert "proxy" not in destination("http://127.0.0.1:8000/v1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:8000", "ftp://a/v1", "http://", "http://a b/v1", "http://a:99999/v1",
+     "http://user:pass@a/v1", "http://a/v1?key=1", "http://a/\nv1", "file:///etc/passwd"],
+)  # fmt: skip
+def test_what_is_no_address(url: str) -> None:
+    with pytest.raises(VideoprepError) as error:
+        destination(url)
+    assert error.value.option == "endpoint"
+    assert "pass" not in str(error.value).replace("passwd", "")
+
+
+def test_saying_is_the_same_for_all() -> None:
+    with ScriptedServer(saying("A cat.")) as server:
+        assert set(texts(ask(server.url)).values()) == {"A cat."}

@@ -1,0 +1,211 @@
+"""`videoprep caption` and `videoprep status` of a dataset, as a user meets them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from tests.support.captioning import write_films, write_ranges
+from tests.support.scripted_server import ScriptedReply, ScriptedServer, of_clips
+from videoprep import DatasetSpec
+from videoprep.captions.captioning import ClipAnswer
+from videoprep.captions.run import CostEstimate
+from videoprep.captions.task import AskedClip
+from videoprep.spec.caption_journal import Decision
+
+Run = Callable[..., "CompletedProcess[str]"]
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as running:
+        yield running
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    return write_films(tmp_path / "films", 6)
+
+
+def test_what_a_user_sees(run_cli: Run, films: Path, server: ScriptedServer) -> None:
+    refused = ScriptedReply("I'm sorry, but I can't help with that.\x1b[31m")
+    server.script = lambda question: (
+        refused if question.number == 1 else ScriptedReply(f"A ball {question.clip}.")
+    )
+    done = run_cli("caption", films, "--endpoint", server.url, "--concurrency", "1")
+    assert done.returncode == 1
+    host = server.url.removeprefix("http://").removesuffix("/v1")
+    assert done.stderr.startswith(f"frames and the prompt go to {host}, which is this machine\n")
+    assert "from the first 5 clips: " in done.stderr
+    assert "6 samples = 5 captioned + 1 failed + 0 asked before + 0 skipped" in done.stdout
+    assert "the model declined to answer" in done.stdout
+    assert "failed: 1 refused; --retry-failed asks about them again" in done.stdout
+    assert f"next: videoprep validate {films}" in done.stdout
+    assert "\x1b[31m" not in done.stdout
+    done = run_cli("caption", films, "--endpoint", server.url)
+    assert done.returncode == 0
+    assert "0 captioned + 0 failed + 6 asked before" in done.stdout
+    assert "of those asked before, 1 failed" in done.stdout
+
+
+def test_a_dry_run_sends_nothing(run_cli: Run, films: Path, server: ScriptedServer) -> None:
+    arguments = ("--endpoint", server.url, "--dry-run", "--frames", "2", "--preset", "motion")
+    done = run_cli("caption", films, *arguments)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (server.questions, server.paths) == ([], [])
+    assert not (films / "videoprep-captions").exists()
+    assert (told["video"], told["frames"]) == ("film00.mp4", [0.0, 0.16])
+    content = told["request"]["messages"][0]["content"]
+    assert content[-1]["text"] == told["prompt"]
+    assert content[2]["image_url"]["url"].startswith("data:image/jpeg;base64,")
+    assert len(done.stdout) < 4000
+    done = run_cli("caption", films, "--model", "some/model", "--dry-run")
+    assert "request" not in json.loads(done.stdout)
+
+
+def test_options_that_make_no_sense(run_cli: Run, films: Path, server: ScriptedServer) -> None:
+    url = ("--endpoint", server.url)
+    for arguments, message in [
+        ((), "no server and no model is named"),
+        ((*url, "--model", "a/b"), "a server and a model are named"),
+        ((*url, "--frames", "4", "--fps", "2"), "by their number or by their rate"),
+        ((*url, "--frames", "0"), "--frames: expected a whole number from 1 to 1,024"),
+        ((*url, "--prompt", films / "none.txt"), "the prompt cannot be read"),
+        ((*url, "--context-column", "title"), "only a table has columns"),
+        ((*url, "--request-fields", "[1]"), "it is no JSON object"),
+        ((*url, "--request-fields", '{"model": "x"}'), "model cannot be set here"),
+        ((*url, "--preset", "denser"), "--preset"),
+        (("--endpoint", "ftp://a"), "is no address of a server"),
+        (("--captioner", "mine"), "no installed package has a captioner 'mine'"),
+        (("--write", "xml", "-o", "x"), "'xml' is no form of captions"),
+        (("--write", "csv"), "where the captions are to be written is not said"),
+        ((*url, "-o", "x"), "only captions that are written somewhere need a place"),
+    ]:
+        done = run_cli("caption", films, *arguments)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert message in done.stderr, arguments
+        assert "Traceback" not in done.stderr
+    assert server.questions == []
+
+
+def test_no_videos_are_no_dataset(run_cli: Run, tmp_path: Path, server: ScriptedServer) -> None:
+    (tmp_path / "empty").mkdir()
+    done = run_cli("caption", tmp_path / "empty", "--endpoint", server.url)
+    assert done.returncode == 2
+    assert server.questions == []
+    (tmp_path / "empty/list.csv").write_text("video,caption\nnone.mp4,\n")
+    done = run_cli("caption", tmp_path / "empty", "--endpoint", server.url)
+    assert done.returncode == 1
+    assert "list.csv:2" in done.stdout
+    assert "1 sample = 0 captioned + 0 failed + 0 asked before + 0 skipped + 1 unusable" in (
+        done.stdout
+    )
+
+
+def test_captions_given_away_as_text_files(
+    run_cli: Run, films: Path, server: ScriptedServer, tmp_path: Path
+) -> None:
+    away = tmp_path / "away"
+    command = ("caption", films, "--endpoint", server.url, "--write", "sidecar", "-o", away)
+    done = run_cli(*command)
+    assert done.returncode == 0, done.stderr
+    assert f"{away}: 6 captions" in done.stdout
+    texts = {file.name: file.read_text() for file in away.iterdir()}
+    assert len(texts) == 6
+    for sample in DatasetSpec.from_path(films).samples():
+        assert texts[sample.name.replace(".mp4", ".txt")] == sample.written
+    (away / "film00.txt").write_text("mine")
+    done = run_cli("caption", films, "--write", "sidecar", "-o", away)
+    assert done.returncode == 2
+    assert "6 files are there already" in done.stderr
+    assert (away / "film00.txt").read_text() == "mine"
+    done = run_cli("caption", films, "--write", "sidecar", "-o", away, "--overwrite")
+    assert done.returncode == 0
+    assert (away / "film00.txt").read_text() == texts["film00.txt"]
+
+
+def test_captions_given_away_as_tables(
+    run_cli: Run, tmp_path: Path, server: ScriptedServer
+) -> None:
+    folder = tmp_path / "ranges"
+    folder.mkdir()
+    write_ranges(folder, 5)
+    said = 'A "ball",\nrolling; \u00e9t\u00e9.'
+    server.script = of_clips({"c001": ScriptedReply(said)})
+    done = run_cli(
+        "caption", folder, "--endpoint", server.url, "--context-column", "title", "--limit", "4"
+    )
+    assert done.returncode == 0, done.stderr
+    spec = DatasetSpec.from_path(folder)
+    keys = [state.clip for state in spec.caption_states()]
+    spec.journal.append("review", [Decision(keys[0], "drop"), Decision(keys[2], "edit", "Mine.")])
+    table = tmp_path / "away" / "captions.csv"
+    done = run_cli("caption", folder, "--write", "csv", "-o", table)
+    assert done.returncode == 0, done.stderr
+    assert "3 captions" in done.stdout
+    assert "left out: 1 dropped in a review" in done.stdout
+    assert "left out: 1 without a caption" in done.stdout
+    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    assert [row["start_frame"] for row in rows] == ["4", "8", "12"]
+    assert [row["caption"] for row in rows[:2]] == ['A "ball", rolling; \u00e9t\u00e9.', "Mine."]
+    again = DatasetSpec.from_path(table, data_root=folder, allow_outside_root=True)
+    assert [sample.extras.start for sample in again.samples()] == [4.0, 8.0, 12.0]
+    lines = tmp_path / "captions.jsonl"
+    run_cli("caption", folder, "--write", "jsonl", "-o", lines)
+    entries = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [entry["caption_source"] for entry in entries] == ["caption", "review", "caption"]
+    assert entries[0]["caption_model"] == "tiny-vl"
+    done = run_cli("caption", folder, "--write", "sidecar", "-o", tmp_path / "texts")
+    assert "0 captions" in done.stdout
+    assert "left out: 3 a part of a video" in done.stdout
+
+
+def test_a_status_says_who_wrote_what_and_what_is_stale(
+    run_cli: Run, films: Path, server: ScriptedServer
+) -> None:
+    run_cli("caption", films, "--endpoint", server.url, "--frames", "4", "--limit", "4")
+    done = run_cli("status", films)
+    assert done.returncode == 1
+    assert "6 samples = 4 by a captioner + 2 without a caption" in done.stdout
+    refused = ScriptedReply("I'm sorry, I can't describe this.")
+    server.script = lambda question: refused if question.number == 5 else ScriptedReply("A cat.")
+    command = ("caption", films, "--endpoint", server.url, "--frames", "8", "--preset", "short")
+    run_cli(*command, "--concurrency", "1", "--limit", "3")
+    found = json.loads(run_cli("status", films, "--output-format", "json").stdout)
+    assert found["writers"] == {"caption": 4, "none": 2}
+    assert found["stale"] == 2
+    first, last = found["runs"]
+    assert (first["answered"], first["current"]) == (4, 2)
+    assert first["differs"] == ["another prompt", "frames: 4 → 8"]
+    assert (last["answered"], last["current"], last["differs"]) == (2, 2, [])
+    (failure,) = last["failures"]
+    assert (failure["outcome"], failure["clips"]) == ("refused", 1)
+    done = run_cli("status", films)
+    assert f"stale 2 of {first['run']}: another prompt; frames: 4 → 8" in done.stdout
+    server.script = lambda question: ScriptedReply("A dog.")
+    run_cli(*command, "--retry-failed")
+    done = run_cli("status", films)
+    assert done.returncode == 0, done.stdout
+    assert "6 samples = 6 by a captioner" in done.stdout
+
+
+def test_the_cost_is_estimated() -> None:
+    told: list[str] = []
+    estimate = CostEstimate(1005, 10, told.append)
+    clip = AskedClip("0" * 32, 1, "a.mp4", None, None, "", "", "")
+    answer = ClipAnswer("ok", "A cat.", prompt_tokens=1000, completion_tokens=100, seconds=3.6)
+    for _ in range(4):
+        estimate.take(clip, answer)
+    assert told == []
+    for _ in range(10):
+        estimate.take(clip, answer)
+    assert told == [
+        "from the first 5 clips: 3.6 s an answer; the other 1,000 will take about 6 min 00 s, and "
+        "1,005,000 tokens of prompts and 100,500 of answers in total"
+    ]

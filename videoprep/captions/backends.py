@@ -1,0 +1,76 @@
+"""Who describes clips: a server, a model in this process, or a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from videoprep.captions.endpoint import EndpointCaptioner, EndpointOptions
+from videoprep.captions.protocol import Captioner
+from videoprep.errors import VideoprepError, nearest
+from videoprep.fs import Files
+
+ENTRY_POINTS = "videoprep.captioners"
+"""Third parties name their captioners in this entry-point group: functions that take the model, as
+the user names it, and return a `Captioner`."""
+
+BackendKind = Literal["endpoint", "local", "plugin"]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionerChoice:
+    """Which captioner is meant, and how it is made; every process makes its own."""
+
+    kind: BackendKind
+    model: str
+    """The server's URL, or the model as the user names it."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def open(
+        self, check: Callable[[], None] = lambda: None, cache: Files | None = None
+    ) -> Captioner:
+        """Return the captioner; close it when it is no longer needed.
+
+        Args:
+            check: called now and then while a server is waited for; what it raises ends that.
+            cache: where is remembered what was found out about servers.
+
+        Raises:
+            VideoprepError: There is no such server, model or plugin.
+        """
+        if self.kind == "endpoint":
+            return EndpointCaptioner(EndpointOptions(self.model, **self.options), check, cache)
+        if self.kind == "plugin":
+            return _plugin(self.options["name"])(self.model)
+        from videoprep.captions.local_model import open_local_captioner
+
+        captioner: Captioner = open_local_captioner(self.model, **self.options)
+        return captioner
+
+    def resolved(self, captioner: Captioner) -> CaptionerChoice:
+        """Return the same with what was found out when it was opened, for other processes."""
+        if not isinstance(captioner, EndpointCaptioner):
+            return self
+        found = {"model_name": captioner.model, "request": captioner.shape}
+        return CaptionerChoice(self.kind, self.model, {**self.options, **found})
+
+
+def _plugin(name: str) -> Callable[[str], Captioner]:
+    points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name not in points:
+        raise VideoprepError(
+            f"no installed package has a captioner {name!r}",
+            remedy=nearest(name, points, "there are") if points else "install one",
+            option="captioner",
+        )
+    try:
+        made: Callable[[str], Captioner] = points[name].load()
+    except Exception as error:  # (a stranger's code may raise anything)
+        raise VideoprepError(
+            f"the captioner {name!r} cannot be loaded: {type(error).__name__}: {error}",
+            remedy="repair or remove its package",
+            option="captioner",
+        ) from error
+    return made

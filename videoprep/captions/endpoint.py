@@ -1,0 +1,629 @@
+"""A captioner behind an OpenAI-compatible server, such as vLLM, SGLang, llama.cpp or Ollama."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+from videoprep.captions.chat_request import RequestShape, body_of
+from videoprep.captions.http_client import (
+    Deadlines,
+    HttpAnswer,
+    HttpConnection,
+    HttpError,
+    ServerAddress,
+)
+from videoprep.captions.protocol import CaptionFailure, CaptionReply, CaptionRequest, Finish
+from videoprep.errors import VideoprepError
+from videoprep.fs import Files
+from videoprep.text import escape_unprintable
+
+T = TypeVar("T")
+
+KEYS = ("VIDEOPREP_API_KEY", "OPENAI_API_KEY")
+"""Environment variables that may hold the server's key; the first that is set counts."""
+
+AUTO = "auto"
+
+RequestChoice = Literal["images", "frames", "video", "auto"]
+"""How frames are sent; ``auto`` is the first of ``frames``, ``video`` and ``images`` that a probe
+shows to work."""
+
+_MODELS, _COMPLETIONS = "/models", "/chat/completions"
+_KNOWN = "endpoints.json"
+
+_FIRST_WAIT = 0.5
+_LONGEST_WAIT = 60.0
+_LONGEST_RETRY_AFTER = 300.0
+_LOOK_SECONDS = 0.2
+_PROBE_SECONDS = 120.0
+_MOST_IN_MESSAGE = 300
+
+# Failures one after the other, without an answer between, that mean that all will fail.
+_HELD = 3
+_MOST_IN_A_ROW = 25
+
+_TRY_AGAIN = frozenset({408, 409, 425, 429})
+# What a server says when it is not there for anybody; other errors may be the question's fault.
+_AWAY = frozenset({408, 425, 429, 502, 503, 504})
+
+_LENGTH = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
+_FILTERED = frozenset(
+    {"content_filter", "safety", "blocked", "recitation", "prohibited_content", "sensitive"}
+)
+
+PROBE = "videoprep-probe: answer with one word."
+"""What is asked to find out whether a server takes videos."""
+
+_PROBED_FRAMES = (32, 40)
+_PROBED_SIDE = 56
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointOptions:
+    """How a server is asked."""
+
+    url: str
+    model_name: str = AUTO
+    """The model's name on the server; ``auto`` is the only one that it lists."""
+    request: RequestChoice = "images"
+    concurrency: int = 8
+    """Questions at a time."""
+    timeout: float = 600.0
+    """Seconds that an answer may take."""
+    retries: int = 5
+    """How often a question is asked again that got no answer."""
+    temperature: float = 0.0
+    seed: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of each request."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the fields of each request that are no question."""
+        return {"temperature": self.temperature, "seed": self.seed, **self.extra}
+
+
+def destination(url: str, what: str = "frames and the prompt") -> str:
+    """Say where something goes, before it goes there.
+
+    Args:
+        url: of the server.
+        what: goes there, in the plural.
+
+    Raises:
+        VideoprepError: The URL is none of a server.
+    """
+    address = ServerAddress.parse(url)
+    if address.is_here:
+        return f"{what} go to {address.netloc}, which is this machine"
+    way = "" if address.scheme == "https" else ", unencrypted"
+    through = "" if address.proxy is None else f", through the proxy {address.proxy.netloc}"
+    return f"{what} leave this machine: they go to {address.netloc}{through}{way}"
+
+
+def find_key() -> str:
+    """Return the server's key from the environment; empty if there is none.
+
+    Raises:
+        VideoprepError: It cannot be a key.
+    """
+    name = next((name for name in KEYS if os.environ.get(name, "").strip()), None)
+    if name is None:
+        return ""
+    key = os.environ[name].strip()
+    if not (key.isascii() and key.isprintable()):
+        raise VideoprepError(f"the key in {name} has characters that no key has")
+    return key
+
+
+class EndpointCaptioner:
+    """Asks a server, several questions at a time, each in a thread with its own connection.
+
+    Args:
+        options: how it is asked.
+        check: called now and then while answers are waited for; what it raises ends the asking.
+        cache: where is remembered what was found out about servers; None: nowhere.
+
+    Raises:
+        VideoprepError: The server is not there, wants a key, or has no such model.
+    """
+
+    def __init__(
+        self,
+        options: EndpointOptions,
+        check: Callable[[], None] = lambda: None,
+        cache: Files | None = None,
+    ) -> None:
+        self.options = options
+        self.address = ServerAddress.parse(options.url)
+        self.ahead = options.concurrency
+        self._check = check
+        self._cache = cache
+        self._key = find_key()
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._not_before = 0.0
+        self._lacks: set[str] = set()  # fields of a request that the server does not know
+        self._tasks: queue.SimpleQueue[tuple[Any, CaptionRequest] | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[Any, _Result]] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._stack = ExitStack()
+        self._deadlines = self._stack.enter_context(Deadlines())
+        try:
+            self.model = options.model_name
+            if self.model == AUTO:
+                self.model = self._only_model()
+            self.identity = f"{self.address} {self.model}"
+            """The server's address and its model."""
+            self._reported: str | None = self._known().get("reported")
+            self.shape: RequestShape = self._choose_shape()
+            self.settings: Mapping[str, Any] = {"request": self.shape, **options.settings()}
+            """All else on which answers depend."""
+        except BaseException:
+            self.close()
+            raise
+
+    def preview(self, request: CaptionRequest) -> dict[str, Any]:
+        """Return the body of a request as it would be sent."""
+        return body_of(request, self.shape, self.model, self.options.settings())
+
+    def close(self) -> None:
+        """Break off what is in progress; see `Captioner`."""
+        self._closing.set()
+        for _ in self._threads:
+            self._tasks.put(None)
+        self._stack.close()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    def ask(
+        self, requests: Iterator[tuple[T, CaptionRequest]]
+    ) -> Iterator[tuple[T, CaptionReply | CaptionFailure]]:
+        """See `Captioner`.
+
+        Raises:
+            VideoprepError: The server is gone, changes its model, or fails each question.
+        """
+        judge = _Judge(self.address)
+        asked, over = 0, False
+        while True:
+            while not over and asked < self.ahead and self._answers.empty():
+                question = next(requests, None)
+                over = question is None
+                if question is not None:
+                    self._start(question, asked)
+                    asked += 1
+            if not asked:
+                break
+            item, result = self._next_answer()
+            asked -= 1
+            if isinstance(result, BaseException):
+                yield from self._rest(asked, judge)
+                raise result
+            yield from judge.take(item, result)
+        yield from judge.end()
+
+    def _rest(
+        self, asked: int, judge: _Judge
+    ) -> Iterator[tuple[Any, CaptionReply | CaptionFailure]]:
+        """Yield the answers that are there already: they were paid for."""
+        while asked and not self._answers.empty():
+            item, result = self._answers.get()
+            asked -= 1
+            if isinstance(result, CaptionReply):
+                yield from judge.take(item, result)
+
+    def _start(self, question: tuple[Any, CaptionRequest], asked: int) -> None:
+        if asked >= len(self._threads):
+            thread = threading.Thread(target=self._work, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._tasks.put(question)
+
+    def _next_answer(self) -> tuple[Any, _Result]:
+        while True:
+            self._check()
+            try:
+                return self._answers.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                continue
+
+    def _work(self) -> None:
+        connection = self._connect()
+        while (one := self._tasks.get()) is not None:
+            item, request = one
+            try:
+                result: _Result = self._ask_one(connection, request)
+            except Exception as error:  # noqa: BLE001 (raised in the main thread)
+                result = error
+            self._answers.put((item, result))
+        connection.close()
+
+    def _connect(self) -> HttpConnection:
+        connection = HttpConnection(self.address, self._key)
+        self._deadlines.add(connection)
+        return connection
+
+    def _ask_one(
+        self, connection: HttpConnection, request: CaptionRequest
+    ) -> CaptionReply | CaptionFailure:
+        started = time.monotonic()
+        body = json.dumps(self._without_lacking(self.preview(request))).encode()
+        tries = 0
+        while True:
+            self._wait_turn()
+            problem = self._try(connection, body)
+            if isinstance(problem, _Spoken):
+                self._require_model(problem.model)
+                return problem.reply(time.monotonic() - started)
+            if problem.field is not None and problem.field not in self._lacks:
+                self._lack(problem.field)
+                body = json.dumps(self._without_lacking(self.preview(request))).encode()
+                continue
+            if problem.final or tries >= self.options.retries:
+                break
+            self._wait_before_retry(tries, problem.retry_after)
+            tries += 1
+        if problem.away:
+            raise self._gone(problem.reason)
+        return CaptionFailure(problem.reason)
+
+    def _try(self, connection: HttpConnection, body: bytes) -> _Spoken | _Trouble:
+        try:
+            answer = connection.exchange("POST", _COMPLETIONS, body, self.options.timeout)
+        except HttpError as error:
+            return _Trouble(str(error), away=True)
+        self._require_allowed(answer)
+        if answer.status == 200:
+            return _read_completion(answer.body)
+        message = self._message_in(answer)
+        reason = f"the server answered {answer.status}{message}"
+        if answer.status in _TRY_AGAIN or answer.status >= 500:
+            wait = _retry_after(answer.headers.get("retry-after", ""))
+            return _Trouble(reason, away=answer.status in _AWAY, retry_after=wait)
+        return _Trouble(reason, final=True, field=_lacking_field(answer.status, message))
+
+    def _wait_turn(self) -> None:
+        """Wait as long as the server has asked all to wait."""
+        while (left := self._not_before - time.monotonic()) > 0:
+            self._pause(left)
+
+    def _wait_before_retry(self, tries: int, retry_after: float | None) -> None:
+        if retry_after is not None:
+            with self._lock:
+                self._not_before = max(self._not_before, time.monotonic() + retry_after)
+            return
+        longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**tries)
+        self._pause(longest * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
+
+    def _pause(self, seconds: float) -> None:
+        if self._closing.wait(seconds):
+            raise VideoprepError("the asking was given up")
+
+    def _lack(self, name: str) -> None:
+        with self._lock:
+            self._lacks.add(name)
+        logger.warning("the server does not know the field %s: it is asked without it", name)
+
+    def _without_lacking(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return a body without what the server does not know; the limit has two names."""
+        if "max_tokens" in self._lacks and "max_tokens" in body:
+            body["max_completion_tokens"] = body.pop("max_tokens")
+        return {name: value for name, value in body.items() if name not in self._lacks}
+
+    def _require_allowed(self, answer: HttpAnswer) -> None:
+        """Raise what concerns every question."""
+        where, status = str(self.address), answer.status
+        if status in (401, 403):
+            wants = "does not accept the key" if self._key else "wants a key"
+            raise VideoprepError(
+                f"the server {wants} ({status}{self._message_in(answer)})",
+                where=where,
+                remedy=f"put its key into the environment variable {KEYS[0]}",
+            )
+        if status in (404, 405):
+            raise VideoprepError(
+                f"the server has no chat completions, or no model {self.model!r} "
+                f"({status}{self._message_in(answer)})",
+                where=where,
+                remedy="name the URL up to and including /v1, and a model of `/v1/models` with "
+                "`model_name`",
+                option="endpoint",
+            )
+        if 300 <= status < 400:
+            raise VideoprepError(
+                f"the server sends elsewhere ({status}); videoprep sends nothing to hosts that "
+                "were not named",
+                where=where,
+                remedy="name the URL that it leads to",
+                option="endpoint",
+            )
+
+    def _require_model(self, reported: str) -> None:
+        with self._lock:
+            before, self._reported = self._reported, self._reported or reported
+            if before is None and reported:
+                self._remember(reported=reported)
+        if before and reported and reported != before:
+            raise VideoprepError(
+                f"the server changed its model: it now answers as "
+                f"{escape_unprintable(reported)!r}, before as {escape_unprintable(before)!r}",
+                where=str(self.address),
+                remedy="serve the first one again; or name the new one with `model_name`, which "
+                "asks about all clips anew",
+            )
+
+    def _gone(self, reason: str) -> VideoprepError:
+        return VideoprepError(
+            f"the server does not answer: {reason}",
+            where=str(self.address),
+            remedy="start it or wait for it, and run the same command again: what was answered is "
+            "kept",
+            option="endpoint",
+        )
+
+    def _message_in(self, answer: HttpAnswer) -> str:
+        """What a server says about an error: short, printable, and without the key."""
+        try:
+            data = json.loads(answer.body)
+            told = data.get("error", data.get("detail", data.get("message", "")))
+            told = told.get("message", "") if isinstance(told, dict) else told
+        except (ValueError, AttributeError, RecursionError):
+            return ""
+        text = " ".join(str(told).split())[:_MOST_IN_MESSAGE]
+        if self._key:
+            text = text.replace(self._key, "***")
+        return f": {escape_unprintable(text, keep='')}" if text else ""
+
+    # What is found out about a server.
+
+    def _only_model(self) -> str:
+        connection, tries = self._connect(), 0
+        while True:
+            try:
+                answer = connection.exchange("GET", _MODELS, None, _PROBE_SECONDS)
+            except HttpError as error:
+                reason = str(error)
+            else:
+                self._require_allowed(answer)
+                if answer.status == 200:
+                    return self._only_of(answer.body)
+                reason = f"it answered {answer.status}{self._message_in(answer)}"
+            if tries >= min(2, self.options.retries):
+                raise self._gone(reason)
+            self._wait_before_retry(tries, None)
+            tries += 1
+
+    def _only_of(self, body: bytes) -> str:
+        try:
+            names = [str(one["id"]) for one in json.loads(body)["data"]]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            names = []
+        if len(names) == 1 and 0 < len(names[0]) <= _MOST_IN_MESSAGE:
+            return names[0]
+        shown = escape_unprintable(", ".join(names)[:_MOST_IN_MESSAGE], keep="")
+        raise VideoprepError(
+            f"the server lists {len(names)} models: {shown}" if names else "it lists no models",
+            where=f"{self.address}{_MODELS}",
+            remedy="name the model with `model_name`, and the URL up to and including /v1",
+            option="model_name" if names else "endpoint",
+        )
+
+    def _choose_shape(self) -> RequestShape:
+        choice = self.options.request
+        if choice == "images":
+            return choice
+        wanted: tuple[RequestShape, ...] = ("frames", "video") if choice == "auto" else (choice,)
+        takes = self._known().get("takes", {})
+        for shape in wanted:
+            if shape not in takes:
+                takes[shape] = self._probe(shape)
+                self._remember(takes=takes)
+            if not takes[shape]:
+                return shape
+        if choice == "auto":
+            return "images"
+        raise VideoprepError(
+            f"the server does not take {choice}: {takes[choice]}",
+            where=str(self.address),
+            remedy="send images with `request='images'`",
+            option="request",
+        )
+
+    def _probe(self, shape: RequestShape) -> str:
+        """Return why a server does not take a shape; empty if it does.
+
+        Frames that are dropped without a word show by the tokens that it counts.
+        """
+        counts = []
+        for frames in _PROBED_FRAMES:
+            told = self._probed(shape, frames)
+            if isinstance(told, str):
+                return told
+            counts.append(told)
+        if counts[0] is None or counts[1] is None:
+            return "it does not say how many tokens a prompt has, so that nothing is shown"
+        few, many = _PROBED_FRAMES
+        return "" if counts[0] < counts[1] else f"of {many} frames it does not see more than {few}"
+
+    def _probed(self, shape: RequestShape, frames: int) -> int | str | None:
+        shades = np.linspace(0, 255, frames).astype(np.uint8)
+        size = (_PROBED_SIDE, _PROBED_SIDE, 3)
+        request = CaptionRequest(
+            PROBE,
+            [np.full(size, shade, np.uint8) for shade in shades],
+            [number / 8 for number in range(frames)],
+            frames / 8,
+            max_tokens=4,
+        )
+        body = json.dumps(body_of(request, shape, self.model, self.options.settings())).encode()
+        told = self._try(self._connect(), body)
+        return told.prompt_tokens if isinstance(told, _Spoken) else told.reason
+
+    def _known(self) -> dict[str, Any]:
+        """What is remembered of this server and model."""
+        known: dict[str, Any] = self._all_known().get(self.identity, {})
+        return known if isinstance(known, dict) else {}
+
+    def _all_known(self) -> dict[str, Any]:
+        if self._cache is None:
+            return {}
+        try:
+            known = json.loads(self._cache.read(_KNOWN))
+        except (FileNotFoundError, ValueError, RecursionError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    def _remember(self, **facts: Any) -> None:
+        if self._cache is not None:
+            known = {**self._all_known(), self.identity: {**self._known(), **facts}}
+            self._cache.write_bytes(_KNOWN, json.dumps(known).encode())
+
+
+_Result = CaptionReply | CaptionFailure | BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """Why there is no answer yet."""
+
+    reason: str
+    away: bool = False
+    """Whether the server is not there for anybody."""
+    final: bool = False
+    """Whether asking again makes no sense."""
+    retry_after: float | None = None
+    field: str | None = None
+    """The field of the request that the server does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """An answer of a model."""
+
+    text: str
+    finish: Finish
+    model: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+    def reply(self, seconds: float) -> CaptionReply:
+        return CaptionReply(
+            self.text, self.finish, self.prompt_tokens, self.completion_tokens, seconds
+        )
+
+
+def _read_completion(body: bytes) -> _Spoken | _Trouble:
+    """Read a chat completion, which a stranger may have written."""
+    try:
+        data = json.loads(body)
+        choice = data["choices"][0]
+        message = choice["message"]
+        text, refusal = _text_of(message.get("content")), message.get("refusal")
+        model = data.get("model")
+        usage = data.get("usage") or {}
+        return _Spoken(
+            text or (refusal if isinstance(refusal, str) else ""),
+            "filtered" if refusal else _finish(choice.get("finish_reason")),
+            model if isinstance(model, str) else "",
+            _count(usage.get("prompt_tokens")),
+            _count(usage.get("completion_tokens")),
+        )
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        return _Trouble("what the server answered is no chat completion")
+
+
+def _text_of(content: object) -> str:
+    """The text of a message, which may come in parts."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def _finish(reason: object) -> Finish:
+    word = reason.lower() if isinstance(reason, str) else ""
+    if word in _LENGTH:
+        return "length"
+    return "filtered" if word in _FILTERED else "stop"
+
+
+def _count(value: object) -> int | None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40
+    return int(value) if is_count else None  # type: ignore[call-overload]
+
+
+def _retry_after(header: str) -> float | None:
+    """Return the seconds that a server asks to wait, within reason."""
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            then = parsedate_to_datetime(header)
+            seconds = (then - datetime.now(then.tzinfo or timezone.utc)).total_seconds()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER) if seconds == seconds else None
+
+
+def _lacking_field(status: int, message: str) -> str | None:
+    """Return the field of a request that an error names and that can be left out."""
+    if status not in (400, 422):
+        return None
+    return next((n for n in ("response_format", "max_tokens", "seed") if n in message), None)
+
+
+@dataclass(slots=True)
+class _Judge:
+    """Tells failures of single questions from those of all.
+
+    The first failures are held back until there is an answer: if there is none, what is wrong is
+    wrong with the server or the request, and no clip is recorded as failed for it.
+    """
+
+    address: ServerAddress
+    answers: int = 0
+    in_a_row: int = 0
+    held: list[tuple[Any, CaptionFailure]] = field(default_factory=list)
+
+    def take(
+        self, item: Any, result: CaptionReply | CaptionFailure
+    ) -> Iterator[tuple[Any, CaptionReply | CaptionFailure]]:
+        if isinstance(result, CaptionReply):
+            self.answers += 1
+            self.in_a_row = 0
+            yield item, result
+            yield from self.end()
+            return
+        self.in_a_row += 1
+        most = _MOST_IN_A_ROW if self.answers else _HELD
+        if self.in_a_row >= most:
+            raise VideoprepError(
+                f"{self.in_a_row} questions in a row failed: {result.reason}",
+                where=str(self.address),
+                remedy="see what the server says; `dry_run` shows a request, and fewer or "
+                "smaller frames make it shorter",
+            )
+        if self.answers:
+            yield item, result
+        else:
+            self.held.append((item, result))
+
+    def end(self) -> Iterator[tuple[Any, CaptionFailure]]:
+        held, self.held = self.held, []
+        yield from held

@@ -1,0 +1,148 @@
+"""Which clips a captioner is asked about, and why not the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from videoprep.captions.options import Only
+from videoprep.captions.task import AskedClip, AskedClips
+from videoprep.errors import VideoprepError
+from videoprep.spec.caption_journal import Outcome, digest
+from videoprep.spec.current_captions import CaptionState, text_hash
+from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.readers.base import TableReader
+
+SkipReason = Literal["dropped", "edited", "captioned", "current", "unreadable", "repeated"]
+"""Why a clip is not asked about: a person dropped it or wrote its caption; the dataset has a
+caption of its own; it has a caption, and only others are asked about; its file cannot be read;
+another sample is of the same clip."""
+
+
+@dataclass(slots=True)
+class CaptionCandidates:
+    """The clips that can be asked about."""
+
+    states: list[CaptionState] = field(default_factory=list)
+    """One for each clip, in the dataset's order."""
+    skipped: Counter[SkipReason] = field(default_factory=Counter)
+    """The other samples."""
+
+
+def find_candidates(
+    states: Iterable[CaptionState], run: str, *, all_clips: bool = False, only: Only | None = None
+) -> CaptionCandidates:
+    """Return the clips that can be asked about, whether or not they have been.
+
+    Args:
+        states: of all samples of a dataset.
+        run: the way of asking.
+        all_clips: whether those with a caption of the dataset's own are among them.
+        only: those without any caption, or with one of another run.
+    """
+    found, seen = CaptionCandidates(), set[str]()
+    for state in states:
+        reason = _reason(state, run, all_clips, only)
+        if reason is None and state.clip in seen:
+            reason = "repeated"
+        if reason is None:
+            seen.add(state.clip)
+            found.states.append(state)
+        else:
+            found.skipped[reason] += 1
+    return found
+
+
+def _reason(state: CaptionState, run: str, all_clips: bool, only: Only | None) -> SkipReason | None:
+    if state.dropped:
+        return "dropped"
+    if state.edited:
+        return "edited"
+    if not state.clip:
+        return "unreadable"
+    if only == "stale":
+        return None if state.captioner not in ("", run) else "current"
+    if only == "missing":
+        return "current" if state.described else None
+    return "captioned" if state.own and not all_clips else None
+
+
+def wanted_outcomes(only: Only | None, retry_failed: bool) -> Callable[[Outcome | None], bool]:
+    """Return whether a clip is asked about whose last answer in the same way ended so."""
+    if only == "failed":
+        return lambda outcome: outcome not in (None, "ok")
+    if retry_failed:
+        return lambda outcome: outcome != "ok"
+    return lambda outcome: outcome is None
+
+
+def asked_clips(states: Iterable[CaptionState], contexts: Mapping[int, str]) -> AskedClips:
+    """Return candidates as a task takes them, without what is shown of them.
+
+    Args:
+        states: the candidates.
+        contexts: what is known about each, by the number of its sample.
+    """
+    return AskedClips.of(
+        AskedClip(
+            key=state.clip,
+            number=state.sample.number,
+            video=state.sample.name,
+            start=state.sample.extras.start,
+            end=state.sample.extras.end,
+            own=text_hash(state.own),
+            of="",
+            payload="",
+            context=context_hash(contexts.get(state.sample.number, "")),
+        )
+        for state in states
+    )
+
+
+def context_hash(context: str) -> str:
+    """Return the hash of what is known about a clip; empty for nothing."""
+    return digest(context) if context else ""
+
+
+def read_contexts(
+    spec: DatasetSpec, column: str | None, states: Sequence[CaptionState]
+) -> dict[int, str]:
+    """Return what a column says about clips, by the numbers of their samples.
+
+    Raises:
+        VideoprepError: The dataset is no table, or has no such column.
+    """
+    if column is None:
+        return {}
+    if spec.dataset_file is None:
+        raise VideoprepError(
+            "only a table has columns",
+            where=str(spec.data_root),
+            remedy="leave out `context_column`, or write the dataset as a CSV file",
+            option="context_column",
+        )
+    reader = spec.reader
+    assert isinstance(reader, TableReader)  # noqa: S101 (only tables are files)
+    names = reader.textual(spec.list_file)
+    if column not in names:
+        raise VideoprepError(
+            f"there is no column {column!r}",
+            where=str(spec.list_file),
+            remedy=f"the columns are: {', '.join(names)}",
+            option="context_column",
+        )
+    numbers = sorted(state.sample.number for state in states)
+    return dict(_cells(reader, spec, names.index(column), numbers))
+
+
+def _cells(
+    reader: TableReader, spec: DatasetSpec, at: int, numbers: Sequence[int]
+) -> Iterator[tuple[int, str]]:
+    rows = reader.excerpt(spec.list_file, frozenset(numbers))
+    next(rows)  # the header
+    for number, row in zip(numbers, rows, strict=False):
+        text = " ".join(row[at].split()) if at < len(row) else ""
+        if text:
+            yield number, text

@@ -1,0 +1,231 @@
+"""`videoprep caption`: captions by a model, into the caption journal of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from videoprep.captions.options import CaptionOptions
+from videoprep.cli.options import Format, LogJson, dataset_options, named_path, with_options
+from videoprep.cli.output import next_command, print_json, safe, said, stderr, stdout
+from videoprep.engine.execution import ExecutionOptions
+from videoprep.errors import VideoprepError
+from videoprep.text import counted
+
+if TYPE_CHECKING:
+    from videoprep.captions.run import CaptionResult
+    from videoprep.captions.writing import CaptionForm, WrittenCaptions
+
+_SHOWN = 10
+
+_SKIPPED = {
+    "captioned": "have a caption in the dataset (--all asks about them, too)",
+    "current": "are none of those that --only names",
+    "edited": "were edited by a person",
+    "dropped": "were dropped in a review",
+    "repeated": "are of the same clip as another sample",
+    "unreadable": "have a file that cannot be read",
+}
+
+_FAILED = {
+    "cut_off": "cut off at the limit of tokens",
+    "refused": "refused",
+    "blocked": "withheld by the server",
+    "malformed": "malformed",
+    "empty": "empty",
+    "failed": "failed",
+}
+
+_LEFT = {
+    "dropped": "dropped in a review",
+    "uncaptioned": "without a caption",
+    "part": "a part of a video (use --write csv)",
+    "outside": "outside the dataset's folder",
+}
+
+# The options of a dataset that say where its samples are; the others are about plans.
+READING = frozenset(
+    {
+        *("data_root", "dataset_file", "format", "caption_column", "video_column"),
+        *("start_column", "end_column", "range_column", "time_unit", "time_zero"),
+        *("audio_column", "caption_lines", "caption_journal", "allow_outside_root"),
+    }
+)
+
+
+@dataset_options(only=READING)
+@with_options(CaptionOptions, "options")
+@with_options(ExecutionOptions, "execution")
+def caption(
+    path: Path,
+    dataset: dict[str, Any],
+    options: dict[str, Any],
+    execution: dict[str, Any],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print one request, and send nothing.")
+    ] = False,
+    write: Annotated[
+        str | None,
+        typer.Option(
+            help="Write the current captions to new files: sidecar, csv or jsonl. Without a "
+            "model or a server, do nothing else.",
+            metavar="FORM",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where --write goes: a file, or for sidecar a folder."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Let --write replace files that are there.")
+    ] = False,
+    log_json: LogJson = False,
+    output_format: Format = "rich",
+) -> None:
+    """Ask a model for captions, and write them into the dataset's caption journal.
+
+    The model is on a server (--endpoint) or runs here (--model). It is shown the frames of each
+    clip's range. Your own files are not changed; captions in the journal are used wherever the
+    dataset is. Run it again to go on: no clip is asked about twice in the same way.
+    """
+    from videoprep.captions.run import caption as run
+    from videoprep.captions.run import caption_request
+
+    place = named_path(path, dataset)
+    form = _form(write, output)
+    if dry_run:
+        print_json(caption_request(place, **options, **dataset))
+        return
+    ok, told = True, {}
+    if form is None or {"endpoint", "model", "captioner"} & options.keys():
+        result = run(
+            place,
+            progress="json" if log_json else "auto",
+            on_notice=_notice,
+            **options,
+            **execution,
+            **dataset,
+        )
+        if result is None:  # another rank than the first: the first one speaks
+            raise typer.Exit(0)
+        ok, told = result.ok, result.to_json()
+        if output_format == "rich":
+            _print(result)
+            if form is None and result.captioned:
+                next_command("validate", place)
+    if form is not None:
+        written = _write(place, dataset, form, output or Path(), overwrite)
+        told = {**told, "written": asdict(written)}
+        if output_format == "rich":
+            _print_written(written)
+    if output_format == "json":
+        print_json(told)
+    raise typer.Exit(0 if ok else 1)
+
+
+def _form(write: str | None, output: Path | None) -> CaptionForm | None:
+    if write is None:
+        if output is not None:
+            raise VideoprepError(
+                "only captions that are written somewhere need a place",
+                remedy="add `write='csv'`, or leave out `output`",
+                option="output",
+            )
+        return None
+    if write not in ("sidecar", "csv", "jsonl"):
+        raise VideoprepError(
+            f"{write!r} is no form of captions", remedy="use sidecar, csv or jsonl", option="write"
+        )
+    if output is None:
+        raise VideoprepError(
+            "where the captions are to be written is not said",
+            remedy="name a new folder with `output`"
+            if write == "sidecar"
+            else "name a new file with `output`",
+            option="output",
+        )
+    form: CaptionForm = write  # type: ignore[assignment]
+    return form
+
+
+def _write(
+    place: Path, dataset: Mapping[str, Any], form: CaptionForm, output: Path, overwrite: bool
+) -> WrittenCaptions:
+    from videoprep.captions.run import captionable
+    from videoprep.captions.writing import write_captions
+
+    return write_captions(captionable(place, **dataset), form, output, overwrite=overwrite)
+
+
+def _notice(text: str) -> None:
+    stderr.print(said(text))
+
+
+def _print(result: CaptionResult) -> None:
+    """What was done, in counts that add up."""
+    for problem in result.problems[:_SHOWN]:
+        stdout.print(
+            safe("skipped ", "yellow") + safe(f"{problem.where}: ") + said(problem.message)
+        )
+    if len(result.problems) > _SHOWN:
+        more = len(result.problems) - _SHOWN
+        stdout.print(f"… and {more:,} more; --output-format json lists all")
+    for clip in result.failures[:_SHOWN]:
+        bounds = _range(clip.start, clip.end)
+        stdout.print(
+            safe("failed ", "yellow") + safe(f"{clip.video}{bounds}: ") + said(clip.reason)
+        )
+    failed = sum(result.failed.values())
+    if failed > _SHOWN:
+        stdout.print(f"… and {failed - _SHOWN:,} more failed; {result.journal} has all")
+    for reason, count in result.skipped.items():
+        stdout.print(safe(f"skipped {count:,}: they {_SKIPPED[reason]}"))
+    _print_counts(result, failed)
+
+
+def _print_counts(result: CaptionResult, failed: int) -> None:
+    before = sum(result.answered.values())
+    unusable = result.unusable
+    counts = {
+        "captioned": result.captioned,
+        "failed": failed,
+        "asked before": before,
+        "skipped": sum(result.skipped.values()),
+        "unusable": unusable,
+        "left by --limit": result.limited,
+        "pending in other jobs": result.pending,
+    }
+    always = ("captioned", "failed", "asked before", "skipped")
+    parts = [f"{count:,} {what}" for what, count in counts.items() if count or what in always]
+    stdout.print(safe(f"{counted(result.samples, 'sample')} = {' + '.join(parts)}"))
+    kinds = ", ".join(f"{count:,} {_FAILED[one]}" for one, count in result.failed.items())
+    if kinds:
+        stdout.print(safe(f"failed: {kinds}; --retry-failed asks about them again"))
+    earlier = sum(count for one, count in result.answered.items() if one != "ok")
+    if earlier:
+        stdout.print(safe(f"of those asked before, {earlier:,} failed; --retry-failed asks again"))
+    tokens = result.prompt_tokens + result.completion_tokens
+    if tokens:
+        stdout.print(
+            safe(
+                f"{result.prompt_tokens:,} tokens of prompts, {result.completion_tokens:,} of "
+                "answers"
+            )
+        )
+    stdout.print(safe(f"captions are in {result.journal}, by {result.model} (run {result.run})"))
+
+
+def _range(start: float | None, end: float | None) -> str:
+    if start is None and end is None:
+        return ""
+    return f" [{start or 0:g}, {'end' if end is None else f'{end:g}'}]"
+
+
+def _print_written(written: WrittenCaptions) -> None:
+    stdout.print(safe(f"{written.path}: {counted(written.captions, 'caption')}"))
+    for reason, count in written.left.items():
+        stdout.print(safe(f"left out: {count:,} {_LEFT[reason]}"))
