@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.captions.test_local_model import ASKED, answers, question, sees
+from tests.support.tiny_vlm import build_tiny_qwen3_vl
 from tests.support.tiny_vlm_classes import CLASSES, build_tiny
 from videoprep.captions.local_model import open_local_captioner
 from videoprep.captions.protocol import CaptionReply, CaptionRequest
@@ -45,3 +48,28 @@ def test_a_class_sees_all_frames_and_answers_in_batches_as_alone(name: str, tmp_
         assert isinstance(other, CaptionReply), other
         assert one.text
         assert (one.text, one.prompt_tokens) == (other.text, other.prompt_tokens)
+
+
+_WITHOUT_TORCHVISION = """
+import sys
+sys.modules["torchvision"] = None
+from tests.captions.test_local_model import question, said
+from videoprep.captions.local_model import open_local_captioner
+from videoprep.errors import ModelError
+print(said(open_local_captioner(sys.argv[1], device="cpu"), [question(0, max_tokens=32)])[0])
+try:
+    open_local_captioner(sys.argv[2], device="cpu")
+except ModelError as error:
+    print(error)
+"""
+
+
+def test_models_of_images_need_no_torchvision_and_those_of_videos_say_so(tmp_path: Path) -> None:
+    images = build_tiny("Gemma3ForConditionalGeneration", tmp_path / "images")
+    videos = build_tiny_qwen3_vl(tmp_path / "videos")
+    command = [sys.executable, "-c", _WITHOUT_TORCHVISION, str(images), str(videos)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    said, error, remedy = done.stdout.splitlines()
+    assert said
+    assert "requires the Torchvision library" in error
+    assert "pip install 'videoprep[caption]'" in remedy

@@ -222,7 +222,7 @@ def _load(folder: CaptionModelFolder) -> Any:
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         missing = isinstance(error, ImportError)
         raise ModelError(
-            f"the model's processor cannot be loaded: {type(error).__name__}: {error}",
+            f"the model's processor cannot be loaded: {first_line(error)}",
             where=str(folder.path),
             remedy="pip install 'videoprep[caption]', or what the message names"
             if missing
@@ -238,3 +238,8 @@ def _load(folder: CaptionModelFolder) -> Any:
             option="model",
         )
     return loaded
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says first: those of transformers go on with links and advice."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

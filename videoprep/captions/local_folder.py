@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,13 +76,6 @@ def open_caption_folder(name: str) -> CaptionModelFolder:
     path = _find(name)
     config = _config(path, name)
     auto_class, architecture = _class_of(config, path)
-    if auto_class == _READS_FRAMES and find_spec("torchvision") is None:
-        raise ModelError(
-            "models that read frames need torchvision",
-            where=name,
-            remedy="pip install 'videoprep[caption]'",
-            option="model",
-        )
     _require_files(path)
     return CaptionModelFolder(
         path=path,

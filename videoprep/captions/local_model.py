@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import xxhash
 
+from videoprep.captions.chat_inputs import ChatInputs, first_line
 from videoprep.captions.local_folder import CaptionModelFolder, open_caption_folder
 from videoprep.captions.protocol import CaptionFailure, CaptionReply, CaptionRequest
 from videoprep.captions.token_choice import REPETITION_PENALTY, FiniteScores, SeededChoice
@@ -87,8 +88,6 @@ class LocalCaptioner:
         temperature: float,
         seed: int,
     ) -> None:
-        from videoprep.captions.chat_inputs import ChatInputs
-
         self.model = folder.name
         self.identity = folder.identity
         self.ahead = batch_size
@@ -161,10 +160,10 @@ class LocalCaptioner:
                 return self._generate(requests)
         except (RuntimeError, MemoryError, ValueError) as error:
             if isinstance(error, ValueError):
-                return CaptionFailure(f"the model does not take the question: {_first_line(error)}")
+                return CaptionFailure(f"the model does not take the question: {first_line(error)}")
             if not is_out_of_memory(error):
                 raise ModelError(
-                    f"the model failed: {type(error).__name__}: {_first_line(error)}",
+                    f"the model failed: {type(error).__name__}: {first_line(error)}",
                     where=self.model,
                     remedy="see whether another `dtype` or `device='cpu'` helps",
                 ) from error
@@ -306,7 +305,7 @@ class LocalCaptioner:
         return ModelError(
             f"the memory of {self._device} does not suffice for the model"
             if is_full
-            else f"the model cannot be loaded: {type(error).__name__}: {_first_line(error)}",
+            else f"the model cannot be loaded: {type(error).__name__}: {first_line(error)}",
             where=str(self._folder.path),
             remedy="take a smaller or a quantized model, or serve it on several GPUs and give its "
             "address as `endpoint`"
@@ -354,7 +353,3 @@ def _too_large(request: CaptionRequest) -> str:
         f"the device's memory does not suffice for {count} frames of {width}×{height}: ask with "
         "fewer or smaller frames"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
