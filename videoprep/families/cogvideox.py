@@ -53,6 +53,11 @@ class CogVideoX(T5Family):
             IMAGE_LATENTS,
             NOISY_IMAGE_LATENTS,
         ),
+        caption_style=(
+            "One dense, flowing paragraph of long descriptive sentences: the main subject with its "
+            "looks and clothing first, its actions in the order of time, then the surroundings, "
+            "the light, the colours and the mood that is stated, and the camera last."
+        ),
     )
     parts = ("tokenizer", "text_encoder", "vae")
     max_tokens = MAX_TOKENS

@@ -99,6 +99,11 @@ class HunyuanVideo(DiffusersFamily):
         fps=24,
         num_frames=129,
         models="HunyuanVideo",
+        caption_style=(
+            "One paragraph in this order: the main subject and its action, the scene and what is "
+            "in its background, the type of shot and the movement of the camera, the light, and "
+            "the visual style, each only as far as it is stated."
+        ),
     )
     parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2", "vae")
     max_tokens = MAX_TOKENS

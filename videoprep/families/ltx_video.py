@@ -41,6 +41,12 @@ class LTXVideo(T5Family):
         fps=25,
         num_frames=161,
         models="LTX-Video 0.9",
+        caption_style=(
+            "One flowing paragraph in the order of time, literal and precise, as a cinematographer "
+            "tells a shot: the main action in the first sentence, then movements and gestures, "
+            "what subjects look like, the background, the angle and movement of the camera, and "
+            "light and colours."
+        ),
     )
     parts = ("tokenizer", "text_encoder", "vae")
     max_tokens = MAX_TOKENS

@@ -13,6 +13,11 @@ from videoprep.families.component import (
 )
 from videoprep.families.moments import MOMENTS, PosteriorForm
 
+_PLAIN_STYLE = (
+    "One paragraph of plain, concrete prose in the present tense: the subject and what it looks "
+    "like, what it does, then the surroundings, the light and the camera."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FrameRule:
@@ -66,6 +71,8 @@ class Profile:
         num_frames: frames of a clip that the model makes by default; None: any.
         models: the models that it is meant for, as their users call them.
         components: what models of the family make, those for captions first.
+        caption_style: how the captions read that the models were trained on, as an instruction to a
+            language model.
     """
 
     name: str
@@ -82,6 +89,7 @@ class Profile:
         VIDEO_LATENTS,
         IMAGE_LATENTS,
     )
+    caption_style: str = _PLAIN_STYLE
 
     def accepts_size(self, width: int, height: int) -> bool:
         """Whether both sides are positive multiples of the divisor."""
