@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from videoprep.captions.refine_run import RefineResult as RefineResult
+    from videoprep.captions.refine_run import refine as refine
     from videoprep.captions.run import CaptionResult as CaptionResult
     from videoprep.captions.run import caption as caption
     from videoprep.dataset_report.run import DatasetReport as DatasetReport
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "videoprep.captions.refine_run": ("RefineResult", "refine"),
     "videoprep.captions.run": ("CaptionResult", "caption"),
     "videoprep.dataset_report.run": ("DatasetReport", "report"),
     "videoprep.encoding.repair": ("verify",),

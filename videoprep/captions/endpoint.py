@@ -157,6 +157,7 @@ class EndpointCaptioner:
         self._key = find_key()
         self._lock = threading.Lock()
         self._closing = threading.Event()
+        self._judge = _Judge(self.address)
         self._not_before = 0.0
         self._lacks: set[str] = set()  # fields of a request that the server does not know
         self._tasks: queue.SimpleQueue[tuple[Any, CaptionRequest] | None] = queue.SimpleQueue()
@@ -200,7 +201,8 @@ class EndpointCaptioner:
         Raises:
             VideoprepError: The server is gone, changes its model, or fails each question.
         """
-        judge = _Judge(self.address)
+        judge = self._judge
+        judge.held.clear()
         asked, over = 0, False
         while True:
             while not over and asked < self.ahead and self._answers.empty():

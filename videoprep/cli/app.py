@@ -25,6 +25,7 @@ from videoprep.cli.init import init
 from videoprep.cli.options import join_values
 from videoprep.cli.output import print_error
 from videoprep.cli.preview import preview
+from videoprep.cli.refine import refine
 from videoprep.cli.report import report
 from videoprep.cli.rules import rules
 from videoprep.cli.spelling import Command, Formatter
@@ -50,7 +51,7 @@ app = typer.Typer(
     },
 )
 for command in (
-    *(init, caption, validate, rules, index, encode, status, verify),
+    *(init, caption, refine, validate, rules, index, encode, status, verify),
     *(preview, export, train, report, demo),
 ):
     app.command(cls=Command)(command)

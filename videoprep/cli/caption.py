@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +19,7 @@ from videoprep.text import counted
 if TYPE_CHECKING:
     from videoprep.captions.run import CaptionResult
     from videoprep.captions.writing import CaptionForm, WrittenCaptions
+    from videoprep.errors import Problem
 
 _SHOWN = 10
 
@@ -105,7 +106,7 @@ def caption(
         result = run(
             place,
             progress="json" if log_json else "auto",
-            on_notice=_notice,
+            on_notice=tell,
             **options,
             **execution,
             **dataset,
@@ -161,21 +162,16 @@ def _write(
     return write_captions(captionable(place, **dataset), form, output, overwrite=overwrite)
 
 
-def _notice(text: str) -> None:
+def tell(text: str) -> None:
+    """Print what users have to know before or while a model is asked."""
     stderr.print(said(text))
 
 
 def _print(result: CaptionResult) -> None:
     """What was done, in counts that add up."""
-    for problem in result.problems[:_SHOWN]:
-        stdout.print(
-            safe("skipped ", "yellow") + safe(f"{problem.where}: ") + said(problem.message)
-        )
-    if len(result.problems) > _SHOWN:
-        more = len(result.problems) - _SHOWN
-        stdout.print(f"… and {more:,} more; --output-format json lists all")
+    print_problems(result.problems)
     for clip in result.failures[:_SHOWN]:
-        bounds = _range(clip.start, clip.end)
+        bounds = ranged(clip.start, clip.end)
         stdout.print(
             safe("failed ", "yellow") + safe(f"{clip.video}{bounds}: ") + said(clip.reason)
         )
@@ -208,18 +204,29 @@ def _print_counts(result: CaptionResult, failed: int) -> None:
     earlier = sum(count for one, count in result.answered.items() if one != "ok")
     if earlier:
         stdout.print(safe(f"of those asked before, {earlier:,} failed; --retry-failed asks again"))
-    tokens = result.prompt_tokens + result.completion_tokens
-    if tokens:
-        stdout.print(
-            safe(
-                f"{result.prompt_tokens:,} tokens of prompts, {result.completion_tokens:,} of "
-                "answers"
-            )
-        )
+    print_tokens(result.prompt_tokens, result.completion_tokens)
     stdout.print(safe(f"captions are in {result.journal}, by {result.model} (run {result.run})"))
 
 
-def _range(start: float | None, end: float | None) -> str:
+def print_problems(problems: Sequence[Problem]) -> None:
+    """Print why samples cannot be used."""
+    for problem in problems[:_SHOWN]:
+        stdout.print(
+            safe("skipped ", "yellow") + safe(f"{problem.where}: ") + said(problem.message)
+        )
+    if len(problems) > _SHOWN:
+        more = len(problems) - _SHOWN
+        stdout.print(f"… and {more:,} more; --output-format json lists all")
+
+
+def print_tokens(prompt: int, completion: int) -> None:
+    """Print what answers took, if the model says so."""
+    if prompt + completion:
+        stdout.print(safe(f"{prompt:,} tokens of prompts, {completion:,} of answers"))
+
+
+def ranged(start: float | None, end: float | None) -> str:
+    """Return a range in words after a video's name; empty for all of it."""
     if start is None and end is None:
         return ""
     return f" [{start or 0:g}, {'end' if end is None else f'{end:g}'}]"

@@ -1,0 +1,107 @@
+"""Which captions are refined, and why not the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from videoprep.captions.refine_asking import refine_payload
+from videoprep.captions.refine_options import OnlyRefined
+from videoprep.captions.task import AskedClip, AskedClips
+from videoprep.spec.current_captions import CaptionState, text_hash
+
+RefineSkip = Literal[
+    "dropped", "edited", "uncaptioned", "current", "unreadable", "repeated", "ambiguous"
+]
+"""Why a caption is not refined: a person dropped the clip or wrote its caption; there is none; it
+is refined, and only others are asked about; the clip's file cannot be read; another sample is of
+the same clip and has the same caption, or another one."""
+
+
+@dataclass(slots=True)
+class RefineCandidates:
+    """The captions that can be refined, whether or not they have been."""
+
+    states: list[CaptionState] = field(default_factory=list)
+    """One for each clip, in the dataset's order."""
+    skipped: Counter[RefineSkip] = field(default_factory=Counter)
+    """The other samples."""
+
+    @classmethod
+    def of(
+        cls, states: Iterable[CaptionState], run: str, only: OnlyRefined | None
+    ) -> RefineCandidates:
+        """Choose them.
+
+        Args:
+            states: of all samples of a dataset.
+            run: the way of asking.
+            only: those without a refined text, or with one of another run.
+        """
+        found, seen = cls(), dict[str, str]()
+        for state in states:
+            reason = _reason(state, run, only)
+            if reason is None and state.clip in seen:
+                same = seen[state.clip] == text_hash(state.described)
+                reason = "repeated" if same else "ambiguous"
+            if reason is None:
+                seen[state.clip] = text_hash(state.described)
+                found.states.append(state)
+            else:
+                found.skipped[reason] += 1
+        return found
+
+    def asked(self, trigger: str) -> AskedClips:
+        """Return them as a task takes them.
+
+        Args:
+            trigger: text with which captions may begin, and which stays; empty for none.
+        """
+        return AskedClips.of(_asked(state, trigger) for state in self.states)
+
+
+def _reason(state: CaptionState, run: str, only: OnlyRefined | None) -> RefineSkip | None:
+    if state.dropped:
+        return "dropped"
+    if state.edited:
+        return "edited"
+    if not state.clip:
+        return "unreadable"
+    if not state.described.strip():
+        return "uncaptioned"
+    if only == "missing":
+        return "current" if state.refined else None
+    if only == "stale":
+        return None if _refiner(state) not in ("", run) else "current"
+    return None
+
+
+def _refiner(state: CaptionState) -> str:
+    """The run that made the refined text; empty if there is none."""
+    origin = state.sample.origin
+    return origin.run if state.refined and origin is not None else ""
+
+
+def _asked(state: CaptionState, trigger: str) -> AskedClip:
+    sample = state.sample
+    before = before_caption(state, trigger)
+    return AskedClip(
+        key=state.clip,
+        number=sample.number,
+        video=sample.name,
+        start=sample.extras.start,
+        end=sample.extras.end,
+        own=text_hash(state.own),
+        of=text_hash(state.described),
+        payload=refine_payload(state.described[len(before) :], before),
+    )
+
+
+def before_caption(state: CaptionState, trigger: str) -> str:
+    """Return what stands before a caption and stays: a trigger word with its space, or nothing."""
+    before = state.trigger
+    if trigger and not before and state.described.startswith(f"{trigger} "):
+        before = f"{trigger} "
+    return before if state.described[len(before) :].strip() else ""

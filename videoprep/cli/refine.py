@@ -1,0 +1,169 @@
+"""`videoprep refine`: captions rewritten by a language model, into the caption journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from videoprep.captions.refine_options import RefineOptions
+from videoprep.cli.caption import READING, print_problems, print_tokens, ranged, tell
+from videoprep.cli.options import Format, LogJson, dataset_options, named_path, with_options
+from videoprep.cli.output import next_command, print_json, safe, said, stdout
+from videoprep.engine.execution import ExecutionOptions
+from videoprep.text import counted
+
+if TYPE_CHECKING:
+    from videoprep.captions.refine_run import MarkedCaption, RefineResult
+
+_SHOWN = 10
+_MARKED = 5
+
+_SKIPPED = {
+    "dropped": "were dropped in a review",
+    "edited": "were edited by a person",
+    "uncaptioned": "have no caption; `videoprep caption` makes them",
+    "current": "are none of those that --only names",
+    "unreadable": "have a file that cannot be read",
+    "repeated": "are of the same clip as another sample, with the same caption",
+    "ambiguous": "are of the same clip as another sample, with another caption, and stay as they "
+    "are",
+}
+
+_FAILED = {
+    "too_long": "too long after all tries",
+    "unfaithful": "not faithful",
+    "cut_off": "cut off at the limit of an answer",
+    "refused": "refused",
+    "blocked": "withheld by the server",
+    "malformed": "malformed",
+    "empty": "empty",
+    "failed": "without an answer",
+}
+
+
+@dataset_options(only=READING | {"id_token", "profile"})
+@with_options(RefineOptions, "options")
+@with_options(ExecutionOptions, "execution")
+def refine(
+    path: Path,
+    dataset: dict[str, Any],
+    options: dict[str, Any],
+    execution: dict[str, Any],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print one request, and send nothing.")
+    ] = False,
+    log_json: LogJson = False,
+    output_format: Format = "rich",
+) -> None:
+    """Rewrite captions with a language model: the same facts, in the style of the target model.
+
+    The language model is on a server (--endpoint) or runs here (--model). With --tokenizer no
+    refined caption has more tokens than the model that is trained takes. New numbers, colours,
+    names and negations are marked; what is not faithful is not used. Your own files are not
+    changed, and both texts stay in the dataset's caption journal.
+    """
+    from videoprep.captions.refine_run import refine as run
+    from videoprep.captions.refine_run import refine_request
+
+    place = named_path(path, dataset)
+    if dry_run:
+        print_json(refine_request(place, **options, **dataset))
+        return
+    result = run(
+        place,
+        progress="json" if log_json else "auto",
+        on_notice=tell,
+        **options,
+        **execution,
+        **dataset,
+    )
+    if result is None:  # another rank than the first: the first one speaks
+        raise typer.Exit(0)
+    if output_format == "json":
+        print_json(result.to_json())
+    else:
+        _print(result)
+        if result.refined:
+            next_command("validate", place, *_counted_by(options.get("tokenizer")))
+    raise typer.Exit(0 if result.ok else 1)
+
+
+def _counted_by(tokenizer: str | None) -> tuple[str, ...]:
+    """The option of `validate` that counts tokens in the same way."""
+    from videoprep.captions.target_tokenizer import is_alone
+
+    return () if tokenizer is None or is_alone(tokenizer) else ("--model", tokenizer)
+
+
+def _print(result: RefineResult) -> None:
+    """What was refined, in counts that add up."""
+    print_problems(result.problems)
+    for clip in result.failures[:_SHOWN]:
+        name = f"{clip.video}{ranged(clip.start, clip.end)}: "
+        stdout.print(safe("not refined ", "yellow") + safe(name) + said(clip.reason))
+    failed = sum(result.failed.values())
+    if failed > _SHOWN:
+        stdout.print(f"… and {failed - _SHOWN:,} more; {result.journal} has all")
+    _print_marked(result)
+    for reason, count in result.skipped.items():
+        stdout.print(safe(f"skipped {count:,}: they {_SKIPPED[reason]}"))
+    _print_counts(result, failed)
+
+
+def _print_marked(result: RefineResult) -> None:
+    """Examples of what was added or lost."""
+    for one in result.examples[:_MARKED]:
+        name = f"{one.video}{ranged(one.start, one.end)}: "
+        stdout.print(safe("marked ", "cyan") + safe(name) + safe(_marks(one)))
+    if result.marked:
+        stdout.print(
+            safe(
+                f"{result.marked:,} of {result.refined:,} refined captions add or lose numbers, "
+                "colours, names or negations"
+            )
+        )
+
+
+def _marks(one: MarkedCaption) -> str:
+    parts = [
+        f"{verb} {_listed(found)}"
+        for verb, found in (("adds", one.added), ("loses", one.lost))
+        if found
+    ]
+    return "; ".join(parts)
+
+
+def _listed(found: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{kind} {', '.join(map(repr, words))}" for kind, words in found.items())
+
+
+def _print_counts(result: RefineResult, failed: int) -> None:
+    counts = {
+        "refined": result.refined,
+        "not refined": failed,
+        "asked before": sum(result.answered.values()),
+        "skipped": sum(result.skipped.values()),
+        "unusable": result.unusable,
+        "left by --limit": result.limited,
+        "pending in other jobs": result.pending,
+    }
+    always = ("refined", "not refined", "asked before", "skipped")
+    parts = [f"{count:,} {what}" for what, count in counts.items() if count or what in always]
+    stdout.print(safe(f"{counted(result.samples, 'sample')} = {' + '.join(parts)}"))
+    kinds = ", ".join(f"{count:,} {_FAILED[one]}" for one, count in result.failed.items())
+    if kinds:
+        stdout.print(safe(f"not refined: {kinds}; these captions stay. --retry-failed asks again"))
+    earlier = sum(count for one, count in result.answered.items() if one != "ok")
+    if earlier:
+        stdout.print(
+            safe(f"of those asked before, {earlier:,} were not refined; --retry-failed asks again")
+        )
+    if result.unchanged:
+        stdout.print(safe(f"{result.unchanged:,} of those refined are what they were before"))
+    print_tokens(result.prompt_tokens, result.completion_tokens)
+    stdout.print(
+        safe(f"refined captions are in {result.journal}, by {result.model} (run {result.run})")
+    )
