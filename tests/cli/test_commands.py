@@ -99,6 +99,18 @@ def test_the_command_line_surface_is_as_documented() -> None:
             *("--retry-failed", "--max-failures", "--watchdog", "--dry-run", "--write"),
             *("--output", "--overwrite", "--log-json", "--output-format", "--help"),
         },
+        "refine": {
+            *("--data-root", "--dataset-file", "--format", "--caption-column", "--video-column"),
+            *("--start-column", "--end-column", "--range-column", "--time-unit", "--time-zero"),
+            *("--audio-column", "--caption-lines", "--caption-journal", "--allow-outside-root"),
+            *("--id-token", "--profile", "--endpoint", "--model", "--captioner", "--model-name"),
+            *("--max-tokens", "--tokenizer", "--style", "--creative", "--share", "--tries"),
+            *("--answer-tokens", "--prompt", "--trigger", "--temperature", "--seed"),
+            *("--concurrency", "--timeout", "--retries", "--request-fields", "--device"),
+            *("--dtype", "--batch-size", "--only", "--limit", "--dry-run", "--log-json"),
+            *("--executor", "--address", "--num-jobs", "--job-id", "--num-shards", "--shard-id"),
+            *("--retry-failed", "--max-failures", "--watchdog", "--output-format", "--help"),
+        },
         "rules": {"--output-format", "--help"},
         "index": dataset | {"--output", "--diff", "--on-missing", "--batch-size", "--num-gpus"},
         "encode": dataset
