@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from videoprep.captions.options import CaptionOptions
+from videoprep.captions.refine_options import RefineOptions
 from videoprep.cli.options import documented
 from videoprep.cli.spelling import flag_of
 from videoprep.encoding.options import EncodeOptions
@@ -22,6 +23,7 @@ PAGES: dict[str, type[BaseModel]] = {
     "captions.md": CaptionOptions,
     "dataset.md": DatasetSpec,
     "encode.md": EncodeOptions,
+    "refine.md": RefineOptions,
     "train.md": TrainSettings,
 }
 _TABLE = re.compile(
