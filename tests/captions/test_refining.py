@@ -135,6 +135,16 @@ def test_lost_negations_and_numbers_count(text: str, reason: str) -> None:
     assert reason.rstrip(".") in questions[1]
 
 
+def test_a_text_that_leaves_most_out_is_not_faithful() -> None:
+    source = "A tall man in a long coat walks slowly past shops, carrying a suitcase in the rain."
+    answer, questions = refine(["A man walks."] * 2, UNLIMITED, source)
+    assert answer.outcome == "unfaithful"
+    assert answer.reason == "82% of the caption's words are lost; at most 50% may be."
+    assert answer.reason in questions[1]
+    assert answer.fields["lost_share"] == 0.8182
+    assert refine(["A man walks."], RULES, source)[0].outcome == "ok"  # it had to be shortened
+
+
 def test_facts_may_be_lost_where_the_source_is_too_long() -> None:
     source = f"{SOURCE} The sky is blue."
     answer, _ = refine(["Two dogs run across a green field."], source=source)

@@ -135,7 +135,7 @@ def test_refined_captions_are_current_and_the_files_are_left_alone(
     assert notices[0].startswith("captions and the prompt go to 127.0.0.1")
     one = answer_of(dataset, 0)
     assert (one.of, one.caption) == (text_hash(CAPTIONS[0]), sentence(CAPTIONS[0]))
-    assert one.fields == {"mode": "faithful", "asked": 1, "share": 0.0}
+    assert one.fields == {"mode": "faithful", "asked": 1, "share": 0.0, "lost_share": 0.0}
     state = states(dataset)[0]
     assert (state.own, state.described, state.refined) == (
         CAPTIONS[0], CAPTIONS[0], sentence(CAPTIONS[0]),

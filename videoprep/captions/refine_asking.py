@@ -49,7 +49,13 @@ class RefineSetup:
         if tokenizer is not None:
             tokens = tokenizer.limited(options.max_tokens, self.token)
         return RefineRules(
-            self.prompt, options.mode, tokens, options.share, options.tries, options.answer_tokens
+            self.prompt,
+            options.mode,
+            tokens,
+            options.share,
+            options.lost_share,
+            options.tries,
+            options.answer_tokens,
         )
 
 

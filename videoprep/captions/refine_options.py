@@ -34,6 +34,9 @@ class RefineOptions(BackendOptions):
     share: Annotated[float, Field(ge=0, le=1)] = 0.3
     """Maximum share of words that the caption does not have. Beyond it the caption stays as it is;
     1 turns this off."""
+    lost_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Maximum share of the caption's words that a refined text may lack, unless the caption had to
+    be shortened; 1 turns this off."""
     tries: Annotated[int, Field(ge=1, le=100)] = 4
     """How often a model is asked about a caption until its answer is short enough."""
     answer_tokens: Annotated[int, Field(ge=1, le=131_072)] = 1024
@@ -64,6 +67,7 @@ class RefineKeywords(BackendKeywords, total=False):
     style: str | None
     creative: bool | None
     share: float | None
+    lost_share: float | None
     tries: int | None
     answer_tokens: int | None
     prompt: str | Path | None

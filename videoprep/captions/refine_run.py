@@ -372,6 +372,7 @@ class _RefineRun:
             "mode": options.mode,
             "style": setup.prompt.style,
             "share": options.share,
+            "lost_share": options.lost_share,
             "tries": options.tries,
             "answer_tokens": options.answer_tokens,
         }

@@ -49,6 +49,8 @@ class RefineRules:
     """None for any length."""
     share: float = 0.3
     """The greatest share of new words that is faithful, 0 to 1."""
+    lost_share: float = 0.5
+    """The greatest share of the source's words that may be lost, unless it had to be shortened."""
     tries: int = 4
     """How often is asked until the text is short enough; faithfulness costs one more at most."""
     answer_tokens: int = 1024
@@ -115,6 +117,9 @@ class Changes:
             negations = tuple(one for one in negations if _singular(one.split()[-1]) in named)
         if negations:
             found.append(f"It no longer says: {', '.join(negations)}.")
+        if not is_faithful(self.lost, rules.lost_share) and not shortened:
+            share = f"{self.lost.share:.0%} of the caption's words are lost"
+            found.append(f"{share}; at most {rules.lost_share:.0%} may be.")
         if self.lost.numbers and not shortened:
             found.append(f"It leaves out the numbers: {', '.join(self.lost.numbers)}.")
         return found
@@ -130,7 +135,8 @@ class Changes:
 
     def to_json(self) -> dict[str, Any]:
         """Return what is marked, for the journal; what there is none of is not in it."""
-        made: dict[str, Any] = {"share": round(self.added.share, 4)}
+        shares = {"share": self.added.share, "lost_share": self.lost.share}
+        made: dict[str, Any] = {name: round(share, 4) for name, share in shares.items()}
         for name, found in (("added", self.added), ("lost", self.lost)):
             marked = {kind: list(words[:_MOST_MARKED]) for kind, words in _marked(found)}
             made |= {name: marked} if marked else {}
