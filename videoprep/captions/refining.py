@@ -8,7 +8,7 @@ caption journal.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -108,7 +108,7 @@ class Changes:
             return []
         found = []
         if not is_faithful(self.added, rules.share):
-            listed = f" ({', '.join(self.added.marked)})" if self.added.marked else ""
+            listed = f" ({_listed(self.added.marked)})" if self.added.marked else ""
             share = f"{self.added.share:.0%} of its words are new{listed}"
             found.append(f"{share}; at most {rules.share:.0%} may be.")
         negations = self.lost.negations
@@ -116,18 +116,18 @@ class Changes:
             named = {_singular(word) for word in _WORD.findall(self.refined.lower())}
             negations = tuple(one for one in negations if _singular(one.split()[-1]) in named)
         if negations:
-            found.append(f"It no longer says: {', '.join(negations)}.")
+            found.append(f"It no longer says: {_listed(negations)}.")
         if not is_faithful(self.lost, rules.lost_share) and not shortened:
             share = f"{self.lost.share:.0%} of the caption's words are lost"
             found.append(f"{share}; at most {rules.lost_share:.0%} may be.")
         if self.lost.numbers and not shortened:
-            found.append(f"It leaves out the numbers: {', '.join(self.lost.numbers)}.")
+            found.append(f"It leaves out the numbers: {_listed(self.lost.numbers)}.")
         return found
 
     def in_words(self) -> str:
         """Return what is marked, for a model that is asked again."""
         told = [
-            f"It {verb} the {kind}: {', '.join(words)}."
+            f"It {verb} the {kind}: {_listed(words)}."
             for verb, found in (("adds", self.added), ("leaves out", self.lost))
             for kind, words in _marked(found)
         ]
@@ -141,6 +141,11 @@ class Changes:
             marked = {kind: list(words[:_MOST_MARKED]) for kind, words in _marked(found)}
             made |= {name: marked} if marked else {}
         return made
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = ["…"] if len(words) > _MOST_MARKED else []
+    return ", ".join([*words[:_MOST_MARKED], *more])
 
 
 def _singular(word: str) -> str:
