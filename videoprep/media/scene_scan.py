@@ -1,0 +1,345 @@
+"""What tells where scenes change: a few numbers for each frame, found out by decoding once.
+
+Nothing is decided here. Thresholds are for `videoprep.scenes`, so that another one decodes nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections import deque
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+from videoprep.media.probe import MediaInfo, probe_contents
+from videoprep.media.video_reader import FrameFormat, ReadFrame, VideoReader
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+SPANS = (2, 3, 4, 6, 8, 10, 13, 16, 20)
+"""Frames to either side over which pictures are compared, to find what changes slowly."""
+
+INTACT, DAMAGED, MISSING, DIFFERENT = range(4)
+"""What `SceneScores.state` says of a frame: whole, damaged, not decoded, of another format than the
+first."""
+
+_WIDTH, _HEIGHT = 64, 36
+_WINDOW = cv2.createHanningWindow((_WIDTH, _HEIGHT), cv2.CV_32F)
+
+# Structure that is larger than this many pixels of a small picture is light, not detail.
+_LIGHT = 5.0
+
+# A picture that is less like the one before than this may follow a cut, or be lit by a flash.
+_UNLIKE = 0.35
+
+# Frames after such a picture that are compared with the one before it.
+FLASH_FRAMES = 8
+
+# Of two pictures that are shifted against each other, the share that has to be seen in both.
+_OVERLAP = 0.35
+
+_MOST_FRAMES = 50_000_000
+
+# Of a histogram: bins a colour.
+_BINS = 8
+
+# Levels of detail that may be noise.
+_QUIET = 1.0
+
+Small = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SceneScores:
+    """Numbers for each frame of a video, in the order of its time stamps.
+
+    Arrays are uint8 ``[frames]`` unless stated otherwise. What compares a frame with the one before
+    is 0 for the first.
+    """
+
+    state: NDArray[np.uint8]
+    """`INTACT`, `DAMAGED`, `MISSING` or `DIFFERENT`."""
+    brightness: NDArray[np.uint8]
+    """Mean luma, 0 (black) to 255."""
+    contrast: NDArray[np.uint8]
+    """Standard deviation of the luma, in half levels."""
+    detail: NDArray[np.uint8]
+    """Standard deviation of the luma without what is larger than a tenth of the picture, in quarter
+    levels."""
+    change: NDArray[np.uint8]
+    """Mean difference of the colours from those of the frame before, in half levels."""
+    residue: NDArray[np.uint8]
+    """The same of the luma once the camera's motion is compensated for, in quarter levels."""
+    unlike: NDArray[np.uint8]
+    """How little of its detail is that of the frame before, motion compensated for: 0 to 255."""
+    palette: NDArray[np.uint8]
+    """How much its colours are others than those of the frame before, wherever they are: 0 to
+    255."""
+    returns: NDArray[np.uint8]
+    """How much of the detail of the frame before is seen again within `FLASH_FRAMES`: 0 to 255; 0
+    for a frame that is like the one before."""
+    span: NDArray[np.uint8]
+    """``[frames, spans]``: mean square difference, as a root, of the details as many frames before
+    and after, in quarter levels."""
+    blend: NDArray[np.uint8]
+    """``[frames, spans]``: how far the frame is from the mean of these two, relative to their
+    difference: 0 (it is their mean) to 255 (as far as they are apart)."""
+    complaint: str | None
+    """What the decoder says of the first damaged frame, or of what cannot be read."""
+    differs: str | None
+    """How the first frame of another format differs, if one does."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a form that `json` can write; `from_json` reads it back."""
+        arrays = {name: _packed(getattr(self, name)) for name in _ARRAYS}
+        rest = {"complaint": self.complaint, "differs": self.differs}
+        return {"frames": len(self.state), "spans": list(SPANS), **rest, **arrays}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> SceneScores:
+        """Return the inverse of `to_json`.
+
+        Raises:
+            ValueError: the data are of other spans, or not what they should be.
+        """
+        frames = int(data["frames"])
+        if data["spans"] != list(SPANS) or not 0 < frames <= _MOST_FRAMES:
+            raise ValueError("scores of another version")
+        arrays: dict[str, Any] = {
+            name: _unpacked(data[name], frames, len(SPANS) if name in _WIDE else 1)
+            for name in _ARRAYS
+        }
+        return cls(**arrays, complaint=data["complaint"], differs=data["differs"])
+
+
+_WIDE = ("span", "blend")
+_ARRAYS = tuple(
+    field.name for field in fields(SceneScores) if field.name not in ("complaint", "differs")
+)
+
+
+def _packed(array: NDArray[np.uint8]) -> str:
+    # Column by column, and as differences: what hardly changes takes hardly any room.
+    columns = np.ascontiguousarray(array.reshape(len(array), -1).T)
+    return base64.b64encode(zlib.compress(columns.tobytes(), 6)).decode()
+
+
+def _unpacked(text: str, frames: int, columns: int) -> NDArray[np.uint8]:
+    size = frames * columns
+    # One byte more would show, and a bomb is not unpacked.
+    data = zlib.decompressobj().decompress(base64.b64decode(text), size + 1)
+    if len(data) != size:
+        raise ValueError("scores of another length")
+    array = np.frombuffer(data, dtype=np.uint8).reshape(columns, frames).T
+    return np.ascontiguousarray(array) if columns > 1 else np.ascontiguousarray(array[:, 0])
+
+
+def scan_scenes(path: Path, fingerprint: str | None = None) -> SceneScores:
+    """Decode every frame of the best video stream, one at a time, and compare it with others.
+
+    Args:
+        path: the file.
+        fingerprint: that of its contents, if it is known.
+
+    Raises:
+        MediaError: the file holds no video.
+    """
+    info = probe_contents(path, fingerprint)
+    places, gauge = _Places(info), _Gauge(info.frames)
+    with VideoReader(path, info.stream) as reader:
+        first = reader.first
+        try:
+            for frame in reader.all_frames():
+                place = places.of(frame)
+                if place is not None:
+                    gauge.add(place, frame, first)
+            for complaint in reader.complaints:
+                gauge.complain(complaint)
+        except av.error.MemoryError:
+            raise
+        except av.error.FFmpegError as error:  # what follows cannot be read
+            gauge.complain(str(error.strerror))
+    return gauge.result()
+
+
+class _Places:
+    """Finds the number of a frame among the time stamps, which are what plans go by."""
+
+    def __init__(self, info: MediaInfo) -> None:
+        self._ticks = info.timestamps.ticks
+        self._timed = info.timestamps.timed
+        self._next = 0
+
+    def of(self, frame: ReadFrame) -> int | None:
+        """Return the number of a frame, more than that of the last; None if it has none."""
+        place = frame.number
+        if self._timed:
+            if frame.tick is None:
+                return None
+            place = int(np.searchsorted(self._ticks, frame.tick))
+            if place == len(self._ticks) or self._ticks[place] != frame.tick:
+                return None  # it has the time of another, and is never shown
+        if not self._next <= place < len(self._ticks):
+            return None
+        self._next = place + 1
+        return place
+
+
+class _Gauge:
+    """Compares one frame after the other; keeps the last few only."""
+
+    def __init__(self, frames: int) -> None:
+        self._scaler = VideoReformatter()  # one for all frames: making one takes long
+        plain = [name for name in _ARRAYS if name not in _WIDE]
+        self._of = {name: np.zeros(frames, np.uint8) for name in plain}
+        self._of |= {name: np.zeros((frames, len(SPANS)), np.uint8) for name in _WIDE}
+        self._of["state"][:] = MISSING
+        self._complaint: str | None = None
+        self._differs: str | None = None
+        self._before: _Picture | None = None
+        self._recent: deque[tuple[int, Small]] = deque(maxlen=2 * SPANS[-1] + 1)
+        self._watched: deque[tuple[int, _Picture]] = deque()
+
+    def complain(self, complaint: str) -> None:
+        """Note what the decoder says; the first is kept."""
+        self._complaint = self._complaint or complaint
+
+    def add(self, place: int, frame: ReadFrame, first: FrameFormat | None) -> None:
+        """Take the next frame."""
+        self._of["state"][place] = self._state(frame, first)
+        picture = _picture(self._scaler, frame.frame)
+        self._put("brightness", place, float(picture.luma.mean()))
+        self._put("contrast", place, 2 * float(picture.luma.std()))
+        self._put("detail", place, 4 * picture.deviation)
+        if self._before is not None:
+            self._compare(place, self._before, picture)
+        self._before = picture
+        self._recent.append((place, picture.detail))
+        self._look_around()
+
+    def result(self) -> SceneScores:
+        """Return what was found out."""
+        arrays: dict[str, Any] = self._of
+        return SceneScores(**arrays, complaint=self._complaint, differs=self._differs)
+
+    def _state(self, frame: ReadFrame, first: FrameFormat | None) -> int:
+        difference = frame.format.difference(first) if first else None
+        if difference is not None:
+            self._differs = self._differs or difference
+            return DIFFERENT
+        if frame.damage is None:
+            return INTACT
+        self.complain(frame.damage)
+        return DAMAGED
+
+    def _put(self, name: str, place: int, value: float) -> None:
+        self._of[name][place] = min(255, max(0, round(value)))
+
+    def _compare(self, place: int, before: _Picture, now: _Picture) -> None:
+        likeness, residue = _likeness(before, now)
+        self._put("unlike", place, 255 * (1 - likeness))
+        self._put("residue", place, 4 * residue)
+        self._put("change", place, 2 * float(cv2.absdiff(before.colours, now.colours).mean()))
+        distance = cv2.compareHist(before.palette, now.palette, cv2.HISTCMP_BHATTACHARYYA)
+        self._put("palette", place, 255 * float(distance))
+        for start, old in self._watched:
+            self._put_most("returns", start, 255 * _likeness(old, now)[0])
+        while self._watched and place - self._watched[0][0] >= FLASH_FRAMES:
+            self._watched.popleft()
+        if 1 - likeness > _UNLIKE:
+            self._watched.append((place, before))
+
+    def _put_most(self, name: str, place: int, value: float) -> None:
+        if value > self._of[name][place]:
+            self._put(name, place, value)
+
+    def _look_around(self) -> None:
+        """Compare the newest frame with one before, for all the frames that are half-way."""
+        recent = self._recent
+        after = recent[-1][1]
+        for column, span in enumerate(SPANS):
+            if 2 * span >= len(recent):
+                return
+            place, middle = recent[-1 - span]
+            before = recent[-1 - 2 * span][1]
+            apart = _size(after - before)
+            off = _size(middle - (before + after) / 2)
+            self._of["span"][place, column] = min(255, round(4 * apart))
+            self._of["blend"][place, column] = min(255, round(255 * off / max(apart, _QUIET)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A small picture, and what is compared of it."""
+
+    luma: Small
+    """``[_HEIGHT, _WIDTH]``."""
+    colours: NDArray[np.uint8]
+    """RGB ``[_HEIGHT, _WIDTH, 3]``."""
+    detail: Small
+    """The luma without what is large."""
+    deviation: float
+    """Of the detail, in levels."""
+    palette: Small
+    """Histogram of the colours."""
+
+
+def _picture(scaler: VideoReformatter, frame: VideoFrame) -> _Picture:
+    reduced = scaler.reformat(frame, _WIDTH, _HEIGHT, "rgb24", interpolation="AREA")
+    colours = cast("NDArray[np.uint8]", reduced.to_ndarray())
+    luma = cast(Small, cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY).astype(np.float32))
+    detail = luma - cv2.GaussianBlur(luma, (0, 0), _LIGHT)
+    palette = cv2.calcHist([colours], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3)
+    palette = cv2.GaussianBlur(palette.reshape(_BINS, -1), (1, 1), 0)
+    return _Picture(luma, colours, detail, float(detail.std()), palette.astype(np.float32))
+
+
+def _size(difference: Small) -> float:
+    return float(np.sqrt(np.dot(difference.ravel(), difference.ravel()) / difference.size))
+
+
+def _likeness(before: _Picture, now: _Picture) -> tuple[float, float]:
+    """How much of the detail of two pictures is the same, 0 to 1, and what of the luma is not.
+
+    The camera may have moved meanwhile: the best of a few shifts counts.
+    """
+    best, residue = -1.0, 255.0
+    for across, down in _shifts(before.detail, now.detail):
+        old, new = _overlap(across, down)
+        a, b = before.detail[old], now.detail[new]
+        # Noise is not detail: where there is little, pictures are alike.
+        noise = _QUIET * _QUIET * a.size
+        product = float(np.vdot(a, b)) + noise
+        norm = float(np.sqrt((np.vdot(a, a) + noise) * (np.vdot(b, b) + noise)))
+        likeness = product / norm
+        if likeness > best:
+            best = likeness
+            residue = float(cv2.absdiff(before.luma[old], now.luma[new]).mean())
+    return max(0.0, best), residue
+
+
+def _shifts(before: Small, now: Small) -> set[tuple[int, int]]:
+    """None at all, and what phase correlation finds; it cannot tell a shift from its opposite."""
+    (x, y), _ = cv2.phaseCorrelate(before, now, _WINDOW)
+    across, down = round(x), round(y)
+    found = {(0, 0), (across, down)}
+    if abs(across) > _WIDTH // 4:
+        found.add((across - _WIDTH if across > 0 else across + _WIDTH, down))
+    fits = (_WIDTH - abs(a) >= _OVERLAP * _WIDTH and abs(d) <= _HEIGHT // 2 for a, d in found)
+    return {shift for shift, does in zip(found, fits, strict=True) if does}
+
+
+def _overlap(across: int, down: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The part that both pictures show, in the old one and in the new one."""
+    rows = slice(max(0, -down), _HEIGHT - max(0, down))
+    columns = slice(max(0, -across), _WIDTH - max(0, across))
+    moved = slice(rows.start + down, rows.stop + down)
+    return (rows, columns), (moved, slice(columns.start + across, columns.stop + across))
