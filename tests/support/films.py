@@ -24,6 +24,7 @@ Camera = Literal["still", "pan", "zoom", "handheld", "whip"]
 
 WIDTH, HEIGHT = 320, 180
 _WORLD = 1024
+_LARGEST = 300  # pixels of a world: nothing in it varies more slowly
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ class Film:
     def pictures(self) -> Iterator[Picture]:
         """Yield the frames, uint8 RGB ``[height, width, 3]``."""
         rng = np.random.default_rng(self.seed)
-        shots = [_Shot(rng, take, self.width, self.height) for take in self.takes]
+        palette = _Palette(rng.uniform(50, 190, 3), rng.normal(0, 1, (2, 3)))
+        shots = [_Shot(rng, take, palette, self.width, self.height) for take in self.takes]
         for number, (take, shot) in enumerate(zip(self.takes, shots, strict=True)):
             lead = _frames_between(take) if number else 0
             for n in range(take.frames):
@@ -175,13 +177,28 @@ def _blend(old: Picture, new: Picture, share: float) -> Picture:
     return cast(Picture, cv2.addWeighted(old, 1 - share, new, share, 0))
 
 
+@dataclass(frozen=True, slots=True)
+class _Palette:
+    """The colours of a film: half of its scenes have much the same."""
+
+    base: NDArray[np.float64]
+    tint: NDArray[np.float64]
+
+    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if rng.random() < 0.5:
+            return self.base + rng.normal(0, 8, 3), self.tint + rng.normal(0, 0.1, (2, 3))
+        return rng.uniform(50, 190, 3), rng.normal(0, 1, (2, 3))
+
+
 class _Shot:
     """One scene: what is seen through its camera at a frame."""
 
-    def __init__(self, rng: np.random.Generator, take: Take, width: int, height: int) -> None:
+    def __init__(
+        self, rng: np.random.Generator, take: Take, palette: _Palette, width: int, height: int
+    ) -> None:
         self._take, self._size = take, (width, height)
         self._noise = np.random.default_rng(int(rng.integers(1 << 30)))
-        self._world = _world(rng)
+        self._world = _world(rng, palette)
         self._scale = float(rng.uniform(1.0, 2.2)) * width / WIDTH
         self._speed = rng.uniform(-2.5, 2.5, 2)
         self._zoom = float(rng.choice([-1, 1]) * rng.uniform(0.001, 0.004))
@@ -275,34 +292,31 @@ class _Thing:
         picture[y0:y1, x0:x1][mask] = self._picture[part][mask]
 
 
-def _world(rng: np.random.Generator) -> Picture:
+def _world(rng: np.random.Generator, palette: _Palette) -> Picture:
     """A picture with structure at all sizes, a horizon, and things with edges; uint8 RGB."""
     slope = float(rng.uniform(1.0, 1.5))
     layers = np.stack([_texture(rng, _WORLD, slope) for _ in range(2)], axis=-1)
-    base, tint = rng.uniform(50, 190, 3), rng.normal(0, 1, (2, 3))
+    base, tint = palette.draw(rng)
     contrast = float(rng.uniform(25, 55))
     world = base + contrast * (layers @ tint) / np.linalg.norm(tint)
     horizon = int(rng.uniform(0.35, 0.65) * _WORLD)
     world[:horizon] = 0.5 * world[:horizon] + 0.5 * rng.uniform(80, 230, 3)
     drawn = np.clip(world, 0, 255).astype(np.uint8)
-    for _ in range(int(rng.integers(15, 60))):
+    for _ in range(int(rng.integers(80, 300))):
         centre = rng.integers(0, _WORLD, 2)
-        points = centre + rng.normal(0, rng.uniform(10, 70), (int(rng.integers(3, 7)), 2))
+        points = centre + rng.normal(0, rng.uniform(6, 60), (int(rng.integers(3, 7)), 2))
+        colour = drawn[centre[1], centre[0]] * rng.uniform(0.4, 1.7) + rng.normal(0, 25, 3)
         hull = cv2.convexHull(points.astype(np.int32))
-        colour = (drawn[centre[1], centre[0]] * rng.uniform(0.5, 1.5) + rng.normal(0, 25, 3))
-        mask = np.zeros(drawn.shape[:2], np.uint8)
-        cv2.fillConvexPoly(mask, hull, 1)
-        inside = mask > 0
-        grain = 12 * layers[..., 0][inside][:, None]
-        drawn[inside] = np.clip(colour + grain, 0, 255).astype(np.uint8)
-    return drawn
+        cv2.fillConvexPoly(drawn, hull, np.clip(colour, 0, 255).tolist(), lineType=cv2.LINE_AA)
+    grain = 8 * _texture(rng, _WORLD, 0.8)[..., None]
+    return cast(Picture, np.clip(drawn + grain, 0, 255).astype(np.uint8))
 
 
 def _texture(rng: np.random.Generator, side: int, slope: float) -> NDArray[np.float32]:
     """Noise whose power falls with the frequency, as in pictures of nature: mean 0, deviation 1."""
     rows, columns = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
     frequency = np.hypot(rows, columns)
-    frequency[0, 0] = 1
+    frequency = np.maximum(frequency, 1 / _LARGEST)
     phases = np.exp(2j * np.pi * rng.random(frequency.shape))
     spectrum = phases / frequency**slope
     spectrum[0, 0] = 0

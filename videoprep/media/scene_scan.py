@@ -9,8 +9,9 @@ import base64
 import zlib
 from collections import deque
 from dataclasses import dataclass, fields
+from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import av
 import cv2
@@ -24,7 +25,7 @@ from videoprep.media.video_reader import FrameFormat, ReadFrame, VideoReader
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-SPANS = (2, 3, 4, 6, 8, 10, 13, 16, 20)
+SPANS = (2, 4, 6, 8, 11, 15, 20)
 """Frames to either side over which pictures are compared, to find what changes slowly."""
 
 INTACT, DAMAGED, MISSING, DIFFERENT = range(4)
@@ -37,8 +38,11 @@ _WINDOW = cv2.createHanningWindow((_WIDTH, _HEIGHT), cv2.CV_32F)
 # Structure that is larger than this many pixels of a small picture is light, not detail.
 _LIGHT = 5.0
 
-# A picture that is less like the one before than this may follow a cut, or be lit by a flash.
-_UNLIKE = 0.35
+# What is smaller than this is grain, or what the codec made of it.
+_GRAIN = 0.8
+
+# A picture that differs from the one before by more than this may follow a cut, or be lit by a flash.
+_UNLIKE = 0.5
 
 # Frames after such a picture that are compared with the one before it.
 FLASH_FRAMES = 8
@@ -48,11 +52,16 @@ _OVERLAP = 0.35
 
 _MOST_FRAMES = 50_000_000
 
+_WASH = (8, 5)
+
+# Pictures are alike if they differ by less than this share of what unlike ones do, squared.
+_ALIKE = 0.25
+
 # Of a histogram: bins a colour.
 _BINS = 8
 
 # Levels of detail that may be noise.
-_QUIET = 1.0
+_QUIET = 1.5
 
 Small = NDArray[np.float32]
 
@@ -83,15 +92,21 @@ class SceneScores:
     palette: NDArray[np.uint8]
     """How much its colours are others than those of the frame before, wherever they are: 0 to
     255."""
-    returns: NDArray[np.uint8]
-    """How much of the detail of the frame before is seen again within `FLASH_FRAMES`: 0 to 255; 0
-    for a frame that is like the one before."""
+    apart: NDArray[np.uint8]
+    """The least `difference` of the frame before from one of the next `FLASH_FRAMES`, as 100 times
+    that; 255 for a frame that is like the one before."""
+    lasts: NDArray[np.uint8]
+    """Frames from this one to that one."""
     span: NDArray[np.uint8]
     """``[frames, spans]``: mean square difference, as a root, of the details as many frames before
     and after, in quarter levels."""
     blend: NDArray[np.uint8]
     """``[frames, spans]``: how far the frame is from the mean of these two, relative to their
-    difference: 0 (it is their mean) to 255 (as far as they are apart)."""
+    difference: 0 (it is their mean) to 255 (as far as they are apart, or these are alike)."""
+    wash_span: NDArray[np.uint8]
+    """As ``span``, of the colours of large areas, in half levels."""
+    wash_blend: NDArray[np.uint8]
+    """As ``blend``, of the colours of large areas."""
     complaint: str | None
     """What the decoder says of the first damaged frame, or of what cannot be read."""
     differs: str | None
@@ -120,7 +135,7 @@ class SceneScores:
         return cls(**arrays, complaint=data["complaint"], differs=data["differs"])
 
 
-_WIDE = ("span", "blend")
+_WIDE = ("span", "blend", "wash_span", "wash_blend")
 _ARRAYS = tuple(
     field.name for field in fields(SceneScores) if field.name not in ("complaint", "differs")
 )
@@ -201,11 +216,11 @@ class _Gauge:
         plain = [name for name in _ARRAYS if name not in _WIDE]
         self._of = {name: np.zeros(frames, np.uint8) for name in plain}
         self._of |= {name: np.zeros((frames, len(SPANS)), np.uint8) for name in _WIDE}
-        self._of["state"][:] = MISSING
+        self._of["state"][:], self._of["apart"][:] = MISSING, 255
         self._complaint: str | None = None
         self._differs: str | None = None
         self._before: _Picture | None = None
-        self._recent: deque[tuple[int, Small]] = deque(maxlen=2 * SPANS[-1] + 1)
+        self._recent: deque[tuple[int, _Picture]] = deque(maxlen=2 * SPANS[-1] + 1)
         self._watched: deque[tuple[int, _Picture]] = deque()
 
     def complain(self, complaint: str) -> None:
@@ -222,7 +237,7 @@ class _Gauge:
         if self._before is not None:
             self._compare(place, self._before, picture)
         self._before = picture
-        self._recent.append((place, picture.detail))
+        self._recent.append((place, picture))
         self._look_around()
 
     def result(self) -> SceneScores:
@@ -244,22 +259,19 @@ class _Gauge:
         self._of[name][place] = min(255, max(0, round(value)))
 
     def _compare(self, place: int, before: _Picture, now: _Picture) -> None:
-        likeness, residue = _likeness(before, now)
-        self._put("unlike", place, 255 * (1 - likeness))
-        self._put("residue", place, 4 * residue)
+        found = _compared(before, now)
+        self._put("unlike", place, found.unlike)
+        self._put("residue", place, found.residue)
+        self._put("palette", place, found.palette)
         self._put("change", place, 2 * float(cv2.absdiff(before.colours, now.colours).mean()))
-        distance = cv2.compareHist(before.palette, now.palette, cv2.HISTCMP_BHATTACHARYYA)
-        self._put("palette", place, 255 * float(distance))
-        for start, old in self._watched:
-            self._put_most("returns", start, 255 * _likeness(old, now)[0])
         while self._watched and place - self._watched[0][0] >= FLASH_FRAMES:
             self._watched.popleft()
-        if 1 - likeness > _UNLIKE:
+        for start, old in self._watched:
+            apart = min(255, round(100 * _compared(old, now).difference))
+            if apart < self._of["apart"][start]:
+                self._of["apart"][start], self._of["lasts"][start] = apart, place - start
+        if found.difference > _UNLIKE:
             self._watched.append((place, before))
-
-    def _put_most(self, name: str, place: int, value: float) -> None:
-        if value > self._of[name][place]:
-            self._put(name, place, value)
 
     def _look_around(self) -> None:
         """Compare the newest frame with one before, for all the frames that are half-way."""
@@ -270,10 +282,54 @@ class _Gauge:
                 return
             place, middle = recent[-1 - span]
             before = recent[-1 - 2 * span][1]
-            apart = _size(after - before)
-            off = _size(middle - (before + after) / 2)
+            apart, blend = _between(before.detail, middle.detail, after.detail)
+            if apart * apart < _ALIKE * (before.deviation**2 + after.deviation**2):
+                blend = 1.0  # most pairs are alike: what is not looked at is packed small
             self._of["span"][place, column] = min(255, round(4 * apart))
-            self._of["blend"][place, column] = min(255, round(255 * off / max(apart, _QUIET)))
+            self._of["blend"][place, column] = min(255, round(255 * blend))
+            apart, blend = _between(before.wash, middle.wash, after.wash)
+            self._of["wash_span"][place, column] = min(255, round(2 * apart))
+            self._of["wash_blend"][place, column] = min(255, round(255 * blend))
+
+
+def _between(before: Small, middle: Small, after: Small) -> tuple[float, float]:
+    """How far two pictures are apart, and how far the one in the middle is from their mean."""
+    apart = _size(after - before)
+    if apart < _QUIET:
+        return apart, 1.0
+    return apart, _size(middle - (before + after) / 2) / apart
+
+
+T = TypeVar("T", float, NDArray[np.float64])
+
+
+def difference(unlike: T, residue: T, palette: T) -> T:
+    """Return how different two pictures are: 0 to 2.6, above 1 hardly ever within a scene.
+
+    Args:
+        unlike: as in `SceneScores`.
+        residue: likewise; fifteen levels count for a half.
+        palette: likewise.
+    """
+    return unlike / 255 + 0.8 * (residue / (residue + 60)) + 0.8 * (palette / 255)
+
+
+class _Compared(NamedTuple):
+    """Two pictures, as in `SceneScores`."""
+
+    unlike: float
+    residue: float
+    palette: float
+
+    @property
+    def difference(self) -> float:
+        return difference(*self)
+
+
+def _compared(before: _Picture, now: _Picture) -> _Compared:
+    likeness, residue = _likeness(before, now)
+    distance = cv2.compareHist(before.palette, now.palette, cv2.HISTCMP_BHATTACHARYYA)
+    return _Compared(255 * (1 - likeness), 4 * residue, 255 * float(distance))
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,16 +346,18 @@ class _Picture:
     """Of the detail, in levels."""
     palette: Small
     """Histogram of the colours."""
+    wash: Small
+    """The colours of large areas, RGB ``[5, 8, 3]``."""
 
 
 def _picture(scaler: VideoReformatter, frame: VideoFrame) -> _Picture:
     reduced = scaler.reformat(frame, _WIDTH, _HEIGHT, "rgb24", interpolation="AREA")
     colours = cast("NDArray[np.uint8]", reduced.to_ndarray())
     luma = cast(Small, cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY).astype(np.float32))
-    detail = luma - cv2.GaussianBlur(luma, (0, 0), _LIGHT)
-    palette = cv2.calcHist([colours], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3)
-    palette = cv2.GaussianBlur(palette.reshape(_BINS, -1), (1, 1), 0)
-    return _Picture(luma, colours, detail, float(detail.std()), palette.astype(np.float32))
+    detail = cv2.GaussianBlur(luma, (0, 0), _GRAIN) - cv2.GaussianBlur(luma, (0, 0), _LIGHT)
+    palette = cast(Small, cv2.calcHist([colours], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3))
+    wash = cv2.resize(colours, _WASH, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return _Picture(luma, colours, detail, float(detail.std()), palette, wash)
 
 
 def _size(difference: Small) -> float:
@@ -313,33 +371,58 @@ def _likeness(before: _Picture, now: _Picture) -> tuple[float, float]:
     """
     best, residue = -1.0, 255.0
     for across, down in _shifts(before.detail, now.detail):
-        old, new = _overlap(across, down)
-        a, b = before.detail[old], now.detail[new]
-        # Noise is not detail: where there is little, pictures are alike.
-        noise = _QUIET * _QUIET * a.size
-        product = float(np.vdot(a, b)) + noise
-        norm = float(np.sqrt((np.vdot(a, a) + noise) * (np.vdot(b, b) + noise)))
-        likeness = product / norm
+        old, new = _overlap(before, across, down), _part(now, across, down)
+        likeness = _correlation(old[0], new[0])
         if likeness > best:
             best = likeness
-            residue = float(cv2.absdiff(before.luma[old], now.luma[new]).mean())
+            residue = float(cv2.absdiff(old[1], new[1]).mean())
     return max(0.0, best), residue
 
 
-def _shifts(before: Small, now: Small) -> set[tuple[int, int]]:
+def _correlation(a: Small, b: Small) -> float:
+    """Noise is not detail: where there is little else, pictures are alike."""
+    noise = _QUIET * _QUIET * a.size
+    norm = (float(np.vdot(a, a)) + noise) * (float(np.vdot(b, b)) + noise)
+    return (float(np.vdot(a, b)) + noise) / float(np.sqrt(norm))
+
+
+def _shifts(before: Small, now: Small) -> list[tuple[float, float]]:
     """None at all, and what phase correlation finds; it cannot tell a shift from its opposite."""
-    (x, y), _ = cv2.phaseCorrelate(before, now, _WINDOW)
-    across, down = round(x), round(y)
-    found = {(0, 0), (across, down)}
-    if abs(across) > _WIDTH // 4:
-        found.add((across - _WIDTH if across > 0 else across + _WIDTH, down))
-    fits = (_WIDTH - abs(a) >= _OVERLAP * _WIDTH and abs(d) <= _HEIGHT // 2 for a, d in found)
-    return {shift for shift, does in zip(found, fits, strict=True) if does}
+    # OpenCV 5 puts the window onto what it is given.
+    (x, y), _ = cv2.phaseCorrelate(before.copy(), now.copy(), _WINDOW)
+    found = [(0.0, 0.0)]
+    if abs(y) > _HEIGHT / 2:
+        return found
+    if abs(x) <= (1 - _OVERLAP) * _WIDTH:
+        found.append((x, y))
+    other = x - _WIDTH if x > 0 else x + _WIDTH
+    if abs(other) <= (1 - _OVERLAP) * _WIDTH:
+        found.append((other, y))
+    return found
 
 
-def _overlap(across: int, down: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The part that both pictures show, in the old one and in the new one."""
-    rows = slice(max(0, -down), _HEIGHT - max(0, down))
-    columns = slice(max(0, -across), _WIDTH - max(0, across))
-    moved = slice(rows.start + down, rows.stop + down)
-    return (rows, columns), (moved, slice(columns.start + across, columns.stop + across))
+def _part(picture: _Picture, across: float, down: float) -> tuple[Small, Small]:
+    """What of a picture was seen before the camera moved: its detail and its luma."""
+    seen = _seen(across, down)
+    return picture.detail[seen], picture.luma[seen]
+
+
+def _overlap(picture: _Picture, across: float, down: float) -> tuple[Small, Small]:
+    """The same part of the picture before, moved to where it is now."""
+    if across == down == 0:
+        return picture.detail, picture.luma
+    matrix = np.array([[1, 0, across], [0, 1, down]], dtype=np.float32)
+    moved = (
+        cast(Small, cv2.warpAffine(one, matrix, (_WIDTH, _HEIGHT), borderMode=cv2.BORDER_REPLICATE))
+        for one in (picture.detail, picture.luma)
+    )
+    seen = _seen(across, down)
+    detail, luma = (one[seen] for one in moved)
+    return detail, luma
+
+
+def _seen(across: float, down: float) -> tuple[slice, slice]:
+    """The part of a picture that was seen before the camera moved."""
+    x, y = ceil(abs(across)), ceil(abs(down))
+    rows = slice(y, None) if down > 0 else slice(0, _HEIGHT - y)
+    return rows, slice(x, None) if across > 0 else slice(0, _WIDTH - x)
