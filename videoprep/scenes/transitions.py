@@ -79,7 +79,7 @@ class Sensitivity:
 
     cut: float = 2.4
     """How many times more than its neighbours a frame has to differ from the one before."""
-    dissolve: float = 0.45
+    dissolve: float = 0.35
     """How much a frame has to be a mixture of those before and after it, up to 1."""
 
 
@@ -117,16 +117,25 @@ def cut_scores(differences: Floats) -> Floats:
     return found
 
 
-def dissolve_scores(scores: SceneScores) -> tuple[Floats, NDArray[np.intp]]:
-    """Return how much each frame is a mixture, up to about 1, and the column of its best span."""
+def dissolve_scores(
+    scores: SceneScores, breaks: NDArray[np.bool_]
+) -> tuple[Floats, NDArray[np.intp]]:
+    """Return how much each frame is a mixture, up to about 1, and the column of its best span.
+
+    Args:
+        scores: of the film.
+        breaks: bool ``[frames]``: where something else happens; nothing is compared across it.
+    """
     count = len(scores.detail)
     best, columns = np.zeros(count), np.zeros(count, dtype=np.intp)
     detail = scores.detail / 4.0
+    passed = np.concatenate([[0], np.cumsum(breaks)])
     for column, span in enumerate(SPANS):
         if 2 * span >= count:
             break
         found = np.zeros(count)
-        found[span:-span] = _mixture(scores, detail, column, span)
+        within = passed[2 * span + 1 :] - passed[1 : -2 * span]
+        found[span:-span] = np.where(within, 0.0, _mixture(scores, detail, column, span))
         better = found > best
         best[better], columns[better] = found[better], column
     return best, columns
@@ -136,21 +145,22 @@ def _mixture(scores: SceneScores, detail: Floats, column: int, span: int) -> Flo
     """How much the frames that have so many before and after them are mixtures of these."""
     inner = slice(span, -span)
     before, after = detail[: -2 * span], detail[2 * span :]
-    apart = scores.span[inner, column] / 4.0
-    blend, wash_blend = (
-        1 - 2 * (array[inner, column] / 255.0) for array in (scores.blend, scores.wash_blend)
+    apart, wash = scores.span[inner, column] / 4.0, scores.wash_span[inner, column] / 2.0
+    off, wash_off = (
+        array[inner, column] / 255.0 for array in (scores.blend, scores.wash_blend)
     )
-    wash = scores.wash_span[inner, column] / 2.0
     # 1 for pictures without anything in common.
-    unlike = apart**2 / (before**2 + after**2 + 5)
+    unlike = np.minimum(1, apart**2 / (before**2 + after**2 + 5))
     # Half of two such pictures has 0.71 times the detail of each.
     dip = (1 - np.sqrt((detail[inner] ** 2 + 1) / ((before**2 + after**2) / 2 + 1))) / 0.29
-    evidence = (
-        np.clip(blend, -1, 1)
-        + np.clip(wash_blend, -1, 1) * wash / (wash + 6)
-        + np.clip(dip, 0, 1.3)
-    ) / 3
-    found: Floats = np.where(unlike > 0.5, np.clip(unlike, 0, 1) * evidence, 0.0)
+    # A frame that is as far from the mean as these two is one of them, and half as far anything.
+    linear = np.clip(1 - 2 * off, -1, 1)
+    linear_wash = np.clip(1 - 2 * wash_off, -1, 1) * wash / (wash + 6)
+    # Motion hardly moves large areas: what does not mix them has to mix the detail all the more.
+    mixes = np.clip((0.45 - wash_off) / 0.05, 0, 1) * np.clip((wash - 14) / 10, 0, 1)
+    mixes = np.maximum(mixes, np.clip((0.3 - off) / 0.1, 0, 1))
+    evidence = mixes * (linear + linear_wash + np.clip(dip, 0, 1.3)) / 3
+    found: Floats = np.where(unlike > 0.5, unlike * evidence, 0.0)
     return found
 
 
@@ -299,13 +309,12 @@ def _dissolves(
     threshold: float,
 ) -> list[Transition]:
     """Frames that are mixtures more than all others near them, with what belongs to them."""
-    likely, columns = dissolve_scores(scores)
-    likely[differences > _FAST] = 0.0
-    likely[scores.state != INTACT] = 0.0
-    for at in np.flatnonzero(flashes).tolist():
-        likely[max(0, at - 2) : at + 3] = 0.0
+    breaks = flashes | (scores.state != INTACT)
+    breaks[[cut.first for cut in cuts]] = True
     for fade in fades:
-        likely[max(0, fade.first - 2) : fade.after + 2] = 0.0
+        breaks[fade.first : fade.after] = True
+    likely, columns = dissolve_scores(scores, breaks)
+    likely[differences > _FAST] = 0.0
     found = []
     limits = sorted([0, len(likely), *(cut.first for cut in cuts)])
     for low, high in pairwise(limits):
