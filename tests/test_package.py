@@ -37,6 +37,7 @@ LAYERS = (
     ("families",),
     ("index",),
     ("validators",),
+    ("scenes",),
     ("captions",),
     ("pages",),
     ("store",),

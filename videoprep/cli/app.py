@@ -27,6 +27,7 @@ from videoprep.cli.preview import preview
 from videoprep.cli.report import report
 from videoprep.cli.rules import rules
 from videoprep.cli.spelling import Command, Formatter
+from videoprep.cli.split import split
 from videoprep.cli.status import status
 from videoprep.cli.train import train
 from videoprep.cli.usage import explained
@@ -49,7 +50,7 @@ app = typer.Typer(
     },
 )
 for command in (
-    *(init, validate, rules, index, encode, status, verify),
+    *(init, split, validate, rules, index, encode, status, verify),
     *(preview, export, train, report, demo),
 ):
     app.command(cls=Command)(command)

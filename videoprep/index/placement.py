@@ -213,7 +213,7 @@ def _span(media: MediaInfo, policy: Policy, extras: Extras) -> _Span | LeftOut:
         available = frames_available(times, media.fps, rate)
         return _Span(seconds, 0, 0.0, available, rate, as_they_are)
     duration = media.duration
-    late = _late_start(media) if policy.time_zero == "container" else 0.0
+    late = late_start(media) if policy.time_zero == "container" else 0.0
     found = _range(seconds, duration, extras, late)
     if isinstance(found, LeftOut):
         return found
@@ -228,8 +228,8 @@ def _span(media: MediaInfo, policy: Policy, extras: Extras) -> _Span | LeftOut:
     return _Span(seconds, 0, start, available, rate, False)
 
 
-def _late_start(media: MediaInfo) -> float:
-    """Seconds by which players show the first frame late, in whole frames.
+def late_start(media: MediaInfo) -> float:
+    """Return the seconds by which players show the first frame late, in whole frames.
 
     What is less than a frame is ignored: with a picture that starts 0.021 s late at 25 frames a
     second, the first frame at or after second 5 is number 125, as if it did not; with one that

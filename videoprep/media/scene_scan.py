@@ -168,7 +168,7 @@ def scan_scenes(path: Path, fingerprint: str | None = None) -> SceneScores:
         MediaError: the file holds no video.
     """
     info = probe_contents(path, fingerprint)
-    places, gauge = _Places(info), _Gauge(info.frames)
+    places, gauge = FramePlaces(info), _Gauge(info.frames)
     with VideoReader(path, info.stream) as reader:
         first = reader.first
         try:
@@ -185,7 +185,7 @@ def scan_scenes(path: Path, fingerprint: str | None = None) -> SceneScores:
     return gauge.result()
 
 
-class _Places:
+class FramePlaces:
     """Finds the number of a frame among the time stamps, which are what plans go by."""
 
     def __init__(self, info: MediaInfo) -> None:

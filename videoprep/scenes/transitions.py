@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from videoprep.media.scene_scan import DAMAGED, INTACT, SPANS, SceneScores, difference
 
-Kind = Literal["cut", "dissolve", "fade"]
+Kind = Literal["cut", "dissolve", "fade", "transition"]
 Floats = NDArray[np.float64]
 
 # Frames to either side whose differences are what is usual at a place.
