@@ -6,6 +6,7 @@ and what happens in them, is chosen by the test or drawn from a seed; `Film.join
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,12 +19,21 @@ import numpy as np
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from tests.conftest import need
+
 Picture = NDArray[np.uint8]
 How = Literal["cut", "dissolve", "fade"]
 Camera = Literal["still", "pan", "zoom", "handheld", "whip"]
 
 WIDTH, HEIGHT = 320, 180
 _WORLD = 1024
+# The corner that tells a scene: its side, what is in it, and what the codec may make of it.
+_STAMP = 24
+_COLOURS = (
+    (40, 40, 40), (210, 60, 60), (60, 190, 60), (60, 60, 210), (210, 200, 60), (60, 200, 210),
+    (200, 60, 200), (220, 220, 220),
+)  # fmt: skip
+_NEAR = 14
 _LARGEST = 300  # pixels of a world: nothing in it varies more slowly
 
 
@@ -65,6 +75,8 @@ class Film:
     seed: int
     width: int = WIDTH
     height: int = HEIGHT
+    stamped: bool = False
+    """Whether each frame has a corner that tells its scene."""
     joins: list[Join] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -87,6 +99,8 @@ class Film:
         rng = np.random.default_rng(self.seed)
         palette = _Palette(rng.uniform(50, 190, 3), rng.normal(0, 1, (2, 3)))
         shots = [_Shot(rng, take, palette, self.width, self.height) for take in self.takes]
+        for number, shot in enumerate(shots):
+            shot.stamp = _COLOURS[number % len(_COLOURS)] if self.stamped else None
         for number, (take, shot) in enumerate(zip(self.takes, shots, strict=True)):
             lead = _frames_between(take) if number else 0
             for n in range(take.frames):
@@ -95,17 +109,60 @@ class Film:
                 follower = self.takes[number + 1]
                 yield from _between(follower, shot, shots[number + 1], lead + take.frames)
 
-    def write(self, path: Path, rate: Fraction = Fraction(24), crf: int = 20) -> Path:
-        """Encode it as H.264, with B-frames as x264 likes them."""
-        with av.open(path, "w") as container:
-            options = {"crf": str(crf), "preset": "veryfast"}
+    def write(
+        self,
+        path: Path,
+        rate: Fraction = Fraction(24),
+        *,
+        crf: int = 20,
+        params: str = "",
+        times: Sequence[int] | None = None,
+    ) -> Path:
+        """Encode it as H.264, by default with B-frames as x264 likes them.
+
+        Args:
+            path: its ending chooses the container.
+            rate: frames a second.
+            crf: quality, as x264 takes it.
+            params: further options of x264.
+            times: milliseconds at which the frames are shown, instead of the rate.
+        """
+        with av.open(str(path), "w") as container:
+            options = {"crf": str(crf), "preset": "veryfast", "x264-params": params}
             stream = cast(VideoStream, container.add_stream("libx264", rate=rate, options=options))
             stream.width, stream.height, stream.pix_fmt = self.width, self.height, "yuv420p"
-            for picture in self.pictures():
+            if times is not None:
+                stream.codec_context.time_base = Fraction(1, 1000)
+            for number, picture in enumerate(self.pictures()):
                 frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                if times is not None:
+                    frame.pts, frame.time_base = times[number], Fraction(1, 1000)
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         return path
+
+    def scene_of(self, number: int) -> int | None:
+        """The number of the scene to which a frame belongs; None for one of a transition."""
+        if any(join.first <= number < join.after for join in self.joins):
+            return None
+        return sum(join.after <= number for join in self.joins)
+
+
+def ffmpeg(arguments: str) -> None:
+    """Run FFmpeg; the test is skipped if there is none."""
+    try:
+        subprocess.run(["ffmpeg", "-v", "error", "-y", *arguments.split()], check=True)
+    except FileNotFoundError:
+        need("ffmpeg")
+
+
+def stamp_on(picture: Picture) -> int | None:
+    """Read the number of the scene off a frame of a stamped film; None if it is a mixture."""
+    height, width = picture.shape[:2]
+    side = _STAMP * width // WIDTH
+    patch = picture[height - side + 3 : height - 3, 3 : side - 3].reshape(-1, 3).mean(axis=0)
+    distances = np.abs(np.array(_COLOURS) - patch).max(axis=1)
+    return int(distances.argmin()) if distances.min() < _NEAR else None
 
 
 def drawn_film(kind: str, seed: int, scenes: int = 8) -> Film:
@@ -197,6 +254,7 @@ class _Shot:
         self, rng: np.random.Generator, take: Take, palette: _Palette, width: int, height: int
     ) -> None:
         self._take, self._size = take, (width, height)
+        self.stamp: tuple[int, int, int] | None = None
         self._noise = np.random.default_rng(int(rng.integers(1 << 30)))
         self._world = _world(rng, palette)
         self._scale = float(rng.uniform(1.0, 2.2)) * width / WIDTH
@@ -214,6 +272,13 @@ class _Shot:
         self._gain = float(rng.uniform(0.55, 1.1))
 
     def picture(self, n: int) -> Picture:
+        picture = self._seen(n)
+        if self.stamp is not None:
+            side = _STAMP * self._size[0] // WIDTH
+            picture[-side:, :side] = self.stamp
+        return picture
+
+    def _seen(self, n: int) -> Picture:
         width, height = self._size
         (x, y), zoom, blur = self._camera(n)
         scale = self._scale * zoom

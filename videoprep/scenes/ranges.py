@@ -57,6 +57,9 @@ _STATES: dict[int, Reason] = {DAMAGED: "damaged", MISSING: "damaged", DIFFERENT:
 # A difference from the middle between two frames that no rate of frames makes up for.
 _PAST_MIDDLE = 1e-3
 
+# What decimals lose as floats, in units of the last digit.
+_ROUNDING = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -88,6 +91,11 @@ class FilmTimes:
         """Return how long frames are seen, in seconds."""
         return float(self.starts[after] - self.starts[first])
 
+    def seen(self, first: int, after: int) -> tuple[str, str]:
+        """Return when frames are seen, from when to when, for a reader."""
+        start, end = (float(self.starts[frame]) + self.late for frame in (first, after))
+        return _decimal(start), _decimal(end)
+
     def written(self, first: int, after: int) -> tuple[str, str]:
         """Return start and end as decimals that select exactly these frames.
 
@@ -102,7 +110,8 @@ class FilmTimes:
             return start, _decimal(end + self.late, up=True)
         middle = float(self.starts[after - 1] + end) / 2
         room = min(_PAST_MIDDLE, (end - middle) / 2)
-        return start, _between(middle + self.late, middle + self.late + room)
+        middle += self.late
+        return start, _between(middle + room / 10, middle + room)
 
 
 def _decimal(value: float, *, up: bool = False) -> str:
@@ -112,11 +121,11 @@ def _decimal(value: float, *, up: bool = False) -> str:
 
 
 def _between(low: float, high: float) -> str:
-    """The shortest decimal above ``low`` and not above ``high``."""
+    """The shortest decimal between two values."""
     for digits in range(2, 10):
         scale = 10**digits
-        units = int(np.floor(low * scale)) + 1
-        if units <= high * scale:
+        units = int(np.ceil(low * scale))
+        if units <= high * scale + _ROUNDING:
             return _short(units, digits)
     return repr(high)
 

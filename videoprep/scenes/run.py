@@ -306,13 +306,13 @@ def _note(film: SplitFilm, result: SplitResult, rows: _Rows, left: _Rows) -> Non
         result.transitions[one.kind] = result.transitions.get(one.kind, 0) + 1
     for piece in film.pieces:
         seconds = film.times.length(piece.first, piece.after)
-        start, end = film.times.written(piece.first, piece.after)
         result.seconds += seconds
         if piece.reason is None:
             result.clips += 1
             result.clip_seconds += seconds
-            rows.add(film.video, "", start, end)
+            rows.add(film.video, "", *film.times.written(piece.first, piece.after))
             continue
+        start, end = film.times.seen(piece.first, piece.after)
         result.left_over[piece.reason] = result.left_over.get(piece.reason, 0.0) + seconds
         frames = piece.after - piece.first
         left.add(
