@@ -183,9 +183,13 @@ def test_an_edit_list_moves_the_cuts(film: Film, made: Path, tmp_path: Path) -> 
 def test_all_seconds_are_accounted_for(made: Path, tmp_path: Path) -> None:
     result, (found,) = _split(made, tmp_path / "ds", min_length=1.75, max_length=1.8, trim=0.05)
     rows = list(csv.DictReader((tmp_path / "ds/split" / LEFT_OVER).open()))
-    assert {row["reason"] for row in rows} == {"dissolve", "fade", "short", "trimmed", "remainder"} - (
-        {"remainder"} if "remainder" not in result.left_over else set()
-    )
+    assert {row["reason"] for row in rows} == {
+        "dissolve",
+        "fade",
+        "short",
+        "trimmed",
+        "remainder",
+    } - ({"remainder"} if "remainder" not in result.left_over else set())
     left = sum(float(row["seconds"]) for row in rows)
     assert result.clip_seconds + left == pytest.approx(result.seconds, abs=0.01)
     assert result.seconds == pytest.approx(probe(made).duration)

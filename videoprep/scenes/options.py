@@ -34,9 +34,7 @@ class SplitOptions(BaseModel):
     after them, up to about 1. For `adaptive` only."""
     min_length: Seconds = 2.0
     """Minimum length of a range, in seconds. Shorter scenes are left out."""
-    max_length: Annotated[
-        Annotated[float, Field(gt=0, le=1e6)] | None, Cli(example=15.0)
-    ] = 15.0
+    max_length: Annotated[Annotated[float, Field(gt=0, le=1e6)] | None, Cli(example=15.0)] = 15.0
     """Maximum length of a range, in seconds."""
     long: Long = "stride"
     """What becomes of a scene that is longer than the maximum: `stride` cuts it into ranges of the

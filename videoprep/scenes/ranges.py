@@ -183,9 +183,7 @@ def _is_one_colour(scores: SceneScores, first: int, after: int) -> bool:
     return bool(np.count_nonzero(empty) >= 0.95 * (after - first))
 
 
-def _of_scene(
-    first: int, after: int, times: FilmTimes, options: SplitOptions
-) -> Iterator[Piece]:
+def _of_scene(first: int, after: int, times: FilmTimes, options: SplitOptions) -> Iterator[Piece]:
     """The pieces of one scene: trimmed, then cut to length."""
     start, end = _trimmed(first, after, times, options.trim)
     length = times.length(start, end) if start < end else 0.0

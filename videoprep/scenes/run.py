@@ -236,16 +236,16 @@ def _films(
         told("split", done, len(paths))
 
 
-def _cut(
-    root: Path, name: str, found: Inspection, options: SplitOptions
-) -> SplitFilm | FailedFilm:
+def _cut(root: Path, name: str, found: Inspection, options: SplitOptions) -> SplitFilm | FailedFilm:
     if isinstance(found.shared, MediaError):
         error = found.shared
         return FailedFilm(name, error.code.value, error.message)
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
-        return FailedFilm(name, Code.NOT_UTF8.value, "its name is not UTF-8, and no list can hold it")
+        return FailedFilm(
+            name, Code.NOT_UTF8.value, "its name is not UTF-8, and no list can hold it"
+        )
     if name != name.strip() or "\n" in name or "\r" in name:
         return FailedFilm(
             name, Code.BAD_VALUE.value, "its name begins or ends with a space, or has a line end"
@@ -377,7 +377,7 @@ class _Folder:
             return None
 
     def _is_ours(self, spec: Path) -> bool:
-        """Whether a ``videoprep.yaml`` is of these films and this list; else it may say anything."""
+        """Whether a ``videoprep.yaml`` is of these films and this list; it may set more."""
         try:
             fields = read_spec_file(spec, named=True)
         except VideoprepError:
@@ -387,10 +387,8 @@ class _Folder:
             os.path.realpath(table) == os.path.realpath(self._clips)
         )
 
-    def write(
-        self, clips: Callable[[BinaryIO], None], left: _Rows, options: SplitOptions
-    ) -> None:
-        """Write all files, each whole or not at all; the list of ranges comes last but for a note."""
+    def write(self, clips: Callable[[BinaryIO], None], left: _Rows, options: SplitOptions) -> None:
+        """Write all files, each whole or not at all."""
         self.path.mkdir(parents=True, exist_ok=True)
         if self.overwrite and self._clips.exists() and _digest(self._clips) != self._written():
             shutil.copy2(self._clips, _free_backup(self._clips))

@@ -146,9 +146,7 @@ def _mixture(scores: SceneScores, detail: Floats, column: int, span: int) -> Flo
     inner = slice(span, -span)
     before, after = detail[: -2 * span], detail[2 * span :]
     apart, wash = scores.span[inner, column] / 4.0, scores.wash_span[inner, column] / 2.0
-    off, wash_off = (
-        array[inner, column] / 255.0 for array in (scores.blend, scores.wash_blend)
-    )
+    off, wash_off = (array[inner, column] / 255.0 for array in (scores.blend, scores.wash_blend))
     # 1 for pictures without anything in common.
     unlike = np.minimum(1, apart**2 / (before**2 + after**2 + 5))
     # Half of two such pictures has 0.71 times the detail of each.
@@ -184,9 +182,7 @@ def _cuts(
     certain = (found >= threshold) & (differences >= _LEAST_CUT) & ~flashes
     certain[:1] = False
     del scores
-    return [
-        Transition("cut", at, at, float(found[at])) for at in np.flatnonzero(certain).tolist()
-    ]
+    return [Transition("cut", at, at, float(found[at])) for at in np.flatnonzero(certain).tolist()]
 
 
 # Fades
@@ -334,9 +330,7 @@ def _peaks(likely: Floats, low: int, high: int, threshold: float) -> Iterator[in
         part[max(0, at - SPANS[-1]) : at + SPANS[-1] + 1] = 0.0
 
 
-def _extent(
-    scores: SceneScores, middle: int, span: int, low: int, high: int
-) -> tuple[int, int]:
+def _extent(scores: SceneScores, middle: int, span: int, low: int, high: int) -> tuple[int, int]:
     """The first frame of a dissolve, and the first after it."""
     speed = _speed(scores)
     fastest = float(np.median(speed[max(0, middle - 2) : middle + 3]))
@@ -359,9 +353,7 @@ def _without_overlaps(found: Sequence[Transition]) -> list[Transition]:
         if kept and one.first < kept[-1].after:
             last = kept.pop()
             winner = min(last, one, key=lambda t: ranks[id(t)])
-            merged = Transition(
-                winner.kind, last.first, max(last.after, one.after), winner.score
-            )
+            merged = Transition(winner.kind, last.first, max(last.after, one.after), winner.score)
             ranks[id(merged)] = ranks[id(winner)]
             kept.append(merged)
         else:

@@ -452,7 +452,7 @@ class _Inspection(WorkerJob):
 
     def line(self) -> str:
         request = self.request
-        what = {"do": request.do, "path": os.fspath(request.path.absolute())}
+        what: dict[str, Any] = {"do": request.do, "path": os.fspath(request.path.absolute())}
         if request.frames:
             what["frames"] = request.frames
         return json.dumps(what)
