@@ -151,7 +151,10 @@ def _packed(array: NDArray[np.uint8]) -> str:
 def _unpacked(text: str, frames: int, columns: int) -> NDArray[np.uint8]:
     size = frames * columns
     # One byte more would show, and a bomb is not unpacked.
-    data = zlib.decompressobj().decompress(base64.b64decode(text), size + 1)
+    try:
+        data = zlib.decompressobj().decompress(base64.b64decode(text), size + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
     if len(data) != size:
         raise ValueError("scores of another length")
     array = np.frombuffer(data, dtype=np.uint8).reshape(columns, frames).T

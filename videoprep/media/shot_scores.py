@@ -48,7 +48,10 @@ def _packed(array: NDArray[np.uint8]) -> str:
 
 
 def _unpacked(text: str, frames: int) -> NDArray[np.uint8]:
-    data = zlib.decompressobj().decompress(base64.b64decode(text), frames + 1)
+    try:
+        data = zlib.decompressobj().decompress(base64.b64decode(text), frames + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
     if len(data) != frames:
         raise ValueError("scores of another length")
     return np.frombuffer(data, dtype=np.uint8)
