@@ -69,7 +69,7 @@ _INTEGRATION |= {
     "test_real_files.py",
 }
 _INTEGRATION |= {"test_audio.py", "test_audio_info.py", "test_sampler_loaders.py"}
-_INTEGRATION |= {"test_video_reader.py"}
+_INTEGRATION |= {"test_video_reader.py", "test_split.py"}
 """Folders of this one, and names of files."""
 
 _PROCESSES = HEAVY | {"cold_cli", "mended", "real_clips", "run_cli"}

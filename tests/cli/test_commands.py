@@ -86,6 +86,9 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "validate": dataset
         | {"--select", "--ignore", "--severity", "--rule-option", "--fail-on", "--model"}
         | {"--fix", "--diff", "--write-clean", "--output", "--time-limit", "--memory-limit"},
+        "split": {"--output", "--stats", "--page", "--overwrite", "--time-limit", "--memory-limit"}
+        | {"--detector", "--threshold", "--dissolve-threshold", "--min-length", "--max-length"}
+        | {"--long", "--trim", "--output-format", "--help"},
         "rules": {"--output-format", "--help"},
         "index": dataset | {"--output", "--diff", "--on-missing", "--batch-size", "--num-gpus"},
         "encode": dataset

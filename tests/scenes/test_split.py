@@ -22,7 +22,7 @@ from videoprep.index.policy import Policy
 from videoprep.index.windows import WindowPolicy
 from videoprep.media.decode import FrameChoice, FrameDecoder
 from videoprep.media.probe import probe
-from videoprep.scenes.run import CLIPS, LEFT_OVER, SplitFilm, SplitResult, split
+from videoprep.scenes.run import SAMPLES, LEFT_OVER, SplitFilm, SplitResult, split
 from videoprep.scenes.transitions import Transition
 
 _TAKES = (
@@ -113,7 +113,7 @@ def test_each_cut_dissolve_and_fade_is_found(film: Film, made: Path, tmp_path: P
     result, (found,) = _split(made, tmp_path / "ds")
     _require_right(film, found.transitions)
     assert result.ok
-    assert result.clips == 5
+    assert result.samples == 5
     _require_clean(tmp_path / "ds", made)
     # A scene beside a cut keeps all of its frames.
     first, second = [piece for piece in found.pieces if piece.reason is None][:2]
@@ -174,7 +174,7 @@ def test_an_edit_list_moves_the_cuts(film: Film, made: Path, tmp_path: Path) -> 
     result, (found,) = _split(path, tmp_path / "ds")
     _require_right(film, found.transitions, shift)
     _require_clean(tmp_path / "ds", path)
-    assert result.clips == 5
+    assert result.samples == 5
 
 
 # What the rest is called
@@ -191,7 +191,7 @@ def test_all_seconds_are_accounted_for(made: Path, tmp_path: Path) -> None:
         "remainder",
     } - ({"remainder"} if "remainder" not in result.left_over else set())
     left = sum(float(row["seconds"]) for row in rows)
-    assert result.clip_seconds + left == pytest.approx(result.seconds, abs=0.01)
+    assert result.sample_seconds + left == pytest.approx(result.seconds, abs=0.01)
     assert result.seconds == pytest.approx(probe(made).duration)
     assert sum(result.left_over.values()) == pytest.approx(left, abs=0.01)
     frames = sum(int(row["frames"]) for row in rows)
@@ -206,12 +206,12 @@ def test_long_scenes(long: str, clips: int, reason: str | None, tmp_path: Path) 
     film = Film([Take(96, "pan")], seed=3)
     path = film.write(tmp_path / "film.mp4", Fraction(24))
     result, (found,) = _split(path, tmp_path / "ds", max_length=2, long=long)
-    assert result.clips == clips
+    assert result.samples == clips
     if reason is not None:
         assert [piece.reason for piece in found.pieces] == [reason]
         assert not result.ok
     else:
-        assert result.clip_seconds == pytest.approx(4)
+        assert result.sample_seconds == pytest.approx(4)
 
 
 def test_a_film_without_a_cut_is_one_range(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_damage_in_the_middle_costs_what_is_damaged(film: Film, tmp_path: Path) 
     path.write_bytes(data)
     result, (found,) = _split(path, tmp_path / "ds", min_length=0.5)
     assert result.left_over["damaged"] > 0
-    assert result.clips >= 5
+    assert result.samples >= 5
     assert found.pieces[-1].after == probe(path).frames
     taken = [p for p in found.pieces if p.reason == "damaged"]
     assert sum(p.after - p.first for p in taken) < 60
@@ -304,36 +304,36 @@ def test_films_beneath_the_dataset_move_with_it(made: Path, tmp_path: Path) -> N
     assert "data_root: films" in (tmp_path / "ds/videoprep.yaml").read_text()
     (tmp_path / "ds").rename(tmp_path / "moved")
     listing = DatasetSpec.from_path(tmp_path / "moved").listing()
-    assert listing.total == result.clips
+    assert listing.total == result.samples
 
 
 def test_another_threshold_decodes_nothing(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _split(made, tmp_path / "ds")
-    before = (tmp_path / "ds" / CLIPS).read_bytes()
+    before = (tmp_path / "ds" / SAMPLES).read_bytes()
 
     def refuse(*_: object) -> None:
         raise AssertionError("a worker is started")
 
     monkeypatch.setattr("videoprep.workers.pool.Workers.start", refuse)
     _split(made, tmp_path / "same")
-    assert (tmp_path / "same" / CLIPS).read_bytes() == before
+    assert (tmp_path / "same" / SAMPLES).read_bytes() == before
     result, _ = _split(made, tmp_path / "ds", threshold=100, dissolve_threshold=2)
     assert set(result.transitions) == {"fade"}
-    assert (tmp_path / "ds" / CLIPS).read_bytes() != before
+    assert (tmp_path / "ds" / SAMPLES).read_bytes() != before
 
 
 def test_a_list_that_was_edited_is_kept(made: Path, tmp_path: Path) -> None:
     _split(made, tmp_path / "ds")
-    clips = tmp_path / "ds" / CLIPS
+    clips = tmp_path / "ds" / SAMPLES
     edited = clips.read_text().replace(",,", ",a film,")
     clips.write_text(edited)
     with pytest.raises(SpecError, match="was changed since it was written"):
         _split(made, tmp_path / "ds")
     assert clips.read_text() == edited
     _split(made, tmp_path / "ds", overwrite=True)
-    assert clips.with_name("clips.csv.bak").read_text() == edited
+    assert clips.with_name("samples.csv.bak").read_text() == edited
     assert ",a film," not in clips.read_text()
 
 
@@ -379,4 +379,4 @@ def test_no_films_at_all(tmp_path: Path) -> None:
 
 def test_the_result_is_json(made: Path, tmp_path: Path) -> None:
     result, _ = _split(made, tmp_path / "ds")
-    assert json.loads(json.dumps(result.to_json()))["clips"] == 5
+    assert json.loads(json.dumps(result.to_json()))["samples"] == 5

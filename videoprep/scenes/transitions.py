@@ -274,11 +274,10 @@ def _widened(
     return first, after
 
 
-def _steady(scores: SceneScores, start: int, step: int, fastest: float | None = None) -> int:
+def _steady(scores: SceneScores, start: int, step: int) -> int:
     """The first frame, going one way, that changes no more as those inside do."""
     speed = _speed(scores)
-    inside = speed[max(0, start - 6) : start + 7]
-    fastest = float(inside.max()) if fastest is None else fastest
+    fastest = speed[max(0, start - 6) : start + 7].max()
     at = start
     while 0 <= at < len(speed) and abs(at - start) <= _REACH // 2:
         if speed[at] <= _STEADY * fastest:
@@ -287,10 +286,9 @@ def _steady(scores: SceneScores, start: int, step: int, fastest: float | None = 
     return min(max(start + 2 * step, 0), len(speed) - 1)  # it moves as much as it changes
 
 
-def _speed(scores: SceneScores) -> Floats:
+def _speed(scores: SceneScores) -> NDArray[np.uint8]:
     """How fast the colours of large areas change: over two frames before and after each."""
-    found: Floats = scores.wash_span[:, 0] / 2.0
-    return found
+    return scores.wash_span[:, 0]
 
 
 # Dissolves
@@ -323,11 +321,13 @@ def _dissolves(
 
 def _peaks(likely: Floats, low: int, high: int, threshold: float) -> Iterator[int]:
     """The frames that score the most, each far from a better one."""
-    part = likely[low:high].copy()
-    while part.size and part.max() >= threshold:
-        at = int(part.argmax())
-        yield low + at
-        part[max(0, at - SPANS[-1]) : at + SPANS[-1] + 1] = 0.0
+    likely = likely[low:high]
+    free = np.ones(len(likely), dtype=bool)
+    candidates = np.flatnonzero(likely >= threshold)
+    for at in candidates[np.argsort(-likely[candidates], kind="stable")].tolist():
+        if free[at]:
+            yield low + at
+            free[max(0, at - SPANS[-1]) : at + SPANS[-1] + 1] = False
 
 
 def _extent(scores: SceneScores, middle: int, span: int, low: int, high: int) -> tuple[int, int]:
