@@ -43,6 +43,8 @@ class Score:
     """Found hard cuts that are at the very frame."""
     cuts: int = 0
     """Found hard cuts."""
+    covered: int = 0
+    """Found dissolves and fades of which no frame is left to a scene."""
 
     def add(self, joins: Sequence[Join], reported: Found) -> None:
         """Compare what is reported of a film with the truth."""
@@ -58,6 +60,8 @@ class Score:
             if join.how == "cut":
                 self.cuts += 1
                 self.exact += hit == (join.first, join.after)
+            else:
+                self.covered += hit[0] <= join.first and hit[1] >= join.after
         self.wrong += len(left)
 
     @property
@@ -168,15 +172,19 @@ def _scenedetect(folder: Path, films: dict[str, tuple[str, Film]], how: str) -> 
 def _print(
     results: dict[str, dict[str, Score]], seconds: dict[str, float], kinds: Sequence[str]
 ) -> None:
-    print("| detector | film | precision | recall | F1 | hard cuts at the very frame |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print(
+        "| detector | film | precision | recall | F1 | hard cuts at the very frame | slow ones covered |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for detector, scores in results.items():
         for kind in (*kinds, "all"):
             one = scores[kind]
             exact = f"{one.exact} of {one.cuts}" if one.cuts else ""
+            slow = one.found - one.cuts
+            covered = f"{one.covered} of {slow}" if slow else ""
             print(
                 f"| {detector} | {kind} | {one.precision:.1%} | {one.recall:.1%} | {one.f1:.1%} "
-                f"| {exact} |"
+                f"| {exact} | {covered} |"
             )
     for detector, took in seconds.items():
         print(f"{detector}: {took:.1f} s")

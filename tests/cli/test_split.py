@@ -29,7 +29,8 @@ def test_from_films_to_a_dataset(run_cli: Cli, films: Path, tmp_path: Path) -> N
     assert "1 film, 5.4 s · 2 cuts" in done.stdout
     assert "next: videoprep validate ds" in done.stdout
     rows = list(csv.DictReader((tmp_path / "ds/samples.csv").open()))
-    assert [(row["start"], row["end"]) for row in rows] == [("0", "2.063"), ("2.916667", "5.416667")]
+    ranges = [(row["start"], row["end"]) for row in rows]
+    assert ranges == [("0", "2.063"), ("2.916667", "5.416667")]
     assert "2 samples" in (tmp_path / "cuts.html").read_text()
     options = ("--caption-fallback", "a film", "--reshape", "center-crop")
     checked = run_cli("validate", "ds", *options, **state)
@@ -65,9 +66,7 @@ def test_what_fails_is_named(run_cli: Cli, films: Path, tmp_path: Path) -> None:
         ("--threshold", "-1", "--threshold"),
     ],
 )
-def test_wrong_use(
-    run_cli: Cli, films: Path, option: str, value: str, said: str
-) -> None:
+def test_wrong_use(run_cli: Cli, films: Path, option: str, value: str, said: str) -> None:
     done = run_cli("split", films, "-o", "ds", option, value)
     assert done.returncode == 2
     assert said in done.stderr

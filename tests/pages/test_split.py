@@ -41,9 +41,7 @@ def _film(number: int, cuts: int, score: float = 9.0) -> SplitFilm:
     return SplitFilm(f"{number}.mp4", Path(f"/none/{number}.mp4"), times, found, ())
 
 
-def test_both_sides_of_each_cut_are_shown(
-    open_page: Callable[..., Opened], tmp_path: Path
-) -> None:
+def test_both_sides_of_each_cut_are_shown(open_page: Callable[..., Opened], tmp_path: Path) -> None:
     Film(_TAKES, seed=2).write(tmp_path / "film.mp4")
     cuts = CutList()
     result = split(tmp_path / "film.mp4", output=tmp_path / "ds", on_film=cuts.add, min_length=1)
@@ -61,9 +59,7 @@ def test_both_sides_of_each_cut_are_shown(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 390])
-def test_it_is_readable_and_fits(
-    open_page: Callable[..., Opened], width: int, scheme: str
-) -> None:
+def test_it_is_readable_and_fits(open_page: Callable[..., Opened], width: int, scheme: str) -> None:
     cuts = CutList()
     for number in range(4):
         cuts.add(_film(number, 5))

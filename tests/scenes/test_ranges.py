@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from videoprep.media.scene_scan import DAMAGED, DIFFERENT, INTACT, MISSING, SPANS, SceneScores
 from videoprep.media.timestamps import nearest_frame, nearest_frames
 from videoprep.scenes.options import SplitOptions
-from videoprep.scenes.ranges import FilmTimes, Piece, cut_film
+from videoprep.scenes.ranges import FilmTimes, FilmPiece, cut_film
 from videoprep.scenes.transitions import Transition
 
 
@@ -31,7 +31,15 @@ def scores_of(frames: int, **arrays: Any) -> SceneScores:
     }
     lit = np.full(frames, 80, np.uint8)
     known = {"contrast": lit, "apart": np.full(frames, 255, np.uint8)}
-    fields: Any = {**plain, **wide, **known, "complaint": None, "differs": None, **arrays}
+    fields: Any = {
+        **plain,
+        **wide,
+        **known,
+        "step": 1,
+        "complaint": None,
+        "differs": None,
+        **arrays,
+    }
     return SceneScores(**fields)
 
 
@@ -64,9 +72,7 @@ def films(draw: st.DrawFn) -> tuple[SceneScores, list[Transition], FilmTimes, Sp
         trim=draw(st.floats(0, 1)),
     )
     contrast = np.array(draw(st.lists(st.sampled_from([0, 80]), min_size=frames, max_size=frames)))
-    scores = scores_of(
-        frames, state=np.array(states, np.uint8), contrast=contrast.astype(np.uint8)
-    )
+    scores = scores_of(frames, state=np.array(states, np.uint8), contrast=contrast.astype(np.uint8))
     late = draw(st.sampled_from([0.0, 0.04, 1.28]))
     return scores, transitions, FilmTimes(starts, late), options
 
@@ -123,29 +129,33 @@ def test_what_is_written_selects_the_frames(
     assert taken[-1] < after
 
 
-def _cut(frames: int, transitions: list[Transition], **options: Any) -> list[Piece]:
+def _cut(frames: int, transitions: list[Transition], **options: Any) -> list[FilmPiece]:
     scores = scores_of(frames)
     return cut_film(scores, transitions, times_of(frames), SplitOptions(**options))
 
 
 def test_scenes_between_cuts() -> None:
     cuts = [Transition("cut", 60, 60, 9.0), Transition("cut", 80, 80, 9.0)]
-    assert _cut(200, cuts) == [Piece(0, 60), Piece(60, 80, "short"), Piece(80, 200)]
+    assert _cut(200, cuts) == [FilmPiece(0, 60), FilmPiece(60, 80, "short"), FilmPiece(80, 200)]
 
 
 def test_trimming_at_both_ends() -> None:
     assert _cut(100, [], trim=0.5) == [
-        Piece(0, 13, "trimmed"),  # frame 12 is shown at 0.48 s
-        Piece(13, 87),
-        Piece(87, 100, "trimmed"),
+        FilmPiece(0, 13, "trimmed"),  # frame 12 is shown at 0.48 s
+        FilmPiece(13, 87),
+        FilmPiece(87, 100, "trimmed"),
     ]
 
 
 def test_strides_and_their_remainder() -> None:
-    assert _cut(220, [], max_length=4) == [Piece(0, 100), Piece(100, 200), Piece(200, 220, "remainder")]
-    assert _cut(250, [], max_length=4)[-1] == Piece(200, 250)
-    assert _cut(250, [], max_length=4, long="drop") == [Piece(0, 250, "long")]
-    assert _cut(250, [], max_length=4, long="keep") == [Piece(0, 250)]
+    assert _cut(220, [], max_length=4) == [
+        FilmPiece(0, 100),
+        FilmPiece(100, 200),
+        FilmPiece(200, 220, "remainder"),
+    ]
+    assert _cut(250, [], max_length=4)[-1] == FilmPiece(200, 250)
+    assert _cut(250, [], max_length=4, long="drop") == [FilmPiece(0, 250, "long")]
+    assert _cut(250, [], max_length=4, long="keep") == [FilmPiece(0, 250)]
 
 
 def test_frames_of_one_colour() -> None:
@@ -154,14 +164,14 @@ def test_frames_of_one_colour() -> None:
     scores = scores_of(200, contrast=contrast)
     cuts = [Transition("cut", 100, 100, 9.0)]
     pieces = cut_film(scores, cuts, times_of(200), SplitOptions())
-    assert pieces == [Piece(0, 100), Piece(100, 200, "one colour")]
+    assert pieces == [FilmPiece(0, 100), FilmPiece(100, 200, "one colour")]
 
 
 def test_damage_splits_a_scene() -> None:
     state = np.zeros(200, np.uint8)
     state[90:93], state[93:95] = DAMAGED, MISSING
     pieces = cut_film(scores_of(200, state=state), [], times_of(200), SplitOptions())
-    assert pieces == [Piece(0, 90), Piece(90, 95, "damaged"), Piece(95, 200)]
+    assert pieces == [FilmPiece(0, 90), FilmPiece(90, 95, "damaged"), FilmPiece(95, 200)]
 
 
 @pytest.mark.parametrize("field", ["span", "state"])

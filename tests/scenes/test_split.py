@@ -22,7 +22,7 @@ from videoprep.index.policy import Policy
 from videoprep.index.windows import WindowPolicy
 from videoprep.media.decode import FrameChoice, FrameDecoder
 from videoprep.media.probe import probe
-from videoprep.scenes.run import SAMPLES, LEFT_OVER, SplitFilm, SplitResult, split
+from videoprep.scenes.run import LEFT_OVER, SAMPLES, SplitFilm, SplitResult, split
 from videoprep.scenes.transitions import Transition
 
 _TAKES = (

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 SPANS = (2, 4, 6, 8, 11, 15, 20)
-"""Frames to either side over which pictures are compared, to find what changes slowly."""
+"""Steps to either side over which pictures are compared, to find what changes slowly. A step is a
+frame, or several at high rates; see `SceneScores.step`."""
+
+# Frames a second that a step comes close to: dissolves take as long at high rates.
+_STEPS_A_SECOND = 30
 
 INTACT, DAMAGED, MISSING, DIFFERENT = range(4)
 """What `SceneScores.state` says of a frame: whole, damaged, not decoded, of another format than the
@@ -45,8 +49,8 @@ _GRAIN = 0.8
 # flash.
 _UNLIKE = 0.5
 
-# Frames after such a picture that are compared with the one before it.
-FLASH_FRAMES = 8
+# Steps after such a picture that are compared with the one before it.
+FLASH_STEPS = 8
 
 # Of two pictures that are shifted against each other, the share that has to be seen in both.
 _OVERLAP = 0.35
@@ -94,12 +98,12 @@ class SceneScores:
     """How much its colours are others than those of the frame before, wherever they are: 0 to
     255."""
     apart: NDArray[np.uint8]
-    """The least `difference` of the frame before from one of the next `FLASH_FRAMES`, as 100 times
-    that; 255 for a frame that is like the one before."""
+    """The least `difference` of the frame before from one of those of the next `FLASH_STEPS`, times
+    100; 255 for a frame that is like the one before."""
     lasts: NDArray[np.uint8]
     """Frames from this one to that one."""
     span: NDArray[np.uint8]
-    """``[frames, spans]``: mean square difference, as a root, of the details as many frames before
+    """``[frames, spans]``: mean square difference, as a root, of the details as many steps before
     and after, in quarter levels."""
     blend: NDArray[np.uint8]
     """``[frames, spans]``: how far the frame is from the mean of these two, relative to their
@@ -108,6 +112,8 @@ class SceneScores:
     """As ``span``, of the colours of large areas, in half levels."""
     wash_blend: NDArray[np.uint8]
     """As ``blend``, of the colours of large areas."""
+    step: int
+    """Frames in a step: spans and flashes are counted in these."""
     complaint: str | None
     """What the decoder says of the first damaged frame, or of what cannot be read."""
     differs: str | None
@@ -116,7 +122,7 @@ class SceneScores:
     def to_json(self) -> dict[str, Any]:
         """Return a form that `json` can write; `from_json` reads it back."""
         arrays = {name: _packed(getattr(self, name)) for name in _ARRAYS}
-        rest = {"complaint": self.complaint, "differs": self.differs}
+        rest = {name: getattr(self, name) for name in ("step", "complaint", "differs")}
         return {"frames": len(self.state), "spans": list(SPANS), **rest, **arrays}
 
     @classmethod
@@ -127,18 +133,21 @@ class SceneScores:
             ValueError: the data are of other spans, or not what they should be.
         """
         frames = int(data["frames"])
-        if data["spans"] != list(SPANS) or not 0 < frames <= _MOST_FRAMES:
+        step = int(data["step"])
+        if data["spans"] != list(SPANS) or not (0 < frames <= _MOST_FRAMES and 0 < step <= 100):
             raise ValueError("scores of another version")
         arrays: dict[str, Any] = {
             name: _unpacked(data[name], frames, len(SPANS) if name in _WIDE else 1)
             for name in _ARRAYS
         }
-        return cls(**arrays, complaint=data["complaint"], differs=data["differs"])
+        return cls(**arrays, step=step, complaint=data["complaint"], differs=data["differs"])
 
 
 _WIDE = ("span", "blend", "wash_span", "wash_blend")
 _ARRAYS = tuple(
-    field.name for field in fields(SceneScores) if field.name not in ("complaint", "differs")
+    field.name
+    for field in fields(SceneScores)
+    if field.name not in ("step", "complaint", "differs")
 )
 
 
@@ -172,7 +181,8 @@ def scan_scenes(path: Path, fingerprint: str | None = None) -> SceneScores:
         MediaError: the file holds no video.
     """
     info = probe_contents(path, fingerprint)
-    places, gauge = FramePlaces(info), _Gauge(info.frames)
+    step = min(100, max(1, round(info.fps / _STEPS_A_SECOND)))
+    places, gauge = FramePlaces(info), _SceneGauge(info.frames, step)
     with VideoReader(path, info.stream) as reader:
         first = reader.first
         try:
@@ -212,10 +222,13 @@ class FramePlaces:
         return place
 
 
-class _Gauge:
+class _SceneGauge:
     """Compares one frame after the other; keeps the last few only."""
 
-    def __init__(self, frames: int) -> None:
+    def __init__(self, frames: int, step: int) -> None:
+        self._step = step
+        self._added = 0
+        self._sampled = np.zeros(frames, dtype=bool)
         self._scaler = VideoReformatter()  # one for all frames: making one takes long
         plain = [name for name in _ARRAYS if name not in _WIDE]
         self._of = {name: np.zeros(frames, np.uint8) for name in plain}
@@ -241,13 +254,22 @@ class _Gauge:
         if self._before is not None:
             self._compare(place, self._before, picture)
         self._before = picture
-        self._recent.append((place, picture))
-        self._look_around()
+        if self._added % self._step == 0:
+            self._sampled[place] = True
+            self._recent.append((place, picture))
+            self._look_around()
+        self._added += 1
 
     def result(self) -> SceneScores:
-        """Return what was found out."""
+        """Return what was found out. Frames between two steps have the numbers of the first."""
+        numbers = np.arange(len(self._sampled))
+        from_step = np.maximum.accumulate(np.where(self._sampled, numbers, 0))
+        for name in _WIDE:
+            self._of[name] = self._of[name][from_step]
         arrays: dict[str, Any] = self._of
-        return SceneScores(**arrays, complaint=self._complaint, differs=self._differs)
+        return SceneScores(
+            **arrays, step=self._step, complaint=self._complaint, differs=self._differs
+        )
 
     def _state(self, frame: ReadFrame, first: FrameFormat | None) -> int:
         difference = frame.format.difference(first) if first else None
@@ -268,7 +290,7 @@ class _Gauge:
         self._put("residue", place, found.residue)
         self._put("palette", place, found.palette)
         self._put("change", place, 2 * float(cv2.absdiff(before.colours, now.colours).mean()))
-        while self._watched and place - self._watched[0][0] >= FLASH_FRAMES:
+        while self._watched and place - self._watched[0][0] >= FLASH_STEPS * self._step:
             self._watched.popleft()
         for start, old in self._watched:
             apart = min(255, round(100 * _compared(old, now).difference))

@@ -37,7 +37,7 @@ _SURE = 1.5
 
 
 @dataclass(slots=True)
-class Cut:
+class ShownCut:
     """A change of scenes in a film."""
 
     video: str
@@ -73,7 +73,7 @@ class CutList:
     """How many there are."""
     films: int = 0
     """Of how many films."""
-    kept: list[Cut] = field(default_factory=list)
+    kept: list[ShownCut] = field(default_factory=list)
     """Those that are shown, or may be."""
 
     def add(self, film: SplitFilm) -> None:
@@ -84,20 +84,20 @@ class CutList:
         if len(self.kept) > 2 * MOST_CUTS:
             self.kept = self.shown()
 
-    def shown(self) -> list[Cut]:
+    def shown(self) -> list[ShownCut]:
         """Return those that are shown, by film and time."""
         chosen = sorted(self.kept, key=lambda cut: cut.certainty)[:MOST_CUTS]
         return sorted(chosen, key=lambda cut: (cut.order, cut.transition.first))
 
 
-def _cut(film: SplitFilm, order: int, one: Transition) -> Cut:
+def _cut(film: SplitFilm, order: int, one: Transition) -> ShownCut:
     starts, last = film.times.starts, len(film.times.starts) - 2
     before, after = max(0, one.first - 1), min(one.after, last)
     slow = one.after > one.first
     middle = ((one.first + one.after - 1) // 2,) if slow else ()
     length = float(starts[one.after] - starts[one.first])
     seconds = float(starts[one.after]) + film.times.late
-    return Cut(film.video, film.path, order, one, seconds, length, (before, *middle, after))
+    return ShownCut(film.video, film.path, order, one, seconds, length, (before, *middle, after))
 
 
 def as_html(cuts: CutList, result: SplitResult) -> Iterator[str]:
@@ -128,7 +128,7 @@ def _clock(seconds: float) -> str:
     return f"{lead}:{rest // 100:02d}.{rest % 100:02d}"
 
 
-def _add_pictures(cuts: Sequence[Cut]) -> None:
+def _add_pictures(cuts: Sequence[ShownCut]) -> None:
     """Ask worker processes for the frames, each film once."""
     films = [list(group) for _, group in groupby(cuts, key=lambda cut: cut.order)]
     wanted = [sorted({frame for cut in film for frame in cut.frames}) for film in films]

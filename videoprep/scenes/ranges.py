@@ -62,7 +62,7 @@ _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class FilmPiece:
     """Frames that follow each other."""
 
     first: int
@@ -141,18 +141,18 @@ def cut_film(
     transitions: Sequence[Transition],
     times: FilmTimes,
     options: SplitOptions,
-) -> list[Piece]:
+) -> list[FilmPiece]:
     """Return the pieces of a film in order: ranges, and what is left with its reason."""
     count = len(scores.state)
     taken = _taken(scores, transitions)
     cuts = {0, count} | {one.first for one in transitions if one.kind == "cut"}
-    pieces: list[Piece] = []
+    pieces: list[FilmPiece] = []
     for first, after in pairwise(sorted(cuts | _edges(taken))):
         reason = taken[first]
         if reason:
-            pieces.append(Piece(first, after, _NAMES[reason]))
+            pieces.append(FilmPiece(first, after, _NAMES[reason]))
         elif _is_one_colour(scores, first, after):
-            pieces.append(Piece(first, after, "one colour"))
+            pieces.append(FilmPiece(first, after, "one colour"))
         else:
             pieces += _of_scene(first, after, times, options)
     return list(_joined(pieces))
@@ -183,24 +183,26 @@ def _is_one_colour(scores: SceneScores, first: int, after: int) -> bool:
     return bool(np.count_nonzero(empty) >= 0.95 * (after - first))
 
 
-def _of_scene(first: int, after: int, times: FilmTimes, options: SplitOptions) -> Iterator[Piece]:
+def _of_scene(
+    first: int, after: int, times: FilmTimes, options: SplitOptions
+) -> Iterator[FilmPiece]:
     """The pieces of one scene: trimmed, then cut to length."""
     start, end = _trimmed(first, after, times, options.trim)
     length = times.length(start, end) if start < end else 0.0
     if length < options.min_length - _SAME or start >= end:
-        yield Piece(first, after, "short")
+        yield FilmPiece(first, after, "short")
         return
     if first < start:
-        yield Piece(first, start, "trimmed")
+        yield FilmPiece(first, start, "trimmed")
     longest = options.max_length
     if longest is None or length <= longest + _SAME or options.long == "keep":
-        yield Piece(start, end)
+        yield FilmPiece(start, end)
     elif options.long == "drop":
-        yield Piece(start, end, "long")
+        yield FilmPiece(start, end, "long")
     else:
         yield from _strides(start, end, times, longest, options.min_length)
     if end < after:
-        yield Piece(end, after, "trimmed")
+        yield FilmPiece(end, after, "trimmed")
 
 
 def _trimmed(first: int, after: int, times: FilmTimes, trim: float) -> tuple[int, int]:
@@ -214,7 +216,7 @@ def _trimmed(first: int, after: int, times: FilmTimes, trim: float) -> tuple[int
 
 def _strides(
     start: int, end: int, times: FilmTimes, longest: float, shortest: float
-) -> Iterator[Piece]:
+) -> Iterator[FilmPiece]:
     """Ranges of the maximum length one after the other, and what remains."""
     while start < end:
         after = end
@@ -223,20 +225,20 @@ def _strides(
             after = int(np.searchsorted(times.starts, until, side="right")) - 1
             after = min(max(after, start + 1), end)
         enough = times.length(start, after) >= shortest - _SAME
-        yield Piece(start, after, None if enough else "remainder")
+        yield FilmPiece(start, after, None if enough else "remainder")
         start = after
 
 
-def _joined(pieces: Sequence[Piece]) -> Iterator[Piece]:
+def _joined(pieces: Sequence[FilmPiece]) -> Iterator[FilmPiece]:
     """The same with neighbours that are left out for one reason as one, if no scene lies between.
 
     Scenes that are too short stay apart.
     """
-    last: Piece | None = None
+    last: FilmPiece | None = None
     for piece in pieces:
         alike = last is not None and piece.reason in ("dissolve", "fade", "damaged", "other format")
         if last is not None and alike and last.reason == piece.reason:
-            last = Piece(last.first, piece.after, piece.reason)
+            last = FilmPiece(last.first, piece.after, piece.reason)
             continue
         if last is not None:
             yield last

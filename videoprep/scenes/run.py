@@ -22,7 +22,7 @@ from videoprep.fs.mirror import remote_of, shown
 from videoprep.index.placement import late_start
 from videoprep.media.inspect import Inspection, inspect_all, inspect_scenes
 from videoprep.scenes.options import SplitOptions
-from videoprep.scenes.ranges import REASONS, FilmTimes, Piece, Reason, cut_film
+from videoprep.scenes.ranges import REASONS, FilmTimes, FilmPiece, Reason, cut_film
 from videoprep.scenes.statistics import StatisticsWriter
 from videoprep.scenes.transitions import Sensitivity, Transition, find_transitions
 from videoprep.scenes.transnet import require_transnet, shot_transitions
@@ -81,7 +81,7 @@ class SplitFilm:
     """When its frames are shown."""
     transitions: tuple[Transition, ...]
     """Where scenes change."""
-    pieces: tuple[Piece, ...]
+    pieces: tuple[FilmPiece, ...]
     """All of it, in order."""
 
 
@@ -161,10 +161,10 @@ def split(
         statistics = None
         if stats is not None:
             statistics = closing.enter_context(StatisticsWriter(Path(stats)))
-        left = closing.enter_context(_Rows(_LEFT_COLUMNS))
+        left = closing.enter_context(_CsvRows(_LEFT_COLUMNS))
 
         def write(file: BinaryIO) -> None:
-            rows = _Rows(_COLUMNS, file)
+            rows = _CsvRows(_COLUMNS, file)
             for name, found in films:
                 film = _cut(root, name, found, chosen)
                 if isinstance(film, FailedFilm):
@@ -268,7 +268,7 @@ def _transitions(found: Inspection, options: SplitOptions) -> list[Transition]:
     return find_transitions(found.scenes, sensitivity)
 
 
-class _Rows:
+class _CsvRows:
     """Rows of a CSV file, written as they come; without a file, kept in a temporary one."""
 
     def __init__(self, columns: Iterable[str], file: IO[bytes] | None = None) -> None:
@@ -277,7 +277,7 @@ class _Rows:
         self._writer = csv.writer(self._text, lineterminator="\n")
         self._writer.writerow(columns)
 
-    def __enter__(self) -> _Rows:
+    def __enter__(self) -> _CsvRows:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -299,7 +299,7 @@ class _Rows:
         shutil.copyfileobj(self.file, target)
 
 
-def _note(film: SplitFilm, result: SplitResult, rows: _Rows, left: _Rows) -> None:
+def _note(film: SplitFilm, result: SplitResult, rows: _CsvRows, left: _CsvRows) -> None:
     """Write a film's ranges and what is left of it, and count them."""
     result.films += 1
     for one in film.transitions:
@@ -320,7 +320,7 @@ def _note(film: SplitFilm, result: SplitResult, rows: _Rows, left: _Rows) -> Non
         )
 
 
-def _note_failure(film: FailedFilm, result: SplitResult, left: _Rows) -> None:
+def _note_failure(film: FailedFilm, result: SplitResult, left: _CsvRows) -> None:
     result.failed.append(film)
     name = film.video.encode("utf-8", "backslashreplace").decode()
     left.add(name, "", "", "", "", "failed", f"{film.code} {film.message}")
@@ -354,7 +354,11 @@ class _Folder:
             raise SpecError(
                 "the folder is read-only", where=str(there), remedy="name another with `output`"
             )
-        if self._samples.exists() and not self.overwrite and _digest(self._samples) != self._written():
+        if (
+            self._samples.exists()
+            and not self.overwrite
+            and _digest(self._samples) != self._written()
+        ):
             raise SpecError(
                 "this list was changed since it was written, or is of something else",
                 where=str(self._samples),
@@ -387,7 +391,9 @@ class _Folder:
             os.path.realpath(table) == os.path.realpath(self._samples)
         )
 
-    def write(self, samples: Callable[[BinaryIO], None], left: _Rows, options: SplitOptions) -> None:
+    def write(
+        self, samples: Callable[[BinaryIO], None], left: _CsvRows, options: SplitOptions
+    ) -> None:
         """Write all files, each whole or not at all."""
         self.path.mkdir(parents=True, exist_ok=True)
         if self.overwrite and self._samples.exists() and _digest(self._samples) != self._written():

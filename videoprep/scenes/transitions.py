@@ -48,13 +48,13 @@ _ABRUPT = 0.6
 _ONE_COLOUR = 6
 _LEAST_FADE = 16
 
-# How far from the middle of a transition its ends are looked for, in frames.
+# How far from the middle of a transition its ends are looked for, in steps.
 _REACH = 45
 
 # Share of the fastest change in a transition below which nothing changes any more.
 _STEADY = 0.2
 
-# Frames that are added at both ends of what changes slowly: a few per cent of another scene are not
+# Steps that are added at both ends of what changes slowly: a few per cent of another scene are not
 # measured, and seen.
 _MARGIN = 2
 
@@ -131,11 +131,12 @@ def dissolve_scores(
     detail = scores.detail / 4.0
     passed = np.concatenate([[0], np.cumsum(breaks)])
     for column, span in enumerate(SPANS):
-        if 2 * span >= count:
+        reach = span * scores.step
+        if 2 * reach >= count:
             break
         found = np.zeros(count)
-        within = passed[2 * span + 1 :] - passed[1 : -2 * span]
-        found[span:-span] = np.where(within, 0.0, _mixture(scores, detail, column, span))
+        within = passed[2 * reach + 1 :] - passed[1 : -2 * reach]
+        found[reach:-reach] = np.where(within, 0.0, _mixture(scores, detail, column, reach))
         better = found > best
         best[better], columns[better] = found[better], column
     return best, columns
@@ -198,11 +199,12 @@ def _fades(
     barriers = set(cuts)
     found: list[Transition] = []
     reached = 0
-    for low, high in _valleys(contrast, flashes):
+    for low, high in _valleys(contrast, flashes, _REACH * scores.step):
         if high <= reached:
             continue
-        left = _climb(contrast, brightness, low, -1, barriers)
-        right = _climb(contrast, brightness, high - 1, 1, barriers)
+        reach = _REACH * scores.step
+        left = _climb(contrast, brightness, low, -reach, barriers)
+        right = _climb(contrast, brightness, high - 1, reach, barriers)
         both = left is not None and right is not None
         if (left is None and right is None) or not (both or contrast[low] <= _ONE_COLOUR):
             continue
@@ -214,10 +216,12 @@ def _fades(
     return found
 
 
-def _valleys(contrast: NDArray[np.int64], flashes: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+def _valleys(
+    contrast: NDArray[np.int64], flashes: NDArray[np.bool_], reach: int
+) -> Iterator[tuple[int, int]]:
     """Runs of frames with the least contrast far and wide, and next to none."""
     count = len(contrast)
-    reach = min(_REACH, count)
+    reach = min(reach, count)
     padded = np.pad(contrast, reach, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, reach + 1)
     before, after = windows[:count].max(axis=1), windows[reach : reach + count].max(axis=1)
@@ -234,12 +238,21 @@ def _climb(
     contrast: NDArray[np.int64],
     brightness: NDArray[np.int64],
     start: int,
-    step: int,
+    reach: int,
     cuts: set[int],
 ) -> int | None:
-    """How far the picture comes back from frame to frame, going one way; None if it does not."""
+    """How far the picture comes back from frame to frame, going one way; None if it does not.
+
+    Args:
+        contrast: of each frame.
+        brightness: of each frame.
+        start: where it is darkest.
+        reach: how many frames to go at most; below zero to go back.
+        cuts: frames that are cuts.
+    """
+    step = 1 if reach > 0 else -1
     at, top, stalled, height = start, start, 0, contrast[start]
-    while 0 <= at + step < len(contrast) and abs(at + step - start) <= _REACH:
+    while 0 <= at + step < len(contrast) and abs(at + step - start) <= abs(reach):
         if (at if step < 0 else at + 1) in cuts:
             break
         at += step
@@ -268,26 +281,29 @@ def _widened(
 ) -> tuple[int, int]:
     """The same with all frames at its ends that change as it does."""
     if left is not None:
-        first = max(0, _steady(scores, first, -1) + 1 - _MARGIN)
+        first = max(0, _steady(scores, first, -1) + 1 - _MARGIN * scores.step)
     if right is not None:
-        after = min(len(scores.state), _steady(scores, after - 1, 1) + _MARGIN)
+        after = min(len(scores.state), _steady(scores, after - 1, 1) + _MARGIN * scores.step)
     return first, after
 
 
 def _steady(scores: SceneScores, start: int, step: int) -> int:
     """The first frame, going one way, that changes no more as those inside do."""
     speed = _speed(scores)
-    fastest = speed[max(0, start - 6) : start + 7].max()
+    near = 6 * scores.step
+    fastest = speed[max(0, start - near) : start + near + 1].max()
     at = start
-    while 0 <= at < len(speed) and abs(at - start) <= _REACH // 2:
+    while 0 <= at < len(speed) and abs(at - start) <= _REACH * scores.step // 2:
         if speed[at] <= _STEADY * fastest:
             return at
         at += step
-    return min(max(start + 2 * step, 0), len(speed) - 1)  # it moves as much as it changes
+    return min(
+        max(start + 2 * step * scores.step, 0), len(speed) - 1
+    )  # it moves as much as it changes
 
 
 def _speed(scores: SceneScores) -> NDArray[np.uint8]:
-    """How fast the colours of large areas change: over two frames before and after each."""
+    """How fast the colours of large areas change: over two steps before and after each."""
     return scores.wash_span[:, 0]
 
 
@@ -312,14 +328,14 @@ def _dissolves(
     found = []
     limits = sorted([0, len(likely), *(cut.first for cut in cuts)])
     for low, high in pairwise(limits):
-        for middle in _peaks(likely, low, high, threshold):
-            span = SPANS[int(columns[middle])]
+        for middle in _peaks(likely, low, high, threshold, SPANS[-1] * scores.step):
+            span = SPANS[int(columns[middle])] * scores.step
             first, after = _extent(scores, middle, span, low, high)
             found.append(Transition("dissolve", first, after, float(likely[middle])))
     return found
 
 
-def _peaks(likely: Floats, low: int, high: int, threshold: float) -> Iterator[int]:
+def _peaks(likely: Floats, low: int, high: int, threshold: float, apart: int) -> Iterator[int]:
     """The frames that score the most, each far from a better one."""
     likely = likely[low:high]
     free = np.ones(len(likely), dtype=bool)
@@ -327,21 +343,22 @@ def _peaks(likely: Floats, low: int, high: int, threshold: float) -> Iterator[in
     for at in candidates[np.argsort(-likely[candidates], kind="stable")].tolist():
         if free[at]:
             yield low + at
-            free[max(0, at - SPANS[-1]) : at + SPANS[-1] + 1] = False
+            free[max(0, at - apart) : at + apart + 1] = False
 
 
 def _extent(scores: SceneScores, middle: int, span: int, low: int, high: int) -> tuple[int, int]:
     """The first frame of a dissolve, and the first after it."""
     speed = _speed(scores)
     fastest = float(np.median(speed[max(0, middle - 2) : middle + 3]))
-    reach = max(int(1.25 * span) + 2, 12)
+    reach = max(2 * span, 16 * scores.step)
     first = after = middle
     while first > max(low, middle - reach) and speed[first] > _STEADY * fastest:
         first -= 1
     while after < min(high, middle + reach) and speed[after] > _STEADY * fastest:
         after += 1
-    # The speed of a frame is that of the five around it.
-    first, after = first + 2 - _MARGIN, after - 2 + _MARGIN
+    # The speed of a frame is that of two steps before and after it.
+    beside = (_MARGIN - 2) * scores.step
+    first, after = first - beside, after + beside
     return max(low, min(first, middle)), min(high, max(after, middle + 1))
 
 
