@@ -172,9 +172,8 @@ def _scenedetect(folder: Path, films: dict[str, tuple[str, Film]], how: str) -> 
 def _print(
     results: dict[str, dict[str, Score]], seconds: dict[str, float], kinds: Sequence[str]
 ) -> None:
-    print(
-        "| detector | film | precision | recall | F1 | hard cuts at the very frame | slow ones covered |"
-    )
+    columns = ("detector", "film", "precision", "recall", "F1", "exact cuts", "slow ones covered")
+    print("|", " | ".join(columns), "|")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for detector, scores in results.items():
         for kind in (*kinds, "all"):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from videoprep.media.scene_scan import DAMAGED, DIFFERENT, INTACT, MISSING, SPANS, SceneScores
 from videoprep.media.timestamps import nearest_frame, nearest_frames
 from videoprep.scenes.options import SplitOptions
-from videoprep.scenes.ranges import FilmTimes, FilmPiece, cut_film
+from videoprep.scenes.ranges import FilmPiece, FilmTimes, cut_film
 from videoprep.scenes.transitions import Transition
 
 

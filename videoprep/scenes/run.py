@@ -22,7 +22,7 @@ from videoprep.fs.mirror import remote_of, shown
 from videoprep.index.placement import late_start
 from videoprep.media.inspect import Inspection, inspect_all, inspect_scenes
 from videoprep.scenes.options import SplitOptions
-from videoprep.scenes.ranges import REASONS, FilmTimes, FilmPiece, Reason, cut_film
+from videoprep.scenes.ranges import REASONS, FilmPiece, FilmTimes, Reason, cut_film
 from videoprep.scenes.statistics import StatisticsWriter
 from videoprep.scenes.transitions import Sensitivity, Transition, find_transitions
 from videoprep.scenes.transnet import require_transnet, shot_transitions
