@@ -54,7 +54,7 @@ def split(
 ) -> None:
     """Find the scenes of films, and write a dataset of time ranges.
 
-    Films stay as they are and where they are; `videoprep export --to media` cuts files. What
+    Films stay as they are and where they are; exporting to media cuts files. What
     decoding showed is kept, so that another threshold decodes nothing. All that is in no range is
     listed with its reason. Exit code 1 if a film cannot be used, or if there is no range.
     """

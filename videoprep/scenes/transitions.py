@@ -46,7 +46,10 @@ _ABRUPT = 0.6
 
 # Half levels of contrast: less is one colour; less than that much more begins no fade.
 _ONE_COLOUR = 6
-_LEAST_FADE = 16
+_LEAST_FADE = 8
+
+# By how much the contrast, in half levels, and the brightness together come back after a fade.
+_LEAST_LIGHT = 24
 
 # How far from the middle of a transition its ends are looked for, in steps.
 _REACH = 45
@@ -203,8 +206,8 @@ def _fades(
         if high <= reached:
             continue
         reach = _REACH * scores.step
-        left = _climb(contrast, brightness, low, -reach, barriers)
-        right = _climb(contrast, brightness, high - 1, reach, barriers)
+        left = _climb(contrast, brightness, low, -reach, barriers, flashes)
+        right = _climb(contrast, brightness, high - 1, reach, barriers, flashes)
         both = left is not None and right is not None
         if (left is None and right is None) or not (both or contrast[low] <= _ONE_COLOUR):
             continue
@@ -240,6 +243,7 @@ def _climb(
     start: int,
     reach: int,
     cuts: set[int],
+    flashes: NDArray[np.bool_],
 ) -> int | None:
     """How far the picture comes back from frame to frame, going one way; None if it does not.
 
@@ -249,6 +253,7 @@ def _climb(
         start: where it is darkest.
         reach: how many frames to go at most; below zero to go back.
         cuts: frames that are cuts.
+        flashes: frames that are lit by a flash.
     """
     step = 1 if reach > 0 else -1
     at, top, stalled, height = start, start, 0, contrast[start]
@@ -256,6 +261,8 @@ def _climb(
         if (at if step < 0 else at + 1) in cuts:
             break
         at += step
+        if flashes[at]:
+            continue
         # What comes from black gets brighter, what comes from white darker.
         now = contrast[at] + 2 * abs(brightness[at] - brightness[start])
         if now > height:
@@ -265,9 +272,13 @@ def _climb(
             if stalled > 1:
                 break
     rise = contrast[top] - contrast[start]
-    if abs(top - start) < _DIMMING or rise < _LEAST_FADE or contrast[start] > _dim(contrast[top]):
+    light = height - contrast[start]
+    if abs(top - start) < _DIMMING or rise < _LEAST_FADE or light < _LEAST_LIGHT:
         return None
-    inner = np.abs(np.diff(contrast[min(start, top) : max(start, top) + 1]))
+    if contrast[start] > _dim(contrast[top]):
+        return None
+    part = slice(min(start, top), max(start, top) + 1)
+    inner = np.abs(np.diff(contrast[part][~flashes[part]]))
     return None if inner.max() > _ABRUPT * rise else top
 
 
