@@ -1,7 +1,7 @@
 """How well scenes are found, beside PySceneDetect, on generated films whose cuts are known.
 
     pip install scenedetect
-    python benchmarks/split.py [--seeds 201 202 203 204 205] [--folder FOLDER] [--json FILE]
+    python benchmarks/split.py [--seeds 101 102 103 …] [--folder FOLDER] [--json FILE]
 
 A film has eight scenes of one to five seconds: textured pictures with things that move in them,
 seen by a camera that stands, pans, zooms or is held by hand. Each kind has one difficulty; `mixed`
@@ -84,7 +84,7 @@ class Score:
 def main() -> None:
     """Make the films, run all detectors, print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[201, 202, 203, 204, 205])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[*range(101, 106), *range(201, 206)])
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--folder", type=Path, help="keep the films here")
     parser.add_argument("--transnet", action="store_true", help="TransNetV2, too: it is slow")

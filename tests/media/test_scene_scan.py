@@ -38,7 +38,6 @@ def test_a_dissolve_mixes_what_is_around_it(tmp_path: Path) -> None:
     middle, column = 46, SPANS.index(8)
     assert scores.blend[middle, column] < 110
     assert scores.wash_blend[middle, column] < 60
-    assert scores.span[15].max() < scores.span[middle, column] / 2  # its widest reaches to 35
 
 
 def test_a_flash_is_followed_by_the_same_picture(tmp_path: Path) -> None:
