@@ -84,7 +84,8 @@ class Score:
 def main() -> None:
     """Make the films, run all detectors, print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[*range(101, 106), *range(201, 206)])
+    seeds = [*range(101, 106), *range(201, 206)]
+    parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--folder", type=Path, help="keep the films here")
     parser.add_argument("--transnet", action="store_true", help="TransNetV2, too: it is slow")
