@@ -267,13 +267,16 @@ def test_what_cannot_be_used_is_listed(made: Path, tmp_path: Path) -> None:
     (films / "broken.mp4").write_bytes(made.read_bytes()[:5000])
     (films / "page.mp4").write_text("<html>not found")
     (films / "notes.txt").write_text("of the day")
+    (films / "gone.mp4").symlink_to(films / "nowhere.mp4")
+    (films / "linked.mp4").symlink_to(made)
     result, found = _split(films, tmp_path / "ds")
-    assert [one.video for one in result.failed] == ["broken.mp4", "page.mp4"]
+    assert [one.video for one in result.failed] == ["broken.mp4", "linked.mp4", "page.mp4"]
     assert [one.video for one in found] == ["good.mp4"]
-    assert result.passed_over == 1
+    assert result.passed_over == {"files that are not called like videos": 1, "broken links": 1}
     assert not result.ok
     rows = list(csv.DictReader((tmp_path / "ds/split" / LEFT_OVER).open()))
-    assert [row["video"] for row in rows if row["reason"] == "failed"] == ["broken.mp4", "page.mp4"]
+    listed = [row["video"] for row in rows if row["reason"] == "failed"]
+    assert listed == ["broken.mp4", "linked.mp4", "page.mp4"]
 
 
 # The dataset

@@ -118,9 +118,8 @@ def _print(result: SplitResult, stats: Path | None, page: Path | None) -> None:
         shown.add_row(safe(reason), f"{seconds:.1f}", safe(REASONS[reason]))
     shown.add_row(safe("together", "bold"), safe(f"{result.seconds:.1f}", "bold"), "")
     stdout.print(shown)
-    if result.passed_over:
-        what = counted(result.passed_over, "other file")
-        stdout.print(safe(f"{what} in the folder: not called like a video", "dim"))
+    for kind, number in sorted(result.passed_over.items()):
+        stdout.print(safe(f"passed over: {number:,} {kind}", "dim"))
     stdout.print(safe(f"written: {result.output}"))
     for target in filter(None, (stats, page)):
         stdout.print(safe(f"written: {target}"))

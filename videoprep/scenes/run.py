@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -49,6 +50,8 @@ _LEFT_COLUMNS = ("video", "start", "end", "seconds", "frames", "reason", "detail
 _FRAME_SECONDS, _NETWORK_SECONDS = 0.1, 1.0
 # What `inspect_scenes` allows is so many times the limit.
 _FACTOR = 10
+
+_NOT_VIDEOS = "files that are not called like videos"
 
 # Where no TransNetV2 threshold is given.
 _NETWORK_THRESHOLD = 0.5
@@ -105,8 +108,8 @@ class SplitResult:
     """Seconds that are in no range, by reason."""
     transitions: dict[str, int] = field(default_factory=dict)
     """How often scenes change, by kind."""
-    passed_over: int = 0
-    """Files in the folder that are not called like videos."""
+    passed_over: dict[str, int] = field(default_factory=dict)
+    """How much in the folder was passed over, by what it is."""
     found_by_folder: bool = True
     """Whether the folder is enough for the other commands to find the films."""
 
@@ -183,8 +186,8 @@ def split(
     return result
 
 
-def _footage(path: Path) -> tuple[Path, list[str], int]:
-    """The data root, the videos in it, and how many other files there are."""
+def _footage(path: Path) -> tuple[Path, list[str], dict[str, int]]:
+    """The data root, the videos in it, and how much else there is, by kind."""
     if remote_of(path) is not None:
         raise SpecError(
             "films behind a URL are not split",
@@ -192,25 +195,26 @@ def _footage(path: Path) -> tuple[Path, list[str], int]:
             remedy="copy them to a disk first",
         )
     if path.is_file():
-        return path.absolute().parent, [path.name], 0
+        return path.absolute().parent, [path.name], {}
     if not path.is_dir():
         raise SpecError(
             "no such file or folder", where=str(path), remedy=nowhere(path, "check the path")
         )
-    names, others = [], 0
+    names, others = [], Counter[str]()
     for level in levels(path):
         for name in level.files:
             if is_video_name(name):
                 names.append(level.prefix + name)
             else:
-                others += 1
+                others[_NOT_VIDEOS] += 1
+        others.update(kind for kind, _ in level.other)
     if not names:
         raise SpecError(
             "there are no videos in this folder",
             where=str(path),
             remedy="name the folder of your films, or one film",
         )
-    return path.absolute(), names, others
+    return path.absolute(), names, dict(others)
 
 
 def _films(
@@ -246,6 +250,9 @@ def _cut(root: Path, name: str, found: Inspection, options: SplitOptions) -> Spl
         return FailedFilm(
             name, Code.NOT_UTF8.value, "its name is not UTF-8, and no list can hold it"
         )
+    path = root / name
+    if not is_inside(os.path.realpath(path), os.path.realpath(root)):
+        return FailedFilm(name, Code.OUTSIDE_ROOT.value, "is a link that leads out of the folder")
     if name != name.strip() or "\n" in name or "\r" in name:
         return FailedFilm(
             name, Code.BAD_VALUE.value, "its name begins or ends with a space, or has a line end"
@@ -254,7 +261,6 @@ def _cut(root: Path, name: str, found: Inspection, options: SplitOptions) -> Spl
     transitions = _transitions(found, options)
     times = FilmTimes.of(found.shared, late_start(found.shared))
     pieces = cut_film(found.scenes, transitions, times, options)
-    path = root / name
     return SplitFilm(name, path, times, tuple(transitions), tuple(pieces))
 
 
