@@ -78,15 +78,19 @@ def split(
             **options,
         )
     if cuts is not None and page is not None:
-        _write_page(cuts, result, page)
+        write_page(cuts, result, page)
     if output_format == "json":
         print_json(result.to_json())
     else:
-        _print(result, stats, page)
+        print_result(result, stats, page)
+        if result.samples:
+            found = result.output if result.found_by_folder else result.output / "videoprep.yaml"
+            next_command("caption", found, "--model", "MODEL")
     raise typer.Exit(0 if result.ok else 1)
 
 
-def _write_page(cuts: CutList, result: SplitResult, page: Path) -> None:
+def write_page(cuts: CutList, result: SplitResult, page: Path) -> None:
+    """Write the page that shows both sides of every cut."""
     from videoprep.fs.atomic import write_file
     from videoprep.pages.split import as_html
 
@@ -97,7 +101,8 @@ def _write_page(cuts: CutList, result: SplitResult, page: Path) -> None:
     write_file(page, write)
 
 
-def _print(result: SplitResult, stats: Path | None, page: Path | None) -> None:
+def print_result(result: SplitResult, stats: Path | None, page: Path | None) -> None:
+    """Print what became of the films, in seconds that add up."""
     from videoprep.scenes.ranges import REASONS
 
     for film in result.failed[:_SHOWN]:
@@ -123,6 +128,3 @@ def _print(result: SplitResult, stats: Path | None, page: Path | None) -> None:
     stdout.print(safe(f"written: {result.output}"))
     for target in filter(None, (stats, page)):
         stdout.print(safe(f"written: {target}"))
-    if result.samples:
-        found = result.output if result.found_by_folder else result.output / "videoprep.yaml"
-        next_command("validate", found)
