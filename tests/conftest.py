@@ -70,6 +70,7 @@ _INTEGRATION |= {
 }
 _INTEGRATION |= {"test_audio.py", "test_audio_info.py", "test_sampler_loaders.py"}
 _INTEGRATION |= {"test_caption_frames.py", "test_endpoint.py", "test_video_reader.py"}
+_INTEGRATION |= {"test_video_reader.py", "test_split.py"}
 """Folders of this one, and names of files."""
 
 _PROCESSES = HEAVY | {"cold_cli", "mended", "real_clips", "run_cli"}

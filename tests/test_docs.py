@@ -18,6 +18,7 @@ from typer.main import get_command
 import videoprep
 from docs.make_rules import TROUBLESHOOTING, troubleshooting
 from tests.conftest import REPOSITORY
+from tests.support.films import Film, Take
 from tests.support.warm import Process, Warm
 from videoprep.cli.app import app
 from videoprep.errors import Code
@@ -35,7 +36,7 @@ of families by tests/families."""
 _FIRST_PAGES = ("README.md", "quickstart.md", "encode.md", "train.md")
 _FORKED_PAGES = ("README.md", "docs/quickstart.md", "docs/encode.md", "docs/train.md")
 """Their commands are quick if they are forked; those of the others are run by a shell."""
-LIGHT_PAGES = {"dataset.md", "init.md", "validate.md"}
+LIGHT_PAGES = {"dataset.md", "init.md", "split.md", "validate.md"}
 """Their commands need neither a model nor a store."""
 ALL_PAGES = [*PAGES, *sorted(_DOCS.glob("*/*.md"))]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -70,6 +71,9 @@ def workplace(request: pytest.FixtureRequest, tmp_path: Path, demo_dataset: Path
     """What the pages speak of: ``dataset/``, a table in it, ``latents/``, the model's id …"""
     (tmp_path / ".venv").symlink_to(sys.prefix)
     shutil.copytree(demo_dataset, tmp_path / "dataset", ignore=shutil.ignore_patterns(".*"))
+    (tmp_path / "films").mkdir()
+    if request.node.callspec.params["where"].startswith("docs/split.md"):
+        Film((Take(50, "pan"), Take(55, "handheld")), seed=1).write(tmp_path / "films/film.mp4")
     (tmp_path / "dataset/list.csv").write_text("clip,text\nvideos/00000.mp4,a ball\n")
     for folder in ("examples", "tools"):
         (tmp_path / folder).symlink_to(REPOSITORY / folder)
@@ -119,6 +123,7 @@ def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
         "PATH": os.pathsep.join(map(str, places)),
         "PYTHONPATH": os.pathsep.join(filter(None, map(str, modules))),
         "HF_DATASETS_CACHE": str(folder / ".cache"),
+        "XDG_STATE_HOME": str(folder / ".state"),
         "PORT": str(_free_port()),
     }
     return subprocess.run(

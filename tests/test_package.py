@@ -38,6 +38,7 @@ LAYERS = (
     ("families",),
     ("index",),
     ("validators",),
+    ("scenes",),
     ("captions",),
     ("pages",),
     ("store",),

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from videoprep.media.probe import probe as probe
     from videoprep.previewing.run import Preview as Preview
     from videoprep.previewing.run import preview as preview
+    from videoprep.scenes.run import SplitResult as SplitResult
+    from videoprep.scenes.run import split as split
     from videoprep.spec.dataset import DatasetSpec as DatasetSpec
     from videoprep.spec.sample import Sample as Sample
     from videoprep.store.dataset import LatentDataset as LatentDataset
@@ -88,6 +90,7 @@ _HOMES = {
     "videoprep.media.probe": ("MediaInfo", "probe"),
     "videoprep.workers.pool": ("Limits",),
     "videoprep.previewing.run": ("Preview", "preview"),
+    "videoprep.scenes.run": ("SplitResult", "split"),
     "videoprep.spec.dataset": ("DatasetSpec",),
     "videoprep.spec.sample": ("Sample",),
     "videoprep.store.dataset": ("LatentDataset",),

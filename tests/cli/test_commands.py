@@ -112,6 +112,9 @@ def test_the_command_line_surface_is_as_documented() -> None:
             *("--executor", "--address", "--num-jobs", "--job-id", "--num-shards", "--shard-id"),
             *("--retry-failed", "--max-failures", "--watchdog", "--output-format", "--help"),
         },
+        "split": {"--output", "--stats", "--page", "--overwrite", "--time-limit", "--memory-limit"}
+        | {"--detector", "--threshold", "--dissolve-threshold", "--min-length", "--max-length"}
+        | {"--long", "--trim", "--output-format", "--help"},
         "rules": {"--output-format", "--help"},
         "index": dataset | {"--output", "--diff", "--on-missing", "--batch-size", "--num-gpus"},
         "encode": dataset

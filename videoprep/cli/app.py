@@ -29,6 +29,7 @@ from videoprep.cli.refine import refine
 from videoprep.cli.report import report
 from videoprep.cli.rules import rules
 from videoprep.cli.spelling import Command, Formatter
+from videoprep.cli.split import split
 from videoprep.cli.status import status
 from videoprep.cli.train import train
 from videoprep.cli.usage import explained
@@ -51,7 +52,7 @@ app = typer.Typer(
     },
 )
 for command in (
-    *(init, caption, refine, validate, rules, index, encode, status, verify),
+    *(init, split, caption, refine, validate, rules, index, encode, status, verify),
     *(preview, export, train, report, demo),
 ):
     app.command(cls=Command)(command)

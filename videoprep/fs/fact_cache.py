@@ -11,7 +11,7 @@ import stat
 import struct
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from itertools import islice
@@ -159,20 +159,27 @@ class FactCache:
         if self._copy is not None:
             self._copy.unlink(missing_ok=True)
 
-    def get(self, keys: Iterable[Key | None]) -> dict[Key, tuple[str, Facts]]:
-        """The fingerprints of files that have not changed, and the facts about them by kind."""
+    def get(
+        self, keys: Iterable[Key | None], kinds: Collection[str] | None = None
+    ) -> dict[Key, tuple[str, Facts]]:
+        """The fingerprints of files that have not changed, and the facts about them by kind.
+
+        Args:
+            keys: of the files; None stands for one that cannot be recognized.
+            kinds: of facts. Those of other kinds may be large, and are not read. None: all.
+        """
         wanted = {key for key in keys if key is not None}
         found = {key: self._fresh[key] for key in wanted & self._fresh.keys()}
         if self._database is None:
             return found
         try:
-            return self._stored(wanted - found.keys(), self._database) | found
+            return self._stored(wanted - found.keys(), self._database, kinds) | found
         except sqlite3.Error as error:
             self._give_up(error)
             return found
 
     def _stored(
-        self, wanted: set[Key], database: sqlite3.Connection
+        self, wanted: set[Key], database: sqlite3.Connection, kinds: Collection[str] | None
     ) -> dict[Key, tuple[str, Facts]]:
         found: dict[Key, tuple[str, Facts]] = {}
         digests = []
@@ -182,7 +189,7 @@ class FactCache:
             key = path, signature
             if key in wanted and isinstance(fingerprint, str):
                 facts = found.setdefault(key, (fingerprint, {}))[1]
-                if digest is not None:
+                if digest is not None and (kinds is None or kind in kinds):
                     digests.append((facts, kind, digest))
         texts = dict(_select(database, _FIND_TEXTS, list({digest for *_, digest in digests})))
         for facts, kind, digest in digests:
@@ -190,13 +197,13 @@ class FactCache:
                 facts[kind] = str(texts[digest])
         return found
 
-    def of_contents(self, fingerprint: str) -> Facts:
+    def of_contents(self, fingerprint: str, kinds: Collection[str] | None = None) -> Facts:
         """The facts of each kind about contents that may have lain elsewhere before."""
         if self._database is None:
             return {}
         try:
-            rows = self._database.execute(_FIND_CONTENTS, (fingerprint,)).fetchall()
-            return {kind: str(text) for kind, text in rows}
+            rows = self._database.execute(_FIND_CONTENTS, (fingerprint,))
+            return {kind: str(text) for kind, text in rows if kinds is None or kind in kinds}
         except sqlite3.Error as error:
             self._give_up(error)
             return {}

@@ -152,7 +152,7 @@ def seconds_of_range(
     media: MediaInfo, extras: Extras, time_zero: TimeZero
 ) -> tuple[float, float] | LeftOut:
     """Return seconds from a video's first frame to where a sample begins, and to where it ends."""
-    late = _late_start(media) if time_zero == "container" else 0.0
+    late = late_start(media) if time_zero == "container" else 0.0
     return _range(media.timestamps.seconds(), media.duration, extras, late)
 
 
@@ -247,8 +247,8 @@ def _span(media: MediaInfo, policy: Policy, extras: Extras) -> _Span | LeftOut:
     return _Span(seconds, 0, start, available, rate, False)
 
 
-def _late_start(media: MediaInfo) -> float:
-    """Seconds by which players show the first frame late, in whole frames.
+def late_start(media: MediaInfo) -> float:
+    """Return the seconds by which players show the first frame late, in whole frames.
 
     What is less than a frame is ignored: with a picture that starts 0.021 s late at 25 frames a
     second, the first frame at or after second 5 is number 125, as if it did not; with one that

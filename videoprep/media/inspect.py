@@ -18,6 +18,8 @@ from videoprep.fs.mirror import Remote, remote_of, shown
 from videoprep.media.commands import for_file
 from videoprep.media.frame_scan import FrameScan
 from videoprep.media.probe import MediaInfo
+from videoprep.media.scene_scan import SceneScores
+from videoprep.media.shot_scores import ShotScores
 from videoprep.media.sound_file import SoundInfo
 from videoprep.media.staged import groups_here
 from videoprep.spec.roles import Alignment, Role
@@ -32,6 +34,9 @@ _DECODE_FACTOR = 10
 
 # Files a worker that are looked up and asked for together.
 _WINDOW = 512
+
+# The same of films of which much is to be known: megabytes each.
+_LARGE_WINDOW = 4
 
 _ERROR = '{"error"'
 _numbers = count()
@@ -59,12 +64,16 @@ class Inspection:
             that are alike; or why it cannot be used.
         fingerprint: that of its contents; empty where it cannot be used.
         scan: what decoding every frame showed, where this was asked for.
+        scenes: the scores by which scenes are found, where these were asked for.
+        shots: what TransNetV2 says of each frame, where this was asked for.
         alike: a number that files share of which all but the fingerprint is the same.
     """
 
     shared: MediaInfo | MediaError
     fingerprint: str = ""
     scan: FrameScan | None = None
+    scenes: SceneScores | None = None
+    shots: ShotScores | None = None
     alike: int | None = None
     _media: MediaInfo | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -183,6 +192,29 @@ def inspect_all(
     return cast("Iterator[Inspection]", found)
 
 
+def inspect_scenes(
+    root: Path,
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    shots: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Iterator[Inspection]:
+    """Look into videos as `inspect_all` does, and decode every frame to find out about scenes.
+
+    Args:
+        root: the data root, whose cache is used.
+        paths: the files.
+        shots: whether to ask TransNetV2, too.
+        limits: what one file may take; the time grows with its size.
+
+    Raises:
+        VideoprepError: no worker process can be started.
+    """
+    wanted: Wanted = ("probe", "scenes", "transnet") if shots else ("probe", "scenes")
+    files = ((path, wanted) for path in paths)
+    return cast("Iterator[Inspection]", _inspect(root, files, limits, _LARGE_WINDOW))
+
+
 def inspect_beside(
     root: Path, role: Role, paths: Iterable[str | os.PathLike[str]]
 ) -> Iterator[AnyInspection]:
@@ -195,12 +227,14 @@ _File = tuple[str | os.PathLike[str], Wanted]
 """A path, and what is to be found out."""
 
 
-def _inspect(root: Path, files: Iterable[_File], limits: Limits) -> Iterator[AnyInspection]:
+def _inspect(
+    root: Path, files: Iterable[_File], limits: Limits, window: int = _WINDOW
+) -> Iterator[AnyInspection]:
     waiting = iter(files)
     remote = remote_of(root)
     with FactCache(root) as cache, WorkerPool(limits) as pool:
-        while window := list(islice(waiting, _WINDOW * pool.size)):
-            looked = _look_up(root, window, cache)
+        while some := list(islice(waiting, window * pool.size)):
+            looked = _look_up(root, some, cache)
             unknown = list({id(one): one for one in looked if isinstance(one, _Unknown)}.values())
             if not cache.empty and remote is None:
                 _recognize([file for file in unknown if not file.fingerprint], cache, pool)
@@ -233,7 +267,7 @@ class _Unknown:
 def _look_up(root: Path, files: list[_File], cache: FactCache) -> list[AnyInspection | _Unknown]:
     """One for each file; paths to one unchanged file share theirs."""
     keys = keys_of(root, [path for path, _ in files])
-    stored = cache.get(keys)
+    stored = cache.get(keys, _kinds([wanted for _, wanted in files]))
     shared: dict[tuple[Key | str, Wanted], AnyInspection | _Unknown] = {}
     looked = []
     for (path, wanted), key in zip(files, keys, strict=True):
@@ -247,6 +281,11 @@ def _look_up(root: Path, files: list[_File], cache: FactCache) -> list[AnyInspec
             )
         looked.append(one)
     return looked
+
+
+def _kinds(wanted: Iterable[Wanted]) -> set[str]:
+    """The kinds of facts that are looked up: why a file is refused is with those of its header."""
+    return {"probe", "sound"}.union(*set(wanted))
 
 
 def _of_interest(facts: Facts, wanted: Wanted) -> Facts:
@@ -321,7 +360,8 @@ def _recognize(unknown: list[_Unknown], cache: FactCache, pool: WorkerPool) -> N
         if isinstance(answer, Lost) or "error" in answer["fingerprint"]:
             continue  # opening it will say why
         fingerprint = answer["fingerprint"]["value"]
-        facts = _of_interest(cache.of_contents(fingerprint), file.wanted)
+        known = cache.of_contents(fingerprint, _kinds([file.wanted]))
+        facts = _of_interest(known, file.wanted)
         if facts:
             cache.put(file.key, fingerprint, {})
             file.found = _known(file.path, fingerprint, facts, file.wanted)
@@ -344,7 +384,7 @@ def _seconds(path: Path, do: Wanted, limits: Limits) -> float:
     seconds = 0.0
     if "probe" in do or "sound" in do:
         seconds += limits.seconds + size / _READ_RATE
-    if "scan" in do:
+    if "scan" in do or "scenes" in do or "transnet" in do:
         seconds += _DECODE_FACTOR * limits.seconds + size / _DECODE_RATE
     return seconds
 
@@ -387,7 +427,12 @@ def _inspection(
     scan = None
     if "scan" in wanted:
         scan = FrameScan.from_json(json.loads(facts["scan"])["value"])
-    return Inspection(shared, fingerprint, scan, alike)
+    scenes = shots = None
+    if "scenes" in wanted:
+        scenes = SceneScores.from_json(json.loads(facts["scenes"])["value"])
+    if "transnet" in wanted:
+        shots = ShotScores.from_json(json.loads(facts["transnet"])["value"])
+    return Inspection(shared, fingerprint, scan, scenes, shots, alike)
 
 
 def _refused(error: MediaError, wanted: Wanted) -> AnyInspection:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,14 @@ from videoprep.media.geometry import square_size
 from videoprep.media.orientation import orientation_of
 from videoprep.media.probe import best_video_stream, open_file, probe_contents
 from videoprep.media.refusals import out_of_memory, unreadable
+from videoprep.media.scene_scan import scan_scenes
 from videoprep.media.sound_file import probe_sound
 from videoprep.media.source import signature_of
-from videoprep.workers.child import MIB, Service, limit_memory
+from videoprep.media.video_reader import VideoReader
+from videoprep.workers.child import MIB, Service, limit_memory, unlimit_memory
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
 
 _LARGE = 1 << 30
 _LONGEST_ANSWER = 16 * MIB
@@ -43,6 +49,9 @@ def serve(memory_mib: int) -> None:
 
     def answer(line: bytes) -> str:
         request = json.loads(line)
+        if "transnet" in request["do"]:
+            unlimit_memory()  # what the network takes is not the file's memory
+            _load_network()
         limit_memory(memory_mib)
         return _text(request, _answer(request))
 
@@ -65,7 +74,8 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     before = _signature(path)
     answer: dict[str, Any] = {}
     for do in request["do"]:
-        answer[do] = _attempt(do, path, answer.get("fingerprint", {}).get("value"))
+        known = answer.get("fingerprint", {}).get("value")
+        answer[do] = _attempt(do, path, known, request.get("frames", ()))
         if "error" in answer[do]:
             break
     if _signature(path) != before:  # what was found may not be of what the fingerprint is of
@@ -81,12 +91,18 @@ def _signature(path: Path) -> tuple[int, ...] | None:
         return None  # opening it will say what is wrong
 
 
-def _attempt(do: str, path: Path, fingerprint: str | None) -> dict[str, Any]:
+def _attempt(do: str, path: Path, fingerprint: str | None, frames: Sequence[int]) -> dict[str, Any]:
     try:
         if do == "fingerprint" and path.stat().st_size > _LARGE:
             open_file(path).close()  # what is no video is not read through to its end
         if do == "probe":
             return {"value": probe_contents(path, fingerprint).to_json()}
+        if do == "scenes":
+            return {"value": scan_scenes(path, fingerprint).to_json()}
+        if do == "transnet":
+            return {"value": _shots(path, fingerprint)}
+        if do == "pictures":
+            return {"value": [base64.b64encode(one).decode() for one in pictures(path, frames)]}
         return {"value": _DO[do](path)}
     except MediaError as error:
         passing = error.code is Code.MEMORY_LIMIT or isinstance(error.__cause__, OSError)
@@ -94,6 +110,19 @@ def _attempt(do: str, path: Path, fingerprint: str | None) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 (no file may end this process)
         # The file system's fault may pass; the file's will not.
         return _error(unreadable(path, error), lasts=not isinstance(error, (OSError, MemoryError)))
+
+
+def _load_network() -> None:
+    """Import torch, and load what the first film would load."""
+    from videoprep.media.transnet import network
+
+    network()
+
+
+def _shots(path: Path, fingerprint: str | None) -> dict[str, Any]:
+    from videoprep.media.transnet import scan_shots
+
+    return scan_shots(path, fingerprint).to_json()
 
 
 def _error(error: MediaError, lasts: bool) -> dict[str, Any]:
@@ -112,13 +141,48 @@ def thumbnail(path: Path) -> bytes:
         stream = best_video_stream(container)
         stream.codec_context.thread_count = 1
         for frame in container.decode(stream):
-            aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
-            size = square_size(frame.width, frame.height, Fraction(aspect or 1))
-            scale = min(1.0, _SIDE / max(size))
-            width, height = (max(1, round(side * scale)) for side in size)
-            small = frame.reformat(width=width, height=height, format="bgr24").to_ndarray()
-            return _jpeg(orientation_of(frame).apply(cast("NDArray[np.uint8]", small)))
+            return _small(
+                frame, stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+            )
     raise MediaError("no frame of it can be decoded", code=Code.UNREADABLE, where=str(path))
+
+
+def pictures(path: Path, frames: Sequence[int]) -> Iterator[bytes]:
+    """Yield frames as `thumbnail` does the first; nothing for one that cannot be decoded.
+
+    Args:
+        path: the file.
+        frames: their numbers, in ascending order.
+
+    Raises:
+        MediaError: the file cannot be used.
+        av.error.FFmpegError: it cannot be read.
+    """
+    info = probe_contents(path, "-")
+    times = info.timestamps
+    with VideoReader(path, info.stream) as reader:
+        for number in frames:
+            if not 0 <= number < info.frames:
+                yield b""
+                continue
+            try:
+                found = (
+                    reader.at_time(int(times.ticks[number]))
+                    if times.timed
+                    else reader.by_number(number)
+                )
+            except av.error.InvalidDataError:
+                found = None
+            yield b"" if found is None else _small(found.frame, found.pixel_aspect)
+
+
+def _small(frame: VideoFrame, aspect: Fraction | None) -> bytes:
+    """A frame, upright, as a JPEG whose longer side has at most 192 pixels."""
+    size = square_size(frame.width, frame.height, Fraction(aspect or 1))
+    scale = min(1.0, _SIDE / max(size))
+    width, height = (max(1, round(side * scale)) for side in size)
+    small = frame.reformat(width=width, height=height, format="bgr24").to_ndarray()
+    return _jpeg(orientation_of(frame).apply(cast("NDArray[np.uint8]", small)))
 
 
 def _jpeg(picture: NDArray[np.uint8]) -> bytes:

@@ -51,9 +51,16 @@ def _picture(answer: Answer | Lost) -> Markup | None:
     """The data URL in a worker's answer, once it is sure to be one: the video is a stranger's."""
     if isinstance(answer, Lost) or "value" not in answer.get("thumbnail", {}):
         return None
+    return jpeg_of(answer["thumbnail"]["value"])
+
+
+def jpeg_of(text: object) -> Markup | None:
+    """Return the data URL of a small JPEG that a worker sent in base64; None if it is not one."""
+    if not isinstance(text, str):
+        return None
     try:
-        data = base64.b64decode(answer["thumbnail"]["value"], validate=True)
-    except (TypeError, ValueError, binascii.Error):
+        data = base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
         return None
     if not data.startswith(b"\xff\xd8") or len(data) > _PICTURE_BYTES:
         return None

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from videoprep.errors import SpecError
+from videoprep.spec.own_roots import is_own_root
 from videoprep.spec.video_lookup import is_inside
 
 NAME = "videoprep.yaml"
@@ -51,7 +52,7 @@ def read_spec_file(path: Path, *, named: bool = False) -> dict[str, Any]:
         path: the file.
         named: the user has named this very file, and not a folder that it was found in. An absolute
             path in it is then taken as it is; relative paths have to stay in the folder all the
-            same.
+            same. So is the absolute data root of a dataset that this user made of films elsewhere.
 
     Raises:
         SpecError: it cannot be read, is no mapping, or leads out of its folder.
@@ -113,19 +114,17 @@ def _mapping(path: Path) -> dict[Any, Any]:
 def _inside(path: Path, name: str, value: Any, named: bool) -> str:
     if not isinstance(value, str) or not _is_path(value):
         raise _error(path, f"{name} is no path", "write a path relative to this file's folder")
-    if named and PurePath(value).is_absolute():
+    absolute = PurePath(value).is_absolute()
+    if absolute and (named or (name == "data_root" and is_own_root(path.parent, value))):
         return value
-    leads_out = PurePath(value).is_absolute() or ".." in PurePath(value).parts
+    leads_out = absolute or ".." in PurePath(value).parts
     # A folder that is a link may lead anywhere. The lists are looked at when they are read.
     if not leads_out and name == "data_root":
         folder = os.path.realpath(path.parent)
         leads_out = not is_inside(os.path.realpath(path.parent / value), folder)
     if leads_out:
-        raise _error(
-            path,
-            f"{name} leads out of the folder: {value[:500]}",
-            _STAY,
-        )
+        remedy = f"{_STAY}; or name this file itself" if absolute else _STAY
+        raise _error(path, f"{name} leads out of the folder: {value[:500]}", remedy)
     return value
 
 

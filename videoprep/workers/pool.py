@@ -64,7 +64,7 @@ _ANSWER_SECONDS = 10.0
 
 _MOST_SECONDS = 1e6
 
-Do = Literal["fingerprint", "probe", "scan", "sound", "thumbnail"]
+Do = Literal["fingerprint", "probe", "scan", "scenes", "transnet", "sound", "thumbnail", "pictures"]
 Answer = dict[str, Any]
 """What was asked for, each as ``{"value": …}`` or ``{"error": …}``; see the inspector."""
 
@@ -96,6 +96,8 @@ class InspectionRequest:
     do: tuple[Do, ...]
     path: Path
     seconds: float
+    frames: tuple[int, ...] = ()
+    """Numbers of the frames of which ``pictures`` are wanted, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,7 +452,10 @@ class _Inspection(WorkerJob):
 
     def line(self) -> str:
         request = self.request
-        return json.dumps({"do": request.do, "path": os.fspath(request.path.absolute())})
+        what: dict[str, Any] = {"do": request.do, "path": os.fspath(request.path.absolute())}
+        if request.frames:
+            what["frames"] = request.frames
+        return json.dumps(what)
 
     def take(self, line: bytes) -> None:
         self.result, self.length = json.loads(line), len(line)

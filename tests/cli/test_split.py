@@ -1,0 +1,73 @@
+"""`videoprep split` as a user meets it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Cli
+from tests.support.films import Film, Take
+
+_TAKES = (Take(50, "pan"), Take(20), Take(60, "handheld"))
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("split") / "films"
+    folder.mkdir()
+    Film(_TAKES, seed=4).write(folder / "film.mp4")
+    return folder
+
+
+def test_from_films_to_a_dataset(run_cli: Cli, films: Path, tmp_path: Path) -> None:
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    done = run_cli("split", films, "-o", "ds", "--page", "cuts.html", **state)
+    assert done.returncode == 0, done.stderr
+    assert "1 film, 5.4 s · 2 cuts" in done.stdout
+    assert "next: videoprep validate ds" in done.stdout
+    rows = list(csv.DictReader((tmp_path / "ds/samples.csv").open()))
+    ranges = [(row["start"], row["end"]) for row in rows]
+    assert ranges == [("0", "2.063"), ("2.916667", "5.416667")]
+    assert "2 samples" in (tmp_path / "cuts.html").read_text()
+    options = ("--caption-fallback", "a film", "--reshape", "center-crop")
+    checked = run_cli("validate", "ds", *options, **state)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "2 samples = 2 clean" in checked.stdout
+
+
+def test_for_machines(run_cli: Cli, films: Path, tmp_path: Path) -> None:
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    done = run_cli("split", films, "-o", "ds", "--output-format", "json", **state)
+    told = json.loads(done.stdout)
+    assert (told["films"], told["samples"], told["ok"]) == (1, 2, True)
+    assert told["sample_seconds"] + sum(told["left_over"].values()) == pytest.approx(
+        told["seconds"]
+    )
+
+
+def test_what_fails_is_named(run_cli: Cli, films: Path, tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films/film.mp4").write_bytes((films / "film.mp4").read_bytes())
+    (tmp_path / "films/page.mp4").write_text("<html>not found")
+    done = run_cli("split", "films", "-o", "films")
+    assert done.returncode == 1
+    assert "failed page.mp4: VP103 " in done.stdout
+    assert "next: videoprep validate films" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--max-length", "1", "--max-length: 1 is below --min-length 2"),
+        ("--long", "cut", "--long"),
+        ("--threshold", "-1", "--threshold"),
+    ],
+)
+def test_wrong_use(run_cli: Cli, films: Path, option: str, value: str, said: str) -> None:
+    done = run_cli("split", films, "-o", "ds", option, value)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

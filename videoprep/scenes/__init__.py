@@ -1,0 +1,1 @@
+"""Where the scenes of a film begin and end, and which ranges of them become samples."""
