@@ -21,6 +21,7 @@ from videoprep.media.geometry import Box, center_box, letter_box, whole
 from videoprep.media.probe import MediaInfo
 from videoprep.media.refusals import MAX_SIDE
 from videoprep.media.timestamps import frames_available, nearest_frame, nearest_frames
+from videoprep.spec.extras import TimeZero
 from videoprep.spec.sample import NO_EXTRAS, Extras
 
 # Seconds by which a range may reach beyond the video: its end was rounded, or taken from a header.
@@ -147,6 +148,25 @@ def available_frames(media: MediaInfo, policy: Policy, extras: Extras = NO_EXTRA
     return 0 if isinstance(span, LeftOut) else span.available
 
 
+def seconds_of_range(
+    media: MediaInfo, extras: Extras, time_zero: TimeZero
+) -> tuple[float, float] | LeftOut:
+    """Return seconds from a video's first frame to where a sample begins, and to where it ends."""
+    late = _late_start(media) if time_zero == "container" else 0.0
+    return _range(media.timestamps.seconds(), media.duration, extras, late)
+
+
+def frames_of_range(media: MediaInfo, extras: Extras, time_zero: TimeZero) -> range | LeftOut:
+    """Return the numbers of the frames in a sample's range; there is at least one."""
+    found = seconds_of_range(media, extras, time_zero)
+    if isinstance(found, LeftOut):
+        return found
+    (start, end), seconds = found, media.timestamps.seconds()
+    first = nearest_frame(seconds, start)
+    last = media.frames if end >= media.duration else nearest_frame(seconds, end)
+    return range(first, max(first + 1, last))
+
+
 def frames_used(clips: Sequence[Placement]) -> int:
     """How many of a sample's available frames its clips cover; what two share counts once."""
     covered, reached = Fraction(0), Fraction(-1)
@@ -213,8 +233,7 @@ def _span(media: MediaInfo, policy: Policy, extras: Extras) -> _Span | LeftOut:
         available = frames_available(times, media.fps, rate)
         return _Span(seconds, 0, 0.0, available, rate, as_they_are)
     duration = media.duration
-    late = _late_start(media) if policy.time_zero == "container" else 0.0
-    found = _range(seconds, duration, extras, late)
+    found = seconds_of_range(media, extras, policy.time_zero)
     if isinstance(found, LeftOut):
         return found
     start, end = found
