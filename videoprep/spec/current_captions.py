@@ -11,10 +11,12 @@ from videoprep.spec.caption_journal import (
     CaptionJournal,
     Decision,
     Placed,
+    Position,
     Run,
     Stage,
     digest,
 )
+from videoprep.spec.review_state import UNDECIDED, ReviewState
 from videoprep.spec.sample import CaptionOrigin, Sample
 
 
@@ -41,13 +43,10 @@ class CaptionState:
     """A person's text; it wins over the others."""
     dropped: bool
     """Whether a person dropped the clip."""
-
-
-@dataclass(slots=True)
-class _Review:
-    line: int = 0
-    edited: str = ""
-    dropped: bool = False
+    review: ReviewState = UNDECIDED
+    """What people decided, and when."""
+    failure: str = ""
+    """Why the model's last answer gave no text, if there is none of a model for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,9 @@ class CurrentCaptions:
     """By id."""
     _order: dict[str, int] = field(default_factory=dict)  # by run: the later, the higher
     _texts: dict[Stage, dict[str, list[_Text]]] = field(default_factory=dict)
-    _reviews: dict[str, _Review] = field(default_factory=dict)
+    _reviews: dict[str, ReviewState] = field(default_factory=dict)
+    _failures: dict[Stage, dict[str, str]] = field(default_factory=dict)  # by clip
+    _read: dict[Stage, Position] = field(default_factory=dict)
 
     @classmethod
     def read(cls, journal: CaptionJournal) -> CurrentCaptions:
@@ -81,17 +82,33 @@ class CurrentCaptions:
         asked.
         """
         made = cls(journal)
-        stages: tuple[Stage, ...] = ("caption", "refine")
-        for stage in stages:
-            texts = made._texts[stage] = {}
-            for placed in journal.read(stage):
-                made._take(placed, texts)
-        for placed in journal.read("review"):
-            if isinstance(placed.record, Decision):
-                made._decide(placed.line, placed.record)
+        made.update()
         return made
 
-    def _take(self, placed: Placed, texts: dict[str, list[_Text]]) -> None:
+    def update(self) -> set[str]:
+        """Read on, and return the clips about which something was added."""
+        changed: set[str] = set()
+        stages: tuple[Stage, ...] = ("caption", "refine")
+        for stage in stages:
+            for placed in self.journal.read(stage, self.read_to(stage)):
+                self._take(placed, stage)
+                changed |= {placed.record.clip} if isinstance(placed.record, Answer) else set()
+        for placed in self.journal.read("review", self.read_to("review")):
+            if isinstance(placed.record, Decision):
+                self._decide(placed.line, placed.record)
+                changed.add(placed.record.clip)
+        return changed
+
+    def read_to(self, stage: Stage) -> Position:
+        """Return how far a stage's file was read."""
+        return self._read.setdefault(stage, Position())
+
+    @property
+    def decided(self) -> int:
+        """The number of clips about which something is decided."""
+        return sum(review.verdict is not None for review in self._reviews.values())
+
+    def _take(self, placed: Placed, stage: Stage) -> None:
         record = placed.record
         if isinstance(record, Run):
             self.runs[record.id] = record
@@ -99,17 +116,14 @@ class CurrentCaptions:
         elif isinstance(record, Answer) and record.outcome == "ok" and record.caption:
             given = record.own if not record.of else record.of
             text = _Text(placed.line, record.run, record.caption, given)
-            texts.setdefault(record.clip, []).append(text)
+            self._texts.setdefault(stage, {}).setdefault(record.clip, []).append(text)
+        elif isinstance(record, Answer):
+            why = f"{record.outcome.replace('_', ' ')}: {record.reason}"
+            self._failures.setdefault(stage, {})[record.clip] = why.removesuffix(": ")
 
     def _decide(self, line: int, decision: Decision) -> None:
-        review = self._reviews.setdefault(decision.clip, _Review())
-        review.line = line
-        if decision.verdict == "reset":
-            self._reviews[decision.clip] = _Review()
-        elif decision.verdict == "edit":
-            review.edited, review.dropped = decision.caption, False
-        else:
-            review.dropped = decision.verdict == "drop"
+        review = self._reviews.get(decision.clip, UNDECIDED)
+        self._reviews[decision.clip] = review.after(line, decision)
 
     def state(self, sample: Sample, clip: str) -> CaptionState:
         """Return what is known about a clip's caption.
@@ -127,7 +141,7 @@ class CurrentCaptions:
             told = None
         described = own if told is None else told.text
         refined = self._latest("refine", clip, text_hash(described)) if described else None
-        review = self._reviews.get(clip, _NO_REVIEW)
+        review = self._reviews.get(clip, UNDECIDED)
         current, origin = described, self._origin("caption", told, own)
         if refined is not None:
             current, origin = refined.text, self._origin("refine", refined, own)
@@ -141,12 +155,18 @@ class CurrentCaptions:
             "" if refined is None else refined.text,
             review.edited,
             review.dropped,
+            review,
+            self._failure(clip, told is not None or bool(own), refined is not None),
         )
+
+    def _failure(self, clip: str, is_described: bool, is_refined: bool) -> str:
+        stage: Stage = "refine" if is_described else "caption"
+        return "" if is_refined else self._failures.get(stage, {}).get(clip, "")
 
     def _latest(self, stage: Stage, clip: str, given: str | None = None) -> _Text | None:
         texts = [
             text
-            for text in self._texts[stage].get(clip, ())
+            for text in self._texts.get(stage, {}).get(clip, ())
             if given is None or text.given == given
         ]
         return max(texts, key=lambda text: (self._order.get(text.run, 0), text.line), default=None)
@@ -158,11 +178,8 @@ class CurrentCaptions:
         model = "" if run is None else run.model
         return CaptionOrigin(stage, model, text.run, str(self.journal.file(stage)), text.line, own)
 
-    def _edited(self, review: _Review, own: str) -> CaptionOrigin:
+    def _edited(self, review: ReviewState, own: str) -> CaptionOrigin:
         return CaptionOrigin("review", "", "", str(self.journal.file("review")), review.line, own)
-
-
-_NO_REVIEW = _Review()
 
 
 def _with_caption(sample: Sample, text: str, origin: CaptionOrigin) -> Sample:
