@@ -161,6 +161,8 @@ class Decision:
     """When, as ISO 8601 in UTC."""
     by: Text = ""
     """Who, if they gave a name."""
+    undo: bool = False
+    """Whether it restores what was before another decision; a ``reset`` comes first."""
 
 
 Record = Run | Answer | Decision

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -16,8 +17,10 @@ from videoprep.spec.caption_journal import (
     Stage,
     digest,
 )
-from videoprep.spec.review_state import UNDECIDED, ReviewState
+from videoprep.spec.review_state import UNDECIDED, ReviewState, ReviewStep
 from videoprep.spec.sample import CaptionOrigin, Sample
+
+_STEPS = 100
 
 
 def text_hash(text: str) -> str:
@@ -67,6 +70,8 @@ class CurrentCaptions:
     journal: CaptionJournal
     runs: dict[str, Run] = field(default_factory=dict)
     """By id."""
+    steps: deque[ReviewStep] = field(default_factory=lambda: deque(maxlen=_STEPS))
+    """The last decisions that were not undone, the latest last."""
     _order: dict[str, int] = field(default_factory=dict)  # by run: the later, the higher
     _texts: dict[Stage, dict[str, list[_Text]]] = field(default_factory=dict)
     _reviews: dict[str, ReviewState] = field(default_factory=dict)
@@ -103,11 +108,6 @@ class CurrentCaptions:
         """Return how far a stage's file was read."""
         return self._read.setdefault(stage, Position())
 
-    @property
-    def decided(self) -> int:
-        """The number of clips about which something is decided."""
-        return sum(review.verdict is not None for review in self._reviews.values())
-
     def _take(self, placed: Placed, stage: Stage) -> None:
         record = placed.record
         if isinstance(record, Run):
@@ -122,8 +122,14 @@ class CurrentCaptions:
             self._failures.setdefault(stage, {})[record.clip] = why.removesuffix(": ")
 
     def _decide(self, line: int, decision: Decision) -> None:
-        review = self._reviews.get(decision.clip, UNDECIDED)
-        self._reviews[decision.clip] = review.after(line, decision)
+        before = self._reviews.get(decision.clip, UNDECIDED)
+        after = self._reviews[decision.clip] = before.after(line, decision)
+        if not decision.undo:
+            self.steps.append(ReviewStep(decision.clip, before, after))
+        elif decision.verdict == "reset":
+            undone = (step for step in reversed(self.steps) if step.clip == decision.clip)
+            if (step := next(undone, None)) is not None:
+                self.steps.remove(step)
 
     def state(self, sample: Sample, clip: str) -> CaptionState:
         """Return what is known about a clip's caption.

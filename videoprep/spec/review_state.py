@@ -51,12 +51,26 @@ class ReviewState:
             at: see `Decision`.
             by: see `Decision`.
         """
-        made = [Decision(clip, "reset", "", video, at=at, by=by)]
+        steps: list[tuple[Verdict, str]] = [("reset", "")]
         if self.edited:
-            made.append(Decision(clip, "edit", self.edited, video, at=at, by=by))
+            steps.append(("edit", self.edited))
         if self.verdict in ("keep", "drop"):
-            made.append(Decision(clip, self.verdict, "", video, at=at, by=by))
-        return made
+            steps.append((self.verdict, ""))
+        return [
+            Decision(clip, verdict, text, video, at=at, by=by, undo=True) for verdict, text in steps
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewStep:
+    """A decision that can be undone."""
+
+    clip: str
+    """The clip's key."""
+    before: ReviewState
+    """What was decided before."""
+    after: ReviewState
+    """What was decided then."""
 
 
 UNDECIDED = ReviewState()
