@@ -165,7 +165,7 @@ class ReviewHandler(BaseHTTPRequestHandler):
     def _get(self, path: str, query: Mapping[str, str]) -> None:
         review = self.server.review
         if path == "":
-            html, policy = served_page(review)
+            html, policy = served_page(review.title)
             self._send(
                 html.encode(), "text/html; charset=utf-8", {"Content-Security-Policy": policy}
             )
