@@ -47,6 +47,7 @@ LAYERS = (
     ("previewing",),
     ("training",),
     ("dataset_report",),
+    ("review",),
     ("demo",),
     ("cli",),
 )
