@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from videoprep.text import counted, file_size
 
 if TYPE_CHECKING:
     from videoprep.review.decisions_file import AppliedDecisions
+    from videoprep.review.review import Review
     from videoprep.review.static import StaticReview
     from videoprep.spec.dataset import DatasetSpec
 
@@ -68,26 +70,31 @@ def review(
         _serve(spec, model, port, reviewer, open_in_browser=open_)
 
 
+def _opened(spec: DatasetSpec, model: str | None, reviewer: str) -> Review:
+    from videoprep.review.review import Review
+
+    with meter() as shown:
+        return Review(
+            spec,
+            model=model,
+            reviewer=reviewer,
+            on_progress=lambda done, total: shown.update("validated", done, total),
+        )
+
+
 def _serve(
     spec: DatasetSpec, model: str | None, port: int, reviewer: str, *, open_in_browser: bool
 ) -> None:
-    from videoprep.review.run import serving
+    from videoprep.review.server import ReviewServer
 
-    with (
-        meter() as shown,
-        serving(
-            spec,
-            model=model,
-            port=port,
-            reviewer=reviewer,
-            on_progress=lambda done, total: shown.update("validated", done, total),
-        ) as server,
-    ):
-        items = server.review.items
-        left = items.counts["undecided"]
-        stdout.print(safe(f"{counted(len(items), 'clip')}, {left:,} undecided"))
-        if server.review.unusable:
-            without = counted(server.review.unusable, "sample")
+    opened = _opened(spec, model, reviewer)
+    items = opened.items
+    with closing(opened.videos), ReviewServer(opened, port) as server:
+        stdout.print(
+            safe(f"{counted(len(items), 'clip')}, {items.counts['undecided']:,} undecided")
+        )
+        if opened.unusable:
+            without = counted(opened.unusable, "sample")
             stdout.print(safe(f"{without} without a video: see `videoprep validate`", "yellow"))
         stdout.print(safe("open ") + safe(server.url, "cyan"))
         stderr.print("Ctrl-C ends it.", style="dim")
@@ -98,27 +105,18 @@ def _serve(
         except KeyboardInterrupt:
             pass
         finally:
-            taken = counted(server.review.decisions, "decision")
-            stdout.print(safe(f"{taken}, in {server.review.items.live.captions.journal.folder}"))
+            taken = counted(opened.decisions, "decision")
+            stdout.print(safe(f"{taken}, in {items.live.captions.journal.folder}"))
 
 
 def _write(spec: DatasetSpec, page: Path, limit: int, model: str | None, reviewer: str) -> None:
-    from videoprep.review.review import Review
     from videoprep.review.static import write_static
 
-    with meter() as shown:
-        review = Review(
-            spec,
-            model=model,
-            reviewer=reviewer,
-            on_progress=lambda done, total: shown.update("validated", done, total),
+    opened = _opened(spec, model, reviewer)
+    with closing(opened.videos), meter() as shown:
+        made = write_static(
+            opened, page, limit, lambda done, total: shown.update("written", done, total)
         )
-        try:
-            made = write_static(
-                review, page, limit, lambda done, total: shown.update("written", done, total)
-            )
-        finally:
-            review.videos.close()
     _print_static(made)
 
 

@@ -39,6 +39,9 @@ _KEPT_PLANS = 1024
 
 _MOST_PARTS = 64
 
+# Seconds in which the process ends; it ends with this one in any case.
+_END_SECONDS = 1.0
+
 # What looks good at the size of a page.
 _CRF = 20
 
@@ -247,7 +250,7 @@ class ClipVideos:
         """End the process; what is still asked for fails."""
         self._asked.put(None)
         if self._maker is not None:
-            self._maker.join()
+            self._maker.join(_END_SECONDS)
 
     def _look(self, sample: Sample) -> ClipPlan:
         try:

@@ -48,7 +48,7 @@ class ClipFilter:
     @classmethod
     def of(cls, show: str, code: str = "", text: str = "") -> ClipFilter:
         """Return the filter that a page asks for; an unknown group stands for all."""
-        known = next((one for one in SHOWS if one == show), "all")
+        known: Show = next((one for one in SHOWS if one == show), "all")
         return cls(known, code, tuple(text.lower().split()))
 
 

@@ -28,6 +28,7 @@ ADDRESS = "127.0.0.1"
 # A caption of the most characters, each written as an escape of two code units.
 _MOST_BYTES = 2 << 20
 _MOST_ROWS = 40
+_MOST_FIELDS = 16
 
 _TOKEN_BYTES = 24
 _IDLE_SECONDS = 60.0
@@ -141,13 +142,16 @@ class ReviewHandler(BaseHTTPRequestHandler):
         hosts = self.headers.get_all("Host", [])
         if len(hosts) != 1 or hosts[0] not in self.server.hosts:
             raise RefusedRequestError(HTTPStatus.FORBIDDEN, "this is another host")
-        split = urlsplit(self.path)
+        try:
+            split = urlsplit(self.path)
+            query = parse_qs(split.query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        except ValueError as error:
+            raise RefusedRequestError(HTTPStatus.BAD_REQUEST, "it is no address") from error
         token, _, path = split.path.removeprefix("/").partition("/")
         given, wanted = token.encode("utf-8", "replace"), self.server.token.encode()
         if not hmac.compare_digest(given, wanted):
             raise RefusedRequestError(HTTPStatus.FORBIDDEN, "open the address that was printed")
         self._require_own_origin(hosts[0], is_page=path == "" and self.command == "GET")
-        query = parse_qs(split.query, keep_blank_values=True, max_num_fields=16)
         return path, {name: values[-1] for name, values in query.items()}
 
     def _require_own_origin(self, host: str, *, is_page: bool) -> None:
