@@ -6,17 +6,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Dialog, Page
 
 OpenReview = Callable[..., Page]
 
 
 @pytest.fixture
 def open_review(browser: Browser) -> Iterator[OpenReview]:
-    """Opens a page by its address; at the end nothing was loaded of others, complained of or run."""
+    """Opens a page by its address; at the end nothing else was loaded, complained of or run."""
     contexts, origins = [], {"data:", "blob:"}
     requests: list[str] = []
     complaints: list[str] = []
+
+    def answer(dialog: Dialog) -> None:
+        if dialog.type != "beforeunload":  # which asks whether what is not saved may be lost
+            complaints.append(dialog.message)
+        dialog.accept()
 
     def opened(url: str, *, width: int = 1400, fails: bool = False, **options: Any) -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
@@ -25,11 +30,11 @@ def open_review(browser: Browser) -> Iterator[OpenReview]:
         page = context.new_page()
         page.on("request", lambda request: requests.append(request.url))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+        page.on("dialog", answer)
         if not fails:  # an answer that is no success is told on the console
             page.on("console", lambda message: complaints.append(message.text))
         page.goto(url)
-        page.wait_for_selector("#rows li")
+        page.wait_for_selector("#rows li", state="attached")
         return page
 
     yield opened

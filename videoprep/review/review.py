@@ -222,6 +222,7 @@ class Review:
                 "verdict": step.before.verdict,
                 "edited": step.before.edited,
                 "done": step.after.verdict,
+                "text": step.after.edited,
             }
             for step in steps[-_MOST_UNDO:]
             if (positions := live.positions(step.clip))
