@@ -25,6 +25,11 @@ from videoprep.review.static import write_static
 
 MANY = 45
 
+# Milliseconds in which a decoding process starts on a busy machine.
+_WAIT = 60_000
+
+expect.set_options(timeout=20_000)
+
 
 def at(page: Page, video: str) -> None:
     """Waits until a clip is shown."""
@@ -33,8 +38,8 @@ def at(page: Page, video: str) -> None:
 
 def playing(page: Page) -> None:
     """Waits until the clip is there."""
-    expect(page.locator("#frame.loading")).to_have_count(0)
-    expect(page.locator("#frame-number")).to_have_text(re.compile(r"\d+ / \d+"))
+    expect(page.locator("#frame.loading")).to_have_count(0, timeout=_WAIT)
+    expect(page.locator("#frame-number")).to_have_text(re.compile(r"\d+ / \d+"), timeout=_WAIT)
 
 
 def save(page: Page, text: str) -> None:
