@@ -32,7 +32,7 @@ def open_review(browser: Browser) -> Iterator[OpenReview]:
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", answer)
         if not fails:  # an answer that is no success is told on the console
-            page.on("console", lambda message: complaints.append(message.text))
+            page.on("console", lambda said: complaints.append(f"{said.text} {said.location}"))
         page.goto(url)
         page.wait_for_selector("#rows li", state="attached")
         return page

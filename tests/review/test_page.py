@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 from tests.review.conftest import OpenReview
 from tests.support.assets import write_lists, write_video
 from tests.support.browser import HOSTILE
-from tests.support.reviews import add_captions, decisions, served
-from tests.support.small_store import wait_until
+from tests.support.reviews import add_captions, address_of, decisions, served
 from tests.support.warm import Warm
 from videoprep import DatasetSpec
 from videoprep.cli.app import app
@@ -263,8 +262,7 @@ def test_a_text_that_is_not_saved_waits(dataset: Path, open_review: OpenReview) 
 
 def test_a_killed_server_is_told(dataset: Path, warm: Warm, open_review: OpenReview) -> None:
     process = warm.start("review", dataset)
-    wait_until(lambda: "open http" in process.stdout or process.poll() is not None)
-    page = open_review(process.stdout.split("open ")[1].split()[0], fails=True)
+    page = open_review(address_of(process), fails=True)
     at(page, "a")
     save(page, "In time.")
     expect(page.locator("#verdict")).to_contain_text("Edited")

@@ -15,8 +15,7 @@ import av
 import pytest
 
 from tests.support.assets import level, write_dataset, write_lists
-from tests.support.reviews import Asking, add_captions, decisions, served
-from tests.support.small_store import wait_until
+from tests.support.reviews import Asking, add_captions, address_of, decisions, served
 from tests.support.warm import Warm
 from videoprep import DatasetSpec
 from videoprep.spec.caption_journal import CaptionJournal
@@ -53,7 +52,7 @@ def test_the_page_has_a_policy_and_no_address_of_others(server: Asking) -> None:
 
 
 def test_it_listens_on_the_loopback_interface_alone(server: Asking) -> None:
-    own = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None)}
+    own = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)}
     for address in own - {"127.0.0.1", "::1"}:
         with (
             pytest.raises(OSError, match=r"."),
@@ -405,8 +404,7 @@ def test_tokens_are_counted(dataset: Path, tiny_model: Path) -> None:
 
 def test_a_killed_server_has_kept_every_decision(dataset: Path, warm: Warm) -> None:
     process = warm.start("review", dataset, "--reviewer", "Ann")
-    wait_until(lambda: "open http" in process.stdout or process.poll() is not None)
-    asking = Asking(process.stdout.split("open ")[1].split()[0])
+    asking = Asking(address_of(process))
     assert asking.decide(0, "edit", "Kept.").status == 200
     assert process.kill() == -signal.SIGKILL
     assert [one.caption for one in decisions(dataset)] == ["Kept."]
@@ -415,8 +413,7 @@ def test_a_killed_server_has_kept_every_decision(dataset: Path, warm: Warm) -> N
 
 def test_ctrl_c_ends_it_at_once(dataset: Path, warm: Warm) -> None:
     process = warm.start("review", dataset)
-    wait_until(lambda: "open http" in process.stdout or process.poll() is not None)
-    asking = Asking(process.stdout.split("open ")[1].split()[0])
+    asking = Asking(address_of(process))
     assert asking.get("clip.mp4?at=0").status == 200
     asking.decide(0, "drop")
     process.signal(signal.SIGINT)

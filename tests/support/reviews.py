@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.support.small_store import wait_until
+from tests.support.warm import Process
 from videoprep import DatasetSpec
 from videoprep.review.review import Review
 from videoprep.review.server import ADDRESS, ReviewServer
@@ -36,6 +38,19 @@ def decisions(dataset: Path) -> list[Decision]:
     """What the journal holds."""
     placed = CaptionJournal(dataset / "videoprep-captions").read("review")
     return [one.record for one in placed if isinstance(one.record, Decision)]
+
+
+def address_of(process: Process) -> str:
+    """Waits for a started command to serve, and returns its address."""
+
+    def said() -> str:
+        try:
+            return process.stdout
+        except FileNotFoundError:  # it is only just starting
+            return ""
+
+    wait_until(lambda: "/\n" in said() or process.poll() is not None)
+    return said().split("open ")[1].split()[0]
 
 
 @dataclass(frozen=True)
