@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from tests.review.conftest import OpenReview
 from tests.support.assets import write_lists, write_video
-from tests.support.browser import HOSTILE
+from tests.support.browser import HOSTILE, Opened
 from tests.support.reviews import add_captions, address_of, decisions, served
 from tests.support.warm import Warm
 from videoprep import DatasetSpec
@@ -95,11 +95,17 @@ def test_a_clip_that_cannot_be_played_says_why(dataset: Path, open_review: OpenR
         playing(page)
 
 
-@pytest.mark.parametrize("width", [1400, 800, 390])
-def test_it_fits_any_width(dataset: Path, open_review: OpenReview, width: int) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (800, "dark"), (390, "dark")])
+def test_it_fits_any_width_and_is_legible(
+    dataset: Path, open_review: OpenReview, width: int, scheme: str
+) -> None:
+    add_captions(dataset, "The video shows a grey clip.", "A grey clip slowly brightens.")
     with served(dataset) as server:
-        page = open_review(server.url, width=width, color_scheme="dark")
+        page = open_review(server.url, width=width, color_scheme=scheme)
         playing(page)
+        if width > 390:  # where all that is legible is in sight
+            contrast, words = Opened(page).least_contrast()
+            assert contrast >= 4.5, words
         assert page.evaluate("document.documentElement.scrollWidth") == width
         for button in page.locator("#actions button").all():
             box = button.bounding_box()
