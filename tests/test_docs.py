@@ -45,6 +45,7 @@ HEAVY = pytest.mark.heavy
 
 # Set-up, which the suite itself has done.
 _NOT_RUN = ("make ", "pip ")
+_SERVED_SECONDS = 40
 _EXAMPLE = "pip install ./examples/"
 
 _LANGUAGES = {"bash", "python", "console", "text", "csv", "yaml", "toml", "json"}
@@ -148,6 +149,8 @@ def _as_run(line: str) -> str | None:
     if line.startswith(_EXAMPLE):
         source = f"cp -rL {line.removeprefix('pip install ')} source"  # a build writes beside it
         return f"{source} && pip install --quiet --no-deps --no-build-isolation -t plugins ./source"
+    if line.startswith("videoprep review") and "--static" not in line:  # it serves until Ctrl-C
+        return f"timeout --preserve-status -s INT {_SERVED_SECONDS} {line}"
     return None if line.startswith(_NOT_RUN) else line
 
 

@@ -49,6 +49,7 @@ LAYERS = (
     ("previewing",),
     ("training",),
     ("dataset_report",),
+    ("review",),
     ("demo",),
     ("cli",),
 )

@@ -155,6 +155,8 @@ def test_the_command_line_surface_is_as_documented() -> None:
         | {"--caption-dropout", "--image-dropout", "--on-nonfinite", "--checkpoint-every"}
         | {"--validate-every", "--sample-every", "--workers"},
         "import": {"--from", "--model", "--output", "--revision", "--output-format", "--help"},
+        "review": dataset - {"--output-format"}
+        | {"--model", "--port", "--open", "--reviewer", "--static", "--limit", "--apply"},
         "demo": {"--data", "--output", "--steps", "--help"},
     }
     runner = CliRunner()

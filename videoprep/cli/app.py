@@ -27,6 +27,7 @@ from videoprep.cli.output import print_error
 from videoprep.cli.preview import preview
 from videoprep.cli.refine import refine
 from videoprep.cli.report import report
+from videoprep.cli.review import review
 from videoprep.cli.rules import rules
 from videoprep.cli.spelling import Command, Formatter
 from videoprep.cli.split import split
@@ -53,7 +54,7 @@ app = typer.Typer(
 )
 for command in (
     *(init, split, caption, refine, validate, rules, index, encode, status, verify),
-    *(preview, export, train, report, demo),
+    *(preview, export, train, report, review, demo),
 ):
     app.command(cls=Command)(command)
 app.command("import", cls=Command)(import_)

@@ -163,6 +163,10 @@ class Decision:
     reason: Text = ""
     at: Text = ""
     """When, as ISO 8601 in UTC."""
+    by: Text = ""
+    """Who, if they gave a name."""
+    undo: bool = False
+    """Whether it restores what was before another decision; a ``reset`` comes first."""
 
 
 Record = Run | Answer | Decision
@@ -197,8 +201,19 @@ class CaptionJournal:
         """Return the file of a stage."""
         return self.folder / f"{stage}.jsonl"
 
-    def append(self, stage: Stage, records: Sequence[Record]) -> None:
+    def append(
+        self, stage: Stage, records: Sequence[Record], after: Position | None = None
+    ) -> bool:
         """Add records to a stage's file, all of them or none, and wait until they are on disk.
+
+        Args:
+            stage: whose file.
+            records: the new ones.
+            after: how far the file was read by whoever decided what to add. If others have added
+                something since, nothing is added.
+
+        Returns:
+            Whether they were added.
 
         Raises:
             VideoprepError: they cannot be written, such as to a full disk.
@@ -207,7 +222,7 @@ class CaptionJournal:
         lines = b"".join(_line(record) for record in records)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _append(path, lines)
+            return _append(path, lines, None if after is None else after.offset)
         except OSError as error:
             raise VideoprepError(
                 f"the caption journal cannot be written: {error.strerror or error}",
@@ -264,7 +279,7 @@ class Position:
 _LONGEST = 1 << 22
 
 
-def _append(path: Path, lines: bytes) -> None:
+def _append(path: Path, lines: bytes, after: int | None = None) -> bool:
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     number = os.open(path, flags, 0o666)
     try:
@@ -272,6 +287,8 @@ def _append(path: Path, lines: bytes) -> None:
             raise OSError(None, "not a regular file")
         lock_alone(number)
         size = os.fstat(number).st_size
+        if after is not None and _has_line(number, after, size):
+            return False
         if size and os.pread(number, 1, size - 1) != b"\n":  # a writer was killed in mid-line
             lines = b"\n" + lines
         try:
@@ -282,8 +299,21 @@ def _append(path: Path, lines: bytes) -> None:
                 os.ftruncate(number, size)
             raise
         unlock(number)
+        return True
     finally:
         os.close(number)
+
+
+def _has_line(number: int, start: int, end: int) -> bool:
+    """Return whether a part of a file ends a line; one without an end was cut off by a kill."""
+    if end < start:  # the file is another one than was read
+        return True
+    while start < end:
+        part = os.pread(number, min(_LONGEST, end - start), start)
+        if not part or b"\n" in part:
+            return bool(part)
+        start += len(part)
+    return False
 
 
 def _write(number: int, data: bytes) -> None:

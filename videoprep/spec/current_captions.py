@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -11,11 +12,15 @@ from videoprep.spec.caption_journal import (
     CaptionJournal,
     Decision,
     Placed,
+    Position,
     Run,
     Stage,
     digest,
 )
+from videoprep.spec.review_state import UNDECIDED, ReviewState, ReviewStep
 from videoprep.spec.sample import CaptionOrigin, Sample
+
+_STEPS = 100
 
 
 def text_hash(text: str) -> str:
@@ -45,13 +50,10 @@ class CaptionState:
     """What the captioner's run put before the text described, which no model has written."""
     captioner: str = ""
     """The run of the captioner whose text is described; empty if that is the dataset's own."""
-
-
-@dataclass(slots=True)
-class _Review:
-    line: int = 0
-    edited: str = ""
-    dropped: bool = False
+    review: ReviewState = UNDECIDED
+    """What people decided, and when."""
+    failure: str = ""
+    """Why the model's last answer gave no text, if there is none of a model for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,13 @@ class CurrentCaptions:
     journal: CaptionJournal
     runs: dict[str, Run] = field(default_factory=dict)
     """By id."""
+    steps: deque[ReviewStep] = field(default_factory=lambda: deque(maxlen=_STEPS))
+    """The last decisions that were not undone, the latest last."""
     _order: dict[str, int] = field(default_factory=dict)  # by run: the later, the higher
     _texts: dict[Stage, dict[str, list[_Text]]] = field(default_factory=dict)
-    _reviews: dict[str, _Review] = field(default_factory=dict)
+    _reviews: dict[str, ReviewState] = field(default_factory=dict)
+    _failures: dict[Stage, dict[str, str]] = field(default_factory=dict)  # by clip
+    _read: dict[Stage, Position] = field(default_factory=dict)
 
     @classmethod
     def read(cls, journal: CaptionJournal) -> CurrentCaptions:
@@ -85,17 +91,28 @@ class CurrentCaptions:
         asked.
         """
         made = cls(journal)
-        stages: tuple[Stage, ...] = ("caption", "refine")
-        for stage in stages:
-            texts = made._texts[stage] = {}
-            for placed in journal.read(stage):
-                made._take(placed, texts)
-        for placed in journal.read("review"):
-            if isinstance(placed.record, Decision):
-                made._decide(placed.line, placed.record)
+        made.update()
         return made
 
-    def _take(self, placed: Placed, texts: dict[str, list[_Text]]) -> None:
+    def update(self) -> set[str]:
+        """Read on, and return the clips about which something was added."""
+        changed: set[str] = set()
+        stages: tuple[Stage, ...] = ("caption", "refine")
+        for stage in stages:
+            for placed in self.journal.read(stage, self.read_to(stage)):
+                self._take(placed, stage)
+                changed |= {placed.record.clip} if isinstance(placed.record, Answer) else set()
+        for placed in self.journal.read("review", self.read_to("review")):
+            if isinstance(placed.record, Decision):
+                self._decide(placed.line, placed.record)
+                changed.add(placed.record.clip)
+        return changed
+
+    def read_to(self, stage: Stage) -> Position:
+        """Return how far a stage's file was read."""
+        return self._read.setdefault(stage, Position())
+
+    def _take(self, placed: Placed, stage: Stage) -> None:
         record = placed.record
         if isinstance(record, Run):
             self.runs[record.id] = record
@@ -103,17 +120,20 @@ class CurrentCaptions:
         elif isinstance(record, Answer) and record.outcome == "ok" and record.caption:
             given = record.own if not record.of else record.of
             text = _Text(placed.line, record.run, record.caption, given)
-            texts.setdefault(record.clip, []).append(text)
+            self._texts.setdefault(stage, {}).setdefault(record.clip, []).append(text)
+        elif isinstance(record, Answer):
+            why = f"{record.outcome.replace('_', ' ')}: {record.reason}"
+            self._failures.setdefault(stage, {})[record.clip] = why.removesuffix(": ")
 
     def _decide(self, line: int, decision: Decision) -> None:
-        review = self._reviews.setdefault(decision.clip, _Review())
-        review.line = line
-        if decision.verdict == "reset":
-            self._reviews[decision.clip] = _Review()
-        elif decision.verdict == "edit":
-            review.edited, review.dropped = decision.caption, False
-        else:
-            review.dropped = decision.verdict == "drop"
+        before = self._reviews.get(decision.clip, UNDECIDED)
+        after = self._reviews[decision.clip] = before.after(line, decision)
+        if not decision.undo:
+            self.steps.append(ReviewStep(decision.clip, before, after))
+        elif decision.verdict == "reset":
+            undone = (step for step in reversed(self.steps) if step.clip == decision.clip)
+            if (step := next(undone, None)) is not None:
+                self.steps.remove(step)
 
     def last_run(self, stage: Stage) -> Run | None:
         """Return the run of a stage that began last."""
@@ -136,7 +156,7 @@ class CurrentCaptions:
             told = None
         described = own if told is None else told.text
         refined = self._latest("refine", clip, text_hash(described)) if described else None
-        review = self._reviews.get(clip, _NO_REVIEW)
+        review = self._reviews.get(clip, UNDECIDED)
         current, origin = described, self._origin("caption", told, own)
         if refined is not None:
             current, origin = refined.text, self._origin("refine", refined, own)
@@ -152,12 +172,18 @@ class CurrentCaptions:
             review.dropped,
             "" if told is None else self._trigger(told),
             "" if told is None else told.run,
+            review,
+            self._failure(clip, told is not None or bool(own), refined is not None),
         )
+
+    def _failure(self, clip: str, is_described: bool, is_refined: bool) -> str:
+        stage: Stage = "refine" if is_described else "caption"
+        return "" if is_refined else self._failures.get(stage, {}).get(clip, "")
 
     def _latest(self, stage: Stage, clip: str, given: str | None = None) -> _Text | None:
         texts = [
             text
-            for text in self._texts[stage].get(clip, ())
+            for text in self._texts.get(stage, {}).get(clip, ())
             if given is None or text.given == given
         ]
         return max(texts, key=lambda text: (self._order.get(text.run, 0), text.line), default=None)
@@ -176,11 +202,8 @@ class CurrentCaptions:
         before = f"{trigger} " if isinstance(trigger, str) and trigger else ""
         return before if text.text.startswith(before) else ""
 
-    def _edited(self, review: _Review, own: str) -> CaptionOrigin:
+    def _edited(self, review: ReviewState, own: str) -> CaptionOrigin:
         return CaptionOrigin("review", "", "", str(self.journal.file("review")), review.line, own)
-
-
-_NO_REVIEW = _Review()
 
 
 def _with_caption(sample: Sample, text: str, origin: CaptionOrigin) -> Sample:

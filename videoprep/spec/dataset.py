@@ -47,6 +47,7 @@ from videoprep.spec.dataset_options import (
 )
 from videoprep.spec.entries import Entries, Reading
 from videoprep.spec.extras import TimeUnit, TimeZero
+from videoprep.spec.live_captions import LiveCaptions
 from videoprep.spec.locate import CONVERTED, locate, request_of, require_inside, require_table
 from videoprep.spec.path_hints import dataset_path
 from videoprep.spec.readers import reader_of
@@ -450,7 +451,7 @@ class DatasetSpec(BaseModel):
         Raises:
             SpecError: a list file, a column or the data root is missing.
         """
-        return self.captioning()[1]
+        return self.live_captions().states
 
     def captioning(self) -> tuple[Listing, list[CaptionState]]:
         """Return the lists as the dataset's own files have them, and `caption_states` of them.
@@ -458,11 +459,25 @@ class DatasetSpec(BaseModel):
         Raises:
             SpecError: a list file, a column or the data root is missing.
         """
+        listing, live = self._live()
+        return listing, live.states
+
+    def live_captions(self) -> LiveCaptions:
+        """Return the same, kept up to date with what others add to the journal.
+
+        Raises:
+            SpecError: a list file, a column or the data root is missing.
+        """
+        return self._live()[1]
+
+    def _live(self) -> tuple[Listing, LiveCaptions]:
         spec = self.model_copy(update={"caption_journal": self.caption_journal or JOURNAL})
         with remote_errors():
             _require_folder(self.data_root)
             listing = spec._written()
-            return listing, list(spec._states(listing.samples))
+            samples = listing.samples
+            captions = CurrentCaptions.read(spec.journal)
+            return listing, LiveCaptions(captions, samples, spec._keys(samples))
 
     def _uses_journal(self) -> bool:
         return uses_journal(self.journal.folder.parent, self.caption_journal)
@@ -486,13 +501,17 @@ class DatasetSpec(BaseModel):
 
     def _states(self, samples: Sequence[Sample]) -> Iterator[CaptionState]:
         """Yield what the journal knows about the captions of samples, in their order."""
+        captions = CurrentCaptions.read(self.journal)
+        for sample, clip in zip(samples, self._keys(samples), strict=True):
+            yield captions.state(sample, clip)
+
+    def _keys(self, samples: Sequence[Sample]) -> Iterator[str]:
+        """Yield the clips' keys in the journal; an empty one if a file cannot be read."""
         from videoprep.fs.fact_cache import fingerprints_of  # which few datasets need
 
-        captions = CurrentCaptions.read(self.journal)
         fingerprints = fingerprints_of(self.data_root, [sample.path for sample in samples])
         for sample, fingerprint in zip(samples, fingerprints, strict=True):
-            clip = clip_key(fingerprint, sample.extras, self.time_zero) if fingerprint else ""
-            yield captions.state(sample, clip)
+            yield clip_key(fingerprint, sample.extras, self.time_zero) if fingerprint else ""
 
     def _written(self) -> Listing:
         """Return the samples as the dataset's own files have them."""

@@ -132,6 +132,54 @@ def _hopeless(
     )
 
 
+class CaptionRules:
+    """The rules of a dataset that look at single captions alone, for captions that change.
+
+    Args:
+        spec: the dataset; it says which rules are applied.
+        counter: counts tokens; None: nothing is counted.
+
+    Raises:
+        SpecError, PlanError: see `validate`.
+    """
+
+    def __init__(self, spec: DatasetSpec, counter: TokenCounter | None = None) -> None:
+        self._policy = Policy.of(spec)
+        self._counter = counter
+        self._selection = select(spec, registry().rules)
+        self._rules = [
+            rule
+            for rule in self._selection.rules.values()
+            if isinstance(rule, Validator) and not any(need.opens_videos for need in rule.needs)
+        ]
+        self.codes = frozenset(rule.code for rule in self._rules)
+        """Their codes."""
+
+    def name_of(self, code: str) -> str:
+        """Return the name of the rule with a code."""
+        rule = self._selection.rules.get(code)
+        return code if rule is None else rule.name
+
+    def count(self, sample: Sample) -> int | None:
+        """Return how many tokens a sample's caption has; None if nothing is counted."""
+        return None if self._counter is None else self._counter.count(sample.caption)
+
+    @property
+    def limit(self) -> int | None:
+        """How many tokens the model takes; None if nothing is counted."""
+        return None if self._counter is None else self._counter.limit
+
+    def check(self, sample: Sample, tokens: int | None = None) -> list[Finding]:
+        """Return what is wrong with a sample's caption.
+
+        Args:
+            sample: with the caption.
+            tokens: how many the caption has; see `count`.
+        """
+        found = _apply(self._rules, Subject(sample, self._policy, tokens, self.limit))
+        return [judged for finding in found if (judged := self._selection.judge(finding))]
+
+
 @dataclass(slots=True)
 class _AlikeFiles:
     """Files that differ in their fingerprint alone.

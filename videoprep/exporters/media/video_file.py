@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # No B-frames: presentation order is file order, and no edit list is needed to say so. No
 # macroblock trees: with them x264 gives other bytes from run to run.
-_LOSSY: dict[str, object] = {"crf": "10", "preset": "veryfast", "bf": "0", "mbtree": "0"}
+_LOSSY: dict[str, object] = {"preset": "veryfast", "bf": "0", "mbtree": "0"}
 _LOSSLESS: dict[str, object] = {"qp": "0", "preset": "ultrafast", "bf": "0"}
 
 # Readers that ignore what a file says of its colours take it for BT.601; of those that do not,
@@ -67,8 +67,12 @@ def writing_frames(
     *,
     lossless: bool = False,
     sound: Sound | None = None,
+    crf: int = 10,
 ) -> Writer:
-    """The same of frames that come one at a time: uint8 ``[H, W, 3]``; ``size`` is (H, W)."""
+    """The same of frames that come one at a time: uint8 ``[H, W, 3]``; ``size`` is (H, W).
+
+    A higher ``crf`` gives a smaller file of lossy pictures.
+    """
 
     def write(file: BinaryIO) -> None:
         with av.open(file, "w", format="mp4") as container:
@@ -76,7 +80,7 @@ def writing_frames(
             stream = cast("VideoStream", container.add_stream(codec, rate=rate))
             stream.height, stream.width = size
             stream.pix_fmt = "rgb24" if lossless else "yuv420p"
-            stream.options = _LOSSLESS if lossless else _LOSSY
+            stream.options = _LOSSLESS if lossless else {**_LOSSY, "crf": str(crf)}
             # One thread a file: how many there are would change its bytes.
             stream.codec_context.thread_count = 1
             if not lossless:

@@ -1,0 +1,1 @@
+"""People look at clips and captions on a page, and decide which are used."""
