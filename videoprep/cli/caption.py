@@ -115,7 +115,7 @@ def caption(
             raise typer.Exit(0)
         ok, told = result.ok, result.to_json()
         if output_format == "rich":
-            _print(result)
+            print_result(result)
             if form is None and result.captioned:
                 next_command("validate", place)
     if form is not None:
@@ -167,8 +167,8 @@ def tell(text: str) -> None:
     stderr.print(said(text))
 
 
-def _print(result: CaptionResult) -> None:
-    """What was done, in counts that add up."""
+def print_result(result: CaptionResult) -> None:
+    """Print what was done, in counts that add up."""
     print_problems(result.problems)
     for clip in result.failures[:_SHOWN]:
         bounds = ranged(clip.start, clip.end)
