@@ -126,7 +126,7 @@ def test_the_command_line_surface_is_as_documented() -> None:
         | {"--caption-dropout", "--image-dropout", "--on-nonfinite", "--checkpoint-every"}
         | {"--validate-every", "--sample-every", "--workers"},
         "import": {"--from", "--model", "--output", "--revision", "--output-format", "--help"},
-        "demo": {"--data", "--output", "--steps", "--help"},
+        "demo": {"--data", "--from-footage", "--output", "--steps", "--help"},
     }
     runner = CliRunner()
     for command, options in expected.items():
