@@ -23,7 +23,7 @@ from tests.support.small_store import Small, write_small_dataset
 from tests.support.warm import Warm
 from tests.support.warm_workers import warm_workers
 from videoprep.demo.scenes import render_dataset
-from videoprep.demo.tiny_model import build_tiny_model, trained_model
+from videoprep.demo.tiny_model import build_tiny_model, trained_captioner, trained_model
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -38,7 +38,7 @@ SHOWN = [f"videos/{number:05}.mp4" for number in (0, 1, 3, 8)]
 
 REAL_CLIPS = REPOSITORY.parent / "shared" / "data" / "real-clips"
 
-HEAVY = {"browser", "s3_server", "shown_store", "tiny_model", "cold_torchrun", "warm"}
+HEAVY = {"browser", "footage", "s3_server", "shown_store", "tiny_model", "cold_torchrun", "warm"}
 """Fixtures that need more than tests/light.txt installs."""
 
 # Two workers share two cores: one thread each is fastest, and results do not depend on it.
@@ -197,6 +197,26 @@ def shown_store(shared_folder: Path, demo_dataset: Path) -> Path:
         assert done.ok
 
     return _once(shared_folder / "shown-store", encode)
+
+
+@pytest.fixture(scope="session")
+def footage(shared_folder: Path) -> Path:
+    """Rendered films, and clips in them that the demo's captioner named; do not change it."""
+
+    def make(folder: Path) -> None:
+        import videoprep as vp
+        from videoprep.demo.footage import render_footage
+        from videoprep.scenes.run import split
+
+        render_footage(folder / "films")
+        split(folder / "films", output=folder / "clips")
+        done = vp.caption(
+            folder / "clips", model=str(trained_captioner()), preset="short", max_tokens=64
+        )
+        assert done is not None
+        assert done.ok
+
+    return _once(shared_folder / "footage", make)
 
 
 @pytest.fixture(scope="session")

@@ -9,19 +9,23 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.main import get_command
 
-import videoprep
+import videoprep as vp
 from docs.make_rules import TROUBLESHOOTING, troubleshooting
 from tests.conftest import REPOSITORY
 from tests.support.films import Film, Take
+from tests.support.scripted_server import ChatQuestion, ScriptedReply, ScriptedServer, describe
 from tests.support.warm import Process, Warm
 from videoprep.cli.app import app
+from videoprep.demo.tiny_model import trained_captioner
 from videoprep.errors import Code
+from videoprep.spec.caption_journal import FOLDER
 
 _DOCS = REPOSITORY / "docs"
 PAGES = [
@@ -38,6 +42,9 @@ _FORKED_PAGES = ("README.md", "docs/quickstart.md", "docs/encode.md", "docs/trai
 """Their commands are quick if they are forked; those of the others are run by a shell."""
 LIGHT_PAGES = {"dataset.md", "init.md", "split.md", "validate.md"}
 """Their commands need neither a model nor a store."""
+FOOTAGE_PAGES = {"README.md", "from-footage.md"}
+"""They speak of films, and of the clips in them."""
+_FOOTAGE = re.compile(r"^videoprep (demo|\w+ (films|clips)\b)|\"films\"", re.MULTILINE)
 ALL_PAGES = [*PAGES, *sorted(_DOCS.glob("*/*.md"))]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -68,7 +75,12 @@ def _blocks(language: str) -> list[Any]:
 
 
 @pytest.fixture
-def workplace(request: pytest.FixtureRequest, tmp_path: Path, demo_dataset: Path) -> Path:
+def workplace(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    demo_dataset: Path,
+) -> Path:
     """What the pages speak of: ``dataset/``, a table in it, ``latents/``, the model's id …"""
     (tmp_path / ".venv").symlink_to(sys.prefix)
     shutil.copytree(demo_dataset, tmp_path / "dataset", ignore=shutil.ignore_patterns(".*"))
@@ -81,6 +93,11 @@ def workplace(request: pytest.FixtureRequest, tmp_path: Path, demo_dataset: Path
     if request.node.get_closest_marker("heavy"):
         demo_store, tiny_model = map(request.getfixturevalue, ("demo_store", "tiny_model"))
         _add_model_and_store(tmp_path, demo_store, tiny_model)
+    params = request.node.callspec.params
+    page = Path(params["where"].partition(":")[0]).name
+    if page in FOOTAGE_PAGES and _FOOTAGE.search(params["block"]):
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".state"))
+        _add_footage(tmp_path, request.getfixturevalue("footage"), params["block"])
     return tmp_path
 
 
@@ -91,6 +108,39 @@ def _add_model_and_store(tmp_path: Path, demo_store: Path, tiny_model: Path) -> 
     (tmp_path / "videoprep-demo").mkdir()
     (tmp_path / "videoprep-demo/latents").symlink_to(demo_store)
     (tmp_path / "videoprep-demo/model").symlink_to(tiny_model)
+
+
+def _add_footage(tmp_path: Path, footage: Path, block: str) -> None:
+    """Add ``films/`` and ``clips/``, as far as the block does not make them; and a captioner."""
+    shutil.copytree(footage / "films", tmp_path / "films", dirs_exist_ok=True)
+    if not re.search(r"videoprep split|vp\.split", block):
+        vp.split(tmp_path / "films", output=tmp_path / "clips")
+        if not re.search(r"videoprep caption|vp\.caption", block):
+            shutil.copytree(footage / "clips" / FOLDER, tmp_path / "clips" / FOLDER)
+    if re.search(r"-o latents|output=.latents", block):
+        shutil.rmtree(tmp_path / "latents")
+    if "videoprep demo" in block:  # makes all of it
+        shutil.rmtree(tmp_path / "videoprep-demo")
+        return
+    (tmp_path / "Qwen").mkdir()
+    (tmp_path / "Qwen/Qwen3-VL-8B-Instruct").symlink_to(trained_captioner())
+    (tmp_path / "videoprep-demo/captioner").symlink_to(trained_captioner())
+
+
+@pytest.fixture
+def endpoint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Where a page speaks of ``$ENDPOINT``: a server that says a caption back that is to refine."""
+    if "$ENDPOINT" not in request.node.callspec.params["block"]:
+        yield
+        return
+
+    def answer(question: ChatQuestion) -> ScriptedReply:
+        told = re.search(r"^Caption: (.+)$", question.text, re.MULTILINE)
+        return ScriptedReply(told[1]) if told else describe(question)
+
+    with ScriptedServer(answer) as server:
+        monkeypatch.setenv("ENDPOINT", server.url)
+        yield
 
 
 @pytest.fixture
@@ -164,7 +214,7 @@ def _run_forked(warm: Warm, line: str, folder: Path) -> Process:
     return warm.run(*arguments, module=module, cwd=folder, timeout=600)
 
 
-@pytest.mark.usefixtures("bucket")
+@pytest.mark.usefixtures("bucket", "endpoint")
 @pytest.mark.parametrize(("where", "block"), _blocks("bash"), ids=lambda v: v.split("\n")[0][:40])
 def test_commands(where: str, block: str, workplace: Path, request: pytest.FixtureRequest) -> None:
     lines = block.replace("\\\n", " ").splitlines()
@@ -176,7 +226,7 @@ def test_commands(where: str, block: str, workplace: Path, request: pytest.Fixtu
         assert done.returncode == 0, f"{where}: {line}\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.usefixtures("bucket")
+@pytest.mark.usefixtures("bucket", "endpoint")
 @pytest.mark.parametrize(("where", "block"), _blocks("python"), ids=lambda v: v.split("\n")[0][:40])
 def test_programs(where: str, block: str, workplace: Path, request: pytest.FixtureRequest) -> None:
     if where.partition(":")[0] in _FORKED_PAGES:
@@ -217,7 +267,7 @@ def test_the_site_is_built_strictly_and_stands_alone(tmp_path: Path) -> None:
 def test_every_public_name_is_in_the_reference() -> None:
     pages = "".join(page.read_text(encoding="utf-8") for page in (_DOCS / "api").glob("*.md"))
     named = set(re.findall(r"^::: videoprep\.(\w+)$", pages, re.MULTILINE))
-    assert named == set(videoprep.__all__) - {"__version__"}
+    assert named == set(vp.__all__) - {"__version__"}
 
 
 def test_every_code_has_its_place_in_troubleshooting() -> None:

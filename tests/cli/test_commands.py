@@ -157,7 +157,7 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "import": {"--from", "--model", "--output", "--revision", "--output-format", "--help"},
         "review": dataset - {"--output-format"}
         | {"--model", "--port", "--open", "--reviewer", "--static", "--limit", "--apply"},
-        "demo": {"--data", "--output", "--steps", "--help"},
+        "demo": {"--data", "--from-footage", "--output", "--steps", "--help"},
     }
     runner = CliRunner()
     for command, options in expected.items():

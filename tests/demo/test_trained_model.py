@@ -18,7 +18,7 @@ from tools.demo_model.muon import orthogonalized
 from tools.demo_model.natural_scenes import render_clip
 from tools.demo_model.reconstruction import reconstruct
 from tools.demo_model.train_vae import main, train
-from videoprep.demo.tiny_model import trained_model
+from videoprep.demo.tiny_model import trained_captioner, trained_model
 from videoprep.families.model_folder import open_model
 from videoprep.families.registry import family_of
 from videoprep.previewing.reconstruct import psnr
@@ -48,6 +48,8 @@ def test_the_wheel_holds_it_and_not_what_trained_it(tmp_path: Path) -> None:
     files = [path for path in MODEL.rglob("*") if path.is_file()]
     assert len(files) == 11
     assert {f"videoprep/demo/model/{path.relative_to(MODEL)}" for path in files} <= names
+    captioner = [path.name for path in trained_captioner().iterdir()]
+    assert {f"videoprep/demo/captioner/{name}" for name in captioner} <= names
     assert not [name for name in names if name.startswith("tools/")]
 
 

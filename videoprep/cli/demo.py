@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.panel import Panel
-from rich.rule import Rule
-from rich.text import Text
 
+from videoprep.cli.demo_parts import (
+    copy_folder,
+    encode_plan,
+    list_commands,
+    list_made,
+    of_preview,
+    preview_store,
+    print_panel,
+    print_step,
+)
 from videoprep.cli.output import safe, stdout
-from videoprep.errors import VideoprepError
 
 if TYPE_CHECKING:
     from videoprep.dataset_report.run import DatasetReport
@@ -31,8 +35,19 @@ _FRAMES = (5, 9, 17)
 def demo(
     data: Annotated[
         Path | None,
-        typer.Option(help="A dataset of your own, instead of the rendered one.", metavar="PATH"),
+        typer.Option(
+            help="A dataset of your own, instead of the rendered one; with --from-footage a film, "
+            "or a folder of films.",
+            metavar="PATH",
+        ),
     ] = None,
+    from_footage: Annotated[
+        bool,
+        typer.Option(
+            "--from-footage",
+            help="Begin with films: split them into clips, and caption these with a tiny model.",
+        ),
+    ] = False,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for all that is made.")
     ] = Path("videoprep-demo"),
@@ -42,35 +57,36 @@ def demo(
 
     Without --data a small dataset is rendered. The tiny model is part of the package: its VAE is
     trained, so that latents decode to pictures; all else in it has random weights.
+
+    With --from-footage, go from films to an encoded store: split, caption, validate, index, encode.
+    Without --data two films are rendered. The tiny captioner is part of the package, too: it was
+    trained to describe what is in these films, and knows nothing else.
     """
+    if from_footage:
+        from videoprep.cli.demo_footage import demo_footage
+
+        raise typer.Exit(0 if demo_footage(data, output) else 1)
     from videoprep.demo.scenes import render_dataset
+    from videoprep.demo.tiny_model import trained_model
 
     folder = data if data is not None else output / "dataset"
     work = output if data is None else output / f"of-{folder.resolve().name}"
     if data is None:
-        _step("1. render a dataset")
+        print_step("1. render a dataset")
         render_dataset(folder)
         stdout.print(safe(f"H.264 files, prompt.txt and videos.txt in {folder}"))
     spec = _validate(folder, own=data is not None)
     index = _index(spec, work / "index.parquet")
-    _step("4. encode, with a tiny CogVideoX")
-    model = _copy_model(output / "model")
-    encoded = _encode(index, model, work / "latents")
-    _step("5. train a LoRA from the latents alone")
+    print_step("4. encode, with a tiny CogVideoX")
+    model = copy_folder(trained_model(), output / "model")
+    encoded = encode_plan(index, model, work / "latents", image_latents=True)
+    print_step("5. train a LoRA from the latents alone")
     trained = _train(work / "latents", model, work / "lora", steps)
-    _step("6. look at it")
-    seen = _preview(work / "latents", model, work / "preview.png")
+    print_step("6. look at it")
+    seen = preview_store(work / "latents", model, work / "preview.png")
     page = _report(spec, work / "latents", seen, work / "report.html")
     _close(folder, work, model, index, encoded, trained, seen, page)
     raise typer.Exit(0 if encoded.ok and seen.ok else 1)
-
-
-def _copy_model(folder: Path) -> Path:
-    """Puts the package's model where the user sees it, whatever an earlier version left there."""
-    from videoprep.demo.tiny_model import trained_model
-
-    shutil.copytree(trained_model(), folder, dirs_exist_ok=True)
-    return folder
 
 
 def _validate(folder: Path, *, own: bool) -> DatasetSpec:
@@ -78,7 +94,7 @@ def _validate(folder: Path, *, own: bool) -> DatasetSpec:
     from videoprep.spec.dataset import DatasetSpec
     from videoprep.validators.engine import validate
 
-    _step("2. validate")
+    print_step("2. validate")
     spec = DatasetSpec.from_path(folder)
     report = validate(spec)
     print_report(report)
@@ -97,23 +113,12 @@ def _validate(folder: Path, *, own: bool) -> DatasetSpec:
 def _index(spec: DatasetSpec, path: Path) -> BucketIndex:
     from videoprep.cli.index import build_index, print_index
 
-    _step("3. plan buckets, frames and crops")
+    print_step("3. plan buckets, frames and crops")
     index = build_index(spec)
     index.require_clips()
     index.save(path)
     print_index(index, spec)
     return index
-
-
-def _encode(index: BucketIndex, model: Path, store: Path) -> EncodeResult:
-    from videoprep.cli.encode import print_result
-    from videoprep.encoding.run import encode
-
-    result = encode(index, model=model, output=store, image_latents=True, device="cpu")
-    if result is None:
-        raise VideoprepError("the demo runs in one process", remedy="start it without torchrun")
-    print_result(result)
-    return result
 
 
 def _train(store: Path, model: Path, run: Path, steps: int) -> TrainResult:
@@ -136,16 +141,6 @@ def _train(store: Path, model: Path, run: Path, steps: int) -> TrainResult:
     return result
 
 
-def _preview(store: Path, model: Path, output: Path) -> Preview:
-    from videoprep.cli.preview import PreviewRows
-    from videoprep.previewing.run import preview
-
-    rows = PreviewRows(as_json=False)
-    seen = preview(store, model=model, output=output, device="cpu", on_measured=rows.add)
-    rows.end(seen, output)
-    return seen
-
-
 def _report(spec: DatasetSpec, store: Path, seen: Preview, output: Path) -> DatasetReport:
     from videoprep.cli.report import print_made
     from videoprep.dataset_report.run import report
@@ -153,23 +148,6 @@ def _report(spec: DatasetSpec, store: Path, seen: Preview, output: Path) -> Data
     made = report(spec, output, store=store, previews=seen)
     print_made(made)
     return made
-
-
-def _step(title: str) -> None:
-    stdout.print(Rule(Text(title, style="bold"), align="left"))
-
-
-def _seen(seen: Preview) -> str:
-    if seen.median_psnr is None:
-        return "the latents decoded"
-    return f"the latents decoded beside their source, PSNR {seen.median_psnr:.1f} dB"
-
-
-def _program() -> str:
-    """What to type: the virtual environment that `make` sets up need not be active."""
-    if shutil.which("videoprep"):
-        return "videoprep"
-    return sys.argv[0] if Path(sys.argv[0]).name == "videoprep" else "python -m videoprep"
 
 
 def _close(
@@ -195,24 +173,20 @@ def _close(
             Path(trained.weights),
             f"loss {trained.loss_before:.3f} → {trained.loss_after:.3f} in {trained.steps} steps",
         ),
-        ("picture", work / "preview.png", _seen(seen)),
+        ("picture", work / "preview.png", of_preview(seen)),
         ("report", page.path, "one page on all of it; open it in a browser"),
     ]
-    text = Text("Made here, without network and GPU:\n\n")
-    for what, path, note in made:
-        text += safe(f"  {what:8}", "bold") + safe(f"{path}\n") + safe(f"          {note}\n", "dim")
-    text += Text("\nNext, with a dataset and a model of your own:\n\n")
-    program = _program()
-    for command in (
-        "validate PATH",
-        "encode PATH -o latents --model THUDM/CogVideoX-2b --reshape center-crop",
-        "preview latents",
-        "report PATH --store latents",
-        "train latents --model THUDM/CogVideoX-2b -o lora",
-    ):
-        text += safe(f"  {program} {command}\n", "cyan")
-    text += Text("\nWithout a network, the tiny model stands in:\n\n")
-    plan = work / "index.parquet"
-    text += safe(f"  {program} encode {plan} -o {work / 'again'} --model {model}", "cyan")
-    panel = Panel(text, title="videoprep demo", title_align="left", expand=False)
-    stdout.print(panel, soft_wrap=False)
+    text = list_made(made)
+    text += list_commands(
+        "Next, with a dataset and a model of your own:",
+        (
+            "validate PATH",
+            "encode PATH -o latents --model THUDM/CogVideoX-2b --reshape center-crop",
+            "preview latents",
+            "report PATH --store latents",
+            "train latents --model THUDM/CogVideoX-2b -o lora",
+        ),
+    )
+    again = f"encode {work / 'index.parquet'} -o {work / 'again'} --model {model}"
+    text += list_commands("Without a network, the tiny model stands in:", [again])
+    print_panel(text, "videoprep demo")

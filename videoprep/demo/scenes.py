@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,20 +66,30 @@ class Scene:
     @property
     def caption(self) -> str:
         """What is to be seen."""
-        return f"A {self.colour} {self.shape} {self.motion} above a grassy field {self.sky}."
+        article = "An" if self.colour.startswith("o") else "A"
+        what = f"{article} {self.colour} {self.shape}"
+        return f"{what} {self.motion} above a grassy field {self.sky}."
+
+
+SHAPES = ("ball", "cube", "star")
+"""What moves in a scene."""
+COLOURS = tuple(_COLOURS)
+"""In which colours."""
+MOTIONS = tuple(_PATHS)
+"""How it moves."""
+SKIES = tuple(_SKIES)
+"""When."""
 
 
 def scenes() -> list[Scene]:
     """Twelve scenes in landscape, portrait and square, of two lengths."""
     sizes = [(96, 64, 17), (64, 96, 17), (64, 64, 17), (96, 64, 9)]
-    shapes, colours = ["ball", "cube", "star"], list(_COLOURS)
-    motions, skies = list(_PATHS), list(_SKIES)
     return [
         Scene(
-            shapes[n % 3],
-            colours[n % 6],
-            motions[(n // 2) % 3],
-            skies[(n + n // 3) % 3],
+            SHAPES[n % 3],
+            COLOURS[n % 6],
+            MOTIONS[(n // 2) % 3],
+            SKIES[(n + n // 3) % 3],
             *sizes[n % 4],
         )
         for n in range(12)
@@ -101,14 +111,29 @@ def render_dataset(folder: Path) -> None:
 
 def write_scene(path: Path, scene: Scene) -> None:
     """Renders one scene as an H.264 file; the file appears when it is whole."""
+    write_pictures(path, _pictures(scene), (scene.width, scene.height), FPS)
+
+
+def write_pictures(
+    path: Path, shown: Iterable[Picture], size: tuple[int, int], rate: int, **options: str
+) -> None:
+    """Write pictures as an H.264 file; the file appears when it is whole.
+
+    Args:
+        path: of the file.
+        shown: its frames.
+        size: their width and height.
+        rate: frames a second.
+        options: further ones of the encoder.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
     with av.open(os.fspath(temporary), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = scene.width, scene.height, "yuv420p"
+        stream = container.add_stream("libx264", rate=rate)
+        (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
         # One thread: the same bytes on every machine.
-        stream.options = {"crf": "18", "threads": "1"}
-        for picture in _pictures(scene):
+        stream.options = {"crf": "18", "threads": "1", **options}
+        for picture in shown:
             for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode():
@@ -117,12 +142,27 @@ def write_scene(path: Path, scene: Scene) -> None:
 
 
 def _pictures(scene: Scene) -> Iterator[Picture]:
+    return pictures(scene, range(scene.frames))
+
+
+def pictures(scene: Scene, moments: Iterable[float]) -> Iterator[Picture]:
+    """Yield the scene's pictures at some moments, RGB ``[height, width, 3]``.
+
+    Args:
+        scene: what is rendered.
+        moments: in frames from its first one; those between two frames are moments as well.
+    """
     background = _background(scene)
-    for number in range(scene.frames):
-        x, y = _PATHS[scene.motion](number / max(1, scene.frames - 1))
+    for moment in moments:
+        x, y = place(scene, moment)
         picture = background.copy()
-        _draw_shape(picture, scene, x * scene.width, y * scene.height, turn=number * 0.2)
+        _draw_shape(picture, scene, x * scene.width, y * scene.height, turn=moment * 0.2)
         yield picture
+
+
+def place(scene: Scene, moment: float) -> tuple[float, float]:
+    """Return where the shape is at a moment, as shares of the width and the height."""
+    return _PATHS[scene.motion](moment / max(1, scene.frames - 1))
 
 
 def _background(scene: Scene) -> Picture:

@@ -59,6 +59,15 @@ def trained_model() -> Path:
     return Path(__file__).parent / "model"
 
 
+def trained_captioner() -> Path:
+    """Return the folder of the captioner that is part of this package.
+
+    It was trained to describe the demo's own scenes in a sentence, and knows nothing else; see
+    docs/demo_model.md.
+    """
+    return Path(__file__).parent / "captioner"
+
+
 def make_vae(
     widths: tuple[int, int, int, int], *, groups: int, scaling_factor: float
 ) -> AutoencoderKLCogVideoX:

@@ -1,0 +1,1 @@
+"""How the captioner of `videoprep demo --from-footage` is made and measured."""
