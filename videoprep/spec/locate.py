@@ -352,7 +352,8 @@ def _nothing_found(path: Path, request: ReadRequest, tables: list[str]) -> SpecE
             where=str(path),
             code=Code.MISSING_LIST,
             remedy=f"{_above(path)}write each caption into a text file beside its video, such as "
-            f"{Path(without).stem}.txt, or set `caption_fallback`",
+            f"{Path(without).stem}.txt, let a model write them (`videoprep caption`), or set "
+            "`caption_fallback`",
         )
     still = _first_file(path, is_still_name)
     if still is not None and len(missing) > 1:
