@@ -288,12 +288,12 @@ def test_links_lead_somewhere() -> None:
 def test_what_contributing_names_is_there() -> None:
     page = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
     promised = re.findall(
-        r"^## ([^\n]*, in (four|five) steps)\n(.*?)(?=^## |\Z)", page, re.M | re.S
+        r"^## ([^\n]*, in (three|four|five) steps)\n(.*?)(?=^## |\Z)", page, re.M | re.S
     )
     assert len(promised) >= 6
     for title, number, part in promised:
         steps = re.findall(r"^(\d)\. ", part, re.MULTILINE)
-        assert steps == ["1", "2", "3", "4", "5"][: {"four": 4, "five": 5}[number]], title
+        assert steps == ["1", "2", "3", "4", "5"][: {"three": 3, "four": 4, "five": 5}[number]], title
     paths = set(re.findall(r"`([\w.]+/[\w./]*)`", page))
     paths |= set(" ".join(re.findall(r"pytest ([\w/. ]+)`", page)).split())
     folders = [REPOSITORY / folder for folder in ("", "videoprep", "videoprep/validators", "tests")]
