@@ -293,7 +293,9 @@ def test_what_contributing_names_is_there() -> None:
     assert len(promised) >= 6
     for title, number, part in promised:
         steps = re.findall(r"^(\d)\. ", part, re.MULTILINE)
-        assert steps == ["1", "2", "3", "4", "5"][: {"three": 3, "four": 4, "five": 5}[number]], title
+        assert steps == ["1", "2", "3", "4", "5"][: {"three": 3, "four": 4, "five": 5}[number]], (
+            title
+        )
     paths = set(re.findall(r"`([\w.]+/[\w./]*)`", page))
     paths |= set(" ".join(re.findall(r"pytest ([\w/. ]+)`", page)).split())
     folders = [REPOSITORY / folder for folder in ("", "videoprep", "videoprep/validators", "tests")]

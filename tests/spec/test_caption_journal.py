@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import re
 import resource
 import shutil
+from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.support.assets import write_video
 from videoprep import BucketIndex, DatasetSpec, validate
 from videoprep.errors import ListError, VideoprepError
@@ -22,6 +26,7 @@ from videoprep.spec.caption_journal import (
     Position,
     Record,
     Run,
+    Verdict,
     digest,
 )
 from videoprep.spec.current_captions import text_hash
@@ -321,3 +326,17 @@ def test_a_folder_of_videos_alone_is_a_dataset_once_it_has_a_journal(tmp_path: P
     assert not spec.listing().samples
     write(tmp_path, RUN, answer("Told.", clip=state.clip))
     assert captions(tmp_path) == {"a.mp4": "Told."}
+
+
+@pytest.mark.parametrize("kind", [Run, Answer, Decision])
+def test_every_field_of_a_line_is_documented(kind: type[Run | Answer | Decision]) -> None:
+    page = (REPOSITORY / "docs/caption-journal.md").read_text()
+    part = page.split(f'`"type": "{kind.__name__.lower()}"`')[1].split('`"type"')[0]
+    cells = " ".join(re.findall(r"^\| (`.*?) \|", part, re.MULTILINE))
+    assert set(re.findall(r"`(\w+)`", cells)) - {"id"} == {one.name for one in fields(kind)}
+
+
+def test_every_outcome_and_verdict_is_documented() -> None:
+    page = (REPOSITORY / "docs/caption-journal.md").read_text()
+    for word in (*get_args(Outcome), *get_args(Verdict)):
+        assert f"`{word}`" in page

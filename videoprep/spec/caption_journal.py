@@ -1,8 +1,8 @@
 """The caption journal: what models and people wrote about clips, kept beside the dataset.
 
-One file of JSON Lines a stage, to which lines are only ever added. `docs/captions.md` documents
-them. A clip is known by its contents and its range, so that renaming or moving a file loses
-nothing.
+One file of JSON Lines a stage, to which lines are only ever added. `docs/caption-journal.md`
+documents them. A clip is known by its contents and its range, so that renaming or moving a file
+loses nothing.
 """
 
 from __future__ import annotations
@@ -128,11 +128,6 @@ class Answer:
     at: Text = ""
     """When, as ISO 8601 in UTC."""
 
-    @property
-    def key(self) -> str:
-        """Return what is asked once: this clip, in this way, of this text."""
-        return answer_key(self.clip, self.run, self.of)
-
 
 def uses_journal(folder: Path, named: str | None) -> bool:
     """Return whether captions are looked for in a journal.
@@ -142,11 +137,6 @@ def uses_journal(folder: Path, named: str | None) -> bool:
         named: the journal's folder in it as the user names it; empty for none.
     """
     return named != "" and (named is not None or CaptionJournal(folder / FOLDER).exists())
-
-
-def answer_key(clip: str, run: str, of: str = "") -> str:
-    """Return the key of an answer; see `Answer`."""
-    return f"{clip} {run} {of}"
 
 
 @dataclass(frozen=True, slots=True)
