@@ -13,8 +13,8 @@ import pytest
 from tests.support.captioning import write_films, write_ranges
 from tests.support.scripted_server import ScriptedReply, ScriptedServer, of_clips
 from videoprep import DatasetSpec
+from videoprep.captions.asking_run import CostEstimate
 from videoprep.captions.captioning import ClipAnswer
-from videoprep.captions.run import CostEstimate
 from videoprep.captions.task import AskedClip
 from videoprep.spec.caption_journal import Decision
 

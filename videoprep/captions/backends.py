@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Literal
 
 from videoprep.captions.endpoint import EndpointCaptioner, EndpointOptions
 from videoprep.captions.protocol import Captioner
+from videoprep.captions.task import work_files
+from videoprep.engine.rank import RankContext
 from videoprep.errors import VideoprepError, nearest
 from videoprep.fs import Files
+from videoprep.spec.caption_journal import CaptionJournal
 
 ENTRY_POINTS = "videoprep.captioners"
 """Third parties name their captioners in this entry-point group: functions that take the model, as
@@ -55,6 +60,50 @@ class CaptionerChoice:
             return self
         found = {"model_name": captioner.model, "request": captioner.shape}
         return CaptionerChoice(self.kind, self.model, {**self.options, **found})
+
+
+@dataclass(slots=True)
+class CaptionerAsking:
+    """A part of an `Asking`: who is asked."""
+
+    run: str
+    """See `Asking`."""
+    choice: CaptionerChoice
+    """Who is asked."""
+    journal: CaptionJournal
+    """Beside which is remembered what was found out about servers."""
+    opened: Captioner | None = field(default=None, kw_only=True)
+    """One that is open already, for the first process."""
+
+    @property
+    def gpus(self) -> float:
+        """See `Asking`."""
+        return float(self.choice.kind == "local" and self.choice.options.get("device") != "cpu")
+
+    @contextmanager
+    def captioner(self, rank: RankContext) -> Iterator[Captioner]:
+        """Open the captioner in this process, and close it at the end."""
+        captioner = self.opened
+        if captioner is None:
+            captioner = self.choice.open(rank.check, work_files(self.journal))
+        try:
+            yield captioner
+        finally:
+            captioner.close()
+            self.opened = None
+
+    def shared_json(self) -> dict[str, Any]:
+        """Return these fields as plain values."""
+        return {
+            "run": self.run,
+            "choice": [self.choice.kind, self.choice.model, dict(self.choice.options)],
+            "journal": str(self.journal.folder.absolute()),
+        }
+
+
+def shared_fields(data: dict[str, Any]) -> tuple[str, CaptionerChoice, CaptionJournal]:
+    """Return the inverse of `CaptionerAsking.shared_json`."""
+    return data["run"], CaptionerChoice(*data["choice"]), CaptionJournal(Path(data["journal"]))
 
 
 def _plugin(name: str) -> Callable[[str], Captioner]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from videoprep.captions.backends import CaptionerChoice
+from videoprep.captions.backends import CaptionerAsking, shared_fields
 from videoprep.captions.cleaning import Cleaned, clean, outcome_of
 from videoprep.captions.frames import ClipFrames, FrameWindow
 from videoprep.captions.prompts import CaptionPrompt
@@ -23,20 +23,14 @@ from videoprep.captions.protocol import (
     CaptionRequest,
     Finish,
 )
-from videoprep.captions.task import (
-    AskedClip,
-    AskingTask,
-    ClipAnswer,
-    load_asking_task,
-    work_files,
-)
+from videoprep.captions.task import AskedClip, AskingTask, ClipAnswer, load_asking_task
 from videoprep.engine.rank import RankContext
 from videoprep.errors import MediaError
 from videoprep.fs import Files
 from videoprep.media.clip import ClipPixels
 from videoprep.media.decode_pool import Decoded, DecodePool
 from videoprep.media.decoded_clips import decoded_clips
-from videoprep.spec.caption_journal import MOST_CHARACTERS, CaptionJournal, Outcome, Stage
+from videoprep.spec.caption_journal import MOST_CHARACTERS, Outcome, Stage
 
 T = TypeVar("T")
 
@@ -81,13 +75,9 @@ def failed_payload(reason: str) -> str:
 
 
 @dataclass(slots=True)
-class CaptionAsking:
+class CaptionAsking(CaptionerAsking):
     """Asks captioners about frames; see `Asking`."""
 
-    run: str
-    """See `Asking`."""
-    choice: CaptionerChoice
-    """Who is asked."""
     prompt: CaptionPrompt
     """What is asked."""
     max_tokens: int
@@ -96,31 +86,18 @@ class CaptionAsking:
     """Text put before every caption; empty for none."""
     data_root: Path
     """The folder of the videos."""
-    journal: CaptionJournal
-    """Beside which is remembered what was found out about servers."""
     stage: Stage = "caption"
     label: str = "Captioning"
-    opened: Captioner | None = None
-    """One that is open already, for the first process."""
-
-    @property
-    def gpus(self) -> float:
-        """See `Asking`."""
-        return float(self.choice.kind == "local" and self.choice.options.get("device") != "cpu")
 
     @contextmanager
     def open(self, rank: RankContext) -> Iterator[FrameAsker]:
         """See `Asking`."""
-        captioner = self.opened
-        if captioner is None:
-            captioner = self.choice.open(rank.check, work_files(self.journal))
-        try:
-            size = max(1, min(rank.cores, _MOST_WORKERS))
-            with DecodePool(size=size, memory=_MEMORY, resizing=True, check=rank.check) as pool:
-                yield FrameAsker(self, captioner, pool, rank)
-        finally:
-            captioner.close()
-            self.opened = None
+        size = max(1, min(rank.cores, _MOST_WORKERS))
+        with (
+            self.captioner(rank) as captioner,
+            DecodePool(size=size, memory=_MEMORY, resizing=True, check=rank.check) as pool,
+        ):
+            yield FrameAsker(self, captioner, pool, rank)
 
     def request(
         self, shown: ShownClip, window: FrameWindow, frames: Sequence[NDArray[np.uint8]]
@@ -137,29 +114,19 @@ class CaptionAsking:
 
     def to_json(self) -> dict[str, Any]:
         """See `Asking`."""
-        choice, prompt = self.choice, self.prompt
         return {
-            "run": self.run,
-            "choice": [choice.kind, choice.model, dict(choice.options)],
-            "prompt": [prompt.text, prompt.schema],
+            **self.shared_json(),
+            "prompt": [self.prompt.text, self.prompt.schema],
             "max_tokens": self.max_tokens,
             "trigger": self.trigger,
             "data_root": str(self.data_root),
-            "journal": str(self.journal.folder.absolute()),
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> CaptionAsking:
         """Return the inverse of `to_json`."""
-        return cls(
-            data["run"],
-            CaptionerChoice(*data["choice"]),
-            CaptionPrompt(*data["prompt"]),
-            data["max_tokens"],
-            data["trigger"],
-            Path(data["data_root"]),
-            CaptionJournal(Path(data["journal"])),
-        )
+        prompt, root = CaptionPrompt(*data["prompt"]), Path(data["data_root"])
+        return cls(*shared_fields(data), prompt, data["max_tokens"], data["trigger"], root)
 
 
 def load_caption_task(files: Files, folder: str) -> AskingTask:

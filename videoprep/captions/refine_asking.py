@@ -7,19 +7,18 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from videoprep.captions.backends import CaptionerChoice
+from videoprep.captions.backends import CaptionerAsking, shared_fields
 from videoprep.captions.protocol import Captioner, CaptionRequest
 from videoprep.captions.refine_options import RefineOptions
 from videoprep.captions.refine_prompts import RefinePrompt
 from videoprep.captions.refining import RefineQuestion, RefineRules, begin, proceed
 from videoprep.captions.target_tokenizer import TargetTokenizer
-from videoprep.captions.task import AskedClip, AskingTask, ClipAnswer, load_asking_task, work_files
+from videoprep.captions.task import AskedClip, AskingTask, ClipAnswer, load_asking_task
 from videoprep.engine.rank import RankContext
 from videoprep.fs import Files
-from videoprep.spec.caption_journal import CaptionJournal, Stage
+from videoprep.spec.caption_journal import Stage
 
 T = TypeVar("T")
 
@@ -60,49 +59,28 @@ class RefineSetup:
 
 
 @dataclass(slots=True)
-class RefineAsking:
+class RefineAsking(CaptionerAsking):
     """Asks a model to rewrite captions; see `Asking`."""
 
-    run: str
-    """See `Asking`."""
-    choice: CaptionerChoice
-    """Who is asked."""
     setup: RefineSetup
-    journal: CaptionJournal
-    """Beside which is remembered what was found out about servers."""
     stage: Stage = "refine"
     label: str = "Refining"
-    opened: Captioner | None = None
-    """One that is open already, for the first process."""
-
-    @property
-    def gpus(self) -> float:
-        """See `Asking`."""
-        return float(self.choice.kind == "local" and self.choice.options.get("device") != "cpu")
 
     @contextmanager
     def open(self, rank: RankContext) -> Iterator[CaptionRefiner]:
         """See `Asking`."""
         rules = self.setup.rules()
-        captioner = self.opened
-        if captioner is None:
-            captioner = self.choice.open(rank.check, work_files(self.journal))
-        try:
+        with self.captioner(rank) as captioner:
             yield CaptionRefiner(rules, captioner)
-        finally:
-            captioner.close()
-            self.opened = None
 
     def to_json(self) -> dict[str, Any]:
         """See `Asking`."""
-        choice, setup = self.choice, self.setup
+        setup = self.setup
         return {
-            "run": self.run,
-            "choice": [choice.kind, choice.model, dict(choice.options)],
+            **self.shared_json(),
             "prompt": [setup.prompt.text, setup.prompt.style],
             "options": setup.options.model_dump(mode="json", exclude_defaults=True),
             "token": setup.token,
-            "journal": str(self.journal.folder.absolute()),
         }
 
     @classmethod
@@ -110,8 +88,7 @@ class RefineAsking:
         """Return the inverse of `to_json`."""
         options = RefineOptions(**data["options"])
         setup = RefineSetup(RefinePrompt(*data["prompt"]), options, data["token"])
-        journal = CaptionJournal(Path(data["journal"]))
-        return cls(data["run"], CaptionerChoice(*data["choice"]), setup, journal)
+        return cls(*shared_fields(data), setup)
 
 
 def load_refine_task(files: Files, folder: str) -> AskingTask:

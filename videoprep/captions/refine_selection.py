@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Literal
 
 from videoprep.captions.refine_asking import refine_payload
 from videoprep.captions.refine_options import OnlyRefined
+from videoprep.captions.selection import Candidates, asked_clip
 from videoprep.captions.task import AskedClip, AskedClips
 from videoprep.spec.current_captions import CaptionState, text_hash
 
@@ -20,46 +19,27 @@ is refined, and only others are asked about; the clip's file cannot be read; ano
 the same clip and has the same caption, or another one."""
 
 
-@dataclass(slots=True)
-class RefineCandidates:
-    """The captions that can be refined, whether or not they have been."""
+def find_refinable(
+    states: Iterable[CaptionState], run: str, only: OnlyRefined | None
+) -> Candidates[RefineSkip]:
+    """Return the captions that can be refined, whether or not they have been.
 
-    states: list[CaptionState] = field(default_factory=list)
-    """One for each clip, in the dataset's order."""
-    skipped: Counter[RefineSkip] = field(default_factory=Counter)
-    """The other samples."""
+    Args:
+        states: of all samples of a dataset.
+        run: the way of asking.
+        only: those without a refined text, or with one of another run.
+    """
+    return Candidates.of(states, lambda state: _reason(state, run, only), _again)
 
-    @classmethod
-    def of(
-        cls, states: Iterable[CaptionState], run: str, only: OnlyRefined | None
-    ) -> RefineCandidates:
-        """Choose them.
 
-        Args:
-            states: of all samples of a dataset.
-            run: the way of asking.
-            only: those without a refined text, or with one of another run.
-        """
-        found, seen = cls(), dict[str, str]()
-        for state in states:
-            reason = _reason(state, run, only)
-            if reason is None and state.clip in seen:
-                same = seen[state.clip] == text_hash(state.described)
-                reason = "repeated" if same else "ambiguous"
-            if reason is None:
-                seen[state.clip] = text_hash(state.described)
-                found.states.append(state)
-            else:
-                found.skipped[reason] += 1
-        return found
+def asked_captions(states: Iterable[CaptionState], trigger: str) -> AskedClips:
+    """Return candidates as a task takes them.
 
-    def asked(self, trigger: str) -> AskedClips:
-        """Return them as a task takes them.
-
-        Args:
-            trigger: text with which captions may begin, and which stays; empty for none.
-        """
-        return AskedClips.of(_asked(state, trigger) for state in self.states)
+    Args:
+        states: the candidates.
+        trigger: text with which captions may begin, and which stays; empty for none.
+    """
+    return AskedClips.of(_asked(state, trigger) for state in states)
 
 
 def _reason(state: CaptionState, run: str, only: OnlyRefined | None) -> RefineSkip | None:
@@ -78,6 +58,10 @@ def _reason(state: CaptionState, run: str, only: OnlyRefined | None) -> RefineSk
     return None
 
 
+def _again(first: CaptionState, state: CaptionState) -> RefineSkip:
+    return "repeated" if first.described == state.described else "ambiguous"
+
+
 def _refiner(state: CaptionState) -> str:
     """The run that made the refined text; empty if there is none."""
     origin = state.sample.origin
@@ -85,18 +69,9 @@ def _refiner(state: CaptionState) -> str:
 
 
 def _asked(state: CaptionState, trigger: str) -> AskedClip:
-    sample = state.sample
     before = before_caption(state, trigger)
-    return AskedClip(
-        key=state.clip,
-        number=sample.number,
-        video=sample.name,
-        start=sample.extras.start,
-        end=sample.extras.end,
-        own=text_hash(state.own),
-        of=text_hash(state.described),
-        payload=refine_payload(state.described[len(before) :], before),
-    )
+    payload = refine_payload(state.described[len(before) :], before)
+    return asked_clip(state, of=text_hash(state.described), payload=payload)
 
 
 def before_caption(state: CaptionState, trigger: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from videoprep.captions.options import Only
 from videoprep.captions.task import AskedClip, AskedClips
@@ -21,19 +21,48 @@ caption of its own; it has a caption, and only others are asked about; its file 
 another sample is of the same clip."""
 
 
+Skip = TypeVar("Skip")
+
+
 @dataclass(slots=True)
-class CaptionCandidates:
-    """The clips that can be asked about."""
+class Candidates(Generic[Skip]):
+    """The clips that can be asked about, whether or not they have been."""
 
     states: list[CaptionState] = field(default_factory=list)
     """One for each clip, in the dataset's order."""
-    skipped: Counter[SkipReason] = field(default_factory=Counter)
+    skipped: Counter[Skip] = field(default_factory=Counter)
     """The other samples."""
+
+    @classmethod
+    def of(
+        cls,
+        states: Iterable[CaptionState],
+        reason: Callable[[CaptionState], Skip | None],
+        again: Callable[[CaptionState, CaptionState], Skip],
+    ) -> Candidates[Skip]:
+        """Choose them.
+
+        Args:
+            states: of all samples of a dataset.
+            reason: why one is not asked about; None if it is.
+            again: why one is not whose clip is that of an earlier one, which comes first.
+        """
+        found, seen = cls(), dict[str, CaptionState]()
+        for state in states:
+            why = reason(state)
+            if why is None and state.clip in seen:
+                why = again(seen[state.clip], state)
+            if why is None:
+                seen[state.clip] = state
+                found.states.append(state)
+            else:
+                found.skipped[why] += 1
+        return found
 
 
 def find_candidates(
     states: Iterable[CaptionState], run: str, *, all_clips: bool = False, only: Only | None = None
-) -> CaptionCandidates:
+) -> Candidates[SkipReason]:
     """Return the clips that can be asked about, whether or not they have been.
 
     Args:
@@ -42,17 +71,9 @@ def find_candidates(
         all_clips: whether those with a caption of the dataset's own are among them.
         only: those without any caption, or with one of another run.
     """
-    found, seen = CaptionCandidates(), set[str]()
-    for state in states:
-        reason = _reason(state, run, all_clips, only)
-        if reason is None and state.clip in seen:
-            reason = "repeated"
-        if reason is None:
-            seen.add(state.clip)
-            found.states.append(state)
-        else:
-            found.skipped[reason] += 1
-    return found
+    return Candidates.of(
+        states, lambda state: _reason(state, run, all_clips, only), lambda first, state: "repeated"
+    )
 
 
 def _reason(state: CaptionState, run: str, all_clips: bool, only: Only | None) -> SkipReason | None:
@@ -85,20 +106,20 @@ def asked_clips(states: Iterable[CaptionState], contexts: Mapping[int, str]) -> 
         states: the candidates.
         contexts: what is known about each, by the number of its sample.
     """
+    context = {number: context_hash(text) for number, text in contexts.items()}
     return AskedClips.of(
-        AskedClip(
-            key=state.clip,
-            number=state.sample.number,
-            video=state.sample.name,
-            start=state.sample.extras.start,
-            end=state.sample.extras.end,
-            own=text_hash(state.own),
-            of="",
-            payload="",
-            context=context_hash(contexts.get(state.sample.number, "")),
-        )
-        for state in states
+        asked_clip(state, context=context.get(state.sample.number, "")) for state in states
     )
+
+
+def asked_clip(
+    state: CaptionState, *, of: str = "", payload: str = "", context: str = ""
+) -> AskedClip:
+    """Return a clip as a task takes it; see `AskedClip`."""
+    sample = state.sample
+    start, end = sample.extras.start, sample.extras.end
+    own = text_hash(state.own)
+    return AskedClip(state.clip, sample.number, sample.name, start, end, own, of, payload, context)
 
 
 def context_hash(context: str) -> str:

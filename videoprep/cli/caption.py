@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from videoprep.captions.options import CaptionOptions
+from videoprep.cli.asking import READING, AskingWords, print_counts, print_failures, run_asking
 from videoprep.cli.options import Format, LogJson, dataset_options, named_path, with_options
-from videoprep.cli.output import next_command, print_json, safe, said, stderr, stdout
+from videoprep.cli.output import next_command, print_json, safe, stdout
 from videoprep.engine.execution import ExecutionOptions
 from videoprep.errors import VideoprepError
 from videoprep.text import counted
@@ -19,27 +20,31 @@ from videoprep.text import counted
 if TYPE_CHECKING:
     from videoprep.captions.run import CaptionResult
     from videoprep.captions.writing import CaptionForm, WrittenCaptions
-    from videoprep.errors import Problem
 
-_SHOWN = 10
-
-_SKIPPED = {
-    "captioned": "have a caption in the dataset (--all asks about them, too)",
-    "current": "are none of those that --only names",
-    "edited": "were edited by a person",
-    "dropped": "were dropped in a review",
-    "repeated": "are of the same clip as another sample",
-    "unreadable": "have a file that cannot be read",
-}
-
-_FAILED = {
-    "cut_off": "cut off at the limit of tokens",
-    "refused": "refused",
-    "blocked": "withheld by the server",
-    "malformed": "malformed",
-    "empty": "empty",
-    "failed": "failed",
-}
+_WORDS = AskingWords(
+    made="captioned",
+    failed="failed",
+    more="more failed",
+    again="--retry-failed asks about them again",
+    before="failed",
+    captions="captions",
+    kinds={
+        "cut_off": "cut off at the limit of tokens",
+        "refused": "refused",
+        "blocked": "withheld by the server",
+        "malformed": "malformed",
+        "empty": "empty",
+        "failed": "failed",
+    },
+    skipped={
+        "captioned": "have a caption in the dataset (--all asks about them, too)",
+        "current": "are none of those that --only names",
+        "edited": "were edited by a person",
+        "dropped": "were dropped in a review",
+        "repeated": "are of the same clip as another sample",
+        "unreadable": "have a file that cannot be read",
+    },
+)
 
 _LEFT = {
     "dropped": "dropped in a review",
@@ -47,15 +52,6 @@ _LEFT = {
     "part": "a part of a video (use --write csv)",
     "outside": "outside the dataset's folder",
 }
-
-# The options of a dataset that say where its samples are; the others are about plans.
-READING = frozenset(
-    {
-        *("data_root", "dataset_file", "format", "caption_column", "video_column"),
-        *("start_column", "end_column", "range_column", "time_unit", "time_zero"),
-        *("audio_column", "caption_lines", "caption_journal", "allow_outside_root"),
-    }
-)
 
 
 @dataset_options(only=READING)
@@ -103,16 +99,8 @@ def caption(
         return
     ok, told = True, {}
     if form is None or {"endpoint", "model", "captioner"} & options.keys():
-        result = run(
-            place,
-            progress="json" if log_json else "auto",
-            on_notice=tell,
-            **options,
-            **execution,
-            **dataset,
-        )
-        if result is None:  # another rank than the first: the first one speaks
-            raise typer.Exit(0)
+        given = {**options, **execution, **dataset}
+        result = run_asking(run, place, log_json=log_json, **given)
         ok, told = result.ok, result.to_json()
         if output_format == "rich":
             print_result(result)
@@ -156,80 +144,16 @@ def _form(write: str | None, output: Path | None) -> CaptionForm | None:
 def _write(
     place: Path, dataset: Mapping[str, Any], form: CaptionForm, output: Path, overwrite: bool
 ) -> WrittenCaptions:
-    from videoprep.captions.run import captionable
+    from videoprep.captions.asking_run import captionable
     from videoprep.captions.writing import write_captions
 
     return write_captions(captionable(place, **dataset), form, output, overwrite=overwrite)
 
 
-def tell(text: str) -> None:
-    """Print what users have to know before or while a model is asked."""
-    stderr.print(said(text))
-
-
 def print_result(result: CaptionResult) -> None:
     """Print what was done, in counts that add up."""
-    print_problems(result.problems)
-    for clip in result.failures[:_SHOWN]:
-        bounds = ranged(clip.start, clip.end)
-        stdout.print(
-            safe("failed ", "yellow") + safe(f"{clip.video}{bounds}: ") + said(clip.reason)
-        )
-    failed = sum(result.failed.values())
-    if failed > _SHOWN:
-        stdout.print(f"… and {failed - _SHOWN:,} more failed; {result.journal} has all")
-    for reason, count in result.skipped.items():
-        stdout.print(safe(f"skipped {count:,}: they {_SKIPPED[reason]}"))
-    _print_counts(result, failed)
-
-
-def _print_counts(result: CaptionResult, failed: int) -> None:
-    before = sum(result.answered.values())
-    unusable = result.unusable
-    counts = {
-        "captioned": result.captioned,
-        "failed": failed,
-        "asked before": before,
-        "skipped": sum(result.skipped.values()),
-        "unusable": unusable,
-        "left by --limit": result.limited,
-        "pending in other jobs": result.pending,
-    }
-    always = ("captioned", "failed", "asked before", "skipped")
-    parts = [f"{count:,} {what}" for what, count in counts.items() if count or what in always]
-    stdout.print(safe(f"{counted(result.samples, 'sample')} = {' + '.join(parts)}"))
-    kinds = ", ".join(f"{count:,} {_FAILED[one]}" for one, count in result.failed.items())
-    if kinds:
-        stdout.print(safe(f"failed: {kinds}; --retry-failed asks about them again"))
-    earlier = sum(count for one, count in result.answered.items() if one != "ok")
-    if earlier:
-        stdout.print(safe(f"of those asked before, {earlier:,} failed; --retry-failed asks again"))
-    print_tokens(result.prompt_tokens, result.completion_tokens)
-    stdout.print(safe(f"captions are in {result.journal}, by {result.model} (run {result.run})"))
-
-
-def print_problems(problems: Sequence[Problem]) -> None:
-    """Print why samples cannot be used."""
-    for problem in problems[:_SHOWN]:
-        stdout.print(
-            safe("skipped ", "yellow") + safe(f"{problem.where}: ") + said(problem.message)
-        )
-    if len(problems) > _SHOWN:
-        more = len(problems) - _SHOWN
-        stdout.print(f"… and {more:,} more; --output-format json lists all")
-
-
-def print_tokens(prompt: int, completion: int) -> None:
-    """Print what answers took, if the model says so."""
-    if prompt + completion:
-        stdout.print(safe(f"{prompt:,} tokens of prompts, {completion:,} of answers"))
-
-
-def ranged(start: float | None, end: float | None) -> str:
-    """Return a range in words after a video's name; empty for all of it."""
-    if start is None and end is None:
-        return ""
-    return f" [{start or 0:g}, {'end' if end is None else f'{end:g}'}]"
+    print_failures(result, _WORDS)
+    print_counts(result, result.captioned, _WORDS)
 
 
 def _print_written(written: WrittenCaptions) -> None:

@@ -9,39 +9,51 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from videoprep.captions.refine_options import RefineOptions
-from videoprep.cli.caption import READING, print_problems, print_tokens, ranged, tell
+from videoprep.cli.asking import (
+    READING,
+    AskingWords,
+    print_counts,
+    print_failures,
+    ranged,
+    run_asking,
+)
 from videoprep.cli.options import Format, LogJson, dataset_options, named_path, with_options
-from videoprep.cli.output import next_command, print_json, safe, said, stdout
+from videoprep.cli.output import next_command, print_json, safe, stdout
 from videoprep.engine.execution import ExecutionOptions
-from videoprep.text import counted
 
 if TYPE_CHECKING:
     from videoprep.captions.refine_run import MarkedCaption, RefineResult
 
-_SHOWN = 10
 _MARKED = 5
 
-_SKIPPED = {
-    "dropped": "were dropped in a review",
-    "edited": "were edited by a person",
-    "uncaptioned": "have no caption; `videoprep caption` makes them",
-    "current": "are none of those that --only names",
-    "unreadable": "have a file that cannot be read",
-    "repeated": "are of the same clip as another sample, with the same caption",
-    "ambiguous": "are of the same clip as another sample, with another caption, and stay as they "
-    "are",
-}
-
-_FAILED = {
-    "too_long": "too long after all tries",
-    "unfaithful": "not faithful",
-    "cut_off": "cut off at the limit of an answer",
-    "refused": "refused",
-    "blocked": "withheld by the server",
-    "malformed": "malformed",
-    "empty": "empty",
-    "failed": "without an answer",
-}
+_WORDS = AskingWords(
+    made="refined",
+    failed="not refined",
+    more="more",
+    again="these captions stay. --retry-failed asks again",
+    before="were not refined",
+    captions="refined captions",
+    kinds={
+        "too_long": "too long after all tries",
+        "unfaithful": "not faithful",
+        "cut_off": "cut off at the limit of an answer",
+        "refused": "refused",
+        "blocked": "withheld by the server",
+        "malformed": "malformed",
+        "empty": "empty",
+        "failed": "without an answer",
+    },
+    skipped={
+        "dropped": "were dropped in a review",
+        "edited": "were edited by a person",
+        "uncaptioned": "have no caption; `videoprep caption` makes them",
+        "current": "are none of those that --only names",
+        "unreadable": "have a file that cannot be read",
+        "repeated": "are of the same clip as another sample, with the same caption",
+        "ambiguous": "are of the same clip as another sample, with another caption, and stay as "
+        "they are",
+    },
+)
 
 
 @dataset_options(only=READING | {"id_token", "profile"})
@@ -72,16 +84,7 @@ def refine(
     if dry_run:
         print_json(refine_request(place, **options, **dataset))
         return
-    result = run(
-        place,
-        progress="json" if log_json else "auto",
-        on_notice=tell,
-        **options,
-        **execution,
-        **dataset,
-    )
-    if result is None:  # another rank than the first: the first one speaks
-        raise typer.Exit(0)
+    result = run_asking(run, place, log_json=log_json, **{**options, **execution, **dataset})
     if output_format == "json":
         print_json(result.to_json())
     else:
@@ -100,17 +103,10 @@ def _counted_by(tokenizer: str | None) -> tuple[str, ...]:
 
 def _print(result: RefineResult) -> None:
     """What was refined, in counts that add up."""
-    print_problems(result.problems)
-    for clip in result.failures[:_SHOWN]:
-        name = f"{clip.video}{ranged(clip.start, clip.end)}: "
-        stdout.print(safe("not refined ", "yellow") + safe(name) + said(clip.reason))
-    failed = sum(result.failed.values())
-    if failed > _SHOWN:
-        stdout.print(f"… and {failed - _SHOWN:,} more; {result.journal} has all")
+    print_failures(result, _WORDS)
     _print_marked(result)
-    for reason, count in result.skipped.items():
-        stdout.print(safe(f"skipped {count:,}: they {_SKIPPED[reason]}"))
-    _print_counts(result, failed)
+    same = f"{result.unchanged:,} of those refined are what they were before"
+    print_counts(result, result.refined, _WORDS, same if result.unchanged else "")
 
 
 def _print_marked(result: RefineResult) -> None:
@@ -138,32 +134,3 @@ def _marks(one: MarkedCaption) -> str:
 
 def _listed(found: Mapping[str, Sequence[str]]) -> str:
     return ", ".join(f"{kind} {', '.join(map(repr, words))}" for kind, words in found.items())
-
-
-def _print_counts(result: RefineResult, failed: int) -> None:
-    counts = {
-        "refined": result.refined,
-        "not refined": failed,
-        "asked before": sum(result.answered.values()),
-        "skipped": sum(result.skipped.values()),
-        "unusable": result.unusable,
-        "left by --limit": result.limited,
-        "pending in other jobs": result.pending,
-    }
-    always = ("refined", "not refined", "asked before", "skipped")
-    parts = [f"{count:,} {what}" for what, count in counts.items() if count or what in always]
-    stdout.print(safe(f"{counted(result.samples, 'sample')} = {' + '.join(parts)}"))
-    kinds = ", ".join(f"{count:,} {_FAILED[one]}" for one, count in result.failed.items())
-    if kinds:
-        stdout.print(safe(f"not refined: {kinds}; these captions stay. --retry-failed asks again"))
-    earlier = sum(count for one, count in result.answered.items() if one != "ok")
-    if earlier:
-        stdout.print(
-            safe(f"of those asked before, {earlier:,} were not refined; --retry-failed asks again")
-        )
-    if result.unchanged:
-        stdout.print(safe(f"{result.unchanged:,} of those refined are what they were before"))
-    print_tokens(result.prompt_tokens, result.completion_tokens)
-    stdout.print(
-        safe(f"refined captions are in {result.journal}, by {result.model} (run {result.run})")
-    )
