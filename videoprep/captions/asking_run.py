@@ -149,7 +149,7 @@ class AskingWay(Protocol[Result_co]):
         """Return the way of asking, as the journal names it."""
 
     def candidates(self, run: str) -> Candidates[Any]:
-        """Return the clips that can be asked about in one way; an empty one is nobody's yet."""
+        """Return whom one run can ask about; an empty run is one of which nothing is known."""
 
     def choose(self, states: Sequence[CaptionState], pick: Pick) -> ClipsToAsk:
         """Return whom to ask about, of the candidates."""
@@ -212,9 +212,9 @@ class AskingCommand(Generic[Options, Result]):
         told = {"video": sample.name, "start": extras.start, "end": extras.end, **own_told}
         if options.endpoint is None:
             return told
-        settings = options.endpoint_options().settings()
-        body = body_of(request(), shape, options.model_name, settings)
-        return {**told, "request": shortened(body)}
+        asked, settings = request(), options.endpoint_options().settings()
+        body = body_of(asked, shape, options.model_name, settings)
+        return {**told, "request": shortened(body) if asked.frames else body}
 
 
 @dataclass(slots=True)
@@ -250,7 +250,8 @@ class _AskingRun(Generic[Options, Result]):
         journal.append(self.run.stage, [self.run])
         asking = self.way.asking(self.run.id, choice.resolved(captioner), captioner)
         clips = self.chosen.clips
-        estimate = CostEstimate(len(clips), captioner.ahead * rank_count(), self.tell)
+        ranks = int(os.environ.get("WORLD_SIZE", "1"))
+        estimate = CostEstimate(len(clips), captioner.ahead * ranks, self.tell)
         self.task = AskingTask(
             clips, asking, journal, work_files(journal), self.chosen.since, estimate.take
         )
@@ -357,11 +358,6 @@ def require_writable(spec: DatasetSpec, journal: CaptionJournal) -> None:
             remedy="name the folder that it leads to with `caption_journal`, or remove the link",
             option="caption_journal",
         )
-
-
-def rank_count() -> int:
-    """How many processes torchrun has started."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @dataclass(slots=True)

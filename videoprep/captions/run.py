@@ -185,15 +185,9 @@ class _CaptionWay:
 
     def asking(self, run: str, choice: CaptionerChoice, opened: Captioner | None) -> CaptionAsking:
         options, spec = self.options, self.spec
+        trigger, root = options.trigger or "", spec.data_root
         return CaptionAsking(
-            run,
-            choice,
-            spec.journal,
-            self.prompt,
-            options.max_tokens,
-            options.trigger or "",
-            spec.data_root,
-            opened=opened,
+            run, choice, spec.journal, self.prompt, options.max_tokens, trigger, root, opened=opened
         )
 
     def first(self, state: CaptionState) -> FirstQuestion:
