@@ -27,7 +27,7 @@ def test_from_films_to_a_dataset(run_cli: Cli, films: Path, tmp_path: Path) -> N
     done = run_cli("split", films, "-o", "ds", "--page", "cuts.html", **state)
     assert done.returncode == 0, done.stderr
     assert "1 film, 5.4 s · 2 cuts" in done.stdout
-    assert "next: videoprep validate ds" in done.stdout
+    assert "next: videoprep caption ds --model MODEL" in done.stdout
     rows = list(csv.DictReader((tmp_path / "ds/samples.csv").open()))
     ranges = [(row["start"], row["end"]) for row in rows]
     assert ranges == [("0", "2.063"), ("2.916667", "5.416667")]
@@ -55,7 +55,7 @@ def test_what_fails_is_named(run_cli: Cli, films: Path, tmp_path: Path) -> None:
     done = run_cli("split", "films", "-o", "films")
     assert done.returncode == 1
     assert "failed page.mp4: VP103 " in done.stdout
-    assert "next: videoprep validate films" in done.stdout
+    assert "next: videoprep caption films --model MODEL" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,7 @@ def test_what_is_downloaded_includes_chat_templates_and_both_indexes(
 
     asked: list[str] = []
 
-    def snapshot(name: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+    def snapshot(name: str, *, allow_patterns: list[str], **_: object) -> str:
         asked.extend(allow_patterns)
         return str(tmp_path)
 

@@ -79,6 +79,7 @@ def _names(paths: Iterator[Path]) -> list[str]:
 def test_no_other_module_knows_how_files_of_a_store_are_named() -> None:
     """Those of models, exports and checkpoints are others, and so are receipts of other tasks."""
     elsewhere = ("families", "exporters", "importers", "training", "demo", "engine", "spec")
+    elsewhere += ("captions",)
     modules = [
         path
         for path in PACKAGE.rglob("*.py")
