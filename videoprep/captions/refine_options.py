@@ -32,8 +32,8 @@ class RefineOptions(BackendOptions):
     """Make up details, to expand short prompts for inference. Captions for training invent nothing
     without it."""
     share: Annotated[float, Field(ge=0, le=1)] = 0.3
-    """Maximum share of words that the caption does not have. Beyond it the caption stays as it is;
-    1 turns this off."""
+    """Maximum share of new words in a refined text. Above it, the caption stays as it is; 1 turns
+    this off."""
     lost_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Maximum share of the caption's words that a refined text may lack, unless the caption had to
     be shortened; 1 turns this off."""
