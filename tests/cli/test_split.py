@@ -71,3 +71,22 @@ def test_wrong_use(run_cli: Cli, films: Path, option: str, value: str, said: str
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "said"),
+    [
+        ("--page", "films/a.mp4", "does not end in .html"),
+        ("--stats", "films/a.mp4", "does not end in .csv"),
+        ("--stats", "ds/samples.csv", "is the list of the dataset"),
+    ],
+)
+def test_nothing_that_is_needed_is_written_over(
+    option: str, name: str, said: str, run_cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films/a.mp4").write_bytes(b"a film")
+    done = run_cli("split", tmp_path / "films", "-o", tmp_path / "ds", option, tmp_path / name)
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.split())
+    assert (tmp_path / "films/a.mp4").read_bytes() == b"a film"

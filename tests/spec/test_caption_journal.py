@@ -160,6 +160,37 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
     assert journal.file("caption").read_bytes() == before
 
 
+def test_a_line_that_is_too_long_costs_that_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal, at = CaptionJournal(tmp_path), Position()
+    journal.append("caption", [RUN])
+    with journal.file("caption").open("ab") as file:
+        file.write(b"\0" * (9 << 20))
+    assert records(journal, at) == [RUN]
+    journal.append("caption", [answer("one")])
+    assert records(journal, at) == [answer("one")]
+    assert "caption.jsonl:2 is no record" in caplog.text
+    assert journal.append("caption", [answer("two")], after=at)
+
+
+def test_a_file_that_took_the_place_of_another_is_read_anew(tmp_path: Path) -> None:
+    journal, at = CaptionJournal(tmp_path), Position()
+    journal.append("caption", [RUN, answer("one"), answer("two")])
+    assert len(records(journal, at)) == 3
+    journal.file("caption").unlink()
+    journal.append("caption", [RUN])
+    assert records(journal, at) == [RUN]
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "journal").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(VideoprepError, match="a link"):
+        CaptionJournal(tmp_path / "journal").append("caption", [RUN])
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 # --- Which caption is current ---
 
 
@@ -232,6 +263,28 @@ def test_a_caption_that_a_person_writes_later_wins(folder: Path) -> None:
     assert captions(folder)["a.mp4"] == "Corrected by hand."
     (folder / "a.txt").unlink()
     assert captions(folder)["a.mp4"] == "Told."
+
+
+def test_an_earlier_caption_of_ones_own_has_its_answer_again(folder: Path) -> None:
+    clip = clips(folder)["a.mp4"]
+    for own in ("Own.", "Another."):
+        write(folder, Answer(clip, RUN.id, "ok", f"Told of {own}", own=text_hash(own)))
+    assert captions(folder)["a.mp4"] == "Told of Own."
+    (folder / "a.txt").write_text("Another.\n")
+    assert captions(folder)["a.mp4"] == "Told of Another."
+
+
+def test_a_failure_is_told_until_there_is_an_answer(folder: Path) -> None:
+    clip = clips(folder)["b.mp4"]
+
+    def failure() -> str:
+        states = DatasetSpec.from_path(folder).caption_states()
+        return next(one.failure for one in states if one.clip == clip)
+
+    write(folder, Answer(clip, RUN.id, "refused", reason="it declined"))
+    assert failure() == "refused: it declined"
+    write(folder, answer("Told.", clip=clip))
+    assert failure() == ""
 
 
 def test_a_refined_caption_is_that_of_one_text(folder: Path) -> None:

@@ -218,7 +218,11 @@ class EndpointCaptioner:
             if isinstance(result, BaseException):
                 yield from self._rest(asked, judge)
                 raise result
-            yield from judge.take(item, result)
+            try:
+                yield from judge.take(item, result)
+            except VideoprepError:
+                yield from self._rest(asked, judge)
+                raise
         yield from judge.end()
 
     def _rest(
@@ -303,6 +307,7 @@ class EndpointCaptioner:
 
     def _wait_turn(self) -> None:
         """Wait as long as the server has asked all to wait."""
+        self._pause(0)
         while (left := self._not_before - time.monotonic()) > 0:
             self._pause(left)
 
@@ -310,7 +315,8 @@ class EndpointCaptioner:
         if retry_after is not None:
             with self._lock:
                 self._not_before = max(self._not_before, time.monotonic() + retry_after)
-            return
+            if retry_after > 0:
+                return
         longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**tries)
         self._pause(longest * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
 
@@ -388,9 +394,10 @@ class EndpointCaptioner:
             told = told.get("message", "") if isinstance(told, dict) else told
         except (ValueError, AttributeError, RecursionError):
             return ""
-        text = " ".join(str(told).split())[:_MOST_IN_MESSAGE]
-        if self._key:
+        text = " ".join(str(told).split())
+        if self._key:  # before it is cut: half a key is not found
             text = text.replace(self._key, "***")
+        text = text[:_MOST_IN_MESSAGE]
         return f": {escape_unprintable(text, keep='')}" if text else ""
 
     # What is found out about a server.

@@ -282,8 +282,12 @@ class AnswerLog:
             if not isinstance(record, Answer) or record.run != self.run:
                 continue
             row = self.clips.find(record.clip)
-            if row is not None and self._is_of(row, record):
+            if row is None:
+                continue
+            if self._is_of(row, record):
                 self._codes[row] = _OUTCOMES.index(record.outcome) + 1
+            elif self.clips.table.column("context")[row].as_py() != record.context:
+                self._codes[row] = 0  # the answer in another context is the current one
 
     def outcome(self, row: int) -> Outcome | None:
         """Return how asking about a clip ended last; None if it has no answer."""
@@ -461,7 +465,7 @@ class AskingTask:
             own=clip.own,
             of=clip.of,
             context=clip.context,
-            video=clip.video,
+            video=_unicode(clip.video),
             start=clip.start,
             end=clip.end,
             frames=tuple(round(time, 4) for time in answer.frames),

@@ -62,9 +62,8 @@ def split(
     from videoprep.scenes.run import split as run
     from videoprep.workers.pool import Limits
 
-    for target in filter(None, (stats, page)):
-        if target.is_dir():
-            raise SpecError("is a folder", where=str(target), remedy="name a file in it")
+    _require_target(stats, ".csv", output)
+    _require_target(page, ".html", output)
     cuts = CutList() if page is not None else None
     with meter() as shown:
         result = run(
@@ -87,6 +86,24 @@ def split(
             found = result.output if result.found_by_folder else result.output / "videoprep.yaml"
             next_command("caption", found, "--model", "MODEL")
     raise typer.Exit(0 if result.ok else 1)
+
+
+def _require_target(target: Path | None, suffix: str, output: Path) -> None:
+    """Check that a file that is written is none of those that are read or that make the dataset."""
+    from videoprep.scenes.run import SAMPLES
+
+    if target is None:
+        return
+    if target.is_dir():
+        raise SpecError("is a folder", where=str(target), remedy="name a file in it")
+    if target.suffix.lower() != suffix:
+        raise SpecError(
+            f"does not end in {suffix}",
+            where=str(target),
+            remedy=f"name a file such as {target.stem}{suffix}",
+        )
+    if target.resolve().parent == output.resolve() and target.name == SAMPLES:
+        raise SpecError("is the list of the dataset", where=str(target), remedy="name another file")
 
 
 def write_page(cuts: CutList, result: SplitResult, page: Path) -> None:

@@ -219,7 +219,10 @@ class ClipVideos:
         with self._looking:
             plan = self._plans.get(position)
             if plan is None:
-                plan = self._plans[position] = self._look(sample)
+                plan = self._look(sample)
+            if plan.parts:  # what cannot be played now may be there the next time
+                self._plans[position] = plan
+                self._plans.move_to_end(position)
                 if len(self._plans) > _KEPT_PLANS:
                     self._plans.popitem(last=False)
             return plan
@@ -244,7 +247,12 @@ class ClipVideos:
                 coming = self._coming[key] = Future()
                 self._asked.put((key, plan.parts[part], coming))
                 self._start()
-        return coming.result()
+        try:
+            return coming.result()
+        except VideoprepError:
+            with self._looking:  # the file may be another one than was looked into
+                self._plans.pop(position, None)
+            raise
 
     def close(self) -> None:
         """End the process; what is still asked for fails."""

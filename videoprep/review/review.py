@@ -133,6 +133,8 @@ class Review:
 
     def check(self, position: int, text: str) -> dict[str, Any]:
         """Return what would be found in another caption of a clip."""
+        if text.strip():
+            require_caption(text)
         with self._lock:
             return self.items.check(self._within(position), text)
 
@@ -174,6 +176,8 @@ class Review:
             edited: the person's text to restore.
             seen: see `decide`.
         """
+        if edited:
+            require_caption(edited)
         earlier = ReviewState(0, None if verdict is None else _known(verdict), edited)
         return self._add(
             position,

@@ -402,13 +402,21 @@ class _Folder:
     ) -> None:
         """Write all files, each whole or not at all."""
         self.path.mkdir(parents=True, exist_ok=True)
-        if self.overwrite and self._samples.exists() and _digest(self._samples) != self._written():
-            shutil.copy2(self._samples, _free_backup(self._samples))
-        write_file(self._samples, samples)
+
+        def write(file: BinaryIO) -> None:
+            samples(file)
+            self._keep_changed()  # films take long: somebody may have edited the list meanwhile
+
+        write_file(self._samples, write)
         write_file(self.path / _NOTES / LEFT_OVER, left.copy)
         record = {"version": 1, SAMPLES: _digest(self._samples), "options": options.model_dump()}
         write_bytes(self.path / _NOTES / _RECORD, json.dumps(record, indent=2).encode() + b"\n")
         self._describe()
+
+    def _keep_changed(self) -> None:
+        """Copy a list that is not as it was written last."""
+        if self._samples.exists() and _digest(self._samples) != self._written():
+            shutil.copy2(self._samples, _free_backup(self._samples))
 
     def _describe(self) -> None:
         """Write ``videoprep.yaml``, unless it is there: the user may have added settings."""

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, BinaryIO, Literal, get_args
 
 import xxhash
 from pydantic import Field, TypeAdapter
@@ -209,9 +209,16 @@ class CaptionJournal:
             VideoprepError: they cannot be written, such as to a full disk.
         """
         path = self.file(stage)
-        lines = b"".join(_line(record) for record in records)
+        written = [_line(record) for record in records]
+        if any(len(line) > _LONGEST for line in written):
+            raise VideoprepError(
+                f"a record is longer than {_LONGEST:,} bytes", where=str(path), remedy="shorten it"
+            )
+        lines = b"".join(written)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if self.folder.is_symlink():
+                raise OSError(None, "the folder is a link")
             return _append(path, lines, None if after is None else after.offset)
         except OSError as error:
             raise VideoprepError(
@@ -243,9 +250,11 @@ class CaptionJournal:
                 remedy="make it readable, or move it away",
             ) from error
         with file, os.fdopen(os.dup(file.fileno()), "rb") as lines:
+            if os.fstat(file.fileno()).st_size < at.offset:  # another file took its place
+                at.offset = at.line = 0
             lines.seek(at.offset)
-            while (line := lines.readline(_LONGEST)).endswith(b"\n"):
-                at.offset += len(line)
+            while (line := _next_line(lines)) is not None:
+                at.offset = lines.tell()
                 at.line += 1
                 record = _record(line, stage)
                 if record is not None:
@@ -267,6 +276,14 @@ class Position:
 
 # Longer lines come of no caption: raw text is cut before it is written.
 _LONGEST = 1 << 22
+
+
+def _next_line(file: BinaryIO) -> bytes | None:
+    """Return the next line, or None if it has no end yet. Of one that is too long, its end."""
+    line = file.readline(_LONGEST)
+    while len(line) == _LONGEST and not line.endswith(b"\n"):  # such as zeros after a crash
+        line = b"-" + file.readline(_LONGEST)[-_LONGEST + 1 :]
+    return line if line.endswith(b"\n") else None
 
 
 def _append(path: Path, lines: bytes, after: int | None = None) -> bool:

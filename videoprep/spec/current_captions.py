@@ -121,6 +121,7 @@ class CurrentCaptions:
             given = record.own if not record.of else record.of
             text = _Text(placed.line, record.run, record.caption, given)
             self._texts.setdefault(stage, {}).setdefault(record.clip, []).append(text)
+            self._failures.get(stage, {}).pop(record.clip, None)
         elif isinstance(record, Answer):
             why = f"{record.outcome.replace('_', ' ')}: {record.reason}"
             self._failures.setdefault(stage, {})[record.clip] = why.removesuffix(": ")
@@ -151,9 +152,7 @@ class CurrentCaptions:
             clip: its key; see `videoprep.spec.caption_journal.clip_key`.
         """
         own = sample.written
-        told = self._latest("caption", clip)
-        if told is not None and own and told.given != text_hash(own):
-            told = None
+        told = self._latest("caption", clip, text_hash(own) if own else None)
         described = own if told is None else told.text
         refined = self._latest("refine", clip, text_hash(described)) if described else None
         review = self._reviews.get(clip, UNDECIDED)

@@ -24,11 +24,11 @@ def remember_root(folder: Path, root: Path) -> bool:
         folder: the dataset's.
         root: that of the videos.
     """
-    note = _note_of(folder)
     try:
+        note = _note_of(folder)
         note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_bytes(note, os.fsencode(os.path.realpath(root)))
-    except OSError:  # then the user names the file itself, which needs no note
+    except (OSError, RuntimeError):  # then the user names the file itself, which needs no note
         return False
     return True
 
@@ -39,11 +39,13 @@ def is_own_root(folder: Path, root: str) -> bool:
         with _note_of(folder).open("rb") as file:
             noted = file.read(_MOST_BYTES)
         return noted == os.fsencode(os.path.realpath(root))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):
         return False
 
 
 def _note_of(folder: Path) -> Path:
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    base = os.environ.get("XDG_STATE_HOME") or ""
+    if not os.path.isabs(base):  # as its specification asks; here it could be a stranger's folder
+        base = os.fspath(Path.home() / ".local" / "state")
     name = hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:32]
     return Path(base) / "videoprep" / "roots" / name
