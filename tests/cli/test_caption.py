@@ -83,8 +83,8 @@ def test_options_that_make_no_sense(run_cli: Run, films: Path, server: ScriptedS
         ((*url, "--preset", "denser"), "--preset"),
         (("--endpoint", "ftp://a"), "is no address of a server"),
         (("--captioner", "mine"), "no installed package has a captioner 'mine'"),
-        (("--write", "xml", "-o", "x"), "'xml' is no form of captions"),
-        (("--write", "csv"), "where the captions are to be written is not said"),
+        (("--write", "xml", "-o", "x"), "'xml' is not a caption format"),
+        (("--write", "csv"), "no output file or folder is given"),
         ((*url, "-o", "x"), "only captions that are written somewhere need a place"),
     ]:
         done = run_cli("caption", films, *arguments)
@@ -123,7 +123,7 @@ def test_captions_given_away_as_text_files(
     (away / "film00.txt").write_text("mine")
     done = run_cli("caption", films, "--write", "sidecar", "-o", away)
     assert done.returncode == 2
-    assert "6 files are there already" in done.stderr
+    assert "6 files exist already" in done.stderr
     assert (away / "film00.txt").read_text() == "mine"
     done = run_cli("caption", films, "--write", "sidecar", "-o", away, "--overwrite")
     assert done.returncode == 0

@@ -16,6 +16,7 @@ from videoprep.errors import VideoprepError
 from videoprep.fs.atomic import create_file, write_file
 from videoprep.spec.current_captions import CaptionState
 from videoprep.spec.dataset import DatasetSpec
+from videoprep.text import counted
 
 CaptionForm = Literal["sidecar", "csv", "jsonl"]
 """A text file a video; a table; a JSON object a line, with where each caption comes from."""
@@ -115,9 +116,9 @@ def _require_new(files: Sequence[Path]) -> None:
     there = [file for file in files if os.path.lexists(file)]
     if there:
         raise VideoprepError(
-            f"{len(there):,} files are there already",
+            f"{counted(len(there), 'file')} {'exists' if len(there) == 1 else 'exist'} already",
             where=str(there[0]),
-            remedy="name another folder with `output`, or replace them with `overwrite=True`",
+            remedy="name another `output`, or replace what is there with `overwrite=True`",
             option="output",
         )
 

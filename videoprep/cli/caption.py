@@ -127,11 +127,11 @@ def _form(write: str | None, output: Path | None) -> CaptionForm | None:
         return None
     if write not in ("sidecar", "csv", "jsonl"):
         raise VideoprepError(
-            f"{write!r} is no form of captions", remedy="use sidecar, csv or jsonl", option="write"
+            f"{write!r} is not a caption format", remedy="use sidecar, csv or jsonl", option="write"
         )
     if output is None:
         raise VideoprepError(
-            "where the captions are to be written is not said",
+            "no output file or folder is given",
             remedy="name a new folder with `output`"
             if write == "sidecar"
             else "name a new file with `output`",

@@ -398,7 +398,8 @@ def _empty(
     return Problem(
         code,
         f"the column {used[what]!r} is empty",
-        "write the missing entry, or delete the row",
+        "write the missing entry, let a model write missing captions (`videoprep caption`), or "
+        "delete the row",
         file,
         line,
         row,
