@@ -88,7 +88,8 @@ def video_file(frames: Sequence[NDArray[np.uint8]], rate: Fraction) -> bytes:
     with av.open(file, "w", format="mp4") as container:
         stream = cast(VideoStream, container.add_stream("libx264", rate=rate))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"crf": _CRF, "preset": "veryfast", "threads": "1"}
+        stream.codec_context.thread_count = 1
+        stream.options = {"crf": _CRF, "preset": "veryfast"}
         for frame in frames:
             cut = np.ascontiguousarray(frame[:height, :width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(cut, format="rgb24")))
