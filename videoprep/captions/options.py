@@ -125,8 +125,8 @@ class CaptionOptions(BackendOptions):
     """File with a prompt of your own, which is asked instead. `{context}` in it stands for what
     `context_column` says."""
     context_column: Annotated[str | None, Cli(metavar="COLUMN")] = None
-    """Table column with what is known about each clip, such as a title. The model is told that it
-    may be wrong."""
+    """Table column with context for each clip, such as a title. The prompt says that it may be
+    wrong."""
     trigger: str | None = None
     """Text put before every caption that is written, with a space, such as a trigger word."""
     frames: Annotated[
@@ -141,8 +141,8 @@ class CaptionOptions(BackendOptions):
     long_side: Annotated[int, Field(ge=16, le=8192)] = 448
     """Longer side of the frames that are shown, in pixels. Smaller ones are not enlarged."""
     window: Annotated[float, Field(ge=0), Cli(metavar="SECONDS")] = 60.0
-    """Clips longer than so many seconds are cut into windows that are asked about one by one, and
-    whose captions are joined; 0 turns it off."""
+    """Maximum length of a clip that is asked about at once, in seconds. A longer clip is cut into
+    windows, and their captions are joined; 0 disables this."""
     max_tokens: Annotated[int, Field(ge=1, le=131_072)] = 512
     """Maximum number of tokens of an answer. A longer one is cut off there, and counts as
     failed."""
@@ -155,7 +155,7 @@ class CaptionOptions(BackendOptions):
     """Ask only about clips without any caption (`missing`), those whose caption another prompt,
     model or setting made (`stale`), or those that failed (`failed`)."""
     limit: Annotated[Annotated[int, Field(ge=1)] | None, Cli(example=20)] = None
-    """Ask about at most so many clips."""
+    """Maximum number of clips to ask about."""
 
     def rule(self) -> FrameSampling:
         """Return how frames are chosen.

@@ -51,7 +51,7 @@ class RefineOptions(BackendOptions):
     """Refine only captions without a refined text (`missing`), those whose refined text another
     prompt, model or setting made (`stale`), or those that failed (`failed`)."""
     limit: Annotated[Annotated[int, Field(ge=1)] | None, Cli(example=20)] = None
-    """Refine at most so many captions."""
+    """Maximum number of captions to refine."""
 
     @property
     def mode(self) -> RefineMode:
