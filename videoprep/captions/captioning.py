@@ -181,7 +181,7 @@ class FrameAsker:
                 reason = f"{decoded.code.value} {decoded.message}"
                 self._failed.append((item, ClipAnswer("failed", reason=reason)))
                 continue
-            pictures = _pictures(decoded)
+            pictures = pictures_of(decoded)
             clip, at = _ClipInHand(item, shown), 0
             for number, window in enumerate(shown.frames.windows):
                 frames = pictures[at : at + len(window.indices)]
@@ -205,8 +205,8 @@ class FrameAsker:
         return made_of(replies, times, self.asking.trigger)
 
 
-def _pictures(decoded: Decoded) -> list[NDArray[np.uint8]]:
-    """Copy frames out of shared memory, as ``[H, W, 3]`` each."""
+def pictures_of(decoded: Decoded) -> list[NDArray[np.uint8]]:
+    """Return frames, RGB ``[H, W, 3]`` each, copied out of shared memory, which is released."""
     planes = decoded.pixels.numpy()
     pictures = [np.ascontiguousarray(plane.transpose(1, 2, 0)) for plane in planes]
     decoded.release()

@@ -25,6 +25,7 @@ from videoprep.captions.captioning import (
     ShownClip,
     failed_payload,
     load_caption_task,
+    pictures_of,
 )
 from videoprep.captions.endpoint import destination
 from videoprep.captions.frames import FrameSampling, FrameWindow, choose_frames
@@ -212,10 +213,8 @@ class _CaptionWay:
             ((_, decoded),) = pool.run([(None, pixels)])
             if isinstance(decoded, VideoprepError):
                 raise decoded
-            planes = decoded.pixels.numpy()[: len(window.indices)]
-            pictures = [plane.transpose(1, 2, 0).copy() for plane in planes]
-            decoded.release()
-        return asking.request(clip, window, pictures)
+            pictures = pictures_of(decoded)
+        return asking.request(clip, window, pictures[: len(window.indices)])
 
     def take(self, answer: Answer) -> None:
         """See `AskingWay`; a caption is a caption."""

@@ -271,9 +271,12 @@ class AnswerLog:
     at: Position
     """Answers before it do not count, such as failures that are to be tried again."""
     _codes: NDArray[np.int8] = field(init=False)  # by place: 0, or 1 more than in OUTCOMES
+    _asked: tuple[list[str], ...] = field(init=False)  # own, of, context, each by place
 
     def __post_init__(self) -> None:
         self._codes = np.zeros(len(self.clips), np.int8)
+        columns = self.clips.table.select(["own", "of", "context"]).columns
+        self._asked = tuple(column.to_pylist() for column in columns)
 
     def read(self) -> None:
         """Read on to the journal's present end."""
@@ -284,10 +287,11 @@ class AnswerLog:
             row = self.clips.find(record.clip)
             if row is None:
                 continue
-            if self._is_of(row, record):
-                self._codes[row] = _OUTCOMES.index(record.outcome) + 1
-            elif self.clips.table.column("context")[row].as_py() != record.context:
+            own, of, context = (column[row] for column in self._asked)
+            if record.context != context:
                 self._codes[row] = 0  # the answer in another context is the current one
+            elif record.of == of and own in ("", record.own):
+                self._codes[row] = _OUTCOMES.index(record.outcome) + 1
 
     def outcome(self, row: int) -> Outcome | None:
         """Return how asking about a clip ended last; None if it has no answer."""
@@ -302,13 +306,6 @@ class AnswerLog:
     def open_rows(self, rows: range) -> list[int]:
         """Return the places, of some, of clips without an answer."""
         return [row for row in rows if not self._codes[row]]
-
-    def _is_of(self, row: int, answer: Answer) -> bool:
-        """Whether an answer is about what is asked now, and not about an earlier text."""
-        columns = (self.clips.table.column(name)[row] for name in ("own", "of", "context"))
-        own, of, context = (cell.as_py() for cell in columns)
-        same = (answer.of, answer.context) == (of, context)
-        return same and (not own or answer.own == own)
 
 
 @dataclass(slots=True, eq=False)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _WIDTH = 160
 """Pictures are looked at this small: what counts here is seen at a glance."""
 
+_CHANGE_STEPS = 4  # a level
+
 _BINS = 32
 _MOST_SHARPNESS = 4096.0
 
@@ -68,6 +70,16 @@ class FrameScan:
         plain = {"decoded": data["decoded"], "complaint": data["complaint"], **lists}
         fields: Any = plain | {k: _unpacked(v) for k, v in data.items() if k not in plain}
         return cls(**fields)
+
+
+def count_still(change: NDArray[np.uint8], limit: float) -> int:
+    """Return how many frames differ from the one before by less than a limit.
+
+    Args:
+        change: see `FrameScan.change`.
+        limit: in levels of luma.
+    """
+    return int((change < _CHANGE_STEPS * limit).sum())
 
 
 def _packed(value: Any) -> Any:
@@ -165,7 +177,7 @@ class _Gauge:
     def _change(self, luma: NDArray[np.uint8]) -> float:
         if self._before is None or self._before.shape != luma.shape:
             return 255.0
-        return 4 * float(cv2.absdiff(self._before, luma).mean())
+        return _CHANGE_STEPS * float(cv2.absdiff(self._before, luma).mean())
 
     def _jump(self, histogram: NDArray[np.float32]) -> float:
         if self._histogram is None:

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal, get_args
+from typing import Annotated, Any, BinaryIO, Literal
 
 import xxhash
 from pydantic import Field, TypeAdapter
@@ -30,8 +30,6 @@ FOLDER = "videoprep-captions"
 
 Stage = Literal["caption", "refine", "review"]
 """Who writes: a captioner, a refiner, or a person."""
-
-STAGES: tuple[Stage, ...] = get_args(Stage)
 
 Outcome = Literal[
     "ok", "cut_off", "refused", "blocked", "malformed", "empty", "too_long", "unfaithful", "failed"

@@ -156,11 +156,11 @@ class CurrentCaptions:
         described = own if told is None else told.text
         refined = self._latest("refine", clip, text_hash(described)) if described else None
         review = self._reviews.get(clip, UNDECIDED)
-        current, origin = described, self._origin("caption", told, own)
+        current, origin = described, self._origin("caption", told)
         if refined is not None:
-            current, origin = refined.text, self._origin("refine", refined, own)
+            current, origin = refined.text, self._origin("refine", refined)
         if review.edited:
-            current, origin = review.edited, self._edited(review, own)
+            current, origin = review.edited, self._edited(review)
         return CaptionState(
             sample if origin is None else _with_caption(sample, current, origin),
             clip,
@@ -187,12 +187,12 @@ class CurrentCaptions:
         ]
         return max(texts, key=lambda text: (self._order.get(text.run, 0), text.line), default=None)
 
-    def _origin(self, stage: Stage, text: _Text | None, own: str) -> CaptionOrigin | None:
+    def _origin(self, stage: Stage, text: _Text | None) -> CaptionOrigin | None:
         if text is None:
             return None
         run = self.runs.get(text.run)
         model = "" if run is None else run.model
-        return CaptionOrigin(stage, model, text.run, str(self.journal.file(stage)), text.line, own)
+        return CaptionOrigin(stage, model, text.run, str(self.journal.file(stage)), text.line)
 
     def _trigger(self, text: _Text) -> str:
         """Return what a run put before its texts, with the space, if this one begins with it."""
@@ -201,8 +201,8 @@ class CurrentCaptions:
         before = f"{trigger} " if isinstance(trigger, str) and trigger else ""
         return before if text.text.startswith(before) else ""
 
-    def _edited(self, review: ReviewState, own: str) -> CaptionOrigin:
-        return CaptionOrigin("review", "", "", str(self.journal.file("review")), review.line, own)
+    def _edited(self, review: ReviewState) -> CaptionOrigin:
+        return CaptionOrigin("review", "", "", str(self.journal.file("review")), review.line)
 
 
 def _with_caption(sample: Sample, text: str, origin: CaptionOrigin) -> Sample:

@@ -75,8 +75,6 @@ class CaptionOrigin:
     """The file of the caption journal."""
     line: int
     """Its line."""
-    own: str = ""
-    """The caption that the dataset itself has, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from videoprep.media.frame_scan import count_still
 from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
 
 
@@ -34,7 +35,7 @@ class Frozen(Validator):
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         change = subject.scan.change[1:]  # the first frame has none before it
-        still = int((change < 4 * self.options.change).sum())
+        still = count_still(change, self.options.change)
         if len(change) and still > self.options.share * len(change):
             message = f"{still} of {len(change)} frames do not differ from the one before"
             yield self.finding(subject, message, frames=still)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from videoprep.media.frame_scan import count_still
 from videoprep.validators.protocol import Finding, Need, RuleOptions, Severity, Subject, Validator
 from videoprep.validators.sentences import unquoted
 
@@ -65,7 +66,7 @@ class MotionOnStill(Validator):
         if word is None:
             return
         change = _changes(subject)
-        still = int((change < 4 * self.options.change).sum())
+        still = count_still(change, self.options.change)
         if len(change) and still >= self.options.share * len(change):
             message = f"the caption says {word!r}, but {still} of {len(change)} frames do not move"
             yield self.finding(subject, message, word=word, frames=still)
