@@ -197,15 +197,18 @@ def _role_of_folder(name: str) -> Role | None:
 
 
 def _top_folders(root: Path) -> Iterator[str]:
-    """The folders that lie directly in the data root, in order."""
+    """The folders that lie directly in the data root, in order; links out of it are none."""
     remote = remote_of(root)
     if remote is not None:
         tops = {name.partition("/")[0] for name in remote.listing() if "/" in name}
         yield from sorted(tops)
         return
-    with os.scandir(root) as found:
-        here = sorted(entry.name for entry in found if entry.is_dir())
-    yield from (name for name in here if not name.startswith("."))
+    top = os.path.realpath(root)
+    for name in sorted(os.listdir(root)):
+        path = os.path.join(root, name)
+        inside = _role_of_folder(name) is not None and is_inside(os.path.realpath(path), top)
+        if inside and os.path.isdir(path):
+            yield name
 
 
 def _relative(root: Path, name: str) -> str:
