@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from videoprep.errors import Code, EmptyPlanError, ListError, PlanError, Problem, SpecError
-from videoprep.families.component import ordered
+from videoprep.families.component import for_roles, ordered
 from videoprep.families.registry import get_profile
 from videoprep.fs import Files
 from videoprep.fs.atomic import write_file
@@ -581,7 +581,8 @@ class BucketIndex:
 
     def diff(self, old: BucketIndex) -> IndexDiff:
         """Return what changed since an older index, and what would have to be encoded again."""
-        specs = {spec.name: spec for spec in get_profile(self.policy["profile"]).components}
+        own = get_profile(self.policy["profile"]).components
+        specs = {spec.name: spec for spec in for_roles(own, {*self.roles, *old.roles})}
         compared = (specs[name] for name in ordered(specs) if not specs[name].noise)
         return compare(self.table, old.table, compared)
 

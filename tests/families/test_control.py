@@ -1,0 +1,95 @@
+"""Control media and references: from a list to the latents, computed a second way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import videoprep as vp
+from tests.support.assets import write_video
+from tests.support.tiny_wan import build_wan
+from videoprep.index.clip import Clip
+from videoprep.media.clip import load_clip, normalize
+from videoprep.spec.roles import Role
+
+DEPTH, POSE, REFERENCE = Role("control:depth"), Role("control:pose"), Role("reference")
+
+
+def write_data(folder: Path) -> Path:
+    """Two videos of 17 frames at 8 fps; two controls of one of them, at half the size."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, name in enumerate(("a.mp4", "b.mp4")):
+        write_video(folder / name, frames=17, width=96, height=64, fps=8, lift=40 + seed)
+    write_video(folder / "depth.mp4", frames=34, width=48, height=32, fps=16, lift=55)
+    write_video(folder / "pose.mp4", frames=17, width=96, height=64, fps=8, lift=66)
+    write_video(folder / "ref.mp4", frames=5, width=64, height=80, fps=8, lift=77)
+    (folder / "list.csv").write_text(
+        "video,caption,control_depth,control_pose,reference\n"
+        "a.mp4,one,depth.mp4,,\na.mp4,two,,pose.mp4,ref.mp4\nb.mp4,three,,,\n"
+    )
+    return folder
+
+
+def moments_of(vae: Any, clip: Clip, role: Role) -> torch.Tensor:
+    """What diffusers' own VAE makes of the pixels that are planned for a role."""
+    pixels = clip.pixels_of(role)
+    assert pixels is not None
+    frames = normalize(load_clip(pixels)).permute(1, 0, 2, 3)[None]
+    with torch.no_grad():
+        posterior = vae.encode(frames).latent_dist
+    return torch.cat([posterior.mean, posterior.logvar], dim=1)[0]
+
+
+@pytest.fixture(params=["cogvideox", "wan"])
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def model(family: str, tiny_model: Path, tmp_path: Path) -> Path:
+    return tiny_model if family == "cogvideox" else build_wan(tmp_path / "model")
+
+
+def load_vae(family: str, model: Path) -> Any:
+    import diffusers
+
+    name = {"cogvideox": "AutoencoderKLCogVideoX", "wan": "AutoencoderKLWan"}[family]
+    return getattr(diffusers, name).from_pretrained(str(model / "vae"))
+
+
+def test_latents_are_those_of_the_familys_vae(family: str, model: Path, tmp_path: Path) -> None:
+    data, store = write_data(tmp_path / "data"), tmp_path / "store"
+    result = vp.encode(data, model=model, output=store, reshape="resize", dtype="fp32")
+    assert result is not None
+    assert result.ok
+    assert (result.clips, result.complete) == (3, 3)
+    made = {name: one.encoded for name, one in result.components.items()}
+    own = {"prompt_embeds": 3, "video_latents": 2}
+    own |= {"control_depth_latents": 1, "control_pose_latents": 1}
+    assert made == own | ({"reference_latents": 1} if family == "wan" else {})
+
+    index = vp.BucketIndex.load(store / "index.parquet")
+    clips = {clip.caption: clip for clip in index.clips()}
+    assert clips["one"].video_key == clips["two"].video_key
+    items = {item["caption"]: item for item in iter(vp.LatentDataset(store))}
+    vae = load_vae(family, model)
+    wanted = {("one", "control_depth_latents"): DEPTH, ("two", "control_pose_latents"): POSE}
+    if family == "wan":
+        wanted["two", "reference_latents"] = REFERENCE
+    for (caption, component), role in wanted.items():
+        second = moments_of(vae, clips[caption], role)
+        assert torch.allclose(items[caption][component], second, atol=1e-5)
+        if role != REFERENCE:
+            assert second.shape == items[caption]["video_latents"].shape
+    assert {name for name in items["three"] if name.endswith("_latents")} == {"video_latents"}
+    assert "control_pose_latents" not in items["one"]
+
+    assert vp.verify(store).ok
+    again = vp.encode(data, model=model, output=store, reshape="resize", dtype="fp32")
+    assert again is not None
+    assert again.encoded == 0
+    counts = vp.status(store, data, reshape="resize").components
+    assert {one.to_do for one in counts.values()} == {0}
