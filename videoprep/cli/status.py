@@ -32,6 +32,7 @@ from videoprep.cli.output import (
 )
 from videoprep.cli.verify import StoreModel, StorePlace, print_at_work, print_earlier
 from videoprep.encoding.options import STATUS_OPTIONS, EncodeOptions
+from videoprep.errors import listed
 from videoprep.failure_reasons import what_helps
 from videoprep.shell import command_line
 from videoprep.text import counted, file_size
@@ -162,7 +163,9 @@ class _CaptionCommands:
         model = CaptionOptions if stage == "caption" else RefineOptions
         last = self._last(stage)
         options = {"model": "MODEL"} if last is None else last.options
-        of_dataset = as_options({name: self.dataset[name] for name in self.dataset if name in READING})
+        of_dataset = as_options(
+            {name: self.dataset[name] for name in self.dataset if name in READING}
+        )
         return (stage, Path(self.place), *of_dataset, *as_options({**options, **which}, model))
 
     def _last(self, stage: str) -> CaptionRunStatus | None:
@@ -286,10 +289,10 @@ def _print_why(component: str, one: ComponentStatus) -> None:
 
 def _print_redo(found: Status) -> None:
     for entry in found.redo[:_SHOWN]:
-        clip = f", clip {entry.clip}" if entry.clip else ""
+        clip = f"clip {entry.clip}" if entry.clip else ""
         stdout.print(
             safe("to do ", "yellow")
-            + safe(f"{entry.video} ({Path(entry.file).name}:{entry.line}{clip}): ")
+            + safe(f"{listed(entry.video, entry.file, entry.line, clip)}: ")
             + safe(f"{', '.join(entry.why)} → {', '.join(entry.components)}")
         )
     for gone in found.gone[:_SHOWN]:

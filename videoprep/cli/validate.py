@@ -338,6 +338,8 @@ def _print_group(title: str, severity: str, findings: list[Finding]) -> None:
         if finding.line is not None or finding.row is not None:
             where = os.path.basename(finding.where)
         subject = f"{finding.video} ({where})" if finding.video else where
+        if finding.video and os.path.basename(where) == os.path.basename(finding.video):
+            subject = finding.video  # no list names it
         stdout.print(safe(f"  {subject}: ") + said(finding.message))
         if finding.remedy and len(remedies) > 1:
             stdout.print(said(f"    → {finding.remedy}", "dim"))
