@@ -11,12 +11,18 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.support.captioning import write_films, write_ranges
-from tests.support.scripted_server import ScriptedReply, ScriptedServer, of_clips
+from tests.support.scripted_server import (
+    ChatQuestion,
+    ScriptedReply,
+    ScriptedServer,
+    error_reply,
+    of_clips,
+)
 from videoprep import DatasetSpec
 from videoprep.captions.asking_run import CostEstimate
 from videoprep.captions.captioning import ClipAnswer
 from videoprep.captions.task import AskedClip
-from videoprep.spec.caption_journal import Decision
+from videoprep.spec.caption_journal import Answer, Decision
 
 Run = Callable[..., "CompletedProcess[str]"]
 
@@ -193,6 +199,28 @@ def test_a_status_says_who_wrote_what_and_what_is_stale(
     done = run_cli("status", films)
     assert done.returncode == 0, done.stdout
     assert "6 samples = 6 by a captioner" in done.stdout
+
+
+def test_a_field_that_the_server_does_not_know_is_told(
+    run_cli: Run, films: Path, server: ScriptedServer
+) -> None:
+    def script(question: ChatQuestion) -> ScriptedReply:
+        if "seed" in question.body:
+            return error_reply(400, "Unknown parameter: 'seed'.")
+        return ScriptedReply("A cat.")
+
+    server.script = script
+    done = run_cli("caption", films, "--endpoint", server.url)
+    assert done.returncode == 0, done.stderr
+    warning = "the server does not know the field seed: it is asked without it"
+    assert done.stderr.count(warning) == 1
+    assert "6 answers without seed, a field that the server does not know" in done.stdout
+    records = [one.record for one in DatasetSpec.from_path(films).journal.read("caption")]
+    assert [one.left_out for one in records if isinstance(one, Answer)] == [("seed",)] * 6
+    # The way of asking is what was asked for: no clip is asked about again for it.
+    again = run_cli("caption", films, "--endpoint", server.url, "--output-format", "json")
+    told = json.loads(again.stdout)
+    assert (told["answered"], told["left_out"]) == ({"ok": 6}, {})
 
 
 def test_the_cost_is_estimated() -> None:

@@ -85,6 +85,8 @@ class CaptionerAsking:
         captioner = self.opened
         if captioner is None:
             captioner = self.choice.open(rank.check, work_files(self.journal))
+        elif isinstance(captioner, EndpointCaptioner):  # opened before there was a rank
+            captioner.watch(rank.check)
         try:
             yield captioner
         finally:

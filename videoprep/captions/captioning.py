@@ -180,9 +180,7 @@ class FrameAsker:
             if clip.take(window, reply):
                 yield clip.item, self._answer(clip)
 
-    def _requests(
-        self, clips: Iterator[tuple[Any, AskedClip]], fail: _Fail
-    ) -> Iterator[_Windowed]:
+    def _requests(self, clips: Iterator[tuple[Any, AskedClip]], fail: _Fail) -> Iterator[_Windowed]:
         shown_clips = self._shown(clips, fail)
         asked = decoded_clips(self.pool, shown_clips, self.asking.data_root, self.rank)
         for (item, shown), decoded in asked:

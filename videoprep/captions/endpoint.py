@@ -185,6 +185,10 @@ class EndpointCaptioner:
         """Return the body of a request as it would be sent."""
         return body_of(request, self.shape, self.model, self.options.settings())
 
+    def watch(self, check: Callable[[], None]) -> None:
+        """Call something else now and then while answers are waited for; see ``check``."""
+        self._check = check
+
     def close(self) -> None:
         """Break off what is in progress; see `Captioner`."""
         self._closing.set()

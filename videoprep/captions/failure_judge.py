@@ -70,8 +70,12 @@ class FailureJudge:
 
     def _error(self) -> VideoprepError:
         count, last = len(self._reasons), self._reasons[-1]
-        which = f"{count} questions in a row" if self.has_answered else f"the first {count} questions"
-        alike = "all failed in the same way" if len({*self._reasons}) == 1 else "failed; the last one"
+        which = (
+            f"{count} questions in a row" if self.has_answered else f"the first {count} questions"
+        )
+        alike = (
+            "all failed in the same way" if len({*self._reasons}) == 1 else "failed; the last one"
+        )
         remedy = (
             "see what the server says; `dry_run` shows a request, and fewer or smaller frames make "
             "it shorter"

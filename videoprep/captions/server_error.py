@@ -31,7 +31,9 @@ _FORBIDDEN = frozenset({"extra_forbidden", "value_error.extra"})
 _KINDS = "field|name|key|param|parameter|arg|argument|property|properties|option"
 _NOT = r"(?:doesn't|does not|do not|don't|cannot|can't)"
 # Of a limit that is too high, too, some servers say that it is not supported.
-_NO_VALUE = r"(?![\"'`\]]*\s*(?:of|above|over|beyond|greater|larger|more|less|values?|[=<>:]?\s*\d))"
+_NO_VALUE = (
+    r"(?![\"'`\]]*\s*(?:of|above|over|beyond|greater|larger|more|less|values?|[=<>:]?\s*\d))"
+)
 
 _BEFORE = (
     r"(?:unknown|unsupported|unrecogni[sz]ed|unexpected)\s(?:request\s|json\s|keyword\s)?"

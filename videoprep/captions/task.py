@@ -415,6 +415,7 @@ class AskingTask:
         for place, answer in opened.ask(self._asked(works, over), take):
             take(place, answer)
             yield from _popped(over)
+            rank.check()
         yield from _popped(over)
 
     def commit(self, work: ClaimedUnit, result: int) -> int:
