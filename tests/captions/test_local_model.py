@@ -307,7 +307,7 @@ def test_a_text_model_is_refused_before_a_clip_is_looked_at(llm: Path, tmp_path:
 def test_a_processor_without_a_place_for_pictures_is_refused(qwen: Path, tmp_path: Path) -> None:
     blind = shutil.copytree(qwen, tmp_path / "blind")
     (blind / "chat_template.jinja").write_text(chat_template("", ""))
-    with pytest.raises(ModelError, match="the Qwen3VL.* have no place for pictures") as caught:
+    with pytest.raises(ModelError, match=r"the Qwen3VL.* have no place for pictures") as caught:
         open_local_captioner(str(blind), device="cpu", sees_frames=True)
     assert "preprocessor_config.json" in str(caught.value.remedy)
     assert open_local_captioner(str(blind), device="cpu").settings["frames"] == "text"

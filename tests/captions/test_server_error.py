@@ -144,6 +144,8 @@ def test_a_model_that_is_not_there(told: Any, is_about_model: bool) -> None:
         ("tiny is not a multimodal model None", True),
         ("At most 0 image(s) may be provided in one prompt.", True),
         ("This model does not support image input", True),
+        ("images are not supported by this model", True),
+        ("This model does not support images larger than 8192 pixels", False),
         ("image input is not supported - hint: you may need to provide the mmproj", True),
         ("At most 10 image(s) may be provided in one prompt.", False),
         ("cannot identify image file", False),

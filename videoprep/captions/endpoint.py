@@ -301,7 +301,7 @@ class EndpointCaptioner:
             tries += 1
         if problem.away:
             raise self._gone(problem.reason)
-        if problem.blind and request.frames:
+        if problem.blind and request.frames and not self._judge.has_answered:
             raise self._blind(problem.reason)
         failure = CaptionFailure(problem.reason)
         return _Foreign(failure) if problem.foreign else failure
@@ -311,26 +311,22 @@ class EndpointCaptioner:
             answer = connection.exchange("POST", _COMPLETIONS, body, self.options.timeout)
         except HttpError as error:
             return _Trouble(str(error), away=True)
-        error = ServerError.read(answer.status, answer.body)
-        self._require_allowed(answer, error)
+        spoken = _read_completion(answer.body) if answer.status == 200 else None
+        if spoken is not None:
+            return spoken
+        told = ServerError.read(answer.status, answer.body)
+        self._require_allowed(answer, told)
         if answer.status == 200:
-            return self._completion(answer, error)
-        reason = f"the server answered {answer.status}{self._said(error)}"
-        lacks = error.lacking(_SPARE)
-        if lacks is not None or error.is_about_pictures:
-            return _Trouble(reason, final=True, field=lacks, blind=error.is_about_pictures)
+            reason = f"what the server answered is no chat completion{self._said(told)}"
+            return _Trouble(reason, foreign=not _is_object(answer.body))
+        reason = f"the server answered {answer.status}{self._said(told)}"
+        lacks = told.lacking(_SPARE)
+        if lacks is not None or told.is_about_pictures:
+            return _Trouble(reason, final=True, field=lacks, blind=told.is_about_pictures)
         if answer.status in _TRY_AGAIN or answer.status >= 500:
             wait = _retry_after(answer.headers.get("retry-after", ""))
             return _Trouble(reason, away=answer.status in _AWAY, retry_after=wait)
         return _Trouble(reason, final=True)
-
-    def _completion(self, answer: HttpAnswer, error: ServerError) -> _Spoken | _Trouble:
-        """Read a chat completion, or what stands in its place."""
-        spoken = _read_completion(answer.body)
-        if spoken is not None:
-            return spoken
-        reason = f"what the server answered is no chat completion{self._said(error)}"
-        return _Trouble(reason, foreign=not _is_object(answer.body))
 
     def _wait_turn(self) -> None:
         """Wait as long as the server has asked all to wait."""
@@ -455,11 +451,11 @@ class EndpointCaptioner:
             except HttpError as error:
                 reason = str(error)
             else:
-                error = ServerError.read(answer.status, answer.body)
-                self._require_allowed(answer, error)
+                told = ServerError.read(answer.status, answer.body)
+                self._require_allowed(answer, told)
                 if answer.status == 200:
                     return self._only_of(answer.body)
-                reason = f"it answered {answer.status}{self._said(error)}"
+                reason = f"it answered {answer.status}{self._said(told)}"
             if tries >= min(2, self.options.retries):
                 raise self._gone(reason)
             self._wait_before_retry(tries, None)

@@ -62,8 +62,9 @@ _NO_MODEL = re.compile(
 )
 _NO_PICTURES = re.compile(
     r"not a (?:multi-?modal|vision)|at most 0 (?:image|video)|"
-    rf"{_NOT} support (?:\w+ )?(?:image|vision|multi-?modal)|"
-    r"(?:image|vision|multi-?modal) (?:inputs? |content )?(?:is|are) not supported",
+    rf"{_NOT} support (?:\w+ )?(?:image|vision|multi-?modal)(?:s| inputs?| content)?"
+    r"(?=$|[^\w\s]|\s(?:for|with|by|in)\b)|"
+    r"(?:images?|vision|multi-?modal) (?:inputs? |content )?(?:is|are) not supported",
     re.IGNORECASE,
 )
 
