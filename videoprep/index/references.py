@@ -52,9 +52,10 @@ def plan_reference(media: MediaInfo, policy: Policy) -> ReferencePlan | LeftOut:
 
 def _frames(media: MediaInfo, policy: Policy) -> NDArray[np.int32]:
     """The first frames at the planned rate, as many as a clip may have."""
-    if media.frames == 1:  # a still image has no rate
+    own = media.fps
+    if media.frames == 1 or own is None:  # a still image has no rate
         return np.zeros(1, np.int32)
-    rate = policy.target_fps or media.fps
-    available = frames_available(media.timestamps, media.fps, rate)
+    rate = policy.target_fps or own
+    available = frames_available(media.timestamps, own, rate)
     count = policy.profile.frames_within(min(available, policy.max_num_frames)) or 1
     return nearest_frames(media.timestamps.seconds(), rate, count)

@@ -41,8 +41,16 @@ class Batch:
 
 
 def collate(items: Sequence[Mapping[str, Any]]) -> Batch:
-    """Stacks the tensors of one bucket's clips."""
-    names = [name for name in items[0] if isinstance(items[0][name], torch.Tensor)]
+    """Stacks the tensors of one bucket's clips, as far as all of them have them.
+
+    What some do without, such as latents of a control, is nothing that this trainer learns from.
+    """
+    first, *others = items
+    names = [
+        name
+        for name, value in first.items()
+        if isinstance(value, torch.Tensor) and all(name in item for item in others)
+    ]
     tensors: dict[str, torch.Tensor] = {
         name: torch.stack([item[name] for item in items]) for name in names
     }
