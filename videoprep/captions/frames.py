@@ -68,7 +68,7 @@ class ClipFrames:
     fingerprint: str
     """Of the file."""
     stream: int
-    time_base: Fraction
+    time_base: Fraction | None
     timed: bool
     """Whether frames are recognized by their time; if not, they are counted."""
     source: tuple[int, int]
@@ -147,7 +147,7 @@ def choose_frames(
     return ClipFrames(
         media.fingerprint,
         media.stream,
-        times.time_base,
+        media.time_base,
         times.timed,
         (media.width, media.height),
         _shown(media.shown_size, rule.long_side),
@@ -163,7 +163,7 @@ def _shown(size: tuple[int, int], long_side: int) -> tuple[int, int]:
 
 def _end(seconds: NDArray[np.float64], stop: int, media: MediaInfo) -> float:
     """When the frame before ``stop`` is over."""
-    return float(seconds[stop]) if stop < len(seconds) else media.duration
+    return float(seconds[stop]) if stop < len(seconds) else media.duration or 0.0
 
 
 def _parts(

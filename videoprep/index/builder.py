@@ -19,6 +19,7 @@ from videoprep.index.clip import (
     audio_key,
     prompt_key,
     span_of,
+    still_frames,
     transform_of,
     video_key,
 )
@@ -176,7 +177,7 @@ class _Planner:
             if len(self.kinds) >= _MOST_KINDS:
                 self.kinds.clear()
             self.kinds[alike] = kind
-            self.longest = max(self.longest, kind.available)
+            self.longest = max(self.longest, 0 if media.is_still else kind.available)
         return kind
 
     def _plan(self, sample: Sample, media: MediaInfo) -> _AlikeSamples:
@@ -186,7 +187,8 @@ class _Planner:
             columns = _of_media(media) | _reason(placed.code, placed.reason)
             columns["available_frames"] = available
             return _AlikeSamples((_Shared(columns),), available)
-        rows = tuple(_shared(media, placement) for placement in placed)
+        background = self.policy.image_background if media.is_still and media.alpha else None
+        rows = tuple(_shared(media, placement, background) for placement in placed)
         return _AlikeSamples(rows, placed[0].available)
 
     def require_reachable(self) -> None:
@@ -217,7 +219,7 @@ class _Rows:
 
     def __init__(self, roles: Sequence[Role]) -> None:
         self._roles = roles
-        self._schema = FurtherColumns(tuple(roles)).memory_schema
+        self._schema = FurtherColumns(tuple(roles), ("background",)).memory_schema
         self._batches: list[pa.RecordBatch] = []
         self._start()
 
@@ -283,7 +285,9 @@ class _Rows:
     def table(self) -> pa.Table:
         """All rows."""
         self._flush()
-        return pa.Table.from_batches(self._batches, schema=self._schema).unify_dictionaries()
+        table = pa.Table.from_batches(self._batches, schema=self._schema).unify_dictionaries()
+        used = FurtherColumns(tuple(self._roles), FurtherColumns.used_in(table).optional)
+        return used.of(table)
 
     def _flush(self) -> None:
         positions = pa.array(self._shared_of, pa.int32())
@@ -319,24 +323,25 @@ def _of_media(media: MediaInfo) -> dict[str, Any]:
         "source_width": media.width,
         "source_height": media.height,
         "source_frames": media.frames,
-        "source_fps": float(media.fps),
+        "source_fps": None if media.fps is None else float(media.fps),
     }
 
 
-def _shared(media: MediaInfo, placement: Placement) -> _Shared:
+def _shared(media: MediaInfo, placement: Placement, background: str | None) -> _Shared:
     crop, fit, bucket, times = placement.crop, placement.fit, placement.bucket, media.timestamps
     indices = placement.frame_indices
-    frames = to_text(indices)
+    frames, first = to_text(indices), str(indices[0])
     columns = {
         **_of_media(media),
         "available_frames": placement.available,
         "start": placement.start,
         "end": placement.end,
-        "fps": float(placement.rate),
+        "fps": None if placement.rate is None else float(placement.rate),
         "speed": float(placement.speed),
         "frame_indices": frames,
         "frame_ticks": to_text(times.ticks[indices]) if times.timed else None,
-        "time_base": str(times.time_base),
+        "time_base": None if media.time_base is None else str(media.time_base),
+        "background": background,
         "frames": bucket.frames,
         "height": bucket.height,
         "width": bucket.width,
@@ -348,13 +353,14 @@ def _shared(media: MediaInfo, placement: Placement) -> _Shared:
             f"{name}_width": box.width,
             f"{name}_height": box.height,
         }
-    return _Shared(
-        columns,
-        transform_of(media.stream, frames, crop, fit, bucket),
-        transform_of(media.stream, str(indices[0]), crop, fit, bucket, image=True),
-        _audio_of(media, placement),
-        *player_time(media, placement),
-    )
+    if media.is_still:
+        frames = first = still_frames(background)
+    video = transform_of(media.stream, frames, crop, fit, bucket)
+    image = transform_of(media.stream, first, crop, fit, bucket, image=True)
+    if media.is_still:
+        return _Shared(columns, video, image)
+    sound, played = _audio_of(media, placement), player_time(media, placement)
+    return _Shared(columns, video, image, sound, *played)
 
 
 def _beside(found: InspectedSample, shared: _Shared) -> _Beside:

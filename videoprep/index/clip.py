@@ -53,7 +53,7 @@ class Clip:
         caption: the text, id token included.
         file: the list that names it.
         line: the line in that list.
-        fps: frames a second at which ``pixels.frames`` are taken.
+        fps: frames a second at which ``pixels.frames`` are taken; None of a still image.
         bucket: frames, height and width.
         pixels: all that decides the pixels.
         video_key: stands for those pixels wherever the file lies.
@@ -71,7 +71,7 @@ class Clip:
     caption: str
     file: str
     line: int
-    fps: float
+    fps: float | None
     bucket: Bucket
     pixels: ClipPixels
     video_key: str
@@ -86,8 +86,19 @@ class Clip:
         return {one.role: one for one in self.beside}
 
     @property
+    def is_still(self) -> bool:
+        """Whether it is a still image: one frame, without a rate and a duration."""
+        return self.fps is None
+
+    @property
     def rate(self) -> Fraction:
-        """Frames a second at which the frames are taken, as a fraction such as 24000/1001."""
+        """Frames a second at which the frames are taken, as a fraction such as 24000/1001.
+
+        Raises:
+            ValueError: it is a still image.
+        """
+        if self.fps is None:
+            raise ValueError("a still image has no frame rate")
         return rate_of(self.fps)
 
     def sound(
@@ -143,6 +154,15 @@ def transform_of(
     return f"{kind} {stream} {frames} {boxes} {bucket.height},{bucket.width}"
 
 
+def still_frames(background: str | None) -> str:
+    """What decides the pixels of a still image instead of frames, for `transform_of`.
+
+    Args:
+        background: the colour under its transparent pixels; None if it has none.
+    """
+    return "still" if background is None else f"still on {background}"
+
+
 def audio_key(fingerprint: str, span: str) -> str:
     """Key of the sound of a clip.
 
@@ -168,9 +188,11 @@ def keys_of(clip: Clip) -> tuple[str, str, str]:
     """The keys of a clip, of its first frame and of its caption, from all that decides them."""
     pixels, frames = clip.pixels, clip.pixels.frames
     boxes = pixels.crop, pixels.fit
-    taken = to_text(np.asarray(frames.indices, dtype=np.int64))
+    taken, first = to_text(np.asarray(frames.indices, dtype=np.int64)), str(frames.indices[0])
+    if frames.is_still:
+        taken = first = still_frames(frames.background)
     video = transform_of(frames.stream, taken, *boxes, clip.bucket)
-    image = transform_of(frames.stream, str(frames.indices[0]), *boxes, clip.bucket, image=True)
+    image = transform_of(frames.stream, first, *boxes, clip.bucket, image=True)
     contents = pixels.fingerprint
     return video_key(contents, video), video_key(contents, image), prompt_key(clip.caption)
 
@@ -201,7 +223,8 @@ def clip_from_row(row: int, values: dict[str, Any], root: Path, roles: Sequence[
         stream=values["stream"],
         indices=from_text(values["frame_indices"]),
         ticks=None if values["frame_ticks"] is None else from_text(values["frame_ticks"]),
-        time_base=Fraction(values["time_base"]),
+        time_base=None if values["time_base"] is None else Fraction(values["time_base"]),
+        background=values.get("background"),
     )
     pixels = ClipPixels(
         frames=frames,

@@ -89,6 +89,7 @@ OPTIONAL: Mapping[str, OptionalColumn] = {
     "dataset": OptionalColumn(pa.string(), repeated=True),
     "further_captions": OptionalColumn(pa.list_(pa.string())),
     "further_prompt_keys": OptionalColumn(pa.list_(pa.string())),
+    "background": OptionalColumn(pa.string(), repeated=True),
 }
 """The optional columns, by name, in the order in which they are stored."""
 

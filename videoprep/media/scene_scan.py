@@ -181,7 +181,7 @@ def scan_scenes(path: Path, fingerprint: str | None = None) -> SceneScores:
         MediaError: the file holds no video.
     """
     info = probe_contents(path, fingerprint)
-    step = min(100, max(1, round(info.fps / _STEPS_A_SECOND)))
+    step = min(100, max(1, round(info.rate / _STEPS_A_SECOND)))
     places, gauge = FramePlaces(info), _SceneGauge(info.frames, step)
     with VideoReader(path, info.stream) as reader:
         first = reader.first

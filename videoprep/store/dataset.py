@@ -114,8 +114,8 @@ class LatentDataset(Dataset[dict[str, Any]]):
         self._fingerprint = xxhash.xxh3_128_hexdigest(data)
         try:
             recipes = self.info.recipes.values()
-            of_sound = frozenset(one.component for one in recipes if one.source.sound)
-            filters = replace(self._filters, optional=of_sound)
+            optional = frozenset(one.component for one in recipes if one.source.may_be_absent)
+            filters = replace(self._filters, optional=optional)
             self._clips = ClipTable(open_catalogue(data), filters, self._location)
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(store.files, error) from error

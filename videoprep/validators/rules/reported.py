@@ -337,15 +337,6 @@ class MemoryLimit(_OpeningRule):
     remedy = "Re-encode the file, raise `limits.memory_mib`, or remove the sample."
 
 
-class StillImage(_OpeningRule):
-    """One picture is no video."""
-
-    code = Code.STILL_IMAGE.value
-    name = "still-image"
-    summary = "The file is a video, not a picture."
-    example = "A PNG, a JPEG or a GIF of one frame, whatever its name ends in."
-
-
 class TooLarge(_OpeningRule):
     """No bucket takes it, and a picture of that size may be a decompression bomb."""
 
