@@ -112,7 +112,7 @@ class Source:
         return bool(self.positions) or self.fps
 
     @property
-    def may_be_absent(self) -> bool:
+    def may_lack(self) -> bool:
         """Whether a planned clip may lack it: one without sound, or a still image."""
         return self.sound or self.of_video_alone
 

@@ -205,7 +205,7 @@ class StoreClips(Clips):
 
     def latents(self, number: int) -> Mapping[Component, torch.Tensor]:
         item = self._data[number]
-        return {name: item[name] for name in self._data.components}
+        return {name: item[name] for name in self._data.components if name in item}
 
     def _numbers_of(self, videos: Iterable[str]) -> list[int]:
         return self._data.numbers_of(videos)

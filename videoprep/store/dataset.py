@@ -114,7 +114,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         self._fingerprint = xxhash.xxh3_128_hexdigest(data)
         try:
             recipes = self.info.recipes.values()
-            optional = frozenset(one.component for one in recipes if one.source.may_be_absent)
+            optional = frozenset(one.component for one in recipes if one.source.may_lack)
             filters = replace(self._filters, optional=optional)
             self._clips = ClipTable(open_catalogue(data), filters, self._location)
         except (pa.ArrowException, OSError) as error:
