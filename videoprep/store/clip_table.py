@@ -57,6 +57,8 @@ class Filters:
     optional: frozenset[Component] = frozenset()
     """The components that a clip may do without, such as those of its sound if it has none, or of
     image-to-video if it is a still image."""
+    required: frozenset[Component] = frozenset()
+    """Those of them without which a clip is not wanted all the same."""
 
 
 class ClipTable:
