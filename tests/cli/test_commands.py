@@ -66,6 +66,8 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "--min-kept",
         "--min-pixels",
         "--max-pixels",
+        "--image-max-pixels",
+        "--image-background",
         "--height-buckets",
         "--width-buckets",
         "--frame-buckets",

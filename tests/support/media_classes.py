@@ -314,7 +314,7 @@ _add(
     _names(
         '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="@whole.mp4"/></svg>'
     ),
-    "VP108",
+    "VP103",
 )
 _add("pointer.mp4", _bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n"), "VP103")
 _add("answer.mp4", _bytes(b'{"error": "rate limit exceeded", "status": 429}'), "VP103")
@@ -357,8 +357,9 @@ for _ending, _how in {
     "gif": "-f gif", "tiff": "-f image2", "ppm": "-f image2",
     "apng": "-f apng", "jp2": "-f image2 -c:v jpeg2000", "jxl": "-f image2 -c:v libjxl",
 }.items():  # fmt: skip
-    _add(f"picture.{_ending}", f"{_PICTURE} {_how}", "VP108")
-    _add(f"picture-{_ending}-called.mp4", f"{_PICTURE} {_how}", "VP108")
+    _code = "VP103" if _ending in ("ppm", "jp2", "jxl") else "VP108"
+    _add(f"picture.{_ending}", f"{_PICTURE} {_how}", _code)
+    _add(f"picture-{_ending}-called.mp4", f"{_PICTURE} {_how}", _code)
 _AVIF = f"{_PICTURE} -c:v libaom-av1 -cpu-used 8 -still-picture 1 -pix_fmt yuv420p {_TAGS} -f avif"
 _add("picture.avif", _AVIF, "VP108")
 _add("picture-avif-called.mp4", _AVIF, "VP108")
@@ -500,7 +501,7 @@ _add(
     ),
     "VP121",
 )
-_add("giant.png", lambda path: path.write_bytes(_png_header(16384, 16384)) and None, "VP108")
+_add("giant.png", lambda path: path.write_bytes(_png_header(16384, 16384)) and None, "VP121")
 _add(
     "largest.mkv",
     f"-f lavfi -i testsrc2=size=8192x64:rate=25:duration=0.2 -c:v ffv1 -pix_fmt yuv420p {_TAGS}",
