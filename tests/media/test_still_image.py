@@ -20,6 +20,7 @@ from videoprep.media.inspect import inspect_all
 from videoprep.media.inspector import pictures, thumbnail
 from videoprep.media.media_info import MediaInfo
 from videoprep.media.probe import probe
+from videoprep.media.scene_scan import scan_scenes
 from videoprep.media.still_image import load_still
 from videoprep.workers import Limits
 
@@ -300,3 +301,8 @@ def test_a_png_that_says_it_is_huge_takes_no_memory_for_it(tmp_path: Path) -> No
     with pytest.raises(MediaError) as caught:
         probe(path)
     assert caught.value.code is Code.TOO_LARGE
+
+
+def test_a_still_has_no_scenes(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="has no scenes"):
+        scan_scenes(write_picture(tmp_path / "film.mp4.png"))

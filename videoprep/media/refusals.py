@@ -85,6 +85,16 @@ def no_video() -> MediaError:
     )
 
 
+def no_film(path: Path) -> MediaError:
+    """Return the error for a still image where scenes are looked for."""
+    return MediaError(
+        "is a still image, which has no scenes",
+        code=Code.STILL_IMAGE,
+        where=str(path),
+        remedy="name films alone",
+    )
+
+
 def too_large(width: int, height: int, path: Path | None = None) -> MediaError:
     """Return the error for a picture that no bucket takes and no memory should hold."""
     scaled = f"scale the video down: {SCALED_DOWN}"

@@ -117,7 +117,7 @@ class Overview:
 
     def _add_rates(self, plan: tuple[Placement, ...]) -> None:
         for placement in plan:
-            if placement.bucket.frames > 1 and placement.speed == 1:
+            if placement.bucket.frames > 1 and placement.speed == 1 and placement.rate is not None:
                 rates = self.rates.setdefault(placement.bucket, Counter())
                 rates[round(float(placement.rate), 2)] += 1
 
