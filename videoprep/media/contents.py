@@ -263,7 +263,7 @@ def _check_for(head: bytes) -> Callable[[int, int], str | None] | None:
         return _end_of_boxes
     if head[:4] == _EBML:
         return _end_of_segment
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+    if head[:4] == b"RIFF" and head[8:12] in (b"AVI ", b"WEBP"):
         return _end_of_riff
     if head[:3] == b"FLV":
         return _end_of_tags
@@ -303,7 +303,7 @@ def _element(file: int, at: int) -> tuple[int, int | None]:
 
 
 def _end_of_riff(file: int, size: int) -> str | None:
-    """AVI: a few RIFF chunks one after the other; a recorder that was killed leaves 0."""
+    """AVI and WebP: a few RIFF chunks one after the other; a recorder that was killed leaves 0."""
     at = 0
     while at + 12 <= size:
         kind, length = struct.unpack("<4sI", os.pread(file, 8, at))

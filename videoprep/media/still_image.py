@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from videoprep.errors import Code, MediaError
 from videoprep.fs.fingerprint import open_regular
-from videoprep.media.contents import announced_size, any_picture_format
+from videoprep.media.contents import announced_size, any_picture_format, missing_end
 from videoprep.media.media_info import MediaInfo
 from videoprep.media.orientation import UPRIGHT, Orientation
 from videoprep.media.refusals import MAX_SIDE, out_of_memory, picture_too_large
@@ -322,6 +322,9 @@ def _buffered(path: Path) -> BufferedReader:
 
 
 def _unreadable(path: Path, what: str, code: Code = Code.UNREADABLE) -> MediaError:
+    missing = missing_end(path)
+    if missing is not None:
+        what, code = f"the file is cut off: {missing}", Code.TRUNCATED
     return MediaError(what, code=code, where=str(path), remedy=f"{_AGAIN}, or remove the sample")
 
 

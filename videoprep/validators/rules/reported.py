@@ -243,7 +243,7 @@ class PassedOverFiles(ReaderRule):
     severity = Severity.NOTE
     summary = "Nothing in the dataset's folder is passed over that may be meant."
     why = "A clip that lies there and is not read is missing in training, and nothing shows it."
-    example = "Images without a caption, linked folders that lead elsewhere, a caption without a video."
+    example = "Images without a caption, folders linked from elsewhere, a caption without a video."
     remedy = "Nothing, unless the files are meant to be part of the dataset."
 
 
