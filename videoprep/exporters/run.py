@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from videoprep.errors import StoreError
+from videoprep.exporters.beside import in_every_clip, notes_on_media
 from videoprep.exporters.contract import (
     ClipExporter,
     Exported,
@@ -118,7 +119,7 @@ def export(
         incomplete=data.incomplete,
         posterior=origin.posterior,
         loses=exporter.loses,
-        notes=clips.notes,
+        notes=(*clips.notes, *notes_on_media(origin.info, data, exporter.name)),
         command=exporter.command(str(folder.path.resolve()), origin),
     )
 
@@ -145,6 +146,10 @@ def _open(
         wanted = _wanted(info, exporter)
         required = [name for name in wanted if info.recipes[name].source.of_video_alone]
         data = LatentDataset(store, split=split, components=wanted, required=required)
+        everywhere = in_every_clip(data)
+        if len(everywhere) < len(data.components):
+            required = [name for name in required if name in everywhere]
+            data = LatentDataset(store, split=split, components=everywhere, required=required)
         buckets = tuple(data.buckets.counts())
         origin = replace(origin, components=data.components, buckets=buckets)
         reason = exporter.refusal(origin) if len(data) else "the store has no complete clip"

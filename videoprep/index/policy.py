@@ -15,7 +15,7 @@ from videoprep.index.auto_buckets import MIN_KEPT, Floor
 from videoprep.index.bucket import Bucket
 from videoprep.index.windows import WindowPolicy
 from videoprep.media.still_image import DEFAULT_BACKGROUND
-from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset import REFERENCE_MAX_PIXELS, DatasetSpec
 from videoprep.spec.dataset_options import Reshape
 from videoprep.spec.extras import TimeZero
 
@@ -54,6 +54,7 @@ class Policy:
         image_max_pixels: as ``max_pixels``, for still images; None: the same.
         image_sizes: the sizes that were chosen for still images; see `of_stills`.
         image_background: the colour under transparent pixels of still images, as ``#rrggbb``.
+        reference_max_pixels: height × width of a reference is not above it.
     """
 
     profile: Profile
@@ -75,6 +76,7 @@ class Policy:
     image_max_pixels: int | None = None
     image_sizes: Sizes = field(default_factory=dict, hash=False)
     image_background: str = DEFAULT_BACKGROUND
+    reference_max_pixels: int = REFERENCE_MAX_PIXELS
 
     @classmethod
     def of(cls, spec: DatasetSpec) -> Policy:
@@ -117,6 +119,7 @@ class Policy:
             min_kept=MIN_KEPT if spec.min_kept is None else spec.min_kept,
             image_max_pixels=spec.image_max_pixels,
             image_background=spec.image_background,
+            reference_max_pixels=spec.reference_max_pixels,
         )
 
     @property
@@ -206,6 +209,7 @@ class Policy:
         }
 
     def _of_images(self) -> dict[str, Any]:
+        """What was asked of still images and references, if it is not the default."""
         found: dict[str, Any] = {}
         if self.image_max_pixels is not None:
             found["image_max_pixels"] = self.image_max_pixels
@@ -213,6 +217,8 @@ class Policy:
             found["image_sizes"] = [list(size) for size in self.image_sizes]
         if self.image_background != DEFAULT_BACKGROUND:
             found["image_background"] = self.image_background
+        if self.reference_max_pixels != REFERENCE_MAX_PIXELS:
+            found["reference_max_pixels"] = self.reference_max_pixels
         return found
 
 
@@ -251,6 +257,7 @@ _AS_THEY_ARE = (
     *("reshape", "allow_upscale", "crop_seed", "min_pixels", "max_pixels"),
     *("clip_mode", "clips_per_video", "min_gap", "time_zero", "id_token"),
     *("image_max_pixels", "image_background"),
+    "reference_max_pixels",
 )
 
 

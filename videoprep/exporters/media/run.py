@@ -231,6 +231,7 @@ class _MediaRun:
             notes=(
                 *_notes_on_sound(states),
                 *_notes_on_stills(self.stills),
+                *_notes_on_media(self.task.index),
                 *_notes(self.task.index, folders),
             ),
             commands=_commands(self.output, folders),
@@ -306,6 +307,13 @@ def _notes_on_sound(states: Mapping[str, int]) -> Iterator[str]:
 def _notes_on_stills(stills: int) -> Iterator[str]:
     if stills:
         yield f"still images, which are not written as videos: {stills:,}"
+
+
+def _notes_on_media(index: BucketIndex) -> Iterator[str]:
+    """Which media beside the videos are not written."""
+    named = [role for role in index.roles if role != AUDIO]
+    if named:
+        yield f"{', '.join(named)}: not written as clips; {NAMES} names the files of each clip"
 
 
 def _notes(index: BucketIndex, folders: Sequence[ClipFolder]) -> Iterator[str]:
