@@ -329,3 +329,13 @@ def test_options_are_checked(tmp_path: Path) -> None:
     assert Policy.of(spec).image_background == "#00ffaa"
     with pytest.raises(vp.VideoprepError, match="image_background"):
         vp.DatasetSpec.from_path(tmp_path, image_background="white")
+
+
+def test_without_stills_short_videos_are_planned_as_ever(tmp_path: Path) -> None:
+    """One frame of them, as before there were stills."""
+    write_video(tmp_path / "short.mp4", frames=3)
+    (tmp_path / "list.csv").write_text("video,caption\nshort.mp4,A clip.\n")
+    for listed in ({}, {"frame_buckets": (1,)}):
+        index = BucketIndex.build(tmp_path, profile="wan", **CROP, **listed)  # type: ignore[arg-type]
+        assert buckets_of(index) == {"short.mp4": "1x64x96"}
+        assert index.stills == 0

@@ -54,6 +54,7 @@ class Policy:
         image_max_pixels: as ``max_pixels``, for still images; None: the same.
         image_sizes: the sizes that were chosen for still images; see `of_stills`.
         image_background: the colour under transparent pixels of still images, as ``#rrggbb``.
+        images: whether the dataset names still images; `survey.resolve` finds out.
         reference_max_pixels: height × width of a reference is not above it.
     """
 
@@ -76,6 +77,7 @@ class Policy:
     image_max_pixels: int | None = None
     image_sizes: Sizes = field(default_factory=dict, hash=False)
     image_background: str = DEFAULT_BACKGROUND
+    images: bool = False
     reference_max_pixels: int = REFERENCE_MAX_PIXELS
 
     @classmethod
@@ -132,19 +134,19 @@ class Policy:
     def shortest(self) -> int:
         """The fewest frames of a clip whose length is not listed.
 
-        One frame alone is for still images, unless nothing longer is possible.
+        One frame alone is for still images, if there are any and something longer is possible.
         """
         profile = self.profile
-        longest = profile.frames_within(self.max_num_frames)
-        return profile.nearest_frames(0 if longest == 1 else 1)[-1]
+        for_images = self.images and profile.frames_within(self.max_num_frames) != 1
+        return profile.nearest_frames(1 if for_images else 0)[-1]
 
     @property
     def of_videos(self) -> Policy:
-        """What holds for videos: buckets of one frame are for still images.
+        """What holds for videos: buckets of one frame are for still images, if there are any.
 
         Unless all that are listed have one frame: then a frame of each video was asked for.
         """
-        if 1 not in self.counts_asked or self.counts_asked == (1,):
+        if not self.images or 1 not in self.counts_asked or self.counts_asked == (1,):
             return self
         counts = tuple(count for count in self.frame_counts if count > 1)
         sizes = {size: tuple(n for n in listed if n > 1) for size, listed in self.sizes.items()}

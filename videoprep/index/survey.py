@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from videoprep.index.placement import available_frames, barred, picture_size
 from videoprep.index.policy import CROPS, Policy
 from videoprep.media.inspect import DEFAULT_LIMITS, inspect_all
 from videoprep.spec.sample import Sample
+from videoprep.spec.video_files import is_still_name
 from videoprep.workers.pool import Limits
 
 
@@ -28,11 +30,14 @@ def resolve(
 ) -> Policy:
     """Chooses the buckets where they are to be chosen: opens every video for that.
 
-    What it finds out is kept, so that planning opens none of them again.
+    What it finds out is kept, so that planning opens none of them again. Whether the dataset has
+    still images is told by their names: planning goes through the files once.
     """
+    samples = tuple(samples)
+    policy = replace(policy, images=any(is_still_name(sample.name) for sample in samples))
     if not policy.auto:
         return policy
-    videos, stills = _shapes(policy, root, tuple(samples), limits, on_file)
+    videos, stills = _shapes(policy, root, samples, limits, on_file)
     of_stills = _chosen(policy.of_stills, stills) if policy.profile.stills else ()
     return policy.with_buckets(_chosen(policy.of_videos, videos), of_stills)
 
