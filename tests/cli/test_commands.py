@@ -67,6 +67,8 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "--min-kept",
         "--min-pixels",
         "--max-pixels",
+        "--image-max-pixels",
+        "--image-background",
         "--reference-max-pixels",
         "--height-buckets",
         "--width-buckets",

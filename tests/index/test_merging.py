@@ -436,7 +436,7 @@ def test_a_video_without_a_caption_is_named(folder: Path) -> None:
     assert unusable.startswith("Cannot be used: ")
     assert "b.txt" in unusable
     assert "c.mp4" in unusable
-    assert passed == "Passed over: still images (1): still.png"
+    assert passed == "Passed over: still images without a caption (1): still.png"
 
 
 def test_what_cannot_be_used_is_said_once_in_one_place(folder: Path) -> None:

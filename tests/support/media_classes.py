@@ -314,7 +314,7 @@ _add(
     _names(
         '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="@whole.mp4"/></svg>'
     ),
-    "VP108",
+    "VP103",
 )
 _add("pointer.mp4", _bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n"), "VP103")
 _add("answer.mp4", _bytes(b'{"error": "rate limit exceeded", "status": 429}'), "VP103")
@@ -352,16 +352,24 @@ _add("sound.aac", f"{_SOUND.format(1)} -c:a aac -f adts", "VP104")
 
 # --- pictures ---------------------------------------------------------------------------------
 _PICTURE = f"{_MOVING} -frames:v 1"
+
+
+def _tinted(name: str) -> str:
+    """Other colours for each, so that no two have the same contents."""
+    return f"-vf hue=h={zlib.crc32(name.encode()) % 360}"
+
+
 for _ending, _how in {
-    "png": "-f image2", "jpg": "-f image2", "webp": "-c:v libwebp -f webp", "bmp": "-f image2",
-    "gif": "-f gif", "tiff": "-f image2", "ppm": "-f image2",
+    "png": "-f image2 -c:v png", "jpg": "-f image2 -c:v mjpeg", "webp": "-c:v libwebp -f webp", "bmp": "-f image2 -c:v bmp",
+    "gif": "-f gif", "tiff": "-f image2 -c:v tiff", "ppm": "-f image2 -c:v ppm",
     "apng": "-f apng", "jp2": "-f image2 -c:v jpeg2000", "jxl": "-f image2 -c:v libjxl",
 }.items():  # fmt: skip
-    _add(f"picture.{_ending}", f"{_PICTURE} {_how}", "VP108")
-    _add(f"picture-{_ending}-called.mp4", f"{_PICTURE} {_how}", "VP108")
-_AVIF = f"{_PICTURE} -c:v libaom-av1 -cpu-used 8 -still-picture 1 -pix_fmt yuv420p {_TAGS} -f avif"
-_add("picture.avif", _AVIF, "VP108")
-_add("picture-avif-called.mp4", _AVIF, "VP108")
+    _code = "VP103" if _ending in ("ppm", "jp2", "jxl") else "VP108"
+    for _name in (f"picture.{_ending}", f"picture-{_ending}-called.mp4"):
+        _add(_name, f"{_PICTURE} {_tinted(_name)} {_how}", _code)
+_AV1 = f"-c:v libaom-av1 -cpu-used 8 -still-picture 1 -pix_fmt yuv420p {_TAGS} -f avif"
+for _name in ("picture.avif", "picture-avif-called.mp4"):
+    _add(_name, f"{_PICTURE} {_tinted(_name)} {_AV1}", "VP108")
 _add(
     "cover.mp3",
     f"{_SOUND.format(1)} -i @picture.png -map 0 -map 1 -c:a libmp3lame -c:v mjpeg -disposition:v:0 attached_pic",
@@ -500,7 +508,7 @@ _add(
     ),
     "VP121",
 )
-_add("giant.png", lambda path: path.write_bytes(_png_header(16384, 16384)) and None, "VP108")
+_add("giant.png", lambda path: path.write_bytes(_png_header(16384, 16384)) and None, "VP121")
 _add(
     "largest.mkv",
     f"-f lavfi -i testsrc2=size=8192x64:rate=25:duration=0.2 -c:v ffv1 -pix_fmt yuv420p {_TAGS}",

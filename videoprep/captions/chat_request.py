@@ -99,6 +99,10 @@ def video_file(frames: Sequence[NDArray[np.uint8]], rate: Fraction) -> bytes:
 
 def _as_images(request: CaptionRequest) -> Iterator[dict[str, Any]]:
     count = len(request.frames)
+    if not request.duration:  # a still image
+        yield _text("A still image.")
+        yield _address("image_url", "image/jpeg", _base64(jpeg(request.frames[0])))
+        return
     yield _text(f"{count} frames of a video clip of {request.duration:.2f} s, in order.")
     for number, (frame, time) in enumerate(zip(request.frames, request.times, strict=True), 1):
         yield _text(f"Frame {number} of {count}, at {time:.2f} s:")

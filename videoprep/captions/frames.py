@@ -68,7 +68,7 @@ class ClipFrames:
     fingerprint: str
     """Of the file."""
     stream: int
-    time_base: Fraction
+    time_base: Fraction | None
     timed: bool
     """Whether frames are recognized by their time; if not, they are counted."""
     source: tuple[int, int]
@@ -81,7 +81,8 @@ class ClipFrames:
 
     def times(self, window: FrameWindow) -> tuple[float, ...]:
         """Return when a window's frames are shown, in seconds from the clip's first frame."""
-        return tuple(float((tick - self.first) * self.time_base) for tick in window.ticks)
+        base = self.time_base or Fraction(0)  # a still image has no time
+        return tuple(float((tick - self.first) * base) for tick in window.ticks)
 
     def pixels(self, path: Path) -> ClipPixels:
         """Return what is decoded: the frames of all windows, upright and not squashed."""
@@ -99,7 +100,7 @@ class ClipFrames:
     def to_text(self) -> str:
         """Return a compact form; `from_text` reads it back."""
         windows = [[one.indices, one.ticks, one.duration] for one in self.windows]
-        base = str(self.time_base)
+        base = None if self.time_base is None else str(self.time_base)
         fields = [self.fingerprint, self.stream, base, self.timed, self.source, self.size]
         return json.dumps([*fields, self.first, windows], separators=(",", ":"))
 
@@ -110,7 +111,7 @@ class ClipFrames:
         return cls(
             fingerprint,
             stream,
-            Fraction(base),
+            None if base is None else Fraction(base),
             timed,
             tuple(source),
             tuple(size),
@@ -147,7 +148,7 @@ def choose_frames(
     return ClipFrames(
         media.fingerprint,
         media.stream,
-        times.time_base,
+        media.time_base,
         times.timed,
         (media.width, media.height),
         _shown(media.shown_size, rule.long_side),
@@ -163,7 +164,7 @@ def _shown(size: tuple[int, int], long_side: int) -> tuple[int, int]:
 
 def _end(seconds: NDArray[np.float64], stop: int, media: MediaInfo) -> float:
     """When the frame before ``stop`` is over."""
-    return float(seconds[stop]) if stop < len(seconds) else media.duration
+    return float(seconds[stop]) if stop < len(seconds) else media.duration or 0.0
 
 
 def _parts(

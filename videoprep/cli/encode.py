@@ -147,6 +147,11 @@ def print_result(result: EncodeResult) -> None:
         told = (made.encoded, made.reused, made.set_aside, made.pending)
         counts.add_row(name, *map(str, told if pending else told[:-1]))
     stdout.print(counts)
+    if result.not_of_stills:
+        stdout.print(
+            f"{counted(result.stills, 'still image')}: not made of them: "
+            f"{', '.join(result.not_of_stills)}"
+        )
     print_left_out(result.left_out)
     for entry in result.set_aside[:_SHOWN]:
         stdout.print(

@@ -156,7 +156,9 @@ def _notes(summary: Summary) -> Iterator[str]:
     if unknown:
         yield f"not counted: samples skipped whose frames are not known: {unknown}"
     each = summary.frames.source_frames_each
-    if summary.clips and abs(each - 1) > 0.005:
+    if summary.stills:
+        yield _on_stills(summary)
+    if summary.clips > summary.stills and abs(each - 1) > 0.005:
         repeats = ": frames are repeated" if each < 1 else ""
         yield f"one frame stands for {each:.2f} frames of the file on average{repeats}"
     if summary.sped_up:
@@ -176,6 +178,13 @@ def _notes(summary: Summary) -> Iterator[str]:
     if summary.splits:
         parts = (f"{name or 'none'} {count}" for name, count in summary.splits.items())
         yield f"clips by split: {', '.join(parts)}"
+
+
+def _on_stills(summary: Summary) -> str:
+    text = f"still images: {summary.stills:,}, each a clip of one frame"
+    if not summary.of_video_alone:
+        return text
+    return f"{text}; not made of them: {', '.join(summary.of_video_alone)}"
 
 
 def _print_components(summary: Summary, calibration: Calibration | None, num_gpus: int) -> None:

@@ -126,13 +126,13 @@ def _value(value: object) -> str:
 def _plan(rows: ReportRows) -> PlanFacts:
     summary = summarize(rows.index)
     columns, planned = rows.columns, rows.is_planned
-    seconds = columns["frames"] / columns["fps"]
+    seconds = columns["frames"] / columns["fps"]  # NaN of still images, which have no duration
     whole = columns["source_frames"] / columns["source_fps"]
     # Of each sample once, be it skipped or not.
     first = np.diff(rows.samples, prepend=-1) > 0
     buckets = rows.index.buckets
     in_buckets = np.bincount(
-        buckets.codes, weights=seconds[planned], minlength=len(buckets.kinds)
+        buckets.codes, weights=np.nan_to_num(seconds[planned]), minlength=len(buckets.kinds)
     ).tolist()
     of_kind = dict(zip(buckets.kinds, in_buckets, strict=True))
     return PlanFacts(
@@ -181,13 +181,13 @@ def _percent(title: str, shares: Floats, of_what: str, of: str) -> Chart:
 
 def _charts(rows: ReportRows, first: Any, whole: Floats, seconds: Floats) -> list[Chart]:
     columns, planned = rows.columns, rows.is_planned
-    known = first & ~np.isnan(whole)
+    opened, timed = first & ~np.isnan(columns["source_width"]), first & ~np.isnan(whole)
     charts = []
-    if known.any():
+    if opened.any():
         sizes = Counter(
             zip(
                 *(
-                    columns[n][known].astype(int).tolist()
+                    columns[n][opened].astype(int).tolist()
                     for n in ("source_width", "source_height")
                 ),
                 strict=True,
@@ -195,14 +195,15 @@ def _charts(rows: ReportRows, first: Any, whole: Floats, seconds: Floats) -> lis
         )
         named = {f"{width}×{height}": count for (width, height), count in sizes.items()}
         charts.append(common("Size of the videos", named, "size"))
-        lengths = whole[known].round(3)
+    if timed.any():
+        lengths = whole[timed].round(3)
         all_of_them = f"; {duration(lengths.sum(), 1)} in all"
         charts.append(distribution("Length of the videos", lengths, "s", "videos", all_of_them))
-        rates = Counter(columns["source_fps"][known].round(2).tolist())
+        rates = Counter(columns["source_fps"][timed].round(2).tolist())
         named = {written(rate): count for rate, count in rates.items()}
         charts.append(common("Frames a second", named, "rate"))
-    if planned.any():
-        lengths = seconds[planned].round(3)
+    lengths = seconds[planned & ~np.isnan(seconds)].round(3)
+    if len(lengths):
         charts.append(distribution("Length of the clips", lengths, "s", "clips"))
     words = pc.list_value_length(pc.utf8_split_whitespace(rows.index.table["caption"]))
     counts = words.to_numpy()[first].astype(np.int64)

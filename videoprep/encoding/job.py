@@ -108,7 +108,7 @@ class EncodeJob:
     def keys(self, unit: Unit) -> list[str]:
         """Return the artifacts of a unit, in its order."""
         source = self.specs[unit.component].source
-        rows = self.index.table.select(source.key_columns).take(pa.array(unit.rows))
+        rows = self.index.table.select(source.columns).take(pa.array(unit.rows))
         keys: list[str] = source.keys(rows).to_pylist()
         return keys
 

@@ -86,7 +86,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
     def digest(self) -> str:
         """That of a store of the same clips: its batches are these."""
         sources = {name: self._specs[name].source for name in self.components}
-        columns = dict.fromkeys(name for one in sources.values() for name in one.key_columns)
+        columns = dict.fromkeys(name for one in sources.values() for name in one.columns)
         rows = self._index._planned_rows([*columns, "weight", "repeats"])
         for name, source in sources.items():
             rows = rows.append_column(f"{name}_key", source.keys(rows))
@@ -130,6 +130,8 @@ class OnlineClips(Dataset[dict[str, Any]]):
         whole = to_unit(pixels.to(self._device)[None]).permute(0, 2, 1, 3, 4)
         made: dict[str, Any] = {}
         for component in self.components:
+            if clip.is_still and self._specs[component].source.of_video_alone:
+                continue
             if self._specs[component].source.frames:
                 made[component] = self._of_frames(component, whole, clip)
             else:

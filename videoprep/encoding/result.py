@@ -113,6 +113,11 @@ class EncodeResult:
     """How many videos are encoded as they are although they are interlaced (``VP115``) or HDR
     (``VP116``), by code."""
 
+    stills: int = 0
+    """How many of the clips are still images."""
+    not_of_stills: tuple[Component, ...] = ()
+    """The components that are not made of still images, if there are any."""
+
     @property
     def ok(self) -> bool:
         """Whether nothing was skipped and nothing failed; other jobs may have work to do yet."""
@@ -192,6 +197,10 @@ def finish(
         seconds=seconds,
         reading=job.index.policy.get("reading"),
         as_they_are=job.index.as_they_are,
+        stills=job.index.stills,
+        not_of_stills=tuple(
+            name for name, made in after.items() if job.index.stills and made.source.of_video_alone
+        ),
         timings=Timings(
             text=tally.phases.get("text", 0.0),
             video=tally.phases.get("video", 0.0),

@@ -63,6 +63,7 @@ from videoprep.progress import Style, shown
 from videoprep.sources import Source, kind_of, open_dataset, open_index
 from videoprep.store.layout import Store, StoreInfo
 from videoprep.store.recipe import Recipe
+from videoprep.text import counted
 from videoprep.workers.pool import Limits
 
 if TYPE_CHECKING:
@@ -444,6 +445,13 @@ def _rules_of(profile: Profile) -> str:
 def _require_legal_buckets(index: BucketIndex, family: Family) -> None:
     """The default profile accepts what the model's own may not."""
     profile = family.profile
+    if index.stills and not profile.stills:
+        raise PlanError(
+            f"the model's family {family.name!r} does not train on still images, and the plan has "
+            f"{counted(index.stills, 'still image')}",
+            remedy=f"plan again with `profile={family.name!r}`",
+            option="profile",
+        )
     illegal = sorted(
         {
             str(bucket)

@@ -54,7 +54,8 @@ def _latent(clip: Exported, origin: Origin) -> dict[str, Any]:
         "num_frames": frames,
         "height": height,
         "width": width,
-        "fps": clip.metadata["fps"],
+        # Of one frame the rate decides nothing, and the trainer wants a number.
+        "fps": clip.metadata["fps"] or origin.info.facts["training_fps"],
     }
 
 

@@ -50,7 +50,8 @@ class ExportResult:
         path: the folder.
         clips: how many are there now.
         written: files written in this run; the others were there already.
-        incomplete: clips of the store that lack a component, and are not exported.
+        incomplete: clips of the store that lack a component, and are not exported; so do still
+            images if the export is for image-to-video.
         posterior: what was written of the latents.
         loses: what is not carried over, in words.
         notes: what had to be changed, in words.
@@ -142,10 +143,13 @@ def _open(
     origin = Origin(info, tuple(info.recipes), (), taken, seed)
     reason = exporter.refusal(origin)
     if reason is None:
-        data = LatentDataset(store, split=split, components=_wanted(info, exporter))
+        wanted = _wanted(info, exporter)
+        required = [name for name in wanted if info.recipes[name].source.of_video_alone]
+        data = LatentDataset(store, split=split, components=wanted, required=required)
         everywhere = in_every_clip(data)
         if len(everywhere) < len(data.components):
-            data = LatentDataset(store, split=split, components=everywhere)
+            required = [name for name in required if name in everywhere]
+            data = LatentDataset(store, split=split, components=everywhere, required=required)
         buckets = tuple(data.buckets.counts())
         origin = replace(origin, components=data.components, buckets=buckets)
         reason = exporter.refusal(origin) if len(data) else "the store has no complete clip"

@@ -49,6 +49,7 @@ class CogVideoX(T5Family):
         fps=8,
         num_frames=49,
         models="CogVideoX 2b, 5b, 5b-I2V",
+        stills=True,
         components=(
             prompt_embeds(MAX_TOKENS, 4096),
             VIDEO_LATENTS,

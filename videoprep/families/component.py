@@ -108,14 +108,28 @@ class Source:
         return self.positions != ()
 
     @property
+    def of_video_alone(self) -> bool:
+        """Whether it is read of videos alone: still images have neither a rate nor what follows.
+
+        Components for image-to-video are made from the first or last frame of a video. Of a still
+        image that would be all there is.
+        """
+        return self.role == VIDEO and (bool(self.positions) or self.fps)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of an index that `keys` reads."""
+        return tuple(dict.fromkeys([*self.key_columns, *(["fps"] if self.of_video_alone else [])]))
+
+    @property
     def media(self) -> bool:
         """Whether a file of the clip is read: its frames or its sound."""
         return self.frames or self.sound
 
     @property
     def may_lack(self) -> bool:
-        """Whether clips may be without it, such as those without sound or without a control."""
-        return self.role != VIDEO
+        """Whether clips may be without it, such as those without sound or control, or stills."""
+        return self.role != VIDEO or self.of_video_alone
 
     @property
     def size_columns(self) -> tuple[str, str, str]:
@@ -144,10 +158,13 @@ class Source:
     def keys(self, table: pa.Table) -> pa.ChunkedArray:
         """Return the artifact that each row of an index needs: strings, null if it needs none.
 
-        A clip without sound needs none that is made from sound, and so it is with other media.
+        A clip without sound needs none that is made from sound, and so it is with other media; a
+        still image needs none that is made of videos alone.
         """
         columns = self._columns(table, self.key_columns, pa.string()).columns
         keys = columns[0] if len(columns) == 1 else _joined(columns)
+        if self.of_video_alone and table["fps"].null_count:
+            keys = pc.if_else(pc.is_valid(table["fps"]), keys, pa.scalar(None, pa.string()))
         if not self.sound:
             return keys
         return pc.if_else(pc.equal(keys, NO_AUDIO), pa.scalar(None, pa.string()), keys)

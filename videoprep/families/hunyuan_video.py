@@ -99,6 +99,7 @@ class HunyuanVideo(DiffusersFamily):
         fps=24,
         num_frames=129,
         models="HunyuanVideo",
+        stills=True,
         caption_style=(
             "One paragraph in this order: the main subject and its action, the scene and what is "
             "in its background, the type of shot and the movement of the camera, the light, and "

@@ -52,6 +52,7 @@ class LTXVideo(T5Family):
         fps=25,
         num_frames=161,
         models="LTX-Video 0.9",
+        stills=True,
         caption_style=(
             "One flowing paragraph in the order of time, literal and precise, as a cinematographer "
             "tells a shot: the main action in the first sentence, then movements and gestures, "

@@ -71,6 +71,7 @@ class Profile:
         num_frames: frames of a clip that the model makes by default; None: any.
         models: the models that it is meant for, as their users call them.
         components: what models of the family make, those for captions first.
+        stills: whether the family trains on still images, too, as clips of one frame.
         caption_style: how the captions read that the models were trained on, as an instruction to a
             language model.
     """
@@ -89,6 +90,7 @@ class Profile:
         VIDEO_LATENTS,
         IMAGE_LATENTS,
     )
+    stills: bool = False
     caption_style: str = _PLAIN_STYLE
 
     def accepts_size(self, width: int, height: int) -> bool:
@@ -96,7 +98,9 @@ class Profile:
         return all(side > 0 and side % self.divisor == 0 for side in (width, height))
 
     def accepts_frames(self, frames: int) -> bool:
-        """Whether the count keeps one of the frame rules."""
+        """Whether the count keeps one of the frame rules; one frame may be a still image."""
+        if self.stills and frames == 1:
+            return True
         return any(rule.accepts(frames) for rule in self.frame_rules)
 
     def size_within(self, width: int, height: int) -> tuple[int, int] | None:
@@ -189,5 +193,6 @@ DEFAULT = Profile(
     divisor=32,
     frame_rules=(FrameRule(4, 0), FrameRule(4, 1)),
     models="the documented rule of the dataset format",
+    stills=True,
 )
 """The documented rule of the dataset format: sides divisible by 32; 4k or 4k+1 frames."""

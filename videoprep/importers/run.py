@@ -161,7 +161,7 @@ class _ImportRun:
             progress(component, done, len(items.keys))
 
     def _load(self, spec: ComponentSpec, unit: Unit) -> UnitResult:
-        names = [*spec.source.key_columns, "line"]
+        names = [*spec.source.columns, "line"]
         rows = self.index.table.select(names).take(pa.array(unit.rows))
         lines = rows["line"].to_pylist()
         tensors: dict[str, torch.Tensor] = {}

@@ -234,6 +234,7 @@ def choose_buckets(
     *,
     max_pixels: int | None,
     max_frames: int,
+    min_frames: int = 1,
     frame_counts: tuple[int, ...] = (),
     number: int | None = None,
     crops: bool = True,
@@ -251,6 +252,7 @@ def choose_buckets(
         profile: which sizes and frame counts are legal.
         max_pixels: height × width of a bucket at most; None: no limit.
         max_frames: frames of a bucket at most.
+        min_frames: at least, if they are not given.
         frame_counts: the frame counts there may be; empty: all that the profile allows.
         number: how many buckets at most. None: as many as lower the loss by 0.01 each or serve
             another orientation; at most 16 and, so that batches can be made, the square root of
@@ -270,7 +272,7 @@ def choose_buckets(
         PlanError: no bucket at all is within the limits, or a frame count is illegal.
     """
     _require_possible(profile, max_pixels, max_frames, frame_counts, number)
-    lengths = _lengths(shapes, profile, max_frames, frame_counts)
+    lengths = _lengths(shapes, profile, range(min_frames, max_frames + 1), frame_counts)
     usable = _usable(shapes, 1 if enlarges else profile.divisor, lengths.min(initial=_NO_LIMIT))
     if not len(usable.counts):
         return ()
@@ -445,16 +447,16 @@ def _orientations(widths: Ints, heights: Ints) -> Bools:
 
 
 def _lengths(
-    shapes: Shapes, profile: Profile, max_frames: int, frame_counts: tuple[int, ...]
+    shapes: Shapes, profile: Profile, allowed: range, frame_counts: tuple[int, ...]
 ) -> Ints:
     """The frame counts that buckets may have: of the dataset's own, cut to legal ones."""
-    available = np.unique(np.minimum(shapes.frames, max_frames))
+    available = np.unique(np.minimum(shapes.frames, allowed.stop - 1))
     if frame_counts:
         longest = available.max(initial=0)
         found = {n for n in frame_counts if n <= longest}
     else:
         within = (profile.frames_within(int(n)) for n in available)
-        found = {n for n in within if n is not None}
+        found = {n for n in within if n is not None and n in allowed}
     lengths = np.array(sorted(found), np.int64)
     if len(lengths) > _LENGTHS_TRIED:
         lengths = lengths[np.linspace(0, len(lengths) - 1, _LENGTHS_TRIED).astype(np.int64)]

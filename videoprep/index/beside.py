@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from videoprep.index.aligned import AlignedPlan, PlannedClip, align
-from videoprep.index.clip import transform_of, video_key
+from videoprep.index.clip import frames_text, transform_of, video_key
 from videoprep.index.numbers import to_text
 from videoprep.index.placement import LeftOut
 from videoprep.index.policy import Policy
@@ -120,7 +120,7 @@ def _plan(media: MediaInfo, clip: PlannedClip | None, policy: Policy) -> _Alike 
         "source_height": media.height,
         "frame_indices": frames,
         "frame_ticks": to_text(times.ticks[indices]) if times.timed else None,
-        "time_base": str(times.time_base),
+        "time_base": None if media.time_base is None else str(media.time_base),
     }
     if isinstance(plan, AlignedPlan):
         assert clip is not None  # noqa: S101
@@ -129,7 +129,8 @@ def _plan(media: MediaInfo, clip: PlannedClip | None, policy: Policy) -> _Alike 
         columns |= _own_size(plan)
         bucket = plan.bucket
         fit = whole(bucket.width, bucket.height)
-    transform = transform_of(media.stream, frames, plan.crop, fit, bucket)
+    taken = frames_text(indices, still=media.is_still)
+    transform = transform_of(media.stream, taken, plan.crop, fit, bucket)
     return _Alike(columns, transform, clip)
 
 

@@ -19,6 +19,7 @@ from videoprep.index.aligned import PlannedClip
 from videoprep.index.beside import KEY, PicturePlanner, refusals
 from videoprep.index.clip import (
     audio_key,
+    frames_text,
     prompt_key,
     span_of,
     transform_of,
@@ -187,7 +188,7 @@ class _Planner:
             if len(self.kinds) >= _MOST_KINDS:
                 self.kinds.clear()
             self.kinds[alike] = kind
-            self.longest = max(self.longest, kind.available)
+            self.longest = max(self.longest, 0 if media.is_still else kind.available)
         return kind
 
     def _plan(self, sample: Sample, media: MediaInfo) -> _AlikeSamples:
@@ -198,7 +199,9 @@ class _Planner:
             columns["available_frames"] = available
             return _AlikeSamples((_Shared(columns),), available)
         zero = self.policy.time_zero
-        rows = tuple(_shared(PlannedClip(media, placement, zero)) for placement in placed)
+        background = self.policy.image_background if media.is_still and media.alpha else None
+        clips = (PlannedClip(media, placement, zero) for placement in placed)
+        rows = tuple(_shared(clip, background) for clip in clips)
         return _AlikeSamples(rows, placed[0].available)
 
     def with_media(
@@ -252,7 +255,7 @@ class _Rows:
 
     def __init__(self, roles: Sequence[Role]) -> None:
         self._roles = roles
-        self._schema = FurtherColumns(tuple(roles)).memory_schema
+        self._schema = FurtherColumns(tuple(roles), ("background",)).memory_schema
         self._batches: list[pa.RecordBatch] = []
         self._start()
 
@@ -321,7 +324,9 @@ class _Rows:
     def table(self) -> pa.Table:
         """All rows."""
         self._flush()
-        return pa.Table.from_batches(self._batches, schema=self._schema).unify_dictionaries()
+        table = pa.Table.from_batches(self._batches, schema=self._schema).unify_dictionaries()
+        used = FurtherColumns(tuple(self._roles), FurtherColumns.used_in(table).optional)
+        return used.of(table)
 
     def _flush(self) -> None:
         positions = pa.array(self._shared_of, pa.int32())
@@ -363,25 +368,25 @@ def _of_media(media: MediaInfo) -> dict[str, Any]:
         "source_width": media.width,
         "source_height": media.height,
         "source_frames": media.frames,
-        "source_fps": float(media.fps),
+        "source_fps": None if media.fps is None else float(media.fps),
     }
 
 
-def _shared(clip: PlannedClip) -> _Shared:
+def _shared(clip: PlannedClip, background: str | None) -> _Shared:
     media, placement = clip.media, clip.placement
     crop, fit, bucket, times = placement.crop, placement.fit, placement.bucket, media.timestamps
     indices = placement.frame_indices
-    frames = to_text(indices)
     columns = {
         **_of_media(media),
         "available_frames": placement.available,
         "start": placement.start,
         "end": placement.end,
-        "fps": float(placement.rate),
+        "fps": None if placement.rate is None else float(placement.rate),
         "speed": float(placement.speed),
-        "frame_indices": frames,
+        "frame_indices": to_text(indices),
         "frame_ticks": to_text(times.ticks[indices]) if times.timed else None,
-        "time_base": str(times.time_base),
+        "time_base": None if media.time_base is None else str(media.time_base),
+        "background": background,
         "frames": bucket.frames,
         "height": bucket.height,
         "width": bucket.width,
@@ -393,14 +398,16 @@ def _shared(clip: PlannedClip) -> _Shared:
             f"{name}_width": box.width,
             f"{name}_height": box.height,
         }
-    return _Shared(
-        columns,
-        transform_of(media.stream, frames, crop, fit, bucket),
-        transform_of(media.stream, str(indices[0]), crop, fit, bucket, image=True),
-        _audio_of(media, placement),
-        *player_time(media, placement),
-        clip,
+    taken, first = (
+        frames_text(one, still=media.is_still, background=background)
+        for one in (indices, indices[:1])
     )
+    video = transform_of(media.stream, taken, crop, fit, bucket)
+    image = transform_of(media.stream, first, crop, fit, bucket, image=True)
+    if media.is_still:
+        return _Shared(columns, video, image, clip=clip)
+    sound, played = _audio_of(media, placement), player_time(media, placement)
+    return _Shared(columns, video, image, sound, *played, clip)
 
 
 def _sound_of(found: SoundInspection, sound: SoundInfo, shared: _Shared) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from videoprep.index.bucket import Bucket
 from videoprep.index.numbers import from_text, to_text
@@ -58,7 +59,7 @@ class Clip:
         caption: the text, id token included.
         file: the list that names it.
         line: the line in that list.
-        fps: frames a second at which ``pixels.frames`` are taken.
+        fps: frames a second at which ``pixels.frames`` are taken; None of a still image.
         bucket: frames, height and width.
         pixels: all that decides the pixels.
         video_key: stands for those pixels wherever the file lies.
@@ -76,7 +77,7 @@ class Clip:
     caption: str
     file: str
     line: int
-    fps: float
+    fps: float | None
     bucket: Bucket
     pixels: ClipPixels
     video_key: str
@@ -98,8 +99,19 @@ class Clip:
         return None if media is None else media.pixels
 
     @property
+    def is_still(self) -> bool:
+        """Whether it is a still image: one frame, without a rate and a duration."""
+        return self.fps is None
+
+    @property
     def rate(self) -> Fraction:
-        """Frames a second at which the frames are taken, as a fraction such as 24000/1001."""
+        """Frames a second at which the frames are taken, as a fraction such as 24000/1001.
+
+        Raises:
+            ValueError: it is a still image.
+        """
+        if self.fps is None:
+            raise ValueError("a still image has no frame rate")
         return rate_of(self.fps)
 
     def sound(
@@ -155,6 +167,21 @@ def transform_of(
     return f"{kind} {stream} {frames} {boxes} {bucket.height},{bucket.width}"
 
 
+def frames_text(
+    indices: NDArray[np.integer], *, still: bool = False, background: str | None = None
+) -> str:
+    """What `transform_of` has of the frames.
+
+    Args:
+        indices: their numbers.
+        still: whether the file is a still image.
+        background: the colour under its transparent pixels; None if it has none, or it is white.
+    """
+    if not still or len(indices) > 1:  # one that goes with each frame of a clip is repeated
+        return to_text(indices)
+    return "still" if background is None else f"still on {background}"
+
+
 def audio_key(fingerprint: str, span: str) -> str:
     """Key of the sound of a clip.
 
@@ -180,7 +207,12 @@ def keys_of(clip: Clip) -> tuple[str, str, str]:
     """The keys of a clip, of its first frame and of its caption, from all that decides them."""
     pixels, frames = clip.pixels, clip.pixels.frames
     boxes = pixels.crop, pixels.fit
-    image = transform_of(frames.stream, str(frames.indices[0]), *boxes, clip.bucket, image=True)
+    first = frames_text(
+        np.asarray(frames.indices[:1], dtype=np.int64),
+        still=frames.is_still,
+        background=frames.background,
+    )
+    image = transform_of(frames.stream, first, *boxes, clip.bucket, image=True)
     image_key = video_key(pixels.fingerprint, image)
     return pixels_key(pixels), image_key, prompt_key(clip.caption)
 
@@ -188,7 +220,11 @@ def keys_of(clip: Clip) -> tuple[str, str, str]:
 def pixels_key(pixels: ClipPixels) -> str:
     """Key of the pixels of a clip, or of a medium that it has beside its video."""
     frames = pixels.frames
-    taken = to_text(np.asarray(frames.indices, dtype=np.int64))
+    taken = frames_text(
+        np.asarray(frames.indices, dtype=np.int64),
+        still=frames.is_still,
+        background=frames.background,
+    )
     bucket = Bucket(len(frames.indices), pixels.height, pixels.width)
     transform = transform_of(frames.stream, taken, pixels.crop, pixels.fit, bucket)
     return video_key(pixels.fingerprint, transform)
@@ -291,7 +327,8 @@ def _frames(values: dict[str, Any], root: Path, name: str) -> FrameChoice:
         stream=values["stream"],
         indices=from_text(values["frame_indices"]),
         ticks=None if ticks is None else from_text(ticks),
-        time_base=Fraction(values["time_base"]),
+        time_base=None if values["time_base"] is None else Fraction(values["time_base"]),
+        background=values.get("background"),
     )
 
 

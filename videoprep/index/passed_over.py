@@ -83,13 +83,14 @@ def _files(found: Found, folder: Path) -> Iterator[str]:
     names = list(
         islice((one.prefix + name for one in levels(folder) for name in one.files), _FILES)
     )
+    used = {os.path.abspath(os.path.join(found.root, name)) for name in found.names}
     if len(found.names) < LOOKED_AT:
-        used = {os.path.abspath(os.path.join(found.root, name)) for name in found.names}
         videos = [name for name in names if is_video_name(name)]
         left = [name for name in videos if os.path.abspath(folder / name) not in used]
         if left:
             yield f"Videos that the list does not name: {_listed(left)}"
     stills = [name for name in names if is_still_name(name)]
+    stills = [name for name in stills if os.path.abspath(folder / name) not in used]
     if stills:
         yield f"Images that are not used: {_listed(stills)}"
 

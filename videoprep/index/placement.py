@@ -40,11 +40,11 @@ class Placement:
         crop: the part of each upright source frame that is kept.
         fit: where that part lies in the bucket; what is around it is black.
         frame_indices: int32 ``[frames]``: the source frames, in order of presentation.
-        rate: frames a second at which they are taken.
+        rate: frames a second at which they are taken; None of a still image.
         speed: how many times faster than in the file things move; 1 but for
             ``all-frames-stride``.
-        start: seconds from the file's first frame to the clip's first.
-        end: seconds to where the clip ends.
+        start: seconds from the file's first frame to the clip's first; None of a still image.
+        end: seconds to where the clip ends; None of a still image.
         available: how many frames at that rate there are to take clips from.
     """
 
@@ -52,10 +52,10 @@ class Placement:
     crop: Box
     fit: Box
     frame_indices: NDArray[np.int32]
-    rate: Fraction
+    rate: Fraction | None
     speed: Fraction
-    start: float
-    end: float
+    start: float | None
+    end: float | None
     available: int
 
 
@@ -100,7 +100,13 @@ def picture_size(media: MediaInfo, policy: Policy) -> tuple[int, int]:
 def place(
     media: MediaInfo, policy: Policy, extras: Extras = NO_EXTRAS
 ) -> tuple[Placement, ...] | LeftOut:
-    """Decides a sample's clips from what is in its file: bucket, crop and frames of each."""
+    """Decides a sample's clips from what is in its file: bucket, crop and frames of each.
+
+    A still image is a clip of one frame, in a bucket of its own.
+    """
+    if media.is_still:
+        return _place_still(media, policy.of_stills, extras)
+    policy = policy.of_videos
     breach = barred(media, policy)
     if breach is None and policy.reshape == "none":
         breach = _breach(media, policy, extras)
@@ -123,6 +129,8 @@ def player_time(media: MediaInfo, placement: Placement) -> tuple[Fraction, Fract
     sound is shown at 1.5 s.
     """
     times, indices = media.timestamps, placement.frame_indices
+    if placement.rate is None:
+        raise ValueError("a still image has no time")
     since_first = int(times.ticks[indices[0]] - times.ticks[0]) * times.time_base
     return media.picture_start + since_first, len(indices) / rate_of(float(placement.rate))
 
@@ -144,6 +152,8 @@ def barred(media: MediaInfo, policy: Policy) -> LeftOut | None:
 
 def available_frames(media: MediaInfo, policy: Policy, extras: Extras = NO_EXTRAS) -> int:
     """How many frames at the planned rate a sample has; 0 where its range is not in the video."""
+    if media.is_still:
+        return 0 if _range_of_still(extras) else 1
     span = _span(media, policy, extras)
     return 0 if isinstance(span, LeftOut) else span.available
 
@@ -153,24 +163,28 @@ def seconds_of_range(
 ) -> tuple[float, float] | LeftOut:
     """Return seconds from a video's first frame to where a sample begins, and to where it ends."""
     late = late_start(media) if time_zero == "container" else 0.0
-    return _range(media.timestamps.seconds(), media.duration, extras, late)
+    return _range(media.timestamps.seconds(), media.seconds, extras, late)
 
 
 def frames_of_range(media: MediaInfo, extras: Extras, time_zero: TimeZero) -> range | LeftOut:
     """Return the numbers of the frames in a sample's range; there is at least one."""
+    if media.is_still:
+        return _range_of_still(extras) or range(1)
     found = seconds_of_range(media, extras, time_zero)
     if isinstance(found, LeftOut):
         return found
     (start, end), seconds = found, media.timestamps.seconds()
     first = nearest_frame(seconds, start)
-    last = media.frames if end >= media.duration else nearest_frame(seconds, end)
+    last = media.frames if end >= media.seconds else nearest_frame(seconds, end)
     return range(first, max(first + 1, last))
 
 
 def frames_used(clips: Sequence[Placement]) -> int:
     """How many of a sample's available frames its clips cover; what two share counts once."""
     covered, reached = Fraction(0), Fraction(-1)
-    for clip in sorted(clips, key=lambda clip: clip.start):
+    for clip in sorted(clips, key=lambda clip: clip.start or 0.0):
+        if clip.start is None or clip.end is None or clip.rate is None:
+            return clip.available  # a still image is all of it
         start, end = Fraction(clip.start), Fraction(clip.end)
         covered += max(Fraction(0), end - max(start, reached)) * clip.rate * clip.speed
         reached = max(reached, end)
@@ -187,18 +201,79 @@ def crop_anywhere(placement: Placement, media: MediaInfo, seed: int) -> Placemen
     return replace(placement, crop=replace(crop, x=across, y=down))
 
 
+def _place_still(
+    media: MediaInfo, policy: Policy, extras: Extras
+) -> tuple[Placement, ...] | LeftOut:
+    """Decide where a still image goes: all that is asked of videos but for what takes time."""
+    breach = _refused_still(policy) or _range_of_still(extras) or barred(media, policy)
+    if breach is None and policy.reshape == "none":
+        breach = _size_breach(media, policy)
+    size = breach or _choose_size(media, policy, 1)
+    if isinstance(size, LeftOut):
+        return size
+    height, width = size
+    crop, fit = _fitting(media, policy, height, width)
+    placement = Placement(
+        bucket=Bucket(1, height, width),
+        crop=crop,
+        fit=fit,
+        frame_indices=np.zeros(1, np.int32),
+        rate=None,
+        speed=Fraction(1),
+        start=None,
+        end=None,
+        available=1,
+    )
+    if policy.reshape == "random-crop":
+        placement = crop_anywhere(placement, media, policy.crop_seed)
+    return (placement,)
+
+
+def _refused_still(policy: Policy) -> LeftOut | None:
+    if policy.profile.stills:
+        return None
+    return LeftOut(
+        Code.STILL_IMAGE,
+        f"is a still image, and the profile {policy.profile.name!r} is for videos alone",
+        "choose the `profile` of a family that trains on still images, or remove the sample",
+    )
+
+
+def _range_of_still(extras: Extras) -> LeftOut | None:
+    """Why a time range of a still image is refused; None if there is none."""
+    if extras.start is None and extras.end is None:
+        return None
+    return LeftOut(
+        Code.RANGE_OUTSIDE,
+        f"the time range {_written(extras)} is of a still image, which has no time",
+        "leave start and end of a still image empty",
+    )
+
+
+def _written(extras: Extras) -> str:
+    to = "the end" if extras.end is None else f"{extras.end:g}"
+    return f"{extras.start or 0:g} to {to} ({extras.unit})"
+
+
+def _size_breach(media: MediaInfo, policy: Policy) -> LeftOut | None:
+    profile = policy.profile
+    if profile.accepts_size(media.width, media.height):
+        return None
+    return LeftOut(
+        Code.SIZE_NOT_DIVISIBLE,
+        f"{media.width}×{media.height} is not divisible by {profile.divisor}",
+        "allow fitting with `reshape='center-crop'`, or choose another `profile`",
+    )
+
+
 def _breach(media: MediaInfo, policy: Policy, extras: Extras) -> LeftOut | None:
     """Without consent to reshape, a clip has to keep the profile's rule as it is.
 
     Its length, too, unless the user has asked for parts of the video or for another rate.
     """
-    profile = policy.profile
-    if not profile.accepts_size(media.width, media.height):
-        return LeftOut(
-            Code.SIZE_NOT_DIVISIBLE,
-            f"{media.width}×{media.height} is not divisible by {profile.divisor}",
-            "allow fitting with `reshape='center-crop'`, or choose another `profile`",
-        )
+    profile, breach = policy.profile, _size_breach(media, policy)
+    if breach is not None:
+        return breach
     whole_video = extras.start is None and extras.end is None and policy.windows.mode == "head"
     if whole_video and policy.target_fps is None and not profile.accepts_frames(media.frames):
         return LeftOut(
@@ -225,14 +300,14 @@ def _shown_too_large(media: MediaInfo) -> LeftOut | None:
 
 def _span(media: MediaInfo, policy: Policy, extras: Extras) -> _Span | LeftOut:
     """The sample's part of the video, in frames at the planned rate."""
-    rate = policy.target_fps or media.fps
-    as_they_are = rate == media.fps and not media.variable_frame_rate
+    rate = policy.target_fps or media.rate
+    as_they_are = rate == media.rate and not media.variable_frame_rate
     times = media.timestamps
     seconds = times.seconds()
     if extras.start is None and extras.end is None:
-        available = frames_available(times, media.fps, rate)
+        available = frames_available(times, media.rate, rate)
         return _Span(seconds, 0, 0.0, available, rate, as_they_are)
-    duration = media.duration
+    duration = media.seconds
     found = seconds_of_range(media, extras, policy.time_zero)
     if isinstance(found, LeftOut):
         return found
@@ -242,7 +317,7 @@ def _span(media: MediaInfo, policy: Policy, extras: Extras) -> _Span | LeftOut:
         last = media.frames if end >= duration else nearest_frame(seconds, end)
         return _Span(seconds, first, float(seconds[first]), max(1, last - first), rate, True)
     # Times are rounded when they are written: half a frame of the file may be missing at the end.
-    slack = min(0.5, float(rate) / float(media.fps) / 2)
+    slack = min(0.5, float(rate) / float(media.rate) / 2)
     available = max(1, int((end - start) * float(rate) + slack))
     return _Span(seconds, 0, start, available, rate, False)
 
@@ -254,8 +329,8 @@ def late_start(media: MediaInfo) -> float:
     second, the first frame at or after second 5 is number 125, as if it did not; with one that
     starts 3.021 s late it is number 50.
     """
-    frames = int(media.picture_start * media.fps + _ROUNDED)
-    return float(frames / media.fps)
+    frames = int(media.picture_start * media.rate + _ROUNDED)
+    return float(frames / media.rate)
 
 
 def _range(
@@ -283,11 +358,9 @@ def _range(
         start, end = max(0.0, start - late), None if end is None else end - late
         if start < duration and (end is None or 0 < end <= duration + _SLACK):
             return start, duration if end is None else min(end, duration)
-    to = "the end" if extras.end is None else f"{extras.end:g}"
-    written = f"{extras.start or 0:g} to {to} ({extras.unit})"
     return LeftOut(
         Code.RANGE_OUTSIDE,
-        f"the time range {written} is not in the video, which has {held}",
+        f"the time range {_written(extras)} is not in the video, which has {held}",
         "correct start and end, or say with `time_unit` what they are in",
     )
 
@@ -383,7 +456,7 @@ def _counts(policy: Policy, size: tuple[int, int], available: int) -> tuple[int,
     if listed:
         return tuple(count for count in listed if count <= limit)
     longest = policy.profile.frames_within(limit)
-    return () if longest is None else (longest,)
+    return () if longest is None or longest < policy.shortest else (longest,)
 
 
 def _placement(
@@ -459,9 +532,7 @@ def _too_short(available: int, policy: Policy, sizes: Sequence[tuple[int, int]])
     buckets = [
         Bucket(count, *size)
         for size in sizes
-        for count in policy.sizes.get(size)
-        or policy.frame_counts
-        or policy.profile.nearest_frames(0)
+        for count in policy.sizes.get(size) or policy.frame_counts or (policy.shortest,)
     ]
     listed = not policy.frame_counts and not policy.chosen and any(policy.sizes.values())
     option = "buckets" if listed else "frame_buckets"

@@ -14,6 +14,7 @@ from videoprep.families.registry import get_profile
 from videoprep.index.auto_buckets import MIN_KEPT, Floor
 from videoprep.index.bucket import Bucket
 from videoprep.index.windows import WindowPolicy
+from videoprep.media.still_image import DEFAULT_BACKGROUND
 from videoprep.spec.dataset import REFERENCE_MAX_PIXELS, DatasetSpec
 from videoprep.spec.dataset_options import Reshape
 from videoprep.spec.extras import TimeZero
@@ -50,6 +51,10 @@ class Policy:
         chosen: whether the sizes were chosen.
         min_pixels: height × width of a video, at least; None: no limit.
         min_kept: share of a clip's pixels that a chosen size keeps at least; see `auto_buckets`.
+        image_max_pixels: as ``max_pixels``, for still images; None: the same.
+        image_sizes: the sizes that were chosen for still images; see `of_stills`.
+        image_background: the colour under transparent pixels of still images, as ``#rrggbb``.
+        images: whether the dataset names still images; `survey.resolve` finds out.
         reference_max_pixels: height × width of a reference is not above it.
     """
 
@@ -69,6 +74,10 @@ class Policy:
     chosen: bool = False
     min_pixels: int | None = None
     min_kept: float = MIN_KEPT
+    image_max_pixels: int | None = None
+    image_sizes: Sizes = field(default_factory=dict, hash=False)
+    image_background: str = DEFAULT_BACKGROUND
+    images: bool = False
     reference_max_pixels: int = REFERENCE_MAX_PIXELS
 
     @classmethod
@@ -110,6 +119,8 @@ class Policy:
             num_buckets=spec.num_buckets,
             min_pixels=spec.min_pixels,
             min_kept=MIN_KEPT if spec.min_kept is None else spec.min_kept,
+            image_max_pixels=spec.image_max_pixels,
+            image_background=spec.image_background,
             reference_max_pixels=spec.reference_max_pixels,
         )
 
@@ -119,9 +130,55 @@ class Policy:
         crops = self.reshape in CROPS
         return Floor(self.min_kept, self.profile.divisor, self.max_pixels, crops)
 
-    def with_buckets(self, buckets: Sequence[Bucket]) -> Policy:
-        """The same with buckets that were chosen."""
-        return replace(self, auto=False, sizes=sizes_of(buckets), chosen=True)
+    @property
+    def shortest(self) -> int:
+        """The fewest frames of a clip whose length is not listed.
+
+        One frame alone is for still images, if there are any and something longer is possible.
+        """
+        profile = self.profile
+        for_images = self.images and profile.frames_within(self.max_num_frames) != 1
+        return profile.nearest_frames(1 if for_images else 0)[-1]
+
+    @property
+    def of_videos(self) -> Policy:
+        """What holds for videos: buckets of one frame are for still images, if there are any.
+
+        Unless all that are listed have one frame: then a frame of each video was asked for.
+        """
+        if not self.images or 1 not in self.counts_asked or self.counts_asked == (1,):
+            return self
+        counts = tuple(count for count in self.frame_counts if count > 1)
+        sizes = {size: tuple(n for n in listed if n > 1) for size, listed in self.sizes.items()}
+        kept = {size: listed for size, listed in sizes.items() if listed or not self.sizes[size]}
+        return replace(self, sizes=kept, frame_counts=counts)
+
+    @property
+    def of_stills(self) -> Policy:
+        """What holds for still images: buckets of one frame.
+
+        Their sizes are those that were chosen for them; or those that are listed with one frame,
+        or else all that are listed; or, with a limit of their own, each image's own.
+        """
+        listed = [size for size, counts in self.sizes.items() if 1 in counts]
+        if self.image_sizes or self.chosen:
+            sizes = self.image_sizes
+        elif listed:
+            sizes = dict.fromkeys(listed, (1,))
+        else:
+            sizes = {} if self.image_max_pixels else dict.fromkeys(self.sizes, (1,))
+        return replace(
+            self,
+            sizes=sizes,
+            frame_counts=(1,),
+            max_num_frames=1,
+            max_pixels=self.image_max_pixels or self.max_pixels,
+        )
+
+    def with_buckets(self, buckets: Sequence[Bucket], of_stills: Sequence[Bucket] = ()) -> Policy:
+        """The same with buckets that were chosen, for videos and for still images."""
+        sizes, image_sizes = sizes_of(buckets), sizes_of(of_stills)
+        return replace(self, auto=False, sizes=sizes, image_sizes=image_sizes, chosen=True)
 
     @property
     def counts_asked(self) -> tuple[int, ...]:
@@ -150,12 +207,21 @@ class Policy:
             # Only if asked for: an index without them is what it was before there were any.
             **({} if self.min_pixels is None else {"min_pixels": self.min_pixels}),
             **({} if self.min_kept == MIN_KEPT else {"min_kept": self.min_kept}),
-            **(
-                {}
-                if self.reference_max_pixels == REFERENCE_MAX_PIXELS
-                else {"reference_max_pixels": self.reference_max_pixels}
-            ),
+            **self._of_images(),
         }
+
+    def _of_images(self) -> dict[str, Any]:
+        """What was asked of still images and references, if it is not the default."""
+        found: dict[str, Any] = {}
+        if self.image_max_pixels is not None:
+            found["image_max_pixels"] = self.image_max_pixels
+        if self.image_sizes:
+            found["image_sizes"] = [list(size) for size in self.image_sizes]
+        if self.image_background != DEFAULT_BACKGROUND:
+            found["image_background"] = self.image_background
+        if self.reference_max_pixels != REFERENCE_MAX_PIXELS:
+            found["reference_max_pixels"] = self.reference_max_pixels
+        return found
 
 
 def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,6 +258,7 @@ def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
 _AS_THEY_ARE = (
     *("reshape", "allow_upscale", "crop_seed", "min_pixels", "max_pixels"),
     *("clip_mode", "clips_per_video", "min_gap", "time_zero", "id_token"),
+    *("image_max_pixels", "image_background"),
     "reference_max_pixels",
 )
 

@@ -105,7 +105,7 @@ def describe(seen: Glance) -> Iterator[str]:
     """What the videos are like that could be opened, in sentences."""
     if seen.media:
         sizes = _most([f"{one.width}×{one.height}" for one in seen.media])
-        rates = _most([f"{float(one.fps):.4g}" for one in seen.media])
+        rates = _most([f"{rate:.4g}" for rate in _rates(seen)]) if _rates(seen) else "none"
         frames = sorted(one.frames for one in seen.media)
         span = f"{frames[0]} to {frames[-1]}" if frames[0] < frames[-1] else str(frames[0])
         yield (
@@ -158,7 +158,7 @@ def _length(profile: Profile) -> Iterator[tuple[str, Proposal]]:
 def _rate(seen: Glance, profile: Profile) -> Proposal | None:
     """One rate for all, where theirs differ: no video is slowed down, or has frames repeated."""
     rates = _rates(seen)
-    if _alike(rates[0], rates[-1]):
+    if not rates or _alike(rates[0], rates[-1]):
         return None
     rate = min(usual_rate_within(rates[0]), profile.fps or rates[0])
     trained = f"; {profile.name} was trained at {profile.fps:g}" if profile.fps else ""
@@ -182,7 +182,7 @@ def _rate_of(seen: Glance, profile: Profile) -> Proposal | None:
 
 
 def _rates(seen: Glance) -> list[float]:
-    return sorted(float(one.fps) for one in seen.media)
+    return sorted(float(one.fps) for one in seen.media if one.fps is not None)
 
 
 def _alike(slower: float, faster: float) -> bool:

@@ -89,6 +89,7 @@ OPTIONAL: Mapping[str, OptionalColumn] = {
     "dataset": OptionalColumn(pa.string(), repeated=True),
     "further_captions": OptionalColumn(pa.list_(pa.string())),
     "further_prompt_keys": OptionalColumn(pa.list_(pa.string())),
+    "background": OptionalColumn(pa.string(), repeated=True),
 }
 """The optional columns, by name, in the order in which they are stored."""
 
@@ -117,7 +118,7 @@ _OF_PICTURE = (
     MediaColumn("source_height", pa.int32()),
     MediaColumn("frame_indices", pa.string(), repeated=True),
     MediaColumn("frame_ticks", pa.string(), repeated=True, needed=False),
-    MediaColumn("time_base", pa.string(), repeated=True),
+    MediaColumn("time_base", pa.string(), repeated=True, needed=False),  # null of a still image
 )
 _KEY = MediaColumn("key", pa.string())
 _MEDIA_COLUMNS: Mapping[Alignment, tuple[MediaColumn, ...]] = {

@@ -202,7 +202,7 @@ def _move(
 
     With padding, which asks one side alone to shrink, some are overlooked that would fit.
     """
-    others = [one for one in buckets if one != bucket]
+    others = _others(bucket, buckets)
     chosen = assign(shapes, others, enlarges=fitting.enlarges)
     if (chosen < 0).any():
         return None
@@ -222,6 +222,11 @@ def _move(
         pixels=mean([1 - one.height * one.width / area for one in to]),
         frames=mean([1 - one.frames / bucket.frames for one in to]),
     )
+
+
+def _others(bucket: Bucket, buckets: Sequence[Bucket]) -> list[Bucket]:
+    """Those that clips of a bucket might go to: still images and videos stay among their own."""
+    return [one for one in buckets if one != bucket and (one.frames == 1) == (bucket.frames == 1)]
 
 
 def _merge(
@@ -244,7 +249,7 @@ def _merge(
             continue
         gone = moving.pop(bucket)
         each = kept.pop(bucket) / int(gone.counts.sum())
-        others = list(kept)
+        others = _others(bucket, list(kept))
         chosen = assign(gone, others, enlarges=fitting.enlarges)
         for number in np.unique(chosen).tolist():
             target, here = others[number], chosen == number

@@ -173,6 +173,7 @@ class Summary:
         samples: ``planned`` and those skipped.
         planned: samples that have clips.
         clips: how many.
+        stills: those of them that are still images, of which nothing is made for image-to-video.
         clips_per_sample: of the planned samples.
         splits: clips of each split; those of none under the empty name.
         batched_split: the split that batches are counted for: ``train``, or else the largest;
@@ -191,6 +192,7 @@ class Summary:
     samples: int
     planned: int
     clips: int
+    stills: int
     clips_per_sample: Spread
     splits: Mapping[str, int]
     batched_split: str | None
@@ -202,6 +204,8 @@ class Summary:
     left_out: tuple[LeftOutSummary, ...]
     frames: FrameSummary
     components: tuple[ComponentSummary, ...]
+    of_video_alone: tuple[Component, ...]
+    """Those of the components that are not made of still images."""
     global_batch: int
 
     @property
@@ -215,7 +219,7 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """A form that `json` can write."""
-        flat = ("samples", "planned", "clips", "batched_split", "sped_up", "enlarged")
+        flat = ("samples", "planned", "clips", "stills", "batched_split", "sped_up", "enlarged")
         spreads = ("clips_per_sample", "speed", "enlargement")
         return {
             **{name: getattr(self, name) for name in flat},
@@ -246,6 +250,7 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
     """
     table, buckets = _planned_rows(index), index.buckets
     columns = {name: table[name].to_numpy() for name in _NUMBERS}
+    stills = int(np.isnan(columns["fps"]).sum())
     samples = sample_numbers(table["sample"])
     planned = int(samples[-1]) + 1 if len(samples) else 0
     covered = cover(samples, columns)
@@ -262,6 +267,7 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
         samples=planned + sum(one.samples for one in left_out),
         planned=planned,
         clips=len(index),
+        stills=stills,
         clips_per_sample=Spread.of(np.bincount(samples)),
         splits=splits,
         batched_split=batched_split,
@@ -273,6 +279,9 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
         left_out=left_out,
         frames=_frames(samples, columns, covered, left_out),
         components=_components(table, buckets, profile),
+        of_video_alone=tuple(
+            one.name for one in profile.components if one.source.of_video_alone and not one.noise
+        ),
         global_batch=global_batch,
     )
 
@@ -321,6 +330,8 @@ def cover(samples: Ints, columns: Mapping[str, NDArray[Any]]) -> Cover:
     """
     if not len(samples):
         return Cover(samples, samples, 0)
+    # A still image has no time: its one frame is all of its sample.
+    columns = {**columns, **{n: np.nan_to_num(columns[n]) for n in ("start", "fps")}}
     order = np.lexsort((columns["start"], samples))
     start, speed, frames, fps = (columns[n][order] for n in ("start", "speed", "frames", "fps"))
     is_first = np.diff(samples, prepend=-1) > 0
@@ -345,6 +356,7 @@ def _frames(
     of_samples = columns["available_frames"][np.diff(samples, prepend=-1) > 0]
     passed, used = int(covered.passed.sum()), int(covered.used.sum())
     each = columns["source_fps"] / (columns["fps"] * columns["speed"])
+    each = each[~np.isnan(each)] if np.isnan(each).any() else each
     return FrameSummary(
         used=used,
         skipped=passed - used,

@@ -425,6 +425,18 @@ class BucketIndex:
         """Whether it says of each clip if it has sound; earlier versions did not look."""
         return int(self._planned("audio_key").null_count) == 0
 
+    @cached_property
+    def stills(self) -> int:
+        """How many planned clips are still images."""
+        return int(self._planned("fps").null_count)
+
+    def without_stills(self) -> BucketIndex:
+        """Return the plan without its still images; samples that are skipped stay."""
+        if not self.stills:
+            return self
+        planned = pc.is_null(pc.field("left_out_code"))
+        return self.filter(~(planned & pc.is_null(pc.field("fps"))))
+
     @property
     def is_resizing(self) -> bool:
         """Whether any planned clip is resized."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from itertools import pairwise, starmap
 from operator import le
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.numbers import from_text
 from videoprep.index.schema import media_column, media_columns, roles_in
 from videoprep.media.refusals import MAX_SIDE
+from videoprep.media.still_image import is_color
 from videoprep.spec.roles import Role
 
 _MOST_FRAMES = 1 << 24
@@ -35,6 +37,8 @@ _PLANNED = (
     "crop_x", "crop_y", "crop_width", "crop_height", "fit_x", "fit_y", "fit_width", "fit_height",
     "frames", "height", "width", "video_key", "image_key", "prompt_key",
 )  # fmt: skip
+_OF_TIME = ("source_fps", "start", "end", "fps", "time_base")
+"""Columns that are null for a still image, which is known by its `fps`."""
 _BOUNDS = {
     "clip": (0, 2**31), "stream": (0, _MOST_STREAMS), "repeats": (0, 2**31), "weight": (0, 1e9),
     "source_width": (1, MAX_SIDE), "source_height": (1, MAX_SIDE),
@@ -84,9 +88,16 @@ def require_sound(table: pa.Table, profile: str, where: str) -> None:
 
 def _flaws(table: pa.Table, profile: Profile) -> Iterator[Bad]:
     """All that may be wrong, each looked for only where what came before is right."""
+    stills = pc.is_null(table["fps"]).to_numpy()
+    yield "it is a still image of several frames", stills & (table["frames"].to_numpy() != 1)
     for name in _PLANNED:
-        yield f"it has no {name}", pc.is_null(table[name]).to_numpy()
-    number = {name: table[name].to_numpy() for name in _BOUNDS}
+        yield f"it has no {name}", pc.is_null(table[name]).to_numpy() & ~stills
+    for name in _PLANNED:
+        lacks = pc.is_null(table[name]).to_numpy()
+        timed = name in _OF_TIME
+        what = f"it is a still image and has a {name}" if timed else f"it has no {name}"
+        yield what, stills & (lacks != timed)
+    number = {name: _numbers(table[name], least) for name, (least, _) in _BOUNDS.items()}
     for name, (least, most) in _BOUNDS.items():
         yield f"its {name} is out of bounds", ~((number[name] >= least) & (number[name] <= most))
     for side, length in (("x", "width"), ("y", "height")):
@@ -98,10 +109,21 @@ def _flaws(table: pa.Table, profile: Profile) -> Iterator[Bad]:
     illegal = [not _is_legal(bucket, profile) for bucket in buckets.kinds]
     yield f"its bucket is illegal for {profile.name}", np.array(illegal, np.bool_)[buckets.codes]
     yield from _flaws_of_times(table, number["frames"], number["source_frames"])
+    if "background" in table.column_names:
+        grounds = table["background"]
+        yield "its background is no colour", _wrong(grounds, is_color)
+        yield "it is no still image and has a background", pc.is_valid(grounds).to_numpy() & ~stills
     for role in roles_in(table.column_names):
         yield from _flaws_of_media(table, role)
         if role.kind.alignment != "time":
             yield from _flaws_of_pictures(table, role, profile)
+
+
+def _numbers(column: pa.ChunkedArray, least: float) -> NDArray[Any]:
+    """A column's values; of what a still image lacks, one that is in bounds."""
+    values = column.fill_null(pa.scalar(least, column.type)) if column.null_count else column
+    numbers: NDArray[Any] = values.to_numpy()
+    return numbers
 
 
 def _flaws_of_media(table: pa.Table, role: Role) -> Iterator[Bad]:
@@ -117,10 +139,7 @@ def _flaws_of_media(table: pa.Table, role: Role) -> Iterator[Bad]:
             number = pc.fill_null(values, int(least)).to_numpy()
             yield f"its {name} is out of bounds", ~((number >= least) & (number <= most))
         elif column.name == "start":
-            times, codes = _distinct(values.filter(pa.array(there)))
-            wrong = np.zeros(len(there), np.bool_)
-            wrong[there] = np.array([not _is_time(time) for time in times], np.bool_)[codes]
-            yield f"its {name} is no time", wrong
+            yield f"its {name} is no time", _wrong(values, _is_time)
 
 
 def _flaws_of_pictures(table: pa.Table, role: Role, profile: Profile) -> Iterator[Bad]:
@@ -163,6 +182,9 @@ def _is_legal(bucket: Bucket, profile: Profile, *, still: bool = False) -> bool:
 def _flaws_of_times(
     table: pa.Table, frames: NDArray[np.int64], source_frames: NDArray[np.int64]
 ) -> Iterator[Bad]:
+    timed = pc.is_valid(table["frame_ticks"]).to_numpy()
+    stills = pc.is_null(table["fps"]).to_numpy()
+    yield "it is a still image and has frame_ticks", stills & timed
     yield from _flaws_of_series(table, frames)
     series, codes = _distinct(table["frame_indices"])
     _, _, most = _measured(series)
@@ -173,8 +195,7 @@ def _flaws_of_series(
     columns: pa.Table | Mapping[str, pa.ChunkedArray], frames: NDArray[np.int64]
 ) -> Iterator[Bad]:
     """What may be wrong with the numbers and the times of so many frames."""
-    bases, codes = _distinct(columns["time_base"])
-    yield "its time_base is no fraction", np.array([not _is_base(b) for b in bases], bool)[codes]
+    yield "its time_base is no fraction", _wrong(columns["time_base"], _is_base)
     series, codes = _distinct(columns["frame_indices"])
     count, least, _ = _measured(series)
     yield "its frame_indices are no ascending numbers", (count < 0)[codes]
@@ -186,6 +207,15 @@ def _flaws_of_series(
     wrong = np.zeros(len(frames), np.bool_)
     wrong[timed] = count[codes] != frames[timed]
     yield "its frame_ticks are not one a frame, ascending", wrong
+
+
+def _wrong(column: pa.ChunkedArray, is_right: Callable[[str], bool]) -> NDArray[np.bool_]:
+    """Which rows have a text that is not right."""
+    there = pc.is_valid(column).to_numpy()
+    texts, codes = _distinct(column.filter(pa.array(there)))
+    wrong = np.zeros(len(there), np.bool_)
+    wrong[there] = np.array([not is_right(text) for text in texts], np.bool_)[codes]
+    return wrong
 
 
 def _distinct(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:

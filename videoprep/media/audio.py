@@ -147,9 +147,8 @@ def times_of(frames: FrameChoice, rate: Fraction) -> AudioTimes:
     Raises:
         MediaError: the file cannot be opened, or has no such frame.
     """
-    if frames.ticks is not None:
-        start = int(frames.ticks[0]) * frames.time_base
-    else:
+    start = frames.start
+    if start is None:
         start = time_of_frame(frames.path, int(frames.indices[0]))
     return start, start + len(frames.indices) / rate
 

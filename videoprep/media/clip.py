@@ -58,7 +58,8 @@ class ClipPixels:
             "stream": frames.stream,
             "indices": [int(index) for index in frames.indices],
             "ticks": None if frames.ticks is None else [int(tick) for tick in frames.ticks],
-            "time_base": str(frames.time_base),
+            "time_base": None if frames.time_base is None else str(frames.time_base),
+            "background": frames.background,
             "fingerprint": self.fingerprint,
             "source": [self.source_width, self.source_height],
             "crop": [crop.x, crop.y, crop.width, crop.height],
@@ -79,7 +80,8 @@ class ClipPixels:
             stream=data["stream"],
             indices=data["indices"],
             ticks=data["ticks"],
-            time_base=Fraction(data["time_base"]),
+            time_base=None if data["time_base"] is None else Fraction(data["time_base"]),
+            background=data["background"],
         )
         (source_width, source_height), (width, height) = data["source"], data["size"]
         return cls(

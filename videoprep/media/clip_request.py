@@ -62,7 +62,7 @@ class ClipSound:
         return cls(
             path=frames.path,
             fingerprint=fingerprint,
-            start=None if frames.ticks is None else int(frames.ticks[0]) * frames.time_base,
+            start=frames.start,
             frame=int(frames.indices[0]),
             length=len(frames.indices) / rate,
             sample_rate=sample_rate,

@@ -31,14 +31,20 @@ _FLV_TAG, _FLV_TYPES = 11, (8, 9, 18)
 _TRANSPORT = ((188, 0), (192, 4), (204, 0))
 _SYNC, _SYNCS = 0x47, 5
 
-_PICTURE_BRANDS = (b"avif", b"heic", b"heix", b"heim", b"heis", b"mif1", b"jxl ")
-_SEQUENCE_BRANDS = (b"avis", b"hevc", b"hevx", b"msf1")
-_PICTURE_STARTS = (
-    b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"\0\0\1\0", b"8BPS", b"qoif", b"DDS ",
-    b"\x76\x2f\x31\x01", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"\0\0\0\x0cJXL ", b"\xff\x0a",
-    *(b"P%d%c" % (kind, space) for kind in range(1, 8) for space in b" \t\r\n"),
+_PICTURE_BRANDS = {
+    b"avif": "AVIF", b"heic": "HEIF", b"heix": "HEIF", b"heim": "HEIF", b"heis": "HEIF",
+    b"mif1": "HEIF", b"jxl ": "JPEG XL",
+}  # fmt: skip
+_SEQUENCE_BRANDS = {b"avis": "AVIF", b"hevc": "HEIF", b"hevx": "HEIF", b"msf1": "HEIF"}
+_PICTURE_STARTS: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "JPEG"), (b"BM", "BMP"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"),
+    (b"\0\0\1\0", "ICO"), (b"8BPS", "Photoshop"), (b"qoif", "QOI"), (b"DDS ", "DDS"),
+    (b"\x76\x2f\x31\x01", "OpenEXR"), (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"), (b"\0\0\0\x0cJXL ", "JPEG XL"), (b"\xff\x0a", "JPEG XL"),
+    *((b"P%d%c" % (kind, space), "PNM") for kind in range(1, 8) for space in b" \t\r\n"),
 )  # fmt: skip
 _PNG = b"\x89PNG\r\n\x1a\n"
+_GIFS = (b"GIF87a", b"GIF89a")
 _HEAD = 4096
 _LEAST, _QUOTED = 16, 60  # bytes that any video has; characters of a text that are shown
 
@@ -119,14 +125,35 @@ class ContentKind:
     """As what it is refused."""
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a file starts like those that hold one picture."""
+def picture_format(path: Path) -> str | None:
+    """Return the format of a file that starts like one still image, or None.
+
+    An animated PNG or WebP and a sequence of pictures are none, and a GIF may be either.
+    """
     head = _head(path)
+    animated = _is_webp(head) and b"ANIM" in head[:64]
+    animated = animated or (head.startswith(_PNG) and b"acTL" in head)
+    if animated or head.startswith(_GIFS) or _brand(head) in _SEQUENCE_BRANDS:
+        return None
+    return any_picture_format(path)
+
+
+def any_picture_format(path: Path) -> str | None:
+    """Return the format of a file that starts like a picture, be it animated, or None."""
+    head = _head(path)
+    if _is_webp(head):
+        return "WEBP"
     if head.startswith(_PNG):
-        return b"acTL" not in head
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return b"ANIM" not in head[:64]
-    return head.startswith(_PICTURE_STARTS) or _brand(head) in _PICTURE_BRANDS
+        return "PNG"
+    if head.startswith(_GIFS):
+        return "GIF"
+    found = (name for start, name in _PICTURE_STARTS if head.startswith(start))
+    brands = {**_PICTURE_BRANDS, **_SEQUENCE_BRANDS}
+    return next(found, None) or brands.get(_brand(head))
+
+
+def _is_webp(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
 
 def kind_of(path: Path) -> ContentKind | None:
@@ -151,8 +178,8 @@ def kind_of(path: Path) -> ContentKind | None:
 
 
 def _kind_of_bytes(head: bytes) -> ContentKind | None:
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return ContentKind("is an animated WebP, which FFmpeg does not decode", _CONVERT)
+    if _is_webp(head):
+        return ContentKind("is an animated WebP, which is not read", _CONVERT)
     if head.startswith(_SOUNDS):
         return ContentKind("holds sound, not a video", _REMOVE, Code.NO_VIDEO_STREAM)
     if head[257:262] == b"ustar":
@@ -170,7 +197,7 @@ def _kind_of_text(head: bytes) -> ContentKind | None:
     while prolog := _PROLOG.match(text):
         text = text[prolog.end() :]
     if re.match("<svg", text, re.I):
-        return ContentKind("is a drawing (SVG), not a video", _REMOVE, Code.STILL_IMAGE)
+        return ContentKind("is a drawing (SVG), not a video", _REMOVE)
     for start, what, remedy in _TEXTS:
         if re.match(start, text, re.I):
             said = _start(text) if remedy == _ANSWER else ""
@@ -201,7 +228,7 @@ def _as_text(head: bytes) -> str | None:
 def announced_size(path: Path) -> tuple[int, int] | None:
     """Return the width and height that an animated picture announces; None for other files."""
     head = _head(path)
-    if head[:6] in (b"GIF87a", b"GIF89a") and len(head) >= 10:
+    if head[:6] in _GIFS and len(head) >= 10:
         width, height = struct.unpack_from("<HH", head, 6)
     elif head.startswith(_PNG) and len(head) >= 24:
         width, height = struct.unpack_from(">II", head, 16)
@@ -236,7 +263,7 @@ def _check_for(head: bytes) -> Callable[[int, int], str | None] | None:
         return _end_of_boxes
     if head[:4] == _EBML:
         return _end_of_segment
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+    if head[:4] == b"RIFF" and head[8:12] in (b"AVI ", b"WEBP"):
         return _end_of_riff
     if head[:3] == b"FLV":
         return _end_of_tags
@@ -276,7 +303,7 @@ def _element(file: int, at: int) -> tuple[int, int | None]:
 
 
 def _end_of_riff(file: int, size: int) -> str | None:
-    """AVI: a few RIFF chunks one after the other; a recorder that was killed leaves 0."""
+    """AVI and WebP: a few RIFF chunks one after the other; a recorder that was killed leaves 0."""
     at = 0
     while at + 12 <= size:
         kind, length = struct.unpack("<4sI", os.pread(file, 8, at))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from videoprep.errors import Code, MediaError, SourceError
 from videoprep.media.orientation import Orientation
+from videoprep.media.still_image import DEFAULT_BACKGROUND, load_still
 from videoprep.media.video_reader import FrameFormat, ReadFrame, VideoReader
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ _RUNS_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class FrameChoice:
-    """Which frames of a file."""
+    """Which frames of a video, or a still image."""
 
     path: Path
-    """The video file."""
+    """The file."""
     stream: int
     """Index of the stream in the file."""
     indices: Sequence[int]
@@ -40,8 +41,22 @@ class FrameChoice:
     ticks: Sequence[int] | None
     """The presentation time of each, by which it is recognized; None if the file has no times, so
     that only counting is left."""
-    time_base: Fraction
-    """Seconds in a tick."""
+    time_base: Fraction | None
+    """Seconds in a tick; None of a still image, which has one frame and no time."""
+    background: str | None = None
+    """The colour under transparent pixels of a still image, as ``#rrggbb``; None: the default."""
+
+    @property
+    def is_still(self) -> bool:
+        """Whether the file is a still image."""
+        return self.time_base is None
+
+    @property
+    def start(self) -> Fraction | None:
+        """Seconds on the file's clock at which the first is shown; None if it has no times."""
+        if self.ticks is None or self.time_base is None:
+            return None
+        return int(self.ticks[0]) * self.time_base
 
     def select(self, positions: Sequence[int]) -> FrameChoice:
         """Return the frames at some positions of this choice alone."""
@@ -96,7 +111,7 @@ class FrameDecoder:
         """
         self.damage = None
         try:
-            yield from self._frames(choice)
+            yield from self._still(choice) if choice.is_still else self._frames(choice)
         except BaseException as error:
             self.close()
             raise_meaning(choice.path, error)
@@ -117,6 +132,12 @@ class FrameDecoder:
             yield picture
         if damaged:
             self.damage = FrameDamage(tuple(damaged), next(iter(damaged.values())))
+
+    def _still(self, choice: FrameChoice) -> Iterator[Picture]:
+        self.close()
+        picture = load_still(choice.path, choice.background or DEFAULT_BACKGROUND)
+        for _ in choice.indices:
+            yield picture
 
     def _reader_of(self, choice: FrameChoice) -> VideoReader:
         if self._reader is None or self._open != (choice.path, choice.stream):
@@ -162,7 +183,7 @@ def raise_meaning(path: Path, error: BaseException) -> None:
     if isinstance(error, OSError) and not isinstance(error, av.error.InvalidDataError):
         # the file system's fault and not the video's: it may pass
         raise SourceError(
-            f"the video cannot be read: {error.strerror}",
+            f"the file cannot be read: {error.strerror}",
             where=str(path),
             remedy="run the same command again; what is encoded so far is kept",
         ) from error

@@ -5,19 +5,19 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import av
 import cv2
 import numpy as np
+from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from videoprep.media.contents import picture_format
 from videoprep.media.probe import best_video_stream, open_file
+from videoprep.media.still_image import load_still
 from videoprep.media.video_reader import FrameFormat, ReadFrame, VideoReader
-
-if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
 
 _WIDTH = 160
 """Pictures are looked at this small: what counts here is seen at a glance."""
@@ -91,15 +91,18 @@ def _unpacked(text: str) -> NDArray[np.uint8]:
 
 
 def scan_frames(path: Path) -> FrameScan:
-    """Decodes every frame of the best video stream, one at a time.
+    """Decodes every frame of the best video stream, one at a time; of a still image the only one.
 
     Raises:
         MediaError: the file holds no video.
         av.error.FFmpegError: the file cannot be opened.
     """
+    gauge, findings = _Gauge(), _Findings()
+    if picture_format(path) is not None:
+        gauge.add(VideoFrame.from_ndarray(load_still(path), format="rgb24"))
+        return gauge.result(findings)
     with open_file(path) as container:
         stream = best_video_stream(container).index
-    gauge, findings = _Gauge(), _Findings()
     with VideoReader(path, stream) as reader:
         try:
             for frame in reader.all_frames():

@@ -23,7 +23,7 @@ from videoprep.media.scene_scan import SceneScores
 from videoprep.media.shot_scores import ShotScores
 from videoprep.media.sound_file import SoundInfo
 from videoprep.media.staged import groups_here
-from videoprep.spec.roles import Alignment, Role
+from videoprep.spec.roles import AUDIO, Alignment, Role
 from videoprep.spec.sample import Sample
 from videoprep.workers.pool import Answer, Do, InspectionRequest, Limits, Lost, WorkerPool
 
@@ -40,6 +40,9 @@ _WINDOW = 512
 _LARGE_WINDOW = 4
 
 _ERROR = '{"error"'
+
+# Versions that could not read still images remembered them with this code.
+_REFUSED_STILL = f'"{Code.STILL_IMAGE.value}"'
 _numbers = count()
 
 DEFAULT_LIMITS = Limits()
@@ -128,6 +131,14 @@ class InspectedSample(NamedTuple):
         """Yield why files of the sample cannot be used."""
         if self.video.error is not None:
             yield self.video.error
+        shared = self.video.shared
+        if AUDIO in self.beside and isinstance(shared, MediaInfo) and shared.is_still:
+            yield MediaError(
+                f"is a still image, which has no time for sound, and {AUDIO} is named for it",
+                code=Code.STILL_IMAGE,
+                where=sample.name,
+                remedy="leave its audio empty",
+            )
         for media in sample.beside:
             error = self.beside[media.role].error
             if error is not None:
@@ -324,6 +335,8 @@ def _of_interest(facts: Facts, wanted: Wanted) -> Facts:
     """The facts that count: a file without a picture may have sound, and the other way round."""
     if wanted == _SOUND or "sound" in facts:
         return {do: text for do, text in facts.items() if (do == "sound") == (wanted == _SOUND)}
+    if facts.get("probe", "").startswith(_ERROR) and _REFUSED_STILL in facts["probe"]:
+        return {do: text for do, text in facts.items() if do != "probe"}
     return facts
 
 

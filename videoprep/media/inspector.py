@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from videoprep.errors import Code, MediaError
 from videoprep.fs.fingerprint import fingerprint_of
+from videoprep.media.contents import picture_format
 from videoprep.media.frame_scan import scan_frames
 from videoprep.media.geometry import square_size
 from videoprep.media.orientation import orientation_of
@@ -28,6 +29,7 @@ from videoprep.media.refusals import out_of_memory, unreadable
 from videoprep.media.scene_scan import OnDecoded, scan_scenes
 from videoprep.media.sound_file import probe_sound
 from videoprep.media.source import signature_of
+from videoprep.media.still_image import load_still
 from videoprep.media.video_reader import VideoReader
 from videoprep.workers.child import MIB, Service, limit_memory, unlimit_memory
 
@@ -150,6 +152,8 @@ def thumbnail(path: Path) -> bytes:
         MediaError: no frame of it can be decoded.
         av.error.FFmpegError: the file cannot be opened.
     """
+    if picture_format(path) is not None:
+        return _small_still(path)
     with open_file(path) as container:
         stream = best_video_stream(container)
         stream.codec_context.thread_count = 1
@@ -172,6 +176,9 @@ def pictures(path: Path, frames: Sequence[int]) -> Iterator[bytes]:
         av.error.FFmpegError: it cannot be read.
     """
     info = probe_contents(path, "-")
+    if info.is_still:
+        yield from (_small_still(path) if number == 0 else b"" for number in frames)
+        return
     times = info.timestamps
     with VideoReader(path, info.stream) as reader:
         for number in frames:
@@ -196,6 +203,14 @@ def _small(frame: VideoFrame, aspect: Fraction | None) -> bytes:
     width, height = (max(1, round(side * scale)) for side in size)
     small = frame.reformat(width=width, height=height, format="bgr24").to_ndarray()
     return _jpeg(orientation_of(frame).apply(cast("NDArray[np.uint8]", small)))
+
+
+def _small_still(path: Path) -> bytes:
+    picture = cast("NDArray[np.uint8]", cv2.cvtColor(load_still(path), cv2.COLOR_RGB2BGR))
+    height, width = picture.shape[:2]
+    scale = min(1.0, _SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return _jpeg(cast("NDArray[np.uint8]", cv2.resize(picture, size, interpolation=cv2.INTER_AREA)))
 
 
 def _jpeg(picture: NDArray[np.uint8]) -> bytes:

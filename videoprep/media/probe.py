@@ -1,5 +1,7 @@
 """What is in a video file: a header, a scan of its packets, and one decoded frame.
 
+A still image is told by how its file starts; see `still_image`.
+
 Header frame counts lie (a trimmed file still announces the whole), so the packets are counted.
 Size and orientation come from the first decoded frame, which also shows that the file decodes;
 damage to its picture, and to those that follow, is for a scan of the frames to find.
@@ -26,11 +28,11 @@ from videoprep.errors import Code, MediaError
 from videoprep.fs.fingerprint import fingerprint_of
 from videoprep.media.audio_info import AudioInfo, AudioScan
 from videoprep.media.commands import for_file
-from videoprep.media.contents import is_picture_container, missing_end
+from videoprep.media.contents import is_picture_container, missing_end, picture_format
 from videoprep.media.derived_times import Tick, evenly_timed, spread_doubled, times_of_chunks
 from videoprep.media.edit_jumps import EditJumps
-from videoprep.media.geometry import pixel_aspect, square_size
 from videoprep.media.h264_units import UNIT_TYPE, length_prefix, prefixed_units
+from videoprep.media.media_info import MediaInfo as MediaInfo
 from videoprep.media.movie_header import contradiction
 from videoprep.media.orientation import UPRIGHT, Orientation, orientation_of
 from videoprep.media.refusals import (
@@ -38,10 +40,10 @@ from videoprep.media.refusals import (
     bad_clock,
     bad_times,
     no_video,
-    still_image,
     too_large,
     unreadable,
 )
+from videoprep.media.still_image import probe_still
 from videoprep.media.timestamps import USUAL_RATES, Timestamps
 
 if TYPE_CHECKING:
@@ -136,131 +138,9 @@ _SLICE_HEADER = 256
 # complained of.
 _HEADERS_ONLY = {"ec": "0", "skip_loop_filter": "all", "log_level_offset": "64"}
 
-# What fits into a processor's cache.
-
-
-@dataclass(frozen=True, slots=True)
-class MediaInfo:
-    """What is in a video file.
-
-    Attributes:
-        fingerprint: xxh3-128 of the file's bytes, 32 hexadecimal digits.
-        stream: index of the best video stream, as FFmpeg chooses it.
-        width: pixels a row, upright; sample aspect ratio not applied.
-        height: rows, upright.
-        timestamps: when each frame is shown; edit lists applied.
-        picture_start: seconds from where the file begins to its first frame. It begins where its
-            earliest stream does, or at zero if that is later: sound that starts before zero is what
-            an encoder needs to get going.
-        fps: frames a second: the header's if the timestamps agree with it, else their average. If
-            the rate is constant but for gaps, that rate.
-        variable_frame_rate: whether the intervals between frames differ noticeably.
-        orientation: how decoded frames have to be turned to stand upright.
-        sample_aspect_ratio: width of a pixel over its height; 1 where the file does not say.
-        container: FFmpeg's name of the container format.
-        codec: FFmpeg's name of the codec.
-        header_frames: how many frames the header announces; 0 where it does not say.
-        packets: how many packets there are, also those that an edit list hides.
-        repeated_times: how many frames are not among those of ``timestamps``: each has the time of
-            another, or one before the first.
-        cut_off: whether the file ends before what its header announces.
-        interlaced: whether the first frame is made of two fields.
-        pixel_format: FFmpeg's name of the pixel format.
-        bit_depth: bits of the deepest component.
-        alpha: whether the pixels have transparency.
-        color_space: matrix coefficients, FFmpeg's number (1: BT.709, 2: untagged, 6: BT.601).
-        color_range: FFmpeg's number (0: untagged, 1: limited, 2: full).
-        color_primaries: FFmpeg's number.
-        color_transfer: FFmpeg's number.
-        audio: what is in its sound; None if it has no audio stream.
-    """
-
-    fingerprint: str
-    stream: int
-    width: int
-    height: int
-    timestamps: Timestamps
-    picture_start: Fraction
-    fps: Fraction
-    variable_frame_rate: bool
-    orientation: Orientation
-    sample_aspect_ratio: Fraction
-    container: str
-    codec: str
-    header_frames: int
-    packets: int
-    repeated_times: int
-    cut_off: bool
-    interlaced: bool
-    pixel_format: str
-    bit_depth: int
-    alpha: bool
-    color_space: int
-    color_range: int
-    color_primaries: int
-    color_transfer: int
-    audio: AudioInfo | None
-
-    @property
-    def frames(self) -> int:
-        """The true number of frames."""
-        return len(self.timestamps.ticks)
-
-    @property
-    def duration(self) -> float:
-        """Seconds from the first frame to the end of the last."""
-        ticks = self.timestamps.ticks
-        return float(ticks[-1] - ticks[0]) * float(self.timestamps.time_base) + 1 / float(self.fps)
-
-    @property
-    def pixel_aspect(self) -> Fraction:
-        """Width of a pixel of the upright picture over its height; 1 where rounding explains it."""
-        ratio = self.sample_aspect_ratio
-        upright = 1 / ratio if self.orientation.transpose else ratio
-        return pixel_aspect(self.width, self.height, upright)
-
-    @property
-    def shown_size(self) -> tuple[int, int]:
-        """Width and height, upright, in square pixels: what players show."""
-        if self.sample_aspect_ratio == 1:  # fractions take time, and datasets may be large
-            return self.width, self.height
-        return square_size(self.width, self.height, self.pixel_aspect)
-
-    def with_fingerprint(self, fingerprint: str) -> MediaInfo:
-        """The same of a file with other bytes."""
-        made: MediaInfo = object.__new__(MediaInfo)
-        for name in self.__slots__:  # several times as fast as dataclasses.replace
-            object.__setattr__(made, name, getattr(self, name))
-        object.__setattr__(made, "fingerprint", fingerprint)
-        return made
-
-    def to_json(self) -> dict[str, Any]:
-        """A form that `json` can write; `from_json` reads it back."""
-        data: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
-        data["timestamps"] = self.timestamps.to_json()
-        data["picture_start"] = str(self.picture_start)
-        data["fps"] = str(self.fps)
-        data["sample_aspect_ratio"] = str(self.sample_aspect_ratio)
-        turn = self.orientation
-        data["orientation"] = [turn.transpose, turn.flip_horizontal, turn.flip_vertical]
-        data["audio"] = None if self.audio is None else self.audio.to_json()
-        return data
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> MediaInfo:
-        """The inverse of `to_json`."""
-        fields = dict(data)
-        fields["timestamps"] = Timestamps.from_json(fields["timestamps"])
-        fields["picture_start"] = Fraction(fields["picture_start"])
-        fields["fps"] = Fraction(fields["fps"])
-        fields["sample_aspect_ratio"] = Fraction(fields["sample_aspect_ratio"])
-        fields["orientation"] = Orientation(*fields["orientation"])
-        fields["audio"] = fields["audio"] and AudioInfo.from_json(fields["audio"])
-        return cls(**fields)
-
 
 def probe(path: str | os.PathLike[str], fingerprint: str | None = None) -> MediaInfo:
-    """Look into a video file.
+    """Look into a video file or a still image.
 
     Args:
         path: the file.
@@ -286,7 +166,10 @@ def probe_contents(path: Path, fingerprint: str | None = None) -> MediaInfo:
         # A FIFO or device would block every decoder for ever: look before opening.
         if not stat.S_ISREG(path.stat().st_mode):
             raise MediaError("not a regular file", code=Code.UNREADABLE, where=str(path))
-        return _probe_file(path, fingerprint or fingerprint_of(path))
+        contents = fingerprint or fingerprint_of(path)
+        if picture_format(path) is not None:
+            return probe_still(path, contents)
+        return _probe_file(path, contents)
     except MediaError as error:
         error.where = str(path)
         raise
@@ -362,8 +245,8 @@ def _probe_file(path: Path, fingerprint: str) -> MediaInfo:
     times = _frame_times(path, found, formats)
     timestamps = times.stamps
     _require_sensible_clock(path, timestamps, found, formats)
-    if len(timestamps.ticks) == 1:
-        _require_video(path, formats)
+    if len(timestamps.ticks) == 1 and _is_picture(path, formats):
+        return probe_still(path, fingerprint)
     orientation = orientation_of(first)
     if orientation != UPRIGHT:
         _require_one_orientation(path, stream.index, orientation)
@@ -702,10 +585,9 @@ def _require_size(width: int, height: int) -> None:
         raise too_large(width, height)
 
 
-def _require_video(path: Path, formats: Sequence[str]) -> None:
-    """A file with a single frame may be a picture."""
-    if any(name in _PICTURE_FORMATS for name in formats) or is_picture_container(path):
-        raise still_image(path)
+def _is_picture(path: Path, formats: Sequence[str]) -> bool:
+    """Whether a file with a single frame is a still image."""
+    return any(name in _PICTURE_FORMATS for name in formats) or is_picture_container(path)
 
 
 def time_of(frame: VideoFrame) -> int | None:

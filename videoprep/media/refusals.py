@@ -11,7 +11,7 @@ import av
 
 from videoprep.errors import Code, MediaError
 from videoprep.media.commands import RATED_ANEW, RATED_ANEW_WITHOUT_EDITS, SCALED_DOWN, TIMED_ANEW
-from videoprep.media.contents import announced_size, is_picture, kind_of, missing_end
+from videoprep.media.contents import announced_size, kind_of, missing_end
 
 MAX_SIDE = 8192
 """Pixels that a side may have; the memory for one larger picture is a clip's or a bomb's."""
@@ -35,8 +35,6 @@ def unreadable(path: Path, error: Exception) -> MediaError:
             where=str(path),
             remedy="copy or download the file again",
         )
-    if is_picture(path):
-        return still_image(path)
     width, height = announced_size(path) or (0, 0)
     if max(width, height) > MAX_SIDE:
         return too_large(width, height, path)
@@ -87,13 +85,13 @@ def no_video() -> MediaError:
     )
 
 
-def still_image(path: Path) -> MediaError:
-    """Return the error for a file that holds one picture."""
+def no_film(path: Path) -> MediaError:
+    """Return the error for a still image where scenes are looked for."""
     return MediaError(
-        "is a still image, not a video",
+        "is a still image, which has no scenes",
         code=Code.STILL_IMAGE,
         where=str(path),
-        remedy="replace the file or remove the sample",
+        remedy="name films alone",
     )
 
 
@@ -106,6 +104,16 @@ def too_large(width: int, height: int, path: Path | None = None) -> MediaError:
         code=Code.TOO_LARGE,
         where=None if path is None else str(path),
         remedy=scaled if mends else "replace the file by a smaller one, or remove the sample",
+    )
+
+
+def picture_too_large(width: int, height: int, path: Path) -> MediaError:
+    """Return the error for a still image that no bucket takes and no memory should hold."""
+    return MediaError(
+        f"{width}×{height} is larger than {MAX_SIDE} pixels a side",
+        code=Code.TOO_LARGE,
+        where=str(path),
+        remedy="scale the picture down, or remove the sample",
     )
 
 

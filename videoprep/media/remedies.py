@@ -146,6 +146,8 @@ def matrix_meant(media: MediaInfo) -> int:
 
 def unusual_colors(media: MediaInfo) -> tuple[str, ...]:
     """Return which of a file's colours are not those of most videos, in words."""
+    if media.is_still:
+        return ()  # their pixels are made sRGB when they are read
     parts = []
     exact = media.color_space == 0 and is_rgb(media.pixel_format)
     if media.color_space not in _USUAL_SPACES and not exact:

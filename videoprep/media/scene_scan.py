@@ -21,6 +21,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from videoprep.media.probe import MediaInfo, probe_contents
+from videoprep.media.refusals import no_film
 from videoprep.media.video_reader import FrameFormat, ReadFrame, VideoReader
 
 if TYPE_CHECKING:
@@ -191,7 +192,9 @@ def scan_scenes(
         MediaError: the file holds no video.
     """
     info = probe_contents(path, fingerprint)
-    step = min(100, max(1, round(info.fps / _STEPS_A_SECOND)))
+    if info.is_still:
+        raise no_film(path)
+    step = min(100, max(1, round(info.rate / _STEPS_A_SECOND)))
     places, gauge = FramePlaces(info), _SceneGauge(info.frames, step)
     with VideoReader(path, info.stream) as reader:
         first = reader.first

@@ -180,6 +180,8 @@ def _of_videos(figures: Figures) -> Iterator[Chart]:
     sizes = Counter(zip(figures.widths, figures.heights, strict=True))
     named = {f"{width}×{height}": count for (width, height), count in sizes.items()}
     yield common("Picture size", named, "size")
+    if not figures.seconds:
+        return
     seconds = np.asarray(figures.seconds, dtype=np.float64).round(4)
     yield distribution("Duration", seconds, "s", "clips", f"; {duration(seconds.sum(), 1)} in all")
     rates = Counter(np.asarray(figures.fps, dtype=np.float64).round(2).tolist())

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from videoprep.exporters.media.video_file import writing_frames
 from videoprep.fs.atomic import Writer
-from videoprep.index.clip import Clip, rate_of
+from videoprep.index.clip import Clip
 from videoprep.previewing.lettering import lines_of, write
 from videoprep.previewing.panels import Panel, decibels, panels
 from videoprep.previewing.pictures import ClipPicture
@@ -35,13 +35,18 @@ def movie(clips: Sequence[Clip], pictures: Iterable[ClipPicture]) -> Writer:
         pictures: the same clips with all their frames; no two are in memory at a time.
     """
     cell = _cell_size(clips)
-    rate = min(max(rate_of(clip.fps) for clip in clips), Fraction(_MOST_RATE))
+    rate = min(max(map(_pace, clips)), Fraction(_MOST_RATE))
     height, width = _HEAD + cell[0], _width(_columns(clips), cell)
     frames = (
         frame for picture in pictures for frame in _frames(picture, cell, rate, _columns(clips))
     )
     # H.264 halves the colours' sides.
     return writing_frames(frames, (height + height % 2, width + width % 2), rate)
+
+
+def _pace(clip: Clip) -> Fraction:
+    """Frames a second at which a clip is shown; a still image has none, and is shown as long."""
+    return Fraction(1) if clip.is_still else clip.rate
 
 
 def _columns(clips: Sequence[Clip]) -> int:
@@ -72,12 +77,13 @@ def _frames(
 ) -> Iterator[NDArray[np.uint8]]:
     clip = picture.measure.clip
     count = len(picture.frames)
-    rounds = max(1, -(-int(_SECONDS * clip.fps) // count))
-    moments = max(1, round(rounds * count * rate / rate_of(clip.fps)))
+    pace = _pace(clip)
+    rounds = max(1, -(-int(_SECONDS * pace) // count))
+    moments = max(1, round(rounds * count * rate / pace))
     head = _head(picture, _width(columns, cell))
     sides = panels(picture)
     for moment in range(moments):
-        place = int(moment * rate_of(clip.fps) / rate) % count
+        place = int(moment * pace / rate) % count
         yield _frame(head, sides, place, cell, columns)
 
 

@@ -66,11 +66,13 @@ def mark_crop(frames: Frames, crop: Box) -> Frames:
 def figures(picture: ClipPicture) -> str:
     """Bucket, rate, frames and PSNR in a line."""
     clip, measure = picture.measure.clip, picture.measure
-    parts = [f"{clip.bucket} at {clip.fps:g} fps"]
+    parts = [str(clip.bucket) if clip.fps is None else f"{clip.bucket} at {clip.fps:g} fps"]
     if picture.crop is not None:
         parts.append(_cut(measure))
     parts += [decibels(measure)] if measure.psnr is not None else []
-    parts.append(f"shown: {_listed(picture.file_frames)} of the file")
+    still = "the still image"
+    shown = still if clip.is_still else f"shown: {_listed(picture.file_frames)} of the file"
+    parts.append(shown)
     return " · ".join(parts)
 
 

@@ -50,6 +50,7 @@ _END_SECONDS = 1.0
 
 # What looks good at the size of a page.
 _CRF = 20
+_STILL_RATE = Fraction(1)  # of the movie of one frame that shows a still image
 
 
 # A sample's position, and the number of its part.
@@ -65,7 +66,7 @@ class ClipPart:
     pixels: ClipPixels
     """The whole picture of exactly these frames, as large as it is shown."""
     rate: Fraction
-    """Frames a second."""
+    """Frames a second; of a still image, at which it is shown."""
     crop: Box | None = None
     """What is kept of the upright picture; None if all is."""
     bucket: str = ""
@@ -145,10 +146,10 @@ def _frames_in(media: MediaInfo, range_: range) -> Any:
     if not media.variable_frame_rate:
         return np.arange(range_.start, range_.stop, dtype=np.int32)
     seconds = media.timestamps.seconds()
-    end = media.duration if range_.stop >= media.frames else float(seconds[range_.stop])
+    end = media.seconds if range_.stop >= media.frames else float(seconds[range_.stop])
     start = float(seconds[range_.start])
-    count = max(1, round((end - start) * float(media.fps)))
-    return nearest_frames(seconds, media.fps, count, start)
+    count = max(1, round((end - start) * float(media.rate)))
+    return nearest_frames(seconds, media.rate, count, start)
 
 
 def _planned(media: MediaInfo, path: Path, placement: Placement, label: str) -> ClipPart:
@@ -163,7 +164,7 @@ def _part(
     media: MediaInfo,
     path: Path,
     indices: Any,
-    rate: Fraction,
+    rate: Fraction | None,
     label: str,
     crop: Box | None = None,
     bucket: str = "",
@@ -172,7 +173,7 @@ def _part(
     kept = indices[:most]
     times = media.timestamps
     ticks = [int(tick) for tick in times.ticks[kept]] if times.timed else None
-    frames = FrameChoice(path, media.stream, kept.tolist(), ticks, times.time_base)
+    frames = FrameChoice(path, media.stream, kept.tolist(), ticks, media.time_base)
     pixels = ClipPixels(
         frames=frames,
         fingerprint=media.fingerprint,
@@ -183,7 +184,7 @@ def _part(
         width=width,
         height=height,
     )
-    return ClipPart(label, pixels, rate, crop, bucket, cut=len(kept) < len(indices))
+    return ClipPart(label, pixels, rate or _STILL_RATE, crop, bucket, cut=len(kept) < len(indices))
 
 
 def _shown_size(width: int, height: int, frames: int) -> tuple[int, int, int]:

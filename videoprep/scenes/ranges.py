@@ -85,7 +85,7 @@ class FilmTimes:
     @classmethod
     def of(cls, media: MediaInfo, late: float = 0.0) -> FilmTimes:
         """Return the times of a film; see `FilmTimes`."""
-        return cls(np.append(media.timestamps.seconds(), media.duration), late)
+        return cls(np.append(media.timestamps.seconds(), media.seconds), late)
 
     def length(self, first: int, after: int) -> float:
         """Return how long frames are seen, in seconds."""

@@ -239,7 +239,7 @@ def _films(
     for done, found in enumerate(inspect_all(root, paths, limits=limits), start=1):
         if not isinstance(found.shared, MediaError):
             longest = max(longest, found.shared.frames)
-            lengths[paths[done - 1]] = found.shared.duration, found.shared.frames
+            lengths[paths[done - 1]] = found.shared.duration or 0.0, found.shared.frames
         told("opened", done, len(paths))
     network = options.detector == "transnet"
     a_frame = _NETWORK_SECONDS if network else _FRAME_SECONDS

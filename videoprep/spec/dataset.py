@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     PositiveInt,
     PrivateAttr,
+    StringConstraints,
     ValidationError,
     field_validator,
 )
@@ -91,6 +92,11 @@ BucketText = Annotated[
 
 Side = Annotated[int, Field(gt=0, le=65_536)]
 FrameCount = Annotated[int, Field(gt=0, le=10_000_000)]
+Color = Annotated[
+    str,
+    StringConstraints(pattern=r"(?i)^#[0-9a-f]{6}$", to_lower=True),
+    ValueKind("a colour such as #ffffff", "colours"),
+]
 PixelCount = Annotated[
     int,
     Field(gt=0, le=2**32),
@@ -209,6 +215,11 @@ class DatasetSpec(BaseModel):
     max_pixels: Annotated[PixelCount | None, Cli(example=832 * 480)] = None
     """Maximum height × width of buckets that are not listed, and of clips that keep their own
     size."""
+    image_max_pixels: Annotated[PixelCount | None, Cli(example=1024 * 1024)] = None
+    """Maximum height × width of the buckets of still images, which have one frame and sizes of
+    their own. Default: `max_pixels`, or the sizes that are listed."""
+    image_background: Annotated[Color, Cli(example="#000000")] = "#ffffff"
+    """Colour under the transparent pixels of still images, as `#rrggbb`."""
     reference_max_pixels: PixelCount = REFERENCE_MAX_PIXELS
     """Maximum height × width of references, which keep their own size and aspect ratio up to it."""
     height_buckets: Annotated[tuple[Side, ...], Cli(alike=("height",), example=(256, 480))] = ()

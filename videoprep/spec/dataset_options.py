@@ -58,6 +58,8 @@ class DatasetOptions(TypedDict, total=False):
     min_kept: float | None
     min_pixels: int | None
     max_pixels: int | None
+    image_max_pixels: int | None
+    image_background: str | None
     reference_max_pixels: int | None
     height_buckets: AnyNumbers | None
     width_buckets: AnyNumbers | None

@@ -29,7 +29,7 @@ from videoprep.spec.readers.line_files import PROMPTS, VIDEOS
 from videoprep.spec.readers.line_files import READER as LINE_FILES
 from videoprep.spec.role_folders import recognized_folders
 from videoprep.spec.spec_file import NAME
-from videoprep.spec.video_files import is_video_name
+from videoprep.spec.video_files import is_media_name, is_video_name
 from videoprep.spec.video_lookup import is_address, is_inside
 
 LOOKED_AT = 1000
@@ -135,7 +135,7 @@ def _in_format(folder: Path, reader: FolderReader, lists: Sequence[str]) -> Foun
         for level in levels(folder)
         if not level.prefix.startswith(beside)
         for name in level.files
-        if _is_video(name)
+        if _is_media(name)
     )
     first = tuple(islice(names, LOOKED_AT))
     fields: dict[str, Any] = {"format": reader.name}
@@ -191,7 +191,7 @@ def _others(tables: Sequence[str], taken: str) -> Iterator[str]:
 def _line_files(folder: Path) -> Found | None:
     """Two text files of which one names videos, and the other has as many lines."""
     names = [name for name in names_in(folder) if not name.startswith(".")]
-    stems = {Path(name).stem for name in names if _is_video(name)}
+    stems = {Path(name).stem for name in names if _is_media(name)}
     texts = [
         name for name in names if name.lower().endswith(".txt") and os.path.isfile(folder / name)
     ]
@@ -285,7 +285,10 @@ def _columns(header: Header, path: Path, named: Mapping[str, str]) -> dict[str, 
     for field, name in named.items():
         find(names, name, path, field.removesuffix("_column"))
     usual = _usual_columns(header, path)
-    videos = [name for at, name in enumerate(names) if _share(rows, at, _is_video) > _SHARE]
+    listing = [at for at in range(len(names)) if _share(rows, at, _is_media) > _SHARE]
+    # A column of pictures beside one of videos holds what the videos are made from.
+    listing = [at for at in listing if _share(rows, at, _is_video) > 0] or listing
+    videos = [names[at] for at in listing]
     if videos and usual.get("video_column") not in videos:
         known.setdefault("video_column", videos[0])
     if "caption_column" not in usual:
@@ -377,7 +380,11 @@ def _there(root: Path, names: Sequence[str]) -> int:
 
 def _names_videos(path: Path) -> bool:
     lines = _entries(path)
-    return bool(lines) and sum(map(_is_video, lines)) / len(lines) > _SHARE
+    return bool(lines) and sum(map(_is_media, lines)) / len(lines) > _SHARE
+
+
+def _is_media(cell: str) -> bool:
+    return is_media_name(cell.strip().rpartition("/")[2])
 
 
 def _is_video(cell: str) -> bool:

@@ -22,7 +22,7 @@ from videoprep.spec.readers.line_files import PROMPTS, VIDEOS, names_of
 from videoprep.spec.readers.metadata_folders import READER as PARTS
 from videoprep.spec.readers.metadata_folders import STEM
 from videoprep.spec.text_file import in_shell
-from videoprep.spec.video_files import is_still_name, is_video_name
+from videoprep.spec.video_files import is_media_name, is_still_name, is_video_name
 from videoprep.spec.video_lookup import is_inside
 
 CONVERTED = "videoprep-list.csv"
@@ -168,7 +168,7 @@ def _first(path: Path, request: ReadRequest, readers: list[FolderReader]) -> Fol
 def _has_videos(path: Path) -> bool:
     from videoprep.spec.folder import levels
 
-    return any(is_video_name(name) for level in levels(path) for name in level.files)
+    return any(is_media_name(name) for level in levels(path) for name in level.files)
 
 
 def _tables(
@@ -210,7 +210,7 @@ def _candidates(folder: Path) -> Iterator[str]:
         remote = remote_of(folder)  # of which only the lists lie here
         there = names if remote is None else [*{*names, *remote.listing()}]
         beside = CaptionNames(there)
-        captions = {one for name in there if is_video_name(name) for one in beside.of(name)}
+        captions = {one for name in there if is_media_name(name) for one in beside.of(name)}
     for name in sorted(names):
         if name in captions or not name.lower().endswith(suffixes) or is_ours(name):
             continue
@@ -344,23 +344,16 @@ def _nothing_found(path: Path, request: ReadRequest, tables: list[str]) -> SpecE
             "`caption_column`",
         )
     missing = [name for name in names_of(request) if not os.path.exists(path / name)]
-    without = _first_file(path, is_video_name)
+    without = _first_file(path, is_video_name) or _first_file(path, is_still_name)
     if without is not None and len(missing) > 1:
+        what = "videos" if is_video_name(without) else "still images"
         return SpecError(
-            f"there are videos, such as {without}, and no captions",
+            f"there are {what}, such as {without}, and no captions",
             where=str(path),
             code=Code.MISSING_LIST,
-            remedy=f"{_above(path)}write each caption into a text file beside its video, such as "
+            remedy=f"{_above(path)}write each caption into a text file beside its file, such as "
             f"{Path(without).stem}.txt, let a model write them (`videoprep caption`), or set "
             "`caption_fallback`",
-        )
-    still = _first_file(path, is_still_name)
-    if still is not None and len(missing) > 1:
-        return SpecError(
-            f"there are still images, such as {still}, and no videos: they are not encoded",
-            where=str(path),
-            code=Code.MISSING_LIST,
-            remedy="name a folder of videos",
         )
     return SpecError(
         f"{NO_DATASET}: {' and '.join(missing)} not found, no table, and no videos with "
@@ -414,5 +407,5 @@ def _other_file(path: Path) -> str:
     """What to do with a file that is not a table."""
     give = f"give a folder, or a file ending in {', '.join(table_suffixes())}"
     inside = f"give the folder that it lies in: {in_shell(str(path.parent))}"
-    beside = path.suffix.lower() == ".txt" or is_video_name(path.name)
+    beside = path.suffix.lower() == ".txt" or is_media_name(path.name)
     return instead_of_a_dataset(path, inside if beside else give)

@@ -13,7 +13,7 @@ from videoprep.fs.mirror import local_path
 from videoprep.shell import command_line
 from videoprep.spec.readers import folder_readers, table_reader, table_suffixes
 from videoprep.spec.readers.base import ReadRequest
-from videoprep.spec.video_files import is_video_name
+from videoprep.spec.video_files import is_still_name, is_video_name, stem_of
 
 Kind = Literal["store", "model", "run", "index", "dataset"]
 """What `kind_of` tells apart."""
@@ -49,7 +49,11 @@ def kind_of(path: str | os.PathLike[str]) -> Kind | None:
         if any((where / name).is_file() for name in signs):
             return kind
     names = names_in(where)
-    if any(is_video_name(name) for name in names):
+    captioned = {stem_of(name) for name in names if name.endswith(".txt")}
+    if any(
+        is_video_name(name) or (is_still_name(name) and stem_of(name) in captioned)
+        for name in names
+    ):
         return "dataset"
     tables = [where / name for name in names if name.lower().endswith(table_suffixes())]
     found = any(_is_table(path) for path in tables[:_TABLES]) or _has_lists(where)

@@ -26,7 +26,7 @@ from videoprep.spec.readers.base import FolderReader, Reader, ReadRequest
 from videoprep.spec.readers.caption_files import CaptionNames
 from videoprep.spec.readers.line_files import PROMPTS, VIDEOS
 from videoprep.spec.spec_file import NAME
-from videoprep.spec.video_files import is_video_name, suffix_of
+from videoprep.spec.video_files import is_media_name, suffix_of
 
 LINES = (PROMPTS, VIDEOS)
 
@@ -109,7 +109,7 @@ def _tables(
     """The tables that could list the samples, and the others; of each only a little is read."""
     listed = sorted(names)
     beside = CaptionNames(listed)
-    captions = {one for name in listed if is_video_name(name) for one in beside.of(name)}
+    captions = {one for name in listed if is_media_name(name) for one in beside.of(name)}
     found: list[str] = []
     others: list[str] = []
     for name in listed:

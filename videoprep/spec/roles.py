@@ -64,9 +64,9 @@ ROLES: Mapping[str, RoleKind] = {
         RoleKind(
             "video",
             "frames",
-            "the video",
+            "the video or still image",
             ("video", "videos", "video_path", "file_name", "filename", "path", "file", "file_path",
-             "filepath", "media_path", "clip_path"),
+             "filepath", "media_path", "clip_path", "image", "images", "image_path", "img_path"),
             listed=True,
             in_video=True,
         ),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from videoprep.fs.mirror import remote_of
 from videoprep.spec.entries import Entry, PassedOver
-from videoprep.spec.video_files import is_video_name
+from videoprep.spec.video_files import is_media_name, is_still_name, is_video_name
 
 KIND = "videos that the list does not name"
 
@@ -32,7 +32,9 @@ def unlisted_videos(root: Path, entries: Collection[Entry]) -> PassedOver | None
     names = list(islice(_names(root, inside), _MOST_NAMES + 1))
     if len(names) > _MOST_NAMES:
         return None
-    left = sorted(name for name in names if is_video_name(name) and name not in listed)
+    # Still images may be covers, unless the list names some.
+    is_meant = is_media_name if any(map(is_still_name, listed)) else is_video_name
+    left = sorted(name for name in names if is_meant(name) and name not in listed)
     return PassedOver(KIND, len(left), tuple(left[:_EXAMPLES])) if left else None
 
 

@@ -1,7 +1,7 @@
-"""What a video file is called: the one list of endings, for every part that looks for videos.
+"""What videos and still images are called: the one list of endings, for all that looks for them.
 
-Whether a file is a video only its contents tell; the probe decides. Each of these endings stands
-for a container format that the probe accepts, and each such format has its endings here.
+What a file is only its contents tell; the probe decides. Each of these endings stands for a format
+that the probe accepts, and each such format has its endings here.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ VIDEO_SUFFIXES = frozenset({
 
 STILL_SUFFIXES = frozenset({
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif",
-    ".avif", ".jxl", ".tga", ".exr", ".psd", ".jp2", ".ppm",
+    ".avif",
 })  # fmt: skip
 """Endings of still images, in lower case."""
+
+UNREAD_SUFFIXES = frozenset({".jxl", ".tga", ".exr", ".psd", ".jp2", ".ppm"})
+"""Endings of still images in formats that are not read, in lower case."""
 
 
 def suffix_of(name: str) -> str:
@@ -38,3 +41,19 @@ def is_video_name(name: str) -> bool:
 def is_still_name(name: str) -> bool:
     """Return whether a file is called like a still image."""
     return suffix_of(name.strip()) in STILL_SUFFIXES
+
+
+def is_media_name(name: str) -> bool:
+    """Return whether a file is called like a video or a still image."""
+    return is_video_name(name) or is_still_name(name)
+
+
+def is_unread_name(name: str) -> bool:
+    """Return whether a file is called like a still image in a format that is not read."""
+    return suffix_of(name.strip()) in UNREAD_SUFFIXES
+
+
+def stem_of(name: str) -> str:
+    """Return a name without its ending."""
+    suffix = suffix_of(name)
+    return name[: -len(suffix)] if suffix else name

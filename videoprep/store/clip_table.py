@@ -55,7 +55,10 @@ class Filters:
     components: tuple[Component, ...] | None
     checked: bool
     optional: frozenset[Component] = frozenset()
-    """The components that a clip may do without, such as those of its sound if it has none."""
+    """The components that a clip may do without, such as those of its sound if it has none, or of
+    image-to-video if it is a still image."""
+    required: frozenset[Component] = frozenset()
+    """Those of them without which a clip is not wanted all the same."""
 
 
 class ClipTable:

@@ -71,6 +71,8 @@ class LatentDataset(Dataset[dict[str, Any]]):
         buckets: only the clips of these, one or several: `Bucket`, or text such as
             ``"49x480x720"``; None: all.
         components: read these only, one or several; None: all that the store has.
+        required: of these, one or several, each item has a tensor. A clip that does without one,
+            such as a still image without ``image_latents``, is no item, and counts as incomplete.
         verify: compare each tensor that is read with its hash in the catalogue. Costs a pass over
             its bytes.
 
@@ -78,6 +80,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         info: what the store holds and how it was made.
         components: the tensors that each item has.
         split: the split that was asked for.
+        required: the components that were required.
         verify: whether tensors are compared with their hashes.
         buckets: the bucket of each clip.
         incomplete: clips, of those asked for, that lack one of the components and are therefore
@@ -95,6 +98,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         split: str | None = None,
         buckets: Bucket | str | Iterable[Bucket | str] | None = None,
         components: str | Iterable[str] | None = None,
+        required: str | Iterable[str] = (),
         verify: bool = False,
     ) -> None:
         # Absolute, since shards are opened later and by other processes, from other folders.
@@ -104,6 +108,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
             None if buckets is None else _to_buckets(buckets, self._location),
             None if components is None else _to_components(components, self._location),
             verify,
+            required=frozenset(_to_components(required, self._location)),
         )
         self._load()
 
@@ -115,7 +120,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         try:
             recipes = self.info.recipes.values()
             lacking = frozenset(one.component for one in recipes if one.source.may_lack)
-            filters = replace(self._filters, optional=lacking)
+            filters = replace(self._filters, optional=lacking - self._filters.required)
             self._clips = ClipTable(open_catalogue(data), filters, self._location)
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(store.files, error) from error
@@ -124,6 +129,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         self.buckets: BucketColumn = self._clips.buckets
         self.split = self._filters.split
         self.verify = self._filters.checked
+        self.required: tuple[Component, ...] = ordered(self._filters.required)
         self.incomplete: int = self._clips.incomplete
 
     def __len__(self) -> int:

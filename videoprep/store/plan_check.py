@@ -333,7 +333,7 @@ def _read_failure(
         place = pc.equal(index.table["line"], entry["line"])
         for name in ("clip", "video"):
             place = pc.and_(place, pc.equal(index.table[name], entry[name]))
-        keys = source.keys(index.table.select(source.key_columns).filter(place))
+        keys = source.keys(index.table.select(source.columns).filter(place))
         return (keys[0].as_py() if len(keys) else None), int(entry["attempt"])
     except (ValueError, KeyError, TypeError, pa.ArrowException):
         return None, 0

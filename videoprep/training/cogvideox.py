@@ -26,6 +26,9 @@ def is_trained(family: str) -> bool:
 
 TRANSFORMER = "CogVideoXTransformer3DModel"
 
+CONDITIONS = ("image_latents", "noisy_image_latents")
+"""The components that image-to-video learns from; one of them is enough."""
+
 _SHOWN = 4
 
 # What 1.5's image-to-video is told of the frame that is shown.
@@ -244,7 +247,7 @@ def require_fit(model: ModelFolder, data: LatentDataset) -> None:
             where=str(model.path),
             remedy="give `model` the model that the store was encoded with",
         )
-    if images and not {"image_latents", "noisy_image_latents"} & {*data.components}:
+    if images and not {*CONDITIONS} & {*data.components}:
         raise TrainError(
             "the model is for image-to-video, and the store has no image latents",
             where=str(model.path),

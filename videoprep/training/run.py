@@ -29,6 +29,7 @@ from videoprep.store.dataset import LatentDataset
 from videoprep.training.batches import Batch, Batches, CaptionDropout
 from videoprep.training.checkpoint import LOG_NAME, Checkpoints, Logs, gathered
 from videoprep.training.cogvideox import (
+    CONDITIONS,
     is_image_to_video,
     is_trained,
     load_objective,
@@ -177,7 +178,7 @@ def train(
         data = (
             _online(stack, store, opened, settings, group.device, revision)
             if stored is None  # an empty one is false, too
-            else stored
+            else _usable(stored, opened)
         )
         _require_clips(data, opened, settings, group, str(store))
         run = _TrainingRun(Path(output), group, settings, opened, data)
@@ -216,6 +217,7 @@ def _online(
         index = index.of_split(split)
     channels = int(family.facts(model)["latent_channels"])
     images = is_image_to_video(model.config("transformer"), channels)
+    index = index.without_stills() if images else index
     dtype = _dtype(settings, device)
     return stack.enter_context(
         OnlineClips(index, model.name, revision=revision, images=images, device=device, dtype=dtype)
@@ -227,6 +229,17 @@ def _stored(store: str | os.PathLike[str], split: str | None) -> LatentDataset:
     data = LatentDataset(store, split=split)
     chosen = _split(split, data.splits, str(store))
     return data if chosen == split else LatentDataset(store, split=chosen)
+
+
+def _usable(data: LatentDataset, model: ModelFolder) -> LatentDataset:
+    """The clips that a model can learn from: for image-to-video, none that is a still image."""
+    if not (model.path / "transformer" / "config.json").is_file():
+        return data  # what it lacks is said later
+    channels = int(data.info.facts["latent_channels"])
+    if not is_image_to_video(model.config("transformer"), channels):
+        return data
+    conditions = [name for name in CONDITIONS if name in data.components]
+    return LatentDataset(data.location, split=data.split, required=conditions)
 
 
 def _split(asked: str | None, splits: Sequence[str], where: str) -> str | None:
@@ -524,7 +537,8 @@ class _TrainingRun:
         """Those of the split called validation; None where there is none."""
         stored = isinstance(self.data, LatentDataset) and self.settings.split != _VALIDATION
         if stored and _VALIDATION in LatentDataset(self.data.location).splits:
-            return LatentDataset(self.data.location, split=_VALIDATION)
+            required = self.data.required
+            return LatentDataset(self.data.location, split=_VALIDATION, required=required)
         if not self.settings.validate_every:
             return None
         raise TrainError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,9 @@ def write_sample(
     transformer.train(was_training)
     if write:
         path = run / FOLDER / f"step-{step:08d}.mp4"
+        rate = Fraction(1) if row["fps"] is None else rate_of(row["fps"])  # a still image has none
         pixels = (frames.transpose(0, 3, 1, 2) * 255).round().astype("uint8")
-        write_file(path, writing(pixels, rate_of(row["fps"]), lossless=False))
+        write_file(path, writing(pixels, rate, lossless=False))
 
 
 def _picture(vae: Any, item: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:

@@ -33,8 +33,9 @@ class Figures:
         widths: pixels a row, upright.
         heights: rows, upright.
         frames: frames a video.
-        fps: average frames a second.
+        fps: average frames a second of a video.
         seconds: a video's duration.
+        stills: how many are still images, which have neither.
         words: what spaces part in a caption.
         tokens: of a caption, uncut; empty where no model is named.
     """
@@ -44,6 +45,7 @@ class Figures:
     frames: array[int] = field(default_factory=_whole)
     fps: array[float] = field(default_factory=_real)
     seconds: array[float] = field(default_factory=_real)
+    stills: int = 0
     words: array[int] = field(default_factory=_whole)
     tokens: array[int] = field(default_factory=_whole)
 
@@ -55,9 +57,12 @@ class Figures:
         if media is not None:
             self.widths.append(media.width)
             self.heights.append(media.height)
+            if media.is_still:
+                self.stills += 1
+                return
             self.frames.append(media.frames)
-            self.fps.append(float(media.fps))
-            self.seconds.append(media.duration)
+            self.fps.append(float(media.rate))
+            self.seconds.append(media.seconds)
 
 
 @dataclass(slots=True)
@@ -112,7 +117,7 @@ class Overview:
 
     def _add_rates(self, plan: tuple[Placement, ...]) -> None:
         for placement in plan:
-            if placement.bucket.frames > 1 and placement.speed == 1:
+            if placement.bucket.frames > 1 and placement.speed == 1 and placement.rate is not None:
                 rates = self.rates.setdefault(placement.bucket, Counter())
                 rates[round(float(placement.rate), 2)] += 1
 

@@ -168,15 +168,45 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
 
 
 def test_files_that_are_passed_over_are_counted_by_kind(tmp_path: Path) -> None:
-    names = ("p.png", "q.JPG", "orphan.txt", "readme.md", ".hidden", "p.txt")
+    names = ("p.png", "q.JPG", "orphan.txt", "readme.md", ".hidden", "deep.exr", "deep.txt")
     listing = read(made(tmp_path, {"a.txt": "one", **dict.fromkeys(names, "x")}))
     assert _passed(listing) == {
-        "still images": (2, ("p.png", "q.JPG")),
-        "caption files without a video": (1, ("orphan.txt",)),
+        "still images without a caption": (2, ("p.png", "q.JPG")),
+        "still images in formats that are not read": (1, ("deep.exr",)),
+        "caption files without a video or a still image": (1, ("orphan.txt",)),
         "other files": (1, ("readme.md",)),
         "hidden files and folders": (1, (".hidden",)),
     }
     assert set(remarks(listing)) == {"VP019"}
+
+
+def test_a_still_image_is_a_sample_if_it_has_a_caption_of_its_own(tmp_path: Path) -> None:
+    """Beside a video of the same name it may be a cover; so it may be without a caption."""
+    pictures = dict.fromkeys(("p.png", "q.JPG", "a.png", "b.webp", "cover.jpg"), "x")
+    captions = {"a.txt": "one", "p.txt": "pea", "q.caption": "cue", "b.webp.txt": "own"}
+    made(tmp_path, {**pictures, **captions, "sub/only.avif": "x", "sub/only.txt": "alone"})
+    found = pairs(read(tmp_path))
+    assert {name: texts for name, texts in found.items() if not name.endswith(".mp4")} == {
+        "p.png": ("pea",), "q.JPG": ("cue",), "b.webp": ("own",), "sub/only.avif": ("alone",),
+    }  # fmt: skip
+    assert found["a.mp4"] == ("one",)
+    assert _passed(read(tmp_path)) == {
+        "still images with the name of a video": (1, ("a.png",)),
+        "still images without a caption": (1, ("cover.jpg",)),
+    }
+    filled = pairs(read(tmp_path, caption_fallback="sks"))
+    assert filled["cover.jpg"] == ("sks",)
+    assert "a.png" not in filled
+
+
+def test_a_folder_of_still_images_alone(tmp_path: Path) -> None:
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(SpecError, match=r"there are still images, such as a\.png, and no captions"):
+        read(tmp_path)
+    assert pairs(read(tmp_path, caption_fallback="x")) == {"a.png": ("x",), "b.jpg": ("x",)}
+    (tmp_path / "a.txt").write_text("one")
+    assert pairs(read(tmp_path)) == {"a.png": ("one",)}
 
 
 def test_the_same_name_in_two_folders(tmp_path: Path) -> None:

@@ -102,14 +102,15 @@ def test_a_video_without_an_entry_costs_itself(tmp_path: Path) -> None:
 
 
 def test_what_is_not_read_is_counted_and_named(tmp_path: Path) -> None:
-    _touch(tmp_path, "still.png", "a.txt", "notes.pdf")
+    _touch(tmp_path, "still.png", "other.jpg", "a.txt", "notes.pdf")
     entries = '"still.png": "x", "gone.mp4": "x", "../b.mp4": "x", "": "x", "\\ud800.mp4": "x"'
     _write(tmp_path, '{"a.mp4": "one", ' + entries + ", " + FINE)
-    assert _read(tmp_path) == ({"a.mp4": ("one",), "b.mp4": ("fine",)}, [])
+    read = {"a.mp4": ("one",), "b.mp4": ("fine",), "still.png": ("x",)}
+    assert _read(tmp_path) == (read, [])
     assert _passed_over(tmp_path) == {
         UNPAIRED_ENTRIES: (4, ("gone.mp4", "../b.mp4", '""')),
         TEXTS: (1, ("a.txt",)),
-        "still images": (1, ("still.png",)),
+        "still images without a caption": (1, ("other.jpg",)),
         "other files": (1, ("notes.pdf",)),
     }
 

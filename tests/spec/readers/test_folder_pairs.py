@@ -30,7 +30,7 @@ def test_what_has_no_partner_is_named(tmp_path: Path) -> None:
     listing = read(made(tmp_path, files))
     found = {over.kind: over.examples for over in listing.reading.passed_over}
     assert found == {
-        "caption files without a video": ("metas/z.txt", "metas/d/q.txt"),
+        "caption files without a video or a still image": ("metas/z.txt", "metas/d/q.txt"),
         "videos outside the folder videos": ("a.mp4", "b.mp4", "c.mp4"),
     }
 

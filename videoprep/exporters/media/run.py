@@ -180,12 +180,16 @@ class _MediaRun:
     execution: ExecutionOptions
     folder: Folder = field(init=False)
     task: MediaTask = field(init=False)
+    stills: int = 0
+    """How many still images are not exported: what is written is videos."""
     sounds: dict[int, str] = field(default_factory=dict)
     """What exported files have of sound, by the places of their clips in the plan."""
 
     def make_task(self) -> MediaTask:
         """Plan the export and make the folder ready. Nothing is written before all is checked."""
         index = open_plan(self.source, self.split, self.data_root, self.on_missing)
+        index, self.stills = index.without_stills(), index.stills
+        index.require_clips()
         roles = (AUDIO,) if self.options.sound else ()
         checked = index.check_sources(self.on_missing or "error", roles).table
         lost = checked.filter(pc.equal(checked["left_out_code"], _GONE))
@@ -226,6 +230,7 @@ class _MediaRun:
             loses="; ".join((*silent, *LOSSES, *lossy)),
             notes=(
                 *_notes_on_sound(states),
+                *_notes_on_stills(self.stills),
                 *_notes_on_media(self.task.index),
                 *_notes(self.task.index, folders),
             ),
@@ -297,6 +302,11 @@ def _notes_on_sound(states: Mapping[str, int]) -> Iterator[str]:
         yield f"clips without sound: {none:,}"
     if part:
         yield f"clips whose sound starts late or ends early: {part:,}"
+
+
+def _notes_on_stills(stills: int) -> Iterator[str]:
+    if stills:
+        yield f"still images, which are not written as videos: {stills:,}"
 
 
 def _notes_on_media(index: BucketIndex) -> Iterator[str]:

@@ -22,7 +22,14 @@ from videoprep.spec.readers.base import CaptionLines, FolderReader, ReadRequest,
 from videoprep.spec.readers.json_objects import DECODER, RepeatedKeys, reason_of
 from videoprep.spec.text_file import in_shell, is_text
 from videoprep.spec.unlisted import KIND as UNLISTED
-from videoprep.spec.video_files import is_still_name, is_video_name, suffix_of
+from videoprep.spec.video_files import (
+    is_media_name,
+    is_still_name,
+    is_unread_name,
+    is_video_name,
+    stem_of,
+    suffix_of,
+)
 from videoprep.spec.video_lookup import is_inside
 
 TEXT_SUFFIXES = (".txt", ".caption")
@@ -38,34 +45,37 @@ _GLANCE = 20_000  # videos among which a caption is looked for
 _EXAMPLES = 3
 _NO_FILE = "there is no caption file for it"
 
-STILLS = "still images"
-UNPAIRED = "caption files without a video"
+STILLS = "still images without a caption"
+COVERS = "still images with the name of a video"
+UNREAD = "still images in formats that are not read"
+UNPAIRED = "caption files without a video or a still image"
 SECOND = "further caption files of a video"
 OTHERS = "other files"
 _MILD = (HIDDEN, OTHERS, LINKED_AGAIN, UNLISTED)  # that need not be meant for training
 
 
 class CaptionFiles(FolderReader):
-    """The videos of a folder and of the folders in it, each with its caption in a file beside it.
+    """The videos and still images of a folder and of the folders in it, with captions beside them.
 
     ``clip.mp4`` has ``clip.txt`` or ``clip.caption``, ``clip.mp4.txt``, or ``clip.json`` with a
     key such as ``caption``; endings in any letter case. A video without one is a sample without a
-    caption. Every other file is counted and named.
+    caption. A still image is a sample if it has a caption of its own: without one, or beside a
+    video of the same name, it may be a cover. Every other file is counted and named.
     """
 
     name = "caption-files"
-    summary = "videos with a caption file beside each"
+    summary = "videos and still images with a caption file beside each"
     names_all = True
     order = 50
 
     def sniff(self, folder: Path, request: ReadRequest) -> bool:
         left = _GLANCE
         for level in levels(folder, allow_outside=request.allow_outside):
-            videos = [name for name in level.files if is_video_name(name)]
+            media = [name for name in level.files if is_media_name(name)]
             captions = CaptionNames(level.files)
-            if any(captions.of(name) for name in islice(videos, left)):
+            if any(captions.of(name) for name in islice(media, left)):
                 return True
-            left -= len(videos)
+            left -= len(media)
             if left <= 0:
                 break
         return False
@@ -90,7 +100,7 @@ class CaptionFiles(FolderReader):
 
     def mirrored(self, names: Sequence[str], columns: Mapping[str, str]) -> list[str]:
         captions = CaptionNames(names)
-        return [one for name in names if is_video_name(name) for one in captions.of(name)]
+        return [one for name in names if is_media_name(name) for one in captions.of(name)]
 
 
 READER = CaptionFiles()
@@ -113,7 +123,7 @@ class CaptionNames:
                 self._others.setdefault(key, []).append(min(other, name))
 
     def of(self, video: str) -> list[str]:
-        """Return the names of a video's caption files, the preferred one first."""
+        """Return the names of a file's caption files, the preferred one first."""
         stem = video[: -len(suffix_of(video.rstrip())) or None] if suffix_of(video) else video
         keys = [f"{base}{suffix}" for suffix in TEXT_SUFFIXES for base in (stem, video)]
         keys += [f"{base}{JSON_SUFFIX}" for base in (stem, video)]
@@ -158,7 +168,7 @@ class Collector:
     """What to do about the kinds of files that only one format knows."""
 
     def take(self, level: Level, caption_prefix: str, caption_files: Sequence[str]) -> None:
-        """Take up a folder's videos.
+        """Take up a folder's videos and still images.
 
         Args:
             level: the folder.
@@ -166,25 +176,29 @@ class Collector:
             caption_files: the files of that folder.
         """
         captions = CaptionNames(caption_files)
+        of_videos = {stem_of(name) for name in level.files if is_video_name(name)}
         used: set[str] = set()
         rest: list[str] = []
         for name in level.files:
-            if is_video_name(name):
-                beside = captions.of(name)
-                used.update(beside)
-                self._sample(level.prefix + name, caption_prefix, beside)
+            beside = captions.of(name) if is_media_name(name) else []
+            used.update(beside)
+            is_cover = is_still_name(name) and stem_of(name) in of_videos
+            own = [one for one in beside if one.startswith(name)] if is_cover else beside
+            if is_video_name(name) or (is_still_name(name) and self._is_meant(own, is_cover)):
+                self._sample(level.prefix + name, caption_prefix, own)
+            elif is_still_name(name):
+                self._pass(COVERS if is_cover else STILLS, level.prefix + name)
+            elif is_unread_name(name):
+                self._pass(UNREAD, level.prefix + name)
+                used.update(captions.of(name))
             else:
                 rest.append(name)
-        for name in rest:
-            if is_still_name(name):
-                self._pass(STILLS, level.prefix + name)
-                used.update(captions.of(name))
         places = [(level.prefix, rest)]
         if caption_prefix != level.prefix:
             places.append((caption_prefix, list(captions.all())))
         for prefix, names in places:
             for name in names:
-                if not is_still_name(name) and name not in used:
+                if name not in used:
                     is_caption = suffix_of(name) in TEXT_SUFFIXES
                     self._pass(UNPAIRED if is_caption else OTHERS, prefix + name)
         for kind, name in level.other:
@@ -202,6 +216,10 @@ class Collector:
             self.found.passed_over.append(over)
             self.found.remarks.append(passed_over(over, str(self.request.root), self.remedies))
         return self.found
+
+    def _is_meant(self, captions: Sequence[str], is_cover: bool) -> bool:
+        """Whether a still image is a sample: it has a caption, or would get one."""
+        return bool(captions) or (self.request.fallback is not None and not is_cover)
 
     def _pass(self, kind: str, name: str) -> None:
         self.counts[kind] += 1
@@ -262,7 +280,9 @@ def passed_over(over: PassedOver, root: str, more: Mapping[str, str] | None = No
     """
     remedies = {
         **(more or {}),
-        STILLS: "still images are not encoded; take them out if they are not meant",
+        STILLS: "write captions beside those that are meant, or set `caption_fallback`",
+        COVERS: "rename those that are meant, and give them captions of their own",
+        UNREAD: "convert those that are meant to PNG",
         UNPAIRED: "check the names: clip.txt belongs to clip.mp4",
         UNLISTED: "write them into the list, if they are meant to be part of the dataset",
         SECOND: "the first of a video's caption files is read: .txt, then .caption, then .json",

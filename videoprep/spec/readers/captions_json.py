@@ -21,6 +21,7 @@ from videoprep.spec.readers.caption_files import (
     OTHERS,
     STILLS,
     TEXT_SUFFIXES,
+    UNREAD,
     CaptionNames,
     Collector,
     bad_name,
@@ -28,7 +29,12 @@ from videoprep.spec.readers.caption_files import (
 from videoprep.spec.readers.json_objects import MAX_OBJECT, Flaws, nothing_more
 from videoprep.spec.readers.json_pieces import LostError, Pieces, TooLargeError
 from videoprep.spec.text_file import changed, is_text, require_list
-from videoprep.spec.video_files import is_still_name, is_video_name, suffix_of
+from videoprep.spec.video_files import (
+    is_media_name,
+    is_still_name,
+    is_unread_name,
+    suffix_of,
+)
 
 NAME = "captions.json"
 """What the file is called."""
@@ -62,7 +68,8 @@ class CaptionsJson(FolderReader):
     """The videos of a folder and of the folders in it, with their captions in one object.
 
     ``{"clip.mp4": "a caption", "sub/clip.mp4": ["several", "captions"]}``. A video without an entry
-    is a sample without a caption. Entries without a video are counted and named.
+    is a sample without a caption. Still images are samples if they have one. Entries without a
+    video are counted and named.
     """
 
     name = "captions-json"
@@ -81,7 +88,7 @@ class CaptionsJson(FolderReader):
             return True  # whoever reads it says what is wrong
         text = start.decode("utf-8", "replace").lstrip()
         return text.startswith("{") and any(
-            is_video_name(match[2]) and match[3] for match in _ENTRY.finditer(text)
+            is_media_name(match[2]) and match[3] for match in _ENTRY.finditer(text)
         )
 
     def lists(self, request: ReadRequest) -> list[Path]:
@@ -95,20 +102,23 @@ class CaptionsJson(FolderReader):
         require_list(path)
         collector = Collector(request, remedies=_REMEDIES)
         collector.found.files.append(str(path))
-        videos, stills = _names(request, collector)
-        given = _Given(path, frozenset(videos), stills, collector)
+        videos = _names(request, collector)
+        given = _Given(path, frozenset(videos), collector)
         try:
             for entry in _entries(path):
                 given.take(entry)
         except LostError as error:
             collector.found.problems.append(nothing_more(error, path, error.line))
         for video in videos:
-            _sample(video, given, collector)
+            if request.fallback is None and is_still_name(video) and not given.names(video):
+                collector.pass_over(STILLS, "", [video])
+            else:
+                _sample(video, given, collector)
         return collector.finish()
 
     def mirrored(self, names: Sequence[str], columns: Mapping[str, str]) -> list[str]:
         beside = CaptionNames([name for name in names if name == NAME])
-        is_caption = any(is_video_name(name) and beside.of(name) for name in names)
+        is_caption = any(is_media_name(name) and beside.of(name) for name in names)
         return [NAME] if NAME in names and not is_caption else []
 
 
@@ -131,7 +141,6 @@ class _Given:
 
     path: Path
     videos: frozenset[str]
-    stills: frozenset[str]
     collector: Collector
     captions: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
     problems: dict[str, Problem] = field(default_factory=dict)
@@ -140,6 +149,10 @@ class _Given:
 
     def __post_init__(self) -> None:
         self.flaws = Flaws(self.path, {})
+
+    def names(self, video: str) -> bool:
+        """Return whether there is an entry for a file."""
+        return video in self.captions or video in self.problems
 
     def take(self, entry: Member) -> None:
         """Take up an entry: its captions, or what is wrong with it."""
@@ -173,11 +186,11 @@ class _Given:
         return replace(problem, remedy=_REMEDY)
 
     def _without_video(self, entry: Member, video: str | None, problem: Problem | None) -> None:
-        if problem is None and video not in self.stills:
+        if problem is None:
             shown = (entry.name or '""')[:_SHOWN]
             text = shown.encode("utf-8", "backslashreplace").decode()
             self.collector.pass_over(UNPAIRED_ENTRIES, "", [text])
-        elif problem is not None:
+        else:
             self.broken += 1
             if self.broken <= _MOST_BROKEN:
                 self.collector.found.problems.append(problem)
@@ -185,24 +198,22 @@ class _Given:
                 self.collector.pass_over(BROKEN_ENTRIES, "", [f"line {entry.line}"])
 
 
-def _names(request: ReadRequest, collector: Collector) -> tuple[list[str], frozenset[str]]:
+def _names(request: ReadRequest, collector: Collector) -> list[str]:
     """The videos and the still images of the folder; all else is counted."""
     videos: list[str] = []
-    stills: list[str] = []
     for level in levels(request.root, allow_outside=request.allow_outside):
         for name in level.files:
             whole = level.prefix + name
-            if is_video_name(name):
+            if is_media_name(name):
                 videos.append(whole)
-            elif is_still_name(name):
-                stills.append(whole)
-                collector.pass_over(STILLS, level.prefix, [name])
+            elif is_unread_name(name):
+                collector.pass_over(UNREAD, level.prefix, [name])
             elif whole != NAME:
                 is_caption = suffix_of(name) in TEXT_SUFFIXES
                 collector.pass_over(TEXTS if is_caption else OTHERS, level.prefix, [name])
         for kind, name in level.other:
             collector.pass_over(kind, level.prefix, [name])
-    return videos, frozenset(stills)
+    return videos
 
 
 def _sample(video: str, given: _Given, collector: Collector) -> None:
@@ -313,7 +324,7 @@ class _ObjectScanner(Pieces):
         while True:
             self._require_hope()
             match = _ENTRY.search(self._text, self._at)
-            if match is not None and is_video_name(match[2]):
+            if match is not None and is_media_name(match[2]):
                 self._move(match.start(1))
                 return
             if match is not None:

@@ -28,7 +28,7 @@ from videoprep.spec.text_file import (
     require_list,
     survey,
 )
-from videoprep.spec.video_files import VIDEO_SUFFIXES
+from videoprep.spec.video_files import STILL_SUFFIXES, VIDEO_SUFFIXES
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _ANY_DELIMITER = re.compile("[" + "".join(_DELIMITERS) + "]")
@@ -37,7 +37,8 @@ _FIRST_ROWS = 100
 
 _NAME_COLUMNS = "write the column names in its first line, for instance: video,caption"
 
-_VIDEO_ENDING = "(?i:" + "|".join(re.escape(suffix) for suffix in sorted(VIDEO_SUFFIXES)) + ")"
+_SUFFIXES = sorted(VIDEO_SUFFIXES | STILL_SUFFIXES)
+_VIDEO_ENDING = "(?i:" + "|".join(map(re.escape, _SUFFIXES)) + ")"
 _ENDS_IN_VIDEO = re.compile(rf"{_VIDEO_ENDING}[\"'\s]*$")
 
 # A first line that tells spreadsheets the delimiter, as Excel reads and some programs write it.

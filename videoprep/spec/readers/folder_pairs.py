@@ -16,7 +16,7 @@ from videoprep.spec.readers.caption_files import (
     CaptionNames,
     Collector,
 )
-from videoprep.spec.video_files import is_video_name, suffix_of
+from videoprep.spec.video_files import is_media_name, is_video_name, suffix_of
 from videoprep.spec.video_lookup import is_inside
 
 VIDEO_FOLDER = "videos"
@@ -101,7 +101,7 @@ class FolderPairs(FolderReader):
         for folder in folders:
             prefix = f"{folder}/"
             found = CaptionNames([n.removeprefix(prefix) for n in names if n.startswith(prefix)])
-            paired = [one for name in stems if is_video_name(name) for one in found.of(name)]
+            paired = [one for name in stems if is_media_name(name) for one in found.of(name)]
             if paired:
                 return [prefix + name for name in paired]
         return []

@@ -1,4 +1,4 @@
-"""VP119: the video has no transparency."""
+"""VP119."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from videoprep.validators.protocol import Finding, Need, Severity, Subject, Vali
 
 
 class Alpha(Validator):
-    """Transparency is dropped, and what lies under it, often black, comes to light."""
+    """Of a video, what lies under transparent parts, often black, comes to light.
+
+    Still images are put on the colour `image_background`, and a note says so.
+    """
 
     code = "VP119"
     name = "alpha"
@@ -23,7 +26,12 @@ class Alpha(Validator):
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         media = subject.media
-        if media.alpha and media.pixel_format != "pal8":
+        if media.is_still and media.alpha:
+            ground = subject.policy.image_background
+            message = f"has transparent pixels, which are put on {ground}"
+            remedy = "nothing to do, or choose another colour with `image_background`"
+            yield self.finding(subject, message, remedy, severity=Severity.NOTE)
+        elif media.alpha and media.pixel_format != "pal8":
             remedy = remedy_for(subject, "put it on a white ground", MendingStep.GROUND)
             message = f"has an alpha channel ({media.pixel_format})"
             yield self.finding(subject, message, remedy)

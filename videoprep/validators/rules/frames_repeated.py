@@ -22,13 +22,13 @@ class FramesRepeated(Validator):
     needs = frozenset({Need.PLAN, Need.TIMESTAMPS})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
-        if not subject.clips or subject.policy.target_fps is None:
+        if not subject.clips or subject.policy.target_fps is None or subject.media.is_still:
             return
         used = sum(len(clip.frame_indices) for clip in subject.clips)
         repeated = used - sum(len(np.unique(clip.frame_indices)) for clip in subject.clips)
-        rate = subject.clips[0].rate
-        if repeated and rate > subject.media.fps:
-            own = float(subject.media.fps)
+        rate = subject.policy.target_fps
+        if repeated and subject.clips[0].rate == rate > subject.media.rate:
+            own = float(subject.media.rate)
             yield self.finding(
                 subject,
                 f"at {float(rate):g} frames a second, {repeated} of {used} frames repeat the "

@@ -65,6 +65,9 @@ class MotionOnStill(Validator):
         word = motion_word(subject.sample.written)
         if word is None:
             return
+        if subject.media.is_still:
+            yield self.finding(subject, f"the caption says {word!r} of a still image", word=word)
+            return
         change = _changes(subject)
         still = count_still(change, self.options.change)
         if len(change) and still >= self.options.share * len(change):
@@ -90,7 +93,7 @@ def _changes(subject: Subject) -> NDArray[np.uint8]:
     if extras.start is None and extras.end is None:
         return subject.scan.change[1:]
     if extras.unit == "seconds":
-        rate = float(subject.media.fps)
+        rate = float(subject.media.rate)
     first = max(0, round((extras.start or 0) * rate))
     last = len(subject.scan.change) if extras.end is None else round(extras.end * rate)
     return subject.scan.change[first + 1 : max(last, first + 1)]

@@ -30,7 +30,7 @@ class RateFarFromTarget(Validator):
 
     def check(self, subject: Subject) -> Iterator[Finding]:
         target, own = subject.policy.target_fps, subject.media.fps
-        if target is not None and own > target * self.options.factor:
+        if target is not None and own is not None and own > target * self.options.factor:
             times = float(own / target)
             message = f"{float(own):g} frames a second, {times:.1f} times the target"
             yield self.finding(subject, message, fps=float(own), target=float(target))

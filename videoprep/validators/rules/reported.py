@@ -254,7 +254,7 @@ class PassedOverFiles(ReaderRule):
     severity = Severity.NOTE
     summary = "Nothing in the dataset's folder is passed over that may be meant."
     why = "A clip that lies there and is not read is missing in training, and nothing shows it."
-    example = "Still images, linked folders that lead elsewhere, a caption without a video."
+    example = "Images without a caption, folders linked from elsewhere, a caption without a video."
     remedy = "Nothing, unless the files are meant to be part of the dataset."
 
 
@@ -346,15 +346,6 @@ class MemoryLimit(_OpeningRule):
     summary = "The file opens within the memory limit."
     example = "A picture of gigapixels in a few kilobytes."
     remedy = "Re-encode the file, raise `limits.memory_mib`, or remove the sample."
-
-
-class StillImage(_OpeningRule):
-    """One picture is no video."""
-
-    code = Code.STILL_IMAGE.value
-    name = "still-image"
-    summary = "The file is a video, not a picture."
-    example = "A PNG, a JPEG or a GIF of one frame, whatever its name ends in."
 
 
 class TooLarge(_OpeningRule):

@@ -34,7 +34,8 @@ class Shrunk(Validator):
     Options = ShrunkOptions
 
     def check(self, subject: Subject) -> Iterator[Finding]:
-        sizes = subject.policy.sizes
+        policy = subject.policy
+        sizes = (policy.of_stills if subject.media.is_still else policy.of_videos).sizes
         if not subject.clips or not sizes:
             return
         crop, fit = subject.clips[0].crop, subject.clips[0].fit  # the same in all of them

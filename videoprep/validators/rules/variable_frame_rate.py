@@ -32,10 +32,10 @@ class VariableFrameRate(Validator):
             return  # an end that is missing leaves gaps, and has a finding of its own
         gaps = np.diff(media.timestamps.seconds())
         kept = "on average" if media.timestamps.steady_intervals() is None else "but for gaps"
-        message = f"variable frame rate: {float(media.fps):.3g} frames a second {kept}, "
+        message = f"variable frame rate: {float(media.rate):.3g} frames a second {kept}, "
         message += f"{gaps.min() * 1000:.0f} to {gaps.max() * 1000:.0f} ms apart"
         lead = "nothing to do if frames are chosen by time, as they are here; for programs that "
         lead += "count them, make the rate even"
         remedy = remedy_for(subject, lead, MendingStep.EVEN_TIMES)
-        data = {"fps": float(media.fps), "shortest": gaps.min(), "longest": gaps.max()}
+        data = {"fps": float(media.rate), "shortest": gaps.min(), "longest": gaps.max()}
         yield self.finding(subject, message, remedy, **data)
