@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 import videoprep as vp
 from tests.media.sounds import floats, noise, write_film
 from tests.support.assets import write_lists
 from tests.support.plans import write_version_2
 from tests.support.tiny_sonic import CHANNELS, HOP, RATE, SOUND_LATENTS, Sonic, build_sonic
-from videoprep.errors import Code, ModelError, PlanError
+from videoprep.errors import Code, ModelError, PlanError, VideoprepError
 from videoprep.families.component import VIDEO_LATENTS
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import components_of
@@ -73,7 +74,41 @@ def test_sound_of_exactly_the_frames(model: Path, tmp_path: Path, sonic: Sonic) 
     assert torch.equal(stereo["sound_latents"], encoder.encode(samples[None])[0])
     assert mono["sound_latents"].shape == stereo["sound_latents"].shape == (CHANNELS, count // HOP)
     assert "sound_latents" not in silent
-    assert set(silent) == {"video_latents", "prompt_embeds", "caption", "metadata"}
+    assert set(silent) == {"video_latents", "prompt_embeds", "caption", "metadata", "absent"}
+    assert [item["absent"] for item in (stereo, mono, silent)] == [[], [], ["sound_latents"]]
+
+
+def test_clips_without_sound_are_in_batches_of_their_own(model: Path, tmp_path: Path) -> None:
+    """Of the store as of the plan; what is stacked says what all of the batch lack."""
+    dataset = write_films(tmp_path / "data", ("stereo", "silent", "mono", "after"))
+    index = BucketIndex.build(dataset, profile="sonic")
+    assert index.has_audio.tolist() == [True, False, True, False]
+    assert [clip.has_audio for clip in index.clips()] == index.has_audio.tolist()
+    encode(dataset, model, tmp_path / "store")
+    data = vp.LatentDataset(tmp_path / "store")
+    wanted = {frozenset({0, 2}), frozenset({1, 3})}
+    for source in (data, index):
+        sampler = vp.BucketBatchSampler(source, batch_size=2)
+        assert {frozenset(batch) for batch in sampler} == wanted
+    loader = DataLoader(
+        data, batch_sampler=vp.BucketBatchSampler(data, batch_size=2), collate_fn=vp.collate
+    )
+    batches = {tuple(batch["absent"]): batch for batch in loader}
+    assert batches.keys() == {(), ("sound_latents",)}
+    assert batches[()]["sound_latents"].shape == (2, CHANNELS, round(17 / 8 * RATE) // HOP)
+    assert "sound_latents" not in batches[("sound_latents",)]
+    mixing = vp.BucketBatchSampler(data, batch_size=4, mix_absent=True)
+    with pytest.raises(VideoprepError, match="lack different components"):
+        list(DataLoader(data, batch_sampler=mixing, collate_fn=vp.collate))
+
+
+def test_without_the_component_there_is_nothing_to_lack(model: Path, tmp_path: Path) -> None:
+    dataset, store = write_films(tmp_path / "data"), tmp_path / "store"
+    encode(dataset, model, store)
+    data = vp.LatentDataset(store, components=["video_latents", "prompt_embeds"])
+    assert data.presence is None
+    assert [item["absent"] for item in map(data.__getitem__, range(3))] == [[], [], []]
+    assert BucketIndex.build(dataset).presence is None, "no part of the family hears"
 
 
 def test_what_is_there_is_found_and_mended(model: Path, tmp_path: Path) -> None:
@@ -158,6 +193,9 @@ def test_an_index_of_before_says_so(model: Path, tmp_path: Path) -> None:
     write_version_2(tmp_path / "index.parquet", tmp_path / "older.parquet")
     read = BucketIndex.load(tmp_path / "older.parquet")
     assert not read.knows_sound
+    assert {clip.has_audio for clip in read.clips()} == {None}
+    with pytest.raises(PlanError, match="does not say which clips have sound"):
+        read.has_audio  # noqa: B018
     assert read.table.drop_columns(["audio_key"]).equals(index.table.drop_columns(["audio_key"]))
     with pytest.raises(PlanError, match="does not say which clips have sound"):
         encode(tmp_path / "older.parquet", model, tmp_path / "store")

@@ -113,6 +113,11 @@ class Source:
         return AUDIO if self.sound else VIDEO
 
     @property
+    def may_lack(self) -> bool:
+        """Whether a clip may do without it: only the video and the caption are always there."""
+        return self.role != VIDEO
+
+    @property
     def kind(self) -> Literal["captions", "frames", "sound"]:
         """What makes it is of this kind: it takes captions alone, frames or sound."""
         if self.sound:

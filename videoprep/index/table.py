@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from videoprep.errors import Code, EmptyPlanError, ListError, PlanError, Problem, SpecError
-from videoprep.families.component import ordered
+from videoprep.families.component import NO_AUDIO, ordered
 from videoprep.families.registry import get_profile
 from videoprep.fs import Files
 from videoprep.fs.atomic import write_file
@@ -39,6 +39,7 @@ from videoprep.index.clip import Clip, clip_from_row, has_own_keys
 from videoprep.index.diff import IndexDiff, compare
 from videoprep.index.placement import LeftOut
 from videoprep.index.policy import Policy
+from videoprep.index.presence import Presence
 from videoprep.index.schema import (
     FILE_SCHEMA,
     SCHEMA,
@@ -419,6 +420,31 @@ class BucketIndex:
     def knows_sound(self) -> bool:
         """Whether it says of each clip if it has sound; earlier versions did not look."""
         return int(self._planned("audio_key").null_count) == 0
+
+    @cached_property
+    def has_audio(self) -> NDArray[np.bool_]:
+        """Whether each planned clip has sound at the time of its frames: bool ``[clips]``.
+
+        Raises:
+            PlanError: it is not known, see `knows_sound`.
+        """
+        if not self.knows_sound:
+            raise PlanError("the index does not say which clips have sound", remedy=_ANEW)
+        has: NDArray[np.bool_] = pc.not_equal(self._planned("audio_key"), NO_AUDIO).to_numpy()
+        return has
+
+    @cached_property
+    def presence(self) -> Presence | None:
+        """Which components each planned clip does without, of those of the profile's family.
+
+        None if all do without the same, or none.
+        """
+        specs = [s for s in get_profile(self.policy["profile"]).components if s.source.may_lack]
+        if not specs or not len(self):
+            return None
+        columns = list(dict.fromkeys(name for s in specs for name in s.source.key_columns))
+        planned = self._planned_rows(columns)
+        return Presence.of({s.name: s.source.keys(planned).is_valid().to_numpy() for s in specs})
 
     @property
     def is_resizing(self) -> bool:
