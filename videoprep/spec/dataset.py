@@ -65,6 +65,7 @@ from videoprep.spec.remote_lists import (
 from videoprep.spec.remote_lookup import lookup_in
 from videoprep.spec.roles import Media
 from videoprep.spec.sample import Listing, Location, Sample
+from videoprep.spec.sound_beside import add_sounds_beside
 from videoprep.spec.spec_file import NAME, read_spec_file
 from videoprep.spec.text_file import in_shell
 from videoprep.spec.unlisted import unlisted_videos
@@ -141,7 +142,8 @@ class DatasetSpec(BaseModel):
     audio_column: str | None = None
     """Table column with a file for the sound of each sample. If a cell is empty, the sound is the
     video's own. Default: a column named 'audio', 'audio_path', 'sound' or the like, if there is one
-    and it holds paths, not addresses; an empty name turns it off."""
+    and it holds paths, not addresses; or else the sound file that lies beside a video under its
+    name, such as `clip.wav` beside `clip.mp4`. An empty name turns both off."""
     caption_fallback: str | None = None
     """Caption of a video that has none. With `id_token` it may be empty, so that the token alone is
     the caption."""
@@ -526,7 +528,7 @@ class DatasetSpec(BaseModel):
         unusable: list[Sample] = []
         for entry in found.entries:
             video, caption, number, line, row, file, caption_file, extras, further, named = entry
-            problems = lookup.check(video, line, named)
+            problems = lookup.check(video, line, named, found.flaws.get(number, ()))
             for problem in problems:
                 problem = replace(problem, file=file, row=row, number=number, video=video)
                 found.problems.append(problem)
@@ -572,6 +574,9 @@ class DatasetSpec(BaseModel):
                     path, path if absolute else written, self.data_root, self.allow_outside_root
                 )
             found = reader.read(request)
+        if self.audio_column != "":
+            outside = self.allow_outside_root
+            add_sounds_beside(found, self.data_root, allow_outside=outside)
         if self.list_file.name == CONVERTED:
             found.remarks.append(_converted(self.list_file))
         return found
@@ -613,6 +618,7 @@ class DatasetSpec(BaseModel):
             tuple(map(escape_unprintable, found.unused)),
             tuple(found.passed_over),
             sum(1 for entry in found.entries if entry.further),
+            found.sounds_beside,
         )
 
     def _note_unlisted(self, found: Entries) -> None:

@@ -67,12 +67,16 @@ class Reading:
 
     several_captions: int = 0
     """Samples with more than one caption, of which the first is encoded."""
+    sounds_beside: int = 0
+    """Samples whose sound is a file that lies beside their video."""
 
     def sentences(self) -> Iterator[str]:
         """Yield what was used and what was passed over, one fact at a time."""
         columns = ", ".join(f"{what} from {name!r}" for what, name in self.columns.items())
         unit = f" (in {self.time_unit})" if self.time_unit else ""
-        yield f"reading {self.summary}" + (f": {columns}{unit}" if columns else "")
+        sound = f"sound beside videos ({self.sounds_beside})" if self.sounds_beside else ""
+        used = ", ".join(filter(None, (columns and f"{columns}{unit}", sound)))
+        yield f"reading {self.summary}" + (f": {used}" if used else "")
         if self.unused:
             more = ", …" if len(self.unused) > _SHOWN else ""
             yield f"columns not used: {', '.join(self.unused[:_SHOWN])}{more}"
@@ -104,6 +108,7 @@ class Reading:
             "time_unit": self.time_unit,
             "unused": list(self.unused),
             "several_captions": self.several_captions,
+            **({"sounds_beside": self.sounds_beside} if self.sounds_beside else {}),
             "passed_over": [
                 {"kind": one.kind, "count": one.count, "examples": list(one.examples)}
                 for one in self.passed_over
@@ -122,6 +127,8 @@ class Entries:
     """Those that can be used."""
     problems: list[Problem] = field(default_factory=list)
     """All that makes an entry unusable."""
+    flaws: dict[int, list[Problem]] = field(default_factory=dict)
+    """What makes some of ``entries`` unusable all the same, by their numbers."""
     remarks: list[Problem] = field(default_factory=list)
     """What is odd and may be meant."""
     total: int = 0
@@ -136,6 +143,8 @@ class Entries:
     """What lies in the dataset's folder and is not read."""
     files: list[str] = field(default_factory=list)
     """The lists that were read."""
+    sounds_beside: int = 0
+    """Entries whose sound is a file that lies beside their video."""
     header: dict[str, None] = field(default_factory=dict)
     """The columns of the table that is being read."""
 

@@ -23,6 +23,13 @@ STILL_SUFFIXES = frozenset({
 })  # fmt: skip
 """Endings of still images, in lower case."""
 
+SOUND_SUFFIXES = frozenset({
+    ".wav", ".wave", ".w64", ".flac", ".mp3", ".m4a", ".m4b", ".aac", ".ogg", ".oga", ".opus",
+    ".mka", ".aif", ".aiff", ".aifc", ".au", ".ac3", ".eac3", ".wma", ".caf", ".mp2", ".mpga",
+    ".weba", ".amr", ".ape", ".wv", ".tta", ".dts",
+})  # fmt: skip
+"""Endings of sound files, in lower case."""
+
 
 def suffix_of(name: str) -> str:
     """Return a name's ending in lower case, with its dot; ``""`` if it has none."""
@@ -33,6 +40,11 @@ def suffix_of(name: str) -> str:
 def is_video_name(name: str) -> bool:
     """Return whether a file is called like a video; spaces around the name do not count."""
     return suffix_of(name.strip()) in VIDEO_SUFFIXES
+
+
+def is_sound_name(name: str) -> bool:
+    """Return whether a file is called like a sound file."""
+    return suffix_of(name.strip()) in SOUND_SUFFIXES
 
 
 def is_still_name(name: str) -> bool:

@@ -20,9 +20,10 @@ from videoprep.spec.entries import Entries, Entry, PassedOver
 from videoprep.spec.folder import HIDDEN, LINKED_AGAIN, LINKED_OUTSIDE, Level, levels
 from videoprep.spec.readers.base import CaptionLines, FolderReader, ReadRequest, fallback_used
 from videoprep.spec.readers.json_objects import DECODER, RepeatedKeys, reason_of
+from videoprep.spec.sound_beside import SoundNames
 from videoprep.spec.text_file import in_shell, is_text
 from videoprep.spec.unlisted import KIND as UNLISTED
-from videoprep.spec.video_files import is_still_name, is_video_name, suffix_of
+from videoprep.spec.video_files import is_sound_name, is_still_name, is_video_name, suffix_of
 from videoprep.spec.video_lookup import is_inside
 
 TEXT_SUFFIXES = (".txt", ".caption")
@@ -40,6 +41,7 @@ _EXAMPLES = 3
 STILLS = "still images"
 UNPAIRED = "caption files without a video"
 SECOND = "further caption files of a video"
+UNPAIRED_SOUND = "sound files without a video"
 OTHERS = "other files"
 _MILD = (HIDDEN, OTHERS, LINKED_AGAIN, UNLISTED)  # that need not be meant for training
 
@@ -152,13 +154,13 @@ class Collector:
             caption_prefix: the folder of its caption files, as `Level.prefix`.
             caption_files: the files of that folder.
         """
-        captions = CaptionNames(caption_files)
+        captions, sounds = CaptionNames(caption_files), self.sounds_among(level.files)
         used: set[str] = set()
         rest: list[str] = []
         for name in level.files:
             if is_video_name(name):
                 beside = captions.of(name)
-                used.update(beside)
+                used.update(beside, sounds.of(name))
                 self._sample(level.prefix + name, caption_prefix, beside)
             else:
                 rest.append(name)
@@ -173,9 +175,14 @@ class Collector:
             for name in names:
                 if not is_still_name(name) and name not in used:
                     is_caption = suffix_of(name) in TEXT_SUFFIXES
-                    self._pass(UNPAIRED if is_caption else OTHERS, prefix + name)
+                    other = UNPAIRED_SOUND if sounds and is_sound_name(name) else OTHERS
+                    self._pass(UNPAIRED if is_caption else other, prefix + name)
         for kind, name in level.other:
             self._pass(kind, level.prefix + name)
+
+    def sounds_among(self, names: Sequence[str]) -> SoundNames:
+        """Return the sound files among the names of a folder; none if they are not wanted."""
+        return SoundNames(() if self.request.columns.get("audio") == "" else names)
 
     def pass_over(self, kind: str, prefix: str, names: Sequence[str]) -> None:
         """Count files of a folder that nothing is made of."""
@@ -249,6 +256,7 @@ def passed_over(over: PassedOver, root: str, more: Mapping[str, str] | None = No
         **(more or {}),
         STILLS: "still images are not encoded; take them out if they are not meant",
         UNPAIRED: "check the names: clip.txt belongs to clip.mp4",
+        UNPAIRED_SOUND: "check the names: clip.wav belongs to clip.mp4",
         UNLISTED: "write them into the list, if they are meant to be part of the dataset",
         SECOND: "the first of a video's caption files is read: .txt, then .caption, then .json",
     }

@@ -21,6 +21,7 @@ from videoprep.spec.readers.caption_files import (
     OTHERS,
     STILLS,
     TEXT_SUFFIXES,
+    UNPAIRED_SOUND,
     CaptionNames,
     Collector,
     bad_name,
@@ -28,7 +29,7 @@ from videoprep.spec.readers.caption_files import (
 from videoprep.spec.readers.json_objects import MAX_OBJECT, Flaws, nothing_more
 from videoprep.spec.readers.json_pieces import LostError, Pieces, TooLargeError
 from videoprep.spec.text_file import changed, is_text, require_list
-from videoprep.spec.video_files import is_still_name, is_video_name, suffix_of
+from videoprep.spec.video_files import is_sound_name, is_still_name, is_video_name, suffix_of
 
 NAME = "captions.json"
 """What the file is called."""
@@ -190,6 +191,8 @@ def _names(request: ReadRequest, collector: Collector) -> tuple[list[str], froze
     videos: list[str] = []
     stills: list[str] = []
     for level in levels(request.root, allow_outside=request.allow_outside):
+        sounds = collector.sounds_among(level.files)
+        beside = {one for name in level.files if is_video_name(name) for one in sounds.of(name)}
         for name in level.files:
             whole = level.prefix + name
             if is_video_name(name):
@@ -197,9 +200,10 @@ def _names(request: ReadRequest, collector: Collector) -> tuple[list[str], froze
             elif is_still_name(name):
                 stills.append(whole)
                 collector.pass_over(STILLS, level.prefix, [name])
-            elif whole != NAME:
+            elif whole != NAME and name not in beside:
                 is_caption = suffix_of(name) in TEXT_SUFFIXES
-                collector.pass_over(TEXTS if is_caption else OTHERS, level.prefix, [name])
+                other = UNPAIRED_SOUND if sounds and is_sound_name(name) else OTHERS
+                collector.pass_over(TEXTS if is_caption else other, level.prefix, [name])
         for kind, name in level.other:
             collector.pass_over(kind, level.prefix, [name])
     return videos, frozenset(stills)
