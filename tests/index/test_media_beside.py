@@ -18,9 +18,8 @@ from videoprep.index.clip import has_own_keys
 from videoprep.index.schema import (
     FILE_SCHEMA,
     SCHEMA,
-    file_schema,
+    FurtherColumns,
     media_columns,
-    memory_schema,
     roles_in,
 )
 from videoprep.spec.roles import AUDIO, Role
@@ -84,7 +83,7 @@ def test_an_index_with_media_is_read_back(tmp_path: Path) -> None:
     assert pq.read_schema(path).names == [*FILE_SCHEMA.names, *COLUMNS]
     again = vp.BucketIndex.load(path)
     assert again.table.equals(index.table)
-    assert again.table.schema == memory_schema((AUDIO,))
+    assert again.table.schema == FurtherColumns((AUDIO,)).memory_schema
     assert saved(again, tmp_path / "copy.parquet") == data
     assert again.check_sources().table is again.table
     ids = [(clip.sample, clip.number) for clip in index.clips()]
@@ -273,12 +272,12 @@ def test_sound_before_the_clip_is_none(tmp_path: Path) -> None:
 
 def test_every_role_has_columns_by_its_alignment() -> None:
     depth, mask = Role("control:depth"), Role("mask")
-    names = file_schema((AUDIO, depth)).names[len(FILE_SCHEMA.names) :]
+    names = FurtherColumns((AUDIO, depth)).file_schema.names[len(FILE_SCHEMA.names) :]
     assert names[: len(COLUMNS)] == COLUMNS
     assert {"control_depth_path", "control_depth_frame_indices", "control_depth_time_base"} <= {
         *names
     }
-    assert roles_in(file_schema((AUDIO, depth)).names) == (AUDIO, depth)
+    assert roles_in(FurtherColumns((AUDIO, depth)).file_schema.names) == (AUDIO, depth)
     assert media_columns(mask) == media_columns(depth) != media_columns(AUDIO)
 
 
@@ -328,3 +327,29 @@ def test_a_hostile_fraction_takes_no_time(tmp_path: Path, column: str) -> None:
     vp.BucketIndex(table, index.data_root, index.policy).save(tmp_path / "index.parquet")
     with pytest.raises(PlanError, match=r"cannot be a clip's"):
         vp.BucketIndex.load(tmp_path / "index.parquet")
+
+
+def test_optional_columns_are_there_only_if_they_are_used(tmp_path: Path) -> None:
+    index = vp.BucketIndex.build(write_films(tmp_path / "data", "a.mov,one,\n"))
+    table = FurtherColumns(optional=("dataset",)).of(index.table)
+    index.save(tmp_path / "index.parquet")
+    vp.BucketIndex(table, index.data_root, index.policy).save(tmp_path / "unused.parquet")
+    assert (tmp_path / "unused.parquet").read_bytes() == (tmp_path / "index.parquet").read_bytes()
+
+    at = table.schema.get_field_index("dataset")
+    column = pa.array(["films"] * table.num_rows, table.schema.field(at).type)
+    named = table.set_column(at, table.schema.field(at), column)
+    used = vp.BucketIndex(named, index.data_root, index.policy)
+    used.save(tmp_path / "used.parquet")
+    metadata = pq.read_schema(tmp_path / "used.parquet").metadata
+    assert [json.loads(text)["version"] for text in metadata.values()] == [5]
+    again = vp.BucketIndex.load(tmp_path / "used.parquet")
+    assert again.table["dataset"].to_pylist() == ["films"]
+    assert vp.BucketIndex.concat([again]).table.column_names[-1] == "dataset"
+    older = pq.read_table(tmp_path / "used.parquet")
+    text = json.dumps({**json.loads(next(iter(metadata.values()))), "version": 3})
+    pq.write_table(
+        older.replace_schema_metadata({next(iter(metadata)): text}), tmp_path / "older.parquet"
+    )
+    with pytest.raises(PlanError, match="columns"):
+        vp.BucketIndex.load(tmp_path / "older.parquet")

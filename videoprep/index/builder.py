@@ -25,7 +25,7 @@ from videoprep.index.clip import (
 from videoprep.index.numbers import to_text
 from videoprep.index.placement import LeftOut, Placement, available_frames, place, player_time
 from videoprep.index.policy import Policy
-from videoprep.index.schema import OF_SAMPLE, media_column, media_columns, memory_schema
+from videoprep.index.schema import OF_SAMPLE, FurtherColumns, media_column, media_columns
 from videoprep.media.audio import MOST_MISSING
 from videoprep.media.inspect import InspectedSample, SoundInspection
 from videoprep.media.probe import MediaInfo
@@ -79,7 +79,7 @@ def build_table(
     on_short_sound: Callable[[Sample], object] | None = None,
     unusable: Sequence[tuple[Sample, LeftOut]] = (),
 ) -> pa.Table:
-    """Plan every sample; return a table with `memory_schema`, in the order of the samples.
+    """Plan every sample; return a table with `FurtherColumns.memory_schema`, in their order.
 
     Args:
         samples: all that can be used.
@@ -217,7 +217,7 @@ class _Rows:
 
     def __init__(self, roles: Sequence[Role]) -> None:
         self._roles = roles
-        self._schema = memory_schema(roles)
+        self._schema = FurtherColumns(tuple(roles)).memory_schema
         self._batches: list[pa.RecordBatch] = []
         self._start()
 

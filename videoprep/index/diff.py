@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from videoprep.families.component import ComponentSpec
-from videoprep.index.schema import media_column, media_columns, plain, roles_in, with_roles
-from videoprep.spec.roles import Role, distinct
+from videoprep.index.schema import FurtherColumns, media_column, media_columns, plain
+from videoprep.spec.roles import Role
 
 _ASPECTS: Mapping[str, tuple[str, ...]] = {
     "contents": ("fingerprint",),
@@ -94,10 +94,10 @@ def compare(new: pa.Table, old: pa.Table, components: Iterable[ComponentSpec] = 
         old: likewise.
         components: those whose artifacts are counted.
     """
-    roles = distinct({*roles_in(new.column_names), *roles_in(old.column_names)})
-    new, old = with_roles(new, roles), with_roles(old, roles)
+    further = FurtherColumns.named(new.column_names) | FurtherColumns.named(old.column_names)
+    new, old = further.of(new), further.of(old)
     aspects: dict[str, tuple[str, ...]] = {**_ASPECTS}
-    aspects |= {str(role): _of_media(role) for role in roles}
+    aspects |= {str(role): _of_media(role) for role in further.roles}
     new_names, old_names = _names(new), _names(old)
     places = pc.index_in(new_names, value_set=old_names)
     kept = pc.is_valid(places).to_numpy(zero_copy_only=False)

@@ -19,6 +19,9 @@ VERSION = 3
 VERSION_WITH_MEDIA = 4
 """That of an index with columns of `media_columns`. One without any is of version 3."""
 
+VERSION_WITH_OPTIONAL = 5
+"""That of an index with a column of `OPTIONAL`, or with stills, which have no rate."""
+
 FILE_SCHEMA = pa.schema(
     [
         ("sample", pa.string()),
@@ -74,6 +77,23 @@ REPEATED = (
 
 
 @dataclass(frozen=True, slots=True)
+class OptionalColumn:
+    """A column that an index has only if some row has a value in it."""
+
+    type: pa.DataType
+    repeated: bool = False
+    """Whether many rows share its values, text, which are then held once each in memory."""
+
+
+OPTIONAL: Mapping[str, OptionalColumn] = {
+    "dataset": OptionalColumn(pa.string(), repeated=True),
+    "further_captions": OptionalColumn(pa.list_(pa.string())),
+    "further_prompt_keys": OptionalColumn(pa.list_(pa.string())),
+}
+"""The optional columns, by name, in the order in which they are stored."""
+
+
+@dataclass(frozen=True, slots=True)
 class MediaColumn:
     """A column of each role of a kind."""
 
@@ -115,38 +135,96 @@ def media_column(role: Role, name: str) -> str:
     return f"{role.words}_{name}"
 
 
-def file_schema(roles: Iterable[Role] = ()) -> pa.Schema:
-    """Return the columns of a file.
+@dataclass(frozen=True, slots=True)
+class FurtherColumns:
+    """What columns an index has beside those that every index has."""
 
-    Args:
-        roles: those of the media that some sample has beside its video.
-    """
-    fields = [
-        pa.field(media_column(role, column.name), column.type)
-        for role in roles
-        for column in media_columns(role)
-    ]
-    return pa.schema([*FILE_SCHEMA, *fields]) if fields else FILE_SCHEMA
+    roles: tuple[Role, ...] = ()
+    """Those of the media that some sample has beside its video."""
+    optional: tuple[str, ...] = ()
+    """Those of `OPTIONAL` in which some row has a value."""
+
+    @classmethod
+    def named(cls, names: Iterable[str]) -> FurtherColumns:
+        """Return what a table with columns of these names has.
+
+        Raises:
+            SpecError: columns are those of no role, or of one twice.
+        """
+        names = frozenset(names)
+        return cls(roles_in(names), tuple(name for name in OPTIONAL if name in names))
+
+    @classmethod
+    def used_in(cls, table: pa.Table) -> FurtherColumns:
+        """Return what of the columns of a table has a value in some row."""
+        all_of_it = cls.named(table.column_names)
+        return cls(
+            tuple(r for r in all_of_it.roles if _is_used(table, media_column(r, "path"))),
+            tuple(name for name in all_of_it.optional if _is_used(table, name)),
+        )
+
+    def __or__(self, other: FurtherColumns) -> FurtherColumns:
+        """Return what either has."""
+        either = {*self.optional, *other.optional}
+        return FurtherColumns(
+            distinct({*self.roles, *other.roles}), tuple(n for n in OPTIONAL if n in either)
+        )
+
+    @property
+    def repeated(self) -> tuple[str, ...]:
+        """The columns whose text many rows share: it is held once each in memory."""
+        of_roles = (
+            media_column(role, column.name)
+            for role in self.roles
+            for column in media_columns(role)
+            if column.repeated
+        )
+        return (*REPEATED, *of_roles, *(n for n in self.optional if OPTIONAL[n].repeated))
+
+    @property
+    def file_schema(self) -> pa.Schema:
+        """The columns of a file."""
+        of_roles = [
+            pa.field(media_column(role, column.name), column.type)
+            for role in self.roles
+            for column in media_columns(role)
+        ]
+        optional = [pa.field(name, OPTIONAL[name].type) for name in self.optional]
+        return pa.schema([*FILE_SCHEMA, *of_roles, *optional])
+
+    @property
+    def memory_schema(self) -> pa.Schema:
+        """The columns of `file_schema` as they are held in memory."""
+        held_once, shared = pa.dictionary(pa.int32(), pa.string()), self.repeated
+        return pa.schema(
+            [pa.field(f.name, held_once) if f.name in shared else f for f in self.file_schema]
+        )
+
+    def of(self, table: pa.Table) -> pa.Table:
+        """Return a table with these columns and no others; null if it lacks them."""
+        schema = self.memory_schema
+        if schema.names == table.column_names:
+            return table
+        columns = [
+            table[field.name]
+            if field.name in table.column_names
+            else pa.chunked_array([pa.nulls(table.num_rows, field.type)])
+            for field in schema
+        ]
+        return pa.Table.from_arrays(columns, schema=schema)
 
 
-def repeated(roles: Iterable[Role] = ()) -> tuple[str, ...]:
-    """Return the columns whose text many rows share: it is held once each in memory."""
-    further = (
-        media_column(role, column.name)
-        for role in roles
-        for column in media_columns(role)
-        if column.repeated
-    )
-    return (*REPEATED, *further)
+def version_of(table: pa.Table) -> int:
+    """Return the version of an index with the columns of a table, all of them in use."""
+    further = FurtherColumns.named(table.column_names)
+    stills = pc.and_(pc.is_null(table["fps"]), pc.is_null(table["left_out_code"]))
+    if further.optional or pc.any(stills).as_py():
+        return VERSION_WITH_OPTIONAL
+    return VERSION_WITH_MEDIA if further.roles else VERSION
 
 
-def memory_schema(roles: Iterable[Role] = ()) -> pa.Schema:
-    """Return the columns of `file_schema` as they are held in memory."""
-    roles, held_once = tuple(roles), pa.dictionary(pa.int32(), pa.string())
-    shared = repeated(roles)
-    return pa.schema(
-        [pa.field(f.name, held_once) if f.name in shared else f for f in file_schema(roles)]
-    )
+def _is_used(table: pa.Table, name: str) -> bool:
+    return bool(table[name].null_count < table.num_rows)
 
 
 def roles_in(names: Iterable[str]) -> tuple[Role, ...]:
@@ -164,27 +242,6 @@ def roles_in(names: Iterable[str]) -> tuple[Role, ...]:
     )
 
 
-def with_roles(table: pa.Table, roles: Iterable[Role]) -> pa.Table:
-    """Return a table with the columns of these roles and no others; null if it lacks them."""
-    schema = memory_schema(roles)
-    if schema.names == table.column_names:
-        return table
-    columns = [
-        table[field.name]
-        if field.name in table.column_names
-        else pa.chunked_array([pa.nulls(table.num_rows, field.type)])
-        for field in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def without_unused_roles(table: pa.Table) -> pa.Table:
-    """Return a table without the columns of roles that none of its rows has."""
-    roles = roles_in(table.column_names)
-    used = [role for role in roles if table[media_column(role, "path")].null_count < table.num_rows]
-    return table if len(used) == len(roles) else with_roles(table, used)
-
-
 OF_SAMPLE = (
     "sample", "clip", "video", "caption", "file", "line", "split", "weight", "repeats",
     "fingerprint", "video_key", "image_key", "prompt_key", "audio_key",
@@ -192,7 +249,7 @@ OF_SAMPLE = (
 """Columns that are each row's own; the others are the same for clips that are alike."""
 
 
-SCHEMA = memory_schema()
+SCHEMA = FurtherColumns().memory_schema
 """The columns of an index without further media, as they are held in memory."""
 
 

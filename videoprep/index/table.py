@@ -8,7 +8,8 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
@@ -45,16 +46,14 @@ from videoprep.index.schema import (
     SCHEMA,
     VERSION,
     VERSION_WITH_MEDIA,
+    VERSION_WITH_OPTIONAL,
+    FurtherColumns,
     digest_of,
-    file_schema,
     media_column,
-    memory_schema,
     multiplicity_of,
     plain,
-    repeated,
     roles_in,
-    with_roles,
-    without_unused_roles,
+    version_of,
 )
 from videoprep.index.splits import assign_splits, require_shares
 from videoprep.index.survey import resolve
@@ -70,7 +69,7 @@ from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.path_hints import nowhere
 from videoprep.spec.readers.parquet_table import INDEX_MARK
-from videoprep.spec.roles import AUDIO, VIDEO, Role, distinct
+from videoprep.spec.roles import AUDIO, VIDEO, Role
 from videoprep.spec.sample import Listing, Location, Sample
 from videoprep.text import counted
 
@@ -111,7 +110,8 @@ class BucketIndex:
     Made by `build` or `load`; never changed. ``len()`` counts the planned clips.
 
     Attributes:
-        table: one row a clip, and one a sample that is skipped, with `schema.memory_schema`.
+        table: one row a clip, and one a sample that is skipped, with
+            `FurtherColumns.memory_schema`.
         data_root: the folder that ``video`` is relative to; of a remote dataset what stands for it.
         policy: how it was made, as JSON values.
     """
@@ -207,8 +207,8 @@ class BucketIndex:
         file = _local_file(path)
         root, policy = _header_of(file)
         try:
-            roles = roles_in(pq.read_schema(file).names)
-            table = pq.read_table(file, read_dictionary=list(repeated(roles)))
+            further = FurtherColumns.named(pq.read_schema(file).names)
+            table = pq.read_table(file, read_dictionary=list(further.repeated))
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(file, error) from error
         return cls._read(table, root, policy, file, data_root)
@@ -237,8 +237,8 @@ class BucketIndex:
         coming = iter(clips)
         wanted = next(coming, None)
         try:
-            roles = roles_in(pq.read_schema(file).names)
-            parquet = pq.ParquetFile(file, read_dictionary=list(repeated(roles)))
+            further = FurtherColumns.named(pq.read_schema(file).names)
+            parquet = pq.ParquetFile(file, read_dictionary=list(further.repeated))
             for number in range(parquet.num_row_groups):
                 if wanted is None:
                     return
@@ -269,7 +269,8 @@ class BucketIndex:
             unknown = pa.nulls(table.num_rows, pa.string())
             at = SCHEMA.get_field_index("audio_key")
             table = table.add_column(at, "audio_key", unknown)
-        table = table.cast(memory_schema(roles_in(table.column_names))).unify_dictionaries()
+        schema = FurtherColumns.named(table.column_names).memory_schema
+        table = table.cast(schema).unify_dictionaries()
         require_sound(table, policy["profile"], str(file))
         return cls(table, _root(root, data_root), policy)
 
@@ -335,12 +336,15 @@ class BucketIndex:
 
     def _write(self, file: BinaryIO) -> None:
         """Text that is held once in memory is written out: bytes tell nothing of its history."""
-        table = without_unused_roles(self.table)
-        roles = roles_in(table.column_names)
-        version = VERSION_WITH_MEDIA if roles else VERSION
-        metadata = {"version": version, "data_root": shown(self.data_root), "policy": self.policy}
+        further = FurtherColumns.used_in(self.table)
+        table = further.of(self.table)
+        metadata = {
+            "version": version_of(table),
+            "data_root": shown(self.data_root),
+            "policy": self.policy,
+        }
         text = json.dumps(metadata, sort_keys=True, default=dict).encode()
-        schema = file_schema(roles).with_metadata({_METADATA: text})
+        schema = further.file_schema.with_metadata({_METADATA: text})
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
             for start in range(0, max(1, table.num_rows), _BATCH):
                 part = table.slice(start, _BATCH).cast(schema.remove_metadata())
@@ -893,9 +897,9 @@ def _is_whole(metadata: dict[str, Any]) -> bool:
 
 
 def _require_version(version: int, file: Path) -> None:
-    if version > VERSION_WITH_MEDIA:
+    if version > VERSION_WITH_OPTIONAL:
         raise PlanError(
-            f"has version {version}; this videoprep reads versions up to {VERSION_WITH_MEDIA}",
+            f"has version {version}; this videoprep reads versions up to {VERSION_WITH_OPTIONAL}",
             where=str(file),
             remedy="upgrade videoprep, or make the index anew with `videoprep index`",
         )
@@ -910,14 +914,16 @@ def _require_version(version: int, file: Path) -> None:
 def _has_columns_of(version: int, schema: pa.Schema) -> bool:
     """Whether the columns are those of a version."""
     try:
-        roles = roles_in(schema.names)
+        further = FurtherColumns.named(schema.names)
     except SpecError:
         return False
-    if bool(roles) != (version == VERSION_WITH_MEDIA):
+    if further.optional and version < VERSION_WITH_OPTIONAL:
+        return False
+    if version < VERSION_WITH_OPTIONAL and bool(further.roles) != (version == VERSION_WITH_MEDIA):
         return False
     if version < VERSION:
         return bool(schema == FILE_SCHEMA.remove(FILE_SCHEMA.get_field_index("audio_key")))
-    return bool(schema == file_schema(roles))
+    return bool(schema == further.file_schema)
 
 
 def _moved(index: BucketIndex, root: Path) -> pa.Table:
@@ -945,9 +951,9 @@ def _moved(index: BucketIndex, root: Path) -> pa.Table:
 
 
 def _joined(tables: Sequence[pa.Table]) -> pa.Table:
-    """The rows of all, with the columns of each role that one has."""
-    roles = distinct({role for table in tables for role in roles_in(table.column_names)})
-    return pa.concat_tables([with_roles(table, roles) for table in tables]).unify_dictionaries()
+    """The rows of all, with all the columns that one has."""
+    further = reduce(or_, (FurtherColumns.named(table.column_names) for table in tables))
+    return pa.concat_tables([further.of(table) for table in tables]).unify_dictionaries()
 
 
 def _path_of(role: Role) -> str:
