@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from videoprep.errors import PlanError
 from videoprep.index.bucket import Bucket
-from videoprep.index.presence import Presence
+from videoprep.index.presence import ComponentPresence
 from videoprep.index.sampler import BucketBatchSampler
 
 KINDS = (Bucket(9, 64, 96), Bucket(17, 64, 96))
@@ -26,7 +26,7 @@ patient = settings(deadline=None)  # the machine may be busy
 @dataclass
 class Data:
     buckets: Sequence[Bucket]
-    presence: Presence | None = None
+    presence: ComponentPresence | None = None
     multiplicity: Sequence[float] | None = None
     digest: str = "ab" * 16
 
@@ -34,11 +34,11 @@ class Data:
         return bucket.frames
 
 
-def of(sound: Sequence[bool], depth: Sequence[bool] | None = None) -> Presence | None:
+def of(sound: Sequence[bool], depth: Sequence[bool] | None = None) -> ComponentPresence | None:
     there = {SOUND: np.array(sound, np.bool_)}
     if depth is not None:
         there[DEPTH] = np.array(depth, np.bool_)
-    return Presence.of(there)
+    return ComponentPresence.of(there)
 
 
 clips = st.lists(

@@ -14,7 +14,7 @@ _MOST = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Presence:
+class ComponentPresence:
     """Which of the components that a clip may lack each item lacks.
 
     For example, with sound latents for the first and the last of three clips, ``kinds`` is
@@ -27,7 +27,7 @@ class Presence:
     """Int32 ``[items]``: the kind of each item, as its position in ``kinds``."""
 
     @classmethod
-    def of(cls, there: Mapping[Component, NDArray[np.bool_]]) -> Presence | None:
+    def of(cls, there: Mapping[Component, NDArray[np.bool_]]) -> ComponentPresence | None:
         """Return what items lack; None if all of them lack the same components, or none.
 
         Args:

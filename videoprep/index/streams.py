@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from videoprep.errors import PlanError
 from videoprep.index.bucket import Bucket, BucketColumn
-from videoprep.index.presence import Presence
+from videoprep.index.presence import ComponentPresence
 from videoprep.index.shuffle import hashes, key_of, permutation, whole_part_of_sum
 
 LAST_EPOCH = 2**32 - 2
@@ -22,7 +22,7 @@ class Bucketed(Protocol):
     """Anything that knows the bucket of each of its items: `BucketIndex`, `LatentDataset`.
 
     It may also have ``multiplicity``, float64 ``[items]`` or None: how often each item comes in an
-    epoch on average; ``presence``, a `Presence` or None: which components each item lacks; and,
+    epoch on average; ``presence``, a `ComponentPresence` or None: which components each item lacks; and,
     which ``max_tokens`` needs, ``latent_tokens(bucket) -> int``.
     """
 
@@ -155,9 +155,9 @@ def _weights(data: Bucketed, items: int) -> NDArray[np.float64] | None:
     return None if bool((weights == 1).all()) else weights
 
 
-def _presence(data: Bucketed, items: int) -> Presence | None:
+def _presence(data: Bucketed, items: int) -> ComponentPresence | None:
     """Which components each item lacks; None if none of them lacks any that others have."""
-    given: Presence | None = getattr(data, "presence", None)
+    given: ComponentPresence | None = getattr(data, "presence", None)
     if given is not None and given.codes.shape != (items,):
         raise PlanError(
             f"presence has the shape {list(given.codes.shape)}, but there are {items} clips",
@@ -167,7 +167,7 @@ def _presence(data: Bucketed, items: int) -> Presence | None:
 
 
 def _members(
-    column: BucketColumn, presence: Presence | None
+    column: BucketColumn, presence: ComponentPresence | None
 ) -> Iterator[tuple[Bucket, tuple[str, ...], NDArray[np.int32]]]:
     """Buckets in their natural order, what items lack, and their numbers, ascending."""
     for bucket, items in _of_buckets(column):

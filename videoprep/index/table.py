@@ -40,7 +40,7 @@ from videoprep.index.clip import Clip, clip_from_row, has_own_keys
 from videoprep.index.diff import IndexDiff, compare
 from videoprep.index.placement import LeftOut
 from videoprep.index.policy import Policy
-from videoprep.index.presence import Presence
+from videoprep.index.presence import ComponentPresence
 from videoprep.index.schema import (
     FILE_SCHEMA,
     SCHEMA,
@@ -438,7 +438,7 @@ class BucketIndex:
         return has
 
     @cached_property
-    def presence(self) -> Presence | None:
+    def presence(self) -> ComponentPresence | None:
         """Which components each planned clip does without, of those of the profile's family.
 
         None if all do without the same, or none.
@@ -448,7 +448,9 @@ class BucketIndex:
             return None
         columns = list(dict.fromkeys(name for s in specs for name in s.source.key_columns))
         planned = self._planned_rows(columns)
-        return Presence.of({s.name: s.source.keys(planned).is_valid().to_numpy() for s in specs})
+        return ComponentPresence.of(
+            {s.name: s.source.keys(planned).is_valid().to_numpy() for s in specs}
+        )
 
     @property
     def is_resizing(self) -> bool:

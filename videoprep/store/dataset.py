@@ -24,7 +24,7 @@ from videoprep.families.registry import get_profile
 from videoprep.fs import Files, is_url
 from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.numbers import from_text
-from videoprep.index.presence import Presence
+from videoprep.index.presence import ComponentPresence
 from videoprep.index.schema import digest_of, multiplicity_of
 from videoprep.shell import command_line
 from videoprep.store.clip_table import ClipTable, Filters, open_catalogue
@@ -189,9 +189,9 @@ class LatentDataset(Dataset[dict[str, Any]]):
         return multiplicity_of(self._clips.table)
 
     @cached_property
-    def presence(self) -> Presence | None:
+    def presence(self) -> ComponentPresence | None:
         """Which components each clip does without; None if all do without the same, or none."""
-        return Presence.of(self._clips.there())
+        return ComponentPresence.of(self._clips.there())
 
     @cached_property
     def digest(self) -> str:

@@ -343,6 +343,7 @@ class _Validation:
             self.spec.data_root,
             self.listing.samples,
             scan=Need.FRAMES in self.selection.needs,
+            sound=Need.SOUND in self.selection.needs,
             limits=limits,
         )
 
@@ -357,7 +358,7 @@ class _Validation:
             self.overview.add(sample, None, None, subject.tokens)
         else:
             kind = self._kind_of(sample, found.video)
-            known = (media, kind.plan, found.video.scan, found.beside)
+            known = (media, kind.plan, found.video.scan, found.beside, found.sound_scan)
             subject = Subject(sample, self.policy, subject.tokens, subject.token_limit, *known)
             findings = _apply(self.of_rest, subject)
             if kind.speaking is None:

@@ -64,7 +64,10 @@ _ANSWER_SECONDS = 10.0
 
 _MOST_SECONDS = 1e6
 
-Do = Literal["fingerprint", "probe", "scan", "scenes", "transnet", "sound", "thumbnail", "pictures"]
+Do = Literal[
+    "fingerprint", "probe", "scan", "scenes", "transnet", "sound", "sound_scan", "thumbnail",
+    "pictures",
+]  # fmt: skip
 Answer = dict[str, Any]
 """What was asked for, each as ``{"value": …}`` or ``{"error": …}``; see the inspector."""
 
