@@ -22,6 +22,7 @@ from videoprep.errors import Code, ModelError, PlanError, VideoprepError
 from videoprep.families.component import VIDEO_LATENTS
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import components_of
+from videoprep.index.role_counts import count_roles
 from videoprep.index.schema import FILE_SCHEMA
 from videoprep.index.summary import summarize
 from videoprep.index.table import BucketIndex
@@ -169,6 +170,23 @@ def test_a_repair_keeps_what_it_could_not_make_again(model: Path, tmp_path: Path
     report = vp.verify(store, repair=True, progress="none")
     assert not report.ok
     assert sorted(path.name for path in store.rglob("*")) == before
+
+
+def test_counts_add_up_everywhere(model: Path, tmp_path: Path) -> None:
+    """What has no sound is encoded once all else of it is, and is never said to be missing."""
+    dataset, store = write_films(tmp_path / "data"), tmp_path / "store"
+    index = BucketIndex.build(dataset, profile="sonic")
+    counts = count_roles(index)
+    assert (dict(counts.clips), dict(counts.files)) == ({"audio": 2}, {})
+    assert [*counts.sentences(3)] == ["clips with sound: 2 of 3"]
+    encode(dataset, model, store)
+    counted = vp.status(store, dataset).components["sound_latents"]
+    assert (counted.planned, counted.done, counted.absent, counted.to_do) == (2, 2, 1, 0)
+    report = vp.report(store, tmp_path / "report.html", previews=0)
+    assert "clips with sound: 2 of 3" in (tmp_path / "report.html").read_text()
+    assert report.facts.clips == {"encoded": 3}
+    assert report.ok
+    assert vp.verify(store).ok
 
 
 def test_an_index_is_summarized(model: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from videoprep.encoding.status import SetAsideGroup
 from videoprep.families.component import Component
 from videoprep.index.calibration import Calibration
+from videoprep.index.role_counts import RoleCounts
 from videoprep.index.summary import Summary
 from videoprep.pages.charts import Chart
 from videoprep.store.catalogue import DamagedClip
@@ -125,6 +126,7 @@ class PlanFacts:
         most_cut: the clips that lose most of their picture.
         most_passed: the clips of the samples that lose most frames; one a sample.
         left_out: for each code an example of its reason.
+        roles: how many clips have sound, and other media beside their picture.
     """
 
     summary: Summary
@@ -136,6 +138,7 @@ class PlanFacts:
     most_cut: tuple[Worst, ...]
     most_passed: tuple[Worst, ...]
     left_out: Mapping[str, str]
+    roles: RoleCounts
 
 
 @dataclass(frozen=True, slots=True)

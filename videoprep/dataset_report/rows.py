@@ -131,7 +131,8 @@ def _states(
     why: dict[int, tuple[str, str]] = {}
     for component, artifacts in made.items():
         keys = artifacts.source.keys(table)
-        lacking |= ~_in(keys, artifacts.stored["key"])
+        needed = keys.is_valid().to_numpy()  # a clip without sound needs none, for example
+        lacking |= needed & ~_in(keys, artifacts.stored["key"])
         here = _in(keys, artifacts.failed["key"]) & ~left_out
         failed |= here
         known = {row["key"]: row for row in artifacts.failed.to_pylist()}

@@ -22,8 +22,8 @@ class Bucketed(Protocol):
     """Anything that knows the bucket of each of its items: `BucketIndex`, `LatentDataset`.
 
     It may also have ``multiplicity``, float64 ``[items]`` or None: how often each item comes in an
-    epoch on average; ``presence``, a `ComponentPresence` or None: which components each item lacks; and,
-    which ``max_tokens`` needs, ``latent_tokens(bucket) -> int``.
+    epoch on average; ``presence``, a `ComponentPresence` or None: which components each item lacks;
+    and, which ``max_tokens`` needs, ``latent_tokens(bucket) -> int``.
     """
 
     @property

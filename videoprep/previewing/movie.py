@@ -21,6 +21,7 @@ _PAGE, _INK, _SOFT, _BAD = (18, 21, 26), (230, 234, 239), (155, 166, 179), (255,
 # Pixels: a cell is no larger, and a small clip grows to about this.
 _CELL, _GAP, _LINE, _LARGE, _SMALL = 480, 8, 20, 15, 13
 _HEAD = 3 * _LINE + 8
+_WAVE = 72  # of the sound below the frames, if a clip has any
 
 # A clip that is over in a moment is shown again, for so long at least.
 _SECONDS = 3
@@ -36,8 +37,9 @@ def movie(clips: Sequence[Clip], pictures: Iterable[ClipPicture]) -> Writer:
     """
     cell = _cell_size(clips)
     rate = min(max(rate_of(clip.fps) for clip in clips), Fraction(_MOST_RATE))
-    height, width = _HEAD + cell[0], 2 * cell[1] + _GAP
-    frames = (frame for picture in pictures for frame in _frames(picture, cell, rate))
+    wave = _WAVE if any(clip.has_audio for clip in clips) else 0
+    height, width = _HEAD + cell[0] + wave, 2 * cell[1] + _GAP
+    frames = (frame for picture in pictures for frame in _frames(picture, cell, wave, rate))
     # H.264 halves the colours' sides.
     return writing_frames(frames, (height + height % 2, width + width % 2), rate)
 
@@ -57,7 +59,7 @@ def _scaled(height: int, width: int) -> tuple[int, int]:
 
 
 def _frames(
-    picture: ClipPicture, cell: tuple[int, int], rate: Fraction
+    picture: ClipPicture, cell: tuple[int, int], wave: int, rate: Fraction
 ) -> Iterator[NDArray[np.uint8]]:
     clip = picture.measure.clip
     count = len(picture.frames)
@@ -67,13 +69,17 @@ def _frames(
     sides = panels(picture)
     for moment in range(moments):
         place = int(moment * rate_of(clip.fps) / rate) % count
-        yield _frame(head, sides, place, cell)
+        frame = _frame(head, sides, place, cell, wave)
+        if wave and picture.sound is not None:
+            drawn = Image.fromarray(picture.sound.draw(head.width, [place / count]))
+            frame.paste(drawn.resize((head.width, wave - _GAP)), (0, _HEAD + cell[0] + _GAP))
+        yield np.asarray(frame)
 
 
 def _frame(
-    head: Image.Image, sides: tuple[Panel, Panel], place: int, cell: tuple[int, int]
-) -> NDArray[np.uint8]:
-    height, width = _HEAD + cell[0], 2 * cell[1] + _GAP
+    head: Image.Image, sides: tuple[Panel, Panel], place: int, cell: tuple[int, int], wave: int
+) -> Image.Image:
+    height, width = _HEAD + cell[0] + wave, 2 * cell[1] + _GAP
     page = Image.new("RGB", (width + width % 2, height + height % 2), _PAGE)
     page.paste(head, (0, 0))
     for number, panel in enumerate(sides):
@@ -83,7 +89,7 @@ def _frame(
             continue
         shown = Image.fromarray(np.ascontiguousarray(panel.frames[place]))
         page.paste(_fitted(shown, cell), (left, _HEAD))
-    return np.asarray(page)
+    return page
 
 
 def _fitted(frame: Image.Image, cell: tuple[int, int]) -> Image.Image:

@@ -66,6 +66,7 @@ def figures(picture: ClipPicture) -> str:
     if picture.crop is not None:
         parts.append(_cut(measure))
     parts += [decibels(measure)] if measure.psnr is not None else []
+    parts += [f"sound: {picture.sound}"] if picture.sound is not None else []
     parts.append(f"shown: {_listed(picture.file_frames)} of the file")
     return " · ".join(parts)
 
