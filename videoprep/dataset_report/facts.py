@@ -140,6 +140,14 @@ class PlanFacts:
     left_out: Mapping[str, str]
     roles: RoleCounts
 
+    def to_json(self) -> dict[str, Any]:
+        """The counts, in a form that `json` can write."""
+        return {
+            **self.summary.to_json(),
+            "clips_by_role": dict(self.roles.clips),
+            "files_by_role": dict(self.roles.files),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -189,7 +197,7 @@ class Facts:
             "samples": {"total": self.total, **self.samples},
             "clips": dict(self.clips),
             "asked": dict(self.asked),
-            "plan": None if self.plan is None else self.plan.summary.to_json(),
+            "plan": None if self.plan is None else self.plan.to_json(),
             "no_plan": self.no_plan,
             "store": None if store is None else {**asdict(store), "bytes": store.bytes},
             "findings": None if self.findings is None else self.findings.summary(),

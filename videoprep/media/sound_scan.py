@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -110,7 +110,7 @@ def _decoded(
     container: InputContainer, stream: AudioStream, gauge: _SoundGauge
 ) -> Iterator[AudioFrame]:
     """Yield what decodes; the gauge is told what the decoder says."""
-    packets = cast("Iterator[Packet[AudioStream]]", container.demux(stream))
+    packets = container.demux(stream)
     log = DecoderLog()
     while not gauge.has_given_up:
         with log.listening():

@@ -103,4 +103,5 @@ class Waveform:
 def _row(level: Samples) -> NDArray[np.int64]:
     """The row of pixels at which a level lies: full scale is the first, minus that the last."""
     half = (_CHANNEL - 2) / 2
-    return np.rint(half - np.clip(level, -1, 1) * half).astype(np.int64)
+    row: NDArray[np.int64] = np.rint(half - np.clip(level, -1, 1) * half).astype(np.int64)
+    return row

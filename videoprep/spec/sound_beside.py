@@ -37,7 +37,7 @@ class SoundNames:
 
     def of(self, video: str) -> Sequence[str]:
         """Return the names of a video's sound files, in order; more than one leave it open."""
-        found = self._sounds.get(video) or self._sounds.get(_stem(video), ())
+        found = self._sounds.get(video) or self._sounds.get(_stem(video)) or []
         return sorted(name for name in found if name != video)
 
     def sharing(self, video: str) -> Sequence[str]:
