@@ -67,6 +67,8 @@ class Reading:
 
     several_captions: int = 0
     """Samples with more than one caption, of which the first is encoded."""
+    journal: str | None = None
+    """The folder of the caption journal, if captions are looked for in it."""
     sounds_beside: int = 0
     """Samples whose sound is a file that lies beside their video."""
 
@@ -77,6 +79,8 @@ class Reading:
         sound = f"sound beside videos ({self.sounds_beside})" if self.sounds_beside else ""
         used = ", ".join(filter(None, (columns and f"{columns}{unit}", sound)))
         yield f"reading {self.summary}" + (f": {used}" if used else "")
+        if self.journal is not None:
+            yield f"captions by models and reviewers from {self.journal}"
         if self.unused:
             more = ", …" if len(self.unused) > _SHOWN else ""
             yield f"columns not used: {', '.join(self.unused[:_SHOWN])}{more}"
@@ -108,6 +112,7 @@ class Reading:
             "time_unit": self.time_unit,
             "unused": list(self.unused),
             "several_captions": self.several_captions,
+            "journal": self.journal,
             **({"sounds_beside": self.sounds_beside} if self.sounds_beside else {}),
             "passed_over": [
                 {"kind": one.kind, "count": one.count, "examples": list(one.examples)}
