@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -187,6 +188,32 @@ def test_counts_add_up_everywhere(model: Path, tmp_path: Path) -> None:
     assert report.facts.clips == {"encoded": 3}
     assert report.ok
     assert vp.verify(store).ok
+
+
+def test_is_exported_and_trained_on(model: Path, tmp_path: Path) -> None:
+    """Clips without sound lie in files of their own, and a trainer that is deaf takes all."""
+    store = tmp_path / "store"
+    encode(write_films(tmp_path / "data", ("silent", "stereo", "mono")), model, store)
+    kinds = ("17x64x64", "17x64x64-without-sound_latents")
+    vp.export(store, to="webdataset", output=tmp_path / "tar")
+    members: dict[str, set[str]] = {}
+    for path in (tmp_path / "tar").glob("*/*.tar"):
+        with tarfile.open(path) as tar:
+            members[path.parent.name] = {name.partition(".")[2] for name in tar.getnames()}
+    assert members.keys() == {*kinds}
+    assert members[kinds[0]] - members[kinds[1]] == {"sound_latents.pth"}
+    vp.export(store, to="hf-datasets", output=tmp_path / "hf")
+    tables = {
+        kind: pq.read_table(next((tmp_path / "hf" / kind).glob("*.parquet"))) for kind in kinds
+    }
+    assert [len(tables[kind]) for kind in kinds] == [2, 1]
+    assert {*tables[kinds[0]].column_names} - {*tables[kinds[1]].column_names} == {"sound_latents"}
+    card = (tmp_path / "hf/README.md").read_text()
+    assert all(f"config_name: {kind}" in card for kind in kinds)
+    trained = vp.train(
+        store, model=model, output=tmp_path / "run", steps=3, rank=2, batch_size=2, device="cpu"
+    )
+    assert trained.steps == 3
 
 
 def test_an_index_is_summarized(model: Path, tmp_path: Path) -> None:

@@ -153,6 +153,11 @@ class LatentDataset(Dataset[dict[str, Any]]):
         """The store: a path, absolute, or a URL."""
         return self._location
 
+    def absent(self, number: int) -> list[Component]:
+        """Return the components that a clip does without, without reading a tensor."""
+        there = self._clips.places(number)
+        return [name for name in self.components if name not in there]
+
     def row(self, number: int) -> dict[str, Any]:
         """A clip's columns of the catalogue, without reading a tensor."""
         return self._clips.row(number)
