@@ -11,6 +11,7 @@ import pytest
 import videoprep as vp
 from tests.media.sounds import Samples, floats, noise, write_film, write_wav
 from tests.support.assets import write_lists
+from videoprep.errors import PlanError
 from videoprep.previewing.run import Preview
 from videoprep.previewing.waveform import COLUMNS, Waveform
 
@@ -100,6 +101,17 @@ def test_sound_that_does_not_decode_costs_no_picture(dataset: Path) -> None:
     assert [fault.kind for fault in picture.measure.faults] == ["sound"]
     assert picture.source is not None
     assert seen.ok
+
+
+def test_a_sound_file_outside_of_the_root_is_not_opened(dataset: Path, tmp_path: Path) -> None:
+    """A plan may come from a stranger."""
+    write_wav(tmp_path / "out.wav", noise(3, RATE), RATE)
+    (dataset / "beside.wav").unlink()
+    (dataset / "beside.wav").symlink_to(tmp_path / "out.wav")
+    trusted = vp.BucketIndex.build(dataset, allow_outside_root=True, **PLAN)
+    index = vp.BucketIndex(trusted.table, dataset, {**trusted.policy, "allow_outside_root": False})
+    with pytest.raises(PlanError, match=r"outside the data root: beside\.wav"):
+        vp.preview(index)
 
 
 def test_drawing() -> None:

@@ -247,5 +247,6 @@ def open_clips(
 def _clips_inside(part: BucketIndex) -> Iterator[Clip]:
     clips = list(part.clips())
     if not part.policy.get("allow_outside_root"):
-        require_inside((clip.video for clip in clips), part.data_root)
+        names = (name for clip in clips for name in (clip.video, *(m.name for m in clip.beside)))
+        require_inside(names, part.data_root)
     yield from clips
