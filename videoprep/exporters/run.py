@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoprep.errors import StoreError
+from videoprep.exporters.beside import in_every_clip, notes_on_media
 from videoprep.exporters.contract import (
     ClipExporter,
     Exported,
@@ -118,7 +119,7 @@ def export(
         incomplete=data.incomplete,
         posterior=origin.posterior,
         loses=exporter.loses,
-        notes=clips.notes,
+        notes=(*clips.notes, *notes_on_media(origin.info, data, exporter.name)),
         command=exporter.command(str(folder.path.resolve()), origin),
     )
 
@@ -143,6 +144,9 @@ def _open(
     reason = exporter.refusal(origin)
     if reason is None:
         data = LatentDataset(store, split=split, components=_wanted(info, exporter))
+        everywhere = in_every_clip(data)
+        if len(everywhere) < len(data.components) and not isinstance(exporter, ShardExporter):
+            data = LatentDataset(store, split=split, components=everywhere)
         buckets = tuple(data.buckets.counts())
         groups = tuple(name for name, _ in _groups(data))
         origin = replace(origin, components=data.components, buckets=buckets, groups=groups)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from videoprep.errors import Code, EmptyPlanError, ListError, PlanError, Problem, SpecError
-from videoprep.families.component import NO_AUDIO, ordered
+from videoprep.families.component import NO_AUDIO, for_roles, ordered
 from videoprep.families.registry import get_profile
 from videoprep.fs import Files
 from videoprep.fs.atomic import write_file
@@ -49,6 +49,7 @@ from videoprep.index.schema import (
     VERSION_WITH_OPTIONAL,
     FurtherColumns,
     digest_of,
+    key_column,
     media_column,
     multiplicity_of,
     plain,
@@ -69,7 +70,7 @@ from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.path_hints import nowhere
 from videoprep.spec.readers.parquet_table import INDEX_MARK
-from videoprep.spec.roles import AUDIO, VIDEO, Role
+from videoprep.spec.roles import VIDEO, Role
 from videoprep.spec.sample import Listing, Location, Sample
 from videoprep.text import counted
 
@@ -443,13 +444,13 @@ class BucketIndex:
 
         None if all do without the same, or none.
         """
-        specs = [s for s in get_profile(self.policy["profile"]).components if s.source.may_lack]
-        if not specs or not len(self):
+        own = for_roles(get_profile(self.policy["profile"]).components, self.roles)
+        specs = [spec for spec in own if spec.source.may_lack]
+        if not len(self):
             return None
-        columns = list(dict.fromkeys(name for s in specs for name in s.source.key_columns))
-        planned = self._planned_rows(columns)
+        keys = {spec.name: spec.source.keys(self.table) for spec in specs}
         return ComponentPresence.of(
-            {s.name: s.source.keys(planned).is_valid().to_numpy() for s in specs}
+            {name: column.is_valid().to_numpy()[self._rows] for name, column in keys.items()}
         )
 
     @property
@@ -467,7 +468,7 @@ class BucketIndex:
     @cached_property
     def digest(self) -> str:
         """Stands for the planned clips, their order and their weights: 32 hexadecimal digits."""
-        keys = ["video_key", "prompt_key", *(["audio_key"] if AUDIO in self.roles else [])]
+        keys = ["video_key", "prompt_key", *map(key_column, self.roles)]
         return digest_of(self._planned_rows([*keys, "weight", "repeats"]), keys)
 
     def latent_tokens(self, bucket: Bucket) -> int:
@@ -608,7 +609,8 @@ class BucketIndex:
 
     def diff(self, old: BucketIndex) -> IndexDiff:
         """Return what changed since an older index, and what would have to be encoded again."""
-        specs = {spec.name: spec for spec in get_profile(self.policy["profile"]).components}
+        own = get_profile(self.policy["profile"]).components
+        specs = {spec.name: spec for spec in for_roles(own, {*self.roles, *old.roles})}
         compared = (specs[name] for name in ordered(specs) if not specs[name].noise)
         return compare(self.table, old.table, compared)
 

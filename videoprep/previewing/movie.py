@@ -1,4 +1,4 @@
-"""The movie: one clip after the other, source on the left, reconstruction on the right."""
+"""The movie: one clip after the other, source on the left, reconstruction right of it."""
 
 from __future__ import annotations
 
@@ -38,10 +38,20 @@ def movie(clips: Sequence[Clip], pictures: Iterable[ClipPicture]) -> Writer:
     cell = _cell_size(clips)
     rate = min(max(rate_of(clip.fps) for clip in clips), Fraction(_MOST_RATE))
     wave = _WAVE if any(clip.has_audio for clip in clips) else 0
-    height, width = _HEAD + cell[0] + wave, 2 * cell[1] + _GAP
-    frames = (frame for picture in pictures for frame in _frames(picture, cell, wave, rate))
+    size = _HEAD + cell[0] + wave, _width(_columns(clips), cell)
+    frames = (frame for picture in pictures for frame in _frames(picture, cell, rate, size))
+    height, width = size
     # H.264 halves the colours' sides.
     return writing_frames(frames, (height + height % 2, width + width % 2), rate)
+
+
+def _columns(clips: Sequence[Clip]) -> int:
+    """How many cells lie side by side: source, reconstruction, and what clips have beside."""
+    return 2 + max(sum(one.pixels is not None for one in clip.beside) for clip in clips)
+
+
+def _width(columns: int, cell: tuple[int, int]) -> int:
+    return columns * (cell[1] + _GAP) - _GAP
 
 
 def _cell_size(clips: Sequence[Clip]) -> tuple[int, int]:
@@ -59,27 +69,32 @@ def _scaled(height: int, width: int) -> tuple[int, int]:
 
 
 def _frames(
-    picture: ClipPicture, cell: tuple[int, int], wave: int, rate: Fraction
+    picture: ClipPicture, cell: tuple[int, int], rate: Fraction, size: tuple[int, int]
 ) -> Iterator[NDArray[np.uint8]]:
     clip = picture.measure.clip
     count = len(picture.frames)
     rounds = max(1, -(-int(_SECONDS * clip.fps) // count))
     moments = max(1, round(rounds * count * rate / rate_of(clip.fps)))
-    head = _head(picture, 2 * cell[1] + _GAP)
+    head = _head(picture, size[1])
     sides = panels(picture)
     for moment in range(moments):
         place = int(moment * rate_of(clip.fps) / rate) % count
-        frame = _frame(head, sides, place, cell, wave)
-        if wave and picture.sound is not None:
+        frame = _frame(head, sides, place, cell, size)
+        room = size[0] - _HEAD - cell[0] - _GAP
+        if picture.sound is not None and room > 0:
             drawn = Image.fromarray(picture.sound.draw(head.width, [place / count]))
-            frame.paste(drawn.resize((head.width, wave - _GAP)), (0, _HEAD + cell[0] + _GAP))
+            frame.paste(drawn.resize((head.width, room)), (0, _HEAD + cell[0] + _GAP))
         yield np.asarray(frame)
 
 
 def _frame(
-    head: Image.Image, sides: tuple[Panel, Panel], place: int, cell: tuple[int, int], wave: int
+    head: Image.Image,
+    sides: tuple[Panel, ...],
+    place: int,
+    cell: tuple[int, int],
+    size: tuple[int, int],
 ) -> Image.Image:
-    height, width = _HEAD + cell[0] + wave, 2 * cell[1] + _GAP
+    height, width = size
     page = Image.new("RGB", (width + width % 2, height + height % 2), _PAGE)
     page.paste(head, (0, 0))
     for number, panel in enumerate(sides):

@@ -111,6 +111,16 @@ class Reconstruction:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PictureBeside:
+    """What is seen of a medium beside a clip's video."""
+
+    role: str
+    """What it is to the clip."""
+    frames: Frames | None
+    """As many as are shown of the clip; None if they do not decode."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ClipPicture:
     """What is seen of a clip. All pictures have as many frames.
 
@@ -131,6 +141,8 @@ class ClipPicture:
     decoded: Frames | None = None
     whole: Frames | None = None
     crop: Box | None = None
+    beside: tuple[PictureBeside, ...] = ()
+    """What it has beside its video, such as control media."""
     sound: Waveform | None = None
 
     @property
@@ -276,7 +288,7 @@ def _crops(
     policy = clips.policy
 
     def wanted(pixels: ClipPixels) -> tuple[ClipPixels, ...]:
-        shown = _only(pixels, spread_frames(len(pixels.frames.indices), frames))
+        shown = frames_only(pixels, spread_frames(len(pixels.frames.indices), frames))
         return shown, _uncut(shown, policy)
 
     for number, clip, (fitted, uncut, *heard) in _sources(clips, numbers, wanted, sound=sound):
@@ -293,8 +305,8 @@ def _crops(
         )
 
 
-def _only(pixels: ClipPixels, places: Sequence[int]) -> ClipPixels:
-    """Some of a clip's frames."""
+def frames_only(pixels: ClipPixels, places: Sequence[int]) -> ClipPixels:
+    """Return the same with some of its frames alone."""
     frames = pixels.frames
     ticks = None if frames.ticks is None else [frames.ticks[place] for place in places]
     indices = [frames.indices[place] for place in places]

@@ -84,8 +84,8 @@ class MissingMedia(ReaderRule):
     example = "A column audio names sounds/00017.wav, which was never extracted."
     remedy = (
         "Correct the path, which is relative to the data root, or name no file: sound is then the "
-        "video's own. If the column means something else, turn it off with "
-        "`audio_column=''`."
+        "video's own, and of other media the sample has none. If the column or the folder means "
+        "something else, turn it off with `audio_column=''` or `roles={'control': ''}`."
     )
 
 
@@ -96,10 +96,14 @@ class SeveralMedia(ReaderRule):
     name = "several-media"
     summary = "Of the files that go with a video by their names, there is one for each role."
     why = "The sample is skipped: to guess which file is meant might pair it with the wrong one."
-    example = "clip.wav and clip.flac beside clip.mp4; clip.wav beside clip.mp4 and clip.mov."
+    example = (
+        "control/a.mp4 and control/a.png for videos/a.mp4; clip.wav and clip.flac beside clip.mp4; "
+        "clip.wav beside clip.mp4 and clip.mov."
+    )
     remedy = (
-        "Keep one of the files, or name it after its video with the ending: clip.mp4.wav belongs "
-        "to clip.mp4 alone. Or take the videos' own sound with `audio_column=''`."
+        "Keep one of the files, or name the one that is meant in a column of a table. Sound may be "
+        "named after its video with the ending: clip.mp4.wav belongs to clip.mp4 alone; or take "
+        "the videos' own with `audio_column=''`."
     )
 
 
