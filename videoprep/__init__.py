@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from videoprep.scenes.run import split as split
     from videoprep.spec.dataset import DatasetSpec as DatasetSpec
     from videoprep.spec.sample import Sample as Sample
+    from videoprep.store.collate import collate as collate
     from videoprep.store.dataset import LatentDataset as LatentDataset
     from videoprep.store.verify_report import VerifyReport as VerifyReport
     from videoprep.training.run import train as train
@@ -93,6 +94,7 @@ _HOMES = {
     "videoprep.scenes.run": ("SplitResult", "split"),
     "videoprep.spec.dataset": ("DatasetSpec",),
     "videoprep.spec.sample": ("Sample",),
+    "videoprep.store.collate": ("collate",),
     "videoprep.store.dataset": ("LatentDataset",),
     "videoprep.store.verify_report": ("VerifyReport",),
     "videoprep.training.run": ("train",),

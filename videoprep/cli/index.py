@@ -169,12 +169,16 @@ def describe(index: BucketIndex, batch_size: int = 1, num_gpus: int = _GPUS) -> 
         num_gpus: how many train.
     """
     from videoprep.index.calibration import estimate, recall
+    from videoprep.index.role_counts import count_roles
     from videoprep.index.summary import summarize
 
     summary = summarize(index, batch_size * num_gpus)
     speed = recall(index.data_root)
+    roles = count_roles(index)
     return {
         **summary.to_json(),
+        "clips_by_role": dict(roles.clips),
+        "files_by_role": dict(roles.files),
         "policy": index.policy,
         "as_they_are": index.as_they_are,
         "short_sounds": index.short_sounds,
@@ -209,8 +213,14 @@ def print_index(
         batch_size: clips in a batch of one GPU.
         num_gpus: how many train.
     """
-    from videoprep.cli.index_tables import print_advice, print_policy, print_summary
+    from videoprep.cli.index_tables import (
+        print_advice,
+        print_policy,
+        print_roles,
+        print_summary,
+    )
     from videoprep.index.calibration import recall
+    from videoprep.index.role_counts import count_roles
     from videoprep.index.suggestions import suggest
     from videoprep.index.summary import summarize
 
@@ -218,6 +228,7 @@ def print_index(
     print_policy(index.policy, spec)
     speed = recall(index.data_root)
     print_summary(summary, index.policy, speed, batch_size=batch_size, num_gpus=num_gpus)
+    print_roles(count_roles(index), summary.clips)
     print_advice(suggest(index, summary))
     _print_counts(index)
 

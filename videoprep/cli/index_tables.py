@@ -12,6 +12,7 @@ from videoprep.text import duration, file_size
 if TYPE_CHECKING:
     from videoprep.index.bucket import Bucket
     from videoprep.index.diff import IndexDiff
+    from videoprep.index.role_counts import RoleCounts
     from videoprep.index.suggestions import Advice, UnfilledBucket
     from videoprep.index.summary import BucketSummary, Summary
     from videoprep.spec.dataset import DatasetSpec
@@ -57,6 +58,12 @@ def print_summary(
         stdout.print(said(note))
     _print_components(summary, calibration, num_gpus)
     _print_batches(summary, batch_size, num_gpus)
+
+
+def print_roles(counts: RoleCounts, clips: int) -> None:
+    """Say how many of so many clips have media beside their picture, such as sound."""
+    for sentence in counts.sentences(clips):
+        stdout.print(safe(sentence))
 
 
 def print_advice(advice: Advice) -> None:

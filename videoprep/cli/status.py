@@ -256,6 +256,8 @@ def print_status(found: Status) -> None:
         counts.add_row(name, *_row(one))
     stdout.print(counts)
     for name, one in found.components.items():
+        if one.absent:
+            stdout.print(safe(f"{name}: {counted(one.absent, 'clip')} without, as planned"))
         _print_why(name, one)
     for difference in found.differences:
         stdout.print(safe("differs ", "yellow") + said(str(difference)))

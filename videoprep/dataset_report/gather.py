@@ -16,6 +16,7 @@ from videoprep.encoding.status import ComponentStatus, Status, status
 from videoprep.families.component import Component, ordered
 from videoprep.index.calibration import recall
 from videoprep.index.policy import Policy
+from videoprep.index.role_counts import count_roles
 from videoprep.index.summary import Summary, summarize
 from videoprep.index.table import BucketIndex
 from videoprep.pages.charts import Chart, common, distribution
@@ -145,6 +146,7 @@ def _plan(rows: ReportRows) -> PlanFacts:
         most_cut=_worst(rows, rows.cut),
         most_passed=_worst(rows, np.where(first, rows.passed, np.nan)),
         left_out=_examples(rows),
+        roles=count_roles(rows.index),
     )
 
 

@@ -81,6 +81,8 @@ class ComponentStatus:
         orphans: stored, but no clip of the plan needs them.
         orphan_bytes: their size.
         damages: receipts that do not hold; the next run makes their units anew.
+        absent: clips that do without it, such as those without sound: nothing of it is planned for
+            them.
     """
 
     planned: int | None
@@ -93,6 +95,7 @@ class ComponentStatus:
     orphans: int
     orphan_bytes: int
     damages: tuple[str, ...]
+    absent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,6 +419,7 @@ class _Comparison:
             orphans=counts.orphans,
             orphan_bytes=counts.orphan_bytes,
             damages=damages,
+            absent=_count_absent(self.index.table, made),
         )
 
     def _recipe_changed(self, component: Component) -> tuple[str, ...]:
@@ -596,3 +600,11 @@ def _groups(index: BucketIndex, made: Mapping[Component, Artifacts]) -> Iterator
         ]
         attempts = pc.max(own["attempt"]).as_py() or 0
         yield SetAsideGroup(component, code, own.num_rows, clips, attempts, tuple(examples))
+
+
+def _count_absent(table: pa.Table, made: Artifacts) -> int:
+    """How many planned clips do without what is made of one kind."""
+    if not made.source.may_lack:
+        return 0
+    lacks = pc.and_(pc.is_null(made.source.keys(table)), pc.is_null(table["left_out_code"]))
+    return int(pc.sum(lacks).as_py() or 0)

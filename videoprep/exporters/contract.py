@@ -21,10 +21,12 @@ class Origin:
 
     Attributes:
         info: what the store says of itself.
-        components: those that every clip has.
+        components: those that clips have; some may do without, such as without those of sound.
         buckets: those that its clips are in, each once.
         posterior: what is written of the latents.
         seed: of the draws.
+        groups: names of the buckets, and of what their clips do without: all clips of a shard have
+            the same tensors.
     """
 
     info: StoreInfo
@@ -32,6 +34,7 @@ class Origin:
     buckets: Sequence[Bucket]
     posterior: Posterior
     seed: int
+    groups: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,10 @@ _CARD = "README.md"
 
 
 class HFDatasets(ShardExporter):
-    """A configuration a bucket, so that all tensors of a column have one shape."""
+    """A configuration a bucket, so that all tensors of a column have one shape.
+
+    Clips that do without a component, such as latents of sound, have a configuration of their own.
+    """
 
     name = "hf-datasets"
     suffix = "parquet"
@@ -51,14 +54,14 @@ class HFDatasets(ShardExporter):
 
     def finish(self, clips: Iterable[ListedClip], folder: Folder, origin: Origin) -> None:
         configs = [
-            {"config_name": bucket.plain, "data_files": f"{bucket.plain}/*.{self.suffix}"}
-            for bucket in origin.buckets
+            {"config_name": group, "data_files": f"{group}/*.{self.suffix}"}
+            for group in origin.groups
         ]
         card = yaml.safe_dump({"configs": configs}, sort_keys=False)
         folder.write_text(_CARD, f"---\n{card}---\n\n{_about(origin)}\n")
 
     def command(self, folder: str, origin: Origin) -> str:
-        loading = f"load_dataset({folder!r}, {origin.buckets[0].plain!r}, split='train')"
+        loading = f"load_dataset({folder!r}, {origin.groups[0]!r}, split='train')"
         code = f"from datasets import load_dataset; print({loading}.with_format('torch')[0])"
         return shlex.join(["python", "-c", code])
 

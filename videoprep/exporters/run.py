@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from videoprep.errors import StoreError
 from videoprep.exporters.beside import in_every_clip, notes_on_media
@@ -147,11 +148,12 @@ def _open(
         required = [name for name in wanted if info.recipes[name].source.of_video_alone]
         data = LatentDataset(store, split=split, components=wanted, required=required)
         everywhere = in_every_clip(data)
-        if len(everywhere) < len(data.components):
+        if len(everywhere) < len(data.components) and not isinstance(exporter, ShardExporter):
             required = [name for name in required if name in everywhere]
             data = LatentDataset(store, split=split, components=everywhere, required=required)
         buckets = tuple(data.buckets.counts())
-        origin = replace(origin, components=data.components, buckets=buckets)
+        groups = tuple(name for name, _ in _groups(data))
+        origin = replace(origin, components=data.components, buckets=buckets, groups=groups)
         reason = exporter.refusal(origin) if len(data) else "the store has no complete clip"
         if reason is None:
             return data, origin
@@ -304,10 +306,15 @@ class _Tensors(Mapping[Component, Any]):
         return self._item[component]
 
     def __iter__(self) -> Iterator[Component]:
-        return iter(self._data.components)
+        return iter(self._there)
 
     def __len__(self) -> int:
-        return len(self._data.components)
+        return len(self._there)
+
+    @cached_property
+    def _there(self) -> Sequence[Component]:
+        absent = self._data.absent(self._number)
+        return [name for name in self._data.components if name not in absent]
 
 
 def _write_clips(
@@ -347,12 +354,24 @@ def _write_shards(
 
 
 def _shards(data: LatentDataset, suffix: str) -> Iterator[tuple[str, Sequence[int]]]:
-    """A bucket's clips in files of about a gigabyte, which are the same in every run."""
-    for bucket in data.buckets.counts():
-        members = np.flatnonzero(data.buckets.codes == data.buckets.kinds.index(bucket))
+    """A group's clips in files of about a gigabyte, which are the same in every run."""
+    for name, members in _groups(data):
         first = data[int(members[0])]
-        size = sum(first[component].nbytes for component in data.components)
+        there = (component for component in data.components if component not in first["absent"])
+        size = sum(first[component].nbytes for component in there)
         most = max(1, min(_SHARD_CLIPS, _SHARD_BYTES // size))
         for part, start in enumerate(range(0, len(members), most)):
             numbers = members[start : start + most].tolist()
-            yield f"{bucket.plain}/{part:0{_DIGITS}d}.{suffix}", numbers
+            yield f"{name}/{part:0{_DIGITS}d}.{suffix}", numbers
+
+
+def _groups(data: LatentDataset) -> Iterator[tuple[str, NDArray[np.int32]]]:
+    """The clips of each bucket, apart by what they do without: their names, and their numbers."""
+    for bucket in data.buckets.counts():
+        code = data.buckets.kinds.index(bucket)
+        members = np.flatnonzero(data.buckets.codes == code).astype(np.int32)
+        if data.presence is None:
+            yield bucket.plain, members
+            continue
+        for lacks, some in data.presence.parts(members):
+            yield "-without-".join([bucket.plain, *lacks]), some

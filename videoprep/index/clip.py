@@ -87,6 +87,11 @@ class Clip:
     beside: tuple[ClipMedia, ...] = ()
 
     @property
+    def has_audio(self) -> bool | None:
+        """Whether there is sound at the time of its frames; None if that is not known."""
+        return None if self.audio_key is None else bool(self.audio_key)
+
+    @property
     def media(self) -> Mapping[Role, ClipMedia]:
         """The files that it has beside its video, by role."""
         return {one.role: one for one in self.beside}

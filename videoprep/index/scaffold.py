@@ -27,6 +27,7 @@ from videoprep.index.merging import (
 )
 from videoprep.index.passed_over import passed_over
 from videoprep.index.proposals import describe, glance, propose
+from videoprep.index.sound_found import sound_found
 from videoprep.spec.columns import COLUMNS
 from videoprep.spec.commented import Comments, Proposal, commented_text
 from videoprep.spec.discovery import Found
@@ -155,7 +156,8 @@ def scaffold(
     if accept:
         added = {name: one.value for name, one in unset.items()}
         merged = replace(merged, fields={**merged.fields, **added}, added={**merged.added, **added})
-    sentences = tuple(describe(seen))
+    sound = (f"{one}." for one in sound_found(found, seen, merged.fields))
+    sentences = (*describe(seen), *sound)
     unused = tuple(passed_over(found, folder, seen.errors))
     top = (f"Found: {found.what}.", *found.notes, *(f"{one}." for one in unused), *sentences)
     text = commented_text(merged.fields, Comments(top, proposed, own_lines(saved, merged.kept)))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from videoprep.errors import Code, EmptyPlanError, ListError, PlanError, Problem, SpecError
-from videoprep.families.component import for_roles, ordered
+from videoprep.families.component import NO_AUDIO, for_roles, ordered
 from videoprep.families.registry import get_profile
 from videoprep.fs import Files
 from videoprep.fs.atomic import write_file
@@ -40,6 +40,7 @@ from videoprep.index.clip import Clip, clip_from_row, has_own_keys
 from videoprep.index.diff import IndexDiff, compare
 from videoprep.index.placement import LeftOut
 from videoprep.index.policy import Policy
+from videoprep.index.presence import ComponentPresence
 from videoprep.index.schema import (
     FILE_SCHEMA,
     SCHEMA,
@@ -436,6 +437,33 @@ class BucketIndex:
             return self
         planned = pc.is_null(pc.field("left_out_code"))
         return self.filter(~(planned & pc.is_null(pc.field("fps"))))
+
+    @cached_property
+    def has_audio(self) -> NDArray[np.bool_]:
+        """Whether each planned clip has sound at the time of its frames: bool ``[clips]``.
+
+        Raises:
+            PlanError: it is not known, see `knows_sound`.
+        """
+        if not self.knows_sound:
+            raise PlanError("the index does not say which clips have sound", remedy=_ANEW)
+        has: NDArray[np.bool_] = pc.not_equal(self._planned("audio_key"), NO_AUDIO).to_numpy()
+        return has
+
+    @cached_property
+    def presence(self) -> ComponentPresence | None:
+        """Which components each planned clip does without, of those of the profile's family.
+
+        None if all do without the same, or none.
+        """
+        own = for_roles(get_profile(self.policy["profile"]).components, self.roles)
+        specs = [spec for spec in own if spec.source.may_lack]
+        if not len(self):
+            return None
+        keys = {spec.name: spec.source.keys(self.table) for spec in specs}
+        return ComponentPresence.of(
+            {name: column.is_valid().to_numpy()[self._rows] for name, column in keys.items()}
+        )
 
     @property
     def is_resizing(self) -> bool:

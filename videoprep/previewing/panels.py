@@ -70,6 +70,7 @@ def figures(picture: ClipPicture) -> str:
     if picture.crop is not None:
         parts.append(_cut(measure))
     parts += [decibels(measure)] if measure.psnr is not None else []
+    parts += [f"sound: {picture.sound}"] if picture.sound is not None else []
     still = "the still image"
     shown = still if clip.is_still else f"shown: {_listed(picture.file_frames)} of the file"
     parts.append(shown)

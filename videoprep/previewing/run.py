@@ -170,7 +170,10 @@ def preview(
     low = LOW if min_psnr is None else min_psnr
     tally = _Tally(low_fails=min_psnr is not None, on_measured=on_measured)
     if reconstructor is not None and worst:
-        every = tally.each(pictures(opened, range(len(opened)), reconstructor, frames=1, low=low))
+        all_clips = range(len(opened))
+        every = tally.each(
+            pictures(opened, all_clips, reconstructor, frames=1, low=low, sound=False)
+        )
         measured = (picture.measure for picture in every)
         numbers = sorted(m.number for m in heapq.nsmallest(clips, measured, key=_rank))
     elif videos:
@@ -279,7 +282,7 @@ class _Tally:
         self.measured += 1
         self.faulty += bool(measure.faults)
         kinds = {fault.kind for fault in measure.faults}
-        self.failed |= bool(kinds - {"low"}) or (self._low_fails and "low" in kinds)
+        self.failed |= bool(kinds - {"low", "sound"}) or (self._low_fails and "low" in kinds)
         if measure.psnr is not None:
             self.psnr.append(measure.psnr)
             if self.worst is None or self.worst.psnr is None or measure.psnr < self.worst.psnr:
@@ -289,7 +292,7 @@ class _Tally:
 
 def _rank(measure: Reconstruction) -> tuple[bool, float]:
     """What fails comes first, then what is given back worst."""
-    hard = any(fault.kind != "low" for fault in measure.faults)
+    hard = any(fault.kind not in ("low", "sound") for fault in measure.faults)
     return not hard, measure.psnr if measure.psnr is not None else 0.0
 
 

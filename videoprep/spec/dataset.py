@@ -74,6 +74,7 @@ from videoprep.spec.remote_lookup import lookup_in
 from videoprep.spec.role_folders import add_from_folders, named_folders
 from videoprep.spec.roles import Media, Role, has_own_option
 from videoprep.spec.sample import Listing, Location, Sample
+from videoprep.spec.sound_beside import add_sounds_beside
 from videoprep.spec.spec_file import NAME, read_spec_file
 from videoprep.spec.text_file import in_shell
 from videoprep.spec.unlisted import unlisted_videos
@@ -158,7 +159,8 @@ class DatasetSpec(BaseModel):
     audio_column: str | None = None
     """Table column with a file for the sound of each sample. If a cell is empty, the sound is the
     video's own. Default: a column named 'audio', 'audio_path', 'sound' or the like, if there is one
-    and it holds paths, not addresses; an empty name turns it off."""
+    and it holds paths, not addresses; or else the sound file that lies beside a video under its
+    name, such as `clip.wav` beside `clip.mp4`. An empty name turns both off."""
     roles: Annotated[
         dict[str, str],
         Cli(
@@ -645,6 +647,9 @@ class DatasetSpec(BaseModel):
             found = reader.read(request)
         if folders:
             add_from_folders(found, self.data_root, folders, allow_outside=self.allow_outside_root)
+        if self.audio_column != "":
+            outside = self.allow_outside_root
+            add_sounds_beside(found, self.data_root, allow_outside=outside)
         if self.list_file.name == CONVERTED:
             found.remarks.append(_converted(self.list_file))
         return found
@@ -687,6 +692,7 @@ class DatasetSpec(BaseModel):
             tuple(found.passed_over),
             sum(1 for entry in found.entries if entry.further),
             self.journal.folder.name if self._uses_journal() else None,
+            found.sounds_beside,
         )
 
     def _note_unlisted(self, found: Entries) -> None:

@@ -120,6 +120,13 @@ class ClipTable:
         there = {name: [get(row) for get in getters] for name, getters in places.items()}
         return {name: Place(*values) for name, values in there.items() if values[0] is not None}
 
+    def there(self) -> dict[Component, NDArray[np.bool_]]:
+        """Whether each clip has a component, of those that it may do without: bool ``[clips]``."""
+        names = [name for name in self.components if name in self._optional]
+        if not len(self):
+            return {}
+        return {name: self.table[f"{name}_shard"].is_valid().to_numpy() for name in names}
+
     def row(self, number: int) -> dict[str, Any]:
         """A clip's columns but those of its tensors. Costs some microseconds."""
         part, row = self._locate(number)

@@ -24,6 +24,7 @@ from videoprep.families.registry import get_profile
 from videoprep.fs import Files, is_url
 from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.numbers import from_text
+from videoprep.index.presence import ComponentPresence
 from videoprep.index.schema import digest_of, multiplicity_of
 from videoprep.shell import command_line
 from videoprep.store.clip_table import ClipTable, Filters, open_catalogue
@@ -39,7 +40,7 @@ _BUCKET = re.compile(r"\s*(\d+)\s*[x×]\s*(\d+)\s*[x×]\s*(\d+)\s*", re.ASCII)
 _SHOWN_BUCKETS = 12
 
 # What a copy or another process makes anew: millions of rows, maps, open files, connections.
-_OWN = ("_clips", "_reader", "buckets")
+_OWN = ("_clips", "_reader", "buckets", "presence")
 
 
 class LatentDataset(Dataset[dict[str, Any]]):
@@ -47,8 +48,9 @@ class LatentDataset(Dataset[dict[str, Any]]):
 
     An item is a dict: each component's tensor (``video_latents`` ``[2 × C, F', H', W']``,
     ``image_latents`` ``[2 × C, 1, H', W']``, ``prompt_embeds`` ``[tokens, features]``; other
-    families have others, see ``docs/families.md``), ``caption`` and ``metadata``. Latents are
-    unscaled moments, mean first and log variance after.
+    families have others, see ``docs/families.md``), ``caption``, ``metadata`` and ``absent``.
+    Latents are unscaled moments, mean first and log variance after. ``absent`` names the components
+    that the clip does without, such as latents of sound if it has none: nothing stands for them.
 
     Tensors may be kept, changed in place and handed to other processes; the files never change by
     it. Large ones are not copied: they are parts of a private map of their shard, whose pages are
@@ -78,7 +80,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
 
     Attributes:
         info: what the store holds and how it was made.
-        components: the tensors that each item has.
+        components: the tensors that items have, but for those that an item names as ``absent``.
         split: the split that was asked for.
         required: the components that were required.
         verify: whether tensors are compared with their hashes.
@@ -149,6 +151,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         metadata["frame_indices"] = self._frame_indices(metadata["frame_indices"])
         item["caption"] = metadata["caption"]
         item["metadata"] = metadata
+        item["absent"] = [name for name in self.components if name not in item]
         return item
 
     def clips_without(self, component: str) -> int:
@@ -160,6 +163,11 @@ class LatentDataset(Dataset[dict[str, Any]]):
     def location(self) -> str:
         """The store: a path, absolute, or a URL."""
         return self._location
+
+    def absent(self, number: int) -> list[Component]:
+        """Return the components that a clip does without, without reading a tensor."""
+        there = self._clips.places(number)
+        return [name for name in self.components if name not in there]
 
     def row(self, number: int) -> dict[str, Any]:
         """A clip's columns of the catalogue, without reading a tensor."""
@@ -195,6 +203,11 @@ class LatentDataset(Dataset[dict[str, Any]]):
     def multiplicity(self) -> NDArray[np.float64]:
         """Float64 ``[clips]``: how often each comes in an epoch: its weight times its repeats."""
         return multiplicity_of(self._clips.table)
+
+    @cached_property
+    def presence(self) -> ComponentPresence | None:
+        """Which components each clip does without; None if all do without the same, or none."""
+        return ComponentPresence.of(self._clips.there())
 
     @cached_property
     def digest(self) -> str:

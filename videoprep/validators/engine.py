@@ -363,6 +363,7 @@ class _Validation:
             self.spec.data_root,
             self.listing.samples,
             scan=Need.FRAMES in self.selection.needs,
+            sound=Need.SOUND in self.selection.needs,
             limits=limits,
         )
 
@@ -380,7 +381,7 @@ class _Validation:
             plan = kind.plan
             if found.beside and not errors:
                 plan = next(refusals(sample, found, kind.clips, self.pictures), plan)
-            known = (media, kind.plan, found.video.scan, found.beside)
+            known = (media, kind.plan, found.video.scan, found.beside, found.sound_scan)
             subject = Subject(sample, self.policy, subject.tokens, subject.token_limit, *known)
             if isinstance(plan, LeftOut) and plan is not kind.plan:  # for a medium beside it
                 told = [rule for rule in self.of_media if rule.code == plan.code.value]

@@ -21,6 +21,7 @@ from videoprep.spec.readers.caption_files import (
     OTHERS,
     STILLS,
     TEXT_SUFFIXES,
+    UNPAIRED_SOUND,
     UNREAD,
     CaptionNames,
     Collector,
@@ -31,8 +32,10 @@ from videoprep.spec.readers.json_pieces import LostError, Pieces, TooLargeError
 from videoprep.spec.text_file import changed, is_text, require_list
 from videoprep.spec.video_files import (
     is_media_name,
+    is_sound_name,
     is_still_name,
     is_unread_name,
+    is_video_name,
     suffix_of,
 )
 
@@ -202,15 +205,18 @@ def _names(request: ReadRequest, collector: Collector) -> list[str]:
     """The videos and the still images of the folder; all else is counted."""
     videos: list[str] = []
     for level in levels(request.root, allow_outside=request.allow_outside):
+        sounds = collector.sounds_among(level.files)
+        beside = {one for name in level.files if is_video_name(name) for one in sounds.of(name)}
         for name in level.files:
             whole = level.prefix + name
             if is_media_name(name):
                 videos.append(whole)
             elif is_unread_name(name):
                 collector.pass_over(UNREAD, level.prefix, [name])
-            elif whole != NAME:
+            elif whole != NAME and name not in beside:
                 is_caption = suffix_of(name) in TEXT_SUFFIXES
-                collector.pass_over(TEXTS if is_caption else OTHERS, level.prefix, [name])
+                other = UNPAIRED_SOUND if sounds and is_sound_name(name) else OTHERS
+                collector.pass_over(TEXTS if is_caption else other, level.prefix, [name])
         for kind, name in level.other:
             collector.pass_over(kind, level.prefix, [name])
     return videos
