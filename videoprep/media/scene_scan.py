@@ -169,8 +169,9 @@ def _unpacked(data: dict[str, Any], name: str, frames: int) -> NDArray[Any]:
     columns = len(SPANS) if name in _WIDE else 1
     array = unpacked(data.get(name), frames, 2 if name in _LONG else columns)
     if name in _LONG:
-        low, high = array[:, 0], array[:, -1] if array.shape[1] > 1 else np.uint8(0)
-        return low + (np.uint16(256) * high)
+        both = np.zeros((frames, 2), np.uint8)
+        both[:, : array.shape[1]] = array
+        return both.view("<u2")[:, 0].astype(np.uint16)
     if array.shape[1] != columns:
         raise ValueError("scores of another length")
     return array if columns > 1 else array[:, 0]
