@@ -18,6 +18,7 @@ from videoprep.cli.options import documented
 from videoprep.cli.spelling import flag_of
 from videoprep.encoding.options import EncodeOptions
 from videoprep.options import cli_of
+from videoprep.scenes.options import SplitOptions
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.training.settings import TrainSettings
 
@@ -26,9 +27,15 @@ PAGES: dict[str, type[BaseModel]] = {
     "dataset.md": DatasetSpec,
     "encode.md": EncodeOptions,
     "refine.md": RefineOptions,
+    "split.md": SplitOptions,
     "train.md": TrainSettings,
 }
-COMMANDS = {"captions.md": "caption", "refine.md": "refine", "review.md": "review"}
+COMMANDS = {
+    "captions.md": "caption",
+    "refine.md": "refine",
+    "review.md": "review",
+    "split.md": "split",
+}
 """Commands with options of their own, which no model has."""
 _FLAGS = re.compile(
     r"(<!-- further options, made by make_options\.py -->\n).*(<!-- end of further options -->\n)",

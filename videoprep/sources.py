@@ -149,7 +149,7 @@ def name_of(source: Source) -> str:
     """Return what to call a source in messages."""
     if isinstance(source, BucketIndex):
         return "the index"
-    return shown(source.data_root if isinstance(source, DatasetSpec) else dataset_path(source))
+    return shown(source.folder if isinstance(source, DatasetSpec) else dataset_path(source))
 
 
 def _finished(source: Source, kind: SourceKind) -> BucketIndex:

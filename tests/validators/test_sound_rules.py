@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import videoprep as vp
 from tests.media.sounds import ffmpeg, noise, tones, write_film, write_wav
@@ -122,3 +123,13 @@ def test_of_a_sound_file_the_file_is_heard(dataset: Path, tmp_path: Path) -> Non
 def test_by_default_nothing_is_said_of_tracks_that_no_model_hears(dataset: Path) -> None:
     report = vp.validate(dataset)
     assert not {finding.code for finding in report.findings} & {*OF_SOUND}
+
+
+def test_no_sound_rule_speaks_of_a_still_image(tmp_path: Path) -> None:
+    """VP108 says that a still image has no time for the sound that is named for it."""
+    Image.new("RGB", (64, 64)).save(tmp_path / "still.png")
+    write_wav(tmp_path / "sound.wav", noise(2))
+    (tmp_path / "list.csv").write_text("video,caption,audio\nstill.png,one,sound.wav\n")
+    report = vp.validate(tmp_path, select=("all",))
+    assert {one.code for one in report.findings} >= {"VP108"}
+    assert "VP903" not in {one.code for one in report.findings}

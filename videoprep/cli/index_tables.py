@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from videoprep.cli.output import print_reading, safe, said, stdout, table
+from videoprep.errors import listed
 from videoprep.index.calibration import Calibration, estimate
 from videoprep.text import duration, file_size
 
@@ -98,9 +99,9 @@ def print_diff(diff: IndexDiff, old: str) -> None:
     made.add_row("unchanged", str(diff.unchanged))
     stdout.print(made)
     for change in diff.changes[:_SHOWN]:
-        clip = f", clip {change.clip}" if change.clip else ""
-        line = f" (line {change.line}{clip})" if change.line is not None else ""
-        stdout.print(safe(f"{change.video}{line}: {', '.join(change.what)}"))
+        clip = f"clip {change.clip}" if change.clip else ""
+        where = listed(change.video, change.file, change.line, clip)
+        stdout.print(safe(f"{where}: {', '.join(change.what)}"))
     _print_more(len(diff.changes), "changes")
     encode = table("to encode that was not planned before", "component", ">artifacts")
     for name, count in diff.to_encode.items():

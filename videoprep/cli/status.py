@@ -298,8 +298,9 @@ def _print_redo(found: Status) -> None:
             + safe(f"{', '.join(entry.why)} → {', '.join(entry.components)}")
         )
     for gone in found.gone[:_SHOWN]:
-        clip = f", clip {gone.clip}" if gone.clip else ""
-        stdout.print(safe("gone ", "yellow") + safe(f"{gone.video} (line {gone.line}{clip})"))
+        clip = f"clip {gone.clip}" if gone.clip else ""
+        where = listed(gone.video, gone.file, gone.line, clip)
+        stdout.print(safe("gone ", "yellow") + safe(where))
     for what, count in (("to do", len(found.redo)), ("gone", len(found.gone))):
         if count > _SHOWN:
             stdout.print(f"… and {count - _SHOWN} more {what}; --output-format json lists all")

@@ -146,11 +146,13 @@ class Gone:
 
     Attributes:
         video: the file.
+        file: the list that named it; the video itself if none did.
         line: the line in the list as it was.
         clip: which of the sample's clips.
     """
 
     video: str
+    file: str
     line: int | None
     clip: int | None
 
@@ -480,7 +482,7 @@ class _Comparison:
     def _gone(self) -> Iterator[Gone]:
         for change in () if self.diff is None else self.diff.changes:
             if change.what == ("removed",):
-                yield Gone(change.video, change.line, change.clip)
+                yield Gone(change.video, change.file, change.line, change.clip)
 
     def _earlier(self) -> Iterator[EarlierRecipe]:
         """The folders of recipes that are not asked for."""

@@ -39,12 +39,14 @@ class ClipChange:
 
     Attributes:
         video: the file, as the dataset names it.
-        line: where the list names it; in the old list where it was removed.
+        file: the list that names it; the video itself if none does.
+        line: where; in the old list where it was removed.
         clip: which of the sample's clips; None where the sample is skipped.
         what: ``added``, ``removed``, or what of it changed.
     """
 
     video: str
+    file: str
     line: int | None
     clip: int | None
     what: tuple[str, ...]
@@ -73,7 +75,10 @@ class IndexDiff:
             "counts": dict(self.counts),
             "to_encode": dict(self.to_encode),
             "changes": [
-                {"video": c.video, "line": c.line, "clip": c.clip, "what": list(c.what)}
+                {
+                    **{name: getattr(c, name) for name in ("video", "file", "line", "clip")},
+                    "what": list(c.what),
+                }
                 for c in self.changes
             ],
         }
@@ -149,13 +154,13 @@ def _changed(
     table: pa.Table, changed: Mapping[str, NDArray[np.bool_]], any_changed: NDArray[np.bool_]
 ) -> Iterator[ClipChange]:
     numbers = np.flatnonzero(any_changed)
-    rows = table.select(["video", "line", "clip"]).take(pa.array(numbers)).to_pylist()
+    rows = table.select(["video", "file", "line", "clip"]).take(pa.array(numbers)).to_pylist()
     for number, row in zip(numbers.tolist(), rows, strict=True):
         yield ClipChange(**row, what=tuple(name for name, mask in changed.items() if mask[number]))
 
 
 def _listed(table: pa.Table, what: str) -> Iterator[ClipChange]:
-    for row in table.select(["video", "line", "clip"]).to_pylist():
+    for row in table.select(["video", "file", "line", "clip"]).to_pylist():
         yield ClipChange(**row, what=(what,))
 
 

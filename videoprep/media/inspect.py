@@ -520,9 +520,16 @@ def _inspection(
     scenes = shots = None
     if "scenes" in wanted:
         scenes = SceneScores.from_json(json.loads(facts["scenes"])["value"])
+        _require_all(shared, len(scenes.state))
     if "transnet" in wanted:
         shots = ShotScores.from_json(json.loads(facts["transnet"])["value"])
+        _require_all(shared, len(shots.single))
     return Inspection(shared, fingerprint, scan, scenes, shots, alike, heard)
+
+
+def _require_all(media: MediaInfo, frames: int) -> None:
+    if frames != media.frames:
+        raise ValueError(f"scores of {frames} of {media.frames} frames")
 
 
 def _refused(error: MediaError, wanted: Wanted) -> AnyInspection:

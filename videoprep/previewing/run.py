@@ -15,6 +15,7 @@ from typing_extensions import Unpack
 
 from videoprep.errors import VideoprepError
 from videoprep.fs.atomic import write_bytes, write_file
+from videoprep.pages.replacing import require_replaceable
 from videoprep.previewing.beside import with_media
 from videoprep.previewing.choose import spread, spread_frames
 from videoprep.previewing.clips import Clips, open_clips
@@ -245,6 +246,8 @@ def _output(output: str | os.PathLike[str], clips: Clips) -> Path:
         raise VideoprepError(
             "lies among the dataset's videos", where=str(path), remedy="write it elsewhere"
         )
+    if path.suffix == ".html":
+        require_replaceable(path, "output")
     return path
 
 
