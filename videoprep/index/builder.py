@@ -14,6 +14,7 @@ import pyarrow as pa
 import xxhash
 
 from videoprep.errors import Code, MediaError, PlanError
+from videoprep.families.caption_places import FURTHER_CAPTIONS, FURTHER_KEYS
 from videoprep.families.component import NO_AUDIO
 from videoprep.index.clip import (
     audio_key,
@@ -95,7 +96,7 @@ def build_table(
     """
     planner = _Planner(policy)
     everyone = [*samples, *(sample for sample, _ in unusable)]
-    rows, names = _Rows(_roles_of(everyone)), sample_names(everyone)
+    rows, names = _Rows(_further_columns(everyone)), sample_names(everyone)
     for done, (sample, found) in enumerate(zip(samples, inspected, strict=True), start=1):
         name = next(names)
         for number, shared in enumerate(planner.kind_of(sample, found).rows):
@@ -113,9 +114,11 @@ def build_table(
     return rows.table()
 
 
-def _roles_of(samples: Iterable[Sample]) -> tuple[Role, ...]:
-    """The roles of all media beside videos."""
-    return distinct({media.role for sample in samples for media in sample.beside})
+def _further_columns(samples: Sequence[Sample]) -> FurtherColumns:
+    """What columns the samples need beside those that every index has."""
+    roles = distinct({media.role for sample in samples for media in sample.beside})
+    several = any(sample.further for sample in samples)
+    return FurtherColumns(roles, (FURTHER_CAPTIONS, FURTHER_KEYS) if several else ())
 
 
 def sample_names(samples: Sequence[Sample]) -> Iterator[str]:
@@ -212,17 +215,18 @@ class _Rows:
     """Gathers rows by column; what many share is written down once a batch.
 
     Args:
-        roles: those that some sample has media of, beside its video.
+        further: the columns beside those that every index has.
     """
 
-    def __init__(self, roles: Sequence[Role]) -> None:
-        self._roles = roles
-        self._schema = FurtherColumns(tuple(roles)).memory_schema
+    def __init__(self, further: FurtherColumns) -> None:
+        self._roles = further.roles
+        self._optional = further.optional
+        self._schema = further.memory_schema
         self._batches: list[pa.RecordBatch] = []
         self._start()
 
     def _start(self) -> None:
-        self._own: dict[str, list[Any]] = {name: [] for name in OF_SAMPLE}
+        self._own: dict[str, list[Any]] = {name: [] for name in (*OF_SAMPLE, *self._optional)}
         for role in self._roles:
             self._own |= {media_column(role, one.name): [] for one in media_columns(role)}
         self._shared: list[_Shared] = []
@@ -266,6 +270,10 @@ class _Rows:
         own["audio_key"].append(sound if planned else None)
         if self._roles:
             self._add_beside(sample, beside, planned=planned)
+        if FURTHER_CAPTIONS in self._optional:
+            texts = [sample.token + text for text in sample.further] if planned else []
+            own[FURTHER_CAPTIONS].append(texts or None)
+            own[FURTHER_KEYS].append([prompt_key(text) for text in texts] or None)
         if len(self._shared_of) == _BATCH:
             self._flush()
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from videoprep.errors import PlanError
 from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.caption_draws import CaptionDraws
 from videoprep.index.shuffle import hashes, key_of, permutation, whole_part_of_sum
 
 LAST_EPOCH = 2**32 - 2
@@ -21,7 +22,8 @@ class Bucketed(Protocol):
     """Anything that knows the bucket of each of its items: `BucketIndex`, `LatentDataset`.
 
     It may also have ``multiplicity``, float64 ``[items]`` or None: how often each item comes in an
-    epoch on average; and, which ``max_tokens`` needs, ``latent_tokens(bucket) -> int``.
+    epoch on average; ``caption_counts``, int64 ``[items]`` or None: how many captions each has;
+    and, which ``max_tokens`` needs, ``latent_tokens(bucket) -> int``.
     """
 
     @property
@@ -43,6 +45,7 @@ class Stream:
         weights: float64 ``[items]``: how often each comes in an epoch on average; None if once.
         digest: of the data.
         seed: makes another order.
+        captions: draws captions; None if only first ones are drawn.
     """
 
     bucket: Bucket
@@ -50,6 +53,7 @@ class Stream:
     weights: NDArray[np.float64] | None
     digest: str
     seed: int
+    captions: CaptionDraws | None = None
 
     def came(self, epochs: int) -> int:
         """How many items come in the first ``epochs`` epochs."""
@@ -61,17 +65,24 @@ class Stream:
         """No epoch has more items."""
         return len(self.items) if self.weights is None else int(np.ceil(self.weights).sum())
 
-    def order(self, epoch: int) -> NDArray[np.int32]:
-        """The items of an epoch, each as often as it comes, shuffled."""
+    def order(self, epoch: int) -> NDArray[np.integer]:
+        """The items of an epoch, each as often as it comes, shuffled.
+
+        Int32; if captions are drawn, int64 with them: see `CaptionDraws.packed`.
+        """
         items = self.items
         if self.weights is not None:
             items = np.repeat(items, self._turns(epoch + 1) - self._turns(epoch))
-        key = key_of(self.digest, self.seed, "order", str(self.bucket), epoch)
-        return items[permutation(key, len(items))]
+        name = str(self.bucket)
+        key = key_of(self.digest, self.seed, "order", name, epoch)
+        items = items[permutation(key, len(items))]
+        if self.captions is None:
+            return items
+        return self.captions.packed(key_of(self.digest, self.seed, "captions", name, epoch), items)
 
-    def last_before(self, epoch: int, count: int) -> list[NDArray[np.int32]]:
+    def last_before(self, epoch: int, count: int) -> list[NDArray[np.integer]]:
         """The last ``count`` items before an epoch, from as few earlier epochs as have them."""
-        parts: list[NDArray[np.int32]] = []
+        parts: list[NDArray[np.integer]] = []
         while count:
             epoch -= 1
             parts.insert(0, self.order(epoch)[-count:])
@@ -92,7 +103,9 @@ class Stream:
         return epochs * whole.astype(np.int64) + whole_part_of_sum(epochs, fractions, phases)
 
 
-def make_streams(data: Bucketed, seed: int) -> tuple[Stream, ...]:
+def make_streams(
+    data: Bucketed, seed: int, captions: CaptionDraws | None = None
+) -> tuple[Stream, ...]:
     """A stream for each bucket that has items which ever come, in the natural order of buckets.
 
     Raises:
@@ -108,7 +121,7 @@ def make_streams(data: Bucketed, seed: int) -> tuple[Stream, ...]:
             items = items[weights[items] > 0]
         if len(items):
             own = None if weights is None else weights[items]
-            streams.append(Stream(bucket, items, own, data.digest, seed))
+            streams.append(Stream(bucket, items, own, data.digest, seed, captions))
     if not streams:
         raise PlanError(
             "there are no clips to sample",

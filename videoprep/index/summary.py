@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from videoprep.families.caption_places import FURTHER_KEYS, CaptionPlaces
 from videoprep.families.component import Component, ComponentSpec, ordered
 from videoprep.families.moments import MOMENTS, PosteriorForm
 from videoprep.families.profile import Profile
@@ -278,7 +279,8 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
 
 def _planned_rows(index: BucketIndex) -> pa.Table:
     """The columns that matter of the planned rows."""
-    table = index.table.select(["sample", "split", *_NUMBERS, *_KEYS])
+    several = [FURTHER_KEYS] if FURTHER_KEYS in index.table.column_names else []
+    table = index.table.select(["sample", "split", *_NUMBERS, *_KEYS, *several])
     if len(index) == table.num_rows:
         return table
     return table.filter(pc.is_null(index.table["left_out_code"]))
@@ -462,7 +464,8 @@ def _component(
     spec: ComponentSpec, table: pa.Table, buckets: BucketColumn, profile: Profile
 ) -> ComponentSummary:
     """What artifacts come to: how many there are of each bucket, times what one of them takes."""
-    codes = buckets.codes[_first_of_each(spec.source.keys(table))]
+    places = CaptionPlaces.of(table)
+    codes = buckets.codes[places.rows(_first_of_each(spec.source.all_keys(table)))]
     counts = np.bincount(codes, minlength=len(buckets.kinds)).tolist()
     pixels = size = 0
     for count, bucket in zip(counts, buckets.kinds, strict=True):
