@@ -8,6 +8,7 @@ import shutil
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ import torch
 
 import videoprep as vp
 from tests.support.assets import write_video
+from videoprep.errors import TrainError
 from videoprep.families.registry import families
 from videoprep.index.sampler import BucketBatchSampler
 
@@ -153,9 +155,10 @@ def test_an_empty_caption_among_several_is_left_out_and_told(
     texts[7] = " "
     folder = write(tmp_path / "dataset", [texts, ["one"]])
     report = vp.validate(folder)
-    told = [one for one in report.findings if one.code == "VP001" or "empty" in one.message]
-    assert [one.severity.value for one in told] == ["note"]
-    assert "1 of 20 captions is empty" in told[0].message
+    told = [one for one in report.findings if "empty" in one.message]
+    assert [(one.code, one.severity.value) for one in told] == [("VP209", "note")]
+    assert "1 of its captions is empty, and is left out" in told[0].message
+    assert report.ok
     encode(folder, tiny_model, tmp_path / "store")
     data = vp.LatentDataset(tmp_path / "store")
     assert data.caption_counts is not None
@@ -229,14 +232,21 @@ def test_media_are_exported_with_all_captions(dataset: Path, tmp_path: Path) -> 
         assert (wide.parent / name).with_suffix(".txt").read_text() == listed[name][0]
 
 
-def test_training_draws_them(store: Path, tiny_model: Path, tmp_path: Path) -> None:
-    losses = {}
-    for captions in ("first", "random", (0, 0, 1)):
-        out = tmp_path / str(captions)
-        vp.train(
-            store, model=tiny_model, output=out, steps=6, rank=2, captions=captions, device="cpu"
-        )
+def test_training_draws_them_and_goes_on(store: Path, tiny_model: Path, tmp_path: Path) -> None:
+    def losses(out: Path, **options: Any) -> list[float]:
+        vp.train(store, model=tiny_model, output=out, rank=2, device="cpu", **options)
         lines = (out / "log.jsonl").read_text().splitlines()
-        losses[captions] = [json.loads(line)["loss"] for line in lines]
-    assert len({tuple(run) for run in losses.values()}) == 3
-    assert losses["first"][0] == losses["first"][0]
+        return [json.loads(line)["loss"] for line in lines]
+
+    runs = {
+        captions: losses(tmp_path / f"{captions}", steps=6, captions=captions, seed=1)
+        for captions in ("first", "random", (0, 0, 1))
+    }
+    assert len(set(map(tuple, runs.values()))) == len(runs)
+    part = tmp_path / "part"
+    losses(part, steps=4, captions="random", seed=1)
+    assert losses(part, steps=6, captions="random", seed=1, resume=True) == runs["random"]
+    with pytest.raises(TrainError, match="captions"):
+        losses(part, steps=7, captions="first", seed=1, resume=True)
+    with pytest.raises(TrainError, match="weight above 0"):
+        losses(part, captions=(0, 0))

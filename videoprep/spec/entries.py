@@ -66,7 +66,7 @@ class Reading:
     """What lies in the dataset's folder and is not read."""
 
     several_captions: int = 0
-    """Samples with more than one caption, of which the first is encoded."""
+    """Samples with more than one caption."""
 
     def sentences(self) -> Iterator[str]:
         """Yield what was used and what was passed over, one fact at a time."""
@@ -78,7 +78,7 @@ class Reading:
             yield f"columns not used: {', '.join(self.unused[:_SHOWN])}{more}"
         if self.several_captions:
             yield (
-                f"samples with several captions, of which the first is encoded: "
+                f"samples with several captions, of which one is drawn each time: "
                 f"{self.several_captions}"
             )
         if self.passed_over:
