@@ -24,7 +24,14 @@ from videoprep.index.clip import (
     video_key,
 )
 from videoprep.index.numbers import to_text
-from videoprep.index.placement import LeftOut, Placement, available_frames, place, player_time
+from videoprep.index.placement import (
+    LeftOut,
+    Placement,
+    available_frames,
+    place,
+    player_time,
+    share_of_weight,
+)
 from videoprep.index.policy import Policy
 from videoprep.index.schema import OF_SAMPLE, FurtherColumns, media_column, media_columns
 from videoprep.media.audio import MOST_MISSING
@@ -70,6 +77,8 @@ class _AlikeSamples:
 
     rows: tuple[_Shared, ...]
     available: int = 0
+    share: float = 1.0
+    """Which part of its sample's weight each clip has."""
 
 
 def build_table(
@@ -99,13 +108,14 @@ def build_table(
     rows, names = _Rows(_further_columns(everyone)), sample_names(everyone)
     for done, (sample, found) in enumerate(zip(samples, inspected, strict=True), start=1):
         name = next(names)
-        for number, shared in enumerate(planner.kind_of(sample, found).rows):
+        kind = planner.kind_of(sample, found)
+        for number, shared in enumerate(kind.rows):
             beside = _NOTHING_BESIDE
             if found.beside and shared.video:
                 beside = _beside(found, shared)
                 if on_short_sound is not None and _ends_early(found, shared):
                     on_short_sound(sample)
-            rows.add(sample, name, number, found.video.fingerprint, shared, beside)
+            rows.add(sample, name, number, found.video.fingerprint, shared, beside, kind.share)
         if on_progress is not None:
             on_progress(done, len(samples))
     planner.require_reachable()
@@ -190,7 +200,7 @@ class _Planner:
             columns["available_frames"] = available
             return _AlikeSamples((_Shared(columns),), available)
         rows = tuple(_shared(media, placement) for placement in placed)
-        return _AlikeSamples(rows, placed[0].available)
+        return _AlikeSamples(rows, placed[0].available, share_of_weight(placed, self.policy))
 
     def require_reachable(self) -> None:
         """Checks that every frame bucket that was asked for fits some clip."""
@@ -241,6 +251,7 @@ class _Rows:
         fingerprint: str,
         shared: _Shared,
         beside: _Beside = _NOTHING_BESIDE,
+        share: float = 1.0,
     ) -> None:
         """Adds a clip of a sample, or the sample where it is skipped."""
         at = self._numbers.get(id(shared))
@@ -257,7 +268,7 @@ class _Rows:
         own["file"].append(_readable(sample.source.file))
         own["line"].append(sample.source.line or sample.source.row)
         own["split"].append(extras.split)
-        own["weight"].append(extras.weight)
+        own["weight"].append(extras.weight * share)
         own["repeats"].append(extras.repeats)
         own["fingerprint"].append(fingerprint or None)
         own["video_key"].append(video_key(fingerprint, shared.video) if planned else None)

@@ -50,6 +50,8 @@ class Policy:
         chosen: whether the sizes were chosen.
         min_pixels: height × width of a video, at least; None: no limit.
         min_kept: share of a clip's pixels that a chosen size keeps at least; see `auto_buckets`.
+            With ``multi_bucket`` also the share of its picture that any but the nearest one keeps.
+        multi_bucket: whether a clip goes to every bucket that it fits, not just to the nearest.
     """
 
     profile: Profile
@@ -68,6 +70,7 @@ class Policy:
     chosen: bool = False
     min_pixels: int | None = None
     min_kept: float = MIN_KEPT
+    multi_bucket: bool = False
 
     @classmethod
     def of(cls, spec: DatasetSpec) -> Policy:
@@ -108,6 +111,7 @@ class Policy:
             num_buckets=spec.num_buckets,
             min_pixels=spec.min_pixels,
             min_kept=MIN_KEPT if spec.min_kept is None else spec.min_kept,
+            multi_bucket=spec.multi_bucket,
         )
 
     @property
@@ -147,6 +151,7 @@ class Policy:
             # Only if asked for: an index without them is what it was before there were any.
             **({} if self.min_pixels is None else {"min_pixels": self.min_pixels}),
             **({} if self.min_kept == MIN_KEPT else {"min_kept": self.min_kept}),
+            **({"multi_bucket": True} if self.multi_bucket else {}),
         }
 
 
@@ -183,7 +188,7 @@ def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
 # Options that a policy holds under their names.
 _AS_THEY_ARE = (
     *("reshape", "allow_upscale", "crop_seed", "min_pixels", "max_pixels"),
-    *("clip_mode", "clips_per_video", "min_gap", "time_zero", "id_token"),
+    *("clip_mode", "clips_per_video", "min_gap", "time_zero", "id_token", "multi_bucket"),
 )
 
 
@@ -205,6 +210,12 @@ def _size_options(policy: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "height_buckets": tuple(sorted(heights)), "width_buckets": tuple(sorted(widths)), **frames
     }  # fmt: skip
+
+
+def is_multi_bucket(policy: Mapping[str, Any]) -> bool:
+    """Return whether clips of a saved policy, or of one of those that it joins, have several."""
+    joined = policy.get("of", ())
+    return bool(policy.get("multi_bucket")) or any(is_multi_bucket(one) for one in joined)
 
 
 def sizes_of(buckets: Sequence[Bucket]) -> Sizes:
@@ -251,10 +262,17 @@ def _require_one_kind(spec: DatasetSpec) -> None:
             "`num_buckets` needs `buckets='auto'`: it limits how many buckets are chosen",
             remedy="give `buckets='auto'`, or leave out `num_buckets`",
         )
-    if spec.min_kept is not None:
+    if spec.min_kept is not None and not spec.multi_bucket:
         raise PlanError(
-            "`min_kept` needs `buckets='auto'`: it limits which buckets are chosen",
-            remedy="give `buckets='auto'`, or leave out `min_kept`",
+            "`min_kept` needs `buckets='auto'` or `multi_bucket`: it limits which buckets fit",
+            remedy="give one of them, or leave out `min_kept`",
+        )
+    if spec.multi_bucket and not (spec.buckets or spec.height_buckets or spec.frame_buckets):
+        raise PlanError(
+            "`multi_bucket` puts a clip into each of several buckets, and there are none",
+            remedy="list some with `buckets` or `frame_buckets`, or choose them with "
+            "`buckets='auto'`",
+            option="multi_bucket",
         )
     if spec.max_pixels is not None and (spec.buckets or spec.height_buckets):
         raise PlanError(

@@ -18,6 +18,7 @@ from videoprep.families.moments import MOMENTS, PosteriorForm
 from videoprep.families.profile import Profile
 from videoprep.families.registry import get_profile
 from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.policy import is_multi_bucket
 from videoprep.index.shown import stretches
 from videoprep.index.table import BucketIndex
 
@@ -172,7 +173,9 @@ class Summary:
     Attributes:
         samples: ``planned`` and those skipped.
         planned: samples that have clips.
-        clips: how many.
+        clips: how many. One that is in several buckets counts once: they are as many as the
+            sample has in the bucket of its first one.
+        assignments: clips, each counted once for every bucket that it is in: the rows of the plan.
         clips_per_sample: of the planned samples.
         splits: clips of each split; those of none under the empty name.
         batched_split: the split that batches are counted for: ``train``, or else the largest;
@@ -191,6 +194,7 @@ class Summary:
     samples: int
     planned: int
     clips: int
+    assignments: int
     clips_per_sample: Spread
     splits: Mapping[str, int]
     batched_split: str | None
@@ -219,6 +223,7 @@ class Summary:
         spreads = ("clips_per_sample", "speed", "enlargement")
         return {
             **{name: getattr(self, name) for name in flat},
+            "bucket_assignments": self.assignments,
             **{name: asdict(getattr(self, name)) for name in spreads},
             "splits": dict(self.splits),
             "buckets": [one.to_json() for one in self.buckets],
@@ -249,6 +254,9 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
     samples = sample_numbers(table["sample"])
     planned = int(samples[-1]) + 1 if len(samples) else 0
     covered = cover(samples, columns)
+    once = samples
+    if is_multi_bucket(index.policy):
+        once = samples[in_first_bucket(samples, buckets.codes)]
     left_out = _left_out(index)
     splits, in_batched, batched_split = _splits(table["split"])
     across, down = stretches(columns, index.policy)
@@ -261,8 +269,9 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
     return Summary(
         samples=planned + sum(one.samples for one in left_out),
         planned=planned,
-        clips=len(index),
-        clips_per_sample=Spread.of(np.bincount(samples)),
+        clips=len(once),
+        assignments=len(index),
+        clips_per_sample=Spread.of(np.bincount(once)),
         splits=splits,
         batched_split=batched_split,
         sped_up=int((speed > 1).sum()),
@@ -293,6 +302,17 @@ def sample_numbers(names: pa.ChunkedArray) -> Ints:
         differs = pc.not_equal(names.slice(1), names.slice(0, len(names) - 1))
         np.cumsum(differs.to_numpy(), out=numbers[1:])
     return numbers
+
+
+def in_first_bucket(samples: Ints, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which clips are in the bucket of their sample's first clip: bool ``[clips]``.
+
+    Args:
+        samples: the number of each clip's sample, ascending from 0.
+        codes: the bucket of each clip.
+    """
+    firsts = codes[np.diff(samples, prepend=-1) > 0]
+    return np.equal(codes, firsts[samples])
 
 
 @dataclass(frozen=True, slots=True)
