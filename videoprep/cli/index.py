@@ -102,6 +102,7 @@ def _diff(
     spec: DatasetSpec, old: Path, on_missing: OnMissingWord | None, output_format: OutputFormat
 ) -> None:
     from videoprep.cli.index_tables import print_diff, print_policy
+    from videoprep.index.summary import summarize
     from videoprep.index.table import BucketIndex
 
     before = BucketIndex.load(old)
@@ -114,7 +115,7 @@ def _diff(
     else:
         print_policy(made.policy, spec)
         print_diff(changed, str(old))
-        _print_counts(made)
+        _print_counts(made, summarize(made))
     raise typer.Exit(1 if _left_out(made, 1) else 0)
 
 

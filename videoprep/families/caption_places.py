@@ -50,7 +50,7 @@ class CaptionPlaces:
         if not len(self.parents):
             return places
         further = places >= self.count
-        rows = places.copy()
+        rows: Places = places.copy()
         rows[further] = self.parents[places[further] - self.count]
         return rows
 

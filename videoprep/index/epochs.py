@@ -108,4 +108,4 @@ class EpochPlan:
             ends = (starts + parts).ravel().tolist()
             for start, end in zip(starts.ravel().tolist(), ends, strict=True):
                 items = self.items[start:end]
-                yield unpacked(items) if self.draws else items.tolist()
+                yield unpacked(items.astype(np.int64)) if self.draws else items.tolist()
