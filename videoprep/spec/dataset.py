@@ -21,7 +21,7 @@ from pydantic import (
 from typing_extensions import Unpack
 
 from videoprep.errors import Code, ListError, Problem, SpecError, VideoprepError
-from videoprep.fs.mirror import remote_of
+from videoprep.fs.mirror import remote_of, shown
 from videoprep.gc_pause import gc_paused
 from videoprep.options import (
     Cli,
@@ -33,6 +33,7 @@ from videoprep.options import (
     unknown_option,
     wrong_values,
 )
+from videoprep.shell import command_line
 from videoprep.spec.caption_journal import FOLDER as JOURNAL
 from videoprep.spec.caption_journal import CaptionJournal, clip_key, uses_journal
 from videoprep.spec.columns import COLUMNS
@@ -444,11 +445,22 @@ class DatasetSpec(BaseModel):
         )
 
     @property
+    def folder(self) -> Path:
+        """The folder by whose name people know the dataset.
+
+        It is that of its ``videoprep.yaml``, else that of its lists. The videos may lie elsewhere.
+        """
+        return self._folder_of_lists if self._file is None else self._file.parent
+
+    @property
     def journal(self) -> CaptionJournal:
         """The caption journal, whether it is there or not."""
+        return CaptionJournal(self._folder_of_lists / (self.caption_journal or JOURNAL))
+
+    @property
+    def _folder_of_lists(self) -> Path:
         list_file = self.list_file
-        folder = self.data_root if list_file == self.data_root else list_file.parent
-        return CaptionJournal(folder / (self.caption_journal or JOURNAL))
+        return self.data_root if list_file == self.data_root else list_file.parent
 
     def caption_states(self) -> list[CaptionState]:
         """Return what is known about the caption of each sample whose video is there.
@@ -496,7 +508,7 @@ class DatasetSpec(BaseModel):
         usable = usable_samples(
             self._states(listing.samples),
             self.caption_fallback,
-            f"videoprep caption {in_shell(str(self.list_file))}",
+            command_line("caption", shown(self._file or self.list_file), model="MODEL"),
         )
         return replace(
             listing,
@@ -620,6 +632,7 @@ class DatasetSpec(BaseModel):
             tuple(map(escape_unprintable, found.unused)),
             tuple(found.passed_over),
             sum(1 for entry in found.entries if entry.further),
+            self.journal.folder.name if self._uses_journal() else None,
         )
 
     def _note_unlisted(self, found: Entries) -> None:
