@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 import videoprep as vp
 from tests.support.assets import write_video
-from videoprep.errors import TrainError
+from videoprep.encoding.online import OnlineClips
+from videoprep.errors import PlanError, TrainError
 from videoprep.families.registry import families
 from videoprep.index.sampler import BucketBatchSampler
 
@@ -250,3 +254,136 @@ def test_training_draws_them_and_goes_on(store: Path, tiny_model: Path, tmp_path
         losses(part, steps=7, captions="first", seed=1, resume=True)
     with pytest.raises(TrainError, match="weight above 0"):
         losses(part, captions=(0, 0))
+
+
+def test_a_caption_that_fails_is_told_by_its_number(
+    dataset: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """A clip is whole with all of its captions: what lacks one is no item, and is counted."""
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    tokenizer = AutoTokenizer.from_pretrained(str(model / "tokenizer"))
+    others = {text for texts in CAPTIONS for text in texts} - {"the third, again"}
+    known = {token for text in others for token in tokenizer(text).input_ids}
+    only = set(tokenizer("the third, again").input_ids) - known
+    weights = next((model / "text_encoder").glob("*.safetensors"))
+    tensors = load_file(weights)
+    for name, tensor in tensors.items():
+        if name in ("shared.weight", "encoder.embed_tokens.weight"):
+            tensor[list(only)] = torch.nan
+    save_file(tensors, weights, metadata={"format": "pt"})
+    done = vp.encode(dataset, model=model, output=tmp_path / "store", progress="none")
+    assert done is not None
+    assert (done.clips, done.complete, done.failed) == (3, 2, 1)
+    (entry,) = done.set_aside
+    assert (entry.video, entry.component, entry.caption) == ("2.mp4", "prompt_embeds", 1)
+    line = json.loads((tmp_path / "store/failures.jsonl").read_text())
+    assert (line["video"], line["caption"]) == ("2.mp4", 1)
+    data = vp.LatentDataset(tmp_path / "store")
+    assert (len(data), data.incomplete) == (2, 1)
+    assert vp.verify(tmp_path / "store").ok
+    told = vp.status(tmp_path / "store").components["prompt_embeds"]
+    assert (told.planned, told.done, told.set_aside) == (DISTINCT, DISTINCT - 1, 1)
+    (tmp_path / "store/failures.jsonl").write_text(json.dumps({**line, "caption": 0}) + "\n")
+    assert not vp.verify(tmp_path / "store").ok
+
+
+def test_clips_encoded_while_training_draw_the_same(
+    dataset: Path, tiny_model: Path, store: Path
+) -> None:
+    index = vp.BucketIndex.build(dataset, id_token="TOK", profile="cogvideox")
+    cpu = torch.device("cpu")
+    with OnlineClips(
+        index, str(tiny_model), revision=None, images=False, device=cpu, dtype=torch.float32
+    ) as online:
+        stored = vp.LatentDataset(store)
+        assert online.digest == stored.digest
+        draws = [vp.ClipDraw(0, 2), vp.ClipDraw(2, 1), vp.ClipDraw(1)]
+        for draw, item in zip(draws, online.__getitems__(draws), strict=True):
+            expected = stored[draw]
+            assert item["caption"] == expected["caption"]
+            assert item["caption_number"] == draw.caption
+            assert torch.equal(item["prompt_embeds"], expected["prompt_embeds"])
+
+
+def test_a_list_of_one_caption_is_a_plain_caption(dataset: Path, tmp_path: Path) -> None:
+    """An index and a store without further captions are what they were before there were any."""
+    one = write(tmp_path / "one", [texts[:1] for texts in CAPTIONS])
+    plain = tmp_path / "plain"
+    shutil.copytree(one, plain)
+    rows = [json.loads(line) for line in (one / "metadata.jsonl").read_text().splitlines()]
+    lines = [json.dumps({**row, "caption": row["caption"][0]}) for row in rows]
+    (plain / "metadata.jsonl").write_text("\n".join(lines) + "\n")
+    tables = [vp.BucketIndex.build(folder).table.drop_columns(["file"]) for folder in (one, plain)]
+    assert tables[0].equals(tables[1])
+    assert not {"further_captions", "further_prompt_keys"} & set(tables[0].column_names)
+    vp.BucketIndex.build(one).save(tmp_path / "plan.parquet")
+    header = json.loads(pq.read_schema(tmp_path / "plan.parquet").metadata[b"videoprep.index"])
+    assert header["version"] == 3
+    vp.BucketIndex.build(dataset).save(tmp_path / "several.parquet")
+    header = json.loads(pq.read_schema(tmp_path / "several.parquet").metadata[b"videoprep.index"])
+    assert header["version"] == 5
+
+
+def test_an_index_keeps_them(dataset: Path, tmp_path: Path) -> None:
+    index = vp.BucketIndex.build(dataset, id_token="TOK")
+    index.save(tmp_path / "plan.parquet")
+    loaded = vp.BucketIndex.load(tmp_path / "plan.parquet")
+    assert loaded.table.equals(index.table)
+    assert loaded.digest == index.digest
+    assert [clip.captions for clip in loaded.clips()] == [
+        tuple(f"TOK {text}" for text in texts) for texts in CAPTIONS
+    ]
+    assert index.caption_counts is not None
+    parts = [index.filter(height=64), index.filter(height=96)]
+    joined = vp.BucketIndex.concat(parts)
+    assert joined.caption_counts is not None
+    assert joined.caption_counts.tolist() == index.caption_counts.tolist()
+    first = vp.BucketIndex.build(dataset).filter(video="1.mp4")
+    assert first.caption_counts is None
+    first.save(tmp_path / "one.parquet")  # no row of it has several
+    assert "further_captions" not in pq.read_schema(tmp_path / "one.parquet").names
+
+
+@pytest.mark.parametrize(
+    ("captions", "keys", "message"),
+    [
+        ([["a"], None, None], [["k", "l"], None, None], "not as many as their keys"),
+        ([["a"], None, None], [None, None, None], "not as many as their keys"),
+        ([["a", None], None, None], [["k", "l"], None, None], "further_captions is null"),
+        ([["a"], None, None], [[None], None, None], "further_prompt_keys is null"),
+        ([["a"], None, None], None, "have no keys"),
+    ],
+)
+def test_an_index_that_no_plan_can_be_is_refused(
+    captions: Any, keys: Any, message: str, dataset: Path, tmp_path: Path
+) -> None:
+    vp.BucketIndex.build(dataset).save(tmp_path / "plan.parquet")
+    table = pq.read_table(tmp_path / "plan.parquet")
+    for name, values in (("further_captions", captions), ("further_prompt_keys", keys)):
+        at, kind = table.schema.get_field_index(name), pa.list_(pa.string())
+        if values is None:
+            table = table.remove_column(at)
+        else:
+            table = table.set_column(at, pa.field(name, kind), pa.array(values, kind))
+    pq.write_table(table, tmp_path / "plan.parquet")
+    with pytest.raises(PlanError, match=message):
+        vp.BucketIndex.load(tmp_path / "plan.parquet")
+
+
+def test_a_caption_under_the_key_of_another_is_refused(dataset: Path, tmp_path: Path) -> None:
+    index = vp.BucketIndex.build(dataset)
+    at = index.table.schema.get_field_index("further_captions")
+    texts = index.table["further_captions"].to_pylist()
+    texts[0] = texts[0][::-1]
+    column = pa.array(texts, pa.list_(pa.string()))
+    table = index.table.set_column(at, index.table.schema.field(at), column)
+    with pytest.raises(PlanError, match="was changed after it was made"):
+        vp.BucketIndex(table, index.data_root, index.policy).check_sources()
+
+
+def test_rules_look_at_each_caption(tmp_path: Path) -> None:
+    folder = write(tmp_path / "dataset", [["fine words", "<b>bold</b> words"], ["fine, too"]])
+    (found,) = [one for one in vp.validate(folder).findings if one.code == "VP207"]
+    assert found.message.startswith("caption 2 of 2: ")
+    assert found.data["caption"] == 2

@@ -56,7 +56,7 @@ class CaptionPlaces:
 
     def captions(self, places: Places) -> Places:
         """Return which caption of its row each place is, from 0."""
-        found = np.zeros_like(places)
+        found: Places = np.zeros_like(places)
         further = places >= self.count
         found[further] = self.numbers[places[further] - self.count]
         return found
