@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from videoprep.encoding.replan import Replan
     from videoprep.encoding.result import EncodeResult
-    from videoprep.store.catalogue import DamagedClip
+    from videoprep.store.catalogue import DamagedClip, SetAside
 
 _SHOWN = 20
 
