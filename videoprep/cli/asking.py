@@ -29,7 +29,7 @@ READING = frozenset(
     {
         *("data_root", "dataset_file", "format", "caption_column", "video_column"),
         *("start_column", "end_column", "range_column", "time_unit", "time_zero"),
-        *("audio_column", "caption_lines", "caption_journal", "allow_outside_root"),
+        *("audio_column", "roles", "caption_lines", "caption_journal", "allow_outside_root"),
     }
 )
 
@@ -133,6 +133,10 @@ def print_counts(
         if earlier
         else "",
         remark,
+        *(
+            f"{counted(count, 'answer')} without {name}, a field that the server does not know"
+            for name, count in result.left_out.items()
+        ),
         f"{prompt:,} tokens of prompts, {completion:,} of answers" if prompt + completion else "",
         f"{words.captions} are in {result.journal}, by {result.model} (run {result.run})",
     )

@@ -121,8 +121,8 @@ def items_of(
     of_index = CaptionPlaces.of(table).rows(rows)
     sizes = np.stack(
         [
-            pc.fill_null(table[name], 0).to_numpy()[of_index].astype(np.int64)
-            for name in ("frames", "height", "width")
+            pc.fill_null(column, 0).to_numpy()[of_index].astype(np.int64)
+            for column in source.sizes(table).columns
         ],
         axis=1,
     )

@@ -66,10 +66,11 @@ class CaptionPlaces:
 
         Args:
             table: that of the places.
-            names: of its columns.
+            names: of columns; those that it lacks are omitted.
             places: which.
         """
-        taken = table.select(names).take(pa.array(self.rows(places)))
+        there = [name for name in names if name in table.column_names]
+        taken = table.select(there).take(pa.array(self.rows(places)))
         further = places >= self.count
         if "prompt_key" not in names or not further.any():
             return taken
@@ -83,7 +84,8 @@ def further_rows(table: pa.Table, names: Sequence[str]) -> pa.Table:
     """Return the rows of the further captions of a table, ``prompt_key`` being that of each."""
     lists = table[FURTHER_KEYS]
     rows = pa.array(_parents(lists))
-    columns = {n: flat(lists) if n == "prompt_key" else table[n].take(rows) for n in names}
+    there = [name for name in names if name in table.column_names]
+    columns = {n: flat(lists) if n == "prompt_key" else table[n].take(rows) for n in there}
     return pa.table(columns)
 
 

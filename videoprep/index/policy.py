@@ -14,7 +14,7 @@ from videoprep.families.registry import get_profile
 from videoprep.index.auto_buckets import MIN_KEPT, Floor
 from videoprep.index.bucket import Bucket
 from videoprep.index.windows import WindowPolicy
-from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset import REFERENCE_MAX_PIXELS, DatasetSpec
 from videoprep.spec.dataset_options import Reshape
 from videoprep.spec.extras import TimeZero
 
@@ -52,6 +52,7 @@ class Policy:
         min_kept: share of a clip's pixels that a chosen size keeps at least; see `auto_buckets`.
             With ``multi_bucket`` also the share of its picture that any but the nearest one keeps.
         multi_bucket: whether a clip goes to every bucket that it fits, not just to the nearest.
+        reference_max_pixels: height × width of a reference is not above it.
     """
 
     profile: Profile
@@ -71,6 +72,7 @@ class Policy:
     min_pixels: int | None = None
     min_kept: float = MIN_KEPT
     multi_bucket: bool = False
+    reference_max_pixels: int = REFERENCE_MAX_PIXELS
 
     @classmethod
     def of(cls, spec: DatasetSpec) -> Policy:
@@ -112,6 +114,7 @@ class Policy:
             min_pixels=spec.min_pixels,
             min_kept=MIN_KEPT if spec.min_kept is None else spec.min_kept,
             multi_bucket=spec.multi_bucket,
+            reference_max_pixels=spec.reference_max_pixels,
         )
 
     @property
@@ -152,6 +155,11 @@ class Policy:
             **({} if self.min_pixels is None else {"min_pixels": self.min_pixels}),
             **({} if self.min_kept == MIN_KEPT else {"min_kept": self.min_kept}),
             **({"multi_bucket": True} if self.multi_bucket else {}),
+            **(
+                {}
+                if self.reference_max_pixels == REFERENCE_MAX_PIXELS
+                else {"reference_max_pixels": self.reference_max_pixels}
+            ),
         }
 
 
@@ -189,6 +197,7 @@ def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
 _AS_THEY_ARE = (
     *("reshape", "allow_upscale", "crop_seed", "min_pixels", "max_pixels"),
     *("clip_mode", "clips_per_video", "min_gap", "time_zero", "id_token", "multi_bucket"),
+    "reference_max_pixels",
 )
 
 

@@ -23,7 +23,7 @@ from typing_extensions import Unpack
 
 from videoprep.errors import Code, EmptyPlanError, ListError, PlanError, Problem, SpecError
 from videoprep.families.caption_places import FURTHER_KEYS
-from videoprep.families.component import ordered
+from videoprep.families.component import for_roles, ordered
 from videoprep.families.registry import get_profile
 from videoprep.fs import Files
 from videoprep.fs.atomic import write_file
@@ -50,6 +50,7 @@ from videoprep.index.schema import (
     FurtherColumns,
     caption_counts_of,
     digest_of,
+    key_column,
     media_column,
     multiplicity_of,
     plain,
@@ -70,7 +71,7 @@ from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.path_hints import nowhere
 from videoprep.spec.readers.parquet_table import INDEX_MARK
-from videoprep.spec.roles import AUDIO, VIDEO, Role
+from videoprep.spec.roles import VIDEO, Role
 from videoprep.spec.sample import Listing, Location, Sample
 from videoprep.text import counted
 
@@ -448,7 +449,7 @@ class BucketIndex:
     @cached_property
     def digest(self) -> str:
         """Stands for the planned clips, their order and their weights: 32 hexadecimal digits."""
-        keys = ["video_key", "prompt_key", *(["audio_key"] if AUDIO in self.roles else [])]
+        keys = ["video_key", "prompt_key", *map(key_column, self.roles)]
         keys += [FURTHER_KEYS] if FURTHER_KEYS in self.table.column_names else []
         return digest_of(self._planned_rows([*keys, "weight", "repeats"]), keys)
 
@@ -590,7 +591,8 @@ class BucketIndex:
 
     def diff(self, old: BucketIndex) -> IndexDiff:
         """Return what changed since an older index, and what would have to be encoded again."""
-        specs = {spec.name: spec for spec in get_profile(self.policy["profile"]).components}
+        own = get_profile(self.policy["profile"]).components
+        specs = {spec.name: spec for spec in for_roles(own, {*self.roles, *old.roles})}
         compared = (specs[name] for name in ordered(specs) if not specs[name].noise)
         return compare(self.table, old.table, compared)
 

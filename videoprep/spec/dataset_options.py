@@ -44,6 +44,7 @@ class DatasetOptions(TypedDict, total=False):
     weight_column: str | None
     repeats_column: str | None
     audio_column: str | None
+    roles: Mapping[str, str] | None
     caption_fallback: str | None
     caption_lines: CaptionLines | None
     caption_journal: str | None
@@ -58,6 +59,7 @@ class DatasetOptions(TypedDict, total=False):
     multi_bucket: bool | None
     min_pixels: int | None
     max_pixels: int | None
+    reference_max_pixels: int | None
     height_buckets: AnyNumbers | None
     width_buckets: AnyNumbers | None
     frame_buckets: AnyNumbers | None
