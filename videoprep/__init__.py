@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from videoprep.importers.run import ImportResult as ImportResult
     from videoprep.importers.run import import_precomputed as import_precomputed
     from videoprep.index.bucket import Bucket as Bucket
+    from videoprep.index.caption_draws import ClipDraw as ClipDraw
     from videoprep.index.sampler import BucketBatchSampler as BucketBatchSampler
     from videoprep.index.table import BucketIndex as BucketIndex
     from videoprep.media.probe import MediaInfo as MediaInfo
@@ -86,6 +87,7 @@ _HOMES = {
     "videoprep.exporters.run": ("ExportResult", "export"),
     "videoprep.importers.run": ("ImportResult", "import_precomputed"),
     "videoprep.index.bucket": ("Bucket",),
+    "videoprep.index.caption_draws": ("ClipDraw",),
     "videoprep.index.sampler": ("BucketBatchSampler",),
     "videoprep.index.table": ("BucketIndex",),
     "videoprep.media.probe": ("MediaInfo", "probe"),

@@ -65,6 +65,7 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "--buckets",
         "--num-buckets",
         "--min-kept",
+        "--multi-bucket",
         "--min-pixels",
         "--max-pixels",
         "--image-max-pixels",
@@ -166,7 +167,13 @@ def test_the_command_line_surface_is_as_documented() -> None:
         | {"--seed", "--device", "--revision", "--output-format", "--help", "--split"}
         | {"--from-videos", "--resume", "--accumulate", "--warmup", "--optimizer", "--full"}
         | {"--dtype", "--gradient-checkpointing", "--max-gradient-norm", "--min-snr", "--keep"}
-        | {"--caption-dropout", "--image-dropout", "--on-nonfinite", "--checkpoint-every"}
+        | {
+            "--captions",
+            "--caption-dropout",
+            "--image-dropout",
+            "--on-nonfinite",
+            "--checkpoint-every",
+        }
         | {"--validate-every", "--sample-every", "--workers"},
         "import": {"--from", "--model", "--output", "--revision", "--output-format", "--help"},
         "review": dataset - {"--output-format"}

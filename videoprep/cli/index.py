@@ -103,6 +103,7 @@ def _diff(
     spec: DatasetSpec, old: Path, on_missing: OnMissingWord | None, output_format: OutputFormat
 ) -> None:
     from videoprep.cli.index_tables import print_diff, print_policy
+    from videoprep.index.summary import summarize
     from videoprep.index.table import BucketIndex
 
     before = BucketIndex.load(old)
@@ -115,7 +116,7 @@ def _diff(
     else:
         print_policy(made.policy, spec)
         print_diff(changed, str(old))
-        _print_counts(made)
+        _print_counts(made, summarize(made))
     raise typer.Exit(1 if _left_out(made, 1) else 0)
 
 
@@ -230,7 +231,7 @@ def print_index(
     print_summary(summary, index.policy, speed, batch_size=batch_size, num_gpus=num_gpus)
     print_roles(count_roles(index), summary.clips)
     print_advice(suggest(index, summary))
-    _print_counts(index)
+    _print_counts(index, summary)
 
 
 def print_as_they_are(counts: Mapping[str, int], *dataset: object) -> None:
@@ -256,15 +257,23 @@ def _print_short_sounds(index: BucketIndex, *dataset: object) -> None:
         stdout.print(safe("note ", "yellow") + safe(f"{told} (VP134): see `{command}`"))
 
 
-def _print_counts(index: BucketIndex) -> None:
+def _print_counts(index: BucketIndex, summary: Summary) -> None:
     """Who is skipped, and counts that add up."""
     left_out = index.table["left_out_code"].length() - len(index)
     print_left_out(_left_out(index, _SHOWN), left_out)
     samples = index.samples
     stdout.print(
         f"{counted(samples, 'sample')} = {samples - left_out} planned + {left_out} skipped; "
-        f"{counted(len(index), 'clip')}"
+        f"{clips_of(summary)}"
     )
+
+
+def clips_of(summary: Summary) -> str:
+    """How many clips there are, and in how many bucket assignments if one is in several."""
+    clips = counted(summary.clips, "clip")
+    if summary.assignments == summary.clips:
+        return clips
+    return f"{clips} in {counted(summary.assignments, 'bucket assignment')}"
 
 
 def _left_out(index: BucketIndex, most: int) -> list[LeftOutSample]:

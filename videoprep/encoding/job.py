@@ -25,6 +25,7 @@ from videoprep.encoding.units import (
     share_of,
 )
 from videoprep.engine.task import JobShare
+from videoprep.families.caption_places import CaptionPlaces
 from videoprep.families.component import Component, ComponentSpec, SoundFormat, roles_read
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
@@ -107,14 +108,21 @@ class EncodeJob:
 
     def keys(self, unit: Unit) -> list[str]:
         """Return the artifacts of a unit, in its order."""
-        source = self.specs[unit.component].source
-        rows = self.index.table.select(source.columns).take(pa.array(unit.rows))
+        source, table = self.specs[unit.component].source, self.index.table
+        rows = self.places.take(table, source.columns, unit.rows)
         keys: list[str] = source.keys(rows).to_pylist()
         return keys
 
     def clips(self, unit: Unit) -> list[Clip]:
         """Return the clips that a unit is made from, in its order."""
-        return self.index.clips_of_rows(unit.rows)
+        clips = self.index.clips_of_rows(self.places.rows(unit.rows))
+        numbers = self.places.captions(unit.rows).tolist()
+        return [clip.with_caption(n) for clip, n in zip(clips, numbers, strict=True)]
+
+    @cached_property
+    def places(self) -> CaptionPlaces:
+        """Where the captions of the index are."""
+        return CaptionPlaces.of(self.index.table)
 
     def save(self, files: Files, folder: str) -> None:
         """Write the job to a folder; `load` reads it."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from videoprep.encoding.options import EncodeOptions
 from videoprep.errors import Code, PlanError
+from videoprep.families.caption_places import CaptionPlaces
 from videoprep.families.component import Component
 from videoprep.index.calibration import estimate, recall
 from videoprep.index.diff import compare
@@ -297,7 +298,7 @@ def _lacks(index: BucketIndex, recipe: Recipe, settled: pa.Array) -> bool:
     """Whether something of a clip's frames or sound is still to be made."""
     if not recipe.source.media:
         return False
-    keys = pc.drop_null(recipe.source.keys(index.table))
+    keys = pc.drop_null(recipe.source.all_keys(index.table))
     return not pc.all(pc.is_in(keys, value_set=settled)).as_py()
 
 
@@ -406,12 +407,14 @@ def _waiting(
     index: BucketIndex, recipe: Recipe, settled: pa.Array, remade: pa.Array, *, moved: bool
 ) -> NDArray[np.bool_]:
     """Of each row whether an artifact is to be made because of what differs."""
-    column = recipe.source.keys(index.table).combine_chunks()
+    column = recipe.source.all_keys(index.table).combine_chunks()
     needed = pc.is_in(column, value_set=remade)
     if moved and recipe.source.media:
         lacking = pc.invert(pc.is_in(column, value_set=settled))
         needed = pc.or_(needed, pc.and_(lacking, pc.is_valid(column)))
-    mask: NDArray[np.bool_] = needed.to_numpy(zero_copy_only=False)
+    places = np.flatnonzero(needed.to_numpy(zero_copy_only=False))
+    mask = np.zeros(index.table.num_rows, np.bool_)
+    mask[CaptionPlaces.of(index.table).rows(places)] = True
     return mask
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from videoprep.encoding.options import (
@@ -27,6 +28,7 @@ from videoprep.encoding.replan import Difference, compare_plans, is_older, optio
 from videoprep.encoding.run import asked_components, open_checked, wanted_components
 from videoprep.engine.claims import AtWork, presence_at
 from videoprep.errors import Code, PlanError, StoreError, listed
+from videoprep.families.caption_places import CaptionPlaces
 from videoprep.families.component import FRAMES, Component, for_roles, ordered, roles_read
 from videoprep.families.component import Source as ComponentSource
 from videoprep.families.model_folder import open_model
@@ -39,6 +41,7 @@ from videoprep.store.catalogue import (
     Artifacts,
     DamagedClip,
     damaged_clips,
+    further_places,
     gather,
     is_among,
     read_artifacts,
@@ -431,20 +434,29 @@ class _Comparison:
         return tuple(asked.differences(own.fields))
 
     def _waiting(self, component: Component) -> pa.Array:
-        """For each row of the plan, whether its artifact is to be made."""
+        """For each place of the plan, a row or a further caption, whether it is to be made."""
         assert self.index is not None  # noqa: S101
-        column = whole(self.sources[component].keys(self.index.table))
+        column = whole(self.sources[component].all_keys(self.index.table))
         known = is_among(column, self.made[component].settled)
         return pc.and_(pc.invert(known), pc.is_valid(column))
+
+    def _waiting_rows(self, component: Component) -> NDArray[np.bool_]:
+        """For each row of the plan, whether something of it is to be made."""
+        assert self.index is not None  # noqa: S101
+        places = np.flatnonzero(self._waiting(component).to_numpy(zero_copy_only=False))
+        rows = np.zeros(self.index.table.num_rows, np.bool_)
+        rows[CaptionPlaces.of(self.index.table).rows(places)] = True
+        return rows
 
     def _reasons(self, component: Component) -> tuple[dict[str, int], int]:
         """Why artifacts are to be made, and for how many the store has something older."""
         assert self.index is not None  # noqa: S101
-        table = self.index.table.filter(self._waiting(component))
-        source = self.sources[component]
-        keys = source.keys(table)
+        waiting = np.flatnonzero(self._waiting(component).to_numpy(zero_copy_only=False))
+        source, places = self.sources[component], CaptionPlaces.of(self.index.table)
+        keys = source.keys_at(self.index.table, waiting)
         first = pc.index_in(pc.unique(keys), value_set=whole(keys))
-        rows = table.select(["video", "line", "clip"]).take(first)
+        of_index = pa.array(places.rows(waiting[first.to_numpy(zero_copy_only=False)]))
+        rows = self.index.table.select(["video", "line", "clip"]).take(of_index)
         before = self.before.get(component)
         older = pa.array([], pa.string()) if before is None else before.stored["key"]
         there = is_among(keys.take(first), older)
@@ -467,7 +479,7 @@ class _Comparison:
         """The clips that are new or have changed, and for which something is to be made."""
         if self.diff is None or self.given is None:
             return
-        waiting = {c: self._waiting(c).to_numpy(zero_copy_only=False) for c in self.recipes}
+        waiting = {c: self._waiting_rows(c) for c in self.recipes}
         numbers = np.flatnonzero(np.logical_or.reduce(list(waiting.values())))
         names = ["video", "file", "line", "clip"]
         rows = self.given.table.select(names).take(pa.array(numbers)).to_pylist()
@@ -509,6 +521,8 @@ class _Comparison:
             if column not in listed.table.schema.names:
                 return "outdated"
             there = listed.table.filter(pc.is_valid(listed.table[column]))[f"{component}_key"]
+            further = further_places(listed.table, component)
+            there = pa.chunked_array([*there.chunks, further["key"].combine_chunks()], pa.string())
             if len(pc.unique(there)) != made.count(self.own.table).stored:
                 return "outdated"
         return "current"

@@ -18,6 +18,7 @@ from videoprep.exporters.contract import (
     ClipExporter,
     Exported,
     Exporter,
+    FurtherCaption,
     ListedClip,
     Origin,
     Posterior,
@@ -26,8 +27,10 @@ from videoprep.exporters.contract import (
 from videoprep.exporters.folder import NAMES, Folder
 from videoprep.exporters.names import FirstOfCaption, UniqueLines, stems, to_line
 from videoprep.exporters.registry import MEDIA, exporters, get_exporter
+from videoprep.families.caption_places import FURTHER_CAPTIONS
 from videoprep.families.component import Component
 from videoprep.index.bucket import Bucket
+from videoprep.index.caption_draws import ClipDraw
 from videoprep.store.layout import Store, StoreInfo
 
 if TYPE_CHECKING:
@@ -101,7 +104,7 @@ def export(
     """
     exporter = get_exporter(to)
     data, origin = _open(store, exporter, split, posterior, seed)
-    clips = _Clips(data, unique=exporter.lists_captions)
+    clips = _Clips(data, exporter)
     if exporter.lists_captions:
         _require_words(clips, to)
     folder = Folder(output, _identity(exporter, data, origin))
@@ -225,12 +228,14 @@ class _Clips(Iterable[ListedClip]):
 
     Args:
         data: the store.
-        unique: whether clips of different captions have to have different lines.
+        exporter: what they are written for. If it lists captions, clips of different ones have
+            different lines.
     """
 
-    def __init__(self, data: LatentDataset, *, unique: bool) -> None:
+    def __init__(self, data: LatentDataset, exporter: Exporter) -> None:
         self.data = data
-        self._to_line = UniqueLines(_Captions(data)) if unique else to_line
+        self._exporter = exporter
+        self._to_line = UniqueLines(_Captions(data)) if exporter.lists_captions else to_line
 
     def __len__(self) -> int:
         return len(self.data)
@@ -250,17 +255,39 @@ class _Clips(Iterable[ListedClip]):
 
     def __getitem__(self, number: int) -> Exported:
         row = self.data.row(number)
-        return Exported(self._listed(number, row), _Tensors(self.data, number), row)
+        tensors = _Tensors(self.data, number, self.data.components)
+        return Exported(self._listed(number, row), tensors, row, self._further(number, row))
+
+    def _further(self, number: int, row: Mapping[str, Any]) -> Sequence[FurtherCaption]:
+        recipes = self.data.info.recipes
+        names = [name for name in self.data.components if recipes[name].source.caption]
+        return [
+            FurtherCaption(caption, text, _Tensors(self.data, ClipDraw(number, caption), names))
+            for caption, text in enumerate(row.get(FURTHER_CAPTIONS) or (), start=1)
+        ]
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What had to be changed, in words."""
-        if not isinstance(self._to_line, UniqueLines) or not self._to_line.marked:
-            return ()
-        return (
-            f"{len(self._to_line.marked):,} captions differ from another one in spaces or line "
-            "breaks alone, which a list cannot hold: a number in brackets tells their lines apart",
-        )
+        return (*self._notes_on_captions(), *self._notes_on_lines())
+
+    def _notes_on_captions(self) -> Iterator[str]:
+        counts = self.data.caption_counts
+        if counts is None:
+            return
+        clips = f"{int((counts > 1).sum()):,} of {len(self):,} clips have several captions"
+        if self._exporter.captions == "all":
+            yield f"{clips}, and all are written"
+        else:
+            yield f"{clips}: the first is written, as {self._exporter.name} takes one"
+
+    def _notes_on_lines(self) -> Iterator[str]:
+        if isinstance(self._to_line, UniqueLines) and self._to_line.marked:
+            yield (
+                f"{len(self._to_line.marked):,} captions differ from another one in spaces or line "
+                "breaks alone, which a list cannot hold: a number in brackets tells their lines "
+                "apart"
+            )
 
 
 class _Captions(Iterable[str]):
@@ -291,17 +318,23 @@ def _named(clip: ListedClip) -> str:
 
 
 class _Tensors(Mapping[Component, Any]):
-    """A clip's tensors, read when the first of them is asked for: what is there already is not."""
+    """A clip's tensors, read when the first of them is asked for: what is there already is not.
 
-    def __init__(self, data: LatentDataset, number: int) -> None:
-        self._data, self._number = data, number
+    Args:
+        data: the store.
+        number: the clip's, which may be a `ClipDraw`.
+        components: those that there are.
+    """
+
+    def __init__(self, data: LatentDataset, number: int, components: Sequence[Component]) -> None:
+        self._data, self._number, self._components = data, number, components
 
     @cached_property
     def _item(self) -> Mapping[str, Any]:
         return self._data[self._number]
 
     def __getitem__(self, component: Component) -> Any:
-        if component not in self._data.components:
+        if component not in self._components:
             raise KeyError(component)
         return self._item[component]
 
@@ -314,7 +347,7 @@ class _Tensors(Mapping[Component, Any]):
     @cached_property
     def _there(self) -> Sequence[Component]:
         absent = self._data.absent(self._number)
-        return [name for name in self._data.components if name not in absent]
+        return [name for name in self._components if name not in absent]
 
 
 def _write_clips(

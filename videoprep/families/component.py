@@ -12,6 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoprep.errors import SpecError, StoreError, nearest
+from videoprep.families.caption_places import (
+    FURTHER_KEYS,
+    CaptionPlaces,
+    Places,
+    further_rows,
+    relisted,
+)
 from videoprep.families.moments import MOMENTS, PosteriorForm
 from videoprep.spec.roles import AUDIO, VIDEO, Role, distinct
 
@@ -168,6 +175,26 @@ class Source:
         if not self.sound:
             return keys
         return pc.if_else(pc.equal(keys, NO_AUDIO), pa.scalar(None, pa.string()), keys)
+
+    def all_keys(self, table: pa.Table) -> pa.ChunkedArray:
+        """Return the artifacts that an index needs, by `CaptionPlaces`; null if a row needs none.
+
+        They are those of `keys`, and after them those of further captions, if these are read.
+        """
+        first = self.keys(table)
+        if not self.caption or FURTHER_KEYS not in table.column_names:
+            return first
+        further = self.keys(further_rows(table, self.columns))
+        return pa.chunked_array([*first.chunks, *further.chunks], pa.string())
+
+    def keys_at(self, table: pa.Table, places: Places) -> pa.ChunkedArray:
+        """Return those of `all_keys` at some places."""
+        return self.keys(CaptionPlaces.of(table).take(table, self.columns, places))
+
+    def key_lists(self, table: pa.Table) -> pa.Array:
+        """Return the artifacts of the further captions of each row: lists, null if it has none."""
+        further = self.keys(further_rows(table, self.columns)).combine_chunks()
+        return relisted(table[FURTHER_KEYS], further)
 
     def _columns(self, table: pa.Table, names: Iterable[str], kind: pa.DataType) -> pa.Table:
         """Some columns of an index, null if it has none of the role."""

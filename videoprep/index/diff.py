@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from videoprep.families.caption_places import FURTHER_KEYS
 from videoprep.families.component import ComponentSpec
-from videoprep.index.schema import FurtherColumns, media_column, media_columns, plain
+from videoprep.index.schema import FurtherColumns, joined, media_column, media_columns, plain
 from videoprep.spec.roles import Role
 
 _ASPECTS: Mapping[str, tuple[str, ...]] = {
@@ -103,6 +104,8 @@ def compare(new: pa.Table, old: pa.Table, components: Iterable[ComponentSpec] = 
     new, old = further.of(new), further.of(old)
     aspects: dict[str, tuple[str, ...]] = {**_ASPECTS}
     aspects |= {str(role): _of_media(role) for role in further.roles}
+    if FURTHER_KEYS in further.optional:
+        aspects["caption"] = (*aspects["caption"], FURTHER_KEYS)
     new_names, old_names = _names(new), _names(old)
     places = pc.index_in(new_names, value_set=old_names)
     kept = pc.is_valid(places).to_numpy(zero_copy_only=False)
@@ -120,7 +123,8 @@ def compare(new: pa.Table, old: pa.Table, components: Iterable[ComponentSpec] = 
         unchanged=int((~any_changed).sum()),
         counts=Counter(what for change in changes for what in change.what),
         to_encode={
-            spec.name: _missing(spec.source.keys(new), spec.source.keys(old)) for spec in components
+            spec.name: _missing(spec.source.all_keys(new), spec.source.all_keys(old))
+            for spec in components
         },
         changes=changes,
     )
@@ -143,7 +147,7 @@ def _names(table: pa.Table) -> pa.Array:
 def _differ(new: pa.Table, old: pa.Table, columns: tuple[str, ...]) -> NDArray[np.bool_]:
     different = np.zeros(new.num_rows, np.bool_)
     for name in columns:
-        one, other = plain(new[name]), plain(old[name])
+        one, other = joined(plain(new[name])), joined(plain(old[name]))
         unequal = pc.fill_null(pc.not_equal(one, other), False)
         null = pc.not_equal(pc.is_null(one), pc.is_null(other))
         different |= pc.or_(unequal, null).to_numpy()

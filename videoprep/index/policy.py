@@ -51,6 +51,8 @@ class Policy:
         chosen: whether the sizes were chosen.
         min_pixels: height × width of a video, at least; None: no limit.
         min_kept: share of a clip's pixels that a chosen size keeps at least; see `auto_buckets`.
+            With ``multi_bucket`` also the share of its picture that any but the nearest one keeps.
+        multi_bucket: whether a clip goes to every bucket that it fits, not just to the nearest.
         image_max_pixels: as ``max_pixels``, for still images; None: the same.
         image_sizes: the sizes that were chosen for still images; see `of_stills`.
         image_background: the colour under transparent pixels of still images, as ``#rrggbb``.
@@ -78,6 +80,7 @@ class Policy:
     image_sizes: Sizes = field(default_factory=dict, hash=False)
     image_background: str = DEFAULT_BACKGROUND
     images: bool = False
+    multi_bucket: bool = False
     reference_max_pixels: int = REFERENCE_MAX_PIXELS
 
     @classmethod
@@ -121,6 +124,7 @@ class Policy:
             min_kept=MIN_KEPT if spec.min_kept is None else spec.min_kept,
             image_max_pixels=spec.image_max_pixels,
             image_background=spec.image_background,
+            multi_bucket=spec.multi_bucket,
             reference_max_pixels=spec.reference_max_pixels,
         )
 
@@ -207,6 +211,7 @@ class Policy:
             # Only if asked for: an index without them is what it was before there were any.
             **({} if self.min_pixels is None else {"min_pixels": self.min_pixels}),
             **({} if self.min_kept == MIN_KEPT else {"min_kept": self.min_kept}),
+            **({"multi_bucket": True} if self.multi_bucket else {}),
             **self._of_images(),
         }
 
@@ -257,7 +262,7 @@ def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
 # Options that a policy holds under their names.
 _AS_THEY_ARE = (
     *("reshape", "allow_upscale", "crop_seed", "min_pixels", "max_pixels"),
-    *("clip_mode", "clips_per_video", "min_gap", "time_zero", "id_token"),
+    *("clip_mode", "clips_per_video", "min_gap", "time_zero", "id_token", "multi_bucket"),
     *("image_max_pixels", "image_background"),
     "reference_max_pixels",
 )
@@ -281,6 +286,12 @@ def _size_options(policy: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "height_buckets": tuple(sorted(heights)), "width_buckets": tuple(sorted(widths)), **frames
     }  # fmt: skip
+
+
+def is_multi_bucket(policy: Mapping[str, Any]) -> bool:
+    """Return whether clips of a saved policy, or of one of those that it joins, have several."""
+    joined = policy.get("of", ())
+    return bool(policy.get("multi_bucket")) or any(is_multi_bucket(one) for one in joined)
 
 
 def sizes_of(buckets: Sequence[Bucket]) -> Sizes:
@@ -327,10 +338,17 @@ def _require_one_kind(spec: DatasetSpec) -> None:
             "`num_buckets` needs `buckets='auto'`: it limits how many buckets are chosen",
             remedy="give `buckets='auto'`, or leave out `num_buckets`",
         )
-    if spec.min_kept is not None:
+    if spec.min_kept is not None and not spec.multi_bucket:
         raise PlanError(
-            "`min_kept` needs `buckets='auto'`: it limits which buckets are chosen",
-            remedy="give `buckets='auto'`, or leave out `min_kept`",
+            "`min_kept` needs `buckets='auto'` or `multi_bucket`: it limits which buckets fit",
+            remedy="give one of them, or leave out `min_kept`",
+        )
+    if spec.multi_bucket and not (spec.buckets or spec.height_buckets or spec.frame_buckets):
+        raise PlanError(
+            "`multi_bucket` puts a clip into each of several buckets, and there are none",
+            remedy="list some with `buckets` or `frame_buckets`, or choose them with "
+            "`buckets='auto'`",
+            option="multi_bucket",
         )
     if spec.max_pixels is not None and (spec.buckets or spec.height_buckets):
         raise PlanError(

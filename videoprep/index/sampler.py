@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, get_args
 
 from videoprep.errors import PlanError
 from videoprep.index.bucket import Bucket
+from videoprep.index.caption_draws import CaptionDraws, Captions, ClipDraw
 from videoprep.index.epochs import Cut, EpochPlan, Tail
 from videoprep.index.shuffle import key_of
 from videoprep.index.streams import LAST_EPOCH, Bucketed, make_streams
@@ -63,6 +64,11 @@ class BucketBatchSampler:
             as fit.
         mix_absent: whether a batch may have clips that lack a component beside clips that have it.
             `collate` refuses such batches.
+        captions: which caption goes with a clip that has several: ``random``: each equally often;
+            ``first``: the first; or weights by position, such as ``(2, 1, 1)``. Captions without a
+            weight are never drawn; if none of a clip's has one, it is the first. The numbers that
+            are yielded are then `ClipDraw`: what is drawn is decided by the digest, the seed and
+            the epoch, whatever the number of ranks, workers and restarts.
 
     Attributes:
         batch_size: as given; None with ``max_tokens``.
@@ -83,6 +89,7 @@ class BucketBatchSampler:
         tail: Tail = "pad",
         max_tokens: int | None = None,
         mix_absent: bool = False,
+        captions: Captions = "random",
     ) -> None:
         _check_arguments(batch_size, max_tokens, rank, world_size, seed, tail)
         # Plain numbers, also where numpy's are given: the state is written as JSON.
@@ -94,7 +101,9 @@ class BucketBatchSampler:
         self.tail: Tail = tail
         self.mix_absent = bool(mix_absent)
         self._digest = data.digest
-        self._streams = make_streams(data, seed, mix_absent=self.mix_absent)
+        self.mix_absent = bool(mix_absent)
+        self._captions = CaptionDraws.of(getattr(data, "caption_counts", None), captions)
+        self._streams = make_streams(data, seed, self._captions, mix_absent=self.mix_absent)
         buckets = [stream.bucket for stream in self._streams]
         if batch_size is None:
             parts = _fitting(data, buckets, max_tokens or 0)
@@ -163,6 +172,8 @@ class BucketBatchSampler:
             f"of {counted(self.world_size, 'rank')}",
             f"tail {tails[self.tail]}",
         ]
+        if self._captions is not None:
+            lines.append(f"captions {self._captions.state}")
         for stream, cut in zip(self._streams, cuts, strict=True):
             lines.append(
                 f"  {stream.name}: {cut.items:,} items, {cut.batches:,} steps of "
@@ -192,7 +203,7 @@ class BucketBatchSampler:
     def __len__(self) -> int:
         return self.steps * len(self._ranks)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[int] | list[ClipDraw]]:
         if self._handing_over:
             yield from self._batches()
         else:
@@ -250,7 +261,7 @@ class BucketBatchSampler:
             yield batch
         self._close_finished_epoch()
 
-    def _batches(self) -> Iterator[list[int]]:
+    def _batches(self) -> Iterator[list[int] | list[ClipDraw]]:
         """The rest of the current epoch."""
         plan = EpochPlan.of(self._streams, self._cuts(self._epoch), self._epoch)
         return plan.slices(self._ranks, self.world_size, self._start)
@@ -290,6 +301,8 @@ class BucketBatchSampler:
             "global_batches": self._global_batches(),
             "epoch": epoch,
             "batch": batch,
+            # Only if they are drawn: a state of other data is what it was before there were any.
+            **({} if self._captions is None else {"captions": self._captions.state}),
         }
 
     @property
@@ -318,6 +331,13 @@ class BucketBatchSampler:
                 )
         if state["version"] != self._version:
             raise self._other_mixture(state["version"])
+        saved, drawn = state.get("captions", "first"), self._captions
+        own_captions = "first" if drawn is None else drawn.state
+        if saved != own_captions:
+            raise _refused(
+                f"was saved with captions {saved!r}, this sampler draws {own_captions!r}",
+                f"make the sampler with captions={saved!r}",
+            )
         if state["global_batches"] != self._global_batches():
             raise self._other_batches(state)
         epoch, batch = state["epoch"], state["batch"]

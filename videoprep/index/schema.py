@@ -274,6 +274,16 @@ def multiplicity_of(table: pa.Table) -> NDArray[np.float64]:
     return product
 
 
+def caption_counts_of(further: pa.ChunkedArray) -> NDArray[np.int64] | None:
+    """Int64 ``[rows]``: how many captions each clip has; None if each has one.
+
+    Args:
+        further: a column with the lists of those after the first.
+    """
+    lengths = pc.fill_null(pc.list_value_length(further), 0).to_numpy()
+    return lengths.astype(np.int64) + 1 if lengths.any() else None
+
+
 def digest_of(table: pa.Table, keys: Iterable[str]) -> str:
     """Stands for the clips of a table, their order and their weights: 32 hexadecimal digits.
 
@@ -283,10 +293,15 @@ def digest_of(table: pa.Table, keys: Iterable[str]) -> str:
     """
     digest = hashlib.sha256()
     for name in keys:
-        for chunk in table[name].chunks:
+        for chunk in joined(table[name]).chunks:
             digest.update("".join(pc.fill_null(chunk, "").to_pylist()).encode())
     digest.update(multiplicity_of(table).tobytes())
     return digest.hexdigest()[:32]
+
+
+def joined(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column whose lists of texts without spaces, if it holds such, are one text each."""
+    return pc.binary_join(column, " ") if pa.types.is_list(column.type) else column
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

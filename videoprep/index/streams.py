@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from videoprep.errors import PlanError
 from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.caption_draws import CaptionDraws
 from videoprep.index.presence import ComponentPresence
 from videoprep.index.shuffle import hashes, key_of, permutation, whole_part_of_sum
 
@@ -23,6 +24,7 @@ class Bucketed(Protocol):
 
     It may also have ``multiplicity``, float64 ``[items]`` or None: how often each item comes in an
     epoch on average; ``presence``, a `ComponentPresence` or None: which components each item lacks;
+    ``caption_counts``, int64 ``[items]`` or None: how many captions each has;
     and, which ``max_tokens`` needs, ``latent_tokens(bucket) -> int``.
     """
 
@@ -46,6 +48,7 @@ class Stream:
         digest: of the data.
         seed: makes another order.
         lacks: the components that none of the items has.
+        captions: draws captions; None if only first ones are drawn.
     """
 
     bucket: Bucket
@@ -54,6 +57,7 @@ class Stream:
     digest: str
     seed: int
     lacks: tuple[str, ...] = ()
+    captions: CaptionDraws | None = None
 
     @property
     def name(self) -> str:
@@ -71,17 +75,24 @@ class Stream:
         """No epoch has more items."""
         return len(self.items) if self.weights is None else int(np.ceil(self.weights).sum())
 
-    def order(self, epoch: int) -> NDArray[np.int32]:
-        """The items of an epoch, each as often as it comes, shuffled."""
+    def order(self, epoch: int) -> NDArray[np.integer]:
+        """The items of an epoch, each as often as it comes, shuffled.
+
+        Int32; if captions are drawn, int64 with them: see `CaptionDraws.packed`.
+        """
         items = self.items
         if self.weights is not None:
             items = np.repeat(items, self._turns(epoch + 1) - self._turns(epoch))
         key = key_of(self.digest, self.seed, "order", self.name, epoch)
-        return items[permutation(key, len(items))]
+        items = items[permutation(key, len(items))]
+        if self.captions is None:
+            return items
+        key = key_of(self.digest, self.seed, "captions", self.name, epoch)
+        return self.captions.packed(key, items)
 
-    def last_before(self, epoch: int, count: int) -> list[NDArray[np.int32]]:
+    def last_before(self, epoch: int, count: int) -> list[NDArray[np.integer]]:
         """The last ``count`` items before an epoch, from as few earlier epochs as have them."""
-        parts: list[NDArray[np.int32]] = []
+        parts: list[NDArray[np.integer]] = []
         while count:
             epoch -= 1
             parts.insert(0, self.order(epoch)[-count:])
@@ -102,7 +113,13 @@ class Stream:
         return epochs * whole.astype(np.int64) + whole_part_of_sum(epochs, fractions, phases)
 
 
-def make_streams(data: Bucketed, seed: int, *, mix_absent: bool = False) -> tuple[Stream, ...]:
+def make_streams(
+    data: Bucketed,
+    seed: int,
+    captions: CaptionDraws | None = None,
+    *,
+    mix_absent: bool = False,
+) -> tuple[Stream, ...]:
     """A stream for each bucket that has items which ever come, in the natural order of buckets.
 
     Items of a bucket that lack different components have streams of their own.
@@ -110,6 +127,7 @@ def make_streams(data: Bucketed, seed: int, *, mix_absent: bool = False) -> tupl
     Args:
         data: what is sampled.
         seed: makes another order.
+        captions: draws captions; None if only first ones are drawn.
         mix_absent: whether they share one all the same.
 
     Raises:
@@ -126,7 +144,7 @@ def make_streams(data: Bucketed, seed: int, *, mix_absent: bool = False) -> tupl
             items = items[weights[items] > 0]
         if len(items):
             own = None if weights is None else weights[items]
-            streams.append(Stream(bucket, items, own, data.digest, seed, lacks))
+            streams.append(Stream(bucket, items, own, data.digest, seed, lacks, captions))
     if not streams:
         raise PlanError(
             "there are no clips to sample",

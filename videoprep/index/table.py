@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from videoprep.errors import Code, EmptyPlanError, ListError, PlanError, Problem, SpecError
+from videoprep.families.caption_places import FURTHER_KEYS
 from videoprep.families.component import NO_AUDIO, for_roles, ordered
 from videoprep.families.registry import get_profile
 from videoprep.fs import Files
@@ -48,6 +49,7 @@ from videoprep.index.schema import (
     VERSION_WITH_MEDIA,
     VERSION_WITH_OPTIONAL,
     FurtherColumns,
+    caption_counts_of,
     digest_of,
     key_column,
     media_column,
@@ -477,10 +479,18 @@ class BucketIndex:
         """Float64 ``[clips]``: how often each comes in an epoch: its weight times its repeats."""
         return multiplicity_of(self._planned_rows(["weight", "repeats"]))
 
+    @property
+    def caption_counts(self) -> NDArray[np.int64] | None:
+        """Int64 ``[clips]``: how many captions each has; None if each has one."""
+        if FURTHER_KEYS not in self.table.column_names:
+            return None
+        return caption_counts_of(self._planned(FURTHER_KEYS))
+
     @cached_property
     def digest(self) -> str:
         """Stands for the planned clips, their order and their weights: 32 hexadecimal digits."""
         keys = ["video_key", "prompt_key", *map(key_column, self.roles)]
+        keys += [FURTHER_KEYS] if FURTHER_KEYS in self.table.column_names else []
         return digest_of(self._planned_rows([*keys, "weight", "repeats"]), keys)
 
     def latent_tokens(self, bucket: Bucket) -> int:

@@ -211,7 +211,14 @@ class DatasetSpec(BaseModel):
     ] = None
     """Minimum share of a clip's pixels that a bucket chosen by `auto` must keep, relative to a
     bucket of the clip's own size. A clip without such a bucket is skipped; 0 disables the limit.
-    Default: 0.5."""
+    With `multi_bucket`: minimum share of the picture in a bucket that is not the nearest. Default:
+    0.5."""
+    multi_bucket: bool = False
+    """Put each clip into every bucket that it fits, not only into the nearest one, for training at
+    several sizes or lengths. Its weight is divided among them.
+
+    A bucket fits if the clip need not be enlarged and has frames enough, and if its aspect ratio
+    keeps `min_kept` of the picture. The nearest bucket is always among them."""
     min_pixels: Annotated[PixelCount | None, Cli(example=320 * 240)] = None
     """Minimum height × width of a video. Smaller videos are skipped."""
     max_pixels: Annotated[PixelCount | None, Cli(example=832 * 480)] = None

@@ -66,7 +66,7 @@ class Reading:
     """What lies in the dataset's folder and is not read."""
 
     several_captions: int = 0
-    """Samples with more than one caption, of which the first is encoded."""
+    """Samples with more than one caption."""
     journal: str | None = None
     """The folder of the caption journal, if captions are looked for in it."""
     sounds_beside: int = 0
@@ -86,7 +86,7 @@ class Reading:
             yield f"columns not used: {', '.join(self.unused[:_SHOWN])}{more}"
         if self.several_captions:
             yield (
-                f"samples with several captions, of which the first is encoded: "
+                f"samples with several captions, of which one is drawn each time: "
                 f"{self.several_captions}"
             )
         if self.passed_over:

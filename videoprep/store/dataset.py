@@ -143,13 +143,15 @@ class LatentDataset(Dataset[dict[str, Any]]):
         if not -count <= number < count:
             raise IndexError(f"clip {number} of {count}")
         number %= count
+        caption = getattr(index, "caption", 0)  # of a `ClipDraw`
+        metadata = self._clips.row(number)
+        text = self._clips.caption(number, caption) if caption else metadata["caption"]
         item: dict[str, Any] = {
             component: self._reader.read(place)
-            for component, place in self._clips.places(number).items()
+            for component, place in self._clips.places(number, caption).items()
         }
-        metadata = self._clips.row(number)
         metadata["frame_indices"] = self._frame_indices(metadata["frame_indices"])
-        item["caption"] = metadata["caption"]
+        item["caption"], item["caption_number"] = text, caption
         item["metadata"] = metadata
         item["absent"] = [name for name in self.components if name not in item]
         return item
@@ -204,6 +206,11 @@ class LatentDataset(Dataset[dict[str, Any]]):
         """Float64 ``[clips]``: how often each comes in an epoch: its weight times its repeats."""
         return multiplicity_of(self._clips.table)
 
+    @property
+    def caption_counts(self) -> NDArray[np.int64] | None:
+        """Int64 ``[clips]``: how many captions each has; None if each has one."""
+        return self._clips.caption_counts
+
     @cached_property
     def presence(self) -> ComponentPresence | None:
         """Which components each clip does without; None if all do without the same, or none."""
@@ -212,8 +219,9 @@ class LatentDataset(Dataset[dict[str, Any]]):
     @cached_property
     def digest(self) -> str:
         """Stands for the clips, their order and their weights: 32 hexadecimal digits."""
-        keys = [f"{component}_key" for component in self.components]
-        return digest_of(self._clips.table, keys if len(self) else ())
+        if not len(self):
+            return digest_of(self._clips.table, ())
+        return digest_of(*self._clips.digested())
 
     @property
     def splits(self) -> tuple[str, ...]:

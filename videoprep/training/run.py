@@ -23,6 +23,7 @@ from videoprep.exporters.registry import MEDIA, exporters
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import families, family_of
 from videoprep.fs.atomic import write_bytes
+from videoprep.index.caption_draws import Captions
 from videoprep.index.sampler import BucketBatchSampler
 from videoprep.sources import open_index
 from videoprep.store.dataset import LatentDataset
@@ -436,16 +437,16 @@ class _TrainingRun:
         self.model.train()
         self.weights = [w for w in self.model.parameters() if w.requires_grad]
         self.optimizer = make_optimizer(self.weights, settings)
-        sampler = self._sampler(self.data)
+        sampler = self._sampler(self.data, self.settings.captions)
         self.batches = Batches(self.data, sampler, settings.workers)
         needed = settings.caption_dropout or settings.sample_every
         self.empty = self.data.empty_caption() if needed else {}
         self.dropout = CaptionDropout(settings.caption_dropout, self.empty)
 
-    def _sampler(self, data: Any) -> BucketBatchSampler:
+    def _sampler(self, data: Any, captions: Captions) -> BucketBatchSampler:
         return BucketBatchSampler(
             data, self.settings.batch_size, rank=self.group.rank, world_size=self.group.count,
-            seed=self.settings.seed,
+            seed=self.settings.seed, captions=captions,
         )  # fmt: skip
 
     def _step(self, step: int, batches: Iterator[Batch]) -> float:
@@ -552,12 +553,12 @@ class _TrainingRun:
 
     @torch.no_grad()
     def compare(self, data: Any) -> float:
-        """Mean loss on clips, noise and timesteps that are the same at every call."""
+        """Mean loss on clips, captions, noise and timesteps that are the same at every call."""
         self.model.eval()
         generator = torch.Generator().manual_seed(self.group.rank)
         objective = replace(self.objective, image_dropout=0.0)
         count = objective.scheduler.config.num_train_timesteps
-        sampler = self._sampler(data)
+        sampler = self._sampler(data, "first")
         losses: list[float] = []
         batches = iter(Batches(data, sampler))
         for _ in range(min(_COMPARED_BATCHES, len(sampler))):

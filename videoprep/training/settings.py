@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from videoprep.errors import TrainError
 from videoprep.options import Cli, checked
@@ -56,6 +56,12 @@ class TrainSettings(BaseModel):
     """Maximum norm of the gradient, which is clipped to it."""
     min_snr: Annotated[Annotated[float, Field(gt=0)] | None, Cli(example=5.0)] = None
     """Weigh timesteps by min-SNR with this gamma; 5 is usual."""
+    captions: Annotated[
+        Literal["random", "first"] | tuple[Annotated[float, Field(ge=0)], ...],
+        Cli(example=(2.0, 1.0)),
+    ] = "random"
+    """Which caption of a clip that has several to train on at a step: `random`, the `first`, or a
+    weight for each position."""
     caption_dropout: Share = 0.0
     """Fraction of captions that are replaced by the empty one."""
     image_dropout: Share = 0.05
@@ -74,6 +80,13 @@ class TrainSettings(BaseModel):
     """Number of processes that read batches ahead."""
     seed: Interval = 0
     """Seed of weights, order, noise and dropout."""
+
+    @field_validator("captions")
+    @classmethod
+    def _has_a_weight(cls, value: Any) -> Any:
+        if isinstance(value, tuple) and not any(value):
+            raise ValueError("no caption has a weight above 0")
+        return value
 
     @classmethod
     def of(cls, **options: Any) -> TrainSettings:
@@ -98,4 +111,7 @@ class TrainSettings(BaseModel):
     @property
     def identity(self) -> dict[str, Any]:
         """What has to be the same when a run goes on."""
-        return self.model_dump(exclude=_OF_THE_RUN)
+        said = self.model_dump(mode="json", exclude=_OF_THE_RUN)
+        if self.captions == "random":  # as in runs from before there was a choice
+            del said["captions"]
+        return said

@@ -397,7 +397,16 @@ class _Validation:
                 findings += _apply(kind.speaking, subject)
             self.overview.add(sample, media, None if errors else plan, subject.tokens)
         findings += [_of_media_error(sample, error) for error in errors]
+        findings += self._on_further_captions(sample)
         self.take(findings, number)
+
+    def _on_further_captions(self, sample: Sample) -> Iterator[Finding]:
+        """What the rules for captions find in those after the first."""
+        for number, text in enumerate(sample.further, start=2):
+            alone = replace(sample, caption=sample.token + text, further=())
+            for finding in _apply(self.of_caption, self._subject(alone)):
+                message = f"caption {number} of {1 + len(sample.further)}: {finding.message}"
+                yield replace(finding, message=message, data={**finding.data, "caption": number})
 
     def _kind_of(self, sample: Sample, found: Inspection) -> _AlikeFiles:
         """What samples that are alike share: their plan, and which rules speak of them."""

@@ -25,7 +25,7 @@ from videoprep.errors import Code, StoreError
 from videoprep.exporters.folder import NAMES, Folder
 from videoprep.exporters.media.clip_writer import MediaOptions
 from videoprep.exporters.media.clips import FOLDER, MediaClip, digest_of, media_clips
-from videoprep.exporters.media.contract import ClipFolder
+from videoprep.exporters.media.contract import CAPTION_LIST, ClipFolder
 from videoprep.exporters.media.task import MediaTask, load_media_task
 from videoprep.exporters.media.video_file import sound_in
 from videoprep.exporters.registry import MEDIA, trainers
@@ -259,10 +259,25 @@ class _MediaRun:
         root, index = self.folder.path.resolve(), self.task.index
         buckets = sorted({index.buckets[place] for place in there})
         folders = [ClipFolder(f"{root}/{FOLDER}/{bucket.plain}", bucket) for bucket in buckets]
+        if index.caption_counts is not None:
+            self._write_captions(there)
         for trainer in trainers().values():
             text = trainer.text(folders, f"{root}/cache/{trainer.name}")
             self.folder.write_text(trainer.config, text)
         return folders, states
+
+    def _write_captions(self, there: Collection[int]) -> None:
+        """Write the captions of each folder that has a clip with several: a list a file."""
+        captions: dict[str, dict[str, list[str]]] = {}
+        several: set[str] = set()
+        for clip in media_clips(self.task.index):
+            if clip.number in there:
+                folder, _, name = clip.video.rpartition("/")
+                captions.setdefault(folder, {})[name] = list(clip.clip.captions)
+                several |= {folder} if clip.clip.further_captions else set()
+        for folder in sorted(several):
+            text = json.dumps(captions[folder], indent=1, ensure_ascii=False)
+            self.folder.write_text(f"{folder}/{CAPTION_LIST}", f"{text}\n")
 
     def _lines(self, there: Collection[int], states: Counter[str]) -> Iterator[str]:
         """Yield the lines of the list, and count states of sound."""
@@ -318,6 +333,13 @@ def _notes_on_media(index: BucketIndex) -> Iterator[str]:
 
 def _notes(index: BucketIndex, folders: Sequence[ClipFolder]) -> Iterator[str]:
     """What trainers do to the clips all the same."""
+    counts = index.caption_counts
+    if counts is not None:
+        drawing = [trainer.name for trainer in trainers().values() if trainer.draws_captions]
+        yield (
+            f"{int((counts > 1).sum()):,} clips have several captions: their caption files hold "
+            f"the first; {CAPTION_LIST} holds all, for {' and '.join(drawing)}"
+        )
     for trainer in trainers().values():
         for one in folders:
             what = trainer.alters(one.bucket)

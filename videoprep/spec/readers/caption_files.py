@@ -13,12 +13,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from videoprep.errors import Code, Problem
-from videoprep.spec.cells import BadCellError, as_captions
+from videoprep.spec.cells import BadCellError, as_captions, empty_among
 from videoprep.spec.columns import CAPTION_COLUMNS, normalized
 from videoprep.spec.encoding import guess_encoding, marked_encoding, wide_encoding
 from videoprep.spec.entries import Entries, Entry, PassedOver
 from videoprep.spec.folder import HIDDEN, LINKED_AGAIN, LINKED_OUTSIDE, Level, levels
-from videoprep.spec.readers.base import CaptionLines, FolderReader, ReadRequest, fallback_used
+from videoprep.spec.readers.base import (
+    CaptionLines,
+    FolderReader,
+    ReadRequest,
+    fallback_used,
+    some_empty,
+)
 from videoprep.spec.readers.json_objects import DECODER, RepeatedKeys, reason_of
 from videoprep.spec.sound_beside import SoundNames
 from videoprep.spec.text_file import in_shell, is_text
@@ -155,6 +161,8 @@ class Caption:
     remedy: str = ""
     encoding: str | None = None
     """The encoding that a byte order mark names, if it is not UTF-8."""
+    empty: int = 0
+    """How many captions of a list are empty."""
     is_caption: bool = True
     """False for a JSON file in which no key is called like a caption."""
 
@@ -264,6 +272,8 @@ class Collector:
             found.fail(_no_caption(video, name, where, prefix, beside))
             return
         found.total += 1
+        if caption.empty:
+            found.remarks.append(some_empty(caption.empty, where, None, None, found.total))
         if caption.encoding is not None:
             found.remarks.append(_recoded(video, where, found.total, caption.encoding))
         # The sample is told by its caption file, whose first line is the caption; without one by
@@ -392,7 +402,7 @@ def _of_json(text: str) -> Caption:
         message = f"the key {key!r} of the caption file comes more than once"
         return Caption(code=Code.MALFORMED_ROW, message=message, remedy="keep one of them")
     try:
-        return Caption(as_captions(value[key]))
+        return Caption(as_captions(value[key]), empty=empty_among(value[key]))
     except BadCellError as error:
         message = f"the key {key!r} of the caption file {error}"
         return Caption(

@@ -12,11 +12,17 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from videoprep.errors import Code, Problem
-from videoprep.spec.cells import BadCellError, as_captions
+from videoprep.spec.cells import BadCellError, as_captions, empty_among
 from videoprep.spec.encoding import open_utf8
 from videoprep.spec.entries import Entries, Entry
 from videoprep.spec.folder import levels
-from videoprep.spec.readers.base import FolderReader, ReadRequest, fallback_used, table_error
+from videoprep.spec.readers.base import (
+    FolderReader,
+    ReadRequest,
+    fallback_used,
+    some_empty,
+    table_error,
+)
 from videoprep.spec.readers.caption_files import (
     OTHERS,
     STILLS,
@@ -146,6 +152,8 @@ class _Given:
     videos: frozenset[str]
     collector: Collector
     captions: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    empty: dict[str, int] = field(default_factory=dict)
+    """How many captions of a video are empty, if some are."""
     problems: dict[str, Problem] = field(default_factory=dict)
     flaws: Flaws = field(init=False)
     broken: int = 0
@@ -174,6 +182,8 @@ class _Given:
             return
         try:
             self.captions[video] = line, as_captions(value)
+            if empty := empty_among(value):
+                self.empty[video] = empty
         except BadCellError as error:
             message, remedy = f"the entry {error}", "write a text, or a list of texts"
             self.problems[video] = Problem(
@@ -238,6 +248,8 @@ def _sample(video: str, given: _Given, collector: Collector) -> None:
         found.fail(_no_caption(video, line, where))
         return
     found.total += 1
+    if empty := given.empty.get(video, 0):
+        found.remarks.append(some_empty(empty, where, line, None, found.total))
     found.entries.append(
         Entry(video, texts[0], found.total, line, None, where, where, further=texts[1:])
     )
