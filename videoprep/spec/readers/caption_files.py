@@ -73,7 +73,7 @@ class CaptionFiles(FolderReader):
     """
 
     name = "caption-files"
-    summary = "videos and still images with a caption file beside each"
+    summary = "videos with a caption file beside each"
     names_all = True
     order = 50
 
