@@ -110,8 +110,9 @@ def _serve(
 
 
 def _write(spec: DatasetSpec, page: Path, limit: int, model: str | None, reviewer: str) -> None:
-    from videoprep.review.static import write_static
+    from videoprep.review.static import require_page, write_static
 
+    require_page(page)
     opened = _opened(spec, model, reviewer)
     with closing(opened.videos), meter() as shown:
         made = write_static(
@@ -126,7 +127,9 @@ def _print_static(made: StaticReview) -> None:
         stdout.print(said(f"{made.left_out:,} more are undecided: raise `limit`", "yellow"))
     if made.without_video:
         stdout.print(safe(f"{counted(made.without_video, 'clip')} cannot be played", "yellow"))
-    stdout.print(safe(f"written: {made.path}, {made.folder} ({file_size(made.bytes)})"))
+    places = [made.path, made.folder] if made.clips > made.without_video else [made.path]
+    written = ", ".join(map(str, places))
+    stdout.print(safe(f"written: {written} ({file_size(made.bytes)})"))
 
 
 def _apply(spec: DatasetSpec, file: Path, reviewer: str) -> None:

@@ -13,7 +13,7 @@ from videoprep.errors import VideoprepError
 from videoprep.fs.fingerprint import open_regular
 from videoprep.options import joined
 from videoprep.review.items import seen_of
-from videoprep.review.review import now, require_caption
+from videoprep.review.review import append_decisions, now, require_caption
 from videoprep.spec.caption_journal import Decision, Hash, Text, Verdict
 from videoprep.spec.current_captions import CaptionState
 from videoprep.spec.dataset import DatasetSpec
@@ -80,18 +80,23 @@ def apply_decisions(
         reviewer: name of whoever decided.
 
     Raises:
-        VideoprepError: the file holds no decisions, or the journal cannot be written.
+        VideoprepError: the file holds no decisions, or the journal cannot be written, or others
+            write to it all the time.
     """
     by_clip: dict[str, list[ExportedDecision]] = {}
     for decision in _read(Path(path)).decisions:
         by_clip.setdefault(decision.clip, []).append(decision)
     live = spec.live_captions()
-    while True:
-        found, records = _sorted(live, by_clip, reviewer)
-        read_to = live.captions.read_to("review")
-        if not records or live.captions.journal.append("review", records, after=read_to):
-            return found
+    found = AppliedDecisions()
+
+    def decide() -> list[Decision]:
+        nonlocal found
         live.refresh()
+        found, decisions = _sorted(live, by_clip, reviewer)
+        return decisions
+
+    append_decisions(live.captions, decide)
+    return found
 
 
 def _sorted(

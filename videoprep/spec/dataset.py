@@ -477,11 +477,22 @@ class DatasetSpec(BaseModel):
         )
 
     @property
+    def folder(self) -> Path:
+        """The folder by whose name people know the dataset.
+
+        It is that of its ``videoprep.yaml``, else that of its lists. The videos may lie elsewhere.
+        """
+        return self._folder_of_lists if self._file is None else self._file.parent
+
+    @property
     def journal(self) -> CaptionJournal:
         """The caption journal, whether it is there or not."""
+        return CaptionJournal(self._folder_of_lists / (self.caption_journal or JOURNAL))
+
+    @property
+    def _folder_of_lists(self) -> Path:
         list_file = self.list_file
-        folder = self.data_root if list_file == self.data_root else list_file.parent
-        return CaptionJournal(folder / (self.caption_journal or JOURNAL))
+        return self.data_root if list_file == self.data_root else list_file.parent
 
     def caption_states(self) -> list[CaptionState]:
         """Return what is known about the caption of each sample whose video is there.
