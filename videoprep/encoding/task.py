@@ -163,7 +163,7 @@ class EncodeTask:
     def _stage(self, component: Component) -> str:
         """A part of the model that encodes captions alone and frames, too, is loaded for each."""
         spec = self.job.specs[component]
-        return f"{spec.part}, {spec.source.kind}"
+        return f"{spec.part or spec.source.label}, {spec.source.kind}"
 
     # Doing it
 
