@@ -11,10 +11,13 @@ import torch
 import videoprep as vp
 from tests.support.assets import write_video
 from tests.support.tiny_wan import build_wan
+from videoprep.errors import PlanError
 from videoprep.index.clip import Clip
+from videoprep.index.summary import summarize
 from videoprep.media.clip import load_clip, normalize
 from videoprep.spec.roles import Role
 
+OFF = {"control:depth": "", "control:pose": "", "reference": ""}
 DEPTH, POSE, REFERENCE = Role("control:depth"), Role("control:pose"), Role("reference")
 
 
@@ -93,3 +96,80 @@ def test_latents_are_those_of_the_familys_vae(family: str, model: Path, tmp_path
     assert again.encoded == 0
     counts = vp.status(store, data, reshape="resize").components
     assert {one.to_do for one in counts.values()} == {0}
+
+
+def test_a_plan_counts_what_will_be_made(tmp_path: Path) -> None:
+    """Of references in their own size: 5 frames of 64×80."""
+    index = vp.BucketIndex.build(write_data(tmp_path / "data"), profile="wan", reshape="resize")
+    components = {one.name: one for one in summarize(index).components}
+    assert components["control_depth_latents"].artifacts == 1
+    assert components["control_pose_latents"].pixels == 17 * 96 * 64
+    assert components["reference_latents"].pixels == 5 * 64 * 80
+    plain = vp.BucketIndex.build(tmp_path / "data", profile="wan", reshape="resize", roles=OFF)
+    assert "control_depth_latents" not in {one.name for one in summarize(plain).components}
+    assert dict(plain.diff(index).counts) == {"control:depth": 1, "control:pose": 1, "reference": 1}
+    assert plain.diff(index).to_encode["control_pose_latents"] == 0
+    assert index.diff(plain).to_encode["control_pose_latents"] == 1
+
+
+def test_a_plan_is_saved_and_checked(tmp_path: Path) -> None:
+    """Files that change after they were planned are told, by their roles."""
+    data = write_data(tmp_path / "data")
+    index = vp.BucketIndex.build(data, profile="wan", reshape="resize")
+    index.save(tmp_path / "index.parquet")
+    again = vp.BucketIndex.load(tmp_path / "index.parquet")
+    assert again.table.equals(index.table)
+    pairs = zip(again.clips(), index.clips(), strict=True)
+    assert all(one.media == other.media for one, other in pairs)
+    assert again.check_sources().table.equals(index.table)
+    write_video(data / "pose.mp4", frames=17, width=96, height=64, fps=8, lift=99)
+    with pytest.raises(PlanError, match=r"1 file is not as it was planned: pose\.mp4"):
+        again.check_sources()
+    left = again.check_sources("skip")
+    assert [clip.caption for clip in left.clips()] == ["one", "three"]
+    status = vp.BucketIndex.build(data, profile="wan", reshape="resize").diff(index)
+    assert dict(status.counts) == {"control:pose": 1}
+    joined = vp.BucketIndex.concat([index.filter(caption="three"), index.filter(caption="one")])
+    assert [set(clip.media) for clip in joined.clips()] == [set(), {"control:depth"}]
+    assert joined.filter(caption="three").digest == index.filter(caption="three").digest
+
+
+def test_a_control_that_changes_makes_its_own_latents_stale(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    data, store = write_data(tmp_path / "data"), tmp_path / "store"
+    first = vp.encode(data, model=tiny_model, output=store, reshape="resize")
+    assert first is not None
+    assert first.ok
+    write_video(data / "pose.mp4", frames=17, width=96, height=64, fps=8, lift=99)
+    status = vp.status(store, data, reshape="resize")
+    assert {name: one.to_do for name, one in status.components.items() if one.to_do} == {
+        "control_pose_latents": 1
+    }
+    ((redo,)) = status.redo
+    assert (redo.components, redo.why) == (("control_pose_latents",), ("control:pose",))
+    again = vp.encode(data, model=tiny_model, output=store, reshape="resize")
+    assert again is not None
+    assert {name: one.encoded for name, one in again.components.items() if one.encoded} == {
+        "control_pose_latents": 1
+    }
+    assert vp.verify(store).ok
+
+
+@pytest.mark.parametrize("form", [".png", ".html", ".mp4"])
+def test_a_preview_shows_the_control_beside(tmp_path: Path, form: str) -> None:
+    data = write_data(tmp_path / "data")
+    seen = vp.preview(
+        vp.BucketIndex.build(data, profile="wan", reshape="resize"),
+        output=tmp_path / f"seen{form}",
+    )
+    assert seen.ok
+    beside = {one.measure.clip.caption: one.beside for one in seen.pictures}
+    assert {name: [one.role for one in found] for name, found in beside.items()} == {
+        "one": ["control:depth"], "two": ["control:pose", "reference"], "three": [],
+    }  # fmt: skip
+    (depth,) = beside["one"]
+    assert depth.frames is not None
+    assert depth.frames.shape == (5, 64, 96, 3)
+    if form == ".html":
+        assert "control:depth" in (tmp_path / "seen.html").read_text()

@@ -101,6 +101,8 @@ class _Item:
     def frames(self) -> int:
         """Frames of what is made, which may be more than those that were decoded."""
         source, clip = self.work.source, self.work.clips[self.at]
+        if source.sound:
+            return 0
         return source.length(len(_pixels_of(clip, source).frames.indices))
 
     @property

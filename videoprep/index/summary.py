@@ -17,7 +17,7 @@ from videoprep.families.moments import MOMENTS, PosteriorForm
 from videoprep.families.profile import Profile
 from videoprep.families.registry import get_profile
 from videoprep.index.bucket import Bucket, BucketColumn
-from videoprep.index.schema import roles_in
+from videoprep.index.schema import media_column, roles_in
 from videoprep.index.shown import stretches
 from videoprep.index.table import BucketIndex
 
@@ -279,7 +279,10 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
 
 def _planned_rows(index: BucketIndex) -> pa.Table:
     """The columns that matter of the planned rows."""
-    table = index.table.select(["sample", "split", *_NUMBERS, *_KEYS])
+    sizes = ("path", "frames", "height", "width", "key")
+    of_roles = [media_column(role, name) for role in index.roles for name in sizes]
+    there = [name for name in of_roles if name in {*index.table.column_names} - {*_KEYS}]
+    table = index.table.select(["sample", "split", *_NUMBERS, *_KEYS, *there])
     if len(index) == table.num_rows:
         return table
     return table.filter(pc.is_null(index.table["left_out_code"]))
@@ -474,6 +477,8 @@ def _component(
     counts = np.bincount(codes, minlength=len(buckets.kinds)).tolist()
     pixels = size = 0
     for count, bucket in zip(counts, buckets.kinds, strict=True):
+        if not count:  # of clips without it nothing is known
+            continue
         frames = spec.source.length(bucket.frames)
         pixels += count * frames * bucket.height * bucket.width
         if spec.source.sound and spec.shape is None:

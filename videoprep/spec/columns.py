@@ -170,7 +170,7 @@ def _guess_roles(
         role = None if _has_usual_name(name) else role_called(normalized(name))
         if role is not None and _holds_paths(header, name, rows):
             found.setdefault(role, []).append(name)
-    sure = {role: names[0] for role, names in found.items() if len(names) == 1}
+    sure = {str(role): names[0] for role, names in found.items() if len(names) == 1}
     return {**sure, **named}
 
 
