@@ -9,9 +9,11 @@ import re
 from pathlib import Path
 
 from pydantic import BaseModel
+from typer.main import get_command
 
 from videoprep.captions.options import CaptionOptions
 from videoprep.captions.refine_options import RefineOptions
+from videoprep.cli.app import app
 from videoprep.cli.options import documented
 from videoprep.cli.spelling import flag_of
 from videoprep.encoding.options import EncodeOptions
@@ -26,6 +28,12 @@ PAGES: dict[str, type[BaseModel]] = {
     "refine.md": RefineOptions,
     "train.md": TrainSettings,
 }
+COMMANDS = {"captions.md": "caption", "refine.md": "refine", "review.md": "review"}
+"""Commands with options of their own, which no model has."""
+_FLAGS = re.compile(
+    r"(<!-- further options, made by make_options\.py -->\n).*(<!-- end of further options -->\n)",
+    re.S,
+)
 _TABLE = re.compile(
     r"(<!-- options, made by make_options\.py -->\n).*(<!-- end of options -->\n)", re.S
 )
@@ -34,7 +42,11 @@ _TABLE = re.compile(
 def page(name: str) -> str:
     """A page with its table of options made again."""
     text = (Path(__file__).parent / name).read_text(encoding="utf-8")
-    return _TABLE.sub(lambda m: f"{m[1]}\n{_table(PAGES[name])}\n{m[2]}", text)
+    if name in PAGES:
+        text = _TABLE.sub(lambda m: f"{m[1]}\n{_table(PAGES[name])}\n{m[2]}", text)
+    if name in COMMANDS:
+        text = _FLAGS.sub(lambda m: f"{m[1]}\n{_further(name)}\n{m[2]}", text)
+    return text
 
 
 def _table(model: type[BaseModel]) -> str:
@@ -48,6 +60,19 @@ def _table(model: type[BaseModel]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def _further(name: str) -> str:
+    """The options of a command that are neither in the page's table nor about the dataset."""
+    models = [DatasetSpec, *([PAGES[name]] if name in PAGES else [])]
+    known = {field for model in models for field in model.model_fields}
+    rows = ["| command line | meaning |", "| --- | --- |"]
+    for one in get_command(app).commands[COMMANDS[name]].params:  # type: ignore[attr-defined]
+        flags = [flag for flag in one.opts if flag.startswith("--") and flag != "--help"]
+        if flags and one.name not in known:
+            meaning = " ".join(str(one.help).split())
+            rows.append(f"| {', '.join(f'`{flag}`' for flag in flags)} | {meaning} |")
+    return "\n".join(rows) + "\n"
+
+
 if __name__ == "__main__":
-    for name in PAGES:
+    for name in dict.fromkeys([*PAGES, *COMMANDS]):
         (Path(__file__).parent / name).write_text(page(name), encoding="utf-8")

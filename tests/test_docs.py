@@ -42,7 +42,7 @@ _FORKED_PAGES = ("README.md", "docs/quickstart.md", "docs/encode.md", "docs/trai
 """Their commands are quick if they are forked; those of the others are run by a shell."""
 LIGHT_PAGES = {"dataset.md", "init.md", "split.md", "validate.md"}
 """Their commands need neither a model nor a store."""
-FOOTAGE_PAGES = {"README.md", "from-footage.md"}
+FOOTAGE_PAGES = {"README.md", "from-footage.md", "caption-journal.md"}
 """They speak of films, and of the clips in them."""
 _FOOTAGE = re.compile(r"^videoprep (demo|\w+ (films|clips)\b)|\"films\"", re.MULTILINE)
 ALL_PAGES = [*PAGES, *sorted(_DOCS.glob("*/*.md"))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,17 @@ import torch
 
 import videoprep as vp
 from tests.support.assets import write_video
+from tests.support.tiny_parts import copy_as
 from tests.support.tiny_wan import build_wan
 from videoprep.errors import PlanError
+from videoprep.families.cogvideox import CogVideoX
+from videoprep.families.component import CONTROL, ZERO_TO_ONE, ComponentSpec
+from videoprep.families.model_folder import ModelFolder
+from videoprep.families.moments import MOMENTS
+from videoprep.families.registry import registry
 from videoprep.index.clip import Clip
 from videoprep.index.summary import summarize
-from videoprep.media.clip import load_clip, normalize
+from videoprep.media.clip import load_clip, normalize, to_unit
 from videoprep.spec.roles import Role
 
 OFF = {"control:depth": "", "control:pose": "", "reference": ""}
@@ -173,3 +181,81 @@ def test_a_preview_shows_the_control_beside(tmp_path: Path, form: str) -> None:
     assert depth.frames.shape == (5, 64, 96, 3)
     if form == ".html":
         assert "control:depth" in (tmp_path / "seen.html").read_text()
+
+
+def test_exports_say_what_they_do_not_carry(tiny_model: Path, tmp_path: Path) -> None:
+    """No trainer's files have a place for it, and rows of one form need it in every clip."""
+    data, store = write_data(tmp_path / "data"), tmp_path / "store"
+    assert vp.encode(data, model=tiny_model, output=store, reshape="resize") is not None
+    for target in ("finetrainers", "webdataset", "hf-datasets"):
+        made = vp.export(store, to=target, output=tmp_path / target)
+        assert made.clips == 3
+        assert [note.partition(" are")[0] for note in made.notes] == [
+            "control_depth_latents", "control_pose_latents",
+        ]  # fmt: skip
+    (data / "list.csv").write_text("video,caption,control_depth\na.mp4,one,depth.mp4\n")
+    assert vp.encode(data, model=tiny_model, output=tmp_path / "one", reshape="resize") is not None
+    whole = vp.export(tmp_path / "one", to="webdataset", output=tmp_path / "whole")
+    assert whole.notes == ()
+    (tar,) = (tmp_path / "whole").rglob("*.tar")
+    assert b"control_depth_latents.pth" in tar.read_bytes()
+
+
+def test_a_media_export_names_the_files(tmp_path: Path) -> None:
+    index = vp.BucketIndex.build(write_data(tmp_path / "data"), profile="wan", reshape="resize")
+    made = vp.export_media(index, output=tmp_path / "media", sound=False)
+    assert made is not None
+    (note,) = (one for one in made.notes if "control:depth" in one)
+    assert note.startswith("control:depth, control:pose, reference: not written as clips")
+    lines = (tmp_path / "media/videoprep-clips.jsonl").read_text().splitlines()
+    assert [json.loads(line).get("media") for line in lines] == [
+        {"control:depth": "depth.mp4"}, {"control:pose": "pose.mp4", "reference": "ref.mp4"}, None,
+    ]  # fmt: skip
+
+
+class Hinted(CogVideoX):
+    """A family of the tests alone, which wants its controls in 0…1."""
+
+    name = "hinted"
+    profile = replace(
+        CogVideoX.profile,
+        name="hinted",
+        components=(
+            *CogVideoX.profile.components[:2],
+            ComponentSpec(
+                name="control_hints",
+                source=CONTROL,
+                part="vae",
+                posterior=MOMENTS,
+                pixels=ZERO_TO_ONE,
+            ),
+        ),
+    )
+
+    def recognizes(self, model: ModelFolder) -> bool:
+        return model.index.get("_class_name") == "HintedPipeline"
+
+
+def test_a_component_of_controls_is_one_line_of_a_family(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands for the controls of each role, and everything else follows."""
+    monkeypatch.setitem(registry().families, "hinted", Hinted())
+    model = copy_as(tiny_model, tmp_path / "model", pipeline="HintedPipeline")
+    data, store = write_data(tmp_path / "data"), tmp_path / "store"
+    result = vp.encode(data, model=model, output=store, reshape="resize")
+    assert result is not None
+    assert result.ok
+    assert vp.verify(store).ok
+    items = {item["caption"]: item for item in iter(vp.LatentDataset(store))}
+    vae = load_vae("cogvideox", model)
+    for clip in vp.BucketIndex.load(store / "index.parquet").clips():
+        for role in (DEPTH, POSE):
+            name, pixels = f"{role.words}_hints", clip.pixels_of(role)
+            assert (name in items[clip.caption]) == (pixels is not None)
+            if pixels is not None:
+                frames = to_unit(load_clip(pixels)).permute(1, 0, 2, 3)[None]
+                with torch.no_grad():
+                    mean = vae.encode(frames).latent_dist.mean[0]
+                found = items[clip.caption][name].chunk(2)[0]
+                assert torch.allclose(found, mean, atol=1e-5)

@@ -29,7 +29,7 @@ def review(
     dataset: dict[str, Any],
     model: Annotated[
         str | None,
-        typer.Option(help="Diffusers folder or hub id; its tokenizer counts tokens."),
+        typer.Option(help="Diffusers folder or hub id whose tokenizer counts the tokens."),
     ] = None,
     port: Annotated[
         int,
@@ -44,11 +44,16 @@ def review(
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, help="For that: number of undecided clips.", metavar="N")
+        int,
+        typer.Option(
+            min=1, help="Number of undecided clips on the page that --static writes.", metavar="N"
+        ),
     ] = 100,
     apply: Annotated[
         Path | None,
-        typer.Option(help="Take over decisions that such a page exported.", metavar="FILE"),
+        typer.Option(
+            help="Take over the decisions that a page of --static exported.", metavar="FILE"
+        ),
     ] = None,
 ) -> None:
     """Look at clips and captions on a page; keep, drop or edit them.

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 import typer
 from rich.text import Text
 
+from videoprep.cli.asking import READING
 from videoprep.cli.options import as_options, dataset_options, named_path
 from videoprep.cli.output import meter, next_command, print_reading, safe, said, stderr, stdout
 from videoprep.cli.spelling import spelled
-from videoprep.errors import SpecError
+from videoprep.errors import Code, SpecError
 from videoprep.text import counted
 
 if TYPE_CHECKING:
@@ -112,7 +113,10 @@ def _print_next(report: Report, path: Path, dataset: dict[str, Any]) -> None:
     """The command that follows: a plan, or a way to a dataset that passes."""
     options = as_options(dataset)
     failing = {finding.code for finding in report.findings if finding.fails(report.fail_on)}
-    if report.ok:
+    if Code.EMPTY_CAPTION.value in failing and report.overview is not None:
+        given = {name: dataset[name] for name in dataset if name in READING}
+        next_command("caption", path, *as_options(given), "--model", "MODEL")
+    elif report.ok:
         next_command("index", path, *options, "-o", "index.parquet")
     elif report.overview is None:  # there was nothing to look at
         if "VP001" in failing and _may_hold_lists(path):
@@ -334,6 +338,8 @@ def _print_group(title: str, severity: str, findings: list[Finding]) -> None:
         if finding.line is not None or finding.row is not None:
             where = os.path.basename(finding.where)
         subject = f"{finding.video} ({where})" if finding.video else where
+        if finding.video and os.path.basename(where) == os.path.basename(finding.video):
+            subject = finding.video  # no list names it
         stdout.print(safe(f"  {subject}: ") + said(finding.message))
         if finding.remedy and len(remedies) > 1:
             stdout.print(said(f"    → {finding.remedy}", "dim"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from videoprep.errors import StoreError
+from videoprep.exporters.beside import in_every_clip, notes_on_media
 from videoprep.exporters.contract import (
     ClipExporter,
     Exported,
@@ -117,7 +118,7 @@ def export(
         incomplete=data.incomplete,
         posterior=origin.posterior,
         loses=exporter.loses,
-        notes=clips.notes,
+        notes=(*clips.notes, *notes_on_media(origin.info, data, exporter.name)),
         command=exporter.command(str(folder.path.resolve()), origin),
     )
 
@@ -142,6 +143,9 @@ def _open(
     reason = exporter.refusal(origin)
     if reason is None:
         data = LatentDataset(store, split=split, components=_wanted(info, exporter))
+        everywhere = in_every_clip(data)
+        if len(everywhere) < len(data.components):
+            data = LatentDataset(store, split=split, components=everywhere)
         buckets = tuple(data.buckets.counts())
         origin = replace(origin, components=data.components, buckets=buckets)
         reason = exporter.refusal(origin) if len(data) else "the store has no complete clip"

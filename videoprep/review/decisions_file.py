@@ -18,12 +18,15 @@ from videoprep.spec.caption_journal import Decision, Hash, Text, Verdict
 from videoprep.spec.current_captions import CaptionState
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.live_captions import LiveCaptions
+from videoprep.spec.path_hints import nowhere
 from videoprep.text import escape_unprintable
 
 # A hundred thousand edits of some length.
 _MOST_BYTES = 256 << 20
 _MOST_DECISIONS = 1_000_000
 _MOST_TOLD = 5
+
+_EXPORTED = "name the file that a page of `videoprep review … --static` exported, decisions.json"
 
 
 class ExportedDecision(BaseModel):
@@ -142,7 +145,10 @@ def _read(path: Path) -> ExportedDecisions:
             text = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise VideoprepError(
-            f"the decisions cannot be read: {error.strerror or error}", where=str(path)
+            f"the decisions cannot be read: {error.strerror or error}",
+            where=str(path),
+            remedy=nowhere(path, _EXPORTED),
+            option="apply",
         ) from error
     if len(text) > _MOST_BYTES:
         raise _wrong(path, f"it has more than {_MOST_BYTES >> 20} MiB")
@@ -168,5 +174,6 @@ def _wrong(path: Path, why: str) -> VideoprepError:
     return VideoprepError(
         f"it is no file of decisions: {why}",
         where=str(path),
-        remedy="name the file that the page exported",
+        remedy=_EXPORTED,
+        option="apply",
     )

@@ -21,7 +21,7 @@ from pydantic import (
 from typing_extensions import Unpack
 
 from videoprep.errors import Code, ListError, Problem, SpecError, VideoprepError
-from videoprep.fs.mirror import remote_of
+from videoprep.fs.mirror import remote_of, shown
 from videoprep.gc_pause import gc_paused
 from videoprep.options import (
     Cli,
@@ -33,6 +33,7 @@ from videoprep.options import (
     unknown_option,
     wrong_values,
 )
+from videoprep.shell import command_line
 from videoprep.spec.caption_journal import FOLDER as JOURNAL
 from videoprep.spec.caption_journal import CaptionJournal, clip_key, uses_journal
 from videoprep.spec.columns import COLUMNS
@@ -540,7 +541,7 @@ class DatasetSpec(BaseModel):
         usable = usable_samples(
             self._states(listing.samples),
             self.caption_fallback,
-            f"videoprep caption {in_shell(str(self.list_file))}",
+            command_line("caption", shown(self._file or self.list_file), model="MODEL"),
         )
         return replace(
             listing,
@@ -669,6 +670,7 @@ class DatasetSpec(BaseModel):
             tuple(map(escape_unprintable, found.unused)),
             tuple(found.passed_over),
             sum(1 for entry in found.entries if entry.further),
+            self.journal.folder.name if self._uses_journal() else None,
         )
 
     def _note_unlisted(self, found: Entries) -> None:

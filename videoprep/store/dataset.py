@@ -145,6 +145,11 @@ class LatentDataset(Dataset[dict[str, Any]]):
         item["metadata"] = metadata
         return item
 
+    def clips_without(self, component: str) -> int:
+        """Return how many of the clips do without a component, such as one of control media."""
+        keys = self._clips.table[f"{component}_key"] if len(self) else None
+        return 0 if keys is None else int(keys.null_count)
+
     @property
     def location(self) -> str:
         """The store: a path, absolute, or a URL."""
