@@ -15,6 +15,8 @@ from tests.support.assets import write_video
 from tests.support.masks import Pictures, averaged, squares, write_mask
 from tests.support.tiny_wan import build_wan
 from videoprep.errors import PlanError
+from videoprep.index.summary import summarize
+from videoprep.previewing.panels import panels
 
 WIDTH, HEIGHT = 96, 64
 
@@ -241,3 +243,46 @@ def test_repair_makes_masks_as_they_were(tiny_model: Path, tmp_path: Path) -> No
     (item,) = iter(vp.LatentDataset(store))
     assert near(item["mask"], averaged(255 - mask, GROUPS[9]))
 
+
+
+@pytest.mark.parametrize("form", [".png", ".html", ".mp4"])
+def test_a_preview_lays_the_mask_on_the_source(
+    form: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    """As it was read: of a store with inverted masks, what was black is tinted."""
+    write_video(tmp_path / "data/a.mp4", frames=9, width=WIDTH, height=HEIGHT)
+    mask = squares(9, WIDTH, HEIGHT)
+    write_mask(tmp_path / "data/m.mkv", mask, 8)
+    data, store = write_list(tmp_path / "data", "a.mp4,one,m.mkv\n"), tmp_path / "store"
+    encoded(data, tiny_model, store, invert_masks=True)
+    seen = vp.preview(store, model=tiny_model, output=tmp_path / f"seen{form}")
+    (picture,) = seen.pictures
+    *_, shown = panels(picture)
+    assert shown.label == "mask"
+    assert shown.frames is not None
+    assert picture.source is not None
+    changed = (shown.frames != picture.source).any(axis=3)
+    assert (changed == (mask[list(picture.frames)] == 0)).all()
+
+
+def test_a_plan_counts_masks(tmp_path: Path) -> None:
+    """One float a latent: of 9 frames of 96×64 by CogVideoX 3×12×8."""
+    write_video(tmp_path / "data/a.mp4", frames=9, width=WIDTH, height=HEIGHT)
+    write_mask(tmp_path / "data/m.mkv", squares(9, WIDTH, HEIGHT), 8)
+    data = write_list(tmp_path / "data", "a.mp4,one,m.mkv\n")
+    index = vp.BucketIndex.build(data, profile="cogvideox", reshape="resize")
+    (one,) = [one for one in summarize(index).components if one.name == "mask"]
+    latents = next(one for one in summarize(index).components if one.name == "video_latents")
+    assert one.artifacts == 1
+    assert one.bytes == latents.bytes // 32
+
+
+def test_masks_are_exported_where_all_is(tiny_model: Path, tmp_path: Path) -> None:
+    write_video(tmp_path / "data/a.mp4", frames=9, width=WIDTH, height=HEIGHT)
+    write_mask(tmp_path / "data/m.mkv", squares(9, WIDTH, HEIGHT), 8)
+    data, store = write_list(tmp_path / "data", "a.mp4,one,m.mkv\n"), tmp_path / "store"
+    encoded(data, tiny_model, store)
+    whole = vp.export(store, to="webdataset", output=tmp_path / "whole")
+    assert not [note for note in whole.notes if "mask" in note]
+    lossy = vp.export(store, to="finetrainers", output=tmp_path / "lossy")
+    assert [note for note in lossy.notes if note.startswith("mask are not written")]
