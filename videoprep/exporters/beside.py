@@ -27,7 +27,4 @@ def notes_on_media(info: StoreInfo, data: LatentDataset, target: str) -> Iterato
     """
     for name, recipe in info.recipes.items():
         if recipe.source.may_lack and name not in data.components:
-            yield (
-                f"{name}: not written, as {target} has no place for it, or not all clips have one"
-                "have some"
-            )
+            yield f"{name}: not written, as {target} has no place for it, or not all clips have one"

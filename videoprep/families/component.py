@@ -115,7 +115,7 @@ class Source:
     @property
     def is_mask(self) -> bool:
         """Whether masks are read, of which no part of the model makes anything."""
-        return self.role.kind.name == "mask"
+        return self.role.is_mask
 
     @property
     def may_lack(self) -> bool:

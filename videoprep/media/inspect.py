@@ -53,6 +53,7 @@ Wanted = tuple[Do, ...]
 """What is to be found out about a file, one after the other."""
 
 _PICTURE: Wanted = ("probe",)
+_SCANNED: Wanted = ("probe", "scan")
 _SOUND: Wanted = ("sound",)
 
 # What is looked for in a file, by how it follows the video of its sample.
@@ -140,7 +141,12 @@ class InspectedSample(NamedTuple):
 
 
 def inspect_samples(
-    root: Path, samples: Iterable[Sample], *, scan: bool = False, limits: Limits | None = None
+    root: Path,
+    samples: Iterable[Sample],
+    *,
+    scan: bool = False,
+    masks: bool = False,
+    limits: Limits | None = None,
 ) -> Iterator[InspectedSample]:
     """Look into the files of samples; yield one result a sample, in the order of the samples.
 
@@ -148,20 +154,22 @@ def inspect_samples(
         root: see `inspect_all`.
         samples: whose files they are.
         scan: whether to decode every frame of the videos, too.
+        masks: whether to decode every frame of their masks, too.
         limits: see `inspect_all`.
 
     Raises:
         VideoprepError: no worker process can be started.
     """
     coming: deque[Sample] = deque()
-    of_video: Wanted = ("probe", "scan") if scan else _PICTURE
+    of_video = _SCANNED if scan else _PICTURE
 
     def files() -> Iterator[_File]:
         for sample in samples:
             coming.append(sample)
             yield sample.path, of_video
             for media in sample.beside:
-                yield media.path, _LOOKS[media.role.kind.alignment]
+                of_media = _LOOKS[media.role.kind.alignment]
+                yield media.path, _SCANNED if masks and media.role.is_mask else of_media
 
     found = _inspect(root, files(), limits or DEFAULT_LIMITS)
     for video in found:
@@ -191,7 +199,7 @@ def inspect_all(
     Raises:
         VideoprepError: no worker process can be started.
     """
-    wanted: Wanted = ("probe", "scan") if scan else _PICTURE
+    wanted = _SCANNED if scan else _PICTURE
     found = _inspect(root, ((path, wanted) for path in paths), limits)
     return cast("Iterator[Inspection]", found)
 

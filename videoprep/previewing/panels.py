@@ -47,8 +47,7 @@ def panels(picture: ClipPicture) -> tuple[Panel, ...]:
 
 
 def _beside(picture: ClipPicture, one: PictureBeside) -> Panel:
-    is_mask = Role(one.role).kind.name == "mask"
-    if not is_mask or one.frames is None or picture.source is None:
+    if not Role(one.role).is_mask or one.frames is None or picture.source is None:
         return Panel(one.role, one.frames)
     return Panel(one.role, mark_mask(picture.source, one.frames))
 

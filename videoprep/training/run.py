@@ -212,7 +212,7 @@ def _online(
     family = family_of(model)
     index = open_index(path, default_profile=family.profile.name, check_videos=False)
     require_plan_for(index, family)
-    masks = [role for role in index.roles if role.kind.name == "mask"]
+    masks = [role for role in index.roles if role.is_mask]
     if masks and settings.loss_mask != NO_MASK:
         raise TrainError(
             f"{', '.join(masks)}: masks weigh the loss when they are read from a store",

@@ -359,6 +359,7 @@ class _Validation:
             self.spec.data_root,
             self.listing.samples,
             scan=Need.FRAMES in self.selection.needs,
+            masks=Need.MASKS in self.selection.needs,
             limits=limits,
         )
 

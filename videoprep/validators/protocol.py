@@ -19,7 +19,7 @@ from videoprep.errors import place_of
 from videoprep.index.placement import LeftOut, Placement
 from videoprep.index.policy import Policy
 from videoprep.media.frame_scan import FrameScan
-from videoprep.media.inspect import AnyInspection, SoundInspection
+from videoprep.media.inspect import AnyInspection, Inspection, SoundInspection
 from videoprep.media.probe import MediaInfo
 from videoprep.media.sound_file import SoundInfo
 from videoprep.spec.roles import AUDIO, Role
@@ -47,6 +47,7 @@ class Need(str, Enum):
         PLAN: where the clip will go.
         FRAMES: every frame, decoded.
         MEDIA: what is in the files beside the video, such as its sound.
+        MASKS: every frame of the masks, decoded.
     """
 
     LISTS = "lists"
@@ -57,6 +58,7 @@ class Need(str, Enum):
     PLAN = "plan"
     FRAMES = "frames"
     MEDIA = "media"
+    MASKS = "masks"
 
     @property
     def opens_videos(self) -> bool:
@@ -164,6 +166,19 @@ class Subject:
         found = self._beside.get(AUDIO)
         sound = found.sound if isinstance(found, SoundInspection) else None
         return sound if isinstance(sound, SoundInfo) else None
+
+    @property
+    def masks(self) -> Mapping[Role, Inspection]:
+        """What is known of the sample's masks that can be used, by role. Needs `Need.MEDIA`; what
+        decoding them showed, `Need.MASKS`.
+        """
+        if self._beside is None:
+            raise _not_asked_for(Need.MEDIA)
+        return {
+            role: found
+            for role, found in self._beside.items()
+            if role.is_mask and isinstance(found, Inspection) and found.error is None
+        }
 
 
 def _not_asked_for(need: Need) -> LookupError:
