@@ -133,6 +133,7 @@ def test_the_command_line_surface_is_as_documented() -> None:
         }
         | {"--batch-size"}
         | {"--use-tiling", "--revision", "--on-missing", "--decode-workers"}
+        | {"--mask-meaning", "--invert-masks", "--mask-channel"}
         | {
             "--text-encoder-dtype",
             "--posterior",
@@ -165,7 +166,7 @@ def test_the_command_line_surface_is_as_documented() -> None:
         | {"--from-videos", "--resume", "--accumulate", "--warmup", "--optimizer", "--full"}
         | {"--dtype", "--gradient-checkpointing", "--max-gradient-norm", "--min-snr", "--keep"}
         | {"--caption-dropout", "--image-dropout", "--on-nonfinite", "--checkpoint-every"}
-        | {"--validate-every", "--sample-every", "--workers"},
+        | {"--validate-every", "--sample-every", "--workers", "--loss-mask"},
         "import": {"--from", "--model", "--output", "--revision", "--output-format", "--help"},
         "review": dataset - {"--output-format"}
         | {"--model", "--port", "--open", "--reviewer", "--static", "--limit", "--apply"},

@@ -150,9 +150,7 @@ def test_a_mask_without_alpha_says_so(tiny_model: Path, tmp_path: Path) -> None:
     write_video(tmp_path / "data/a.mp4", frames=8, width=WIDTH, height=HEIGHT)
     write_mask(tmp_path / "data/m.mkv", squares(8, WIDTH, HEIGHT), 8)
     data, store = write_list(tmp_path / "data", "a.mp4,one,m.mkv\n"), tmp_path / "store"
-    result = vp.encode(
-        data, model=tiny_model, output=store, reshape="resize", mask_channel="alpha"
-    )
+    result = vp.encode(data, model=tiny_model, output=store, reshape="resize", mask_channel="alpha")
     assert result is not None
     assert not result.ok
     assert result.components["mask"].set_aside == 1
@@ -244,11 +242,8 @@ def test_repair_makes_masks_as_they_were(tiny_model: Path, tmp_path: Path) -> No
     assert near(item["mask"], averaged(255 - mask, GROUPS[9]))
 
 
-
 @pytest.mark.parametrize("form", [".png", ".html", ".mp4"])
-def test_a_preview_lays_the_mask_on_the_source(
-    form: str, tiny_model: Path, tmp_path: Path
-) -> None:
+def test_a_preview_lays_the_mask_on_the_source(form: str, tiny_model: Path, tmp_path: Path) -> None:
     """As it was read: of a store with inverted masks, what was black is tinted."""
     write_video(tmp_path / "data/a.mp4", frames=9, width=WIDTH, height=HEIGHT)
     mask = squares(9, WIDTH, HEIGHT)
@@ -286,3 +281,17 @@ def test_masks_are_exported_where_all_is(tiny_model: Path, tmp_path: Path) -> No
     assert not [note for note in whole.notes if "mask" in note]
     lossy = vp.export(store, to="finetrainers", output=tmp_path / "lossy")
     assert [note for note in lossy.notes if note.startswith("mask: not written")]
+
+
+def test_a_mask_outside_of_the_crop_is_told(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_video(tmp_path / "data/a.mp4", frames=9, width=160, height=64)
+    mask = squares(9, 160, 64, step=0)
+    write_mask(tmp_path / "data/m.mkv", mask, 8)
+    data = write_list(tmp_path / "data", "a.mp4,one,m.mkv\n")
+    options = {"reshape": "center-crop", "height_buckets": 64, "width_buckets": 96}
+    items = encoded(data, tiny_model, tmp_path / "store", **options)
+    assert not items["one"]["mask"].any()
+    assert "1 of 1 masks are 0 everywhere" in caplog.text
+    assert "a.mp4" in caplog.text

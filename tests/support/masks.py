@@ -49,9 +49,9 @@ def write_still(path: Path, picture: NDArray[np.uint8]) -> Path:
     return path
 
 
-def averaged(pictures: Pictures, groups: Sequence[Sequence[int]], side: int = 8) -> NDArray[
-    np.float64
-]:
+def averaged(
+    pictures: Pictures, groups: Sequence[Sequence[int]], side: int = 8
+) -> NDArray[np.float64]:
     """What a latent mask is, by hand: ``[1, F', H', W']``, the mean of blocks and of frames."""
     values = pictures.astype(np.float64) / 255
     rows, columns = values.shape[1] // side, values.shape[2] // side

@@ -112,4 +112,3 @@ def identity_of(family: Family, model: ModelFolder, spec: ComponentSpec) -> Mapp
         "pixels_a_side": side // latent_side,
         "frame_groups": {rule: groups_of(family, model, n) for rule, n in counts.items()},
     }
-
