@@ -259,3 +259,19 @@ def test_a_component_of_controls_is_one_line_of_a_family(
                     mean = vae.encode(frames).latent_dist.mean[0]
                 found = items[clip.caption][name].chunk(2)[0]
                 assert torch.allclose(found, mean, atol=1e-5)
+
+
+def test_clips_with_and_without_controls_are_trained_on_together(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """Batches of both, by the sampler; the trainer learns from what all of them have."""
+    data, store = write_data(tmp_path / "data"), tmp_path / "store"
+    assert vp.encode(data, model=tiny_model, output=store, reshape="resize") is not None
+    clips = vp.LatentDataset(store)
+    sampler = vp.BucketBatchSampler(clips, batch_size=1, seed=0)
+    seen = [clips[number] for batch in sampler for number in batch]
+    assert sum("control_depth_latents" in item for item in seen) == 1
+    result = vp.train(
+        store, model=tiny_model, output=tmp_path / "lora", steps=2, batch_size=2, device="cpu"
+    )
+    assert result.steps == 2

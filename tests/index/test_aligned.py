@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import videoprep as vp
+from tests.media.sounds import ffmpeg
+from tests.support.assets import write_video
 from tests.support.numbered import HEIGHT, WIDTH, numbers_on, write_numbered
-from videoprep.errors import Code
+from videoprep.errors import Code, PlanError
 from videoprep.index.clip import Clip, has_own_keys
 from videoprep.media.clip import load_clip
 from videoprep.media.geometry import Box, scaled_box
@@ -95,8 +100,6 @@ def test_an_image_of_one_frame_goes_with_all(tmp_path: Path) -> None:
 )
 def test_late_starts_count_from_where_times_do(tmp_path: Path, zero: str, first: list[int]) -> None:
     """A picture that starts 40 ms late shows what a control shows that starts with its file."""
-    from tests.media.sounds import ffmpeg  # a film with sound needs it
-
     data = written(tmp_path, "late.mkv,one,c.mkv,,\n", a=times_at(25, 30), c=times_at(25, 40))
     ffmpeg(
         "-itsoffset", "0.04", "-i", data / "a.mkv", "-f", "lavfi", "-t", "2", "-i",
@@ -108,8 +111,6 @@ def test_late_starts_count_from_where_times_do(tmp_path: Path, zero: str, first:
 
 
 def test_a_lead_of_less_than_a_frame_is_none(tmp_path: Path) -> None:
-    from tests.media.sounds import ffmpeg
-
     data = written(tmp_path, "late.mkv,one,c.mkv,,\n", a=times_at(25, 30), c=times_at(25, 40))
     ffmpeg(
         "-itsoffset", "0.005", "-i", data / "a.mkv", "-f", "lavfi", "-t", "2", "-i",
@@ -150,3 +151,108 @@ def test_a_box_in_another_resolution() -> None:
     assert scaled_box(Box(0, 0, 1920, 1080), (1920, 1080), (848, 480)) == Box(0, 0, 848, 480)
     assert scaled_box(Box(1919, 0, 1, 1), (1920, 1080), (2, 2)) == Box(1, 0, 1, 1)
     assert scaled_box(Box(3, 5, 7, 9), (20, 20), (20, 20)) == Box(3, 5, 7, 9)
+
+
+def test_the_crop_is_the_same_part_of_the_picture(tmp_path: Path) -> None:
+    """In the control's own resolution; it goes where the video's goes, and its size is as odd."""
+    for name, width, height in (("a", 96, 64), ("half", 48, 32), ("odd", 194, 130)):
+        write_video(tmp_path / f"{name}.mp4", frames=9, width=width, height=height)
+    rows = "a.mp4,one,half.mp4\na.mp4,two,odd.mp4\n"
+    (tmp_path / "list.csv").write_text(f"video,caption,control\n{rows}")
+    index = vp.BucketIndex.build(
+        tmp_path, profile="cogvideox", reshape="center-crop", buckets=["9x64x64"]
+    )
+    half, odd = (clip.pixels_of(CONTROL) for clip in index.clips())
+    assert half is not None
+    assert odd is not None
+    assert (half.crop, half.fit) == (Box(8, 0, 32, 32), Box(0, 0, 64, 64))
+    assert odd.crop == Box(32, 0, 130, 130)
+    assert load_clip(half).shape == load_clip(odd).shape == (9, 3, 64, 64)
+    padded = vp.BucketIndex.build(tmp_path, profile="cogvideox", reshape="pad", buckets=["9x96x96"])
+    (first, _) = padded.clips()
+    pixels = first.pixels_of(CONTROL)
+    assert pixels is not None
+    assert (pixels.crop, pixels.fit) == (Box(0, 0, 48, 32), first.pixels.fit)
+
+
+def test_another_aspect_ratio_is_refused(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", frames=9, width=96, height=64)
+    write_video(tmp_path / "square.mp4", frames=9, width=64, height=64)
+    (tmp_path / "list.csv").write_text("video,caption,mask\na.mp4,one,square.mp4\na.mp4,two,\n")
+    index = vp.BucketIndex.build(tmp_path, profile="cogvideox")
+    assert [clip.caption for clip in index.clips()] == ["two"]
+    ((left,)) = index.left_out
+    assert left.code == "VP316"
+    assert left.reason == (
+        "its mask square.mp4: 64×64 has another aspect ratio than the video, which is 96×64"
+    )
+
+
+def test_a_reference_keeps_its_own_size(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", frames=9, width=96, height=64)
+    write_video(tmp_path / "tall.mp4", frames=30, width=64, height=176)
+    write_video(tmp_path / "tiny.mp4", frames=9, width=96, height=14)
+    rows = "a.mp4,one,tall.mp4\na.mp4,two,tiny.mp4\n"
+    (tmp_path / "list.csv").write_text(f"video,caption,reference_0\n{rows}")
+    index = vp.BucketIndex.build(tmp_path, profile="wan", max_num_frames=17, reshape="resize")
+    (clip,) = index.clips()
+    pixels = clip.pixels_of(Role("reference:0"))
+    assert pixels is not None
+    assert pixels.shape == (17, 3, 176, 64)
+    assert [(one.code, one.line) for one in index.left_out] == [("VP301", 3)]
+    small = vp.BucketIndex.build(
+        tmp_path, profile="wan", reference_max_pixels=64 * 64, reshape="resize"
+    )
+    (clip,) = small.clips()
+    pixels = clip.pixels_of(Role("reference:0"))
+    assert pixels is not None
+    assert (pixels.width, pixels.height) == (32, 96)
+    assert pixels.crop == Box(2, 0, 59, 176)
+    assert small.policy["reference_max_pixels"] == 64 * 64
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("control_fingerprint", None, "it has no control_fingerprint"),
+        ("control_source_width", 0, "its control_source_width is out of bounds"),
+        ("control_frame_indices", "0:3", "of its control: it has not as many frame_indices"),
+        ("control_frame_indices", "3,2,1", "of its control: its frame_indices are no ascending"),
+        ("control_time_base", "1/0", "of its control: its time_base is no fraction"),
+        ("control_frame_ticks", "1,2", "of its control: its frame_ticks are not one a frame"),
+        ("reference_crop_width", 500, "the crop of its reference reaches out of the picture"),
+        ("reference_height", 17, "the size of its reference is illegal for wan"),
+        ("reference_frames", 4, "the size of its reference is illegal for wan"),
+    ],
+)
+def test_what_no_plan_can_hold_is_refused(
+    tmp_path: Path, column: str, value: object, words: str
+) -> None:
+    write_video(tmp_path / "a.mp4", frames=9, width=96, height=64)
+    rows = "a.mp4,none,,\na.mp4,one,a.mp4,a.mp4\n"
+    (tmp_path / "list.csv").write_text(f"video,caption,control,reference\n{rows}")
+    path = tmp_path / "index.parquet"
+    vp.BucketIndex.build(tmp_path, profile="wan", reshape="resize").save(path)
+    assert [clip.caption for clip in vp.BucketIndex.load(path).clips()] == ["none", "one"]
+    table = pq.read_table(path)
+    values = [None, value]
+    at = table.schema.get_field_index(column)
+    kind = table.schema.field(at)
+    changed = table.set_column(at, kind, pa.array(values, kind.type))
+    pq.write_table(changed.replace_schema_metadata(table.schema.metadata), path)
+    with pytest.raises(PlanError, match=re.escape(words)):
+        vp.BucketIndex.load(path)
+
+
+def test_frames_that_were_changed_by_hand_are_noticed(tmp_path: Path) -> None:
+    """What is encoded is found by its key."""
+    write_video(tmp_path / "a.mp4", frames=10, width=96, height=64)
+    (tmp_path / "list.csv").write_text("video,caption,control\na.mp4,one,a.mp4\n")
+    index = vp.BucketIndex.build(tmp_path, profile="wan", reshape="resize")
+    (clip,) = index.clips()
+    assert clip.media[CONTROL].key == clip.video_key
+    at = index.table.schema.get_field_index("control_frame_indices")
+    field = index.table.schema.field(at)
+    table = index.table.set_column(at, field, pa.array(["1:10"], pa.string()).dictionary_encode())
+    with pytest.raises(PlanError, match="was changed after it was made"):
+        vp.BucketIndex(table, index.data_root, index.policy).check_sources()

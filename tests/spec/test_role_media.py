@@ -12,6 +12,7 @@ from tests.spec.readers.reading import codes, made, read, remarks
 from videoprep.errors import SpecError
 from videoprep.spec.roles import Role, role_called
 from videoprep.spec.sample import Listing
+from videoprep.validators.fixes import clean_rows, write_rows
 
 
 def media(listing: Listing) -> dict[str, dict[str, str]]:
@@ -215,3 +216,16 @@ def test_roles_may_come_from_the_command_line() -> None:
     given = read_options(vp.DatasetSpec, {"roles": ["control:depth=d", "mask="]})
     assert given == {"roles": {"control:depth": "d", "mask": ""}}
     assert Role("control:depth") in given["roles"]
+
+
+def test_a_clean_list_keeps_roles(tmp_path: Path) -> None:
+    """A list that is written of folders has a column for each role, which is recognized again."""
+    folders = made(tmp_path / "folders", {**FOLDERS, "control_input_depth/z.mp4": b""})
+    for name in ("a.mp4", "b.mp4", "c.mp4", "masks/z.mp4"):
+        (folders / name).unlink()
+    spec = vp.DatasetSpec.from_path(folders)
+    samples = spec.listing().samples
+    write_rows(tmp_path / "folders/clean.csv", clean_rows(spec, samples))
+    table = vp.DatasetSpec.from_path(folders / "clean.csv")
+    assert media(table.listing()) == media(spec.listing())
+    assert len(samples) == 3

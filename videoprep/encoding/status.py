@@ -540,8 +540,11 @@ def _asked(
         wanted = {*info.recipes}
         if family := families().get(info.family):
             brought = for_roles(family.profile.components, {*roles} - of_store)
-            made = (one for one in brought if one.source.role.kind.several and not one.options)
-            sources |= {one.name: one.source for one in made}
+            sources |= {
+                one.name: one.source
+                for one in brought
+                if one.source.role.kind.several and not one.options
+            }
             wanted |= sources.keys()
         if wishes.conditions:
             possible = components_of(

@@ -54,10 +54,11 @@ class PlannedClip:
         3 s late; a control that was made of its frames alone, without the sound, is not. A lead of
         less than a frame is no lead: sound often starts a few milliseconds before the picture.
         """
-        if self.time_zero == "first-frame":
+        rate = self.media.fps
+        if self.time_zero == "first-frame" or rate is None:
             return 0.0
         lead = self.media.picture_start - other.picture_start
-        return float(lead) if abs(lead) * self.media.fps >= _WHOLE_FRAME else 0.0
+        return float(lead) if abs(lead) * rate >= _WHOLE_FRAME else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,12 @@ def _not_spanned(media: MediaInfo, clip: PlannedClip, added: float) -> LeftOut |
     Of a control at 16 a second 33 frames, 2.063 s, are enough; 32 frames, 2 s, lack 42 ms, more
     than the 31 ms that are half a frame of it.
     """
-    half = 0.5 / min(float(clip.placement.rate), float(media.fps)) + _NONE
-    begins, ends = float(clip.instants[0]) + added, clip.placement.end + added
-    missing = max(-begins, ends - media.duration)
+    rate, own, end, lasts = clip.placement.rate, media.fps, clip.placement.end, media.duration
+    if rate is None or own is None or end is None or lasts is None:
+        return None  # a still image has no time
+    half = 0.5 / min(float(rate), float(own)) + _NONE
+    begins = float(clip.instants[0]) + added
+    missing = max(-begins, end + added - lasts)
     if missing <= half:
         return None
     where = "begins after" if -begins == missing else "ends before"

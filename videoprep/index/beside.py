@@ -45,6 +45,7 @@ class PicturePlanner:
 
     policy: Policy
     kinds: dict[Any, _Alike | LeftOut] = field(default_factory=dict)
+    _follows: dict[Role, bool] = field(default_factory=dict)
 
     def columns(
         self, role: Role, found: Inspection, clip: PlannedClip
@@ -56,7 +57,21 @@ class PicturePlanner:
             found: what is in it.
             clip: one object for clips that are alike.
         """
-        follows = role.kind.alignment == "frames"
+        kind = self._kind(role, found, clip)
+        if isinstance(kind, LeftOut):
+            return kind
+        key = video_key(found.fingerprint, kind.transform)
+        return {**kind.columns, "fingerprint": found.fingerprint, KEY: key}
+
+    def refusal(self, role: Role, found: Inspection, clip: PlannedClip) -> LeftOut | None:
+        """Return why a clip cannot have a medium, if it cannot; arguments as those of `columns`."""
+        kind = self._kind(role, found, clip)
+        return kind if isinstance(kind, LeftOut) else None
+
+    def _kind(self, role: Role, found: Inspection, clip: PlannedClip) -> _Alike | LeftOut:
+        follows = self._follows.get(role)
+        if follows is None:
+            follows = self._follows[role] = role.kind.alignment == "frames"
         alike = found.alike, id(clip) if follows else None
         kind = self.kinds.get(alike)
         if kind is None:
@@ -66,10 +81,7 @@ class PicturePlanner:
                 self.kinds.clear()
             if found.alike is not None:
                 self.kinds[alike] = kind
-        if isinstance(kind, LeftOut):
-            return kind
-        key = video_key(found.fingerprint, kind.transform)
-        return {**kind.columns, "fingerprint": found.fingerprint, KEY: key}
+        return kind
 
 
 def refusals(
@@ -89,10 +101,11 @@ def refusals(
     for clip in clips:
         for media in sample.beside:
             one = found.beside[media.role]
+            wrong = None
             if isinstance(one, Inspection):
-                wrong = planner.columns(media.role, one, clip)
-                if isinstance(wrong, LeftOut):
-                    yield replace(wrong, reason=f"its {media.role} {media.name}: {wrong.reason}")
+                wrong = planner.refusal(media.role, one, clip)
+            if wrong is not None:
+                yield replace(wrong, reason=f"its {media.role} {media.name}: {wrong.reason}")
 
 
 def _plan(media: MediaInfo, clip: PlannedClip | None, policy: Policy) -> _Alike | LeftOut:

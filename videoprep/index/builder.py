@@ -239,6 +239,7 @@ class _Planner:
 _Beside = Mapping[Role, Mapping[str, Any]]
 """Values of columns of further media, by role; and of `KEY`, what names what is made of it."""
 
+_NOTHING: Mapping[str, Any] = {}
 _NOTHING_BESIDE: _Beside = {}
 
 
@@ -257,8 +258,11 @@ class _Rows:
 
     def _start(self) -> None:
         self._own: dict[str, list[Any]] = {name: [] for name in OF_SAMPLE}
-        for role in self._roles:
-            self._own |= {media_column(role, one.name): [] for one in media_columns(role)}
+        self._of_roles = {
+            role: {one.name: list[Any]() for one in media_columns(role)} for role in self._roles
+        }
+        for role, columns in self._of_roles.items():
+            self._own |= {media_column(role, name): values for name, values in columns.items()}
         self._shared: list[_Shared] = []
         self._numbers: dict[int, int] = {}
         self._shared_of: list[int] = []
@@ -306,13 +310,13 @@ class _Rows:
     def _add_beside(self, sample: Sample, beside: _Beside, *, planned: bool) -> None:
         """Adds what a row says of further media: of a sample that is skipped, their paths."""
         names = {media.role: media.name for media in sample.beside}
-        for role in self._roles:
-            name, values = names.get(role), beside.get(role, {})
-            for column in media_columns(role):
-                value = values.get(column.name)
-                if column.name == "path" and name is not None:
-                    value = name if planned else _readable(name)
-                self._own[media_column(role, column.name)].append(value)
+        for role, columns in self._of_roles.items():
+            name, values = names.get(role), beside.get(role, _NOTHING)
+            for column, own in columns.items():
+                if column == "path" and name is not None:
+                    own.append(name if planned else _readable(name))
+                else:
+                    own.append(values.get(column))
 
     def table(self) -> pa.Table:
         """All rows."""

@@ -45,11 +45,17 @@ def plan_reference(media: MediaInfo, policy: Policy) -> ReferencePlan | LeftOut:
             f"within `reference_max_pixels={policy.reference_max_pixels}`",
             "replace it by a larger one, or leave the cell empty",
         )
-    rate = policy.target_fps or media.fps
-    available = 1
-    if media.frames > 1:
-        available = frames_available(media.timestamps, media.fps, rate)
-    frames = policy.profile.frames_within(min(available, policy.max_num_frames)) or 1
     crop = center_box(media.width, media.height, *size, media.pixel_aspect)
-    indices = nearest_frames(media.timestamps.seconds(), rate, frames)
-    return ReferencePlan(Bucket(frames, size[1], size[0]), crop, indices)
+    indices = _frames(media, policy)
+    return ReferencePlan(Bucket(len(indices), size[1], size[0]), crop, indices)
+
+
+def _frames(media: MediaInfo, policy: Policy) -> NDArray[np.int32]:
+    """The first frames at the planned rate, as many as a clip may have."""
+    own = media.fps
+    if media.frames == 1 or own is None:  # a still image has no rate
+        return np.zeros(1, np.int32)
+    rate = policy.target_fps or own
+    available = frames_available(media.timestamps, own, rate)
+    count = policy.profile.frames_within(min(available, policy.max_num_frames)) or 1
+    return nearest_frames(media.timestamps.seconds(), rate, count)

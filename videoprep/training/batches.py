@@ -45,6 +45,8 @@ class Batch:
 class Collate:
     """Stacks the tensors of one bucket's clips: those that all of them have, and the loss mask.
 
+    What some do without, such as latents of a control, is nothing that this trainer learns from.
+
     Attributes:
         loss_mask: the component whose masks weigh the loss, if any does. A clip without one counts
             as a whole: its mask is 1 everywhere.

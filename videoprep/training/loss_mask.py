@@ -47,7 +47,7 @@ def choose_loss_mask(
             remedy=nearest(asked, [*of_loss, NO_MASK], "there are"),
             option="loss_mask",
         )
-    if len(of_loss) < 2:  # noqa: PLR2004
+    if len(of_loss) < 2:
         if unused := sorted(masks.keys() - of_loss):
             _logger.warning("%s: for inpainting, and do not weigh the loss", ", ".join(unused))
         return next(iter(of_loss), None)

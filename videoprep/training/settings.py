@@ -18,8 +18,8 @@ OnNonfinite = Literal["stop", "skip"]
 
 # What may be another one when a run goes on.
 _OF_THE_RUN = {
-    "steps", "checkpoint_every", "keep", "validate_every", "sample_every", "workers", "on_nonfinite",
-    "loss_mask",  # the recipe of the masks stands for it
+    "steps", "checkpoint_every", "keep", "validate_every", "sample_every", "workers",
+    "on_nonfinite", "loss_mask",  # for which the recipe of the masks stands
 }  # fmt: skip
 
 

@@ -169,8 +169,9 @@ class Subject:
 
     @property
     def masks(self) -> Mapping[Role, Inspection]:
-        """What is known of the sample's masks that can be used, by role. Needs `Need.MEDIA`; what
-        decoding them showed, `Need.MASKS`.
+        """What is known of the sample's masks, by role; what cannot be used is not among them.
+
+        Needs `Need.MEDIA`; for what decoding them shows, `Need.MASKS`.
         """
         if self._beside is None:
             raise _not_asked_for(Need.MEDIA)
