@@ -221,7 +221,7 @@ def test_a_forgotten_option_is_told(tiny_model: Path, tmp_path: Path) -> None:
     write_mask(tmp_path / "data/m.mkv", squares(9, WIDTH, HEIGHT), 8)
     data, store = write_list(tmp_path / "data", "a.mp4,one,m.mkv\n"), tmp_path / "store"
     encoded(data, tiny_model, store, mask_meaning="inpaint")
-    with pytest.raises(PlanError, match="mask_meaning.: 'inpaint' in the store, 'loss' now"):
+    with pytest.raises(PlanError, match=r"mask_meaning.: 'inpaint' in the store, 'loss' now"):
         vp.encode(data, model=tiny_model, output=store, reshape="resize", dtype="fp32")
     for meaning, to_do in (("inpaint", {}), ("loss", {"mask": 1})):
         told = vp.status(store, data, reshape="resize", mask_meaning=meaning)

@@ -133,7 +133,8 @@ def make_recipes(
     """One recipe a component. Reads the weights once to fingerprint them."""
     recipes: dict[Component, Recipe] = {}
     for spec in components:
-        fields = {**identity_of(family, model, spec), "dtype": settings.dtype}
+        own = settings.of_masks if spec.source.is_mask else {}
+        fields = {**identity_of(family, model, spec), "dtype": settings.dtype, **own}
         if spec.mask:
             fields |= {"dtype": "uint8", "mask": True}
         elif spec.source.frames:
@@ -148,8 +149,6 @@ def make_recipes(
             fields |= {"tiling": family.works_in_tiles(spec.part, asked=settings.tiling)}
         if spec.posterior is not None and spec.posterior.spread is not None:
             fields |= {"posterior": settings.posterior}
-        if spec.source.is_mask:
-            fields |= settings.of_masks
         if spec.noise:
             fields |= {"noise": NOISE, "draws": settings.image_noise}
         recipes[spec.name] = Recipe(spec.name, {"family": family.name, **fields, **spec.recipe})

@@ -360,7 +360,8 @@ class _VideoPass:
         if found != expected:
             spec = self._spec(item)
             raise ModelError(
-                f"the {spec.part or 'frame groups'} gave {spec.name} {found} where {expected} was expected",
+                f"the {spec.part or spec.source.label} gave {spec.name} {found} where {expected} "
+                "was expected",
                 where=str(job.model.path),
                 remedy=f"the family {family.name!r} does not describe this model: report it",
             )

@@ -37,10 +37,10 @@ class MaskEncoder(VideoEncoder):
         from torch.nn.functional import adaptive_avg_pool2d
 
         frames, height, width = pixels.shape[2:]
-        _, _, *sides = mask_shape(self._family, self._model, frames, height, width)
+        _, _, rows, columns = mask_shape(self._family, self._model, frames, height, width)
         groups = groups_of(self._family, self._model, frames)
-        small = adaptive_avg_pool2d(_luma(pixels), sides)
-        parts = small.split(groups, dim=1)
+        small = adaptive_avg_pool2d(_luma(pixels), (rows, columns))
+        parts = torch.split(small, groups, dim=1)
         return torch.stack([part.mean(dim=1) for part in parts], dim=1)[:, None]
 
     def save_memory(self, *, slicing: bool, tiling: bool) -> None:
