@@ -256,3 +256,20 @@ def test_frames_that_were_changed_by_hand_are_noticed(tmp_path: Path) -> None:
     table = index.table.set_column(at, field, pa.array(["1:10"], pa.string()).dictionary_encode())
     with pytest.raises(PlanError, match="was changed after it was made"):
         vp.BucketIndex(table, index.data_root, index.policy).check_sources()
+
+
+def test_what_is_skipped_is_what_validate_tells(tmp_path: Path) -> None:
+    """With the same reasons, also of rules that look at nothing else than the video."""
+    for name, width, height, frames in (
+        ("a", 96, 64, 9), ("square", 64, 64, 9), ("short", 96, 64, 5), ("tiny", 96, 14, 9),
+    ):  # fmt: skip
+        write_video(tmp_path / f"{name}.mp4", frames=frames, width=width, height=height)
+    rows = "a.mp4,one,square.mp4,\na.mp4,two,short.mp4,\na.mp4,three,,tiny.mp4\na.mp4,four,,\n"
+    (tmp_path / "list.csv").write_text(f"video,caption,control,reference\n{rows}")
+    index = vp.BucketIndex.build(tmp_path, profile="wan", reshape="resize")
+    report = vp.validate(tmp_path, profile="wan", reshape="resize", ignore=["VP013", "VP2"])
+    told = {(one.line, one.code): one.message for one in report.findings if one.line}
+    left = {(one.line, one.code): one.reason for one in index.left_out}
+    assert left.keys() == {(2, "VP316"), (3, "VP315"), (4, "VP301")}
+    assert {place: told[place] for place in left} == left
+    assert report.overview.planned == 1

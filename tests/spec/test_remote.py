@@ -741,3 +741,30 @@ def test_remote_captions_that_change_are_seen(url: str) -> None:
     RemoteFiles(url).delete("a.txt")
     listing = spec.listing()
     assert [problem.code.value for problem in listing.problems] == ["VP201"]
+
+
+@in_memory
+@pytest.mark.parametrize("roles", [None, {"control:depth": "d"}])
+def test_remote_folders_of_control_media(url: str, roles: dict[str, str] | None) -> None:
+    """They are found by their names, or named, as those on disk are; nothing of them is brought."""
+    folder = "control_depth" if roles is None else "d"
+    files = {"videos/a.mp4": b"v", "videos/b.mp4": b"v", "metas/a.txt": b"one", "metas/b.txt": b"x"}
+    _uploaded(url, {**files, f"{folder}/a.mkv": b"v"})
+    listing = DatasetSpec.from_path(url, roles=roles).listing()
+    assert [[(one.role, one.name) for one in s.beside] for s in listing.samples] == [
+        [("control:depth", f"{folder}/a.mkv")]
+    ]
+    assert [problem.code.value for problem in listing.problems] == ["VP022"]
+
+
+@in_memory
+def test_a_remote_control_is_encoded_as_one_on_disk(url: str, tmp_path: Path) -> None:
+    write_video(tmp_path / "data/a.mp4", frames=9, lift=40)
+    write_video(tmp_path / "data/c.mp4", frames=9, lift=80)
+    (tmp_path / "data/list.csv").write_text("video,caption,control\na.mp4,one,c.mp4\n")
+    put(tmp_path / "data", url)
+    here, there = (vp.BucketIndex.build(one, profile="wan") for one in (tmp_path / "data", url))
+    assert here.table.select(["video_key", "control_key"]) == there.table.select(
+        ["video_key", "control_key"]
+    )
+    there.check_sources()

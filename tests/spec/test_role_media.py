@@ -229,3 +229,19 @@ def test_a_clean_list_keeps_roles(tmp_path: Path) -> None:
     table = vp.DatasetSpec.from_path(folders / "clean.csv")
     assert media(table.listing()) == media(spec.listing())
     assert len(samples) == 3
+
+
+def test_a_list_of_paths_is_numbered(tmp_path: Path) -> None:
+    rows = [
+        {"video": "a.mp4", "caption": "one", "reference": ["b.mp4", "c.mp4"], "mask_a": ["b.mp4"]},
+        {"video": "b.mp4", "caption": "two", "reference": [], "mask_a": None},
+        {"video": "c.mp4", "caption": "three", "reference": "a.mp4", "mask_a": ["a.mp4", "b.mp4"]},
+        {"video": "c.mp4", "caption": "four", "reference": ["a.mp4", 1], "mask_a": None},
+    ]
+    made(tmp_path, {"list.jsonl": "\n".join(map(json.dumps, rows))})
+    listing = read(tmp_path, roles={"reference": "reference", "mask:a": "mask_a"})
+    assert media(listing)["one"] == {
+        "reference:0": "b.mp4", "reference:1": "c.mp4", "mask:a": "b.mp4",
+    }  # fmt: skip
+    assert media(listing)["two"] == {}
+    assert codes(listing) == [("VP018", 3), ("VP022", 4)]

@@ -55,6 +55,16 @@ def as_path(value: Any) -> str:
     return as_text(value)
 
 
+def as_paths(value: Any) -> tuple[str, ...]:
+    """Return the paths that a cell holds: one, a list of them, or none.
+
+    Raises:
+        BadCellError: it holds something else.
+    """
+    several = value if isinstance(value, list | tuple) else [value]
+    return tuple(name for one in several if (name := as_path(one)).strip())
+
+
 def as_captions(value: Any) -> tuple[str, ...]:
     """Return the captions that a cell holds, without those that are empty.
 

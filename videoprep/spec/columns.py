@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from videoprep.errors import Code, Problem, SpecError
-from videoprep.spec.cells import BadCellError, as_path, as_range
+from videoprep.spec.cells import BadCellError, as_paths, as_range
 from videoprep.spec.extras import EXTRAS
 from videoprep.spec.roles import LISTED, ROLES, VIDEO, has_own_option, role_called
 from videoprep.spec.video_lookup import is_address
@@ -395,16 +395,16 @@ def _columns_of_paths(
 
 def _holds_paths(header: Sequence[str], name: str, rows: Rows) -> bool:
     """Whether a column holds values, and the first are paths: ``sound`` may be yes or no."""
-    texts = [text for value in _values(header, name, rows) if (text := _path_in(value)) != ""]
+    texts = [text for value in _values(header, name, rows) for text in _paths_in(value)]
     return bool(texts) and all(map(_is_path, texts[:_LOOKED_AT]))
 
 
-def _path_in(value: Any) -> str | None:
-    """The path in a cell, empty if there is none; None if it holds something else."""
+def _paths_in(value: Any) -> list[str | None]:
+    """The paths in a cell; None if it holds something else."""
     try:
-        return as_path(value).strip()
+        return [name.strip() for name in as_paths(value)]
     except BadCellError:
-        return None
+        return [None]
 
 
 def _is_path(text: str | None) -> bool:

@@ -38,7 +38,7 @@ def named_folders(root: Path, columns: Mapping[str, str], header: Collection[str
     return {
         role: _relative(root, roles[role])
         for role in distinct(roles)
-        if roles[role] not in header and os.path.isdir(root / roles[role])
+        if roles[role] not in header and _is_folder(root, roles[role])
     }
 
 
@@ -209,6 +209,15 @@ def _top_folders(root: Path) -> Iterator[str]:
         inside = _role_of_folder(name) is not None and is_inside(os.path.realpath(path), top)
         if inside and os.path.isdir(path):
             yield name
+
+
+def _is_folder(root: Path, name: str) -> bool:
+    """Whether a folder of that name lies in the data root, which may be behind a URL."""
+    remote = remote_of(root)
+    if remote is None:
+        return os.path.isdir(root / name)
+    prefix = f"{_relative(root, name)}/"
+    return any(one.startswith(prefix) for one in remote.listing())
 
 
 def _relative(root: Path, name: str) -> str:

@@ -189,11 +189,13 @@ class _AlikeFiles:
 
     Attributes:
         plan: where their clips go, or why there are none.
+        clips: what decides which part of other media goes with them.
         speaking: the rules that look at nothing else and have something to say; None as long as
             this is not known.
     """
 
     plan: tuple[Placement, ...] | LeftOut
+    clips: tuple[PlannedClip, ...] = ()
     speaking: list[Validator] | None = None
 
 
@@ -236,6 +238,7 @@ class _Validation:
     of_media: list[Validator] = field(init=False)
     of_rest: list[Validator] = field(init=False)
     of_caption: list[Validator] = field(init=False)
+    pictures: PicturePlanner = field(init=False)
     kinds: dict[tuple[Any, ...], _AlikeFiles] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -250,6 +253,7 @@ class _Validation:
         count = len(listing.samples)
         self.numbers = array("q", (sample.number for sample in listing.samples))
         self.dirty, self.failing, self.broken = (np.zeros(count, np.bool_) for _ in range(3))
+        self.pictures = PicturePlanner(self.policy)
         self.overview = Overview(
             shown(self.spec.list_file),
             listing.total,
@@ -374,10 +378,16 @@ class _Validation:
             self.overview.add(sample, None, None, subject.tokens)
         else:
             kind = self._kind_of(sample, found.video)
-            plan = kind.plan if errors else self._plan_with_media(sample, found, media, kind.plan)
+            plan = kind.plan
+            if found.beside and not errors:
+                plan = next(refusals(sample, found, kind.clips, self.pictures), plan)
             known = (media, kind.plan, found.video.scan, found.beside)
             subject = Subject(sample, self.policy, subject.tokens, subject.token_limit, *known)
-            findings = _apply(self.of_rest, replace(subject, _plan=plan))
+            if isinstance(plan, LeftOut) and plan is not kind.plan:  # for a medium beside it
+                told = [rule for rule in self.of_media if rule.code == plan.code.value]
+                findings = _apply([*self.of_rest, *told], replace(subject, _plan=plan))
+            else:
+                findings = _apply(self.of_rest, subject)
             if kind.speaking is None:
                 of_media = _apply(self.of_media, subject)
                 codes = {finding.code for finding in of_media}
@@ -389,21 +399,6 @@ class _Validation:
         findings += [_of_media_error(sample, error) for error in errors]
         self.take(findings, number)
 
-    def _plan_with_media(
-        self,
-        sample: Sample,
-        found: InspectedSample,
-        media: MediaInfo,
-        plan: tuple[Placement, ...] | LeftOut,
-    ) -> tuple[Placement, ...] | LeftOut:
-        """The plan, or which medium beside the video the clips cannot have, and why."""
-        if not found.beside or isinstance(plan, LeftOut):
-            return plan
-        zero = self.policy.time_zero
-        clips = (PlannedClip(media, placement, zero) for placement in plan)
-        planner = PicturePlanner(self.policy)
-        return next(refusals(sample, found, clips, planner), plan)
-
     def _kind_of(self, sample: Sample, found: Inspection) -> _AlikeFiles:
         """What samples that are alike share: their plan, and which rules speak of them."""
         assert isinstance(found.media, MediaInfo)  # noqa: S101
@@ -413,7 +408,10 @@ class _Validation:
         if kind is None:
             if len(self.kinds) >= _MOST_KINDS:
                 self.kinds.clear()
-            kind = self.kinds[alike] = _AlikeFiles(place(found.media, self.policy, extras))
+            plan, zero = place(found.media, self.policy, extras), self.policy.time_zero
+            placed = () if isinstance(plan, LeftOut) else plan
+            clips = tuple(PlannedClip(found.media, one, zero) for one in placed)
+            kind = self.kinds[alike] = _AlikeFiles(plan, clips)
         return kind
 
     def _subject(self, sample: Sample) -> Subject:

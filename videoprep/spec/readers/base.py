@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, ClassVar, Literal, NamedTuple
 
 from videoprep.errors import Code, Problem, SpecError
 from videoprep.spec import columns
-from videoprep.spec.cells import BadCellError, as_captions, as_path, as_text
+from videoprep.spec.cells import BadCellError, as_captions, as_path, as_paths, as_text
 from videoprep.spec.entries import Entries, Entry
 from videoprep.spec.extras import EXTRAS, BadValueError, ExtrasReader, TimeUnit
 from videoprep.spec.role_folders import (
@@ -367,8 +367,7 @@ def _cells_reader(used: Mapping[str, str], unit: TimeUnit) -> _CellsReader:
                 wrong += error.reasons
         for role, number in roles:
             try:
-                if (name := as_path(cells[number])).strip():
-                    beside = (*beside, (role, name))
+                beside += tuple(media_in(role, cells[number]))
             except BadCellError as error:
                 wrong.append(f"column {used[role]!r} {error}")
         if wrong:
@@ -376,6 +375,25 @@ def _cells_reader(used: Mapping[str, str], unit: TimeUnit) -> _CellsReader:
         return path, captions, extras, beside
 
     return cells_of
+
+
+def media_in(role: Role, cell: Any) -> Iterator[tuple[Role, str]]:
+    """Yield the media that a cell of a role's column names.
+
+    A list names several, which are numbered: of ``reference`` they are ``reference:0`` and on.
+
+    Raises:
+        BadCellError: it holds something else, or several of a role of which there is one.
+    """
+    names = as_paths(cell)
+    if not isinstance(cell, list | tuple):
+        yield from ((role, name) for name in names)
+    elif role.kind.several and ":" not in role:
+        yield from ((Role(f"{role}:{number}"), name) for number, name in enumerate(names))
+    elif len(names) > 1:
+        raise BadCellError(f"holds {len(names)} paths, and there is one {role}")
+    else:
+        yield from ((role, name) for name in names)
 
 
 def _name_in(root: Path, prefix: str, video: str) -> str:
