@@ -295,3 +295,21 @@ def test_a_mask_outside_of_the_crop_is_told(
     assert not items["one"]["mask"].any()
     assert "1 of 1 masks are 0 everywhere" in caplog.text
     assert "a.mp4" in caplog.text
+
+
+def test_masks_that_do_not_fit_cost_their_own_sample(tiny_model: Path, tmp_path: Path) -> None:
+    """One is square, and one lacks a frame: both are skipped by name, and the third goes on."""
+    for name in ("a", "b", "c"):
+        write_video(tmp_path / f"data/{name}.mp4", frames=9, width=WIDTH, height=HEIGHT)
+    fits = squares(9, WIDTH, HEIGHT)
+    write_mask(tmp_path / "data/square.mkv", squares(9, 64, 64), 8)
+    write_mask(tmp_path / "data/short.mkv", fits[:8], 8)
+    write_mask(tmp_path / "data/fits.mkv", fits, 8)
+    rows = "a.mp4,one,square.mkv\nb.mp4,two,short.mkv\nc.mp4,three,fits.mkv\n"
+    data, store = write_list(tmp_path / "data", rows), tmp_path / "store"
+    vp.encode(data, model=tiny_model, output=store, reshape="resize", dtype="fp32")
+    left_out = vp.BucketIndex.load(store / "index.parquet").left_out
+    assert [(one.video, one.code) for one in left_out] == [("a.mp4", "VP316"), ("b.mp4", "VP315")]
+    assert all("its mask" in one.reason for one in left_out)
+    (item,) = iter(vp.LatentDataset(store))
+    assert near(item["mask"], averaged(fits, GROUPS[9]))
