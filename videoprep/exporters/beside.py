@@ -27,4 +27,7 @@ def notes_on_media(info: StoreInfo, data: LatentDataset, target: str) -> Iterato
     """
     for name, recipe in info.recipes.items():
         if recipe.source.may_lack and name not in data.components:
-            yield f"{name}: not written, as {target} has no place for it, or not all clips have one"
+            yield (
+                f"{name} are not written: {target} has no place for them, or not all of the clips "
+                "have some"
+            )
