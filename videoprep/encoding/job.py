@@ -28,6 +28,7 @@ from videoprep.engine.task import JobShare
 from videoprep.families.caption_places import CaptionPlaces
 from videoprep.families.component import Component, ComponentSpec, SoundFormat, roles_read
 from videoprep.families.contract import Family
+from videoprep.families.masks import shape_of
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import components_of, families
 from videoprep.fs import Files
@@ -167,7 +168,7 @@ def work_of(
         if spec.sound is not None:
             return _sound_size(spec, spec.sound, bucket, family, model, settings)
         sides = bucket.frames, bucket.height, bucket.width
-        shape = family.shape(model, spec.declared, *sides)
+        shape = shape_of(family, model, spec, *sides)
         size = math.prod(shape) * (1 if spec.mask else _DTYPE_BYTES[settings.dtype])
         if not spec.source.frames:
             return ArtifactSize(TEXT, size, 1)
@@ -191,7 +192,7 @@ def _sound_size(
 ) -> ArtifactSize:
     """Of clips at the family's rate: others are a little larger or smaller."""
     samples = round(bucket.frames / float(family.profile.fps or _USUAL_FPS) * sound.sample_rate)
-    shape = family.shape(model, spec.declared, samples, 0, 0)
+    shape = shape_of(family, model, spec, samples, 0, 0)
     size = math.prod(shape) * _DTYPE_BYTES[settings.dtype]
     if spec.posterior is not None and settings.posterior != "moments":
         size //= spec.posterior.tensors

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from videoprep.encoding.options import EncodeOptions
+from videoprep.encoding.recipes import MASK_OPTIONS
 from videoprep.errors import Code, PlanError
 from videoprep.families.caption_places import CaptionPlaces
 from videoprep.families.component import Component
@@ -46,6 +47,7 @@ _OPTIONS = {
     "posterior": "posterior",
     "tiling": "use_tiling",
     "draws": "image_noise",
+    **{name: name for name in MASK_OPTIONS},
 }
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 _DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}

@@ -520,7 +520,9 @@ def _component(
             continue  # only the model's own family knows how large they are
         if spec.shape is None:
             form = spec.posterior or MOMENTS
-            size += count * _moments_bytes(profile, frames, bucket, form)
+            moments = _moments_bytes(profile, frames, bucket, form)
+            channels = form.tensors * profile.latent_channels if spec.source.is_mask else 1
+            size += count * moments // channels
         else:
             size += count * math.prod(spec.shape) * (1 if spec.mask else _VALUE_BYTES)
     return ComponentSummary(spec.name, sum(counts), pixels, size, next(iter(spec.options), None))

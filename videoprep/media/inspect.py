@@ -57,6 +57,7 @@ Wanted = tuple[Do, ...]
 """What is to be found out about a file, one after the other."""
 
 _PICTURE: Wanted = ("probe",)
+_SCANNED: Wanted = ("probe", "scan")
 _SOUND: Wanted = ("sound",)
 _HEARD: Wanted = ("sound_scan",)
 
@@ -162,12 +163,21 @@ class InspectedSample(NamedTuple):
                 )
 
 
+def _looks(role: Role, *, sound: bool, masks: bool) -> Wanted:
+    """What is looked for in a file beside the video."""
+    if masks and role.is_mask:
+        return _SCANNED
+    looks = _LOOKS[role.kind.alignment]
+    return (*looks, *_HEARD) if sound and role == AUDIO else looks
+
+
 def inspect_samples(
     root: Path,
     samples: Iterable[Sample],
     *,
     scan: bool = False,
     sound: bool = False,
+    masks: bool = False,
     limits: Limits | None = None,
 ) -> Iterator[InspectedSample]:
     """Look into the files of samples; yield one result a sample, in the order of the samples.
@@ -177,13 +187,14 @@ def inspect_samples(
         samples: whose files they are.
         scan: whether to decode every frame of the videos, too.
         sound: whether to decode their sound, too: the video's own, or that of a file of its own.
+        masks: whether to decode every frame of their masks, too.
         limits: see `inspect_all`.
 
     Raises:
         VideoprepError: no worker process can be started.
     """
     coming: deque[Sample] = deque()
-    of_video: Wanted = ("probe", "scan") if scan else _PICTURE
+    of_video = _SCANNED if scan else _PICTURE
 
     def files() -> Iterator[_File]:
         for sample in samples:
@@ -191,8 +202,7 @@ def inspect_samples(
             own = sound and not any(media.role == AUDIO for media in sample.beside)
             yield sample.path, (*of_video, *_HEARD) if own else of_video
             for media in sample.beside:
-                looks = _LOOKS[media.role.kind.alignment]
-                yield media.path, (*looks, *_HEARD) if sound and media.role == AUDIO else looks
+                yield media.path, _looks(media.role, sound=sound, masks=masks)
 
     found = _inspect(root, files(), limits or DEFAULT_LIMITS)
     for video in found:
@@ -222,7 +232,7 @@ def inspect_all(
     Raises:
         VideoprepError: no worker process can be started.
     """
-    wanted: Wanted = ("probe", "scan") if scan else _PICTURE
+    wanted = _SCANNED if scan else _PICTURE
     found = _inspect(root, ((path, wanted) for path in paths), limits)
     return cast("Iterator[Inspection]", found)
 

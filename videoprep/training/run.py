@@ -36,6 +36,7 @@ from videoprep.training.cogvideox import (
     load_objective,
     require_fit,
 )
+from videoprep.training.loss_mask import NO_MASK, choose_loss_mask
 from videoprep.training.parallel import Processes, processes, without_sync
 from videoprep.training.same_model import require_same_encoders
 from videoprep.training.settings import TrainSettings
@@ -213,6 +214,14 @@ def _online(
     family = family_of(model)
     index = open_index(path, default_profile=family.profile.name, check_videos=False)
     require_plan_for(index, family)
+    masks = [role for role in index.roles if role.is_mask]
+    if masks and settings.loss_mask != NO_MASK:
+        raise TrainError(
+            f"{', '.join(masks)}: masks weigh the loss when they are read from a store",
+            where=path,
+            remedy=f"encode a store, or train without masks, with `loss_mask={NO_MASK!r}`",
+            option="loss_mask",
+        )
     split = _split(settings.split, index.split_names, path)
     if split is not None:
         index = index.of_split(split)
@@ -328,6 +337,8 @@ class _TrainingRun:
         self.folder, self.group, self.settings = folder, group, settings
         self.opened, self.data = opened, data
         self.held = self._validation_clips()
+        where = str(getattr(data, "location", opened.path))
+        self.loss_mask = choose_loss_mask(data.info.recipes, settings.loss_mask, where)
         self.checkpoints = Checkpoints(folder, self._identity(), settings.keep)
         self.told: Mapping[str, Any] | None = None
         self.skipped, self.waited = 0, 0.0
@@ -369,7 +380,13 @@ class _TrainingRun:
             "clips": self.data.digest,
             "processes": self.group.count,
             **self.settings.identity,
+            **self._identity_of_masks(),
         }
+
+    def _identity_of_masks(self) -> Mapping[str, Any]:
+        """The recipe of the masks says which way round they are; without masks there is none."""
+        name = self.loss_mask
+        return {} if name is None else {"loss_mask": self.data.info.recipes[name].id}
 
     def train(self, on_step: Callable[[Step], None] | None) -> TrainResult:
         """Loads the model, trains, and saves."""
@@ -420,7 +437,7 @@ class _TrainingRun:
         self.dtype = _dtype(settings, device)
         self.objective = load_objective(
             self.opened, self.data.info.facts, dtype=self.dtype, min_snr=settings.min_snr,
-            image_dropout=settings.image_dropout,
+            image_dropout=settings.image_dropout, loss_mask=self.loss_mask,
         )  # fmt: skip
         torch.manual_seed(settings.seed)  # for the LoRA's first weights
         # All weights are trained in float32, and computed with in what was asked for.
@@ -438,7 +455,7 @@ class _TrainingRun:
         self.weights = [w for w in self.model.parameters() if w.requires_grad]
         self.optimizer = make_optimizer(self.weights, settings)
         sampler = self._sampler(self.data, self.settings.captions)
-        self.batches = Batches(self.data, sampler, settings.workers)
+        self.batches = Batches(self.data, sampler, settings.workers, self.loss_mask)
         needed = settings.caption_dropout or settings.sample_every
         self.empty = self.data.empty_caption() if needed else {}
         self.dropout = CaptionDropout(settings.caption_dropout, self.empty)
@@ -560,7 +577,7 @@ class _TrainingRun:
         count = objective.scheduler.config.num_train_timesteps
         sampler = self._sampler(data, "first")
         losses: list[float] = []
-        batches = iter(Batches(data, sampler))
+        batches = iter(Batches(data, sampler, loss_mask=self.loss_mask))
         for _ in range(min(_COMPARED_BATCHES, len(sampler))):
             batch = next(batches)
             tensors = batch.to(self.group.device)

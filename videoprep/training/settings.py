@@ -18,7 +18,8 @@ OnNonfinite = Literal["stop", "skip"]
 
 # What may be another one when a run goes on.
 _OF_THE_RUN = {
-    "steps", "checkpoint_every", "keep", "validate_every", "sample_every", "workers", "on_nonfinite"
+    "steps", "checkpoint_every", "keep", "validate_every", "sample_every", "workers",
+    "on_nonfinite", "loss_mask",  # for which the recipe of the masks stands
 }  # fmt: skip
 
 
@@ -66,6 +67,10 @@ class TrainSettings(BaseModel):
     """Fraction of captions that are replaced by the empty one."""
     image_dropout: Share = 0.05
     """Fraction of clips that get zeros for an image in image-to-video."""
+    loss_mask: Annotated[str | None, Cli(metavar="COMPONENT")] = None
+    """Component of the masks that weigh the loss: white counts, black does not, and clips without a
+    mask count as a whole; `none` for no masks. Default: the store's own, if it has one that is
+    meant for the loss."""
     on_nonfinite: Annotated[OnNonfinite, Cli(metavar="HOW")] = "stop"
     """What to do at a step whose loss or gradient is not finite: `stop` or `skip` it."""
     checkpoint_every: Interval = 500

@@ -364,6 +364,7 @@ class _Validation:
             self.listing.samples,
             scan=Need.FRAMES in self.selection.needs,
             sound=Need.SOUND in self.selection.needs,
+            masks=Need.MASKS in self.selection.needs,
             limits=limits,
         )
 

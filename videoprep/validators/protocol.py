@@ -20,7 +20,7 @@ from videoprep.index.placement import LeftOut, Placement
 from videoprep.index.policy import Policy
 from videoprep.media.audio_info import AudioInfo
 from videoprep.media.frame_scan import FrameScan
-from videoprep.media.inspect import AnyInspection, SoundInspection
+from videoprep.media.inspect import AnyInspection, Inspection, SoundInspection
 from videoprep.media.probe import MediaInfo
 from videoprep.media.sound_file import SoundInfo
 from videoprep.media.sound_scan import SoundScan
@@ -50,6 +50,7 @@ class Need(str, Enum):
         FRAMES: every frame, decoded.
         MEDIA: what is in the files beside the video, such as its sound.
         SOUND: all of the sound, decoded.
+        MASKS: every frame of the masks, decoded.
     """
 
     LISTS = "lists"
@@ -61,6 +62,7 @@ class Need(str, Enum):
     FRAMES = "frames"
     MEDIA = "media"
     SOUND = "sound"
+    MASKS = "masks"
 
     @property
     def opens_videos(self) -> bool:
@@ -191,6 +193,20 @@ class Subject:
         if self._sound_scan is None:
             raise _not_asked_for(Need.SOUND)
         return self._sound_scan if self._sound_scan.samples else None
+
+    @property
+    def masks(self) -> Mapping[Role, Inspection]:
+        """What is known of the sample's masks, by role; what cannot be used is not among them.
+
+        Needs `Need.MEDIA`; for what decoding them shows, `Need.MASKS`.
+        """
+        if self._beside is None:
+            raise _not_asked_for(Need.MEDIA)
+        return {
+            role: found
+            for role, found in self._beside.items()
+            if role.is_mask and isinstance(found, Inspection) and found.error is None
+        }
 
 
 def _not_asked_for(need: Need) -> LookupError:
