@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from videoprep.errors import Code, MediaError, SourceError
 from videoprep.media.orientation import Orientation
-from videoprep.media.still_image import DEFAULT_BACKGROUND, load_still
+from videoprep.media.still_image import DEFAULT_BACKGROUND, load_still, load_still_alpha
 from videoprep.media.video_reader import FrameFormat, ReadFrame, VideoReader
 
 if TYPE_CHECKING:
@@ -142,9 +142,10 @@ class FrameDecoder:
         if damaged:
             self.damage = FrameDamage(tuple(damaged), next(iter(damaged.values())))
 
-    def _still(self, choice: FrameChoice) -> Iterator[Picture]:
+    def _still(self, choice: FrameChoice, *, alpha: bool) -> Iterator[Picture]:
         self.close()
-        picture = load_still(choice.path, choice.background or DEFAULT_BACKGROUND)
+        background = choice.background or DEFAULT_BACKGROUND
+        picture = load_still_alpha(choice.path) if alpha else load_still(choice.path, background)
         for _ in choice.indices:
             yield picture
 
