@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     BaseModel,
@@ -65,7 +66,7 @@ from videoprep.spec.remote_lists import (
 from videoprep.spec.remote_lookup import lookup_in
 from videoprep.spec.roles import Media
 from videoprep.spec.sample import Listing, Location, Sample
-from videoprep.spec.spec_file import NAME, read_spec_file
+from videoprep.spec.spec_file import DATASETS, NAME, read_spec_file
 from videoprep.spec.text_file import in_shell
 from videoprep.spec.unlisted import unlisted_videos
 from videoprep.spec.video_lookup import is_inside
@@ -80,6 +81,8 @@ BucketText = Annotated[
     ),
 ]
 """Frames, height and width: ``49x480x704``."""
+
+_ALIKE = 0.85  # from here on a key is meant for the list of several datasets
 
 Side = Annotated[int, Field(gt=0, le=65_536)]
 FrameCount = Annotated[int, Field(gt=0, le=10_000_000)]
@@ -281,7 +284,8 @@ class DatasetSpec(BaseModel):
     ) -> DatasetSpec:
         """Finds out how the dataset at ``path`` is written.
 
-        The path may be a URL that fsspec knows, such as ``s3://bucket/dataset``; see `mirror`.
+        The path may be a URL that fsspec knows, such as ``s3://bucket/dataset``; see `mirror`. Of a
+        ``videoprep.yaml`` with several datasets it ends in ``#`` and the name of one of them.
 
         A table is read with the usual column names. A folder is looked through for
         ``videoprep.yaml``, then ``prompt.txt`` and ``videos.txt``, then exactly one table, then the
@@ -297,13 +301,42 @@ class DatasetSpec(BaseModel):
             if name in chosen:
                 chosen[name] = dataset_path(chosen[name])
         with remote_errors():
-            return cls._found(dataset_path(path), chosen)
+            member = _member_of_group(path, chosen)
+            return cls._found(dataset_path(path), chosen) if member is None else member
 
     @classmethod
-    def _found(cls, path: Path, chosen: dict[str, Any]) -> DatasetSpec:
+    def in_group(
+        cls, path: Path, written: Mapping[str, Any], given: DatasetOptions, group: Path
+    ) -> DatasetSpec:
+        """Find a dataset that a ``videoprep.yaml`` describes among others.
+
+        Args:
+            path: where it is.
+            written: what the file sets for it.
+            given: what is replaced of that.
+            group: the file, which errors about what it sets blame.
+
+        Raises:
+            SpecError: see `from_path`.
+        """
+        require_known(given)
+        chosen = {name: value for name, value in given.items() if value is not None}
+        with remote_errors():
+            return cls._found(path, {**written, **chosen}, frozenset(chosen), group)
+
+    @classmethod
+    def _found(
+        cls,
+        path: Path,
+        chosen: dict[str, Any],
+        given: Collection[str] | None = None,
+        group: Path | None = None,
+    ) -> DatasetSpec:
         bring_lists(path, chosen)
-        given = frozenset(chosen)
-        saved = _saved_spec(path)
+        given = frozenset(chosen) if given is None else given
+        saved = saved_spec(path)
+        if group is not None and saved is not None and os.path.samefile(saved, group):
+            saved = None
         if saved is not None:
             # A file behind a URL is a stranger's, however it is named.
             named = saved == path and remote_of(path) is None
@@ -312,6 +345,7 @@ class DatasetSpec(BaseModel):
             require_known(written, saved)
             chosen = {**written, **chosen}
             path = _folder_of_lists(saved.parent, written["data_root"])
+        saved = saved if group is None else group
         found = locate(path, chosen)
         fields: dict[str, Any] = {"data_root": found.root}
         if found.table is None:
@@ -647,10 +681,12 @@ def require_known(names: Iterable[str], saved: Path | None = None) -> None:
     for name in names:
         if name in DatasetSpec.model_fields:
             continue
-        quoted = as_argument if saved is None else as_key
-        message, remedy = unknown_option(name, DatasetSpec, quoted)
         if saved is None:
+            message, remedy = unknown_option(name, DatasetSpec, as_argument)
             raise SpecError(message, remedy=remedy, option=name)
+        message, remedy = unknown_option(name, DatasetSpec, as_key)
+        if difflib.get_close_matches(name, [DATASETS], n=1, cutoff=_ALIKE):
+            remedy = f"did you mean {as_key(DATASETS)}?"
         raise SpecError(message, where=str(saved), remedy=remedy)
 
 
@@ -669,8 +705,12 @@ def _wrong(error: ValidationError, given: Collection[str], saved: Path | None) -
     )
 
 
-def _saved_spec(path: Path) -> Path | None:
-    """The ``videoprep.yaml`` that is named, or lies in the folder that is named."""
+def saved_spec(path: Path) -> Path | None:
+    """Return the ``videoprep.yaml`` that is named, or lies in the folder that is named.
+
+    Raises:
+        SpecError: it leads out of the folder.
+    """
     if path.suffix.lower() in (".yaml", ".yml") and not os.path.isdir(path):
         return path
     inside = path / NAME
@@ -678,6 +718,17 @@ def _saved_spec(path: Path) -> Path | None:
         return None
     require_inside(inside, NAME, path, allow_outside=False)
     return inside
+
+
+def _member_of_group(
+    path: str | os.PathLike[str], options: dict[str, Any]
+) -> DatasetSpec | None:
+    """The dataset ``videoprep.yaml#name``; None if the path is none of this form."""
+    if "#" not in os.fspath(path):
+        return None
+    from videoprep.spec.dataset_group import DatasetGroup  # which is made of these
+
+    return DatasetGroup.member_at(path, cast(DatasetOptions, options))
 
 
 def _folder_of_lists(folder: Path, root: Path) -> Path:

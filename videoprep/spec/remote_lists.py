@@ -73,6 +73,17 @@ def bring_lists(path: Path, options: Mapping[str, Any]) -> None:
         _bring(path, others[:2])  # it is not a dataset, and whoever reads it says why
 
 
+def bring_spec_file(path: Path) -> None:
+    """Bring the ``videoprep.yaml`` at a path, or the one in the folder at a path, if there is one.
+
+    Raises:
+        SourceError: it cannot be brought here.
+        OSError: the remote folder cannot be read.
+    """
+    is_file = path.suffix.lower() in (".yaml", ".yml")
+    _bring(*((path.parent, [path.name]) if is_file else (path, [NAME])))
+
+
 def bring_named(saved: Path, fields: Mapping[str, Any]) -> None:
     """Bring the lists that a ``videoprep.yaml`` names, and make the folder that it names."""
     if remote_of(saved.parent) is None:
