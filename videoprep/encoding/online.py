@@ -18,7 +18,7 @@ from videoprep.families.component import Component, ordered
 from videoprep.families.contract import TextEncoder, VideoEncoder
 from videoprep.families.registry import components_of
 from videoprep.index.clip import Clip
-from videoprep.index.schema import digest_of
+from videoprep.index.multiplicity import digest_of
 from videoprep.index.table import BucketIndex
 from videoprep.media.clip import to_unit
 from videoprep.store.layout import StoreInfo
@@ -73,6 +73,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
         self.info = StoreInfo(self._family.name, model, revision, facts, {})
         self.splits = index.split_names
         self.buckets, self.multiplicity = index.buckets, index.multiplicity
+        self.draws = index.draws
         self._pool = decode_pool(EncodeOptions(), index)
 
     def __enter__(self) -> OnlineClips:
@@ -87,7 +88,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
         """That of a store of the same clips: its batches are these."""
         sources = {name: self._specs[name].source for name in self.components}
         columns = dict.fromkeys(name for one in sources.values() for name in one.key_columns)
-        rows = self._index._planned_rows([*columns, "weight", "repeats"])
+        rows = self._index._planned_rows([*columns, *self._index._draw_columns])
         for name, source in sources.items():
             rows = rows.append_column(f"{name}_key", source.keys(rows))
         return digest_of(rows, [f"{name}_key" for name in sources])

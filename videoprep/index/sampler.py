@@ -12,6 +12,7 @@ from videoprep.errors import PlanError
 from videoprep.index.bucket import Bucket
 from videoprep.index.epochs import Cut, EpochPlan, Tail
 from videoprep.index.shuffle import key_of
+from videoprep.index.regularization import with_regularization
 from videoprep.index.streams import LAST_EPOCH, Bucketed, make_streams
 from videoprep.text import counted
 
@@ -57,10 +58,12 @@ class BucketBatchSampler:
             has them come first in the next one.
         max_tokens: latent tokens in a batch of one rank: each bucket has as many items in a batch
             as fit.
+        regularization: clips of datasets for regularization for each other clip of an epoch; by
+            default there are none among several datasets.
 
     Attributes:
         batch_size: as given; None with ``max_tokens``.
-        max_tokens, rank, world_size, seed, tail: as given.
+        max_tokens, rank, world_size, seed, tail, regularization: as given.
 
     Raises:
         PlanError: an argument is illegal, there are no items, or no batch can be filled.
@@ -76,8 +79,11 @@ class BucketBatchSampler:
         seed: int = 0,
         tail: Tail = "pad",
         max_tokens: int | None = None,
+        regularization: float = 0.0,
     ) -> None:
         _check_arguments(batch_size, max_tokens, rank, world_size, seed, tail)
+        data = with_regularization(data, regularization)
+        self.regularization = float(regularization)
         # Plain numbers, also where numpy's are given: the state is written as JSON.
         self.batch_size = None if batch_size is None else int(batch_size)
         self.max_tokens = None if max_tokens is None else int(max_tokens)

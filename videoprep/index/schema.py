@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from videoprep.spec.roles import Alignment, Role, distinct
 
@@ -87,6 +84,7 @@ class OptionalColumn:
 
 OPTIONAL: Mapping[str, OptionalColumn] = {
     "dataset": OptionalColumn(pa.string(), repeated=True),
+    "dataset_weight": OptionalColumn(pa.float64()),
     "further_captions": OptionalColumn(pa.list_(pa.string())),
     "further_prompt_keys": OptionalColumn(pa.list_(pa.string())),
 }
@@ -251,27 +249,6 @@ OF_SAMPLE = (
 
 SCHEMA = FurtherColumns().memory_schema
 """The columns of an index without further media, as they are held in memory."""
-
-
-def multiplicity_of(table: pa.Table) -> NDArray[np.float64]:
-    """Float64 ``[rows]``: how often each clip comes in an epoch: its weight times its repeats."""
-    product: NDArray[np.float64] = pc.multiply(table["weight"], table["repeats"]).to_numpy()
-    return product
-
-
-def digest_of(table: pa.Table, keys: Iterable[str]) -> str:
-    """Stands for the clips of a table, their order and their weights: 32 hexadecimal digits.
-
-    Args:
-        table: a row a clip.
-        keys: the columns that name what is made of each.
-    """
-    digest = hashlib.sha256()
-    for name in keys:
-        for chunk in table[name].chunks:
-            digest.update("".join(pc.fill_null(chunk, "").to_pylist()).encode())
-    digest.update(multiplicity_of(table).tobytes())
-    return digest.hexdigest()[:32]
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

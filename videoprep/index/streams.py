@@ -21,7 +21,8 @@ class Bucketed(Protocol):
     """Anything that knows the bucket of each of its items: `BucketIndex`, `LatentDataset`.
 
     It may also have ``multiplicity``, float64 ``[items]`` or None: how often each item comes in an
-    epoch on average; and, which ``max_tokens`` needs, ``latent_tokens(bucket) -> int``.
+    epoch on average; which ``max_tokens`` needs, ``latent_tokens(bucket) -> int``; and, which
+    ``regularization`` needs, `regularization.RegularizedItems`.
     """
 
     @property

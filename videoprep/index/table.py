@@ -38,6 +38,12 @@ from videoprep.index.builder import (
 )
 from videoprep.index.clip import Clip, clip_from_row, has_own_keys
 from videoprep.index.diff import IndexDiff, compare
+from videoprep.index.multiplicity import (
+    OF_DATASETS,
+    digest_of,
+    is_for_regularization,
+    multiplicity_of,
+)
 from videoprep.index.placement import LeftOut
 from videoprep.index.policy import Policy
 from videoprep.index.schema import (
@@ -47,9 +53,7 @@ from videoprep.index.schema import (
     VERSION_WITH_MEDIA,
     VERSION_WITH_OPTIONAL,
     FurtherColumns,
-    digest_of,
     media_column,
-    multiplicity_of,
     plain,
     roles_in,
     version_of,
@@ -65,6 +69,7 @@ from videoprep.media.inspect import (
     inspect_samples,
 )
 from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset_group import DatasetGroup, Datasets, open_datasets
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.path_hints import nowhere
 from videoprep.spec.readers.parquet_table import INDEX_MARK
@@ -133,7 +138,7 @@ class BucketIndex:
     @classmethod
     def build(
         cls,
-        spec: DatasetSpec | str | os.PathLike[str],
+        spec: Datasets | str | os.PathLike[str],
         *,
         on_missing: OnMissing = "skip",
         on_progress: OnProgress | None = None,
@@ -144,7 +149,7 @@ class BucketIndex:
         Videos that were probed before and have not changed are not opened again.
 
         Args:
-            spec: the dataset, or its path.
+            spec: the dataset, or several that are one, or their path.
             on_missing: what becomes of samples whose video is not there: ``skip`` lists them with
                 the other samples that cannot be used, ``error`` refuses to plan.
             on_progress: called with how many samples are done, and how many there are.
@@ -159,7 +164,11 @@ class BucketIndex:
         """
         if on_missing not in get_args(OnMissing):
             raise PlanError(f"on_missing is {on_missing!r}", remedy="say error or skip")
-        spec = DatasetSpec.of(spec, **options)
+        spec = open_datasets(spec, **options)
+        if isinstance(spec, DatasetGroup):
+            from videoprep.index.group_index import build_group  # which is made of these
+
+            return build_group(spec, on_missing=on_missing, on_progress=on_progress)
         policy = Policy.of(spec)
         require_shares(spec.split)  # wrong wishes are said before any video is opened
         listing = spec.listing()
@@ -433,14 +442,33 @@ class BucketIndex:
 
     @property
     def multiplicity(self) -> NDArray[np.float64]:
-        """Float64 ``[clips]``: how often each comes in an epoch: its weight times its repeats."""
-        return multiplicity_of(self._planned_rows(["weight", "repeats"]))
+        """Float64 ``[clips]``: how often each comes in an epoch; see `multiplicity_of`."""
+        return self.draws()
+
+    def draws(self, regularization: float = 0.0) -> NDArray[np.float64]:
+        """Float64 ``[clips]``: the same, with datasets for regularization; see `multiplicity_of`.
+
+        Args:
+            regularization: clips for regularization for each other clip of an epoch.
+        """
+        return multiplicity_of(self._planned_rows(self._draw_columns), regularization)
+
+    @property
+    def has_regularization(self) -> bool:
+        """Whether some clips are those of datasets for regularization."""
+        return bool(is_for_regularization(self._planned_rows(self._draw_columns)).any())
+
+    @property
+    def _draw_columns(self) -> list[str]:
+        """The columns that decide how often a clip comes in an epoch."""
+        of_datasets = (name for name in OF_DATASETS if name in self.table.column_names)
+        return ["weight", "repeats", *of_datasets]
 
     @cached_property
     def digest(self) -> str:
         """Stands for the planned clips, their order and their weights: 32 hexadecimal digits."""
         keys = ["video_key", "prompt_key", *(["audio_key"] if AUDIO in self.roles else [])]
-        return digest_of(self._planned_rows([*keys, "weight", "repeats"]), keys)
+        return digest_of(self._planned_rows([*keys, *self._draw_columns]), keys)
 
     def latent_tokens(self, bucket: Bucket) -> int:
         """How many tokens a transformer sees of a clip of the bucket, by the index's profile."""
@@ -558,7 +586,7 @@ class BucketIndex:
                 "indices of different remote folders cannot be joined",
                 remedy="plan the folder that holds them all",
             )
-        table = _joined([_moved(index, root) for index in indices])
+        table = joined([moved_to(index, root) for index in indices])
         number = pc.cast(pc.fill_null(table["clip"], 0), pa.string())
         clips = pc.binary_join_element_wise(table["sample"], number, " ")
         if pc.count_distinct(clips).as_py() < len(clips):
@@ -900,8 +928,8 @@ def _has_columns_of(version: int, schema: pa.Schema) -> bool:
     return bool(schema == further.file_schema)
 
 
-def _moved(index: BucketIndex, root: Path) -> pa.Table:
-    """The index's table with paths that are relative to another root."""
+def moved_to(index: BucketIndex, root: Path) -> pa.Table:
+    """Return an index's table with paths that are relative to another root, which holds its own."""
     prefix = index.data_root.relative_to(root).as_posix()
     if prefix == ".":
         return index.table
@@ -924,8 +952,8 @@ def _moved(index: BucketIndex, root: Path) -> pa.Table:
     return table
 
 
-def _joined(tables: Sequence[pa.Table]) -> pa.Table:
-    """The rows of all, with all the columns that one has."""
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the rows of all, with all the columns that one has."""
     further = reduce(or_, (FurtherColumns.named(table.column_names) for table in tables))
     return pa.concat_tables([further.of(table) for table in tables]).unify_dictionaries()
 

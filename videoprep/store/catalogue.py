@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from videoprep.families.component import Component, Source, ordered
 from videoprep.index.arrow_buffer import reader_of
-from videoprep.index.schema import FILE_SCHEMA
+from videoprep.index.schema import FILE_SCHEMA, OPTIONAL
 from videoprep.index.table import BucketIndex
 from videoprep.store.layout import CATALOGUE, DAMAGED, FAILURES, FORMAT_VERSION, INDEX, Store
 from videoprep.store.receipt import Receipt, ReceiptDamage, read_receipts
@@ -27,6 +27,8 @@ _CLIP_COLUMNS = (
     "crop_x", "crop_y", "crop_width", "crop_height", "fit_x", "fit_y", "fit_width", "fit_height",
     "frame_indices", "fingerprint",
 )  # fmt: skip
+_OPTIONAL_COLUMNS = ("dataset", "dataset_weight")
+"""Those that a catalogue has if the index has them."""
 _BATCH = 65_536
 
 STORED = pa.schema(
@@ -323,7 +325,7 @@ def catalogue_writer(
     store: Store, index: BucketIndex, artifacts: Mapping[Component, Artifacts]
 ) -> Any:
     """Writes the catalogue's bytes to a file; equal plans and receipts give equal bytes."""
-    schema = _schema(artifacts)
+    schema = _schema(artifacts, _optional_of(index))
     facts = {"version": FORMAT_VERSION, "index_xxh3": store.digest(INDEX)}
     schema = schema.with_metadata({METADATA: json.dumps(facts, sort_keys=True).encode()})
 
@@ -364,7 +366,7 @@ def _tables(
     keys = {name: made.stored["key"].combine_chunks() for name, made in artifacts.items()}
     for start in range(0, max(1, planned.num_rows), _BATCH):
         part = planned.slice(start, _BATCH)
-        columns = [part[name] for name in _CLIP_COLUMNS]
+        columns = [part[name] for name in (*_CLIP_COLUMNS, *_optional_of(index))]
         for component in ordered(artifacts):
             own = artifacts[component].source.keys(part)
             at = pc.index_in(own, value_set=keys[component])
@@ -373,8 +375,13 @@ def _tables(
         yield pa.table(columns, names=schema.names).cast(schema)
 
 
-def _schema(components: Iterable[Component]) -> pa.Schema:
+def _optional_of(index: BucketIndex) -> list[str]:
+    return [name for name in _OPTIONAL_COLUMNS if name in index.table.column_names]
+
+
+def _schema(components: Iterable[Component], optional: Iterable[str] = ()) -> pa.Schema:
     fields = [FILE_SCHEMA.field(name) for name in _CLIP_COLUMNS]
+    fields += [pa.field(name, OPTIONAL[name].type) for name in optional]
     for component in ordered(components):
         fields += [pa.field(f"{component}_{one.name}", one.type) for one in STORED]
     return pa.schema(fields)

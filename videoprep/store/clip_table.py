@@ -142,7 +142,7 @@ def open_catalogue(data: bytes) -> pq.ParquetFile:
     there = metadata.schema.to_arrow_schema().names
     components = listed_components(there)
     places = [f"{component}_{name}" for component in components for name in ("shard", "dtype")]
-    shared = [name for name in (*REPEATED, *places) if name in there]
+    shared = [name for name in (*REPEATED, "dataset", *places) if name in there]
     return pq.ParquetFile(reader_of(data), metadata=metadata, read_dictionary=shared)
 
 

@@ -24,7 +24,7 @@ from videoprep.families.registry import get_profile
 from videoprep.fs import Files, is_url
 from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.numbers import from_text
-from videoprep.index.schema import digest_of, multiplicity_of
+from videoprep.index.multiplicity import digest_of, is_for_regularization, multiplicity_of
 from videoprep.shell import command_line
 from videoprep.store.clip_table import ClipTable, Filters, open_catalogue
 from videoprep.store.empty_caption import read_empty_caption
@@ -182,8 +182,21 @@ class LatentDataset(Dataset[dict[str, Any]]):
 
     @property
     def multiplicity(self) -> NDArray[np.float64]:
-        """Float64 ``[clips]``: how often each comes in an epoch: its weight times its repeats."""
-        return multiplicity_of(self._clips.table)
+        """Float64 ``[clips]``: how often each comes in an epoch; see `multiplicity_of`."""
+        return self.draws()
+
+    def draws(self, regularization: float = 0.0) -> NDArray[np.float64]:
+        """Float64 ``[clips]``: the same, with datasets for regularization; see `multiplicity_of`.
+
+        Args:
+            regularization: clips for regularization for each other clip of an epoch.
+        """
+        return multiplicity_of(self._clips.table, regularization)
+
+    @property
+    def has_regularization(self) -> bool:
+        """Whether some clips are those of datasets for regularization."""
+        return bool(is_for_regularization(self._clips.table).any())
 
     @cached_property
     def digest(self) -> str:
