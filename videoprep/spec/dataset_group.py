@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -61,6 +61,8 @@ class DatasetGroup:
     """Its datasets, as it describes them."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `DatasetSpec` that are replaced in each dataset."""
+    default_profile: str | None = None
+    """The profile of datasets that name none."""
 
     @classmethod
     def from_path(
@@ -132,7 +134,7 @@ class DatasetGroup:
     def with_options(self, options: Mapping[str, Any]) -> DatasetGroup:
         """Return the group with fields replaced in each dataset; None replaces nothing."""
         given = {name: value for name, value in options.items() if value is not None}
-        return DatasetGroup(self.file, self.entries, {**self.options, **given})
+        return replace(self, options={**self.options, **given})
 
     @property
     def folder(self) -> Path:
@@ -176,6 +178,8 @@ class DatasetGroup:
                 )
             given = cast(DatasetOptions, self.options)
             spec = DatasetSpec.in_group(entry.path, entry.options, given, self.file)
+            if self.default_profile is not None:
+                spec = _with_profile(spec, self.default_profile)
         return GroupedDataset(entry, spec)
 
     def members(self) -> tuple[GroupedDataset, ...]:
@@ -206,6 +210,28 @@ def open_datasets(
     if isinstance(source, DatasetSpec):
         return DatasetSpec.of(source, **options)
     return DatasetGroup.find(source, **options) or DatasetSpec.from_path(source, **options)
+
+
+def specs_of(datasets: Datasets) -> tuple[DatasetSpec, ...]:
+    """Return each of the datasets.
+
+    Raises:
+        SpecError: see `DatasetGroup.members`.
+    """
+    if isinstance(datasets, DatasetGroup):
+        return tuple(one.spec for one in datasets.members())
+    return (datasets,)
+
+
+def with_default_profile(datasets: Datasets, profile: str) -> Datasets:
+    """Return datasets of which those that name no profile have this one."""
+    if isinstance(datasets, DatasetGroup):
+        return replace(datasets, default_profile=profile)
+    return _with_profile(datasets, profile)
+
+
+def _with_profile(spec: DatasetSpec, profile: str) -> DatasetSpec:
+    return spec if spec.profile is not None else spec.model_copy(update={"profile": profile})
 
 
 def common_root(group: DatasetGroup, members: tuple[GroupedDataset, ...]) -> Path:

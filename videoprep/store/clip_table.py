@@ -44,13 +44,13 @@ class Filters:
     """Which clips are wanted, and what of them; None: all.
 
     Attributes:
-        split: of this split only.
+        split: of these splits only.
         buckets: of these buckets only.
         components: these tensors only, in the order of `ordered`.
         checked: whether the tensors' hashes are wanted, too.
     """
 
-    split: str | None
+    split: tuple[str, ...] | None
     buckets: tuple[Bucket, ...] | None
     components: tuple[Component, ...] | None
     checked: bool
@@ -219,7 +219,8 @@ def _find(
     table = file.read(["split", *_SIDES, *shards, *keys])
     wanted = np.ones(table.num_rows, np.bool_)
     if filters.split is not None:
-        wanted &= _of_split(table["split"], filters.split, where)
+        masks = [_of_split(table["split"], name, where) for name in filters.split]
+        wanted &= np.logical_or.reduce(masks)
     complete = np.ones(table.num_rows, np.bool_)
     for component in components:
         there = table[f"{component}_shard"].is_valid()

@@ -67,7 +67,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
     Args:
         path: the store: a path, or a URL such as ``s3://bucket/latents``, from which each tensor
             is read by itself.
-        split: only the clips of this split; None: all.
+        split: only the clips of this split, or of these; None: all.
         buckets: only the clips of these, one or several: `Bucket`, or text such as
             ``"49x480x720"``; None: all.
         components: read these only, one or several; None: all that the store has.
@@ -77,7 +77,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
     Attributes:
         info: what the store holds and how it was made.
         components: the tensors that each item has.
-        split: the split that was asked for.
+        split: the split that was asked for, or those.
         verify: whether tensors are compared with their hashes.
         buckets: the bucket of each clip.
         incomplete: clips, of those asked for, that lack one of the components and are therefore
@@ -92,7 +92,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         self,
         path: str | os.PathLike[str],
         *,
-        split: str | None = None,
+        split: str | Sequence[str] | None = None,
         buckets: Bucket | str | Iterable[Bucket | str] | None = None,
         components: str | Iterable[str] | None = None,
         verify: bool = False,
@@ -100,7 +100,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         # Absolute, since shards are opened later and by other processes, from other folders.
         self._location = str(path) if is_url(path) else os.path.abspath(path)
         self._filters = Filters(
-            split,
+            (split,) if isinstance(split, str) else None if split is None else tuple(split),
             None if buckets is None else _to_buckets(buckets, self._location),
             None if components is None else _to_components(components, self._location),
             verify,
@@ -122,7 +122,8 @@ class LatentDataset(Dataset[dict[str, Any]]):
         self._reader = ShardReader(self._location)
         self.components: tuple[Component, ...] = self._clips.components
         self.buckets: BucketColumn = self._clips.buckets
-        self.split = self._filters.split
+        chosen = self._filters.split
+        self.split = chosen[0] if chosen is not None and len(chosen) == 1 else chosen
         self.verify = self._filters.checked
         self.incomplete: int = self._clips.incomplete
 
