@@ -16,7 +16,7 @@ from videoprep.fs.files import is_url
 from videoprep.fs.mirror import remote_of, shown
 from videoprep.spec.dataset import DatasetSpec, require_known
 from videoprep.spec.dataset_options import DatasetOptions
-from videoprep.spec.group_file import DatasetEntry, file_of, read_entries
+from videoprep.spec.group_file import DatasetEntry, file_of, read_group_file
 from videoprep.spec.path_hints import dataset_path, nowhere
 from videoprep.spec.remote_lists import bring_spec_file, remote_errors
 from videoprep.spec.video_lookup import is_inside
@@ -59,6 +59,8 @@ class DatasetGroup:
     """The ``videoprep.yaml``."""
     entries: tuple[DatasetEntry, ...]
     """Its datasets, as it describes them."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """What it sets for all of them."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `DatasetSpec` that are replaced in each dataset."""
     default_profile: str | None = None
@@ -112,7 +114,8 @@ class DatasetGroup:
                     option=name,
                 )
         named = file == location and remote_of(location) is None
-        return cls(file, read_entries(file, named=named), given)
+        read = read_group_file(file, named=named)
+        return cls(file, read.entries, read.defaults, given)
 
     @classmethod
     def member_at(
@@ -145,6 +148,20 @@ class DatasetGroup:
     def names(self) -> tuple[str, ...]:
         """The names of the datasets."""
         return tuple(entry.name for entry in self.entries)
+
+    @property
+    def whole(self) -> DatasetSpec:
+        """The options for what is about all datasets together: which rules are applied, and so on.
+
+        Raises:
+            SpecError: one is wrong.
+        """
+        of_place = {*_OF_PLACE, "format", "caption_column", "video_column"}
+        written = {name: one for name, one in self.defaults.items() if name not in of_place}
+        fields = {**written, **self.options, "data_root": self.folder}
+        if fields.get("profile") is None:
+            fields["profile"] = self.default_profile
+        return DatasetSpec._checked(fields, frozenset(self.options), self.file)
 
     def member(self, name: str) -> GroupedDataset:
         """Return one of the datasets.
@@ -197,6 +214,19 @@ Datasets = DatasetSpec | DatasetGroup
 """What a command reads: a dataset, or several that are one."""
 
 
+def group_of(
+    source: Datasets | str | os.PathLike[str], **options: Unpack[DatasetOptions]
+) -> DatasetGroup | None:
+    """Return the group of several datasets that a source is; None if it is one dataset.
+
+    Raises:
+        SpecError: the file is wrong, or an option is not for several datasets.
+    """
+    if isinstance(source, DatasetGroup):
+        return source.with_options(options) if options else source
+    return None if isinstance(source, DatasetSpec) else DatasetGroup.find(source, **options)
+
+
 def open_datasets(
     source: Datasets | str | os.PathLike[str], **options: Unpack[DatasetOptions]
 ) -> Datasets:
@@ -205,11 +235,11 @@ def open_datasets(
     Raises:
         SpecError: there is none, or an option is wrong.
     """
-    if isinstance(source, DatasetGroup):
-        return source.with_options(options) if options else source
-    if isinstance(source, DatasetSpec):
-        return DatasetSpec.of(source, **options)
-    return DatasetGroup.find(source, **options) or DatasetSpec.from_path(source, **options)
+    group = group_of(source, **options)
+    if group is not None:
+        return group
+    assert not isinstance(source, DatasetGroup)  # noqa: S101 (it is one of itself)
+    return DatasetSpec.of(source, **options)
 
 
 def specs_of(datasets: Datasets) -> tuple[DatasetSpec, ...]:

@@ -34,6 +34,9 @@ DatasetRole = Literal["train", "validation", "regularization"]
 VALIDATION: DatasetRole = "validation"
 REGULARIZATION: DatasetRole = "regularization"
 
+_OF_ALL = ("fail_on",)
+"""Options that no single dataset can have for itself."""
+
 _MOST = 1000
 _LONGEST = 200
 
@@ -96,6 +99,16 @@ class DatasetEntry:
         return f"{shown(self.file)}:{self.lines.get(key, self.lines[''])}"
 
 
+@dataclass(frozen=True, slots=True)
+class GroupFile:
+    """What a ``videoprep.yaml`` with several datasets says."""
+
+    defaults: Mapping[str, Any]
+    """What it sets for all of them."""
+    entries: tuple[DatasetEntry, ...]
+    """Each of them."""
+
+
 def describes_several(path: Path) -> bool:
     """Return whether a ``videoprep.yaml`` describes several datasets; it may be no such file."""
     try:
@@ -104,8 +117,8 @@ def describes_several(path: Path) -> bool:
         return False
 
 
-def read_entries(file: Path, *, named: bool = False) -> tuple[DatasetEntry, ...]:
-    """Return the datasets that a file describes.
+def read_group_file(file: Path, *, named: bool = False) -> GroupFile:
+    """Read a file that describes several datasets.
 
     Args:
         file: the ``videoprep.yaml``.
@@ -129,7 +142,7 @@ def read_entries(file: Path, *, named: bool = False) -> tuple[DatasetEntry, ...]
     entries = tuple(reader.read(item, at) for item, at in zip(items, lines, strict=True))
     _require_names(entries)
     _require_weights(entries)
-    return entries
+    return GroupFile(settings, entries)
 
 
 def _require_option(key: str, file: Path) -> None:
@@ -174,6 +187,12 @@ class _EntryReader:
             if key not in known:
                 message, remedy = _unknown_key(key)
                 raise self._error(message, remedy, lines.get(key, lines[""]))
+            if key in _OF_ALL:
+                raise self._error(
+                    f"{key!r} is of all datasets together",
+                    f"write it beside '{DATASETS}'",
+                    lines.get(key, lines[""]),
+                )
         if "path" not in written:
             raise self._error("a dataset has no 'path'", "write where it is", lines[""])
         own = {key: value for key, value in written.items() if key in DatasetKeys.model_fields}
