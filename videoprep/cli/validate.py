@@ -335,10 +335,10 @@ def _print_datasets(report: Report) -> None:
     """What was found in each of several datasets."""
     if not report.datasets:
         return
-    names = (">samples", ">clean", ">with findings", ">errors", ">warnings", ">notes")
+    names = (">samples", ">clean", ">errors", ">warnings", ">notes")
     made = table("datasets", "dataset", "for", *names)
     for one in report.datasets:
-        counts = (one.samples, one.clean, one.with_findings, one.errors, one.warnings, one.notes)
+        counts = (one.samples, one.clean, one.errors, one.warnings, one.notes)
         made.add_row(safe(one.name), one.role, *map(str, counts))
     stdout.print(made)
 

@@ -73,7 +73,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
         self.info = StoreInfo(self._family.name, model, revision, facts, {})
         self.splits = index.split_names
         self.buckets, self.multiplicity = index.buckets, index.multiplicity
-        self.draws = index.draws
+        self.draws, self.has_regularization = index.draws, index.has_regularization
         self._pool = decode_pool(EncodeOptions(), index)
 
     def __enter__(self) -> OnlineClips:

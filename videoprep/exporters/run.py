@@ -22,6 +22,7 @@ from videoprep.exporters.contract import (
     ShardExporter,
 )
 from videoprep.exporters.folder import NAMES, Folder
+from videoprep.exporters.held_out import held_out_notes
 from videoprep.exporters.names import FirstOfCaption, UniqueLines, stems, to_line
 from videoprep.exporters.registry import MEDIA, exporters, get_exporter
 from videoprep.families.component import Component
@@ -86,7 +87,8 @@ def export(
         store: the store, a path or URL.
         to: the target; see `videoprep.exporters.registry.exporters`.
         output: the folder: new, empty, or an export of the same that goes on.
-        split: only the clips of this split; None: all.
+        split: only the clips of this split; None: all, without those of several datasets that are
+            for validation or regularization.
         posterior: what to write of the latents; None: what the target's own caching writes.
         seed: of the draws.
         on_progress: called with how many clips are done, and how many there are.
@@ -98,6 +100,7 @@ def export(
     """
     exporter = get_exporter(to)
     data, origin = _open(store, exporter, split, posterior, seed)
+    held = _held_out(store, data) if split is None else 0
     clips = _Clips(data, unique=exporter.lists_captions)
     if exporter.lists_captions:
         _require_words(clips, to)
@@ -117,7 +120,7 @@ def export(
         incomplete=data.incomplete,
         posterior=origin.posterior,
         loses=exporter.loses,
-        notes=clips.notes,
+        notes=(*clips.notes, *held_out_notes(held)),
         command=exporter.command(str(folder.path.resolve()), origin),
     )
 
@@ -142,12 +145,24 @@ def _open(
     reason = exporter.refusal(origin)
     if reason is None:
         data = LatentDataset(store, split=split, components=_wanted(info, exporter))
+        trained = data.splits_trained_on if split is None else None
+        if trained is not None:
+            data = LatentDataset(store, split=trained, components=_wanted(info, exporter))
         buckets = tuple(data.buckets.counts())
         origin = replace(origin, components=data.components, buckets=buckets)
         reason = exporter.refusal(origin) if len(data) else "the store has no complete clip"
         if reason is None:
             return data, origin
     raise StoreError(reason, where=str(store), remedy=_other_targets(info, exporter), option="to")
+
+
+def _held_out(store: str | os.PathLike[str], data: LatentDataset) -> int:
+    """How many clips of the store are not exported, since they are held out of training."""
+    from videoprep.store.dataset import LatentDataset
+
+    if data.split is None:
+        return 0
+    return len(LatentDataset(store, components=data.components)) - len(data)
 
 
 def _other_targets(info: StoreInfo, exporter: Exporter) -> str:

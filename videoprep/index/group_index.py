@@ -20,7 +20,7 @@ from videoprep.index.as_they_are import Marks, no_marks
 from videoprep.index.multiplicity import codes_of
 from videoprep.index.schema import SCHEMA
 from videoprep.index.splits import conflicts
-from videoprep.index.table import BucketIndex, joined, moved_to
+from videoprep.index.table import BucketIndex, ListedDataset, joined_tables, moved_to
 from videoprep.spec.dataset_group import DatasetGroup, GroupedDataset, common_root
 from videoprep.spec.group_file import REGULARIZATION, VALIDATION
 from videoprep.text import counted
@@ -48,8 +48,7 @@ def build_group(
     Args:
         group: the datasets.
         on_missing: see `BucketIndex.build`.
-        on_progress: called with how many samples are done, and how many there are of the datasets
-            that are read by then.
+        on_progress: see `BucketIndex.build`.
 
     Raises:
         SpecError, ListError, PlanError: see `BucketIndex.build`; the error names the dataset. Or a
@@ -57,9 +56,10 @@ def build_group(
     """
     members = group.members()
     root = common_root(group, members)
-    told = _Progress(on_progress)
-    indices = [_planned(one, on_missing, told) for one in members]
-    table = joined([moved_to(index, root) for index in indices])
+    listed = [_listed(one, on_missing) for one in members]  # before any video is opened
+    told = _Progress(on_progress, sum(len(one.listing.samples) for one in listed))
+    indices = [_planned(*pair, told) for pair in zip(members, listed, strict=True)]
+    table = joined_tables([moved_to(index, root) for index in indices])
     datasets = np.repeat(
         np.arange(len(members)), [index.table.num_rows for index in indices]
     ).astype(np.int64)
@@ -75,28 +75,27 @@ class _Progress:
     """Adds up how far the datasets are."""
 
     tell: OnProgress | None
+    total: int
     before: int = 0
-    last: int = 0
 
     def __call__(self, done: int, total: int) -> None:
-        self.last = total
         if self.tell is not None:
-            self.tell(self.before + done, self.before + total)
-
-    def next(self) -> None:
-        self.before, self.last = self.before + self.last, 0
+            self.tell(self.before + done, self.total)
 
 
-def _planned(one: GroupedDataset, on_missing: OnMissing, told: _Progress) -> BucketIndex:
+def _listed(one: GroupedDataset, on_missing: OnMissing) -> ListedDataset:
     with one.blamed():
-        index = BucketIndex.build(one.spec, on_missing=on_missing, on_progress=told)
-    told.next()
+        return ListedDataset.of(one.spec, on_missing)
+
+
+def _planned(one: GroupedDataset, listed: ListedDataset, told: _Progress) -> BucketIndex:
+    with one.blamed():
+        index = BucketIndex.of_listed(listed, told)
+    told.before += len(listed.listing.samples)
     return index
 
 
-def _with_datasets(
-    table: pa.Table, datasets: Ints, members: Sequence[GroupedDataset]
-) -> pa.Table:
+def _with_datasets(table: pa.Table, datasets: Ints, members: Sequence[GroupedDataset]) -> pa.Table:
     """The rows with what their dataset says of them: its name, weight and repeats."""
     names = pa.array([one.name for one in members], pa.string())
     column = pa.DictionaryArray.from_arrays(pa.array(datasets, pa.int32()), names)
@@ -116,9 +115,7 @@ def _with_datasets(
     return table
 
 
-def _with_own_names(
-    table: pa.Table, datasets: Ints, members: Sequence[GroupedDataset]
-) -> pa.Table:
+def _with_own_names(table: pa.Table, datasets: Ints, members: Sequence[GroupedDataset]) -> pa.Table:
     """The rows with names of samples that no two datasets share.
 
     A name stands for a path. Where an earlier dataset has the same path, the later one's name ends
@@ -136,9 +133,7 @@ def _with_own_names(
     return _replaced(table, "sample", pc.if_else(pa.array(shared), own, table["sample"]))
 
 
-def _with_splits(
-    table: pa.Table, datasets: Ints, members: Sequence[GroupedDataset]
-) -> pa.Table:
+def _with_splits(table: pa.Table, datasets: Ints, members: Sequence[GroupedDataset]) -> pa.Table:
     """The rows with their splits: what a dataset is for is one, and a video's copies share theirs.
 
     Raises:
@@ -200,9 +195,7 @@ class _Splits:
             remedy="remove each from one of the two datasets; `videoprep validate` names them all",
         )
 
-    def shared(
-        self, rows: NDArray[np.bool_], written: Ints, names: Sequence[str]
-    ) -> Ints:
+    def shared(self, rows: NDArray[np.bool_], written: Ints, names: Sequence[str]) -> Ints:
         """The split of each row, -1 for none: that of any copy of its video."""
         splits = np.full(len(written), -1, np.int64)
         said = np.flatnonzero(rows & (written >= 0))

@@ -8,7 +8,7 @@ since whoever asks for a split alone gets the clips of that.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -59,6 +59,18 @@ def is_for_regularization(table: pa.Table) -> Mask:
     if "dataset" not in table.column_names:
         return np.zeros(table.num_rows, np.bool_)
     return _is_split(table, REGULARIZATION)
+
+
+def splits_trained_on(table: pa.Table, splits: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the splits without those that are held out; None if nothing is, or nothing else is.
+
+    Args:
+        table: a row a clip.
+        splits: those that its clips are in.
+    """
+    trained = tuple(name for name in splits if name not in HELD_OUT)
+    held = "dataset" in table.column_names and len(trained) < len(splits)
+    return trained if held and trained else None
 
 
 def digest_of(table: pa.Table, keys: Iterable[str]) -> str:

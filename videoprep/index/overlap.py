@@ -50,7 +50,7 @@ def find_overlaps(contents: Ints, datasets: Ints) -> list[Overlap]:
     other = np.flatnonzero(~begins & (np.diff(dataset, prepend=-1) != 0))
     firsts = np.flatnonzero(begins)[np.cumsum(begins)[other] - 1]
     pairs = dataset[firsts] * (int(datasets.max(initial=0)) + 1) + dataset[other]
-    kinds, at, counts = np.unique(pairs, return_index=True, return_counts=True)
+    _, at, counts = np.unique(pairs, return_index=True, return_counts=True)
     return [
         Overlap(
             int(dataset[firsts[one]]),

@@ -11,8 +11,8 @@ from typing import Any, Generic, TypeVar, get_args
 from videoprep.errors import PlanError
 from videoprep.index.bucket import Bucket
 from videoprep.index.epochs import Cut, EpochPlan, Tail
-from videoprep.index.shuffle import key_of
 from videoprep.index.regularization import with_regularization
+from videoprep.index.shuffle import key_of
 from videoprep.index.streams import LAST_EPOCH, Bucketed, make_streams
 from videoprep.text import counted
 

@@ -43,6 +43,7 @@ from videoprep.index.multiplicity import (
     digest_of,
     is_for_regularization,
     multiplicity_of,
+    splits_trained_on,
 )
 from videoprep.index.placement import LeftOut
 from videoprep.index.policy import Policy
@@ -108,6 +109,34 @@ class LeftOutSample:
         return name if self.line is None else f"{name}:{self.line}"
 
 
+@dataclass(frozen=True, slots=True)
+class ListedDataset:
+    """A dataset whose lists were read, and whose videos were not opened yet."""
+
+    spec: DatasetSpec
+    policy: Policy
+    listing: Listing
+
+    @classmethod
+    def of(cls, spec: DatasetSpec, on_missing: OnMissing) -> ListedDataset:
+        """Read the lists.
+
+        Args:
+            spec: the dataset.
+            on_missing: see `BucketIndex.build`.
+
+        Raises:
+            ListError, SpecError, PlanError: see `BucketIndex.build`.
+        """
+        policy = Policy.of(spec)
+        require_shares(spec.split)  # wrong wishes are said before any video is opened
+        listing = spec.listing()
+        _require_pairs(listing, on_missing)
+        if not listing.total:
+            raise spec.empty_error()
+        return cls(spec, policy, listing)
+
+
 class BucketIndex:
     """Every clip of a dataset with its frames, crop and bucket, and every skipped sample.
 
@@ -169,14 +198,21 @@ class BucketIndex:
             from videoprep.index.group_index import build_group  # which is made of these
 
             return build_group(spec, on_missing=on_missing, on_progress=on_progress)
-        policy = Policy.of(spec)
-        require_shares(spec.split)  # wrong wishes are said before any video is opened
-        listing = spec.listing()
-        _require_pairs(listing, on_missing)
-        if not listing.total:
-            raise spec.empty_error()
-        samples = listing.samples
-        policy = resolve(policy, spec.data_root, samples)
+        return cls.of_listed(ListedDataset.of(spec, on_missing), on_progress)
+
+    @classmethod
+    def of_listed(cls, listed: ListedDataset, on_progress: OnProgress | None = None) -> BucketIndex:
+        """Plan a dataset whose lists were read.
+
+        Args:
+            listed: the dataset.
+            on_progress: see `build`.
+
+        Raises:
+            PlanError: see `build`.
+        """
+        spec, listing, samples = listed.spec, listed.listing, listed.listing.samples
+        policy = resolve(listed.policy, spec.data_root, samples)
         marks = no_marks()
         inspected = _marking(marks, samples, inspect_samples(spec.data_root, samples))
         table = build_table(
@@ -454,6 +490,11 @@ class BucketIndex:
         return multiplicity_of(self._planned_rows(self._draw_columns), regularization)
 
     @property
+    def splits_trained_on(self) -> tuple[str, ...] | None:
+        """The splits without those that are held out of training; None if there are none such."""
+        return splits_trained_on(self.table, self.split_names)
+
+    @property
     def has_regularization(self) -> bool:
         """Whether some clips are those of datasets for regularization."""
         return bool(is_for_regularization(self._planned_rows(self._draw_columns)).any())
@@ -548,18 +589,19 @@ class BucketIndex:
         """The splits that clips are in."""
         return tuple(sorted(pc.unique(self.table["split"]).drop_null().to_pylist()))
 
-    def of_split(self, name: str) -> BucketIndex:
-        """The planned clips of one split.
+    def of_split(self, name: str, *others: str) -> BucketIndex:
+        """The planned clips of one split, or of several.
 
         Raises:
-            PlanError: no clip is in it.
+            PlanError: no clip is in one of them.
         """
-        chosen = self.filter(split=name, left_out_code=None)
-        if len(chosen):
-            return chosen
         names = self.split_names
+        lacking = [one for one in (name, *others) if one not in names]
+        chosen = self.filter(split=[name, *others], left_out_code=None)
+        if len(chosen) and not lacking:
+            return chosen
         raise PlanError(
-            f"the plan has no clip of the split {name!r}",
+            f"the plan has no clip of the split {(lacking or [name])[0]!r}",
             remedy=f"its splits are: {', '.join(names)}" if names else "it has none: leave it out",
         )
 
@@ -586,7 +628,7 @@ class BucketIndex:
                 "indices of different remote folders cannot be joined",
                 remedy="plan the folder that holds them all",
             )
-        table = joined([moved_to(index, root) for index in indices])
+        table = joined_tables([moved_to(index, root) for index in indices])
         number = pc.cast(pc.fill_null(table["clip"], 0), pa.string())
         clips = pc.binary_join_element_wise(table["sample"], number, " ")
         if pc.count_distinct(clips).as_py() < len(clips):
@@ -952,7 +994,7 @@ def moved_to(index: BucketIndex, root: Path) -> pa.Table:
     return table
 
 
-def joined(tables: Sequence[pa.Table]) -> pa.Table:
+def joined_tables(tables: Sequence[pa.Table]) -> pa.Table:
     """Return the rows of all, with all the columns that one has."""
     further = reduce(or_, (FurtherColumns.named(table.column_names) for table in tables))
     return pa.concat_tables([further.of(table) for table in tables]).unify_dictionaries()

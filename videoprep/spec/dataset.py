@@ -720,9 +720,7 @@ def saved_spec(path: Path) -> Path | None:
     return inside
 
 
-def _member_of_group(
-    path: str | os.PathLike[str], options: dict[str, Any]
-) -> DatasetSpec | None:
+def _member_of_group(path: str | os.PathLike[str], options: dict[str, Any]) -> DatasetSpec | None:
     """The dataset ``videoprep.yaml#name``; None if the path is none of this form."""
     if "#" not in os.fspath(path):
         return None

@@ -1,4 +1,4 @@
-"""``datasets:`` in a ``videoprep.yaml``: several datasets in one file. Read as a stranger's data."""
+"""``datasets:`` in a ``videoprep.yaml``: several in one file. Read as data of a stranger."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ NAME = "videoprep.yaml"
 """What the file is called."""
 
 _MOST_BYTES = 1 << 16
+_SHOWN = 5
 _STAY = "write a path inside the folder, or give it on the command line"
 _LINE_ENDS = frozenset("\x85\u2028\u2029")
 
@@ -63,14 +64,23 @@ def read_spec_file(path: Path, *, named: bool = False) -> dict[str, Any]:
     """
     fields = read_settings(path)
     if DATASETS in fields:
+        first, *others = _names(fields[DATASETS]) or ["NAME"]
         raise _error(
             path,
             "describes several datasets, and one is wanted here",
-            f"name one of them: {path}#NAME",
+            f"name one of them: {' or '.join([f'{path}#{first}', *(f'…#{n}' for n in others)])}",
         )
     root = fields.get("data_root", ".")
     fields["data_root"] = path.parent / path_inside(path, "data_root", root, named)
     return fields | lists_inside(path, fields, fields["data_root"], named)
+
+
+def _names(items: Any) -> list[str]:
+    """The first datasets of a list, by their names or their paths."""
+    if not isinstance(items, list):
+        return []
+    texts = (one.get("name", one.get("path")) if isinstance(one, dict) else one for one in items)
+    return [text for text in texts if isinstance(text, str)][:_SHOWN]
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -96,9 +106,7 @@ def require_modest(path: Path, fields: Mapping[str, Any]) -> None:
         )
 
 
-def lists_inside(
-    path: Path, fields: Mapping[str, Any], root: Path, named: bool
-) -> dict[str, str]:
+def lists_inside(path: Path, fields: Mapping[str, Any], root: Path, named: bool) -> dict[str, str]:
     """Return where the lists lie that a file names, by option.
 
     Args:
@@ -111,9 +119,7 @@ def lists_inside(
         SpecError: one leads out of the folder.
     """
     names = ("dataset_file",) if fields.get("dataset_file") is not None else _LISTS
-    return {
-        name: _list(path, name, fields[name], root, named) for name in names if name in fields
-    }
+    return {name: _list(path, name, fields[name], root, named) for name in names if name in fields}
 
 
 def _list(path: Path, name: str, value: Any, root: Path, named: bool) -> str:

@@ -23,8 +23,13 @@ from videoprep.families.component import Component, ordered
 from videoprep.families.registry import get_profile
 from videoprep.fs import Files, is_url
 from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.multiplicity import (
+    digest_of,
+    is_for_regularization,
+    multiplicity_of,
+    splits_trained_on,
+)
 from videoprep.index.numbers import from_text
-from videoprep.index.multiplicity import digest_of, is_for_regularization, multiplicity_of
 from videoprep.shell import command_line
 from videoprep.store.clip_table import ClipTable, Filters, open_catalogue
 from videoprep.store.empty_caption import read_empty_caption
@@ -193,6 +198,11 @@ class LatentDataset(Dataset[dict[str, Any]]):
             regularization: clips for regularization for each other clip of an epoch.
         """
         return multiplicity_of(self._clips.table, regularization)
+
+    @property
+    def splits_trained_on(self) -> tuple[str, ...] | None:
+        """The splits without those that are held out of training; None if there are none such."""
+        return splits_trained_on(self._clips.table, self.splits)
 
     @property
     def has_regularization(self) -> bool:

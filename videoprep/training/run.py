@@ -25,6 +25,7 @@ from videoprep.families.registry import families, family_of
 from videoprep.fs.atomic import write_bytes
 from videoprep.index.sampler import BucketBatchSampler
 from videoprep.sources import open_index
+from videoprep.spec.group_file import REGULARIZATION
 from videoprep.store.dataset import LatentDataset
 from videoprep.training.batches import Batch, Batches, CaptionDropout
 from videoprep.training.checkpoint import LOG_NAME, Checkpoints, Logs, gathered
@@ -171,7 +172,7 @@ def train(
         group = stack.enter_context(processes(device))
         require_optimizer(settings, group.count)
         stack.enter_context(torch.random.fork_rng())
-        stored = None if from_videos else _stored(store, settings.split)
+        stored = None if from_videos else _stored(store, settings)
         parts = ("transformer", "scheduler", *(["vae"] if settings.sample_every else []))
         opened = open_model(str(model), parts, revision)
         data = (
@@ -213,7 +214,7 @@ def _online(
     require_plan_for(index, family)
     split = _split(settings.split, index.split_names, path)
     if split is not None:
-        index = index.of_split(split)
+        index = index.of_split(split, *_further_splits(settings))
     channels = int(family.facts(model)["latent_channels"])
     images = is_image_to_video(model.config("transformer"), channels)
     dtype = _dtype(settings, device)
@@ -222,11 +223,19 @@ def _online(
     )
 
 
-def _stored(store: str | os.PathLike[str], split: str | None) -> LatentDataset:
+def _stored(store: str | os.PathLike[str], settings: TrainSettings) -> LatentDataset:
     """The clips of a store."""
+    split, further = settings.split, _further_splits(settings)
     data = LatentDataset(store, split=split)
     chosen = _split(split, data.splits, str(store))
-    return data if chosen == split else LatentDataset(store, split=chosen)
+    if chosen == split and not further:
+        return data
+    return LatentDataset(store, split=chosen if chosen is None else (chosen, *further))
+
+
+def _further_splits(settings: TrainSettings) -> tuple[str, ...]:
+    """What is drawn beside the split that is trained on."""
+    return (REGULARIZATION,) if settings.regularization else ()
 
 
 def _split(asked: str | None, splits: Sequence[str], where: str) -> str | None:
@@ -392,7 +401,7 @@ class _TrainingRun:
             steps=self.settings.steps,
             skipped=self.skipped,
             clips=len(self.data),
-            split=self.data.split,
+            split=self._chosen_split(),
             incomplete=self.data.incomplete,
             loss_before=before,
             loss_after=after,
@@ -400,6 +409,11 @@ class _TrainingRun:
             seconds=seconds,
             waited=self.waited,
         )
+
+    def _chosen_split(self) -> str | None:
+        """The split that is trained on."""
+        split: str | tuple[str, ...] | None = self.data.split
+        return split[0] if isinstance(split, tuple) else split
 
     def _load(self) -> None:
         settings, device = self.settings, self.group.device
@@ -432,7 +446,7 @@ class _TrainingRun:
     def _sampler(self, data: Any) -> BucketBatchSampler:
         return BucketBatchSampler(
             data, self.settings.batch_size, rank=self.group.rank, world_size=self.group.count,
-            seed=self.settings.seed,
+            seed=self.settings.seed, regularization=self.settings.regularization,
         )  # fmt: skip
 
     def _step(self, step: int, batches: Iterator[Batch]) -> float:

@@ -31,6 +31,9 @@ class TrainSettings(BaseModel):
 
     split: str | None = None
     """Train on this split. Default: train if there are splits, else everything."""
+    regularization: Annotated[float, Field(ge=0), Cli(metavar="RATIO")] = 0.0
+    """Number of clips of datasets for regularization for each other clip; they are not trained on
+    by default."""
     steps: Count = 1000
     """Number of optimizer steps."""
     batch_size: Count = 1
@@ -98,4 +101,5 @@ class TrainSettings(BaseModel):
     @property
     def identity(self) -> dict[str, Any]:
         """What has to be the same when a run goes on."""
-        return self.model_dump(exclude=_OF_THE_RUN)
+        without = {*_OF_THE_RUN, *([] if self.regularization else ["regularization"])}
+        return self.model_dump(exclude=without)  # that of a run from before there was such a share

@@ -307,9 +307,7 @@ class ValidationRun:
             self.dirty[at] = True
             self.failing[at] |= finding.fails(self.spec.fail_on)
 
-    def check_samples(
-        self, limits: Limits, on_progress: Callable[[int, int], None] | None
-    ) -> None:
+    def check_samples(self, limits: Limits, on_progress: Callable[[int, int], None] | None) -> None:
         """Looks at each sample."""
         self.take(_of_problem(problem) for problem in self.listing.problems)
         self.take(_of_problem(remark, mild=True) for remark in self.listing.remarks)

@@ -69,9 +69,7 @@ def validate_group(
         if judged is not None:
             made.take(judged)
     every = [*made.rules(), *selection.rules.items()]
-    return replace(
-        made.report(overview), rules=dict(every), rules_left_out=selection.left_out
-    )
+    return replace(made.report(overview), rules=dict(every), rules_left_out=selection.left_out)
 
 
 @dataclass(slots=True)
@@ -188,10 +186,14 @@ class _GroupValidation:
 
     def report(self, overview: Overview) -> Report:
         """What was found in all of them."""
-        reports = [part.run.report() if part.run is not None else part.hopeless for part in self.parts]
+        reports = [
+            part.run.report() if part.run is not None else part.hopeless for part in self.parts
+        ]
         known = [one for one in reports if one is not None]
-        own = [list(self._own(part, one, start)) for part, one, start in
-               zip(self.parts, known, self._starts, strict=False)]
+        own = [
+            list(self._own(part, one, start))
+            for part, one, start in zip(self.parts, known, self._starts, strict=False)
+        ]
         passing = [one.passing for one in known if one.passing is not None]
         return Report(
             root=shown(self._root),
@@ -272,5 +274,3 @@ def _common(values: Iterator[str]) -> str:
     """What all are; empty if there are none."""
     found = set(values)
     return found.pop() if len(found) == 1 else _VARIOUS if found else ""
-
-

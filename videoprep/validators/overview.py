@@ -148,7 +148,10 @@ class Overview:
 
     @classmethod
     def joined(
-        cls, list_file: str, overviews: Sequence[Overview], parts: Sequence[OverviewPart],
+        cls,
+        list_file: str,
+        overviews: Sequence[Overview],
+        parts: Sequence[OverviewPart],
         samples: Sequence[Sample],
     ) -> Overview:
         """Return the overview of several datasets.
