@@ -118,7 +118,15 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "rules": {"--output-format", "--help"},
         "index": dataset | {"--output", "--diff", "--on-missing", "--batch-size", "--num-gpus"},
         "encode": dataset
-        | {"--output", "--model", "--image-latents", "--image-noise", "--dtype", "--device"}
+        | {
+            "--output",
+            "--model",
+            "--image-latents",
+            "--last-frame",
+            "--image-noise",
+            "--dtype",
+            "--device",
+        }
         | {"--batch-size"}
         | {"--use-tiling", "--revision", "--on-missing", "--decode-workers"}
         | {

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+import videoprep as vp
 from tests.support import fidelity, tiny_wan
 from tests.support.family_pages import run_page
 from tests.support.fidelity import CAPTIONS, CPU, padded, pixels
@@ -22,6 +23,7 @@ from videoprep.families import wan, wan22_ti2v_5b
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import components_of, family_of
+from videoprep.media.clip import load_clip, normalize
 
 WAN, WAN5B = wan.FAMILY, wan22_ti2v_5b.FAMILY
 BUILD = {"t2v": tiny_wan.build_wan, "i2v": tiny_wan.build_wan_i2v, "5b": tiny_wan.build_wan22_5b}
@@ -116,6 +118,59 @@ def test_the_condition_equals_the_pipelines(models: dict[str, ModelFolder], fram
     condition = WAN.to_transformer(moments, WAN.facts(model))
     mask = first_frame_mask(frames, condition.shape[-2:])
     assert torch.equal(torch.cat([mask, condition], dim=1), theirs)
+
+
+@pytest.mark.parametrize("frames", [5, 17])
+def test_first_and_last_frame_equal_the_pipelines(
+    models: dict[str, ModelFolder], frames: int
+) -> None:
+    model, clip = models["i2v"], pixels(frames)
+    first, last = clip[:, :, 0], clip[:, :, -1]
+    _, theirs = _i2v(model).prepare_latents(
+        first, 1, 4, 64, 96, frames, torch.float32, CPU, torch.Generator(), None, last
+    )
+    source = components_of(WAN, model)["first_last_latents"].source
+    decoded = clip[:, :, list(source.decoded(frames))]
+    encoder = WAN.load_video_encoder(model, CPU, torch.float32, tiling=False)
+    moments = encoder.encode(source.arrange(decoded, frames))
+    assert tuple(moments.shape[1:]) == WAN.shape(model, "first_last_latents", frames, 64, 96)
+    condition = WAN.to_transformer(moments, WAN.facts(model))
+    mask = first_and_last_frame_mask(frames, condition.shape[-2:])
+    assert torch.equal(torch.cat([mask, condition], dim=1), theirs)
+
+
+def first_and_last_frame_mask(frames: int, sides: Sequence[int]) -> torch.Tensor:
+    """1 for the first frame, and for the last one of its four: ``[1, 4, F', H', W']``."""
+    mask = first_frame_mask(frames, sides)
+    mask[:, 3, -1] = 1
+    return mask
+
+
+def test_a_store_of_first_and_last_frames(models: dict[str, ModelFolder], tmp_path: Path) -> None:
+    """The last frame is that of the planned clip: of 17 frames 13 are planned."""
+    model = models["i2v"]
+    data = fidelity.encode_store(
+        tmp_path, model.path, WAN, image_latents=False, last_frame=True, max_num_frames=13,
+        reshape="center-crop",
+    )  # fmt: skip
+    fidelity.require_store(data, WAN, model, {"last_frame"})
+    (clip, *_) = vp.BucketIndex.load(tmp_path / "store/index.parquet").clips()
+    assert clip.pixels.frames.indices[-1] == 12
+    shown = normalize(load_clip(clip.pixels))[None].permute(0, 2, 1, 3, 4)
+    item, specs = data[0], components_of(WAN, model)
+    for name in ("image_embeds", "last_image_embeds", "first_last_latents"):
+        spec = specs[name]
+        encoder = WAN.load_frame_encoder(model, spec, CPU, torch.float32, tiling=False)
+        picked = spec.source.arrange(shown[:, :, list(spec.source.decoded(13))], 13)
+        assert torch.equal(encoder.encode(picked)[0], item[name]), name
+    assert not torch.equal(item["image_embeds"], item["last_image_embeds"])
+
+
+@pytest.mark.parametrize("model", ["5b"], indirect=True)
+def test_models_without_a_last_frame_say_so(model: ModelFolder, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="`last_frame` asks for last frames") as raised:
+        fidelity.encode_store(tmp_path, model.path, WAN5B, last_frame=True)
+    assert raised.value.option == "last_frame"
 
 
 def test_the_first_frame_of_the_5b_equals_the_pipelines(models: dict[str, ModelFolder]) -> None:

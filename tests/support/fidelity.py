@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,8 @@ def encode_store(
     for name, width in (("a", side), ("b", 2 * side)):
         write_video(data / f"{name}.mp4", width=width, height=side, frames=17, lift=ord(name))
     write_lists(data, ["One.", "Another one, with more words."], ["a.mp4", "b.mp4"])
-    spec = vp.DatasetSpec.from_path(data, profile=family.name)
+    fields = {name: options.pop(name) for name in [*options] if name in vp.DatasetSpec.model_fields}
+    spec = vp.DatasetSpec.from_path(data, profile=family.name, **fields)
     for expected in (True, False):
         result = vp.encode(
             spec, model=model, output=root / "store", image_latents=image_latents, device="cpu",
@@ -114,15 +116,21 @@ def encode_store(
     return vp.LatentDataset(root / "store")
 
 
-def require_store(data: vp.LatentDataset, family: Family, model: ModelFolder) -> None:
+def require_store(
+    data: vp.LatentDataset,
+    family: Family,
+    model: ModelFolder,
+    asked: AbstractSet[str] = frozenset({"image_latents"}),
+) -> None:
     """Items have all that the family makes, in the shapes that it says."""
     assert data.info.family == family.name
-    made = components_of(family, model).keys() - {"noisy_image_latents"}
+    specs = components_of(family, model)
+    made = {name for name, spec in specs.items() if not {*spec.options} or asked & {*spec.options}}
     assert set(data.components) == made
     for item in data:
         row = item["metadata"]
         for component in data.components:
-            frames = 1 if component == "image_latents" else row["frames"]
+            frames = specs[component].source.length(row["frames"])
             shape = family.shape(model, component, frames, row["height"], row["width"])
             found = tuple(item[component].shape)
             if component == "prompt_embeds":

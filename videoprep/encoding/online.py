@@ -61,7 +61,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
         self._index, self._device, self._dtype = index, device, dtype
         self._model, self._family = open_checked(model, revision)
         self._specs = components_of(self._family, self._model)
-        wanted = asked_components(self._specs, image_latents=images, image_noise=0)
+        wanted = asked_components(self._specs, {"image_latents"} if images else set())
         if of_sound := sorted(name for name in wanted if self._specs[name].source.sound):
             raise ModelError(
                 f"{', '.join(of_sound)} cannot be made while training",

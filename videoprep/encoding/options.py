@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field
 
 from videoprep.engine.execution import ExecutionKeywords, ExecutionOptions
+from videoprep.families.component import Condition
 from videoprep.options import Cli, cli_of
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.workers.pool import Limits
@@ -18,12 +19,18 @@ PosteriorChoice = Literal["moments", "mean", "sample"]
 
 _LIMITS = Limits()
 
+CONDITIONS: tuple[Condition, ...] = get_args(Condition)
+"""The options that ask for components of conditions."""
+
 
 class _RecipeOptions(BaseModel, use_attribute_docstrings=True):
     """What is made of the clips."""
 
     image_latents: bool = False
     """Also encode the first frame of each clip, for image-to-video."""
+    last_frame: bool = False
+    """Also encode the last frame of each clip together with the first, for models that are
+    conditioned on both, such as Wan 2.1 FLF2V."""
     image_noise: Annotated[int, Field(ge=0), Cli(metavar="DRAWS")] = 0
     """Number of noise draws to encode on each first frame, which CogVideoX's image-to-video is
     trained with."""
@@ -39,6 +46,11 @@ class _RecipeOptions(BaseModel, use_attribute_docstrings=True):
     """Let the VAE work in tiles, which saves memory and changes the result."""
     revision: str | None = None
     """Revision of the model on the hub."""
+
+    @property
+    def conditions(self) -> frozenset[Condition]:
+        """The options that ask for components of conditions."""
+        return frozenset(name for name in CONDITIONS if getattr(self, name))
 
 
 class EncodeOptions(ExecutionOptions, _RecipeOptions):
@@ -75,6 +87,7 @@ class StatusKeywords(DatasetOptions, total=False):
     """
 
     image_latents: bool | None
+    last_frame: bool | None
     dtype: Dtype | None
     text_encoder_dtype: TextDtype | None
     posterior: PosteriorChoice | None

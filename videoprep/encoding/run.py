@@ -42,8 +42,7 @@ from videoprep.engine.sessions import Session
 from videoprep.engine.task import Task
 from videoprep.errors import ModelError, PlanError
 from videoprep.failpoints import reach
-from videoprep.families.component import IMAGE_LATENTS, Component, ComponentSpec, ordered
-from videoprep.families.component import NOISY_IMAGE_LATENTS as NOISE
+from videoprep.families.component import Component, ComponentSpec, Condition, ordered
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.profile import DEFAULT, Profile
@@ -271,9 +270,9 @@ class _EncodeRun:
         before = there.recipes if there and there.family == family.name else {}
         settings = _with_noise_of(before, settings)
         possible = components_of(family, model)
-        asked = asked_components(
-            possible, image_latents=self.options.image_latents, image_noise=settings.image_noise
-        )
+        # Draws of noise are asked for by what the store has, too.
+        drawn: set[Condition] = {"image_noise"} if settings.image_noise else set()
+        asked = asked_components(possible, self.options.conditions | drawn)
         components = wanted_components(self.store, before, possible, asked)
         _require_known_sound(index, components)
         recipes = make_recipes(family, model, components, settings)
@@ -337,21 +336,37 @@ def wanted_components(
 
 
 def asked_components(
-    possible: Mapping[Component, ComponentSpec], *, image_latents: bool, image_noise: int
+    possible: Mapping[Component, ComponentSpec], conditions: AbstractSet[Condition]
 ) -> set[Component]:
     """Return those that a run makes, of those that a model can make.
 
+    Args:
+        possible: what the model can make.
+        conditions: the options that are given.
+
     Raises:
-        ModelError: Noise is asked for, and models of this family are not trained with it.
+        ModelError: A condition is asked for, and models of this family are not trained with it.
     """
-    asked = {None: True, IMAGE_LATENTS.asked_by: image_latents, NOISE.asked_by: image_noise}
-    if image_noise and not any(spec.noise for spec in possible.values()):
+    known = {option for spec in possible.values() for option in spec.options}
+    for option in sorted(conditions - known):
         raise ModelError(
-            "image noise is asked for, and models of this family are not trained with it",
-            remedy="leave `image_noise` out",
-            option="image_noise",
+            f"`{option}` asks for {_WORDS[option]}, and models of this family are not trained with "
+            "it",
+            remedy=f"leave `{option}` out",
+            option=option,
         )
-    return {name for name, spec in possible.items() if asked[spec.asked_by]}
+    return {
+        name
+        for name, spec in possible.items()
+        if not spec.options or not conditions.isdisjoint(spec.options)
+    }
+
+
+_WORDS: Mapping[Condition, str] = {
+    "image_latents": "first frames",
+    "image_noise": "noise on first frames",
+    "last_frame": "last frames",
+}
 
 
 def open_checked(name: str, revision: str | None) -> tuple[ModelFolder, Family]:

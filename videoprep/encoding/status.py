@@ -17,13 +17,19 @@ import pyarrow.compute as pc
 from typing_extensions import Unpack
 
 from videoprep.encoding.dataset_status import DatasetStatus, dataset_statuses
-from videoprep.encoding.options import STATUS_OPTIONS, EncodeOptions, StatusKeywords, divided
+from videoprep.encoding.options import (
+    CONDITIONS,
+    STATUS_OPTIONS,
+    EncodeOptions,
+    StatusKeywords,
+    divided,
+)
 from videoprep.encoding.recipes import changed_settings, make_recipes, settings_of
 from videoprep.encoding.replan import Difference, compare_plans, is_older, options_given
 from videoprep.encoding.run import asked_components, open_checked, wanted_components
 from videoprep.engine.claims import AtWork, presence_at
 from videoprep.errors import Code, PlanError, StoreError
-from videoprep.families.component import FRAMES, IMAGE_LATENTS, Component, ordered
+from videoprep.families.component import FRAMES, Component, ordered
 from videoprep.families.component import Source as ComponentSource
 from videoprep.families.model_folder import open_model
 from videoprep.families.registry import components_of, families
@@ -529,13 +535,11 @@ def _asked(
     name = model_name or info.model
     revision = wishes.revision if model_name else wishes.revision or info.revision
     sources = {one: recipe.source for one, recipe in info.recipes.items()}
-    if model_name is None and wishes.model_fields_set <= {
-        IMAGE_LATENTS.asked_by
-    }:  # recipes are known
+    if model_name is None and wishes.model_fields_set <= {*CONDITIONS}:  # recipes are known
         wanted = {*info.recipes}
-        if wishes.image_latents:
+        if wishes.conditions:
             possible = components_of(families()[info.family], open_model(name, (), revision))
-            wanted |= asked_components(possible, image_latents=True, image_noise=0)
+            wanted |= asked_components(possible, wishes.conditions)
             sources |= {one: possible[one].source for one in wanted & possible.keys()}
         return {one: info.recipes.get(one) for one in ordered(wanted)}, sources
     model, family = open_checked(name, revision)
@@ -547,8 +551,8 @@ def _asked(
         )
     possible = components_of(family, model)
     asked = set[Component]()
-    if wishes.image_latents:
-        asked = asked_components(possible, image_latents=True, image_noise=0)
+    if wishes.conditions:
+        asked = asked_components(possible, wishes.conditions)
     components = wanted_components(store, info.recipes, possible, asked)
     settings = changed_settings(settings_of(info, store.location), wishes)
     made = make_recipes(family, model, components, settings)

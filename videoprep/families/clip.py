@@ -1,4 +1,4 @@
-"""CLIP's encoders: of captions, and of first frames."""
+"""CLIP's encoders: of captions, and of single frames."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ClipText(TextEncoder):
 
 
 class ClipVision(VideoEncoder):
-    """First frames to ``[B, tokens, features]``: the last hidden state but one.
+    """Single frames to ``[B, tokens, features]``: the last hidden state but one.
 
     Args:
         processor: scales and normalises pictures, as the model folder says.

@@ -25,6 +25,8 @@ Component = str
 """The name of one kind of stored tensor, such as ``video_latents``."""
 NO_AUDIO = ""
 """The ``audio_key`` of a planned clip without sound. Null means that it is not known."""
+Condition = Literal["image_latents", "image_noise", "last_frame"]
+"""An option of encoding that asks for components of conditions."""
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _RGB = tuple[float, float, float]
 
@@ -280,8 +282,8 @@ class ComponentSpec:
     """In which form sound is given to the part, if the source is sound."""
     noise: bool = False
     """Whether it is made several times, with noise on the pixels; see ``image_noise``."""
-    asked_by: Literal["image_latents", "image_noise"] | None = None
-    """The option that asks for it; None: it is always made."""
+    asked_by: Condition | tuple[Condition, ...] | None = None
+    """The option that asks for it, or several, of which each does; None: it is always made."""
     shape: tuple[int, ...] | None = None
     """Of the longest one, to estimate what it takes when no model is at hand; None: the profile's
     moments of as many frames as the source has."""
@@ -290,6 +292,12 @@ class ComponentSpec:
         """Return whether another component is the mask of this one."""
         of_one_text = (self.source, self.part) == (CAPTION, other.part)
         return other.mask and other.source is CAPTION and of_one_text and not self.mask
+
+    @property
+    def options(self) -> tuple[Condition, ...]:
+        """The options that ask for it; none if it is always made."""
+        asked_by = self.asked_by
+        return asked_by if isinstance(asked_by, tuple) else () if asked_by is None else (asked_by,)
 
     @property
     def recipe(self) -> Mapping[str, Any]:
@@ -330,6 +338,20 @@ CONDITION_LATENTS = ComponentSpec(
     part="vae",
     posterior=MOMENTS,
     asked_by="image_latents",
+)
+LAST_IMAGE_LATENTS = ComponentSpec(
+    name="last_image_latents",
+    source=LAST_FRAME,
+    part="vae",
+    posterior=MOMENTS,
+    asked_by="last_frame",
+)
+FIRST_LAST_LATENTS = ComponentSpec(
+    name="first_last_latents",
+    source=FIRST_LAST_FRAME_ZEROS,
+    part="vae",
+    posterior=MOMENTS,
+    asked_by="last_frame",
 )
 NOISY_IMAGE_LATENTS = ComponentSpec(
     name="noisy_image_latents",

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from videoprep.errors import ModelError
-from videoprep.families.component import IMAGE_LATENTS, VIDEO_LATENTS, prompt_embeds
+from videoprep.families.component import (
+    IMAGE_LATENTS,
+    LAST_IMAGE_LATENTS,
+    VIDEO_LATENTS,
+    prompt_embeds,
+)
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.model_parts import count_of, factor_of, list_of, require_statistics
 from videoprep.families.moments import draw
@@ -37,7 +43,12 @@ class LTXVideo(T5Family):
         compression=32,
         patch=1,
         latent_channels=128,
-        components=(prompt_embeds(MAX_TOKENS, 4096), VIDEO_LATENTS, IMAGE_LATENTS),
+        components=(
+            prompt_embeds(MAX_TOKENS, 4096),
+            VIDEO_LATENTS,
+            replace(IMAGE_LATENTS, asked_by=("image_latents", "last_frame")),
+            LAST_IMAGE_LATENTS,
+        ),
         fps=25,
         num_frames=161,
         models="LTX-Video 0.9",

@@ -9,6 +9,8 @@ from videoprep.families.clip import ClipVision, clip_vision_shape, load_clip_vis
 from videoprep.families.component import (
     CONDITION_LATENTS,
     FIRST_FRAME,
+    FIRST_LAST_LATENTS,
+    LAST_FRAME,
     VIDEO_LATENTS,
     Component,
     ComponentSpec,
@@ -36,13 +38,20 @@ _IMAGE_EMBEDS = ComponentSpec(
     name="image_embeds",
     source=FIRST_FRAME,
     part="image_encoder",
-    asked_by="image_latents",
+    asked_by=("image_latents", "last_frame"),
+    shape=(257, 1280),
+)
+_LAST_IMAGE_EMBEDS = ComponentSpec(
+    name="last_image_embeds",
+    source=LAST_FRAME,
+    part="image_encoder",
+    asked_by="last_frame",
     shape=(257, 1280),
 )
 
 
 class Wan(T5Family):
-    """Wan 2.1 and 2.2-A14B, text-to-video and image-to-video."""
+    """Wan 2.1 and 2.2-A14B: text-to-video, image-to-video, first and last frame to video."""
 
     name = "wan"
     profile = Profile(
@@ -52,8 +61,10 @@ class Wan(T5Family):
         components=(
             prompt_embeds(MAX_TOKENS, 4096),
             _IMAGE_EMBEDS,
+            _LAST_IMAGE_EMBEDS,
             VIDEO_LATENTS,
             CONDITION_LATENTS,
+            FIRST_LAST_LATENTS,
         ),
         fps=16,
         num_frames=81,
@@ -77,7 +88,7 @@ class Wan(T5Family):
 
     def components(self, model: ModelFolder) -> Sequence[ComponentSpec]:
         seen = has_image_encoder(model)
-        return [one for one in self.profile.components if seen or one is not _IMAGE_EMBEDS]
+        return [one for one in self.profile.components if seen or one.part != "image_encoder"]
 
     def check(self, model: ModelFolder) -> None:
         super().check(model)
@@ -86,7 +97,7 @@ class Wan(T5Family):
             model.file("image_processor/preprocessor_config.json")
 
     def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:
-        if component != "image_embeds":
+        if self.component(model, component).part != "image_encoder":
             return super().identity(model, component)
         return {
             "class": "CLIPVisionModel",
@@ -127,7 +138,7 @@ class Wan(T5Family):
         return count_of(model, "vae", "z_dim")
 
     def embeds_shape(self, model: ModelFolder, component: Component) -> tuple[int, ...]:
-        if component == "image_embeds":
+        if self.component(model, component).part == "image_encoder":
             return clip_vision_shape(model)
         return super().embeds_shape(model, component)
 

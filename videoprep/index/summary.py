@@ -468,8 +468,12 @@ def _splits(column: pa.ChunkedArray) -> tuple[dict[str, int], NDArray[np.bool_],
 def _components(
     table: pa.Table, buckets: BucketColumn, profile: Profile
 ) -> tuple[ComponentSummary, ...]:
-    """What models of the profile make. Draws of noise are not counted: how many, nobody knows."""
-    specs = {spec.name: spec for spec in profile.components if not spec.noise}
+    """What models of the profile make always, or if `image_latents` asks for it."""
+    specs = {
+        spec.name: spec
+        for spec in profile.components
+        if not spec.options or "image_latents" in spec.options
+    }
     return tuple(_component(specs[name], table, buckets, profile) for name in ordered(specs))
 
 
@@ -490,7 +494,7 @@ def _component(
             size += count * _moments_bytes(profile, frames, bucket, form)
         else:
             size += count * math.prod(spec.shape) * (1 if spec.mask else _VALUE_BYTES)
-    return ComponentSummary(spec.name, sum(counts), pixels, size, spec.asked_by)
+    return ComponentSummary(spec.name, sum(counts), pixels, size, next(iter(spec.options), None))
 
 
 def _first_of_each(column: pa.ChunkedArray) -> Ints:
