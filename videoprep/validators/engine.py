@@ -30,7 +30,7 @@ from videoprep.media.inspect import (
 )
 from videoprep.media.probe import MediaInfo
 from videoprep.spec.dataset import DatasetSpec
-from videoprep.spec.dataset_group import Datasets, group_of
+from videoprep.spec.dataset_group import DatasetGroup, Datasets, group_of
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.sample import Listing, Sample
 from videoprep.validators.overview import Overview
@@ -87,6 +87,7 @@ def validate(
         return validate_group(
             group, rules=rules, model=model, limits=limits, on_progress=on_progress
         )
+    assert not isinstance(spec, DatasetGroup)  # noqa: S101 (it is one of itself)
     begun = begin(spec, rules=rules, model=model, limits=limits, **options)
     if isinstance(begun, Report):
         return begun

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
@@ -77,17 +77,27 @@ class _Part:
     """A dataset, looked at."""
 
     entry: DatasetEntry
-    run: ValidationRun | None
-    """None if its lists cannot be read."""
-    hopeless: Report | None = None
-    """Why they cannot."""
-    root: Path | None = None
+    looked: ValidationRun | Report
+    """A report if its lists cannot be read: it says why."""
+    root: Path = Path()
     findings: list[Finding] = field(default_factory=list)
     """What rules for all datasets together say of its samples."""
 
     @property
+    def run(self) -> ValidationRun | None:
+        return None if isinstance(self.looked, Report) else self.looked
+
+    @property
+    def rules(self) -> Mapping[str, Rule]:
+        looked = self.looked
+        return looked.rules if isinstance(looked, Report) else looked.selection.rules
+
+    @property
     def total(self) -> int:
         return 0 if self.run is None else self.run.listing.total
+
+    def report(self) -> Report:
+        return self.looked if isinstance(self.looked, Report) else self.looked.report()
 
 
 @dataclass(slots=True)
@@ -117,17 +127,17 @@ class _GroupValidation:
             if error.code is None:
                 raise
             report = hopeless(self.group.folder, error, (), self.group.options)
-            self.parts.append(_Part(entry, None, report))
+            self.parts.append(_Part(entry, report))
             return
         with one.blamed():
             spec = one.spec.model_copy(update={"fail_on": self.whole.fail_on})
             begun = begin(spec, rules=rules, model=model, limits=self.limits, counter=counter)
             if isinstance(begun, Report):
-                self.parts.append(_Part(entry, None, begun))
+                self.parts.append(_Part(entry, begun))
                 return
             begun.check_samples(self.limits, self._told(len(begun.listing.samples)))
         self.done += len(begun.listing.samples)
-        self.parts.append(_Part(entry, begun, root=one.spec.data_root))
+        self.parts.append(_Part(entry, begun, one.spec.data_root))
 
     def _told(self, count: int) -> OnProgress | None:
         tell, before = self.on_progress, self.done
@@ -163,7 +173,6 @@ class _GroupValidation:
 
     def _prefix(self, part: _Part) -> str:
         """What comes before the names of a dataset's videos."""
-        assert part.root is not None  # noqa: S101 (it could be read)
         root = os.path.relpath(os.path.realpath(part.root), self._root)
         return "" if root == "." else f"{Path(root).as_posix()}/"
 
@@ -181,15 +190,11 @@ class _GroupValidation:
     def rules(self) -> Iterator[tuple[str, Rule]]:
         """The rules that were applied to some dataset."""
         for part in self.parts:
-            found = part.hopeless.rules if part.run is None else part.run.selection.rules
-            yield from found.items()
+            yield from part.rules.items()
 
     def report(self, overview: Overview) -> Report:
         """What was found in all of them."""
-        reports = [
-            part.run.report() if part.run is not None else part.hopeless for part in self.parts
-        ]
-        known = [one for one in reports if one is not None]
+        known = [part.report() for part in self.parts]
         own = [
             list(self._own(part, one, start))
             for part, one, start in zip(self.parts, known, self._starts, strict=False)
@@ -217,7 +222,7 @@ class _GroupValidation:
         name = part.entry.name
         for finding in report.findings:
             video, number = finding.video, finding.number
-            if video is not None and part.root is not None and not os.path.isabs(video):
+            if video is not None and part.run is not None and not os.path.isabs(video):
                 video = self._prefix(part) + video
             number = None if number is None else number + start
             yield replace(finding, video=video, number=number, dataset=name)
