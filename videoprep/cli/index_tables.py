@@ -40,7 +40,8 @@ def print_policy(policy: Mapping[str, Any], spec: Datasets | None) -> None:
 
 def _print_policies(policy: Mapping[str, Any]) -> None:
     """How several datasets were planned; what is the same for all is said once."""
-    how = [{name: one for name, one in own.items() if name != "reading"} for own in policy["of"]]
+    own_alone = ("reading", "id_token", "split")  # which are not among what is printed
+    how = [{name: own[name] for name in own if name not in own_alone} for own in policy["of"]]
     alike = all(one == how[0] for one in how)
     for name, own in zip(_names(policy), policy["of"], strict=True):
         stdout.print(safe(name, "bold"))

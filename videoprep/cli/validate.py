@@ -141,7 +141,8 @@ def _require_one(report: Report, path: Path) -> None:
         raise SpecError(
             "--fix, --diff and --write-clean are for one dataset, and this file describes several",
             where=str(path),
-            remedy=f"name one of them, such as {path}#{report.datasets[0].name}",
+            remedy=f"name one of them, such as {path}#{report.datasets[0].name}, with "
+            "--write-clean FILE",
         )
 
 

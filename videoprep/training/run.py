@@ -437,16 +437,16 @@ class _TrainingRun:
         self.model.train()
         self.weights = [w for w in self.model.parameters() if w.requires_grad]
         self.optimizer = make_optimizer(self.weights, settings)
-        sampler = self._sampler(self.data)
+        sampler = self._sampler(self.data, settings.regularization)
         self.batches = Batches(self.data, sampler, settings.workers)
         needed = settings.caption_dropout or settings.sample_every
         self.empty = self.data.empty_caption() if needed else {}
         self.dropout = CaptionDropout(settings.caption_dropout, self.empty)
 
-    def _sampler(self, data: Any) -> BucketBatchSampler:
+    def _sampler(self, data: Any, regularization: float = 0.0) -> BucketBatchSampler:
         return BucketBatchSampler(
             data, self.settings.batch_size, rank=self.group.rank, world_size=self.group.count,
-            seed=self.settings.seed, regularization=self.settings.regularization,
+            seed=self.settings.seed, regularization=regularization,
         )  # fmt: skip
 
     def _step(self, step: int, batches: Iterator[Batch]) -> float:
