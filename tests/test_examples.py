@@ -69,13 +69,10 @@ def train(warm: Warm, program: str, *arguments: object, cwd: Path, ranks: int = 
 
 
 def require_learning(steps: list[Step]) -> None:
-    """In the fourth epoch the loss is below that of the first.
-
-    By 0.08 to 0.24: the rendered clips are not the same to the last bit each time.
-    """
+    """In the fourth epoch the loss is clearly below that of the first."""
     assert [step.number for step in steps] == list(range(1, 4 * EPOCH + 1))
     first, last = steps[:EPOCH], steps[-EPOCH:]
-    assert mean(s.loss for s in last) < mean(s.loss for s in first) - 0.04
+    assert mean(s.loss for s in last) < mean(s.loss for s in first) - 0.1
 
 
 def numbers_of(steps: list[Step]) -> list[int]:

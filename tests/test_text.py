@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from videoprep.text import counted, duration, escape_unprintable, file_size
+from videoprep.text import counted, duration, escape_unprintable, file_size, rounded_parts
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
@@ -65,3 +65,10 @@ def test_nouns_are_in_the_plural_unless_there_is_one() -> None:
 def test_what_steers_or_hides_is_spelt_out() -> None:
     assert escape_unprintable("a\u202eb\x1b[2J\n\ud800") == "a\\u202eb\\x1b[2J\n\\ud800"
     assert escape_unprintable("a\nb", keep="") == "a\\nb"
+
+
+def test_parts_add_up_to_the_sum_that_is_shown() -> None:
+    assert rounded_parts([22.03, 2.77, 0.98, 0.96], 1) == [22.0, 2.8, 1.0, 0.9]
+    assert rounded_parts([0.25, 0.25], 1) == [0.3, 0.2]
+    assert rounded_parts([1 / 3] * 3, 2) == [0.34, 0.33, 0.33]
+    assert rounded_parts([], 1) == []

@@ -112,6 +112,21 @@ def place_of(file: str, line: int | None, row: int | None) -> str:
     return place if row is None else f"{place}, row {row}"
 
 
+def listed(video: str, file: str, line: int | None, more: str = "") -> str:
+    """Return a sample as text: its video and where it is listed, such as ``a.mp4 (list.csv:3)``.
+
+    Args:
+        video: as the dataset writes it.
+        file: what names the sample; the video itself if no list does, which has no lines.
+        line: the line in it, or None.
+        more: follows the place, in the brackets.
+    """
+    name = file.rpartition("/")[2]
+    place = "" if name == video.rpartition("/")[2] else place_of(name, line, None)
+    inside = ", ".join(filter(None, (place, more)))
+    return f"{video} ({inside})" if inside else video
+
+
 class VideoprepError(Exception):
     """Base of all errors raised on purpose.
 

@@ -33,6 +33,7 @@ POINTS = (
     "file.written",
     "file.synced",
     "file.placed",
+    "film.decoding",
     "caption.answered",
     "caption.written",
     "unit.committed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Sequence
 
 _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
@@ -18,6 +19,20 @@ def written(value: float, digits: int = 2) -> str:
     """A number without zeros at its end."""
     text = f"{value:,.{digits}f}"
     return text.rstrip("0").rstrip(".") if digits else text
+
+
+def rounded_parts(parts: Sequence[float], digits: int) -> list[float]:
+    """Return the parts of a sum, rounded so that they add up to the sum as it is written.
+
+    Each is rounded up or down; up those whose next digits are the highest.
+    """
+    unit = 10**digits
+    whole = [math.floor(part * unit) for part in parts]
+    missing = round(float(f"{sum(parts):.{digits}f}") * unit) - sum(whole)
+    highest = sorted(range(len(parts)), key=lambda n: round(whole[n] - parts[n] * unit, 6))
+    for n in highest[: max(missing, 0)]:
+        whole[n] += 1
+    return [count / unit for count in whole]
 
 
 def short(count: int) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -13,10 +16,13 @@ import pytest
 from tests.support.captioning import write_films, write_ranges
 from tests.support.scripted_server import ScriptedReply, ScriptedServer, of_clips
 from videoprep import DatasetSpec
+from videoprep.captions.again import options_again, prompt_name
 from videoprep.captions.asking_run import CostEstimate
 from videoprep.captions.captioning import ClipAnswer
+from videoprep.captions.prompts import PRESETS
 from videoprep.captions.task import AskedClip
-from videoprep.spec.caption_journal import Decision
+from videoprep.spec.caption_journal import FOLDER, CaptionJournal, Decision
+from videoprep.spec.caption_journal import Run as Run_
 
 Run = Callable[..., "CompletedProcess[str]"]
 
@@ -76,14 +82,16 @@ def test_options_that_make_no_sense(run_cli: Run, films: Path, server: ScriptedS
         ((*url, "--model", "a/b"), "a server and a model are named"),
         ((*url, "--frames", "4", "--fps", "2"), "by their number or by their rate"),
         ((*url, "--frames", "0"), "--frames: expected a whole number from 1 to 1,024"),
-        ((*url, "--prompt", films / "none.txt"), "the prompt cannot be read"),
+        ((*url, "--prompt", films / "none.txt"), "name a text file in UTF-8"),
+        ((*url, "--prompt", films / "film00.mp"), f"did you mean {films}/film00.mp4?"),
         ((*url, "--context-column", "title"), "only a table has columns"),
         ((*url, "--request-fields", "[1]"), "it is no JSON object"),
         ((*url, "--request-fields", '{"model": "x"}'), "model cannot be set here"),
         ((*url, "--preset", "denser"), "--preset"),
         (("--endpoint", "ftp://a"), "is no address of a server"),
         (("--captioner", "mine"), "no installed package has a captioner 'mine'"),
-        (("--write", "xml", "-o", "x"), "'xml' is not a caption format"),
+        (("--write", "cvs", "-o", "x"), "did you mean csv?"),
+        (("--write", "xml", "-o", "x"), "'xml' is not one of 'sidecar', 'csv', 'jsonl'"),
         (("--write", "csv"), "no output file or folder is given"),
         ((*url, "-o", "x"), "only captions that are written somewhere need a place"),
     ]:
@@ -98,6 +106,8 @@ def test_no_videos_are_no_dataset(run_cli: Run, tmp_path: Path, server: Scripted
     (tmp_path / "empty").mkdir()
     done = run_cli("caption", tmp_path / "empty", "--endpoint", server.url)
     assert done.returncode == 2
+    assert "there are no videos here" in done.stderr
+    assert "name the folder of your videos" in done.stderr
     assert server.questions == []
     (tmp_path / "empty/list.csv").write_text("video,caption\nnone.mp4,\n")
     done = run_cli("caption", tmp_path / "empty", "--endpoint", server.url)
@@ -193,6 +203,88 @@ def test_a_status_says_who_wrote_what_and_what_is_stale(
     done = run_cli("status", films)
     assert done.returncode == 0, done.stdout
     assert "6 samples = 6 by a captioner" in done.stdout
+
+
+def _commands(done: CompletedProcess[str], mark: str) -> list[list[str]]:
+    """The commands of videoprep that are told after a mark."""
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    begin = f"{mark} videoprep "
+    return [shlex.split(line.removeprefix(begin)) for line in lines if line.startswith(begin)]
+
+
+def test_the_rest_of_a_trial_is_one_command_away(
+    run_cli: Run, films: Path, server: ScriptedServer
+) -> None:
+    mine = films / "my prompt.txt"
+    mine.write_text("Say what is to be seen.")
+    options = ("--endpoint", server.url, "--frames", "2", "--prompt", mine, "--max-failures", "3")
+    done = run_cli("caption", films, *options, "--data-root", films, "--limit", "2")
+    (rest,) = _commands(done, "next:")
+    assert "--limit" not in rest
+    assert rest[0] == "caption"
+    done = run_cli(*rest)
+    assert "6 samples = 4 captioned + 0 failed + 2 asked before" in done.stdout
+    records = [one.record for one in CaptionJournal(films / FOLDER).read("caption")]
+    assert len({one.id for one in records if isinstance(one, Run_)}) == 1
+    assert _commands(done, "next:")[0][:2] == ["validate", str(films)]
+
+
+def test_what_is_missing_before_there_is_a_journal(
+    run_cli: Run, films: Path, tmp_path: Path
+) -> None:
+    done = run_cli("status", films)
+    assert done.returncode == 1
+    assert "6 samples = 6 without a caption" in done.stdout
+    assert f"next: videoprep caption {films} --model MODEL" in done.stdout
+    assert not (films / FOLDER).exists()
+    (tmp_path / "ranges").mkdir()
+    write_ranges(tmp_path / "ranges", 3)
+    done = run_cli("validate", "ranges", "--reshape", "center-crop")
+    assert "next: videoprep caption ranges --model MODEL" in done.stdout
+    done = run_cli("status", "ranges", "--output-format", "json")
+    found = json.loads(done.stdout)
+    assert (found["writers"], found["unasked"], found["runs"]) == ({"none": 3}, 3, [])
+
+
+def test_a_status_names_the_commands_that_mend_it(
+    run_cli: Run, films: Path, server: ScriptedServer
+) -> None:
+    """Each is run: it asks in the way that was asked last, about the clips that it is about."""
+    url = ("--endpoint", server.url, "--concurrency", "1")
+    run_cli("caption", films, *url, "--limit", "3")
+    refused = ScriptedReply("I'm sorry, I can't describe this.")
+    server.script = lambda question: refused if question.number == 4 else ScriptedReply("A cat.")
+    mine = films / "mine.txt"
+    mine.write_text("Say what is to be seen.")
+    run_cli("caption", films, *url, "--frames", "2", "--prompt", mine, "--limit", "2")
+    done = run_cli("status", films, COLUMNS="160")
+    (named,) = re.findall(r"mine\.txt \([0-9a-f]{8}\)", done.stdout)
+    assert "dense" in done.stdout
+    stale, failed = sorted(_commands(done, "→"), key=lambda words: words[-1] == "failed")
+    assert (stale[-1], failed[-1]) == ("stale", "failed")
+    (missing,) = _commands(done, "next:")
+    assert missing[-1] == "missing"
+    server.script = lambda question: ScriptedReply("A dog.")
+    for words, captioned in ((missing, 3), (failed, 1), (stale, 1)):
+        told = json.loads(run_cli(*words, "--output-format", "json").stdout)
+        assert (told["captioned"], sum(told["failed"].values())) == (captioned, 0), words
+    done = run_cli("status", films, COLUMNS="160")
+    assert done.returncode == 0, done.stdout
+    assert (named in done.stdout, done.stdout.count("│ caption │")) == (True, 2)
+
+
+def test_a_server_elsewhere_and_an_old_journal_are_for_the_user_to_name() -> None:
+    server = Run_("caption", "vl", "https://captions.example/v1 vl", PRESETS["short"])
+    assert options_again(server) == {"endpoint": "URL"}
+    assert prompt_name(server) == "short"
+    strange = replace(server, options={"endpoint": "https://captions.example/v1", "limit": "x"})
+    assert options_again(strange) == {"endpoint": "URL"}
+    local = Run_("refine", "a/b", "0" * 32, "Rewrite it.")
+    assert options_again(local) == {"model": "MODEL"}
+    assert options_again(replace(local, options={"model": "a/b", "share": 0.5})) == {
+        "model": "a/b",
+        "share": 0.5,
+    }
 
 
 def test_the_cost_is_estimated() -> None:

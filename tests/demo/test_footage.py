@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -51,3 +54,30 @@ def test_those_that_are_there_stay_and_bytes_are_the_same(films: Path, tmp_path:
     render_footage(tmp_path)
     assert kept.read_bytes() == b"mine"
     assert (tmp_path / FILMS[1].name).read_bytes() == (films / FILMS[1].name).read_bytes()
+
+
+_HASHES = """
+import hashlib, sys
+from pathlib import Path
+from videoprep.demo.footage import render_footage
+from videoprep.demo.scenes import render_dataset
+
+folder = Path(sys.argv[1])
+render_dataset(folder)
+render_footage(folder)
+for file in sorted(folder.rglob("*.mp4")):
+    print(file.name, hashlib.sha256(file.read_bytes()).hexdigest())
+"""
+
+
+def test_every_process_renders_the_same_bytes(tmp_path: Path) -> None:
+    def hashes(filler: int) -> list[str]:
+        # The C library fills memory that it hands out: who reads what nobody wrote, reads that.
+        environment = {**os.environ, "MALLOC_PERTURB_": str(filler)}
+        command = [sys.executable, "-c", _HASHES, str(tmp_path / str(filler))]
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        return done.stdout.splitlines()
+
+    first = hashes(85)
+    assert len(first) == 14
+    assert hashes(170) == first

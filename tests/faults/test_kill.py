@@ -55,6 +55,7 @@ _ALIKE |= {f"{place}=kill@/5x96x64-" for place in _OF_FILES}
 ELSEWHERE = {
     "file.read": "test_killed_while_it_reads_what_is_there",
     "decode": "tests of clips that fail",
+    "film.decoding": "tests/faults/test_split_killed.py",
     "caption.answered": "tests/captions/test_caption_task.py",
     "caption.written": "tests/captions/test_caption_task.py",
     "job.shared": "tests of ranks",

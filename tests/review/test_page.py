@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import resource
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from typer.testing import CliRunner
 
 from tests.review.conftest import OpenReview
@@ -280,6 +281,155 @@ def test_a_killed_server_is_told(dataset: Path, warm: Warm, open_review: OpenRev
     warm.end_all()
 
 
+# --- Slow and lost answers ---
+
+
+@dataclass
+class Held:
+    """Requests of a page that are on their way until they are let go."""
+
+    page: Page
+    pattern: str
+    routes: list[Route] = field(default_factory=list)
+
+    def __enter__(self) -> Held:
+        self.page.route(self.pattern, self._hold)
+        return self
+
+    def _hold(self, route: Route) -> None:
+        self.routes.append(route)
+
+    def __exit__(self, *_: object) -> None:
+        for route in self.routes:
+            route.continue_()
+        self.page.unroute(self.pattern)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """More clips than a list has at first."""
+    folder = tmp_path / "dataset"
+    for number in range(MANY):
+        write_video(folder / f"videos/{number:02}.mp4", frames=1, grey=number)
+    names = [f"videos/{number:02}.mp4" for number in range(MANY)]
+    write_lists(folder, [f"Clip {number}." for number in range(MANY)], names)
+    return folder
+
+
+def test_a_longer_list_does_not_cost_the_clip(many: Path, open_review: OpenReview) -> None:
+    with served(many) as server:
+        page = open_review(server.url)
+        playing(page)
+        with Held(page, "**/api/plan*"):
+            with page.expect_request("**/api/plan*"):
+                page.keyboard.press("n")
+            at(page, "01")
+            page.click("#more")
+            expect(page.locator("#rows li")).to_have_count(MANY)
+        playing(page)
+
+
+def test_an_undone_clip_does_not_hide_those_before_it(many: Path, open_review: OpenReview) -> None:
+    with served(many) as server:
+        server.decide(43, "drop")
+        page = open_review(server.url)
+        at(page, "00")
+        page.keyboard.press("u")
+        at(page, "43")
+        page.click("#more")
+        expect(page.locator("#rows li")).to_have_count(MANY)
+        names = page.locator("#rows b").all_inner_texts()
+        assert names == [f"videos/{number:02}.mp4" for number in range(MANY)]
+
+
+def test_a_slow_decision_is_about_its_own_clip(dataset: Path, open_review: OpenReview) -> None:
+    with served(dataset) as server:
+        page = open_review(server.url)
+        at(page, "a")
+        with Held(page, "**/api/decide"):
+            with page.expect_request("**/api/decide"):
+                page.keyboard.press("k")
+            page.click("#rows li:nth-child(2) button")
+            at(page, "b")
+        expect(page.locator("#progress")).to_have_text("1 of 3 clips decided")
+        at(page, "b")
+        with Held(page, "**/api/decide"):
+            with page.expect_request("**/api/decide"):
+                save(page, "About b.")
+            page.click("#rows li:nth-child(3) button")
+            at(page, "c")
+            page.keyboard.press("e")
+            page.fill("#text", "Half a caption of c")
+        expect(page.locator("#progress")).to_have_text("2 of 3 clips decided")
+        expect(page.locator("#text")).to_be_visible()
+        assert page.input_value("#text") == "Half a caption of c"
+    assert [(one.verdict, one.caption) for one in decisions(dataset)] == [
+        ("keep", ""),
+        ("edit", "About b."),
+    ]
+
+
+def test_undo_can_be_tried_again(dataset: Path, open_review: OpenReview) -> None:
+    with served(dataset) as server:
+        page = open_review(server.url, fails=True)
+        at(page, "a")
+        page.keyboard.press("k")
+        at(page, "b")
+        page.route("**/api/undo", lambda route: route.abort())
+        page.keyboard.press("u")
+        expect(page.locator("#message")).to_contain_text("is the command still running")
+        page.unroute("**/api/undo")
+        page.keyboard.press("u")
+        at(page, "a")
+        expect(page.locator("#verdict")).to_have_text("Undecided")
+
+
+def test_a_video_that_the_browser_cannot_play(dataset: Path, open_review: OpenReview) -> None:
+    with served(dataset) as server:
+        page = open_review(server.url, fails=True)
+        playing(page)
+        broken = {"body": b"no video", "content_type": "video/mp4"}
+        page.route("**/clip.mp4*", lambda route: route.fulfill(**broken))
+        page.click("#rows li:nth-child(3) button")
+        expect(page.locator("#no-video")).to_have_text("this browser cannot play it")
+
+
+def test_an_answer_that_is_none_is_told(dataset: Path, open_review: OpenReview) -> None:
+    with served(dataset) as server:
+        page = open_review(server.url, fails=True)
+        at(page, "a")
+        page.route("**/api/decide", lambda route: route.fulfill(status=502, body="<html>"))
+        page.keyboard.press("k")
+        expect(page.locator("#message")).to_have_text("Not saved: the server answers 502")
+
+
+def test_a_text_survives_a_search_that_finds_nothing(
+    dataset: Path, open_review: OpenReview
+) -> None:
+    with served(dataset) as server:
+        page = open_review(server.url)
+        at(page, "a")
+        page.keyboard.press("e")
+        page.fill("#text", "Half a \U0001f600")
+        expect(page.locator("#editor-meter")).to_contain_text("8 characters")
+        page.fill("[name=text]", "nothing like it")
+        expect(page.locator("#nothing")).to_be_visible()
+        page.fill("[name=text]", "")
+        expect(page.locator("#text")).to_have_value("Half a \U0001f600")
+        page.keyboard.press("Escape")
+    assert decisions(dataset) == []
+
+
+def test_a_finding_lists_all_clips_that_have_it(dataset: Path, open_review: OpenReview) -> None:
+    (dataset / "prompt.txt").write_text("---\n---\nA clip.\n")
+    with served(dataset) as server:
+        page = open_review(server.url)
+        page.fill("[name=text]", "videos/b")
+        expect(page.locator("#rows li")).to_have_count(1)
+        page.click("#findings button:has-text('VP201')")
+        expect(page.locator("#rows li")).to_have_count(2)
+
+
 # --- Strangers' words ---
 
 
@@ -357,6 +507,29 @@ def test_a_page_as_a_file_exports_decisions(
     assert (found.applied, found.already, found.ok) == (2, 0, True)
     assert [one.verdict for one in decisions(dataset)] == ["keep", "drop"]
     assert apply_decisions(spec, exported).already == 2
+
+
+def test_a_page_as_a_file_asks_about_what_is_not_exported(
+    dataset: Path, tmp_path: Path, open_review: OpenReview
+) -> None:
+    review = Review(DatasetSpec.from_path(dataset))
+    write_static(review, tmp_path / "page.html", limit=100)
+    review.videos.close()
+    page = open_review((tmp_path / "page.html").as_uri())
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: asked.append(dialog.type))
+    at(page, "a")
+    page.keyboard.press("k")
+    at(page, "b")
+    with page.expect_download():
+        page.click("#export")
+    page.keyboard.press("p")
+    at(page, "a")
+    page.keyboard.press("d")  # the clip was decided before: there are no more decisions
+    at(page, "b")
+    page.reload()
+    assert asked == ["beforeunload"]
+    expect(page.locator("#export")).to_have_text("Export 1 decision")
 
 
 def test_strangers_words_stay_words_in_a_file(

@@ -15,10 +15,14 @@ import av
 import pytest
 
 from tests.support.assets import level, write_dataset, write_lists
-from tests.support.reviews import Asking, add_captions, address_of, decisions, served
+from tests.support.reviews import Asking, add_captions, address_of, decisions, served, serving
+from tests.support.small_store import wait_until
 from tests.support.warm import Warm
 from videoprep import DatasetSpec
-from videoprep.spec.caption_journal import CaptionJournal
+from videoprep.errors import VideoprepError
+from videoprep.review.items import ClipFilter
+from videoprep.review.review import Review, append_decisions
+from videoprep.spec.caption_journal import CaptionJournal, Decision
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +155,34 @@ def test_huge_bodies_are_not_read(server: Asking) -> None:
     assert server.ask("PUT", f"/{server.token}/", b"", {}).status == 501
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_fault_of_our_own_is_answered_and_logged(
+    dataset: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a detail")
+
+    with served(dataset) as asking:
+        monkeypatch.setattr(Review, "plan", fail)
+        monkeypatch.setattr(Review, "check", fail)
+        if method == "GET":
+            reply = asking.get("api/plan?at=0")
+        else:
+            reply = asking.post("api/check", {"at": 0, "caption": "A clip."})
+        assert reply.status == 500
+        assert "fault of videoprep" in reply.json["error"]
+        assert "a detail" not in reply.json["error"]
+        (record,) = caplog.records
+        assert record.name == "videoprep.review.server"
+        assert record.exc_info is not None
+        assert record.exc_info[0] is ZeroDivisionError
+        assert asking.token not in caplog.text
+        assert asking.get("api/item?at=0").status == 200
+
+
 # --- What is served ---
 
 
@@ -239,7 +271,68 @@ def test_a_long_list_comes_in_pieces(tmp_path: Path) -> None:
         assert state["counts"]["dropped"] == 60
 
 
+def test_whoever_searches_keeps_nobody_from_deciding(dataset: Path) -> None:
+    review = Review(DatasetSpec.from_path(dataset))
+    threads = ThreadPoolExecutor(1)
+
+    class Looking(tuple[str, ...]):
+        """Words; with each clip that is looked at, another thread asks for one."""
+
+        def __iter__(self) -> Iterator[str]:
+            threads.submit(review.item, 1).result(60)
+            return super().__iter__()
+
+    try:
+        found = review.rows(ClipFilter("all", words=Looking(["grey"])), -1, 40)
+        assert [row["at"] for row in found["rows"]] == [0, 1, 2]
+    finally:
+        threads.shutdown(wait=False)
+        review.videos.close()
+
+
+def test_a_search_is_of_one_moment(dataset: Path) -> None:
+    review = Review(DatasetSpec.from_path(dataset))
+    search = review.items.search(ClipFilter("undecided", words=("named",)))
+    found = search.after()
+    assert next(found) == 0
+    review.decide(1, "edit", "Other words.", review.item(1)["seen"])
+    assert list(found) == [1, 2]
+    assert list(review.items.search(ClipFilter("undecided")).after()) == [0, 2]
+    review.videos.close()
+
+
+def test_a_browser_that_went_away_is_not_waited_for(dataset: Path) -> None:
+    review = Review(DatasetSpec.from_path(dataset))
+    review.videos._start = lambda: None  # type: ignore[method-assign] # whoever makes them is busy
+    orders = review.videos._orders
+    with serving(review) as asking:
+        request = f"GET /{asking.token}/clip.mp4?at=0 HTTP/1.1\r\nHost: {asking.host}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", asking.port), 30) as connection:
+            connection.sendall(request.encode())
+            wait_until(lambda: len(orders) == 1)
+        wait_until(lambda: len(orders) == 0)
+
+
 # --- Decisions ---
+
+
+def test_others_who_write_all_the_time_end_the_tries(dataset: Path) -> None:
+    spec = DatasetSpec.from_path(dataset)
+    live = spec.live_captions()
+    clip = live.states[0].clip
+    tries = 0
+
+    def decide() -> list[Decision]:
+        nonlocal tries
+        tries += 1
+        assert tries < 1000
+        live.refresh()
+        spec.journal.append("review", [Decision(clip, "keep")])  # somebody else is quicker
+        return [Decision(clip, "drop")]
+
+    with pytest.raises(VideoprepError, match="others wrote to the caption journal"):
+        append_decisions(live.captions, decide)
+    assert {one.verdict for one in decisions(dataset)} == {"keep"}
 
 
 def test_decisions_are_in_the_journal_and_count(dataset: Path) -> None:

@@ -22,6 +22,8 @@ from videoprep.index.policy import Policy
 from videoprep.index.windows import WindowPolicy
 from videoprep.media.decode import FrameChoice, FrameDecoder
 from videoprep.media.probe import probe
+from videoprep.media.scene_scan import TELLS_EVERY
+from videoprep.scenes.ranges import Reason
 from videoprep.scenes.run import LEFT_OVER, SAMPLES, SplitFilm, SplitResult, split
 from videoprep.scenes.transitions import Transition
 
@@ -378,6 +380,25 @@ def test_no_films_at_all(tmp_path: Path) -> None:
         split(tmp_path, output=tmp_path / "ds")
     with pytest.raises(SpecError, match="no such file"):
         split(tmp_path / "none", output=tmp_path / "ds")
+
+
+def test_the_seconds_that_are_shown_add_up() -> None:
+    left: dict[Reason, float] = {"dissolve": 0.96, "fade": 2.77, "short": 0.98}
+    result = SplitResult(Path("ds"), seconds=26.74, sample_seconds=22.03, left_over=left)
+    kept, shown = result.shown_seconds()
+    assert shown == [("fade", 2.8), ("short", 1.0), ("dissolve", 0.9)]
+    assert f"{kept + sum(seconds for _, seconds in shown):.1f}" == f"{result.seconds:.1f}"
+
+
+def test_it_is_told_how_far_a_film_is(tmp_path: Path) -> None:
+    """A film of two hours is one film for long."""
+    film = Film((Take(2 * TELLS_EVERY), Take(100, "pan")), seed=2, width=96, height=64)
+    path = film.write(tmp_path / "film.mp4", Fraction(25))
+    told: list[tuple[str, int, int]] = []
+    split(path, output=tmp_path / "ds", on_progress=lambda *what: told.append(what))
+    seconds = [(done, total) for what, done, total in told if what == "seconds of film"]
+    assert seconds == [(0, 24), (10, 24), (20, 24), (24, 24)]
+    assert [one for one in told if one[0] == "split"] == [("split", 1, 1)]
 
 
 def test_the_result_is_json(made: Path, tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_one_dataset_is_named_after_a_hash(tmp_path: Path) -> None:
         spec = DatasetSpec.from_path(path, target_fps=4)
         assert spec.data_root == tmp_path / "people"
         assert (spec.id_token, spec.target_fps) == ("SKS", 4)
+        assert spec.folder == tmp_path / "people"
 
 
 def test_a_hash_in_a_folders_name_is_part_of_it(tmp_path: Path) -> None:

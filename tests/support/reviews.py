@@ -120,6 +120,13 @@ class Asking:
 def served(dataset: Path, *, model: str | None = None, **options: Any) -> Iterator[Asking]:
     """Serves a review from a thread of this process."""
     review = Review(DatasetSpec.from_path(dataset, **options), model=model, reviewer="Ann")
+    with serving(review) as asking:
+        yield asking
+
+
+@contextmanager
+def serving(review: Review) -> Iterator[Asking]:
+    """Serves a review that is there, and closes it."""
     with ReviewServer(review) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

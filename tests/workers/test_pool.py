@@ -306,3 +306,24 @@ def test_answers_beyond_what_is_held_do_not_stop_the_pool(
 def test_limits_have_to_be_limits(seconds: float) -> None:
     with pytest.raises(VideoprepError, match="no limits"):
         Limits(seconds=seconds)
+
+
+def test_an_answer_is_told_before_its_turn(slow: Path, videos: list[Path]) -> None:
+    """What took long is kept then, for a film before it may take hours."""
+    asked = [InspectionRequest(("scan",), slow, 300), InspectionRequest(("probe",), videos[0], 300)]
+    answered: list[int] = []
+    with WorkerPool(size=2) as pool:
+        found = list(pool.run(asked, on_answer=lambda number, answer: answered.append(number)))
+    assert ["scan" in found[0], "probe" in found[1]] == [True, True]
+    assert answered == [1, 0]
+
+
+def test_an_error_of_whoever_is_told_ends_the_run(videos: list[Path]) -> None:
+    """It is none of the worker, which would be started again."""
+
+    def refuse(number: int, answer: object) -> None:
+        raise ValueError("no")
+
+    asked = [InspectionRequest(("probe",), videos[0], 300)]
+    with WorkerPool(size=1) as pool, pytest.raises(ValueError, match="no"):
+        list(pool.run(asked, on_answer=refuse))

@@ -42,6 +42,7 @@ from videoprep.spec.caption_journal import FOLDER, Answer, CaptionJournal, Outco
 from videoprep.spec.current_captions import CaptionState
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.dataset_options import DatasetOptions
+from videoprep.spec.locate import NO_DATASET
 from videoprep.text import counted, duration
 
 Dataset = DatasetSpec | str | os.PathLike[str]
@@ -328,7 +329,20 @@ def captionable(dataset: Dataset, **fields: Unpack[DatasetOptions]) -> DatasetSp
         try:
             return DatasetSpec.of(dataset, **fields)
         except SpecError:
-            raise error from None
+            raise _without_videos(error) from None
+
+
+def _without_videos(error: SpecError) -> SpecError:
+    """The error for what is no dataset; videos alone are one here, so there are none."""
+    if not error.message.startswith(NO_DATASET):
+        return error
+    return SpecError(
+        "there are no videos here, and no list of videos",
+        where=error.where,
+        remedy="name the folder of your videos, or a list of them; `videoprep split` makes one of "
+        "films",
+        code=error.code,
+    )
 
 
 def parted(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from videoprep.errors import VideoprepError
+from videoprep.spec.path_hints import nowhere
 
 Preset = Literal["dense", "short", "structured", "motion"]
 
@@ -129,6 +130,12 @@ def make_prompt(preset: Preset, file: Path | None, *, has_context: bool) -> Capt
     )
 
 
+def preset_of(text: str) -> Preset | None:
+    """Return the preset whose instruction a text is, with or without a clip's own context."""
+    plain = text.replace(_HINT, "")
+    return next((name for name, known in PRESETS.items() if known == plain), None)
+
+
 def read_prompt(file: Path) -> str:
     """Return a prompt of the user's own.
 
@@ -141,9 +148,17 @@ def read_prompt(file: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise VideoprepError(
-            f"the prompt cannot be read: {reason}", where=str(file), option="prompt"
+            f"the prompt cannot be read: {reason}",
+            where=str(file),
+            remedy=nowhere(file, "name a text file in UTF-8 that holds the prompt"),
+            option="prompt",
         ) from error
     if not text or len(text) > _MOST_IN_PROMPT:
         what = f"has more than {_MOST_IN_PROMPT:,} characters" if text else "is empty"
-        raise VideoprepError(f"the prompt {what}", where=str(file), option="prompt")
+        raise VideoprepError(
+            f"the prompt {what}",
+            where=str(file),
+            remedy="write the instruction alone into this file, or leave out `prompt`",
+            option="prompt",
+        )
     return text

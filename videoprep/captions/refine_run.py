@@ -8,6 +8,7 @@ from typing import Any
 
 from typing_extensions import Unpack
 
+from videoprep.captions.again import options_of
 from videoprep.captions.asking_run import (
     AskingCommand,
     AskingResult,
@@ -213,7 +214,8 @@ class _RefineWay:
         if tokenizer is not None and tokens is not None:
             settings |= {"max_tokens": tokens.limit, "tokenizer": tokenizer.identity}
             settings |= {"token": setup.token} if setup.token else {}
-        return Run("refine", captioner.model, captioner.identity, setup.prompt.text, settings)
+        asked = (captioner.model, captioner.identity, setup.prompt.text)
+        return Run("refine", *asked, settings, options_of(options))
 
     def candidates(self, run: str) -> Candidates[RefineSkip]:
         only = self.setup.options.only

@@ -10,6 +10,7 @@ from typing import Any
 
 from typing_extensions import Unpack
 
+from videoprep.captions.again import options_of
 from videoprep.captions.asking_run import (
     AskingCommand,
     AskingResult,
@@ -166,7 +167,8 @@ class _CaptionWay:
             **({"trigger": options.trigger} if options.trigger else {}),
             **({"json": True} if self.prompt.schema is not None else {}),
         }
-        return Run("caption", captioner.model, captioner.identity, self.prompt.text, settings)
+        asked = (captioner.model, captioner.identity, self.prompt.text)
+        return Run("caption", *asked, settings, options_of(options))
 
     def candidates(self, run: str) -> Candidates[SkipReason]:
         only = self.options.only if run else None

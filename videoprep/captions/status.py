@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from videoprep.captions.again import options_again, prompt_name
 from videoprep.spec.caption_journal import Answer, CaptionJournal, Outcome, Run, Stage
 from videoprep.spec.current_captions import CaptionState, CurrentCaptions
 from videoprep.spec.dataset import DatasetSpec
@@ -38,6 +39,10 @@ class CaptionRunStatus:
     model: str
     prompt: str
     """How it begins."""
+    prompt_name: str
+    """The preset, or the file with a hash of what is in it."""
+    options: Mapping[str, Any]
+    """Those with which the same is asked again; what is not known is in capitals."""
     answered: int
     """Clips with a caption of it."""
     current: int
@@ -64,6 +69,10 @@ class CaptionStatus:
     """Clips that are described by another captioner's run than the one that began last."""
     stale_refined: int
     """Clips that were refined, and whose text has changed since."""
+    unasked: int
+    """Clips without a caption that the captioner's run that began last has not been asked about."""
+    failed: int
+    """Clips that the captioner's run that began last was asked about, without a caption."""
     runs: Sequence[CaptionRunStatus]
     """In the order in which they first began."""
 
@@ -91,6 +100,9 @@ def caption_status(spec: DatasetSpec) -> CaptionStatus:
     writers = Counter(map(_writer, kept))
     refined = _refined_before(journal)
     stale = [one for one in kept if one.captioner and last is not None and one.captioner != last.id]
+    outcomes = _outcomes(journal)
+    ends = {} if last is None else outcomes.get(last.id, {})
+    asked = [one for one in kept if one.clip and not (one.edited or one.own)]
     return CaptionStatus(
         journal=str(journal.folder),
         samples=len(states),
@@ -101,7 +113,9 @@ def caption_status(spec: DatasetSpec) -> CaptionStatus:
         stale_refined=sum(
             state.clip in refined and not (state.refined or state.edited) for state in kept
         ),
-        runs=tuple(_runs(captions, kept)),
+        unasked=sum(_writer(one) == "none" and one.clip not in ends for one in asked),
+        failed=sum(one.clip in ends and ends[one.clip].outcome != "ok" for one in asked),
+        runs=tuple(_runs(captions, kept, outcomes)),
     )
 
 
@@ -118,13 +132,16 @@ def _refined_before(journal: CaptionJournal) -> set[str]:
     return {one.clip for one in records if isinstance(one, Answer) and one.outcome == "ok"}
 
 
-def _runs(captions: CurrentCaptions, states: Sequence[CaptionState]) -> Iterator[CaptionRunStatus]:
+def _runs(
+    captions: CurrentCaptions,
+    states: Sequence[CaptionState],
+    outcomes: Mapping[str, Mapping[str, Answer]],
+) -> Iterator[CaptionRunStatus]:
     current = Counter(state.captioner for state in states)
     for state in states:
         origin = state.sample.origin
         if origin is not None and origin.stage == "refine":
             current[origin.run] += 1
-    outcomes = _outcomes(captions.journal)
     for run in captions.runs.values():
         last = captions.last_run(run.stage)
         ends = outcomes.get(run.id, {})
@@ -133,6 +150,8 @@ def _runs(captions: CurrentCaptions, states: Sequence[CaptionState]) -> Iterator
             stage=run.stage,
             model=run.model,
             prompt=_beginning(run.prompt),
+            prompt_name=prompt_name(run),
+            options=options_again(run),
             answered=sum(one.outcome == "ok" for one in ends.values()),
             current=current[run.id],
             failures=tuple(_failures(ends)),

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from videoprep.cli.output import safe, said, stderr, stdout
+from videoprep.cli.options import as_options
+from videoprep.cli.output import next_command, safe, said, stderr, stdout
+from videoprep.engine.execution import ExecutionOptions
 from videoprep.text import counted
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from videoprep.captions.asking_run import AskingResult
     from videoprep.errors import Problem
 
@@ -64,6 +68,31 @@ def run_asking(
 def tell(text: str) -> None:
     """Print what users have to know before or while a model is asked."""
     stderr.print(said(text))
+
+
+def print_next(
+    command: str,
+    place: Path,
+    result: AskingResult[Any],
+    given: tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]],
+    model: type[BaseModel],
+) -> bool:
+    """Print the command that asks about the clips that a limit has left; say whether there are any.
+
+    Args:
+        command: its name.
+        place: the dataset.
+        result: what came of it so far.
+        given: what it got of the options of the dataset, its own, and those of execution.
+        model: of its own options.
+    """
+    if not result.limited:
+        return False
+    dataset, own, execution = given
+    rest = {name: own[name] for name in own if name != "limit"}
+    words = [*as_options(dataset), *as_options(rest, model)]
+    next_command(command, place, *words, *as_options(execution, ExecutionOptions))
+    return True
 
 
 def print_failures(result: AskingResult[Any], words: AskingWords) -> None:

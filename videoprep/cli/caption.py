@@ -10,8 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from videoprep.captions.options import CaptionOptions
-from videoprep.cli.asking import READING, AskingWords, print_counts, print_failures, run_asking
-from videoprep.cli.options import Format, LogJson, dataset_options, named_path, with_options
+from videoprep.captions.writing import CaptionForm
+from videoprep.cli.asking import (
+    READING,
+    AskingWords,
+    print_counts,
+    print_failures,
+    print_next,
+    run_asking,
+)
+from videoprep.cli.options import (
+    Format,
+    LogJson,
+    as_options,
+    dataset_options,
+    named_path,
+    with_options,
+)
 from videoprep.cli.output import next_command, print_json, safe, stdout
 from videoprep.engine.execution import ExecutionOptions
 from videoprep.errors import VideoprepError
@@ -19,7 +34,7 @@ from videoprep.text import counted
 
 if TYPE_CHECKING:
     from videoprep.captions.run import CaptionResult
-    from videoprep.captions.writing import CaptionForm, WrittenCaptions
+    from videoprep.captions.writing import WrittenCaptions
 
 _WORDS = AskingWords(
     made="captioned",
@@ -66,7 +81,7 @@ def caption(
         bool, typer.Option("--dry-run", help="Print one request, and send nothing.")
     ] = False,
     write: Annotated[
-        str | None,
+        CaptionForm | None,
         typer.Option(
             help="Write the current captions to new files: sidecar, csv or jsonl. Without a "
             "model or a server, do nothing else.",
@@ -104,8 +119,9 @@ def caption(
         ok, told = result.ok, result.to_json()
         if output_format == "rich":
             print_result(result)
-            if form is None and result.captioned:
-                next_command("validate", place)
+            parts = (dataset, options, execution)
+            if form is None and not print_next("caption", place, result, parts, CaptionOptions):
+                _print_next(place, dataset, result)
     if form is not None:
         written = _write(place, dataset, form, output or Path(), overwrite)
         told = {**told, "written": asdict(written)}
@@ -116,7 +132,12 @@ def caption(
     raise typer.Exit(0 if ok else 1)
 
 
-def _form(write: str | None, output: Path | None) -> CaptionForm | None:
+def _print_next(place: Path, dataset: Mapping[str, Any], result: CaptionResult) -> None:
+    if result.captioned or result.answered.get("ok"):
+        next_command("validate", place, *as_options(dataset))
+
+
+def _form(write: CaptionForm | None, output: Path | None) -> CaptionForm | None:
     if write is None:
         if output is not None:
             raise VideoprepError(
@@ -125,10 +146,6 @@ def _form(write: str | None, output: Path | None) -> CaptionForm | None:
                 option="output",
             )
         return None
-    if write not in ("sidecar", "csv", "jsonl"):
-        raise VideoprepError(
-            f"{write!r} is not a caption format", remedy="use sidecar, csv or jsonl", option="write"
-        )
     if output is None:
         raise VideoprepError(
             "no output file or folder is given",
@@ -137,8 +154,7 @@ def _form(write: str | None, output: Path | None) -> CaptionForm | None:
             else "name a new file with `output`",
             option="output",
         )
-    form: CaptionForm = write  # type: ignore[assignment]
-    return form
+    return write
 
 
 def _write(

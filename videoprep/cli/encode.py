@@ -31,6 +31,7 @@ from videoprep.cli.output import (
     table,
 )
 from videoprep.encoding.options import EncodeOptions
+from videoprep.errors import listed
 from videoprep.failure_reasons import what_helps
 from videoprep.text import counted
 
@@ -150,7 +151,7 @@ def print_result(result: EncodeResult) -> None:
     for entry in result.set_aside[:_SHOWN]:
         stdout.print(
             safe("failed ", "yellow")
-            + safe(f"{entry.video} ({Path(entry.file).name}:{entry.line}), {entry.component}: ")
+            + safe(f"{listed(entry.video, entry.file, entry.line)}, {entry.component}: ")
             + said(f"{entry.code} {entry.reason}")
         )
     if len(result.set_aside) > _SHOWN:
@@ -186,7 +187,7 @@ def print_damaged(damaged: Sequence[DamagedClip]) -> None:
     for clip in damaged[:_SHOWN]:
         stdout.print(
             safe("encoded with damage ", "yellow")
-            + safe(f"{clip.video} ({Path(clip.file).name}:{clip.line}), {clip.component}: ")
+            + safe(f"{listed(clip.video, clip.file, clip.line)}, {clip.component}: ")
             + safe(clip.damage)
         )
     if len(damaged) > _SHOWN:

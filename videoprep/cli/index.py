@@ -27,6 +27,7 @@ from videoprep.cli.output import (
     stdout,
 )
 from videoprep.cli.spelling import spelled
+from videoprep.errors import listed
 from videoprep.text import counted
 
 if TYPE_CHECKING:
@@ -285,7 +286,11 @@ def print_left_out(
     for entry in left_out[:_SHOWN]:
         stdout.print(
             safe(f"{what} ", "yellow")
-            + safe(f"{entry.video} ({entry.where}): " if entry.video else f"{entry.where}: ")
+            + safe(
+                f"{listed(entry.video, entry.file, entry.line)}: "
+                if entry.video
+                else f"{entry.where}: "
+            )
             + said(f"{entry.code} {entry.reason}")
         )
     if total > _SHOWN:

@@ -14,6 +14,7 @@ from videoprep.cli.asking import (
     AskingWords,
     print_counts,
     print_failures,
+    print_next,
     ranged,
     run_asking,
 )
@@ -89,7 +90,8 @@ def refine(
         print_json(result.to_json())
     else:
         _print(result)
-        if result.refined:
+        parts = (dataset, options, execution)
+        if not print_next("refine", place, result, parts, RefineOptions) and result.refined:
             next_command("validate", place, *_counted_by(options.get("tokenizer")))
     raise typer.Exit(0 if result.ok else 1)
 

@@ -29,7 +29,7 @@ def review(
     dataset: dict[str, Any],
     model: Annotated[
         str | None,
-        typer.Option(help="Diffusers folder or hub id; its tokenizer counts tokens."),
+        typer.Option(help="Diffusers folder or hub id whose tokenizer counts the tokens."),
     ] = None,
     port: Annotated[
         int,
@@ -44,11 +44,16 @@ def review(
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, help="For that: number of undecided clips.", metavar="N")
+        int,
+        typer.Option(
+            min=1, help="Number of undecided clips on the page that --static writes.", metavar="N"
+        ),
     ] = 100,
     apply: Annotated[
         Path | None,
-        typer.Option(help="Take over decisions that such a page exported.", metavar="FILE"),
+        typer.Option(
+            help="Take over the decisions that a page of --static exported.", metavar="FILE"
+        ),
     ] = None,
 ) -> None:
     """Look at clips and captions on a page; keep, drop or edit them.
@@ -110,8 +115,9 @@ def _serve(
 
 
 def _write(spec: DatasetSpec, page: Path, limit: int, model: str | None, reviewer: str) -> None:
-    from videoprep.review.static import write_static
+    from videoprep.review.static import require_page, write_static
 
+    require_page(page)
     opened = _opened(spec, model, reviewer)
     with closing(opened.videos), meter() as shown:
         made = write_static(
@@ -126,7 +132,9 @@ def _print_static(made: StaticReview) -> None:
         stdout.print(said(f"{made.left_out:,} more are undecided: raise `limit`", "yellow"))
     if made.without_video:
         stdout.print(safe(f"{counted(made.without_video, 'clip')} cannot be played", "yellow"))
-    stdout.print(safe(f"written: {made.path}, {made.folder} ({file_size(made.bytes)})"))
+    places = [made.path, made.folder] if made.clips > made.without_video else [made.path]
+    written = ", ".join(map(str, places))
+    stdout.print(safe(f"written: {written} ({file_size(made.bytes)})"))
 
 
 def _apply(spec: DatasetSpec, file: Path, reviewer: str) -> None:

@@ -135,8 +135,9 @@ def print_result(result: SplitResult, stats: Path | None, page: Path | None) -> 
     )
     shown = table("", "what", ">seconds", "why")
     shown.title = None
-    shown.add_row(safe(counted(result.samples, "sample")), f"{result.sample_seconds:.1f}", "")
-    for reason, seconds in sorted(result.left_over.items(), key=lambda item: -item[1]):
+    kept, left = result.shown_seconds()
+    shown.add_row(safe(counted(result.samples, "sample")), f"{kept:.1f}", "")
+    for reason, seconds in left:
         shown.add_row(safe(reason), f"{seconds:.1f}", safe(REASONS[reason]))
     shown.add_row(safe("together", "bold"), safe(f"{result.seconds:.1f}", "bold"), "")
     stdout.print(shown)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from videoprep.cli.asking import READING
 from videoprep.cli.encode import print_damaged
 from videoprep.cli.index import print_left_out
 from videoprep.cli.options import (
@@ -18,6 +20,7 @@ from videoprep.cli.options import (
     with_options,
 )
 from videoprep.cli.output import (
+    command_of,
     next_command,
     planning,
     print_json,
@@ -29,6 +32,7 @@ from videoprep.cli.output import (
 )
 from videoprep.cli.verify import StoreModel, StorePlace, print_at_work, print_earlier
 from videoprep.encoding.options import STATUS_OPTIONS, EncodeOptions
+from videoprep.errors import listed
 from videoprep.failure_reasons import what_helps
 from videoprep.shell import command_line
 from videoprep.text import counted, file_size
@@ -36,8 +40,9 @@ from videoprep.text import counted, file_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from videoprep.captions.status import CaptionStatus
+    from videoprep.captions.status import CaptionRunStatus, CaptionStatus
     from videoprep.encoding.status import ComponentStatus, Status
+    from videoprep.spec.dataset import DatasetSpec
 
 _SHOWN = 20
 
@@ -62,15 +67,17 @@ def status(
 ) -> None:
     """Say what of a plan a store holds: done, to do, failed, and what is stale and why.
 
-    Of a dataset with a caption journal, say who wrote its captions, and what is stale and why.
+    Of a dataset with a caption journal, or without captions, say who wrote its captions, how many
+    are missing, and what is stale and why.
     With PATH and its options, show what the same `videoprep encode` would encode again. An option
     that is not given has the value of the store. Changes nothing. Exit code 1 unless all that is
     planned is done.
     """
     from videoprep.encoding.status import status as run
 
-    if path is None and _has_captions(store, dataset):
-        _print_captions(store, dataset, output_format)
+    spec = _to_caption(store, dataset) if path is None else None
+    if spec is not None:
+        _print_captions(spec, store, dataset, output_format)
     if path is None:
         path = dataset.get("data_root")
     with planning() as on_planned:
@@ -92,36 +99,82 @@ def status(
     raise typer.Exit(0 if found.ok else 1)
 
 
-def _has_captions(place: str, dataset: dict[str, Any]) -> bool:
-    """Whether this is no store, but a dataset that captions are written for."""
-    from videoprep.errors import SpecError
+def _to_caption(place: str, dataset: dict[str, Any]) -> DatasetSpec | None:
+    """The dataset that captions are written for, or that lacks some; None if this is none."""
+    from videoprep.captions.asking_run import captionable
+    from videoprep.errors import Code, SpecError
     from videoprep.sources import kind_of
-    from videoprep.spec.dataset import DatasetSpec
 
     if kind_of(place) != "dataset":
-        return False
+        return None
     try:
-        return DatasetSpec.from_path(place, **dataset).journal.exists()
+        spec = captionable(place, **dataset)
+        if spec.journal.exists():
+            return spec
+        problems = spec.listing().problems
     except SpecError:
-        return False  # that it is no store will be said
+        return None  # that it is no store will be said
+    return spec if any(one.code is Code.EMPTY_CAPTION for one in problems) else None
 
 
-def _print_captions(place: str, dataset: dict[str, Any], output_format: str) -> NoReturn:
+def _print_captions(
+    spec: DatasetSpec, place: str, dataset: dict[str, Any], output_format: str
+) -> NoReturn:
     from videoprep.captions.status import caption_status
-    from videoprep.spec.dataset import DatasetSpec
 
-    found = caption_status(DatasetSpec.from_path(place, **dataset))
+    found = caption_status(spec)
     if output_format == "json":
         print_json(found.to_json())
     else:
-        print_caption_status(found)
+        again = _CaptionCommands(found, place, dataset)
+        print_caption_status(found, again)
         if not found.ok:
             stdout.print(safe("not every clip has a current caption", "yellow"))
+            words = again.next()
+            if words is not None:
+                next_command(*words)
     raise typer.Exit(0 if found.ok else 1)
 
 
-def print_caption_status(found: CaptionStatus) -> None:
-    """Who wrote the captions of a dataset, and what is stale and why."""
+@dataclass(frozen=True, slots=True)
+class _CaptionCommands:
+    """The commands that mend what is missing, failed or stale, in the way that was asked last."""
+
+    found: CaptionStatus
+    place: str
+    dataset: dict[str, Any]
+
+    def next(self) -> Sequence[object] | None:
+        """The first of them; None if there is nothing to ask about."""
+        found = self.found
+        if found.unasked:
+            return self.of("caption", **({"only": "missing"} if found.stale else {}))
+        if found.failed:
+            return self.of("caption", only="failed")
+        if found.stale:
+            return self.of("caption", only="stale")
+        return self.of("refine", only="stale") if found.stale_refined else None
+
+    def of(self, stage: str, **which: str) -> Sequence[object]:
+        """The words of one."""
+        from videoprep.captions.options import CaptionOptions
+        from videoprep.captions.refine_options import RefineOptions
+
+        model = CaptionOptions if stage == "caption" else RefineOptions
+        last = self._last(stage)
+        options = {"model": "MODEL"} if last is None else last.options
+        of_dataset = as_options(
+            {name: self.dataset[name] for name in self.dataset if name in READING}
+        )
+        return (stage, Path(self.place), *of_dataset, *as_options({**options, **which}, model))
+
+    def _last(self, stage: str) -> CaptionRunStatus | None:
+        of_stage = [run for run in self.found.runs if run.stage == stage]
+        return next((run for run in of_stage if not run.differs), None)
+
+
+def print_caption_status(found: CaptionStatus, again: _CaptionCommands) -> None:
+    """Who wrote the captions of a dataset, what is stale and why, and how to mend it."""
     words = {
         "dataset": "by the dataset itself",
         "caption": "by a captioner",
@@ -134,26 +187,40 @@ def print_caption_status(found: CaptionStatus) -> None:
     stdout.print(safe(f"{counted(found.samples, 'sample')} = {' + '.join(parts)}"))
     if found.unreadable:
         stdout.print(safe(f"of them, {found.unreadable:,} have a file that cannot be read"))
-    runs = table(found.journal, "run", "stage", "model", "prompt", ">captions", ">current")
-    for run in found.runs:
-        counts = (f"{run.answered:,}", f"{run.current:,}")
-        runs.add_row(run.run, run.stage, safe(run.model), safe(run.prompt), *counts)
-    stdout.print(runs)
+    _print_runs(found)
     for run in found.runs:
         if run.current and run.differs:
             why = "; ".join(run.differs)
             stdout.print(safe("stale ", "yellow") + safe(f"{run.current:,} of {run.run}: {why}"))
+            _print_remedy(again.of(run.stage, only="stale"))
         for failure in run.failures[:_SHOWN]:
             stdout.print(
                 safe("failed ", "yellow")
                 + safe(f"{failure.clips:,} of {run.run}, such as {failure.example}: ")
                 + said(failure.reason or failure.outcome)
             )
+        if run.failures and not run.differs:
+            _print_remedy(again.of(run.stage, only="failed"))
     if found.stale_refined:
         stdout.print(
             safe("stale ", "yellow")
             + safe(f"{found.stale_refined:,} refined: their captions have changed since")
         )
+        _print_remedy(again.of("refine", only="stale"))
+
+
+def _print_runs(found: CaptionStatus) -> None:
+    if not found.runs:
+        return
+    runs = table(found.journal, "run", "stage", "model", "prompt", ">captions", ">current")
+    for run in found.runs:
+        counts = (f"{run.answered:,}", f"{run.current:,}")
+        runs.add_row(run.run, run.stage, safe(run.model), safe(run.prompt_name), *counts)
+    stdout.print(runs)
+
+
+def _print_remedy(words: Sequence[object]) -> None:
+    stdout.print(safe(f"  → {command_of(*words)}", "dim"))
 
 
 def _print_next(
@@ -233,10 +300,10 @@ def _print_why(component: str, one: ComponentStatus) -> None:
 
 def _print_redo(found: Status) -> None:
     for entry in found.redo[:_SHOWN]:
-        clip = f", clip {entry.clip}" if entry.clip else ""
+        clip = f"clip {entry.clip}" if entry.clip else ""
         stdout.print(
             safe("to do ", "yellow")
-            + safe(f"{entry.video} ({Path(entry.file).name}:{entry.line}{clip}): ")
+            + safe(f"{listed(entry.video, entry.file, entry.line, clip)}: ")
             + safe(f"{', '.join(entry.why)} → {', '.join(entry.components)}")
         )
     for gone in found.gone[:_SHOWN]:

@@ -17,6 +17,7 @@ from videoprep.spec.dataset import DatasetSpec
 # What a command needs at least.
 _EXAMPLES = {
     "encode": "videoprep encode dataset/ -o latents --model THUDM/CogVideoX-2b",
+    "split": "videoprep split films/ -o dataset",
     "status": "videoprep status latents",
     "verify": "videoprep verify latents",
     "export": "videoprep export latents --to musubi -o exported",

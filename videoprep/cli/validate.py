@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 import typer
 from rich.text import Text
 
+from videoprep.cli.asking import READING
 from videoprep.cli.options import as_options, dataset_options, named_path
 from videoprep.cli.output import (
     meter,
@@ -27,7 +28,7 @@ from videoprep.cli.output import (
     table,
 )
 from videoprep.cli.spelling import spelled
-from videoprep.errors import SpecError
+from videoprep.errors import Code, SpecError
 from videoprep.text import counted
 
 if TYPE_CHECKING:
@@ -122,7 +123,10 @@ def _print_next(report: Report, path: Path, dataset: dict[str, Any]) -> None:
     """The command that follows: a plan, or a way to a dataset that passes."""
     options = as_options(dataset)
     failing = {finding.code for finding in report.findings if finding.fails(report.fail_on)}
-    if report.ok:
+    if Code.EMPTY_CAPTION.value in failing and report.overview is not None:
+        given = {name: dataset[name] for name in dataset if name in READING}
+        next_command("caption", path, *as_options(given), "--model", "MODEL")
+    elif report.ok:
         next_command("index", path, *options, "-o", "index.parquet")
     elif report.overview is None:  # there was nothing to look at
         if "VP001" in failing and _may_hold_lists(path):
@@ -369,8 +373,10 @@ def _print_group(title: str, severity: str, findings: list[Finding]) -> None:
         where = finding.file
         if finding.line is not None or finding.row is not None:
             where = os.path.basename(finding.where)
-        name = f"{finding.dataset}: " if finding.dataset else ""
-        subject = name + (f"{finding.video} ({where})" if finding.video else where)
+        subject = f"{finding.video} ({where})" if finding.video else where
+        if finding.video and os.path.basename(where) == os.path.basename(finding.video):
+            subject = finding.video  # no list names it
+        subject = f"{finding.dataset}: {subject}" if finding.dataset else subject
         stdout.print(safe(f"  {subject}: ") + said(finding.message))
         if finding.remedy and len(remedies) > 1:
             stdout.print(said(f"    → {finding.remedy}", "dim"))

@@ -13,7 +13,7 @@ from videoprep.encoding.options import EncodeOptions
 from videoprep.encoding.pool import decode_pool
 from videoprep.encoding.run import asked_components, open_checked
 from videoprep.encoding.video_pass import context_of
-from videoprep.errors import MediaError, ModelError
+from videoprep.errors import MediaError, ModelError, listed
 from videoprep.families.component import Component, ordered
 from videoprep.families.contract import TextEncoder, VideoEncoder
 from videoprep.families.registry import components_of
@@ -203,6 +203,6 @@ def _refused(error: Exception, clip: Clip) -> Exception:
     return MediaError(
         f"a clip cannot be decoded: {error.message}",
         code=error.code,
-        where=f"{clip.file}:{clip.line} {clip.video}",
+        where=listed(clip.video, clip.file, clip.line),
         remedy="leave it out of the list, or encode a store, which records such clips as failed",
     )

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -28,7 +27,7 @@ from videoprep.encoding.recipes import changed_settings, make_recipes, settings_
 from videoprep.encoding.replan import Difference, compare_plans, is_older, options_given
 from videoprep.encoding.run import asked_components, open_checked, wanted_components
 from videoprep.engine.claims import AtWork, presence_at
-from videoprep.errors import Code, PlanError, StoreError
+from videoprep.errors import Code, PlanError, StoreError, listed
 from videoprep.families.component import FRAMES, Component, ordered
 from videoprep.families.component import Source as ComponentSource
 from videoprep.families.model_folder import open_model
@@ -578,7 +577,7 @@ def _groups(index: BucketIndex, made: Mapping[Component, Artifacts]) -> Iterator
         own = own.filter(is_among(own["key"], planned))
         same = (e for e in entries if (e.component, e.code) == (component, code))
         examples = [
-            f"{entry.video} ({Path(entry.file).name}:{entry.line}): {entry.reason}"
+            f"{listed(entry.video, entry.file, entry.line)}: {entry.reason}"
             for entry, _ in zip(same, range(_EXAMPLES), strict=False)
         ]
         attempts = pc.max(own["attempt"]).as_py() or 0

@@ -223,6 +223,10 @@ class FactCache:
         if time.monotonic() - self._written > _WRITE_SECONDS:
             self._write()
 
+    def flush(self) -> None:
+        """Write what is remembered now: it took long to find out."""
+        self._write()
+
     def _write(self, *, last: bool = False) -> None:
         """Writes what has come in one short go: meanwhile no other process can."""
         if self._database is None:

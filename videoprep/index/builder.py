@@ -251,7 +251,7 @@ class _Rows:
         own["video"].append(_readable(sample.name) if not planned else sample.name)
         own["caption"].append(sample.caption)
         own["file"].append(_readable(sample.source.file))
-        own["line"].append(sample.source.line or sample.source.row)
+        own["line"].append(sample.source.line or sample.source.row or 1)
         own["split"].append(extras.split)
         own["weight"].append(extras.weight)
         own["repeats"].append(extras.repeats)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from videoprep.errors import Code, MediaError
+from videoprep.failpoints import reach
 from videoprep.fs.fact_cache import FactCache, Facts, Key, keys_of, staged_key
 from videoprep.fs.mirror import Remote, remote_of, shown
 from videoprep.media.commands import for_file
@@ -44,6 +45,9 @@ _numbers = count()
 DEFAULT_LIMITS = Limits()
 
 _NOTHING: tuple[str, Facts] = ("", {})
+
+OnFileDecoded = Callable[[Path, int], None]
+"""Called with a file and how many of its frames are decoded."""
 
 Wanted = tuple[Do, ...]
 """What is to be found out about a file, one after the other."""
@@ -198,21 +202,26 @@ def inspect_scenes(
     *,
     shots: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    on_decoded: OnFileDecoded | None = None,
 ) -> Iterator[Inspection]:
     """Look into videos as `inspect_all` does, and decode every frame to find out about scenes.
+
+    What is found out about a file is remembered when it comes, whosever turn it is.
 
     Args:
         root: the data root, whose cache is used.
         paths: the files.
         shots: whether to ask TransNetV2, too.
         limits: what one file may take; the time grows with its size.
+        on_decoded: called now and then with a file and how many of its frames are decoded.
 
     Raises:
         VideoprepError: no worker process can be started.
     """
     wanted: Wanted = ("probe", "scenes", "transnet") if shots else ("probe", "scenes")
     files = ((path, wanted) for path in paths)
-    return cast("Iterator[Inspection]", _inspect(root, files, limits, _LARGE_WINDOW))
+    found = _inspect(root, files, limits, _LARGE_WINDOW, on_decoded or (lambda path, frames: None))
+    return cast("Iterator[Inspection]", found)
 
 
 def inspect_beside(
@@ -228,7 +237,11 @@ _File = tuple[str | os.PathLike[str], Wanted]
 
 
 def _inspect(
-    root: Path, files: Iterable[_File], limits: Limits, window: int = _WINDOW
+    root: Path,
+    files: Iterable[_File],
+    limits: Limits,
+    window: int = _WINDOW,
+    on_decoded: OnFileDecoded | None = None,
 ) -> Iterator[AnyInspection]:
     waiting = iter(files)
     remote = remote_of(root)
@@ -239,7 +252,8 @@ def _inspect(
             if not cache.empty and remote is None:
                 _recognize([file for file in unknown if not file.fingerprint], cache, pool)
             asked = [file for file in unknown if file.found is None]
-            answers = _answers(asked, limits, pool, remote)
+            films = _Films(cache, on_decoded) if on_decoded is not None else None
+            answers = _answers(asked, limits, pool, remote, films)
             del asked
             unknown.clear()  # what has been handed on is not kept
             looked.reverse()
@@ -262,6 +276,24 @@ class _Unknown:
     fingerprint: str
     facts: Facts
     found: AnyInspection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Films:
+    """Files that take long: how far they are is told, and what comes of each is kept at once."""
+
+    cache: FactCache
+    on_decoded: OnFileDecoded
+
+    def hear(self, film: _Unknown, frames: int) -> None:
+        """Tell how many frames are decoded."""
+        reach("film.decoding", str(film.path))
+        self.on_decoded(film.path, frames)
+
+    def keep(self, film: _Unknown, answer: Answer) -> None:
+        """Remember an answer, which may wait for its turn for hours."""
+        _remember(film, answer, self.cache)
+        self.cache.flush()
 
 
 def _look_up(root: Path, files: list[_File], cache: FactCache) -> list[AnyInspection | _Unknown]:
@@ -315,10 +347,19 @@ def _answers(
     limits: Limits,
     pool: WorkerPool,
     remote: Remote | None,
+    films: _Films | None,
 ) -> Iterator[Answer | Lost | MediaError]:
     """What the workers say of each file, in order; of a remote one that is gone, an error."""
     if remote is None:
-        return pool.run([_request(file, limits) for file in files])
+        requests = [_request(file, limits) for file in files]
+        if films is None:
+            return pool.run(requests)
+        there = [replace(file, facts={}) for file in files]  # what is found out is not kept
+        return pool.run(
+            requests,
+            lambda number, frames: films.hear(there[number], frames),
+            lambda number, answer: films.keep(there[number], answer),
+        )
     return _remote_answers(files, limits, pool, remote)
 
 
@@ -395,16 +436,22 @@ def _take(file: _Unknown, answer: Answer | Lost | MediaError, cache: FactCache) 
         return _refused(answer, file.wanted)
     if isinstance(answer, Lost):
         return _refused(_lost(file.path, answer), file.wanted)
-    hashed = answer.pop("fingerprint")
+    fingerprint, fresh = _remember(file, answer, cache)
+    return _inspection(file.path, fingerprint, file.facts | fresh, file.wanted)
+
+
+def _remember(file: _Unknown, answer: Answer, cache: FactCache) -> tuple[str, Facts]:
+    """The fingerprint and the facts in an answer; those that last are remembered."""
+    found = {kind: fact for kind, fact in answer.items() if kind != "fingerprint"}
+    hashed = answer["fingerprint"]
     if "error" in hashed:
-        answer[file.wanted[0]] = hashed
+        found[file.wanted[0]] = hashed
     fingerprint = hashed.get("value")
-    fresh = {kind: (_text(fact), fact.get("lasts", True)) for kind, fact in answer.items()}
+    facts = {kind: _text(fact) for kind, fact in found.items()}
     if fingerprint is not None:
-        lasting = {kind: text for kind, (text, lasts) in fresh.items() if lasts}
+        lasting = {kind: facts[kind] for kind, fact in found.items() if fact.get("lasts", True)}
         cache.put(file.key, fingerprint, lasting)
-    facts = file.facts | {kind: text for kind, (text, _) in fresh.items()}
-    return _inspection(file.path, fingerprint or "", facts, file.wanted)
+    return fingerprint or "", facts
 
 
 def _text(fact: dict[str, Any]) -> str:

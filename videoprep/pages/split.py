@@ -106,7 +106,7 @@ def as_html(cuts: CutList, result: SplitResult) -> Iterator[str]:
     _add_pictures(shown)
     parts = {"clean": result.sample_seconds, "unusable": result.seconds - result.sample_seconds}
     films = [(name, list(group)) for name, group in groupby(shown, key=lambda cut: cut.video)]
-    left_over = sorted(result.left_over.items(), key=lambda item: -item[1])
+    kept, left_over = result.shown_seconds()
     yield from load_template("videoprep.pages", "split.html.j2").generate(
         result=result,
         cuts=cuts,
@@ -114,6 +114,8 @@ def as_html(cuts: CutList, result: SplitResult) -> Iterator[str]:
         films=films,
         failed=result.failed[:_FAILED],
         left_over=[(reason, REASONS[reason], seconds) for reason, seconds in left_over],
+        kept=kept,
+        without=sum(seconds for _, seconds in left_over),
         shares=shares((name, round(1000 * seconds)) for name, seconds in parts.items()),
         clock=_clock,
     )

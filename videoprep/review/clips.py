@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from concurrent.futures import Future
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import sqrt
 from pathlib import Path
-from queue import LifoQueue
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from videoprep.media.geometry import Box, whole
 from videoprep.media.inspect import inspect_all
 from videoprep.media.probe import MediaInfo
 from videoprep.media.timestamps import nearest_frames
+from videoprep.review.video_orders import VideoOrders
 from videoprep.spec.sample import Sample
 from videoprep.text import escape_unprintable
 
@@ -37,6 +37,12 @@ _PIXEL_BYTES = 256 << 20
 _KEPT_BYTES = 128 << 20
 _KEPT_PLANS = 1024
 
+# How many videos may wait to be made: a browser asks for six at a time.
+_MOST_ORDERS = 16
+
+# After so many seconds of waiting, and again, it is asked whether the video is still wanted.
+_ASK_SECONDS = 0.5
+
 _MOST_PARTS = 64
 
 # Seconds in which the process ends; it ends with this one in any case.
@@ -44,6 +50,10 @@ _END_SECONDS = 1.0
 
 # What looks good at the size of a page.
 _CRF = 20
+
+
+# A sample's position, and the number of its part.
+VideoKey = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +209,11 @@ class ClipVideos:
         self._root = root
         self._policy = policy
         self._plans: OrderedDict[int, ClipPlan] = OrderedDict()
-        self._videos: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._videos: OrderedDict[VideoKey, bytes] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
         self._looking = threading.Lock()
-        # The last one that is asked for is the one that is looked at.
-        self._asked: LifoQueue[tuple[tuple[int, int], ClipPart, Future[bytes]] | None]
-        self._asked = LifoQueue()
-        self._coming: dict[tuple[int, int], Future[bytes]] = {}
+        self._orders: VideoOrders[VideoKey, ClipPart] = VideoOrders(_MOST_ORDERS)
         self._maker: threading.Thread | None = None
 
     def plan(self, position: int, sample: Sample) -> ClipPlan:
@@ -227,11 +234,24 @@ class ClipVideos:
                     self._plans.popitem(last=False)
             return plan
 
-    def video(self, position: int, sample: Sample, part: int) -> bytes:
+    def video(
+        self,
+        position: int,
+        sample: Sample,
+        part: int,
+        is_wanted: Callable[[], bool] | None = None,
+    ) -> bytes:
         """Return an MP4 file of a part of a sample.
 
+        Args:
+            position: the sample's, by which its videos are kept.
+            sample: the sample.
+            part: the number of its part.
+            is_wanted: asked now and then while the video is not made; None: it is.
+
         Raises:
-            VideoprepError: the sample has no such part, or it cannot be decoded.
+            VideoprepError: the sample has no such part, or it cannot be decoded; the video is not
+                wanted any more, or newer ones have taken its place; or the videos were closed.
         """
         plan = self.plan(position, sample)
         if not 0 <= part < len(plan.parts):
@@ -242,23 +262,23 @@ class ClipVideos:
             if kept is not None:
                 self._videos.move_to_end(key)
                 return kept
-            coming = self._coming.get(key)
-            if coming is None:
-                coming = self._coming[key] = Future()
-                self._asked.put((key, plan.parts[part], coming))
-                self._start()
+            order = self._orders.ask(key, plan.parts[part])
+            self._start()
         try:
-            return coming.result()
-        except VideoprepError:
-            with self._looking:  # the file may be another one than was looked into
-                self._plans.pop(position, None)
-            raise
+            while not order.is_done(None if is_wanted is None else _ASK_SECONDS):
+                if is_wanted is not None and not is_wanted():
+                    raise VideoprepError("nobody waits for the clip any more")
+            return order.video.result()
+        finally:
+            self._orders.leave(order)
 
     def close(self) -> None:
-        """End the process; what is still asked for fails."""
-        self._asked.put(None)
-        if self._maker is not None:
-            self._maker.join(_END_SECONDS)
+        """End the process; what is still asked for fails, and so does what is asked for later."""
+        self._orders.close()
+        with self._lock:
+            maker = self._maker
+        if maker is not None:
+            maker.join(_END_SECONDS)
 
     def _look(self, sample: Sample) -> ClipPlan:
         try:
@@ -278,31 +298,25 @@ class ClipVideos:
         """Make what is asked for, one after the other: a decode pool belongs to one thread."""
         pool: DecodePool | None = None
         try:
-            while (asked := self._asked.get()) is not None:
-                key, part, coming = asked
+            while (order := self._orders.take()) is not None:
                 try:
                     pool = pool or DecodePool(
                         size=1, memory=_PIXEL_BYTES, resizing=True, allow_damaged=True
                     )
-                    video = _encoded(pool, part)
+                    video = _encoded(pool, order.job)
                 except Exception as error:  # noqa: BLE001 (whoever asked gets it)
-                    with self._lock:
-                        del self._coming[key]
-                    coming.set_exception(error)
+                    with self._looking:  # the file may be another one than was looked into
+                        self._plans.pop(order.key[0], None)
+                    self._orders.finish(order, error)
                     continue
                 with self._lock:
-                    self._keep(key, video)
-                    del self._coming[key]
-                coming.set_result(video)
+                    self._keep(order.key, video)
+                self._orders.finish(order, video)
         finally:
             if pool is not None:
                 pool.close()
-            with self._lock:
-                left = list(self._coming.values())
-            for one in left:
-                one.set_exception(VideoprepError("the review has ended"))
 
-    def _keep(self, key: tuple[int, int], video: bytes) -> None:
+    def _keep(self, key: VideoKey, video: bytes) -> None:
         self._videos[key] = video
         self._bytes += len(video)
         while self._bytes > _KEPT_BYTES and len(self._videos) > 1:

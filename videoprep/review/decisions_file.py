@@ -13,17 +13,20 @@ from videoprep.errors import VideoprepError
 from videoprep.fs.fingerprint import open_regular
 from videoprep.options import joined
 from videoprep.review.items import seen_of
-from videoprep.review.review import now, require_caption
+from videoprep.review.review import append_decisions, now, require_caption
 from videoprep.spec.caption_journal import Decision, Hash, Text, Verdict
 from videoprep.spec.current_captions import CaptionState
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.live_captions import LiveCaptions
+from videoprep.spec.path_hints import nowhere
 from videoprep.text import escape_unprintable
 
 # A hundred thousand edits of some length.
 _MOST_BYTES = 256 << 20
 _MOST_DECISIONS = 1_000_000
 _MOST_TOLD = 5
+
+_EXPORTED = "name the file that a page of `videoprep review … --static` exported, decisions.json"
 
 
 class ExportedDecision(BaseModel):
@@ -80,18 +83,23 @@ def apply_decisions(
         reviewer: name of whoever decided.
 
     Raises:
-        VideoprepError: the file holds no decisions, or the journal cannot be written.
+        VideoprepError: the file holds no decisions, or the journal cannot be written, or others
+            write to it all the time.
     """
     by_clip: dict[str, list[ExportedDecision]] = {}
     for decision in _read(Path(path)).decisions:
         by_clip.setdefault(decision.clip, []).append(decision)
     live = spec.live_captions()
-    while True:
-        found, records = _sorted(live, by_clip, reviewer)
-        read_to = live.captions.read_to("review")
-        if not records or live.captions.journal.append("review", records, after=read_to):
-            return found
+    found = AppliedDecisions()
+
+    def decide() -> list[Decision]:
+        nonlocal found
         live.refresh()
+        found, decisions = _sorted(live, by_clip, reviewer)
+        return decisions
+
+    append_decisions(live.captions, decide)
+    return found
 
 
 def _sorted(
@@ -137,7 +145,10 @@ def _read(path: Path) -> ExportedDecisions:
             text = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise VideoprepError(
-            f"the decisions cannot be read: {error.strerror or error}", where=str(path)
+            f"the decisions cannot be read: {error.strerror or error}",
+            where=str(path),
+            remedy=nowhere(path, _EXPORTED),
+            option="apply",
         ) from error
     if len(text) > _MOST_BYTES:
         raise _wrong(path, f"it has more than {_MOST_BYTES >> 20} MiB")
@@ -163,5 +174,6 @@ def _wrong(path: Path, why: str) -> VideoprepError:
     return VideoprepError(
         f"it is no file of decisions: {why}",
         where=str(path),
-        remedy="name the file that the page exported",
+        remedy=_EXPORTED,
+        option="apply",
     )

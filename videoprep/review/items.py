@@ -52,6 +52,43 @@ class ClipFilter:
         return cls(known, code, tuple(text.lower().split()))
 
 
+@dataclass(frozen=True, slots=True)
+class ClipSearch:
+    """A search of clips as they were at one moment. It may go on while others decide."""
+
+    wanted: ClipFilter
+    candidates: Sequence[int]
+    """The clips among which those that are wanted are, in order."""
+    groups: bytes
+    """Of each clip, the groups that it belongs to."""
+    states: Sequence[CaptionState]
+    """What is known about each clip's caption; empty if no words are looked for."""
+    total: int | None
+    """How many clips are wanted, if that is known without a look at each."""
+
+    def after(self, position: int = -1) -> Iterator[int]:
+        """Yield the clips that are wanted and come after one, in order."""
+        bit = _BITS[self.wanted.show]
+        begin = bisect_right(self.candidates, position)
+        for number in range(begin, len(self.candidates)):
+            found = self.candidates[number]
+            if self.groups[found] & bit and self._has_words(found):
+                yield found
+
+    def count(self) -> int | None:
+        """Return how many clips are wanted; None if all captions would have to be read for it."""
+        if self.wanted.words:
+            return None
+        return sum(1 for _ in self.after()) if self.total is None else self.total
+
+    def _has_words(self, position: int) -> bool:
+        if not self.wanted.words:
+            return True
+        sample = self.states[position].sample
+        text = f"{sample.name} {sample.written}".lower()
+        return all(word in text for word in self.wanted.words)
+
+
 def seen_of(state: CaptionState) -> str:
     """Return a hash of all that a reviewer decides on: the caption and what was decided."""
     return digest(state.clip, state.sample.written, state.edited, state.review.verdict)
@@ -108,20 +145,15 @@ class ReviewItems:
             for code in sorted(worst, key=lambda code: (worst[code], code))
         ]
 
-    def matching(self, wanted: ClipFilter, after: int = -1) -> Iterator[int]:
-        """Yield the clips that are wanted and come after one, in order."""
-        bit = _BITS[wanted.show]
-        for position in self._candidates(wanted.code, after):
-            if self._groups[position] & bit and self._has_words(position, wanted.words):
-                yield position
-
-    def count(self, wanted: ClipFilter) -> int | None:
-        """Return how many clips are wanted; None if all captions would have to be read for it."""
-        if wanted.words:
-            return None
-        if not wanted.code:
-            return self.counts[wanted.show]
-        return sum(1 for _ in self.matching(wanted))
+    def search(self, wanted: ClipFilter) -> ClipSearch:
+        """Return a search of the clips as they are now, which takes no time yet."""
+        return ClipSearch(
+            wanted,
+            self._candidates(wanted.code),
+            bytes(self._groups),
+            tuple(self.live.states) if wanted.words else (),
+            None if wanted.code or wanted.words else self.counts[wanted.show],
+        )
 
     def row(self, position: int) -> dict[str, Any]:
         """Return what a list shows of a clip."""
@@ -228,20 +260,13 @@ class ReviewItems:
         found = self._findings.get(position, [])
         return sorted(found, key=lambda one: (_SEVERITIES[one.severity.value], one.code))
 
-    def _candidates(self, code: str, after: int) -> Sequence[int]:
+    def _candidates(self, code: str) -> Sequence[int]:
         if not code:
-            return range(after + 1, len(self))
+            return range(len(self))
         ordered = self._sorted.get(code)
         if ordered is None:
             ordered = self._sorted[code] = sorted(self._by_code.get(code, ()))
-        return ordered[bisect_right(ordered, after) :]
-
-    def _has_words(self, position: int, words: tuple[str, ...]) -> bool:
-        if not words:
-            return True
-        sample = self.state(position).sample
-        text = f"{sample.name} {sample.written}".lower()
-        return all(word in text for word in words)
+        return ordered
 
     def _name_of(self, code: str) -> str:
         known = self.report.rules

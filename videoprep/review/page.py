@@ -13,6 +13,12 @@ from videoprep.pages.builder import load_template
 _SERVED = Markup("media-src 'self'; connect-src 'self'; ")
 _STATIC = Markup("media-src 'self' file:; ")
 
+PAGE_BEGIN = 1 << 18
+"""How much of a page tells what it is; its style and its words take a tenth of that."""
+
+# How the data of a page begins that is a file.
+_DATA = '<script type="application/json" id="data">{"static":true,'
+
 _POLICY = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]*)"')
 
 
@@ -34,6 +40,15 @@ def static_page(title: str, data: dict[str, Any]) -> str:
     """
     footer = "decisions stay in this page until you export them"
     return _page(title, {"static": True, **data}, _STATIC, footer)
+
+
+def is_static_page(begin: str) -> bool:
+    """Return whether a file is such a page.
+
+    Args:
+        begin: of its text, `PAGE_BEGIN` characters or all.
+    """
+    return _DATA in begin
 
 
 def _page(title: str, data: dict[str, Any], policy: Markup, footer: str) -> str:

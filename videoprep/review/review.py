@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
+from itertools import islice
 from typing import Any, cast
 
 from videoprep.errors import VideoprepError
@@ -14,7 +16,7 @@ from videoprep.index.survey import resolve
 from videoprep.review.clips import ClipVideos
 from videoprep.review.items import ClipFilter, ReviewItems, seen_of
 from videoprep.spec.caption_journal import MOST_CHARACTERS, Decision, Verdict
-from videoprep.spec.current_captions import CaptionState
+from videoprep.spec.current_captions import CaptionState, CurrentCaptions
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.review_state import ReviewState
 from videoprep.text import escape_unprintable
@@ -22,6 +24,9 @@ from videoprep.validators.engine import CaptionRules, validate
 
 _MOST_ROWS = 200
 _MOST_UNDO = 50
+
+# Others write a line in a moment; so many of them in a row would be a fault.
+_MOST_TRIES = 100
 
 
 class RefusedDecisionError(VideoprepError):
@@ -79,7 +84,8 @@ class Review:
     @property
     def title(self) -> str:
         """The dataset's name."""
-        return escape_unprintable(self.spec.data_root.absolute().name, keep="")
+        folder = os.path.abspath(self.spec.folder)
+        return escape_unprintable(os.path.basename(folder) or folder, keep="")
 
     def summary(self) -> dict[str, Any]:
         """Return the counts, and the last decisions of this reviewer."""
@@ -98,16 +104,13 @@ class Review:
         count = max(1, min(count, _MOST_ROWS))
         with self._lock:
             self.items.refresh()
-            found: list[int] = []
-            for position in self.items.matching(wanted, after):
-                found.append(position)
-                if len(found) > count:
-                    break
-            return {
-                "rows": [self.items.row(position) for position in found[:count]],
-                "more": len(found) > count,
-                "total": self.items.count(wanted),
-            }
+            search = self.items.search(wanted)
+        # Reading all captions takes its time, in which others go on deciding.
+        found = list(islice(search.after(after), count + 1))
+        total = search.count()
+        with self._lock:
+            rows = [self.items.row(position) for position in found[:count]]
+        return {"rows": rows, "more": len(found) > count, "total": total}
 
     def item(self, position: int) -> dict[str, Any]:
         """Return all about a clip, but how it is played."""
@@ -121,15 +124,11 @@ class Review:
             sample = self.items.state(self._within(position)).sample
         return self.videos.plan(position, sample).to_json()
 
-    def video(self, position: int, part: int) -> bytes:
-        """Return a clip as an MP4 file.
-
-        Raises:
-            VideoprepError: it cannot be decoded.
-        """
+    def video(self, position: int, part: int, is_wanted: Callable[[], bool] | None = None) -> bytes:
+        """Return a clip as an MP4 file; see `ClipVideos.video`."""
         with self._lock:
             sample = self.items.state(self._within(position)).sample
-        return self.videos.video(position, sample, part)
+        return self.videos.video(position, sample, part, is_wanted)
 
     def check(self, position: int, text: str) -> dict[str, Any]:
         """Return what would be found in another caption of a clip."""
@@ -190,19 +189,18 @@ class Review:
     def _add(
         self, position: int, seen: str, make: Callable[[CaptionState], Sequence[Decision]]
     ) -> dict[str, Any]:
-        live = self.items.live
+        def decide() -> Sequence[Decision]:
+            self.items.refresh()
+            state = self.items.state(position)
+            if not state.clip:
+                raise RefusedDecisionError("its video cannot be read, so nothing is decided")
+            if seen != seen_of(state):
+                raise StaleDecisionError("the clip has changed since it was shown here")
+            return make(state)
+
         with self._lock:
             self._within(position)
-            while True:
-                self.items.refresh()
-                state = self.items.state(position)
-                if not state.clip:
-                    raise RefusedDecisionError("its video cannot be read, so nothing is decided")
-                if seen != seen_of(state):
-                    raise StaleDecisionError("the clip has changed since it was shown here")
-                read_to = live.captions.read_to("review")
-                if live.captions.journal.append("review", make(state), after=read_to):
-                    break
+            append_decisions(self.items.live.captions, decide)
             self.decisions += 1
             self.items.refresh()
             return {"item": self.items.item(position), **self._summary()}
@@ -211,7 +209,7 @@ class Review:
         items = self.items
         return {
             "total": len(items),
-            "counts": items.counts,
+            "counts": dict(items.counts),
             "codes": items.codes(),
             "limit": items.rules.limit,
         }
@@ -236,6 +234,29 @@ class Review:
         if not 0 <= position < len(self.items):
             raise RefusedDecisionError("there is no such clip")
         return position
+
+
+def append_decisions(captions: CurrentCaptions, decide: Callable[[], Sequence[Decision]]) -> None:
+    """Add decisions to the journal as long as nothing was added since they were made.
+
+    Args:
+        captions: those that the decisions are made of.
+        decide: reads on in the journal and returns the decisions; called again where others were
+            quicker.
+
+    Raises:
+        VideoprepError: the journal cannot be written, or others were quicker every time.
+    """
+    for _ in range(_MOST_TRIES):
+        decisions = decide()
+        read_to = captions.read_to("review")
+        if not decisions or captions.journal.append("review", decisions, after=read_to):
+            return
+    raise VideoprepError(
+        f"others wrote to the caption journal between reading and writing, {_MOST_TRIES} times",
+        where=str(captions.journal.file("review")),
+        remedy="try again when they are done; nothing was written",
+    )
 
 
 def now() -> str:

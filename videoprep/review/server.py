@@ -10,8 +10,13 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import secrets
+import select
+import socket
+import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -22,6 +27,8 @@ from videoprep.review.items import ClipFilter
 from videoprep.review.page import served_page
 from videoprep.review.review import RefusedDecisionError, Review, StaleDecisionError
 from videoprep.text import escape_unprintable
+
+logger = logging.getLogger(__name__)
 
 ADDRESS = "127.0.0.1"
 
@@ -82,11 +89,10 @@ class ReviewServer(ThreadingHTTPServer):
         return f"{ADDRESS}:{self.server_port}", f"localhost:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over a browser that went away; show what else goes wrong."""
-        import sys
-
+        """Pass over a browser that went away; log what else goes wrong."""
+        del request, client_address
         if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
-            super().handle_error(request, client_address)
+            logger.exception("the review's server could not answer a request")
 
 
 class RefusedRequestError(Exception):
@@ -100,6 +106,23 @@ class RefusedRequestError(Exception):
     def __init__(self, status: HTTPStatus, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReply:
+    """What a request is answered with."""
+
+    data: bytes
+    kind: str
+    """Its media type."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Further ones."""
+    status: HTTPStatus = HTTPStatus.OK
+
+    @classmethod
+    def of_json(cls, answer: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> ServerReply:
+        """Return an answer that the page's script reads."""
+        return cls(json.dumps(answer).encode(), _JSON, status=status)
 
 
 class ReviewHandler(BaseHTTPRequestHandler):
@@ -122,20 +145,28 @@ class ReviewHandler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the parent's name)
         """Log nothing: the address has the token in it."""
 
-    def _answer(self, how: Callable[[str, Mapping[str, str]], None]) -> None:
+    def _answer(self, how: Callable[[str, Mapping[str, str]], ServerReply]) -> None:
+        self._send(self._reply(how))
+
+    def _reply(self, how: Callable[[str, Mapping[str, str]], ServerReply]) -> ServerReply:
+        path = ""
         try:
             path, query = self._allowed()
-            how(path, query)
+            return how(path, query)
         except RefusedRequestError as error:
             self.close_connection = True  # what else was sent is not read
-            self._send_json({"error": str(error)}, error.status)
-        except StaleDecisionError as error:
-            self._send_json({"error": error.message, "stale": True}, HTTPStatus.CONFLICT)
+            return ServerReply.of_json({"error": str(error)}, error.status)
         except RefusedDecisionError as error:
-            self._send_json({"error": error.message}, HTTPStatus.UNPROCESSABLE_ENTITY)
+            return ServerReply.of_json({"error": error.message}, HTTPStatus.UNPROCESSABLE_ENTITY)
         except VideoprepError as error:
             text = escape_unprintable(str(error))
-            self._send_json({"error": text}, HTTPStatus.INTERNAL_SERVER_ERROR)
+            return ServerReply.of_json({"error": text}, HTTPStatus.INTERNAL_SERVER_ERROR)
+        except Exception:
+            self.close_connection = True
+            # The path without the token, which opens the page.
+            logger.exception("the review's server failed at %s %.200r", self.command, path)
+            text = "this is a fault of videoprep: the command has written its traceback"
+            return ServerReply.of_json({"error": text}, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _allowed(self) -> tuple[str, Mapping[str, str]]:
         """Return the path after the token, and the query, of a request that may be answered."""
@@ -166,52 +197,51 @@ class ReviewHandler(BaseHTTPRequestHandler):
         if is_wrong:
             raise RefusedRequestError(HTTPStatus.FORBIDDEN, "another page asks for this")
 
-    def _get(self, path: str, query: Mapping[str, str]) -> None:
+    def _get(self, path: str, query: Mapping[str, str]) -> ServerReply:
         review = self.server.review
         if path == "":
             html, policy = served_page(review.title)
-            self._send(
-                html.encode(), "text/html; charset=utf-8", {"Content-Security-Policy": policy}
-            )
-        elif path == "api/state":
-            self._send_json(review.summary())
-        elif path == "api/list":
+            headers = {"Content-Security-Policy": policy}
+            return ServerReply(html.encode(), "text/html; charset=utf-8", headers)
+        if path == "api/state":
+            return ServerReply.of_json(review.summary())
+        if path == "api/list":
             wanted = ClipFilter.of(
                 query.get("show", "all"), query.get("code", ""), query.get("text", "")[:1000]
             )
-            self._send_json(review.rows(wanted, _number(query, "after", -1), _MOST_ROWS))
-        elif path == "api/item":
-            self._send_json(review.item(_number(query, "at")))
-        elif path == "api/plan":
-            self._send_json(review.plan(_number(query, "at")))
-        elif path == "clip.mp4":
-            self._send_part(review.video(_number(query, "at"), _number(query, "part", 0)))
-        else:
-            raise RefusedRequestError(HTTPStatus.NOT_FOUND, "there is nothing there")
+            rows = review.rows(wanted, _number(query, "after", -1), _MOST_ROWS)
+            return ServerReply.of_json(rows)
+        if path == "api/item":
+            return ServerReply.of_json(review.item(_number(query, "at")))
+        if path == "api/plan":
+            return ServerReply.of_json(review.plan(_number(query, "at")))
+        if path == "clip.mp4":
+            at, part = _number(query, "at"), _number(query, "part", 0)
+            return self._part_of(review.video(at, part, is_wanted=self._is_waited_for))
+        raise RefusedRequestError(HTTPStatus.NOT_FOUND, "there is nothing there")
 
-    def _post(self, path: str, query: Mapping[str, str]) -> None:
+    def _post(self, path: str, query: Mapping[str, str]) -> ServerReply:
         del query
         review, asked = self.server.review, self._body()
         at, text = _field(asked, "at", int), _field(asked, "caption", str, "")
         if path == "api/check":
-            self._send_json(review.check(at, text))
-        elif path == "api/decide":
+            return ServerReply.of_json(review.check(at, text))
+        if path == "api/decide":
             verdict, seen = _field(asked, "verdict", str), _field(asked, "seen", str)
-            self._decide(at, lambda: review.decide(at, verdict, text, seen))
-        elif path == "api/undo":
+            return self._decide(at, lambda: review.decide(at, verdict, text, seen))
+        if path == "api/undo":
             seen = _field(asked, "seen", str)
             earlier = asked.get("verdict") and _field(asked, "verdict", str)
-            self._decide(at, lambda: review.undo(at, earlier or None, text, seen))
-        else:
-            raise RefusedRequestError(HTTPStatus.NOT_FOUND, "there is nothing there")
+            return self._decide(at, lambda: review.undo(at, earlier or None, text, seen))
+        raise RefusedRequestError(HTTPStatus.NOT_FOUND, "there is nothing there")
 
-    def _decide(self, at: int, decide: Callable[[], dict[str, Any]]) -> None:
+    def _decide(self, at: int, decide: Callable[[], dict[str, Any]]) -> ServerReply:
         """Take a decision; one about a clip that has changed is answered with the clip."""
         try:
-            self._send_json(decide())
+            return ServerReply.of_json(decide())
         except StaleDecisionError as error:
             answer = {"error": error.message, "item": self.server.review.item(at)}
-            self._send_json(answer, HTTPStatus.CONFLICT)
+            return ServerReply.of_json(answer, HTTPStatus.CONFLICT)
 
     def _body(self) -> dict[str, Any]:
         kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -223,47 +253,51 @@ class ReviewHandler(BaseHTTPRequestHandler):
         if len(length) > 12 or int(length) > _MOST_BYTES:
             raise RefusedRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "it is too long")
         try:
-            asked = json.loads(self.rfile.read(int(length)))
+            body = self.rfile.read(int(length))
+        except OSError as error:
+            raise RefusedRequestError(
+                HTTPStatus.REQUEST_TIMEOUT, "it did not come whole"
+            ) from error
+        try:
+            asked = json.loads(body)
         except (ValueError, RecursionError):
             asked = None
         if not isinstance(asked, dict):
             raise RefusedRequestError(HTTPStatus.BAD_REQUEST, "it is not a JSON object")
         return asked
 
-    def _send_part(self, data: bytes) -> None:
-        """Answer with a video, or the part of it that is asked for: browsers seek so."""
+    def _is_waited_for(self) -> bool:
+        """Return whether the browser keeps the connection open; it sends nothing meanwhile."""
+        look = select.poll()
+        look.register(self.connection, select.POLLIN)
+        try:
+            return not look.poll(0) or bool(self.connection.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
+    def _part_of(self, data: bytes) -> ServerReply:
+        """Return a video, or the part of it that is asked for: browsers seek so."""
         span = _span(self.headers.get("Range"), len(data))
         headers = {"Accept-Ranges": "bytes"}
         if span is None:
-            self._send(data, "video/mp4", headers)
-            return
+            return ServerReply(data, "video/mp4", headers)
         start, end = span
         if start >= end:
             headers["Content-Range"] = f"bytes */{len(data)}"
             status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-            self._send(b"", "video/mp4", headers, status)
-            return
+            return ServerReply(b"", "video/mp4", headers, status)
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
-        self._send(data[start:end], "video/mp4", headers, HTTPStatus.PARTIAL_CONTENT)
+        return ServerReply(data[start:end], "video/mp4", headers, HTTPStatus.PARTIAL_CONTENT)
 
-    def _send_json(self, answer: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
-        self._send(json.dumps(answer).encode(), _JSON, {}, status)
-
-    def _send(
-        self,
-        data: bytes,
-        kind: str,
-        headers: Mapping[str, str],
-        status: HTTPStatus = HTTPStatus.OK,
-    ) -> None:
-        self.send_response(status)
-        everything = {"Content-Type": kind, "Content-Length": str(len(data))}
-        for name, value in {**everything, **_HEADERS, **headers}.items():
+    def _send(self, reply: ServerReply) -> None:
+        self.send_response(reply.status)
+        everything = {"Content-Type": reply.kind, "Content-Length": str(len(reply.data))}
+        for name, value in {**everything, **_HEADERS, **reply.headers}.items():
             self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(data)
+        self.wfile.write(reply.data)
         self.wfile.flush()
 
 

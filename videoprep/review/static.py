@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
+import xxhash
+
 from videoprep.errors import VideoprepError
 from videoprep.fs.atomic import write_bytes
+from videoprep.fs.fingerprint import fingerprint_of, open_regular
 from videoprep.review.items import ClipFilter
-from videoprep.review.page import static_page
+from videoprep.review.page import PAGE_BEGIN, is_static_page, static_page
 from videoprep.review.review import Review
 from videoprep.spec.caption_journal import digest
 
@@ -35,6 +40,11 @@ class StaticReview:
     """What page and videos take."""
 
 
+# A video is named by the fingerprint of its contents: so an earlier page keeps its videos until
+# another one takes its place, and each file shows whether it was written here.
+_VIDEO = re.compile(r"[0-9a-f]{32}\.mp4")
+
+
 def write_static(
     review: Review,
     path: str | os.PathLike[str],
@@ -43,6 +53,8 @@ def write_static(
 ) -> StaticReview:
     """Write a review of clips about which nothing is decided, the first ones of the dataset.
 
+    An earlier page of that name is replaced, and its videos are removed.
+
     Args:
         review: the review.
         path: the page to write; its videos go to a folder beside it.
@@ -50,19 +62,15 @@ def write_static(
         on_progress: called with how many clips are written, and how many there are.
 
     Raises:
-        VideoprepError: the page would not end in ``.html``.
+        VideoprepError: see `require_page`.
     """
     page = Path(path)
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise VideoprepError(
-            "the name of a page ends in .html", where=str(page), remedy="name it so"
-        )
+    require_page(page)
     folder = page.with_name(f"{page.stem}_files")
-    wanted = ClipFilter("undecided")
-    chosen = list(islice(review.items.matching(wanted), limit))
-    items, without, total = [], 0, 0
+    chosen = list(islice(review.items.search(ClipFilter("undecided")).after(), limit))
+    items, without, videos = [], 0, dict[str, int]()
     for at, position in enumerate(chosen):
-        name = f"{at + 1:05}.mp4"
+        address = ""
         plan = review.plan(position)
         plan["parts"] = plan["parts"][:1]
         try:
@@ -70,22 +78,72 @@ def write_static(
         except VideoprepError as error:
             plan, without = {"parts": [], "note": error.message}, without + 1
         else:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_bytes(folder / name, video)
-            total += len(video)
-        address = f"{quote(folder.name)}/{name}"
+            name = f"{xxhash.xxh3_128_hexdigest(video)}.mp4"
+            if name not in videos:
+                write_bytes(folder / name, video)
+            videos[name] = len(video)
+            address = f"{quote(os.fsencode(folder.name))}/{name}"
         items.append({**review.item(position), "at": at, "plan": plan, "video": address})
         if on_progress is not None:
             on_progress(at + 1, len(chosen))
     data = {
-        "id": digest(review.title, [item["clip"] for item in items]),
+        # What a browser has kept about the page counts for exactly these clips and captions.
+        "id": digest(review.title, [item["seen"] for item in items]),
         "dataset": review.title,
         "limit": review.items.rules.limit,
         "caption_codes": sorted(review.items.rules.codes),
         "items": items,
     }
     html = static_page(review.title, data).encode()
-    page.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(page, html)
+    _remove_videos(folder, videos)
     left_out = review.items.counts["undecided"] - len(chosen)
-    return StaticReview(page, folder, len(chosen), left_out, without, total + len(html))
+    size = sum(videos.values()) + len(html)
+    return StaticReview(page, folder, len(chosen), left_out, without, size)
+
+
+def require_page(page: Path) -> None:
+    """Check that a page may be written, which replaces nothing but an earlier one.
+
+    Raises:
+        VideoprepError: its name does not end in ``.html``, or something else has that name.
+    """
+    if page.suffix != ".html":
+        raise VideoprepError(
+            "the name of a page ends in .html", where=str(page), remedy="name it so"
+        )
+    if page.is_dir():
+        raise VideoprepError("is a folder", where=str(page), remedy="name a file in it")
+    try:
+        with open_regular(page) as file:
+            begin = file.read(PAGE_BEGIN)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _occupied(page, f"cannot be read: {error.strerror or error}") from error
+    if not is_static_page(begin.decode("utf-8", "replace")):
+        raise _occupied(page, "exists and is no page of a review")
+
+
+def _occupied(page: Path, why: str) -> VideoprepError:
+    return VideoprepError(why, where=str(page), remedy="name another file")
+
+
+def _remove_videos(folder: Path, kept: Collection[str]) -> None:
+    """Remove the videos of earlier pages from a folder, and nothing else."""
+    if not folder.is_dir():
+        return
+    for file in sorted(folder.iterdir()):
+        if _VIDEO.fullmatch(file.name) and file.name not in kept and _is_own(file):
+            file.unlink(missing_ok=True)
+    if not kept:
+        with suppress(OSError):  # something else is in it
+            folder.rmdir()
+
+
+def _is_own(file: Path) -> bool:
+    """Return whether a file was written here: its name says what is in it."""
+    try:
+        return fingerprint_of(file) == file.stem
+    except OSError:
+        return False

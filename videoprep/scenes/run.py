@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import IO, Any, BinaryIO, cast
 import xxhash
 
 from videoprep.errors import Code, MediaError, SpecError, VideoprepError
-from videoprep.fs.atomic import may_write, write_bytes, write_file
+from videoprep.fs.atomic import is_abandoned, may_write, write_bytes, write_file
 from videoprep.fs.mirror import remote_of, shown
 from videoprep.index.placement import late_start
 from videoprep.media.inspect import Inspection, inspect_all, inspect_scenes
@@ -33,6 +33,7 @@ from videoprep.spec.path_hints import dataset_path, nowhere
 from videoprep.spec.spec_file import NAME, read_spec_file, spec_text
 from videoprep.spec.video_files import is_video_name
 from videoprep.spec.video_lookup import is_inside
+from videoprep.text import rounded_parts
 from videoprep.workers.pool import Limits
 
 SAMPLES = "samples.csv"
@@ -57,7 +58,7 @@ _NOT_VIDEOS = "files that are not called like videos"
 _NETWORK_THRESHOLD = 0.5
 
 OnProgress = Callable[[str, int, int], None]
-"""Called with what is done, how many files are done, and of how many."""
+"""Called with what is done, how many of it, and of how many: films, or seconds of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,15 @@ class SplitResult:
     def ok(self) -> bool:
         """Whether every film was cut, and there is a range."""
         return not self.failed and self.samples > 0
+
+    def shown_seconds(self) -> tuple[float, list[tuple[Reason, float]]]:
+        """Return the seconds in ranges, and those in none by reason, the most first.
+
+        They are rounded to tenths so that they add up to ``seconds`` as it is shown.
+        """
+        left = sorted(self.left_over.items(), key=lambda item: -item[1])
+        kept, *rest = rounded_parts([self.sample_seconds, *(seconds for _, seconds in left)], 1)
+        return kept, [(reason, seconds) for (reason, _), seconds in zip(left, rest, strict=True)]
 
     def to_json(self) -> dict[str, Any]:
         """Return a form that `json` can write."""
@@ -225,19 +235,47 @@ def _films(
     The longest film decides for all: a limit is for what hangs.
     """
     paths = [os.path.join(root, name) for name in names]
-    longest = 0
+    longest, lengths = 0, dict[str, tuple[float, int]]()
     for done, found in enumerate(inspect_all(root, paths, limits=limits), start=1):
         if not isinstance(found.shared, MediaError):
             longest = max(longest, found.shared.frames)
+            lengths[paths[done - 1]] = found.shared.duration, found.shared.frames
         told("opened", done, len(paths))
     network = options.detector == "transnet"
     a_frame = _NETWORK_SECONDS if network else _FRAME_SECONDS
     seconds = max(limits.seconds, longest * a_frame / _FACTOR)
     patient = Limits(seconds=min(seconds, 9e5), memory_mib=limits.memory_mib)
-    looked = inspect_scenes(root, paths, shots=network, limits=patient)
+    clock = _FilmClock(lengths, told)
+    looked = inspect_scenes(root, paths, shots=network, limits=patient, on_decoded=clock.at)
     for done, (name, found) in enumerate(zip(names, looked, strict=True), start=1):
+        clock.finish(paths[done - 1])
         yield name, found
         told("split", done, len(paths))
+
+
+@dataclass(slots=True)
+class _FilmClock:
+    """How many seconds of all films together have been looked at."""
+
+    lengths: Mapping[str, tuple[float, int]]
+    """Seconds and frames of the films that can be opened, by their paths."""
+    told: OnProgress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def at(self, path: Path, frames: int) -> None:
+        """Tell that so many frames of a film are decoded."""
+        length, total = self.lengths.get(str(path), (0.0, 0))
+        self._tell(str(path), length * min(1.0, frames / max(total, 1)))
+
+    def finish(self, path: str) -> None:
+        """Tell that a film is done, or was done before."""
+        self._tell(path, self.lengths.get(path, (0.0, 0))[0])
+
+    def _tell(self, path: str, seconds: float) -> None:
+        self.seconds[path] = seconds
+        total = sum(length for length, _ in self.lengths.values())
+        if total:
+            self.told("seconds of film", round(sum(self.seconds.values())), round(total))
 
 
 def _cut(root: Path, name: str, found: Inspection, options: SplitOptions) -> SplitFilm | FailedFilm:
@@ -402,6 +440,9 @@ class _Folder:
     ) -> None:
         """Write all files, each whole or not at all."""
         self.path.mkdir(parents=True, exist_ok=True)
+        for left_there in self.path.glob(f".{SAMPLES}.*"):
+            if is_abandoned(left_there):  # by a process that was killed
+                left_there.unlink(missing_ok=True)
 
         def write(file: BinaryIO) -> None:
             samples(file)

@@ -80,6 +80,9 @@ class Run:
     """The instruction, with the places in which a clip's own context comes."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Everything else on which answers depend, such as how frames are chosen."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The options of the command that began it, as they were given, for people who want to run it
+    again. Answers do not depend on how they are written."""
 
     @property
     def id(self) -> str:

@@ -279,7 +279,7 @@ def _uncaptioned(sample: Sample, command: str) -> Problem:
         Code.EMPTY_CAPTION,
         sample,
         "there is no caption, neither in the dataset nor in its caption journal",
-        f"run `{command}`, or write one",
+        f"let a model write it (`{command}`), or write one",
     )
 
 

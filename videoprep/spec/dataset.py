@@ -22,7 +22,7 @@ from pydantic import (
 from typing_extensions import Unpack
 
 from videoprep.errors import Code, ListError, Problem, SpecError, VideoprepError
-from videoprep.fs.mirror import remote_of
+from videoprep.fs.mirror import remote_of, shown
 from videoprep.gc_pause import gc_paused
 from videoprep.options import (
     Cli,
@@ -34,6 +34,7 @@ from videoprep.options import (
     unknown_option,
     wrong_values,
 )
+from videoprep.shell import command_line
 from videoprep.spec.caption_journal import FOLDER as JOURNAL
 from videoprep.spec.caption_journal import CaptionJournal, clip_key, uses_journal
 from videoprep.spec.columns import COLUMNS
@@ -255,6 +256,7 @@ class DatasetSpec(BaseModel):
     """Options of rules, by code or name, then by the option's name."""
     _file: Path | None = PrivateAttr(default=None)
     _from_file: frozenset[str] = PrivateAttr(default=frozenset())  # the fields that it sets
+    _name: str | None = PrivateAttr(default=None)  # in the file, if that describes several
 
     @field_validator("data_root", "dataset_file", mode="before")
     @classmethod
@@ -306,7 +308,7 @@ class DatasetSpec(BaseModel):
 
     @classmethod
     def in_group(
-        cls, path: Path, written: Mapping[str, Any], given: DatasetOptions, group: Path
+        cls, path: Path, written: Mapping[str, Any], given: DatasetOptions, group: Path, name: str
     ) -> DatasetSpec:
         """Find a dataset that a ``videoprep.yaml`` describes among others.
 
@@ -315,6 +317,7 @@ class DatasetSpec(BaseModel):
             written: what the file sets for it.
             given: what is replaced of that.
             group: the file, which errors about what it sets blame.
+            name: what the file calls it.
 
         Raises:
             SpecError: see `from_path`.
@@ -322,7 +325,9 @@ class DatasetSpec(BaseModel):
         require_known(given)
         chosen = {name: value for name, value in given.items() if value is not None}
         with remote_errors():
-            return cls._found(path, {**written, **chosen}, frozenset(chosen), group)
+            made = cls._found(path, {**written, **chosen}, frozenset(chosen), group)
+        made._name = name
+        return made
 
     @classmethod
     def _found(
@@ -387,6 +392,7 @@ class DatasetSpec(BaseModel):
             }
             made = cls._checked({**dataset.model_dump(), **given}, given)
             made._file, made._from_file = dataset._file, dataset._from_file - frozenset(given)
+            made._name = dataset._name
             return made
         return cls.from_path(dataset, **options)
 
@@ -471,11 +477,32 @@ class DatasetSpec(BaseModel):
         )
 
     @property
+    def folder(self) -> Path:
+        """The folder by whose name people know the dataset.
+
+        It is that of its own ``videoprep.yaml``, else that of its lists. The videos may lie
+        elsewhere.
+        """
+        if self._file is None or self._name is not None:
+            return self._folder_of_lists
+        return self._file.parent
+
+    @property
     def journal(self) -> CaptionJournal:
         """The caption journal, whether it is there or not."""
+        return CaptionJournal(self._folder_of_lists / (self.caption_journal or JOURNAL))
+
+    @property
+    def _location(self) -> str:
+        """What a command takes to find the dataset with its options."""
+        if self._file is None:
+            return shown(self.list_file)
+        return shown(self._file) + (f"#{self._name}" if self._name is not None else "")
+
+    @property
+    def _folder_of_lists(self) -> Path:
         list_file = self.list_file
-        folder = self.data_root if list_file == self.data_root else list_file.parent
-        return CaptionJournal(folder / (self.caption_journal or JOURNAL))
+        return self.data_root if list_file == self.data_root else list_file.parent
 
     def caption_states(self) -> list[CaptionState]:
         """Return what is known about the caption of each sample whose video is there.
@@ -523,7 +550,7 @@ class DatasetSpec(BaseModel):
         usable = usable_samples(
             self._states(listing.samples),
             self.caption_fallback,
-            f"videoprep caption {in_shell(str(self.list_file))}",
+            command_line("caption", self._location, model="MODEL"),
         )
         return replace(
             listing,
@@ -647,6 +674,7 @@ class DatasetSpec(BaseModel):
             tuple(map(escape_unprintable, found.unused)),
             tuple(found.passed_over),
             sum(1 for entry in found.entries if entry.further),
+            self.journal.folder.name if self._uses_journal() else None,
         )
 
     def _note_unlisted(self, found: Entries) -> None:

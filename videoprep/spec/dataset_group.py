@@ -194,7 +194,7 @@ class DatasetGroup:
                     remedy=nowhere(entry.path, "correct the path, or remove the dataset"),
                 )
             given = cast(DatasetOptions, self.options)
-            spec = DatasetSpec.in_group(entry.path, entry.options, given, self.file)
+            spec = DatasetSpec.in_group(entry.path, entry.options, given, self.file, entry.name)
             if self.default_profile is not None:
                 spec = _with_profile(spec, self.default_profile)
         return GroupedDataset(entry, spec)

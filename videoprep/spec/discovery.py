@@ -21,7 +21,7 @@ from videoprep.spec.columns import find, guess
 from videoprep.spec.encoding import count_lines
 from videoprep.spec.entries import Entries
 from videoprep.spec.folder import levels
-from videoprep.spec.locate import folder_reader_of, is_ours, locate, require_table
+from videoprep.spec.locate import NO_DATASET, folder_reader_of, is_ours, locate, require_table
 from videoprep.spec.path_hints import kind_of, names_in, nowhere
 from videoprep.spec.readers import table_suffixes
 from videoprep.spec.readers.base import FolderReader, Header
@@ -119,7 +119,7 @@ def _by_contents(
 
 def _advised(folder: Path, refused: SpecError) -> SpecError:
     """What `locate` says, but not its advice to run `videoprep init`, which has just failed."""
-    return _nothing(folder) if refused.message.startswith("no dataset here") else refused
+    return _nothing(folder) if refused.message.startswith(NO_DATASET) else refused
 
 
 def _in_format(folder: Path, reader: FolderReader, lists: Sequence[str]) -> Found:

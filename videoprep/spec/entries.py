@@ -67,12 +67,16 @@ class Reading:
 
     several_captions: int = 0
     """Samples with more than one caption, of which the first is encoded."""
+    journal: str | None = None
+    """The folder of the caption journal, if captions are looked for in it."""
 
     def sentences(self) -> Iterator[str]:
         """Yield what was used and what was passed over, one fact at a time."""
         columns = ", ".join(f"{what} from {name!r}" for what, name in self.columns.items())
         unit = f" (in {self.time_unit})" if self.time_unit else ""
         yield f"reading {self.summary}" + (f": {columns}{unit}" if columns else "")
+        if self.journal is not None:
+            yield f"captions by models and reviewers from {self.journal}"
         if self.unused:
             more = ", …" if len(self.unused) > _SHOWN else ""
             yield f"columns not used: {', '.join(self.unused[:_SHOWN])}{more}"
@@ -104,6 +108,7 @@ class Reading:
             "time_unit": self.time_unit,
             "unused": list(self.unused),
             "several_captions": self.several_captions,
+            "journal": self.journal,
             "passed_over": [
                 {"kind": one.kind, "count": one.count, "examples": list(one.examples)}
                 for one in self.passed_over

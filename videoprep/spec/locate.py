@@ -28,6 +28,9 @@ from videoprep.spec.video_lookup import is_inside
 CONVERTED = "videoprep-list.csv"
 """What earlier versions called the list that they made of a folder."""
 
+NO_DATASET = "no dataset here"
+"""How the message begins about a folder in which nothing is a dataset."""
+
 _FIXED = ("videoprep.csv", "videoprep-")  # lists that `validate` writes, if asked to fix
 _SHOWN = 5
 _LOOKED_AT = 1 << 16  # bytes of a list, to see whether it names a folder
@@ -364,7 +367,7 @@ def _nothing_found(path: Path, request: ReadRequest, tables: list[str]) -> SpecE
             remedy="name a folder of videos",
         )
     return SpecError(
-        f"no dataset here: {' and '.join(missing)} not found, no table, and no videos with "
+        f"{NO_DATASET}: {' and '.join(missing)} not found, no table, and no videos with "
         "captions beside them",
         where=str(path),
         code=Code.MISSING_LIST,

@@ -119,7 +119,7 @@ def nowhere(path: str | os.PathLike[str], otherwise: str) -> str:
         path: as it was given.
         otherwise: the remedy where nothing is alike.
     """
-    close = similar(path)
+    close = None if os.path.lexists(path) else similar(path)
     return f"did you mean {close}?" if close is not None else otherwise
 
 

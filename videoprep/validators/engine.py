@@ -6,6 +6,7 @@ import json
 import os
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -233,6 +234,15 @@ class _AlikeFiles:
     speaking: list[Validator] | None = None
 
 
+def _first_reasons(problems: Iterable[Problem]) -> Counter[str]:
+    """How many samples problems are about, by the code of each one's first."""
+    first: dict[int, str] = {}
+    for problem in problems:
+        if problem.number is not None:
+            first.setdefault(problem.number, problem.code.value)
+    return Counter(first.values())
+
+
 def _looks_at_media_alone(rule: Validator) -> bool:
     """Built-in rules that need no caption and no frames say the same of files that are alike."""
     of_media = rule.needs <= {Need.HEADER, Need.TIMESTAMPS, Need.PLAN}
@@ -278,7 +288,11 @@ class ValidationRun:
         self.numbers = array("q", (sample.number for sample in listing.samples))
         self.dirty, self.failing, self.broken = (np.zeros(count, np.bool_) for _ in range(3))
         self.overview = Overview(
-            shown(self.spec.list_file), listing.total, listing.samples, listing.identities
+            shown(self.spec.list_file),
+            listing.total,
+            listing.samples,
+            listing.identities,
+            unusable=_first_reasons(listing.problems),
         )
 
     def take(self, found: Iterable[Finding], number: int | None = None) -> None:

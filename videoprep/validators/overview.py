@@ -91,6 +91,8 @@ class Overview:
             without those that are sped up.
         planned: samples that have a clip.
         left_out: samples that are not planned, by the reason's code.
+        unusable: samples that their lists or the caption journal make unusable, by the code of the
+            first reason.
         figures: numbers for charts.
         parts: the datasets, if there are several.
     """
@@ -103,6 +105,7 @@ class Overview:
     rates: dict[Bucket, Counter[float]] = field(default_factory=dict)
     planned: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    unusable: Counter[str] = field(default_factory=Counter)
     figures: Figures = field(default_factory=Figures)
     parts: tuple[OverviewPart, ...] = ()
     _captions: array[int] = field(default_factory=lambda: array("Q"))

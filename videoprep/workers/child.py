@@ -53,6 +53,11 @@ class Service:
             self._answers.flush()
             self._answers.write(answer(self._requests.get()) + "\n")
 
+    def tell(self, text: str) -> None:
+        """Says something before the answer: one line."""
+        self._answers.write(text + "\n")
+        self._answers.flush()
+
     def _read(self) -> None:
         """Ends the process when the parent is gone, also in the middle of a file.
 

@@ -64,9 +64,15 @@ _ANSWER_SECONDS = 10.0
 
 _MOST_SECONDS = 1e6
 
+AT = b'{"at": '
+"""How a line begins that says how many frames a worker has decoded; the answer is still to come."""
+
 Do = Literal["fingerprint", "probe", "scan", "scenes", "transnet", "sound", "thumbnail", "pictures"]
 Answer = dict[str, Any]
 """What was asked for, each as ``{"value": …}`` or ``{"error": …}``; see the inspector."""
+
+OnFrames = Callable[[int, int], None]
+OnAnswer = Callable[[int, Answer], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,18 @@ class WorkerJob(ABC):
             ValueError: it is none; the worker is not to be trusted any more.
         """
 
+    def hear(self, line: bytes) -> bool:
+        """Take a line that says how far the worker is; return False if it is the answer.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        del line
+        return False
+
+    def tell(self) -> None:  # noqa: B027 (most tell nobody)
+        """Pass on what was heard or taken; what this raises ends the `run`."""
+
     @abstractmethod
     def lose(self, lost: Lost) -> None:
         """Take it that there will be no answer."""
@@ -199,21 +217,33 @@ class Worker(Generic[J]):
     def read(self) -> bool:
         """Takes the answers that have come; False where there will be no more."""
         data = os.read(self.fileno(), _READ)
-        self.deadline = max(self.deadline, time.monotonic() + _ANSWER_SECONDS)
         if b"\n" not in data:
+            self._begin_answer()
             self._buffer += data
             return bool(data)
         *lines, rest = (bytes(self._buffer) + data).split(b"\n")
         self._buffer = bytearray(rest)
+        if rest or not all(line.startswith(AT) for line in lines):
+            self._begin_answer()
         return all(self._take(line) for line in lines)
+
+    def _begin_answer(self) -> None:
+        self.deadline = max(self.deadline, time.monotonic() + _ANSWER_SECONDS)
 
     def _take(self, line: bytes) -> bool:
         if self.ready:
             try:
-                self.jobs[0].take(line)
+                job = self.jobs[0]
+                is_answer = not job.hear(line)
+                if is_answer:
+                    job.take(line)
             except (ValueError, IndexError):
                 return False  # whatever it has become, it is no longer a worker
+            if not is_answer:
+                job.tell()
+                return True
             self.jobs.popleft().done = True
+            job.tell()
         self.ready = True
         if self.jobs:
             self.deadline = time.monotonic() + self.jobs[0].seconds
@@ -444,8 +474,12 @@ class _Inspection(WorkerJob):
 
     request: InspectionRequest
     pool: WorkerPool
+    number: int
+    on_frames: OnFrames | None = None
+    on_answer: OnAnswer | None = None
     result: Answer | Lost | None = None
     length: int = 0
+    frames: int = 0
 
     def admit(self, *, first: bool) -> bool:
         return first or self.pool.held <= _MOST_HELD
@@ -455,11 +489,28 @@ class _Inspection(WorkerJob):
         what: dict[str, Any] = {"do": request.do, "path": os.fspath(request.path.absolute())}
         if request.frames:
             what["frames"] = request.frames
+        if self.on_frames is not None:
+            what["tells"] = True
         return json.dumps(what)
+
+    def hear(self, line: bytes) -> bool:
+        if self.on_frames is None or not line.startswith(AT):
+            return False
+        told = json.loads(line)["at"]
+        if not isinstance(told, int):
+            raise ValueError(f"no number of frames: {told!r}")
+        self.frames = told
+        return True
 
     def take(self, line: bytes) -> None:
         self.result, self.length = json.loads(line), len(line)
         self.pool.held += self.length
+
+    def tell(self) -> None:
+        if self.result is None and self.on_frames is not None:
+            self.on_frames(self.number, self.frames)
+        elif isinstance(self.result, dict) and self.on_answer is not None:
+            self.on_answer(self.number, self.result)
 
     def lose(self, lost: Lost) -> None:
         self.result = lost
@@ -494,14 +545,29 @@ class WorkerPool:
     ) -> None:
         self._workers.close()
 
-    def run(self, requests: Iterable[InspectionRequest]) -> Iterator[Answer | Lost]:
+    def run(
+        self,
+        requests: Iterable[InspectionRequest],
+        on_frames: OnFrames | None = None,
+        on_answer: OnAnswer | None = None,
+    ) -> Iterator[Answer | Lost]:
         """Gives an answer a request, in the order of the requests.
+
+        Args:
+            requests: what is asked.
+            on_frames: called now and then while frames are decoded, with the number of the
+                request, from 0, and how many frames of it are done.
+            on_answer: called with the number of a request and its answer when it comes, which may
+                be long before its turn.
 
         Raises:
             VideoprepError: a worker cannot be started.
         """
         self.held = 0
-        asked = (_Inspection(request.seconds, request, self) for request in requests)
+        asked = (
+            _Inspection(request.seconds, request, self, number, on_frames, on_answer)
+            for number, request in enumerate(requests)
+        )
         with closing(self._workers.run(asked)) as done:
             for job in done:
                 self.held -= job.length

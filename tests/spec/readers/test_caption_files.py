@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import videoprep as vp
 from tests.spec.readers.reading import codes, made, pairs, read, remarks
-from videoprep.errors import SpecError
-from videoprep.spec.entries import Entries
+from videoprep.errors import SpecError, listed
+from videoprep.spec.entries import Entries, Reading
 from videoprep.spec.readers.base import ReadRequest
 from videoprep.spec.readers.caption_files import READER
 
@@ -239,3 +239,45 @@ def test_captions_come_back(tmp_path_factory: pytest.TempPathFactory, captions: 
     root = made(tmp_path_factory.mktemp("set"))
     (root / "a.txt").write_bytes("\n".join(captions).encode("utf-8-sig"))
     assert pairs(read(root)) == {"a.mp4": tuple(captions)}
+
+
+def test_a_video_without_a_caption_file_is_told_without_a_line(tmp_path: Path) -> None:
+    """A video has no lines; its caption may be the fallback, or in the journal."""
+    made(tmp_path, {"a.txt": "one"})
+    listing = read(tmp_path, caption_fallback="a film")
+    places = [f"{tmp_path}/{name}" for name in ("a.txt:1", "b.mp4", "c.mp4")]
+    assert [str(sample.source) for sample in listing.samples] == places
+    assert listed("b.mp4", f"{tmp_path}/b.mp4", 1, "clip 2") == "b.mp4 (clip 2)"
+    assert listed("b.mp4", f"{tmp_path}/b.mp4", None) == "b.mp4"
+    assert listed("a.mp4", f"{tmp_path}/a.txt", 1) == "a.mp4 (a.txt:1)"
+
+
+_TEXTS = ("a.txt", "b.txt", "c.txt")
+
+
+@pytest.mark.parametrize(
+    ("files", "journal", "said"),
+    [
+        (dict.fromkeys(_TEXTS, "one"), False, ["reading videos with a caption file beside each"]),
+        ({"a.txt": "one"}, False, ["reading videos, 1 of 3 with a caption file beside it"]),
+        (
+            {},
+            True,
+            [
+                "reading videos without caption files",
+                "captions by models and reviewers from videoprep-captions",
+            ],
+        ),
+    ],
+)
+def test_what_was_read_is_what_is_there(
+    tmp_path: Path, files: dict[str, str], journal: bool, said: list[str]
+) -> None:
+    made(tmp_path, files)
+    if journal:
+        (tmp_path / "videoprep-captions").mkdir()
+    reading = read(tmp_path).reading
+    assert list(reading.sentences())[: len(said)] == said
+    assert Reading.from_json(reading.to_json()) == reading
+    older = {name: value for name, value in reading.to_json().items() if name != "journal"}
+    assert Reading.from_json(older).journal is None

@@ -22,7 +22,15 @@ test_dataset_loss = rule_test(DatasetLoss, breaks=[_planned(8)], clean=[_planned
 
 def test_it_says_why() -> None:
     (finding,) = check(DatasetLoss, _planned(8))
-    assert "2 of 10 samples (20%) are skipped: VP302 1×, not usable as they are listed 1×" in (
-        finding.message
-    )
+    assert finding.message == "2 of 10 samples (20%) are skipped: VP302 1×, others 1×"
+    assert "allow fitting" in finding.remedy
     assert check(DatasetLoss, _planned(8), share=0.2) == []
+
+
+def test_what_helps_is_about_the_most_frequent_reason() -> None:
+    over = _planned(5)
+    over.unusable = Counter({"VP201": 3, "VP005": 1})
+    (finding,) = check(DatasetLoss, over)
+    assert "VP201 3×, VP005 1×, VP302 1×" in finding.message
+    assert "`videoprep caption`" in finding.remedy
+    assert "bucket" not in finding.remedy

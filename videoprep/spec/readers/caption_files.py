@@ -36,6 +36,7 @@ CAPTION_SUFFIXES = (*TEXT_SUFFIXES, JSON_SUFFIX)
 _MOST_BYTES = 1 << 16  # of one caption file
 _GLANCE = 20_000  # videos among which a caption is looked for
 _EXAMPLES = 3
+_NO_FILE = "there is no caption file for it"
 
 STILLS = "still images"
 UNPAIRED = "caption files without a video"
@@ -68,6 +69,16 @@ class CaptionFiles(FolderReader):
             if left <= 0:
                 break
         return False
+
+    def describe(self, request: ReadRequest, entries: Entries) -> str:
+        lacking = sum(entry.line is None for entry in entries.entries)
+        lacking += sum(problem.message == _NO_FILE for problem in entries.problems)
+        if not lacking:
+            return self.summary
+        if lacking == entries.total:
+            return "videos without caption files"
+        beside = entries.total - lacking
+        return f"videos, {beside:,} of {entries.total:,} with a caption file beside it"
 
     def read(self, request: ReadRequest) -> Entries:
         collector = Collector(request)
@@ -217,9 +228,11 @@ class Collector:
         found.total += 1
         if caption.encoding is not None:
             found.remarks.append(_recoded(video, where, found.total, caption.encoding))
-        # The sample is told by its caption file, whose first line is the caption.
+        # The sample is told by its caption file, whose first line is the caption; without one by
+        # its video, which has no lines.
+        line = None if name is None else 1
         found.entries.append(
-            Entry(video, texts[0], found.total, 1, None, where, where, further=texts[1:])
+            Entry(video, texts[0], found.total, line, None, where, where, further=texts[1:])
         )
 
     def _caption(self, prefix: str, beside: Sequence[str]) -> tuple[Caption, str | None]:
@@ -374,7 +387,7 @@ def _no_caption(
     video: str, name: str | None, where: str, prefix: str, beside: Sequence[str]
 ) -> Problem:
     stem = os.path.splitext(os.path.basename(video))[0]
-    message = "there is no caption file for it"
+    message = _NO_FILE
     if name is not None:
         message = f"the caption file {name} is empty"
     elif beside:
@@ -382,8 +395,8 @@ def _no_caption(
     return Problem(
         Code.EMPTY_CAPTION,
         message,
-        f"write the caption into {prefix}{stem}.txt, or set `caption_fallback` for all that lack "
-        "one",
+        f"write the caption into {prefix}{stem}.txt, let a model write it (`videoprep caption`), "
+        "or set `caption_fallback` for all that lack one",
         where,
         video=video,
     )

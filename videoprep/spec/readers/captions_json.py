@@ -228,7 +228,10 @@ def _sample(video: str, given: _Given, collector: Collector) -> None:
 
 def _no_caption(video: str, line: int | None, where: str) -> Problem:
     message = f"there is no entry for it in {NAME}" if line is None else "the entry is empty"
-    remedy = "write its caption, or set `caption_fallback` for all that lack one"
+    remedy = (
+        "write its caption, let a model write it (`videoprep caption`), or set `caption_fallback` "
+        "for all that lack one"
+    )
     return Problem(Code.EMPTY_CAPTION, message, remedy, where, line, video=video)
 
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from pydantic import Field
 
+from videoprep.errors import Code
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, RuleOptions, Severity
+
+_NAMED = 3
+
+_ADVICE = {
+    Code.EMPTY_CAPTION.value: "let a model write the missing captions (`videoprep caption`), or "
+    "write them",
+    Code.DROPPED.value: "nothing, if so many were to be dropped in the review; `videoprep review` "
+    "takes a decision back",
+    Code.MISSING_VIDEO.value: "check the paths, or where they begin (`data_root`)",
+}
 
 
 class DatasetLossOptions(RuleOptions):
@@ -33,11 +45,21 @@ class DatasetLoss(DatasetValidator):
         lost = overview.total - overview.planned
         if lost <= self.options.share * overview.total:
             return
-        left_out = sum(overview.left_out.values())
-        reasons = [f"{code} {count}×" for code, count in overview.left_out.most_common(3)]
-        if lost > left_out:
-            reasons.append(f"not usable as they are listed {lost - left_out}×")
-        message = f"{lost} of {overview.total} samples ({lost / overview.total:.0%}) are skipped: "
+        reasons = overview.unusable + overview.left_out
+        named = [f"{code} {count}×" for code, count in reasons.most_common(_NAMED)]
+        others = lost - sum(count for _, count in reasons.most_common(_NAMED))
+        named += [f"others {others}×"] if others > 0 else []
         yield self.finding(
-            overview.list_file, message + ", ".join(reasons), lost=lost, total=overview.total
+            overview.list_file,
+            f"{lost} of {overview.total} samples ({lost / overview.total:.0%}) are skipped: "
+            + ", ".join(named),
+            _advice(reasons),
+            lost=lost,
+            total=overview.total,
         )
+
+
+def _advice(reasons: Counter[str]) -> str | None:
+    """What to do about the most frequent reason; None: what the rule says."""
+    code = next((code for code, _ in reasons.most_common(1)), None)
+    return None if code is None else _ADVICE.get(code)
