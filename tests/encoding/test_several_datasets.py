@@ -117,6 +117,30 @@ def test_latents_are_those_of_the_dataset_encoded_alone(tmp_path: Path, tiny_mod
             assert torch.equal(alone[number][name], both[3 + number][name])
 
 
+def test_counts_add_up_if_two_datasets_share_a_list(tmp_path: Path, tiny_model: Path) -> None:
+    folder = tmp_path / "data"
+    write_dataset(folder / "people", 2, grey=40, frames=40)
+    damaged = folder / "people" / "00.mp4"
+    data = bytearray(damaged.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 200] = bytes(200)
+    damaged.write_bytes(data)
+    write_file(
+        folder,
+        """
+        reshape: center-crop
+        buckets: [33x64x96]
+        datasets:
+          - path: people
+          - {path: people, name: again, id_token: SKS}
+        """,
+    )
+    result = run(folder, tiny_model)
+    assert (result.clips, result.complete, result.failed) == (4, 2, 2)
+    found = status(tmp_path / "store")
+    assert [(one.clips, one.done, one.failed) for one in found.datasets] == [(2, 1, 1), (2, 1, 1)]
+
+
 def test_the_command_that_follows_names_the_file(tmp_path: Path, tiny_model: Path) -> None:
     folder = tmp_path / "data"
     file = write_group(folder)

@@ -172,7 +172,7 @@ def train(
         group = stack.enter_context(processes(device))
         require_optimizer(settings, group.count)
         stack.enter_context(torch.random.fork_rng())
-        stored = None if from_videos else _stored(store, settings)
+        stored = None if from_videos else _stored(store, settings.split, *_further_splits(settings))
         parts = ("transformer", "scheduler", *(["vae"] if settings.sample_every else []))
         opened = open_model(str(model), parts, revision)
         data = (
@@ -223,9 +223,8 @@ def _online(
     )
 
 
-def _stored(store: str | os.PathLike[str], settings: TrainSettings) -> LatentDataset:
-    """The clips of a store."""
-    split, further = settings.split, _further_splits(settings)
+def _stored(store: str | os.PathLike[str], split: str | None, *further: str) -> LatentDataset:
+    """The clips of a store: those of a split, and those that are drawn beside it."""
     data = LatentDataset(store, split=split)
     chosen = _split(split, data.splits, str(store))
     if chosen == split and not further:
