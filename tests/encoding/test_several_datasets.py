@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.assets import write_video
 from tests.support.several_datasets import TEXT, write_dataset, write_file, write_group
 from videoprep.encoding.repair import verify
 from videoprep.encoding.result import EncodeResult
@@ -119,17 +120,15 @@ def test_latents_are_those_of_the_dataset_encoded_alone(tmp_path: Path, tiny_mod
 
 def test_counts_add_up_if_two_datasets_share_a_list(tmp_path: Path, tiny_model: Path) -> None:
     folder = tmp_path / "data"
-    write_dataset(folder / "people", 2, grey=40, frames=40)
-    damaged = folder / "people" / "00.mp4"
+    write_dataset(folder / "people", 2, grey=40)
+    damaged = write_video(folder / "people" / "00.mp4")
     data = bytearray(damaged.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 200] = bytes(200)
+    data[data.index(b"mdat") + 800] ^= 16
     damaged.write_bytes(data)
     write_file(
         folder,
         """
         reshape: center-crop
-        buckets: [33x64x96]
         datasets:
           - path: people
           - {path: people, name: again, id_token: SKS}
