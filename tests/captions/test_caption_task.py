@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import need
+from tests.support.assets import spoil_video
 from tests.support.captioning import Captioning, write_films, write_ranges
 from tests.support.scripted_server import (
+    ChatQuestion,
     ScriptedReply,
     ScriptedServer,
     caption_of,
@@ -24,6 +27,7 @@ from tests.support.scripted_server import (
     slow,
     thinking,
 )
+from tests.support.small_store import wait_until
 from tests.support.warm import Warm
 from videoprep import BucketIndex, DatasetSpec
 from videoprep.captions.captioning import made_of
@@ -183,6 +187,58 @@ def test_a_video_that_cannot_be_read_fails_alone(films: Captioning) -> None:
     assert films.finish()["answered"] == {"ok": 6, "failed": 1}
 
 
+def test_a_clip_that_cannot_be_decoded_is_recorded_at_once(films: Captioning) -> None:
+    """Not only when the next answer comes, for which it may take minutes."""
+    spoil_video(films.dataset / "film03.mp4", last=7)
+    films.server.hold()
+    process = films.start()
+    wait_until(films.answers)
+    (failed,) = films.answers()
+    assert (failed.video, failed.outcome) == ("film03.mp4", "failed")
+    films.server.release()
+    assert process.wait() == 1, process.stderr
+    assert json.loads(process.stdout)["captioned"] == 5
+
+
+def test_runs_get_past_clips_that_are_refused(films: Captioning) -> None:
+    refused: dict[str, None] = {}
+
+    def script(question: ChatQuestion) -> ScriptedReply:
+        if len(refused) < 4:
+            refused[question.clip] = None
+        bad = error_reply(413, "the picture is too large")
+        return bad if question.clip in refused else describe(question)
+
+    films.server.script = script
+    stopped = films.run("--concurrency", "1")
+    assert stopped.returncode == 2
+    assert "the first 3 questions all failed in the same way: the server answered 413" in (
+        " ".join(stopped.stderr.split())
+    )
+    assert "--retry-failed" in stopped.stderr
+    assert [one.outcome for one in films.answers()] == ["failed"] * 3
+    told = films.finish("--concurrency", "1", code=1)
+    assert (told["captioned"], told["failed"], told["answered"]) == (
+        2,
+        {"failed": 1},
+        {"failed": 3},
+    )
+    films.require_once()
+    films.server.script = describe
+    assert films.finish("--only", "failed")["captioned"] == 4
+
+
+def test_a_clip_fails_with_its_first_window(films: Captioning) -> None:
+    """Its other windows are not asked about, and the next run begins with another clip."""
+    films.server.script = lambda _: error_reply(400, "no")
+    options = ("--concurrency", "1", "--window", "0.08")
+    assert films.run(*options).returncode == 2
+    assert len(films.server.questions) == 3
+    assert len({one.clip for one in films.answers()}) == 3
+    assert films.run(*options).returncode == 2
+    assert len({one.clip for one in films.answers()}) == 6
+
+
 # --- Which clips ---
 
 
@@ -293,6 +349,25 @@ def test_interrupted(ranges: Captioning) -> None:
     assert len(asked_in(ranges)) >= 12
     ranges.finish()
     assert set(asked_in(ranges).values()) == {1}
+
+
+def test_interrupted_while_answers_are_waited_for(films: Captioning) -> None:
+    ended = threading.Event()
+
+    def script(question: ChatQuestion) -> ScriptedReply:
+        ended.wait()
+        return describe(question)
+
+    films.server.script = script
+    process = films.start("--concurrency", "4")
+    try:
+        films.server.wait_for(4)
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130, process.stderr
+        assert films.answers() == []
+    finally:
+        ended.set()
+    assert films.finish()["captioned"] == 6
 
 
 def test_two_runs_at_once_share_the_work(ranges: Captioning) -> None:

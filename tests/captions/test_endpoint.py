@@ -29,6 +29,7 @@ from tests.support.scripted_server import (
 from videoprep.captions import endpoint
 from videoprep.captions.chat_request import body_of, shortened, video_file
 from videoprep.captions.endpoint import EndpointCaptioner, EndpointOptions, destination
+from videoprep.captions.http_client import Deadlines, HttpConnection, HttpError, ServerAddress
 from videoprep.captions.prompts import STRUCTURED_SCHEMA
 from videoprep.captions.protocol import CaptionFailure, CaptionReply, CaptionRequest
 from videoprep.errors import VideoprepError
@@ -208,6 +209,34 @@ def test_fields_that_a_server_does_not_know_are_left_out() -> None:
         assert server.questions[-1].body["max_completion_tokens"] == 512
 
 
+def test_a_field_that_is_not_known_costs_none_of_the_questions_in_flight() -> None:
+    """All of them were sent before the first answer said so."""
+
+    def script(question: ChatQuestion) -> ScriptedReply:
+        server.wait_for(4)
+        if "seed" in question.body:
+            return error_reply(400, 'json: unknown field "seed"')
+        return describe(question)
+
+    with ScriptedServer(script) as server:
+        replies = ask(server.url, 4, concurrency=4)
+        assert texts(replies) == all_described(4)
+        assert set(server.asked().values()) == {2}
+    left_out = [one.left_out for one in replies.values() if isinstance(one, CaptionReply)]
+    assert left_out == [("seed",)] * 4
+
+
+def test_a_request_that_is_too_long_keeps_its_fields() -> None:
+    message = "maximum context length is 4096 tokens: 4000 in messages, 512 in max_tokens; seed 0"
+    long = {"c1": error_reply(400, message)}
+    with ScriptedServer(of_clips(long)) as server:
+        replies = ask(server.url, 4, concurrency=1)
+        assert replies.pop(1) == CaptionFailure(f"the server answered 400: {message}")
+        assert texts(replies).keys() == {0, 2, 3}
+        assert set(server.asked().values()) == {1}
+        assert all({"max_tokens", "seed"} <= one.body.keys() for one in server.questions)
+
+
 def test_a_request_can_be_shown() -> None:
     body = body_of(request_of(0), "images", "tiny", {"temperature": 0.0})
     text = json.dumps(shortened(body))
@@ -279,6 +308,50 @@ def test_one_question_that_always_fails_costs_itself() -> None:
         assert server.asked()["c1"] == 3
 
 
+def test_what_is_refused_at_first_is_told_before_the_run_ends() -> None:
+    """So that the next run does not meet the same questions again."""
+    with ScriptedServer(failing(-1, status=422, message="unreadable picture")) as server:
+        captioner = EndpointCaptioner(EndpointOptions(server.url, concurrency=1))
+        told: Replies = {}
+        with pytest.raises(VideoprepError, match="the first 3 questions all failed in") as error:
+            list(_noted(captioner.ask(questions(20)), told))
+        captioner.close()
+    assert [one.reason for one in told.values() if isinstance(one, CaptionFailure)] == [
+        "the server answered 422: unreadable picture"
+    ] * 3
+    assert "retry_failed" in str(error.value.remedy)
+
+
+def test_what_no_such_server_answers_is_not_held_against_questions() -> None:
+    with ScriptedServer(_html) as server:
+        captioner = EndpointCaptioner(EndpointOptions(server.url, concurrency=1, retries=0))
+        told: Replies = {}
+        with pytest.raises(VideoprepError, match="no chat completion"):
+            list(_noted(captioner.ask(questions(20)), told))
+        captioner.close()
+    assert told == {}
+
+
+def test_more_may_fail_of_a_model_that_has_answered_before(tmp_path: Path) -> None:
+    cache = LocalFiles(tmp_path)
+    bad = {f"c{number}": error_reply(413, "too large") for number in range(10)}
+    with ScriptedServer() as server:
+        for script in (describe, of_clips(bad)):
+            server.script = script
+            captioner = EndpointCaptioner(EndpointOptions(server.url, concurrency=1), cache=cache)
+            replies: Replies = dict(captioner.ask(questions(12)))
+            captioner.close()
+    assert texts(replies).keys() == {10, 11}
+
+
+def _noted(
+    answers: Iterator[tuple[int, CaptionReply | CaptionFailure]], told: Replies
+) -> Iterator[tuple[int, CaptionReply | CaptionFailure]]:
+    for number, answer in answers:
+        told[number] = answer
+        yield number, answer
+
+
 # --- What ends the run ---
 
 
@@ -286,14 +359,24 @@ def _html(_: ChatQuestion) -> ScriptedReply:
     return ScriptedReply(raw=b"<html>Welcome</html>")
 
 
+def _error(status: int, message: str, **told: str) -> Script:
+    raw = json.dumps({"error": {"message": message, **told}}).encode()
+    return lambda _: ScriptedReply(status=status, raw=raw)
+
+
 @pytest.mark.parametrize(
     ("script", "message"),
     [
         (failing(-1, status=503), "does not answer: the server answered 503: try later"),
-        (failing(-1, status=400, message="no images"), "in a row failed: .* 400: no images"),
+        (failing(-1, status=400, message="no"), "the first 3 questions all failed .* 400: no"),
         (failing(-1, status=404, message="no such model"), "no model 'tiny-vl' .*no such model"),
         (failing(-1, status=302, headers={"Location": "http://a.b"}), "sends elsewhere"),
-        (_html, "in a row failed: what the server answered is no chat completion"),
+        (failing(-1, status=402, message="no credit"), "wants to be paid .402: no credit"),
+        (_error(400, "Invalid model name passed in model=tiny-vl"), "no model 'tiny-vl'"),
+        (_error(400, "it is gone", code="model_not_found"), "no model 'tiny-vl'"),
+        (_error(400, "tiny-vl is not a multimodal model"), "reads text alone and cannot look"),
+        (_error(500, "image input is not supported - you may need mmproj"), "reads text alone"),
+        (_html, "the first 3 questions all failed .*: what the server answered is no chat"),
         (lambda _: ScriptedReply(raw=b"[" * 200_000), "no chat completion"),
         (lambda _: ScriptedReply(raw=b'{"choices": []}'), "no chat completion"),
         (lambda _: ScriptedReply(raw=b" " * (9 << 20)), "more than 8 MiB"),
@@ -342,6 +425,21 @@ def test_a_server_that_dawdles_is_not_waited_for_without_end() -> None:
         with pytest.raises(VideoprepError, match="does not answer in time"):
             ask(url, 1, retries=0, timeout=0.5, model_name="tiny")
         thread.join()
+
+
+def test_a_connection_that_was_given_up_asks_nothing_more() -> None:
+    """Whoever begins to ask just then would be waited for as long as the answer takes."""
+    with ScriptedServer() as server:
+        connection = HttpConnection(ServerAddress.parse(server.url))
+        with Deadlines() as deadlines:
+            deadlines.add(connection)
+            assert connection.exchange("GET", "/models", None, 60).status == 200
+        late = HttpConnection(ServerAddress.parse(server.url))
+        deadlines.add(late)
+        for one in (connection, late):
+            with pytest.raises(HttpError, match="given up"):
+                one.exchange("GET", "/models", None, 60)
+        assert server.paths == ["/v1/models"]
 
 
 def test_a_key_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

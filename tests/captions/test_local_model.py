@@ -11,16 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+import videoprep as vp
+from tests.support.captioning import write_films
 from tests.support.tiny_vlm import (
     build_tiny_llava_onevision,
     build_tiny_llm,
     build_tiny_qwen3_vl,
     build_tiny_smolvlm,
+    chat_template,
     same_but,
 )
 from videoprep.captions.local_model import LocalCaptioner, open_local_captioner
 from videoprep.captions.protocol import CaptionFailure, CaptionReply, CaptionRequest
 from videoprep.errors import ModelError, VideoprepError
+from videoprep.spec.caption_journal import FOLDER
 
 pytestmark = pytest.mark.heavy
 
@@ -288,6 +292,25 @@ def test_a_text_model_refines_and_refuses_frames(llm: Path) -> None:
     with pytest.raises(ModelError, match="reads text alone and cannot look at frames") as caught:
         answers(captioner, [question(0)])
     assert "vision-language" in str(caught.value.remedy)
+
+
+def test_a_text_model_is_refused_before_a_clip_is_looked_at(llm: Path, tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 1)
+    told = "the model is a Qwen3ForCausalLM, which reads text alone and cannot look at frames"
+    with pytest.raises(ModelError, match=told) as caught:
+        vp.caption(films, model=str(llm), device="cpu")
+    assert caught.value.option == "model"
+    assert "vision-language" in str(caught.value.remedy)
+    assert not (films / FOLDER / "caption.jsonl").exists()
+
+
+def test_a_processor_without_a_place_for_pictures_is_refused(qwen: Path, tmp_path: Path) -> None:
+    blind = shutil.copytree(qwen, tmp_path / "blind")
+    (blind / "chat_template.jinja").write_text(chat_template("", ""))
+    with pytest.raises(ModelError, match=r"the Qwen3VL.* have no place for pictures") as caught:
+        open_local_captioner(str(blind), device="cpu", sees_frames=True)
+    assert "preprocessor_config.json" in str(caught.value.remedy)
+    assert open_local_captioner(str(blind), device="cpu").settings["frames"] == "text"
 
 
 def test_takes_no_more_questions_than_it_works_on(qwen: Path) -> None:

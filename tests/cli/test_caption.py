@@ -14,14 +14,20 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.support.captioning import write_films, write_ranges
-from tests.support.scripted_server import ScriptedReply, ScriptedServer, of_clips
+from tests.support.scripted_server import (
+    ChatQuestion,
+    ScriptedReply,
+    ScriptedServer,
+    error_reply,
+    of_clips,
+)
 from videoprep import DatasetSpec
 from videoprep.captions.again import options_again, prompt_name
 from videoprep.captions.asking_run import CostEstimate
 from videoprep.captions.captioning import ClipAnswer
 from videoprep.captions.prompts import PRESETS
 from videoprep.captions.task import AskedClip
-from videoprep.spec.caption_journal import FOLDER, CaptionJournal, Decision
+from videoprep.spec.caption_journal import FOLDER, Answer, CaptionJournal, Decision
 from videoprep.spec.caption_journal import Run as Run_
 
 Run = Callable[..., "CompletedProcess[str]"]
@@ -285,6 +291,28 @@ def test_a_server_elsewhere_and_an_old_journal_are_for_the_user_to_name() -> Non
         "model": "a/b",
         "share": 0.5,
     }
+
+
+def test_a_field_that_the_server_does_not_know_is_told(
+    run_cli: Run, films: Path, server: ScriptedServer
+) -> None:
+    def script(question: ChatQuestion) -> ScriptedReply:
+        if "seed" in question.body:
+            return error_reply(400, "Unknown parameter: 'seed'.")
+        return ScriptedReply("A cat.")
+
+    server.script = script
+    done = run_cli("caption", films, "--endpoint", server.url)
+    assert done.returncode == 0, done.stderr
+    warning = "the server does not know the field seed: it is asked without it"
+    assert done.stderr.count(warning) == 1
+    assert "6 answers without seed, a field that the server does not know" in done.stdout
+    records = [one.record for one in DatasetSpec.from_path(films).journal.read("caption")]
+    assert [one.left_out for one in records if isinstance(one, Answer)] == [("seed",)] * 6
+    # The way of asking is what was asked for: no clip is asked about again for it.
+    again = run_cli("caption", films, "--endpoint", server.url, "--output-format", "json")
+    told = json.loads(again.stdout)
+    assert (told["answered"], told["left_out"]) == ({"ok": 6}, {})
 
 
 def test_the_cost_is_estimated() -> None:

@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from tests.engine import gpu_task
 from tests.engine.gpu_task import GpuTask
 from tests.engine.hash_task import load
 from tests.engine.hashing import FILES, Hashing, plan_of
+from tests.support.captioning import write_films
 from tests.support.ray_cluster import add_node, start_cluster
+from tests.support.scripted_server import ScriptedServer
 from tests.support.small_store import (
     SOAK,
     Small,
@@ -34,7 +37,9 @@ from tests.support.small_store import (
     receipts,
     wait_until,
 )
+from tests.support.tiny_vlm import build_tiny_qwen3_vl
 from tests.support.warm import REPOSITORY, descendants
+from videoprep.captions.task import WORK
 from videoprep.engine.claims import Claims
 from videoprep.engine.ray_cluster import RayClusterError
 from videoprep.engine.ray_executor import RayExecutor
@@ -43,6 +48,7 @@ from videoprep.engine.sessions import Session
 from videoprep.engine.task import TaskOptions
 from videoprep.errors import FailuresError, VideoprepError
 from videoprep.fs import LocalFiles
+from videoprep.spec.caption_journal import FOLDER, Answer, CaptionJournal, Stage
 
 pytestmark = pytest.mark.heavy
 
@@ -384,3 +390,98 @@ def test_export_media_the_same_bytes(cluster: Any, dataset: Path, tmp_path: Path
     again = vp.export_media(index, output=tmp_path / "made", **on_ray)
     assert again is not None
     assert again.written == 0
+
+
+# `caption` and `refine` with `--executor ray`
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Six clips without captions, at a path that only the process that plans can resolve."""
+
+    cluster: Any
+    server: ScriptedServer
+    root: Path
+
+    @property
+    def on_ray(self) -> dict[str, Any]:
+        return {"executor": "ray", "address": self.cluster.address}
+
+    @property
+    def endpoint(self) -> dict[str, Any]:
+        return {"endpoint": self.server.url, "concurrency": 1, "frames": 3}
+
+    def journal(self, name: str) -> CaptionJournal:
+        return CaptionJournal(self.root / name / FOLDER)
+
+    def answers(self, name: str, stage: Stage = "caption") -> list[Answer]:
+        records = [placed.record for placed in self.journal(name).read(stage)]
+        return [record for record in records if isinstance(record, Answer)]
+
+    def told(self, name: str, stage: Stage = "caption") -> list[tuple[str, str, str, str]]:
+        """What was answered about each clip, in the order of the clips."""
+        found = self.answers(name, stage)
+        return sorted((one.clip, one.run, one.outcome, one.caption) for one in found)
+
+
+@pytest.fixture
+def asked(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
+    for name in ("alone", "shared"):
+        write_films(tmp_path / name, 6)
+    monkeypatch.chdir(tmp_path)
+    with ScriptedServer() as server:
+        yield Asked(cluster, server, tmp_path)
+        server.release()
+
+
+def test_caption_and_refine_by_a_server(asked: Asked) -> None:
+    vp.caption("alone", **asked.endpoint)
+    result = vp.caption("shared", **asked.endpoint, **asked.on_ray)
+    assert result is not None
+    assert (result.captioned, result.pending, result.failed) == (6, 0, {})
+    assert asked.told("shared") == asked.told("alone")
+    assert set(asked.server.asked().values()) == {2}  # here and there
+    again = vp.caption("shared", **asked.endpoint, **asked.on_ray)
+    assert again is not None
+    assert again.answered == {"ok": 6}
+
+    how: dict[str, Any] = {"endpoint": asked.server.url, "creative": True}
+    vp.refine("alone", **how)
+    refined = vp.refine("shared", **how, **asked.on_ray)
+    assert refined is not None
+    assert (refined.refined, refined.pending) == (6, 0)
+    assert asked.told("shared", "refine") == asked.told("alone", "refine")
+
+
+def test_caption_by_a_model_of_the_workers(asked: Asked) -> None:
+    """On a cluster without GPUs no rank waits for one."""
+    build_tiny_qwen3_vl(asked.root / "model")
+    how: dict[str, Any] = {"model": "model", "frames": 3}
+    vp.caption("alone", **how, device="cpu")
+    result = vp.caption("shared", **how, **asked.on_ray)
+    assert result is not None
+    assert (result.captioned, result.pending) == (6, 0)
+    assert asked.told("shared") == asked.told("alone")
+
+
+def test_caption_a_worker_is_killed(asked: Asked) -> None:
+    """While its question is open, which is asked again; nothing else is."""
+    asked.server.hold()
+    killed: list[int] = []
+
+    def kill() -> None:
+        asked.server.wait_for(1)
+        killed.extend(_workers(asked.journal("shared").folder / WORK))
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        asked.server.release()
+
+    killer = _meanwhile(kill)
+    result = vp.caption("shared", **asked.endpoint, **asked.on_ray)
+    killer.join()
+    assert killed
+    assert result is not None
+    assert (result.captioned, result.pending) == (6, 0)
+    assert [one.outcome for one in asked.answers("shared")] == ["ok"] * 6
+    assert len({one.clip for one in asked.answers("shared")}) == 6
+    assert sum(asked.server.asked().values()) == 6 + len(killed)

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from videoprep.errors import Code, MediaError
 from videoprep.fs import fact_cache
 from videoprep.fs.atomic import temporary_of
 from videoprep.fs.fact_cache import FactCache, cache_folder, key_of
+from videoprep.fs.fingerprint import fingerprint_of
 from videoprep.media import inspect
 from videoprep.media.frame_scan import FrameScan
 from videoprep.media.inspect import Inspection, inspect_all
@@ -399,3 +401,50 @@ def test_a_strange_fingerprint_is_not_believed(tmp_path: Path, damage: str) -> N
     database.close()
     (after,) = _probe(tmp_path, path)
     assert after.to_json() == before.to_json()
+
+
+def test_fingerprints_are_found_in_order_and_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list may have millions of files, none of which is known yet."""
+    waiting, most = 0, 0
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, *arguments: Any, **named: Any) -> Any:
+            nonlocal waiting, most
+            waiting += 1
+            most = max(most, waiting)
+            return super().submit(*arguments, **named)
+
+    class Storing(FactCache):
+        def put(self, *arguments: Any) -> None:
+            nonlocal waiting
+            waiting -= 1
+            super().put(*arguments)
+
+    monkeypatch.setattr(fact_cache, "ThreadPoolExecutor", Counting)
+    monkeypatch.setattr(fact_cache, "FactCache", Storing)
+    paths = [tmp_path / f"{number}.mp4" for number in range(300)]
+    for number, path in enumerate(paths):
+        path.write_bytes(b"%d" % number)
+    paths[7].unlink()
+    names = list(map(str, paths))
+    found = fact_cache.fingerprints_of(tmp_path, names)
+    assert most <= fact_cache._HASHED_AHEAD
+    assert found == ["" if n == 7 else fingerprint_of(path) for n, path in enumerate(paths)]
+    assert fact_cache.fingerprints_of(tmp_path, names[::-1]) == found[::-1]
+
+
+def test_fingerprints_take_no_facts_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    _probe(tmp_path, path)
+    asked: list[object] = []
+    real = fact_cache._select
+
+    def select(database: sqlite3.Connection, query: str, values: list[bytes]) -> Any:
+        asked.extend(values if query == fact_cache._FIND_TEXTS else [])
+        return real(database, query, values)
+
+    monkeypatch.setattr(fact_cache, "_select", select)
+    assert fact_cache.fingerprints_of(tmp_path, [str(path)]) == [fingerprint_of(path)]
+    assert asked == []

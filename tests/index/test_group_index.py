@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.support.several_datasets import write_dataset, write_file, write_group
 from videoprep.errors import PlanError, SpecError
+from videoprep.fs.mirror import shown
+from videoprep.fs.remote_files import RemoteFiles
 from videoprep.index.group_index import part_of
 from videoprep.index.sampler import BucketBatchSampler
 from videoprep.index.table import BucketIndex
@@ -215,6 +219,59 @@ def test_regularization_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         BucketBatchSampler(index, batch_size=1, regularization=1.0)
     with pytest.raises(PlanError, match="regularization is -1"):
         BucketBatchSampler(index, batch_size=1, regularization=-1)
+
+
+def test_what_changed_is_told_by_what_a_dataset_says(tmp_path: Path) -> None:
+    write_group(tmp_path)
+    one = build(tmp_path, WEIGHTS)
+    more = build(tmp_path, WEIGHTS.replace("weight: 3", "weight: 1"))
+    assert more.diff(one).counts == {"weight": 2}
+    renamed = build(tmp_path, WEIGHTS.replace("path: places", "path: places\n    name: sites"))
+    assert renamed.diff(one).counts == {"dataset": 2}
+    assert renamed.diff(one).to_encode == {
+        "video_latents": 0,
+        "image_latents": 0,
+        "prompt_embeds": 0,
+    }
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_weight_that_no_plan_can_have_is_refused(tmp_path: Path, weight: float) -> None:
+    write_group(tmp_path)
+    index = build(tmp_path, WEIGHTS)
+    at = index.table.schema.get_field_index("dataset_weight")
+    spoiled = index.table.set_column(at, "dataset_weight", pa.array([weight] * 5))
+    BucketIndex(spoiled, index.data_root, index.policy).save(tmp_path / "index.parquet")
+    with pytest.raises(PlanError, match="its dataset_weight is out of bounds"):
+        BucketIndex.load(tmp_path / "index.parquet")
+
+
+def test_datasets_behind_a_url_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEOPREP_MIRRORS", str(tmp_path / "mirrors"))
+    write_group(tmp_path / "data")
+    (tmp_path / "data" / "places" / "list.csv").write_text("video,caption\n00.mp4,one\n")
+    text = "reshape: center-crop\ndatasets:\n  - people\n  - places/list.csv\n"
+    write_file(tmp_path / "data", text)
+    url = f"memory://{secrets.token_hex(8)}/data"
+    files = RemoteFiles(url)
+    for path in sorted((tmp_path / "data").rglob("*")):
+        if path.is_file():
+            files.write_bytes(path.relative_to(tmp_path / "data").as_posix(), path.read_bytes())
+    for location in (url, f"{url}/videoprep.yaml"):
+        index = BucketIndex.build(location)
+        assert shown(index.data_root) == url
+        here = BucketIndex.build(tmp_path / "data")
+        for name in ("dataset", "sample", "video", "video_key", "prompt_key"):
+            assert column(index, name) == column(here, name)
+    assert len(BucketIndex.build(f"{url}#people")) == 3
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    write_dataset(mixed / "animals", 1, grey=200)
+    file = write_file(
+        mixed, f"datasets:\n  - animals\n  - {{path: '{url}/people', name: people}}\n"
+    )
+    with pytest.raises(SpecError, match="behind a URL and on this machine, cannot be one"):
+        BucketIndex.build(file)
 
 
 def test_own_splits_stay_and_the_rest_is_trained_on(tmp_path: Path) -> None:

@@ -119,11 +119,11 @@ def write_lists(folder: Path, captions: Sequence[str], videos: Sequence[str] | N
     (folder / "videos.txt").write_text("".join(f"{line}\n" for line in videos), encoding="utf-8")
 
 
-def spoil_video(path: Path) -> None:
-    """Spoils the last two packets: the file opens, shows pictures, and breaks off."""
+def spoil_video(path: Path, last: int = 2) -> None:
+    """Spoils the last packets: the file opens, shows pictures, and breaks off."""
     with av.open(str(path)) as container:
         packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
-    start, end = packets[-2][0], sum(packets[-1])
+    start, end = packets[-last][0], sum(packets[-1])
     data = bytearray(path.read_bytes())
     data[start:end] = b"\xff" * (end - start)
     path.write_bytes(data)

@@ -33,6 +33,7 @@ from videoprep.captions.task import (
 )
 from videoprep.engine.execution import ExecutionOptions, execute
 from videoprep.engine.progress import OnProgress
+from videoprep.engine.ray_cluster import share_of_node
 from videoprep.engine.run import TaskPlan
 from videoprep.engine.task import TaskLoader
 from videoprep.errors import Code, Problem, SpecError, VideoprepError
@@ -102,6 +103,9 @@ class AskingResult(ABC, Generic[Skip]):
     """Why the latter cannot be used."""
     prompt_tokens: int
     completion_tokens: int
+    left_out: Mapping[str, int]
+    """Fields of requests that the server does not know, and how many answers were given without
+    each."""
 
     @property
     @abstractmethod
@@ -193,7 +197,7 @@ class AskingCommand(Generic[Options, Result]):
         options, how = self.options(own), ExecutionOptions.of(**of_execution)
         spec = captionable(dataset, **fields)
         tell = on_notice or (lambda text: None)
-        run = _AskingRun(spec, options, self.way, how.retry_failed, tell)
+        run = _AskingRun(spec, options, self.way, how, tell)
         plan = TaskPlan(run.make_task, self.load, work_files(spec.journal))
         with nullcontext(on_progress) if on_progress else shown(progress) as told, run.stack:
             done = execute(plan, how, device=options.device, on_progress=told)
@@ -225,7 +229,7 @@ class _AskingRun(Generic[Options, Result]):
     spec: DatasetSpec
     options: Options
     make_way: Callable[[DatasetSpec, Options], AskingWay[Result]]
-    retry_failed: bool
+    how: ExecutionOptions
     tell: Tell
     way: AskingWay[Result] = field(init=False)
     candidates: Candidates[Any] = field(init=False)
@@ -250,6 +254,8 @@ class _AskingRun(Generic[Options, Result]):
         self.chosen = self.way.choose(self.candidates.states, self._pick)
         journal.append(self.run.stage, [self.run])
         asking = self.way.asking(self.run.id, choice.resolved(captioner), captioner)
+        if self.how.executor == "ray":
+            asking.cpus, asking.gpus = _share_of_node(choice)
         clips = self.chosen.clips
         ranks = int(os.environ.get("WORLD_SIZE", "1"))
         estimate = CostEstimate(len(clips), captioner.ahead * ranks, self.tell)
@@ -259,13 +265,13 @@ class _AskingRun(Generic[Options, Result]):
         return self.task
 
     def _pick(self, clips: AskedClips, only: Only | None, limit: int | None) -> ClipsToAsk:
-        wanted = wanted_outcomes(only, self.retry_failed)
+        wanted = wanted_outcomes(only, self.how.retry_failed)
         return choose_clips(self.spec.journal, self.run.stage, self.run.id, clips, wanted, limit)
 
     def finish(self) -> Result:
         """Count what came of it, by what the journal says."""
         log, clips, chosen, listed = self.task.log, self.task.clips, self.chosen, self.way.listed
-        failures, tokens = self._read_new_answers()
+        failures, tokens, left_out = self._read_new_answers()
         log.read()
         failed = log.counts()
         made = failed.pop("ok", 0)
@@ -289,13 +295,14 @@ class _AskingRun(Generic[Options, Result]):
             "problems": listed.problems,
             "prompt_tokens": tokens["prompt"],
             "completion_tokens": tokens["completion"],
+            "left_out": dict(left_out),
         }
         return self.way.result(made, shared)
 
-    def _read_new_answers(self) -> tuple[Sequence[FailedClip], Counter[str]]:
-        """Return the clips that failed now, and the tokens that all answers took."""
+    def _read_new_answers(self) -> tuple[Sequence[FailedClip], Counter[str], Counter[str]]:
+        """Return the clips that failed now, the tokens that all answers took, and `left_out`."""
         failures: dict[str, FailedClip] = {}
-        tokens = Counter[str]()
+        tokens, left_out = Counter[str](), Counter[str]()
         for placed in self.spec.journal.read(self.run.stage, self.chosen.since):
             one = placed.record
             if not isinstance(one, Answer) or one.run != self.run.id:
@@ -304,6 +311,7 @@ class _AskingRun(Generic[Options, Result]):
                 continue
             tokens["prompt"] += one.prompt_tokens or 0
             tokens["completion"] += one.completion_tokens or 0
+            left_out.update(one.left_out)
             failures.pop(one.clip, None)
             if one.outcome == "ok":
                 self.way.take(one)
@@ -311,7 +319,16 @@ class _AskingRun(Generic[Options, Result]):
                 failures[one.clip] = FailedClip(
                     one.video, one.start, one.end, one.outcome, one.reason
                 )
-        return tuple(failures.values()), tokens
+        return tuple(failures.values()), tokens, left_out
+
+
+def _share_of_node(choice: CaptionerChoice) -> tuple[float, float]:
+    """Return how many CPUs and GPUs one process may have on the connected Ray cluster."""
+    device = choice.options.get("device", "cpu") if choice.kind == "local" else "cpu"
+    cpus, gpus = share_of_node(gpu=device != "cpu")
+    if str(device).startswith("cuda"):
+        gpus = 1.0  # nodes with GPUs may be started once they are asked for
+    return cpus, gpus
 
 
 def captionable(dataset: Dataset, **fields: Unpack[DatasetOptions]) -> DatasetSpec:

@@ -74,11 +74,10 @@ class CaptionerAsking:
     """Beside which is remembered what was found out about servers."""
     opened: Captioner | None = field(default=None, kw_only=True)
     """One that is open already, for the first process."""
-
-    @property
-    def gpus(self) -> float:
-        """See `Asking`."""
-        return float(self.choice.kind == "local" and self.choice.options.get("device") != "cpu")
+    cpus: float = field(default=1.0, kw_only=True)
+    """See `Asking`."""
+    gpus: float = field(default=0.0, kw_only=True)
+    """See `Asking`."""
 
     @contextmanager
     def captioner(self, rank: RankContext) -> Iterator[Captioner]:
@@ -86,6 +85,8 @@ class CaptionerAsking:
         captioner = self.opened
         if captioner is None:
             captioner = self.choice.open(rank.check, work_files(self.journal))
+        elif isinstance(captioner, EndpointCaptioner):  # opened before there was a rank
+            captioner.watch(rank.check)
         try:
             yield captioner
         finally:
@@ -93,12 +94,20 @@ class CaptionerAsking:
             self.opened = None
 
     def shared_json(self) -> dict[str, Any]:
-        """Return these fields as plain values."""
+        """Return these fields as plain values, for processes that may begin in another folder."""
+        is_address = self.choice.kind == "endpoint"
+        model = self.choice.model if is_address else findable(self.choice.model)
         return {
             "run": self.run,
-            "choice": [self.choice.kind, self.choice.model, dict(self.choice.options)],
+            "choice": [self.choice.kind, model, dict(self.choice.options)],
             "journal": str(self.journal.folder.absolute()),
         }
+
+
+def findable(name: str) -> str:
+    """Return a model's name, as the path from the root if it is that of a folder here."""
+    path = Path(name)
+    return str(path.absolute()) if name and path.exists() else name
 
 
 def shared_fields(data: dict[str, Any]) -> tuple[str, CaptionerChoice, CaptionJournal]:

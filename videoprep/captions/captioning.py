@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -119,7 +119,7 @@ class CaptionAsking(CaptionerAsking):
             "prompt": [self.prompt.text, self.prompt.schema],
             "max_tokens": self.max_tokens,
             "trigger": self.trigger,
-            "data_root": str(self.data_root),
+            "data_root": str(self.data_root.absolute()),
         }
 
     @classmethod
@@ -142,12 +142,20 @@ class _ClipInHand:
     shown: ShownClip
     replies: dict[int, CaptionReply | CaptionFailure] = field(default_factory=dict)
     """By the number of the window."""
+    is_over: bool = False
+    """Whether it has its answer; replies that come later change nothing."""
 
-    @property
-    def is_whole(self) -> bool:
-        return len(self.replies) == len(self.shown.frames.windows)
+    def take(self, window: int, reply: CaptionReply | CaptionFailure) -> bool:
+        """Take a reply, and return whether the clip has its answer now: one failure is enough."""
+        if self.is_over:
+            return False
+        self.replies[window] = reply
+        is_whole = len(self.replies) == len(self.shown.frames.windows)
+        self.is_over = is_whole or isinstance(reply, CaptionFailure)
+        return self.is_over
 
 
+_Fail = Callable[[Any, str], None]
 _Windowed = tuple[tuple[_ClipInHand, int], CaptionRequest]
 
 
@@ -159,41 +167,41 @@ class FrameAsker:
     captioner: Captioner
     pool: DecodePool
     rank: RankContext
-    _failed: deque[tuple[Any, ClipAnswer]] = field(default_factory=deque)
 
-    def ask(self, clips: Iterator[tuple[T, AskedClip]]) -> Iterator[tuple[T, ClipAnswer]]:
+    def ask(
+        self, clips: Iterator[tuple[T, AskedClip]], take: Callable[[T, ClipAnswer], None]
+    ) -> Iterator[tuple[T, ClipAnswer]]:
         """See `Asker`."""
-        for (clip, window), reply in self.captioner.ask(self._requests(clips)):
-            yield from self._pop_failed()
-            clip.replies[window] = reply
-            if clip.is_whole:
+
+        def fail(item: Any, reason: str) -> None:
+            take(item, ClipAnswer("failed", reason=reason))
+
+        for (clip, window), reply in self.captioner.ask(self._requests(clips, fail)):
+            if clip.take(window, reply):
                 yield clip.item, self._answer(clip)
-        yield from self._pop_failed()
 
-    def _pop_failed(self) -> Iterator[tuple[Any, ClipAnswer]]:
-        while self._failed:
-            yield self._failed.popleft()
-
-    def _requests(self, clips: Iterator[tuple[Any, AskedClip]]) -> Iterator[_Windowed]:
-        asked = decoded_clips(self.pool, self._shown(clips), self.asking.data_root, self.rank)
+    def _requests(self, clips: Iterator[tuple[Any, AskedClip]], fail: _Fail) -> Iterator[_Windowed]:
+        shown_clips = self._shown(clips, fail)
+        asked = decoded_clips(self.pool, shown_clips, self.asking.data_root, self.rank)
         for (item, shown), decoded in asked:
             if isinstance(decoded, MediaError):
-                reason = f"{decoded.code.value} {decoded.message}"
-                self._failed.append((item, ClipAnswer("failed", reason=reason)))
+                fail(item, f"{decoded.code.value} {decoded.message}")
                 continue
             pictures = pictures_of(decoded)
             clip, at = _ClipInHand(item, shown), 0
             for number, window in enumerate(shown.frames.windows):
+                if clip.is_over:
+                    break
                 frames = pictures[at : at + len(window.indices)]
                 at += len(frames)
                 yield (clip, number), self.asking.request(shown, window, frames)
 
     def _shown(
-        self, clips: Iterator[tuple[Any, AskedClip]]
+        self, clips: Iterator[tuple[Any, AskedClip]], fail: _Fail
     ) -> Iterator[tuple[tuple[Any, ShownClip], ClipPixels]]:
         for item, clip in clips:
             if clip.payload.startswith(_FAILED):
-                self._failed.append((item, ClipAnswer("failed", reason=clip.payload[1:])))
+                fail(item, clip.payload[1:])
                 continue
             shown = ShownClip.from_payload(clip.payload)
             yield (item, shown), shown.frames.pixels(self.asking.data_root / clip.video)
@@ -201,7 +209,7 @@ class FrameAsker:
     def _answer(self, clip: _ClipInHand) -> ClipAnswer:
         frames = clip.shown.frames
         times = tuple(time for window in frames.windows for time in frames.times(window))
-        replies = [clip.replies[number] for number in range(len(frames.windows))]
+        replies = [reply for _, reply in sorted(clip.replies.items(), key=itemgetter(0))]
         return made_of(replies, times, self.asking.trigger)
 
 
@@ -222,7 +230,7 @@ def made_of(
     clip has none: a caption with a gap would describe another clip.
 
     Args:
-        replies: one a window, in order.
+        replies: one a window, in order; of a failed clip those that came.
         times: when the frames are shown.
         trigger: put before the caption.
     """
@@ -244,6 +252,7 @@ def made_of(
         prompt_tokens=_sum(reply.prompt_tokens for reply in spoken),
         completion_tokens=_sum(reply.completion_tokens for reply in spoken),
         seconds=sum(reply.seconds for reply in spoken),
+        left_out=tuple(sorted({name for reply in spoken for name in reply.left_out})),
     )
 
 

@@ -37,7 +37,7 @@ class ChatInputs:
     """
 
     def __init__(self, folder: CaptionModelFolder) -> None:
-        self._where = folder.name
+        self._where, self._folder = folder.name, folder
         self._processor = _load(folder)
         self.tokenizer = self._processor.tokenizer if folder.reads_frames else self._processor
         self._template = str(self._processor.chat_template or "")
@@ -70,16 +70,33 @@ class ChatInputs:
         """
         if not len(request.frames):
             return "text"
-        if self.frames == "text":
-            raise ModelError(
-                "the model reads text alone and cannot look at frames",
-                where=self._where,
-                remedy="give `model` a vision-language model, such as Qwen/Qwen3-VL-8B-Instruct",
-                option="model",
-            )
+        self.require_eyes()
         # A single picture is no video: several models refuse one of less than two frames.
         is_single = len(request.frames) == 1 and self._has("image_processor")
         return "images" if is_single else self.frames
+
+    def require_eyes(self) -> None:
+        """Refuse a model that cannot look at frames.
+
+        Raises:
+            ModelError: It reads text alone.
+        """
+        if self.frames != "text":
+            return
+        kind = self._folder.architecture
+        is_blind = not self._folder.reads_frames
+        raise ModelError(
+            f"the model is a {kind}, which reads text alone and cannot look at frames"
+            if is_blind
+            else f"the processor and the chat template of the {kind} have no place for pictures: "
+            "it reads text alone and cannot look at frames",
+            where=self._where,
+            remedy="give `model` a vision-language model, such as Qwen/Qwen3-VL-8B-Instruct"
+            if is_blind
+            else "download the model again, with preprocessor_config.json and the chat template "
+            "of the processor; or give `model` another vision-language model",
+            option="model",
+        )
 
     def make(self, requests: Sequence[CaptionRequest]) -> Any:
         """Return the tensors of questions whose frames are handed over in the same way."""

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from videoprep.captions.chat_request import RequestShape, body_of
+from videoprep.captions.failure_judge import FailureJudge
 from videoprep.captions.http_client import (
     Deadlines,
     HttpAnswer,
@@ -27,6 +28,7 @@ from videoprep.captions.http_client import (
     ServerAddress,
 )
 from videoprep.captions.protocol import CaptionFailure, CaptionReply, CaptionRequest, Finish
+from videoprep.captions.server_error import ServerError
 from videoprep.errors import VideoprepError
 from videoprep.fs import Files
 from videoprep.text import escape_unprintable
@@ -51,12 +53,12 @@ _LONGEST_RETRY_AFTER = 300.0
 _LOOK_SECONDS = 0.2
 _PROBE_SECONDS = 120.0
 _MOST_IN_MESSAGE = 300
-
-# Failures one after the other, without an answer between, that mean that all will fail.
-_HELD = 3
-_MOST_IN_A_ROW = 25
+_JOIN_SECONDS = 2.0
 
 _TRY_AGAIN = frozenset({408, 409, 425, 429})
+# Fields that a request can do without.
+_SPARE = ("response_format", "max_tokens", "seed")
+_LIMIT = "max_completion_tokens"
 # What a server says when it is not there for anybody; other errors may be the question's fault.
 _AWAY = frozenset({408, 425, 429, 502, 503, 504})
 
@@ -157,7 +159,6 @@ class EndpointCaptioner:
         self._key = find_key()
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._judge = _Judge(self.address)
         self._not_before = 0.0
         self._lacks: set[str] = set()  # fields of a request that the server does not know
         self._tasks: queue.SimpleQueue[tuple[Any, CaptionRequest] | None] = queue.SimpleQueue()
@@ -172,6 +173,7 @@ class EndpointCaptioner:
             self.identity = f"{self.address} {self.model}"
             """The server's address and its model."""
             self._reported: str | None = self._known().get("reported")
+            self._judge = FailureJudge(str(self.address), bool(self._known().get("answered")))
             self.shape: RequestShape = self._choose_shape()
             self.settings: Mapping[str, Any] = {"request": self.shape, **options.settings()}
             """All else on which answers depend."""
@@ -183,6 +185,10 @@ class EndpointCaptioner:
         """Return the body of a request as it would be sent."""
         return body_of(request, self.shape, self.model, self.options.settings())
 
+    def watch(self, check: Callable[[], None]) -> None:
+        """Call something else now and then while answers are waited for; see ``check``."""
+        self._check = check
+
     def close(self) -> None:
         """Break off what is in progress; see `Captioner`."""
         self._closing.set()
@@ -190,7 +196,7 @@ class EndpointCaptioner:
             self._tasks.put(None)
         self._stack.close()
         for thread in self._threads:
-            thread.join()
+            thread.join(_JOIN_SECONDS)  # one that looks up a name cannot be broken off
         self._threads.clear()
 
     def ask(
@@ -202,7 +208,7 @@ class EndpointCaptioner:
             VideoprepError: The server is gone, changes its model, or fails each question.
         """
         judge = self._judge
-        judge.held.clear()
+        judge.begin()
         asked, over = 0, False
         while True:
             while not over and asked < self.ahead and self._answers.empty():
@@ -216,24 +222,29 @@ class EndpointCaptioner:
             item, result = self._next_answer()
             asked -= 1
             if isinstance(result, BaseException):
-                yield from self._rest(asked, judge)
+                yield from self._rest(asked)
                 raise result
+            is_foreign = isinstance(result, _Foreign)
+            told = result.failure if isinstance(result, _Foreign) else result
             try:
-                yield from judge.take(item, result)
+                yield from judge.take(item, told, foreign=is_foreign)
             except VideoprepError:
-                yield from self._rest(asked, judge)
+                yield from self._rest(asked)
                 raise
         yield from judge.end()
 
-    def _rest(
-        self, asked: int, judge: _Judge
-    ) -> Iterator[tuple[Any, CaptionReply | CaptionFailure]]:
-        """Yield the answers that are there already: they were paid for."""
+    def _rest(self, asked: int) -> Iterator[tuple[Any, CaptionReply | CaptionFailure]]:
+        """Yield what is there already: answers were paid for, and failures need not be met again.
+
+        What was held back is passed on with the first answer.
+        """
         while asked and not self._answers.empty():
             item, result = self._answers.get()
             asked -= 1
             if isinstance(result, CaptionReply):
-                yield from judge.take(item, result)
+                yield from self._judge.take(item, result)
+            elif isinstance(result, CaptionFailure):
+                yield item, result
 
     def _start(self, question: tuple[Any, CaptionRequest], asked: int) -> None:
         if asked >= len(self._threads):
@@ -268,19 +279,21 @@ class EndpointCaptioner:
 
     def _ask_one(
         self, connection: HttpConnection, request: CaptionRequest
-    ) -> CaptionReply | CaptionFailure:
+    ) -> CaptionReply | CaptionFailure | _Foreign:
         started = time.monotonic()
-        body = json.dumps(self._without_lacking(self.preview(request))).encode()
-        tries = 0
+        whole, tries = self.preview(request), 0
+        body = self._without_lacking(whole)
+        data = json.dumps(body).encode()
         while True:
             self._wait_turn()
-            problem = self._try(connection, body)
+            problem = self._try(connection, data)
             if isinstance(problem, _Spoken):
                 self._require_model(problem.model)
-                return problem.reply(time.monotonic() - started)
-            if problem.field is not None and problem.field not in self._lacks:
+                return problem.reply(time.monotonic() - started, _left_out(whole, body))
+            if problem.field in body:
                 self._lack(problem.field)
-                body = json.dumps(self._without_lacking(self.preview(request))).encode()
+                body = self._without_lacking(whole)
+                data = json.dumps(body).encode()
                 continue
             if problem.final or tries >= self.options.retries:
                 break
@@ -288,22 +301,32 @@ class EndpointCaptioner:
             tries += 1
         if problem.away:
             raise self._gone(problem.reason)
-        return CaptionFailure(problem.reason)
+        if problem.blind and request.frames and not self._judge.has_answered:
+            raise self._blind(problem.reason)
+        failure = CaptionFailure(problem.reason)
+        return _Foreign(failure) if problem.foreign else failure
 
     def _try(self, connection: HttpConnection, body: bytes) -> _Spoken | _Trouble:
         try:
             answer = connection.exchange("POST", _COMPLETIONS, body, self.options.timeout)
         except HttpError as error:
             return _Trouble(str(error), away=True)
-        self._require_allowed(answer)
+        spoken = _read_completion(answer.body) if answer.status == 200 else None
+        if spoken is not None:
+            return spoken
+        told = ServerError.read(answer.status, answer.body)
+        self._require_allowed(answer, told)
         if answer.status == 200:
-            return _read_completion(answer.body)
-        message = self._message_in(answer)
-        reason = f"the server answered {answer.status}{message}"
+            reason = f"what the server answered is no chat completion{self._said(told)}"
+            return _Trouble(reason, foreign=not _is_object(answer.body))
+        reason = f"the server answered {answer.status}{self._said(told)}"
+        lacks = told.lacking(_SPARE)
+        if lacks is not None or told.is_about_pictures:
+            return _Trouble(reason, final=True, field=lacks, blind=told.is_about_pictures)
         if answer.status in _TRY_AGAIN or answer.status >= 500:
             wait = _retry_after(answer.headers.get("retry-after", ""))
             return _Trouble(reason, away=answer.status in _AWAY, retry_after=wait)
-        return _Trouble(reason, final=True, field=_lacking_field(answer.status, message))
+        return _Trouble(reason, final=True)
 
     def _wait_turn(self) -> None:
         """Wait as long as the server has asked all to wait."""
@@ -325,30 +348,43 @@ class EndpointCaptioner:
             raise VideoprepError("the asking was given up")
 
     def _lack(self, name: str) -> None:
+        """Leave a field out from now on, and say so once."""
         with self._lock:
+            is_new = name not in self._lacks
             self._lacks.add(name)
-        logger.warning("the server does not know the field %s: it is asked without it", name)
+        if is_new:
+            instead = f"with {_LIMIT} instead" if name == "max_tokens" else "without it"
+            logger.warning("the server does not know the field %s: it is asked %s", name, instead)
 
-    def _without_lacking(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _without_lacking(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return a body without what the server does not know; the limit has two names."""
-        if "max_tokens" in self._lacks and "max_tokens" in body:
-            body["max_completion_tokens"] = body.pop("max_tokens")
-        return {name: value for name, value in body.items() if name not in self._lacks}
+        lacks = frozenset(self._lacks)
+        made = {name: value for name, value in body.items() if name not in lacks}
+        if "max_tokens" in lacks and "max_tokens" in body:
+            made[_LIMIT] = body["max_tokens"]
+        return made
 
-    def _require_allowed(self, answer: HttpAnswer) -> None:
+    def _require_allowed(self, answer: HttpAnswer, error: ServerError) -> None:
         """Raise what concerns every question."""
         where, status = str(self.address), answer.status
         if status in (401, 403):
             wants = "does not accept the key" if self._key else "wants a key"
             raise VideoprepError(
-                f"the server {wants} ({status}{self._message_in(answer)})",
+                f"the server {wants} ({status}{self._said(error)})",
                 where=where,
-                remedy=f"put its key into the environment variable {KEYS[0]}",
+                remedy=f"put its key into the environment variable {KEYS[0]}, on each machine that "
+                "asks",
             )
-        if status in (404, 405):
+        if status == 402:
+            raise VideoprepError(
+                f"the server wants to be paid ({status}{self._said(error)})",
+                where=where,
+                remedy="top up the account of the key, and run the same command again",
+            )
+        if status in (404, 405) or error.is_about_model(self.model):
             raise VideoprepError(
                 f"the server has no chat completions, or no model {self.model!r} "
-                f"({status}{self._message_in(answer)})",
+                f"({status}{self._said(error)})",
                 where=where,
                 remedy="name the URL up to and including /v1, and a model of `/v1/models` with "
                 "`model_name`",
@@ -368,6 +404,8 @@ class EndpointCaptioner:
             before, self._reported = self._reported, self._reported or reported
             if before is None and reported:
                 self._remember(reported=reported)
+            if not self._judge.has_answered and not self._known().get("answered"):
+                self._remember(answered=True)
         if before and reported and reported != before:
             raise VideoprepError(
                 f"the server changed its model: it now answers as "
@@ -386,15 +424,18 @@ class EndpointCaptioner:
             option="endpoint",
         )
 
-    def _message_in(self, answer: HttpAnswer) -> str:
+    def _blind(self, reason: str) -> VideoprepError:
+        return VideoprepError(
+            f"the model {self.model!r} reads text alone and cannot look at frames: {reason}",
+            where=str(self.address),
+            remedy="serve a vision-language model, such as Qwen/Qwen3-VL-8B-Instruct; llama.cpp "
+            "also needs its `--mmproj`",
+            option="endpoint",
+        )
+
+    def _said(self, error: ServerError) -> str:
         """What a server says about an error: short, printable, and without the key."""
-        try:
-            data = json.loads(answer.body)
-            told = data.get("error", data.get("detail", data.get("message", "")))
-            told = told.get("message", "") if isinstance(told, dict) else told
-        except (ValueError, AttributeError, RecursionError):
-            return ""
-        text = " ".join(str(told).split())
+        text = error.message
         if self._key:  # before it is cut: half a key is not found
             text = text.replace(self._key, "***")
         text = text[:_MOST_IN_MESSAGE]
@@ -410,10 +451,11 @@ class EndpointCaptioner:
             except HttpError as error:
                 reason = str(error)
             else:
-                self._require_allowed(answer)
+                told = ServerError.read(answer.status, answer.body)
+                self._require_allowed(answer, told)
                 if answer.status == 200:
                     return self._only_of(answer.body)
-                reason = f"it answered {answer.status}{self._message_in(answer)}"
+                reason = f"it answered {answer.status}{self._said(told)}"
             if tries >= min(2, self.options.retries):
                 raise self._gone(reason)
             self._wait_before_retry(tries, None)
@@ -505,7 +547,14 @@ class EndpointCaptioner:
             self._cache.write_bytes(_KNOWN, json.dumps(known).encode())
 
 
-_Result = CaptionReply | CaptionFailure | BaseException
+@dataclass(frozen=True, slots=True)
+class _Foreign:
+    """A failure that cannot come from a server of chat completions."""
+
+    failure: CaptionFailure
+
+
+_Result = CaptionReply | CaptionFailure | _Foreign | BaseException
 
 
 @dataclass(frozen=True, slots=True)
@@ -520,6 +569,10 @@ class _Trouble:
     retry_after: float | None = None
     field: str | None = None
     """The field of the request that the server does not know."""
+    blind: bool = False
+    """Whether the model reads text alone."""
+    foreign: bool = False
+    """Whether it cannot come from a server of chat completions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -532,14 +585,25 @@ class _Spoken:
     prompt_tokens: int | None
     completion_tokens: int | None
 
-    def reply(self, seconds: float) -> CaptionReply:
-        return CaptionReply(
-            self.text, self.finish, self.prompt_tokens, self.completion_tokens, seconds
-        )
+    def reply(self, seconds: float, left_out: tuple[str, ...]) -> CaptionReply:
+        tokens = (self.prompt_tokens, self.completion_tokens)
+        return CaptionReply(self.text, self.finish, *tokens, seconds, left_out)
 
 
-def _read_completion(body: bytes) -> _Spoken | _Trouble:
-    """Read a chat completion, which a stranger may have written."""
+def _left_out(whole: Mapping[str, Any], body: Mapping[str, Any]) -> tuple[str, ...]:
+    """The fields that were not sent; the limit was, by its other name."""
+    return tuple(sorted(whole.keys() - body.keys() - {"max_tokens"}))
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _read_completion(body: bytes) -> _Spoken | None:
+    """Read a chat completion, which a stranger may have written; None if it is none."""
     try:
         data = json.loads(body)
         choice = data["choices"][0]
@@ -555,7 +619,7 @@ def _read_completion(body: bytes) -> _Spoken | _Trouble:
             _count(usage.get("completion_tokens")),
         )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        return _Trouble("what the server answered is no chat completion")
+        return None
 
 
 def _text_of(content: object) -> str:
@@ -588,51 +652,3 @@ def _retry_after(header: str) -> float | None:
         except (ValueError, TypeError, OverflowError):
             return None
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER) if seconds == seconds else None
-
-
-def _lacking_field(status: int, message: str) -> str | None:
-    """Return the field of a request that an error names and that can be left out."""
-    if status not in (400, 422):
-        return None
-    return next((n for n in ("response_format", "max_tokens", "seed") if n in message), None)
-
-
-@dataclass(slots=True)
-class _Judge:
-    """Tells failures of single questions from those of all.
-
-    The first failures are held back until there is an answer: if there is none, what is wrong is
-    wrong with the server or the request, and no clip is recorded as failed for it.
-    """
-
-    address: ServerAddress
-    answers: int = 0
-    in_a_row: int = 0
-    held: list[tuple[Any, CaptionFailure]] = field(default_factory=list)
-
-    def take(
-        self, item: Any, result: CaptionReply | CaptionFailure
-    ) -> Iterator[tuple[Any, CaptionReply | CaptionFailure]]:
-        if isinstance(result, CaptionReply):
-            self.answers += 1
-            self.in_a_row = 0
-            yield item, result
-            yield from self.end()
-            return
-        self.in_a_row += 1
-        most = _MOST_IN_A_ROW if self.answers else _HELD
-        if self.in_a_row >= most:
-            raise VideoprepError(
-                f"{self.in_a_row} questions in a row failed: {result.reason}",
-                where=str(self.address),
-                remedy="see what the server says; `dry_run` shows a request, and fewer or "
-                "smaller frames make it shorter",
-            )
-        if self.answers:
-            yield item, result
-        else:
-            self.held.append((item, result))
-
-    def end(self) -> Iterator[tuple[Any, CaptionFailure]]:
-        held, self.held = self.held, []
-        yield from held

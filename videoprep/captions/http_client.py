@@ -30,6 +30,7 @@ _CONNECT_SECONDS = 30.0
 _LOOK_SECONDS = 0.25
 _PORTS = {"http": 80, "https": 443}
 _COMPLETIONS = "/chat/completions"
+_GIVEN_UP = "it was given up"
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ class HttpConnection:
     """When the exchange in progress has to be over, by the monotonic clock."""
     _connection: http.client.HTTPConnection | None = None
     _aborted: str = ""
+    _given_up: str = ""
 
     def exchange(self, method: str, path: str, body: bytes | None, seconds: float) -> HttpAnswer:
         """Send a request and return the answer.
@@ -150,12 +152,14 @@ class HttpConnection:
         reused = self._connection is not None
         self._aborted, self.deadline = "", time.monotonic() + seconds
         try:
+            self._require_going_on()  # only now: giving up may have come just before
             try:
                 return self._exchange(method, path, body, seconds)
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 self.close()
                 if not reused or self._aborted:  # a server may close what was idle
                     raise
+                self._require_going_on()
                 return self._exchange(method, path, body, seconds)
         except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
             self.close()
@@ -165,6 +169,11 @@ class HttpConnection:
             raise HttpError(self._aborted or str(error)) from error
         finally:
             self.deadline = None
+
+    def give_up(self, reason: str) -> None:
+        """End the exchange in progress, and let none begin. May be called from any thread."""
+        self._given_up = reason
+        self.abort(reason)
 
     def abort(self, reason: str) -> None:
         """End the exchange in progress. May be called from any thread."""
@@ -180,6 +189,10 @@ class HttpConnection:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
+
+    def _require_going_on(self) -> None:
+        if self._given_up:
+            raise HttpError(self._given_up)
 
     def _exchange(self, method: str, path: str, body: bytes | None, seconds: float) -> HttpAnswer:
         connection = self._open(seconds)
@@ -199,8 +212,8 @@ class HttpConnection:
             self._connection = self._new()
             self._connection.timeout = min(seconds, _CONNECT_SECONDS)
             self._connection.connect()
-            if self._aborted:
-                raise HttpError(self._aborted)
+            if self._aborted or self._given_up:
+                raise HttpError(self._aborted or self._given_up)
             self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection.sock.settimeout(seconds)
         return self._connection
@@ -286,12 +299,14 @@ class Deadlines:
     ) -> None:
         self._closed.set()
         for connection in list(self._connections):
-            connection.abort("it was given up")
+            connection.give_up(_GIVEN_UP)
         self._thread.join()
 
     def add(self, connection: HttpConnection) -> None:
         """Watch over a connection from now on."""
         self._connections.append(connection)
+        if self._closed.is_set():
+            connection.give_up(_GIVEN_UP)
 
     def _watch(self) -> None:
         while not self._closed.wait(_LOOK_SECONDS):

@@ -40,6 +40,7 @@ def open_local_captioner(
     batch_size: int = BATCH_SIZE,
     temperature: float = 0.0,
     seed: int = 0,
+    sees_frames: bool = False,
 ) -> LocalCaptioner:
     """Return a captioner that runs a model in this process; `ask` loads its weights.
 
@@ -51,9 +52,11 @@ def open_local_captioner(
             suffice.
         temperature: 0 takes the most likely token each time; above that, tokens are drawn.
         seed: What draws begin with. A question's draws depend on it and the question alone.
+        sees_frames: Whether it has to look at frames: one that cannot is refused.
 
     Raises:
-        ModelError: There is no such model, or it cannot be loaded without running code of its own.
+        ModelError: There is no such model, it cannot be loaded without running code of its own, or
+            it cannot look at frames.
         VideoprepError: The device or the dtype is none.
     """
     if batch_size < 1:
@@ -61,7 +64,11 @@ def open_local_captioner(
     with quiet_libraries(_LIBRARIES):
         folder = open_caption_folder(model)
         chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
-        return LocalCaptioner(folder, chosen, _dtype(dtype, chosen), batch_size, temperature, seed)
+        dtype = _dtype(dtype, chosen)
+        made = LocalCaptioner(folder, chosen, dtype, batch_size, temperature, seed)
+        if sees_frames:
+            made.require_eyes()
+        return made
 
 
 def _dtype(asked: str | None, device: torch.device) -> str:
@@ -119,6 +126,14 @@ class LocalCaptioner:
         while batch := list(islice(requests, self._fits)):
             for group in self._alike(batch):
                 yield from self._answers(group)
+
+    def require_eyes(self) -> None:
+        """Refuse a model that cannot look at frames. No weights are read.
+
+        Raises:
+            ModelError: It reads text alone.
+        """
+        self._inputs.require_eyes()
 
     def close(self) -> None:
         """Let go of the model and its memory."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -156,6 +157,13 @@ class CaptionOptions(BackendOptions):
     model or setting made (`stale`), or those that failed (`failed`)."""
     limit: Annotated[Annotated[int, Field(ge=1)] | None, Cli(example=20)] = None
     """Maximum number of clips to ask about."""
+
+    def choice(self) -> CaptionerChoice:
+        """Return who is asked; a model that runs here has to look at frames."""
+        choice = super().choice()
+        if choice.kind != "local":
+            return choice
+        return replace(choice, options={**choice.options, "sees_frames": True})
 
     def rule(self) -> FrameSampling:
         """Return how frames are chosen.

@@ -46,6 +46,8 @@ class CaptionReply:
     completion_tokens: int | None = None
     seconds: float = 0.0
     """How long it took, of a batch its share."""
+    left_out: tuple[str, ...] = ()
+    """Fields of the request without which it was asked, since the server does not know them."""
 
 
 @dataclass(frozen=True, slots=True)

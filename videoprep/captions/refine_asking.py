@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from videoprep.captions.backends import CaptionerAsking, shared_fields
+from videoprep.captions.backends import CaptionerAsking, findable, shared_fields
 from videoprep.captions.protocol import Captioner, CaptionRequest
 from videoprep.captions.refine_options import RefineOptions
 from videoprep.captions.refine_prompts import RefinePrompt
@@ -76,10 +76,13 @@ class RefineAsking(CaptionerAsking):
     def to_json(self) -> dict[str, Any]:
         """See `Asking`."""
         setup = self.setup
+        options = setup.options.model_dump(mode="json", exclude_defaults=True)
+        if setup.options.tokenizer is not None:
+            options["tokenizer"] = findable(setup.options.tokenizer)
         return {
             **self.shared_json(),
             "prompt": [setup.prompt.text, setup.prompt.style],
-            "options": setup.options.model_dump(mode="json", exclude_defaults=True),
+            "options": options,
             "token": setup.token,
         }
 
@@ -113,8 +116,11 @@ class CaptionRefiner:
     rules: RefineRules
     captioner: Captioner
 
-    def ask(self, clips: Iterator[tuple[T, AskedClip]]) -> Iterator[tuple[T, ClipAnswer]]:
+    def ask(
+        self, clips: Iterator[tuple[T, AskedClip]], take: Callable[[T, ClipAnswer], None]
+    ) -> Iterator[tuple[T, ClipAnswer]]:
         """See `Asker`. Further questions about a caption go before those about the next one."""
+        del take  # no text fails before a model was asked
         work = _RefineWork(self.rules, clips)
         while not work.is_over:
             # A captioner stops when there are no questions; replies to its last ones may have more.

@@ -166,6 +166,7 @@ class Spent:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     seconds: float = 0.0
+    left_out: tuple[str, ...] = ()
 
     def plus(self, reply: CaptionReply) -> Spent:
         """Return the sum with a further reply."""
@@ -173,6 +174,7 @@ class Spent:
             _sum(self.prompt_tokens, reply.prompt_tokens),
             _sum(self.completion_tokens, reply.completion_tokens),
             self.seconds + reply.seconds,
+            tuple(sorted({*self.left_out, *reply.left_out})),
         )
 
 
@@ -332,4 +334,5 @@ def _ended(
         prompt_tokens=asked.spent.prompt_tokens,
         completion_tokens=asked.spent.completion_tokens,
         seconds=asked.spent.seconds or None,
+        left_out=asked.spent.left_out,
     )

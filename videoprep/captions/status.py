@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from videoprep.captions.again import options_again, prompt_name
-from videoprep.spec.caption_journal import Answer, CaptionJournal, Outcome, Run, Stage
+from videoprep.captions.refine_selection import find_refinable
+from videoprep.spec.caption_journal import Answer, Outcome, Run, Stage
 from videoprep.spec.current_captions import CaptionState, CurrentCaptions
 from videoprep.spec.dataset import DatasetSpec
 
@@ -18,10 +20,13 @@ it, or nobody."""
 
 _SHOWN = 60
 
+_Current = Mapping[Stage, AbstractSet[tuple[str, str]]]
+"""Clips and runs, by stage."""
+
 
 @dataclass(frozen=True, slots=True)
 class CaptionFailures:
-    """Clips of one run without a caption, for one reason."""
+    """Clips whose last answer of one run is none, for one reason."""
 
     outcome: Outcome
     reason: str
@@ -32,7 +37,7 @@ class CaptionFailures:
 
 @dataclass(frozen=True, slots=True)
 class CaptionRunStatus:
-    """What one way of asking has given."""
+    """What one way of asking has given. Copies of a clip count once."""
 
     run: str
     stage: Stage
@@ -44,31 +49,39 @@ class CaptionRunStatus:
     options: Mapping[str, Any]
     """Those with which the same is asked again; what is not known is in capitals."""
     answered: int
-    """Clips with a caption of it."""
+    """Clips with a caption of it, also those that are no longer in the dataset."""
     current: int
-    """Of these, those whose caption is used, or is what was refined."""
+    """Clips of the dataset whose caption it is, or of whose refined caption it is the source. Those
+    that a person edited or dropped are not among them."""
     failures: Sequence[CaptionFailures]
+    """Clips whose last answer of it is none, by the reason."""
     differs: Sequence[str]
     """In what it differs from the run of its stage that began last; empty for that one."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptionStatus:
-    """The captions of a dataset."""
+    """The captions of a dataset.
+
+    ``samples`` is the sum of ``writers`` and ``dropped``; what is stale is counted in clips, each
+    once, as `caption` and `refine` ask about them.
+    """
 
     journal: str
     samples: int
     """Samples whose video is there."""
     writers: Mapping[CaptionWriter, int]
-    """How many current captions there are of each."""
+    """How many samples have a current caption of each; a person's edit is one."""
     dropped: int
     """Of the samples, those that a person dropped."""
     unreadable: int
     """Of the samples, those whose file cannot be read."""
     stale: int
-    """Clips that are described by another captioner's run than the one that began last."""
+    """Clips that are described by another captioner's run than the one that began last, and that
+    no person edited: those that ``caption --only stale`` asks about."""
     stale_refined: int
-    """Clips that were refined, and whose text has changed since."""
+    """Clips that were refined, and whose text has changed since: `refine` asks about them. Clips
+    without a text that could be refined are not among them."""
     unasked: int
     """Clips without a caption that the captioner's run that began last has not been asked about."""
     failed: int
@@ -87,36 +100,75 @@ class CaptionStatus:
 
 
 def caption_status(spec: DatasetSpec) -> CaptionStatus:
-    """Return what is known about a dataset's captions. Changes nothing.
+    """Return what is known about a dataset's captions. Changes nothing, and reads the journal once.
 
     Raises:
         SpecError: A list file, a column or the data root is missing.
     """
-    journal = spec.journal
-    states = spec.caption_states()
-    captions = CurrentCaptions.read(journal)
-    last = captions.last_run("caption")
+    answers = _Answers()
+    live = spec.live_captions(answers.take)
+    states, captions = live.states, live.captions
     kept = [state for state in states if not state.dropped]
-    writers = Counter(map(_writer, kept))
-    refined = _refined_before(journal)
-    stale = [one for one in kept if one.captioner and last is not None and one.captioner != last.id]
-    outcomes = _outcomes(journal)
-    ends = {} if last is None else outcomes.get(last.id, {})
+    current = _current(kept)
+    last = captions.last_run("caption")
+    described = {clip for clip, run in current["caption"] if last is not None and run != last.id}
+    refinable = find_refinable(states, "", None).states
+    failed, answered = answers.ends(last.id if last is not None else "")
     asked = [one for one in kept if one.clip and not (one.edited or one.own)]
     return CaptionStatus(
-        journal=str(journal.folder),
+        journal=str(spec.journal.folder),
         samples=len(states),
-        writers=dict(writers),
+        writers=dict(Counter(map(_writer, kept))),
         dropped=len(states) - len(kept),
         unreadable=sum(not state.clip for state in kept),
-        stale=sum(not state.edited for state in stale),
+        stale=len(described),
         stale_refined=sum(
-            state.clip in refined and not (state.refined or state.edited) for state in kept
+            captions.was_refined(state.clip) and not state.refined for state in refinable
         ),
-        unasked=sum(_writer(one) == "none" and one.clip not in ends for one in asked),
-        failed=sum(one.clip in ends and ends[one.clip].outcome != "ok" for one in asked),
-        runs=tuple(_runs(captions, kept, outcomes)),
+        unasked=sum(
+            _writer(one) == "none" and one.clip not in failed and one.clip not in answered
+            for one in asked
+        ),
+        failed=len({one.clip for one in asked if one.clip in failed}),
+        runs=tuple(_runs(captions, answers, current)),
     )
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What the journal's answers come to, by run."""
+
+    captioned: dict[str, set[str]] = field(default_factory=dict)
+    """The clips with a caption."""
+    failed: dict[str, dict[str, tuple[Outcome, str, str]]] = field(default_factory=dict)
+    """The clips whose last answer is none: outcome, reason and video of that."""
+
+    def take(self, one: Answer) -> None:
+        """Take note of the next answer."""
+        failed = self.failed.setdefault(one.run, {})
+        if one.outcome == "ok":
+            failed.pop(one.clip, None)
+            self.captioned.setdefault(one.run, set()).add(one.clip)
+        else:
+            failed[one.clip] = (one.outcome, one.reason, one.video)
+
+    def ends(self, run: str) -> tuple[AbstractSet[str], AbstractSet[str]]:
+        """The clips whose last answer of a run is none, and those with a caption of it."""
+        return self.failed.get(run, {}).keys(), self.captioned.get(run, set())
+
+
+def _current(states: Iterable[CaptionState]) -> _Current:
+    """Which clips have a current text of which run: a captioner's is also where it was refined."""
+    described, refined = set[tuple[str, str]](), set[tuple[str, str]]()
+    for state in states:
+        if state.edited:
+            continue
+        if state.captioner:
+            described.add((state.clip, state.captioner))
+        origin = state.sample.origin
+        if origin is not None and origin.stage == "refine":
+            refined.add((state.clip, origin.run))
+    return {"caption": described, "refine": refined}
 
 
 def _writer(state: CaptionState) -> CaptionWriter:
@@ -126,25 +178,12 @@ def _writer(state: CaptionState) -> CaptionWriter:
     return "dataset" if state.own else "none"
 
 
-def _refined_before(journal: CaptionJournal) -> set[str]:
-    """The clips that have a refined text, whatever it was made of."""
-    records = (placed.record for placed in journal.read("refine"))
-    return {one.clip for one in records if isinstance(one, Answer) and one.outcome == "ok"}
-
-
 def _runs(
-    captions: CurrentCaptions,
-    states: Sequence[CaptionState],
-    outcomes: Mapping[str, Mapping[str, Answer]],
+    captions: CurrentCaptions, answers: _Answers, current: _Current
 ) -> Iterator[CaptionRunStatus]:
-    current = Counter(state.captioner for state in states)
-    for state in states:
-        origin = state.sample.origin
-        if origin is not None and origin.stage == "refine":
-            current[origin.run] += 1
+    counts = Counter(run for texts in current.values() for _, run in texts)
     for run in captions.runs.values():
         last = captions.last_run(run.stage)
-        ends = outcomes.get(run.id, {})
         yield CaptionRunStatus(
             run=run.id,
             stage=run.stage,
@@ -152,30 +191,18 @@ def _runs(
             prompt=_beginning(run.prompt),
             prompt_name=prompt_name(run),
             options=options_again(run),
-            answered=sum(one.outcome == "ok" for one in ends.values()),
-            current=current[run.id],
-            failures=tuple(_failures(ends)),
+            answered=len(answers.captioned.get(run.id, ())),
+            current=counts[run.id],
+            failures=tuple(_failures(answers.failed.get(run.id, {}).values())),
             differs=tuple(differences(run, last)) if last is not None else (),
         )
 
 
-def _outcomes(journal: CaptionJournal) -> dict[str, dict[str, Answer]]:
-    """The last answer of each run about each clip, without its texts."""
-    found: dict[str, dict[str, Answer]] = {}
-    stages: tuple[Stage, ...] = ("caption", "refine")
-    for stage in stages:
-        for placed in journal.read(stage):
-            one = placed.record
-            if isinstance(one, Answer):
-                slim = Answer(one.clip, one.run, one.outcome, reason=one.reason, video=one.video)
-                found.setdefault(one.run, {})[one.clip] = slim
-    return found
-
-
-def _failures(ends: Mapping[str, Answer]) -> Iterator[CaptionFailures]:
-    failed = [one for one in ends.values() if one.outcome != "ok"]
-    counts = Counter((one.outcome, one.reason) for one in failed)
-    examples = {(one.outcome, one.reason): one.video for one in failed}
+def _failures(failed: Iterable[tuple[Outcome, str, str]]) -> Iterator[CaptionFailures]:
+    counts, examples = Counter[tuple[Outcome, str]](), dict[tuple[Outcome, str], str]()
+    for outcome, reason, video in failed:
+        counts[outcome, reason] += 1
+        examples[outcome, reason] = video
     for (outcome, reason), count in counts.most_common():
         yield CaptionFailures(outcome, reason, count, examples[outcome, reason])
 

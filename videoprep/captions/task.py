@@ -197,6 +197,8 @@ class ClipAnswer:
     completion_tokens: int | None = None
     seconds: float | None = None
     """How long it took."""
+    left_out: tuple[str, ...] = ()
+    """Fields of requests without which it was asked, since the server does not know them."""
 
     def bounded(self) -> ClipAnswer:
         """Return the same as the journal takes it: no text too long, and each of them Unicode."""
@@ -229,10 +231,17 @@ def _bounded_fields(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 class Asker(Protocol):
     """Asks, in one process, with all that it needs for that opened."""
 
-    def ask(self, clips: Iterator[tuple[T, AskedClip]]) -> Iterator[tuple[T, ClipAnswer]]:
+    def ask(
+        self, clips: Iterator[tuple[T, AskedClip]], take: Callable[[T, ClipAnswer], None]
+    ) -> Iterator[tuple[T, ClipAnswer]]:
         """Yield the answer about each clip, in any order, each with what came with its clip.
 
         Takes the next clip only when there is room for it: taking it claims it.
+
+        Args:
+            clips: with what came with each.
+            take: is given the answer about a clip that fails before it is asked about, at once,
+                instead of yielding it: others may be waited for meanwhile.
 
         Raises:
             VideoprepError: it makes no sense to go on; what is asked later would fail, too.
@@ -249,9 +258,10 @@ class Asking(Protocol):
     label: str
     """What is being done, for people, such as ``Captioning``."""
 
-    @property
-    def gpus(self) -> float:
-        """How many GPUs one process takes, for executors that allot them."""
+    cpus: float
+    """How many CPU cores one process takes, for executors that allot them."""
+    gpus: float
+    """How many GPUs, likewise."""
 
     def open(self, rank: RankContext) -> AbstractContextManager[Asker]:
         """Return what asks in this process, such as a model that is loaded."""
@@ -315,6 +325,12 @@ class _UnitInHand:
     failed: int = 0
 
 
+def _popped(units: deque[_UnitInHand]) -> Iterator[tuple[ClaimedUnit, int]]:
+    while units:
+        unit = units.popleft()
+        yield unit.claimed, unit.failed
+
+
 class AskingTask:
     """Asking about clips, as a task of the engine.
 
@@ -352,7 +368,7 @@ class AskingTask:
         return TaskDescription(
             items="clips",
             phases=[Phase(self._name, self.asking.label, "clips", "tokens")],
-            stages=[TaskStage(self._name, self._name, gpus=self.asking.gpus)],
+            stages=[TaskStage(self._name, self._name, self.asking.cpus, self.asking.gpus)],
             groups=[UnitGroup("captions", self._name)],
             failures=f"see {self.journal.file(self.asking.stage)}; what is answered so far is kept",
         )
@@ -388,15 +404,19 @@ class AskingTask:
         self, opened: Asker, works: Iterator[ClaimedUnit], rank: RankContext
     ) -> Generator[tuple[ClaimedUnit, int], None, None]:
         """See `Task`. An answer is in the journal before the next one is waited for."""
-        empty: deque[_UnitInHand] = deque()
-        for (unit, row), answer in opened.ask(self._asked(works, empty)):
+        over: deque[_UnitInHand] = deque()
+
+        def take(place: tuple[_UnitInHand, int], answer: ClipAnswer) -> None:
+            unit, row = place
             self._take(unit, row, answer.bounded())
             if not unit.left:
-                yield unit.claimed, unit.failed
-            while empty:
-                yield empty.popleft().claimed, 0
-        while empty:
-            yield empty.popleft().claimed, 0
+                over.append(unit)
+
+        for place, answer in opened.ask(self._asked(works, over), take):
+            take(place, answer)
+            yield from _popped(over)
+            rank.check()
+        yield from _popped(over)
 
     def commit(self, work: ClaimedUnit, result: int) -> int:
         """See `Task`. All of a unit is in the journal already."""
@@ -413,13 +433,13 @@ class AskingTask:
         files.write_bytes(f"{folder}/{_PLAN}", json.dumps(data).encode())
 
     def _asked(
-        self, works: Iterator[ClaimedUnit], empty: deque[_UnitInHand]
+        self, works: Iterator[ClaimedUnit], over: deque[_UnitInHand]
     ) -> Iterator[tuple[tuple[_UnitInHand, int], AskedClip]]:
         for work in works:  # taking it has read the journal to its end
             rows = self._left(work.unit)
             unit = _UnitInHand(work, len(rows))
             if not rows:  # somebody else was faster
-                empty.append(unit)
+                over.append(unit)
             for row in rows:
                 yield (unit, row), self.clips[row]
 
@@ -471,6 +491,7 @@ class AskingTask:
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,
             seconds=None if answer.seconds is None else round(answer.seconds, 4),
+            left_out=answer.left_out,
             at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
 

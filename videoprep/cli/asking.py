@@ -133,6 +133,10 @@ def print_counts(
         if earlier
         else "",
         remark,
+        *(
+            f"{counted(count, 'answer')} without {name}, a field that the server does not know"
+            for name, count in result.left_out.items()
+        ),
         f"{prompt:,} tokens of prompts, {completion:,} of answers" if prompt + completion else "",
         f"{words.captions} are in {result.journal}, by {result.model} (run {result.run})",
     )

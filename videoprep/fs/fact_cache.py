@@ -11,8 +11,9 @@ import stat
 import struct
 import sys
 import time
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -76,6 +77,7 @@ _PUT_TEXT = "INSERT OR REPLACE INTO texts VALUES (?, ?)"
 
 # Threads that read files: hashing is quicker than most disks.
 _HASHING = 4
+_HASHED_AHEAD = 64
 
 _VARIABLES = 512  # fewer than any build of SQLite takes at once
 _DIGEST_BYTES = 16
@@ -324,7 +326,7 @@ def fingerprints_of(root: Path, paths: Sequence[str]) -> list[str]:
     """
     with FactCache(root) as cache:
         keys = keys_of(root, paths)
-        known = cache.get(keys)
+        known = cache.get(keys, kinds=())  # the facts are long, and nobody wants them here
         is_remote = remote_of(root) is not None
         unknown = {
             key: path
@@ -333,13 +335,25 @@ def fingerprints_of(root: Path, paths: Sequence[str]) -> list[str]:
         }
         found: dict[Key | None, str] = {key: fingerprint for key, (fingerprint, _) in known.items()}
         with ThreadPoolExecutor(_HASHING) as threads:
-            for key, fingerprint in zip(
-                unknown, threads.map(_fingerprint, unknown.values()), strict=True
-            ):
+            for key, fingerprint in _fingerprints(threads, unknown.items()):
                 found[key] = fingerprint
                 if fingerprint:
                     cache.put(key, fingerprint, {})
     return [found.get(key, "") for key in keys]
+
+
+def _fingerprints(
+    threads: ThreadPoolExecutor, files: Iterable[tuple[Key, str]]
+) -> Iterator[tuple[Key, str]]:
+    """The fingerprint of each file, in order; only so many are begun before they are asked for."""
+    ahead: deque[tuple[Key, Future[str]]] = deque()
+    for key, path in files:
+        ahead.append((key, threads.submit(_fingerprint, path)))
+        if len(ahead) >= _HASHED_AHEAD:
+            first, hashed = ahead.popleft()
+            yield first, hashed.result()
+    for key, hashed in ahead:
+        yield key, hashed.result()
 
 
 def _fingerprint(path: str) -> str:

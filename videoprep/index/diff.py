@@ -98,6 +98,7 @@ def compare(new: pa.Table, old: pa.Table, components: Iterable[ComponentSpec] = 
     new, old = further.of(new), further.of(old)
     aspects: dict[str, tuple[str, ...]] = {**_ASPECTS}
     aspects |= {str(role): _of_media(role) for role in further.roles}
+    aspects |= _of_datasets(further)
     new_names, old_names = _names(new), _names(old)
     places = pc.index_in(new_names, value_set=old_names)
     kept = pc.is_valid(places).to_numpy(zero_copy_only=False)
@@ -119,6 +120,16 @@ def compare(new: pa.Table, old: pa.Table, components: Iterable[ComponentSpec] = 
         },
         changes=changes,
     )
+
+
+def _of_datasets(further: FurtherColumns) -> dict[str, tuple[str, ...]]:
+    """What may change about a clip if there are several datasets."""
+    changes: dict[str, tuple[str, ...]] = {}
+    if "dataset" in further.optional:
+        changes["dataset"] = ("dataset",)
+    if "dataset_weight" in further.optional:
+        changes["weight"] = (*_ASPECTS["weight"], "dataset_weight")
+    return changes
 
 
 def _of_media(role: Role) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from videoprep.spec.roles import Role
 _MOST_FRAMES = 1 << 24
 _MOST_SIDE = 1 << 16
 _MOST_STREAMS = 1 << 14
+_MOST_WEIGHT = 1e9
 # `Fraction` works out powers such as 1e1000000000 before they can be compared.
 _FRACTION = re.compile(r"-?[0-9]{1,30}(/[0-9]{1,30})?")
 
@@ -100,6 +101,9 @@ def _flaws(table: pa.Table, profile: Profile) -> Iterator[Bad]:
     yield from _flaws_of_times(table, number["frames"], number["source_frames"])
     for role in roles_in(table.column_names):
         yield from _flaws_of_media(table, role)
+    if "dataset_weight" in table.column_names:
+        weights = pc.fill_null(table["dataset_weight"], 1.0).to_numpy()
+        yield "its dataset_weight is out of bounds", ~((weights > 0) & (weights <= _MOST_WEIGHT))
 
 
 def _flaws_of_media(table: pa.Table, role: Role) -> Iterator[Bad]:

@@ -126,6 +126,9 @@ class Answer:
     completion_tokens: int | None = None
     seconds: float | None = None
     """How long the answer took."""
+    left_out: tuple[Text, ...] = ()
+    """Fields of the requests that were not sent, since the server does not know them; the run's
+    settings say what was to be sent."""
     at: Text = ""
     """When, as ISO 8601 in UTC."""
 

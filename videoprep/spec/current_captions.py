@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from videoprep.errors import Code, Problem
@@ -81,16 +81,23 @@ class CurrentCaptions:
     _reviews: dict[str, ReviewState] = field(default_factory=dict)
     _failures: dict[Stage, dict[str, str]] = field(default_factory=dict)  # by clip
     _read: dict[Stage, Position] = field(default_factory=dict)
+    _on_answer: Callable[[Answer], None] | None = None
 
     @classmethod
-    def read(cls, journal: CaptionJournal) -> CurrentCaptions:
+    def read(
+        cls, journal: CaptionJournal, on_answer: Callable[[Answer], None] | None = None
+    ) -> CurrentCaptions:
         """Read all of a journal.
 
         A run begins with a line of its own each time; of several answers the one counts whose run
         began last. So an earlier prompt that is used again is current again, though nothing is
         asked.
+
+        Args:
+            journal: which one.
+            on_answer: called with each answer in it, for who wants to know more about them.
         """
-        made = cls(journal)
+        made = cls(journal, _on_answer=on_answer)
         made.update()
         return made
 
@@ -114,6 +121,8 @@ class CurrentCaptions:
 
     def _take(self, placed: Placed, stage: Stage) -> None:
         record = placed.record
+        if isinstance(record, Answer) and self._on_answer is not None:
+            self._on_answer(record)
         if isinstance(record, Run):
             self.runs[record.id] = record
             self._order[record.id] = len(self._order) + placed.line
@@ -135,6 +144,10 @@ class CurrentCaptions:
             undone = (step for step in reversed(self.steps) if step.clip == decision.clip)
             if (step := next(undone, None)) is not None:
                 self.steps.remove(step)
+
+    def was_refined(self, clip: str) -> bool:
+        """Return whether a clip has a refined text, whatever it was made of."""
+        return clip in self._texts.get("refine", {})
 
     def last_run(self, stage: Stage) -> Run | None:
         """Return the run of a stage that began last."""

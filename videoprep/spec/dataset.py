@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,7 @@ from videoprep.options import (
 )
 from videoprep.shell import command_line
 from videoprep.spec.caption_journal import FOLDER as JOURNAL
-from videoprep.spec.caption_journal import CaptionJournal, clip_key, uses_journal
+from videoprep.spec.caption_journal import Answer, CaptionJournal, clip_key, uses_journal
 from videoprep.spec.columns import COLUMNS
 from videoprep.spec.current_captions import CaptionState, CurrentCaptions
 from videoprep.spec.current_captions import usable as usable_samples
@@ -523,21 +523,26 @@ class DatasetSpec(BaseModel):
         listing, live = self._live()
         return listing, live.states
 
-    def live_captions(self) -> LiveCaptions:
+    def live_captions(self, on_answer: Callable[[Answer], None] | None = None) -> LiveCaptions:
         """Return the same, kept up to date with what others add to the journal.
+
+        Args:
+            on_answer: called with each answer in the journal.
 
         Raises:
             SpecError: a list file, a column or the data root is missing.
         """
-        return self._live()[1]
+        return self._live(on_answer)[1]
 
-    def _live(self) -> tuple[Listing, LiveCaptions]:
+    def _live(
+        self, on_answer: Callable[[Answer], None] | None = None
+    ) -> tuple[Listing, LiveCaptions]:
         spec = self.model_copy(update={"caption_journal": self.caption_journal or JOURNAL})
         with remote_errors():
             _require_folder(self.data_root)
             listing = spec._written()
             samples = listing.samples
-            captions = CurrentCaptions.read(spec.journal)
+            captions = CurrentCaptions.read(spec.journal, on_answer)
             return listing, LiveCaptions(captions, samples, spec._keys(samples))
 
     def _uses_journal(self) -> bool:
