@@ -161,7 +161,7 @@ def test_the_command_line_surface_is_as_documented() -> None:
         | {"--from-videos", "--resume", "--accumulate", "--warmup", "--optimizer", "--full"}
         | {"--dtype", "--gradient-checkpointing", "--max-gradient-norm", "--min-snr", "--keep"}
         | {"--caption-dropout", "--image-dropout", "--on-nonfinite", "--checkpoint-every"}
-        | {"--validate-every", "--sample-every", "--workers"},
+        | {"--validate-every", "--sample-every", "--workers", "--regularization"},
         "import": {"--from", "--model", "--output", "--revision", "--output-format", "--help"},
         "review": dataset - {"--output-format"}
         | {"--model", "--port", "--open", "--reviewer", "--static", "--limit", "--apply"},

@@ -226,3 +226,13 @@ def test_an_option_of_one_dataset_is_refused_for_several(tmp_path: Path) -> None
     with pytest.raises(SpecError, match="`data_root` is of one dataset") as caught:
         DatasetGroup.from_path(file, data_root=tmp_path)
     assert caught.value.option == "data_root"
+
+
+def test_a_link_that_leads_out_is_told_as_for_one_dataset(tmp_path: Path) -> None:
+    outside = write_group(tmp_path / "outside")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "videoprep.yaml").symlink_to(outside)
+    with pytest.raises(SpecError, match="the list leads outside the data root") as caught:
+        open_datasets(folder)
+    assert caught.value.code is not None

@@ -314,5 +314,8 @@ def file_of(path: str | os.PathLike[str]) -> Path | None:
     Args:
         path: such a file, or the folder that it lies in.
     """
-    saved = saved_spec(dataset_path(path))
+    try:
+        saved = saved_spec(dataset_path(path))
+    except SpecError:
+        return None  # whoever reads it as one dataset says why
     return saved if saved is not None and describes_several(saved) else None

@@ -80,8 +80,11 @@ def bring_spec_file(path: Path) -> None:
         SourceError: it cannot be brought here.
         OSError: the remote folder cannot be read.
     """
-    is_file = path.suffix.lower() in (".yaml", ".yml")
-    _bring(*((path.parent, [path.name]) if is_file else (path, [NAME])))
+    suffix = path.suffix.lower()
+    if suffix in (".yaml", ".yml"):
+        _bring(path.parent, [path.name])
+    elif suffix not in table_suffixes():
+        _bring(path, [NAME])
 
 
 def bring_named(saved: Path, fields: Mapping[str, Any]) -> None:

@@ -23,10 +23,10 @@ class ValidationLeak(DatasetValidator):
     needs = frozenset({Need.HEADER})
 
     def check_dataset(self, overview: Overview) -> Iterator[Finding]:
-        contents, datasets = overview.contents(), overview.datasets()
         held = [part.role == VALIDATION for part in overview.parts]
         if not any(held) or all(held):
             return
+        contents, datasets = overview.contents(), overview.datasets()
         validates = np.array(held)[datasets]
         rows = np.flatnonzero(validates & (contents != 0))
         order = rows[np.argsort(contents[rows], kind="stable")]
