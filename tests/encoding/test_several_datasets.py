@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import torch
 
 from tests.support.assets import write_video
 from tests.support.several_datasets import TEXT, write_dataset, write_file, write_group
+from videoprep.dataset_report.run import report
 from videoprep.encoding.repair import verify
 from videoprep.encoding.result import EncodeResult
 from videoprep.encoding.run import encode
 from videoprep.encoding.status import status
 from videoprep.errors import PlanError
+from videoprep.exporters.media.run import export_media
 from videoprep.index.sampler import BucketBatchSampler
 from videoprep.sources import dataset_behind
 from videoprep.store.dataset import LatentDataset
@@ -105,6 +108,32 @@ def test_readers_know_the_dataset_of_each_clip(tmp_path: Path, tiny_model: Path)
     held = LatentDataset(store, split="validation")
     assert len(held) == 2
     assert BucketBatchSampler(held, batch_size=2).steps == 1
+
+
+def test_media_are_exported_without_what_is_held_out(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    write_group(folder)
+    write_file(folder, TEXT + "    role: validation\n")
+    result = export_media(folder, output=tmp_path / "media", progress="none")
+    assert result is not None
+    assert result.clips == 3
+    assert result.notes[-1].startswith("2 clips are for validation or regularization")
+    held = export_media(folder, output=tmp_path / "held", split="validation", progress="none")
+    assert held is not None
+    assert held.clips == 2
+
+
+def test_the_report_says_why_a_leak_has_no_plan(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    write_group(folder)
+    shutil.copy(folder / "people" / "00.mp4", folder / "places" / "copy.mp4")
+    (folder / "places" / "copy.txt").write_text("a copy")
+    write_file(folder, TEXT + "    role: validation\n")
+    made = report(folder, tmp_path / "report.html")
+    assert not made.ok
+    page = (tmp_path / "report.html").read_text()
+    assert "1 video for validation would be trained on, too" in page
+    assert "VP026" in page
 
 
 def test_latents_are_those_of_the_dataset_encoded_alone(tmp_path: Path, tiny_model: Path) -> None:

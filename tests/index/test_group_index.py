@@ -17,6 +17,7 @@ from videoprep.fs.mirror import shown
 from videoprep.fs.remote_files import RemoteFiles
 from videoprep.index.group_index import part_of
 from videoprep.index.sampler import BucketBatchSampler
+from videoprep.index.shown import stretches
 from videoprep.index.table import BucketIndex
 
 
@@ -272,6 +273,21 @@ def test_datasets_behind_a_url_are_one(tmp_path: Path, monkeypatch: pytest.Monke
     )
     with pytest.raises(SpecError, match="behind a URL and on this machine, cannot be one"):
         BucketIndex.build(file)
+
+
+def test_pixels_are_square_where_no_dataset_was_resized() -> None:
+    boxes = {
+        name: np.array([side, 64])
+        for name, side in {"crop_width": 32, "crop_height": 64, "fit_width": 64}.items()
+    } | {"fit_height": np.array([64, 64])}
+    for ways, across in (
+        (("none", "center-crop"), [2, 1]),
+        (("pad", "pad"), [2, 1]),
+        (("resize", "center-crop"), [1, 1]),
+        (("none", "none"), [1, 1]),
+    ):
+        policy = {"profile": "default", "of": [{"reshape": way} for way in ways]}
+        assert stretches(boxes, policy)[0].tolist() == across
 
 
 def test_own_splits_stay_and_the_rest_is_trained_on(tmp_path: Path) -> None:

@@ -109,6 +109,8 @@ def _asked(given: Given) -> dict[str, str]:
     if policy.get("sizes"):
         how = "chosen from the dataset" if policy.get("buckets_chosen") else "given"
         asked["bucket sizes"] = f"{len(policy['sizes'])} {how}"
+    if policy.get("datasets"):
+        asked["datasets"] = ", ".join(one["name"] for one in policy["datasets"])
     if policy.get("split"):
         asked["split"] = _value(policy["split"])
     return asked

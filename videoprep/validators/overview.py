@@ -110,6 +110,7 @@ class Overview:
     parts: tuple[OverviewPart, ...] = ()
     _captions: array[int] = field(default_factory=lambda: array("Q"))
     _contents: array[int] = field(default_factory=lambda: array("Q"))
+    _ranges: NDArray[np.uint64] | None = None
 
     def add(
         self,
@@ -176,6 +177,7 @@ class Overview:
         )
         for one in overviews:
             made._extend(one)
+        made._ranges = np.concatenate([empty[:, 0], *(one._parts() for one in overviews)])
         return made
 
     def _extend(self, other: Overview) -> None:
@@ -212,6 +214,8 @@ class Overview:
 
     def _parts(self) -> NDArray[np.uint64]:
         """A hash of each sample's time range; 0 for a whole video."""
+        if self._ranges is not None:
+            return self._ranges
         return np.fromiter(map(_part, self.samples), dtype=np.uint64, count=len(self.samples))
 
 
