@@ -62,7 +62,7 @@ def test_values_that_make_no_sense(
     [
         ("wan", "WanVACEPipeline"),
         ("wan", "WanAnimatePipeline"),
-        ("1.5", "CogVideoXFunControlPipeline"),
+        ("1.5", "ConsisIDPipeline"),
         ("hunyuan", "HunyuanVideoFramepackPipeline"),
         ("ltx", "LTXLatentUpsamplePipeline"),
     ],

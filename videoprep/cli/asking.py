@@ -29,7 +29,7 @@ READING = frozenset(
     {
         *("data_root", "dataset_file", "format", "caption_column", "video_column"),
         *("start_column", "end_column", "range_column", "time_unit", "time_zero"),
-        *("audio_column", "caption_lines", "caption_journal", "allow_outside_root"),
+        *("audio_column", "roles", "caption_lines", "caption_journal", "allow_outside_root"),
     }
 )
 

@@ -25,7 +25,7 @@ from videoprep.encoding.units import (
     share_of,
 )
 from videoprep.engine.task import JobShare
-from videoprep.families.component import Component, ComponentSpec, SoundFormat
+from videoprep.families.component import Component, ComponentSpec, SoundFormat, roles_read
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import components_of, families
@@ -70,7 +70,8 @@ class EncodeJob:
     @cached_property
     def specs(self) -> Mapping[Component, ComponentSpec]:
         """The components that the model can make."""
-        return components_of(families()[self.family], self.model)
+        of_store = roles_read(recipe.fields for recipe in self.recipes.values())
+        return components_of(families()[self.family], self.model, of_store)
 
     def items(self, component: Component) -> Items:
         """Return the artifacts of a component that the plan needs."""
@@ -158,7 +159,7 @@ def work_of(
         if spec.sound is not None:
             return _sound_size(spec, spec.sound, bucket, family, model, settings)
         sides = bucket.frames, bucket.height, bucket.width
-        shape = family.shape(model, spec.name, *sides)
+        shape = family.shape(model, spec.declared, *sides)
         size = math.prod(shape) * (1 if spec.mask else _DTYPE_BYTES[settings.dtype])
         if not spec.source.frames:
             return ArtifactSize(TEXT, size, 1)
@@ -182,7 +183,7 @@ def _sound_size(
 ) -> ArtifactSize:
     """Of clips at the family's rate: others are a little larger or smaller."""
     samples = round(bucket.frames / float(family.profile.fps or _USUAL_FPS) * sound.sample_rate)
-    shape = family.shape(model, spec.name, samples, 0, 0)
+    shape = family.shape(model, spec.declared, samples, 0, 0)
     size = math.prod(shape) * _DTYPE_BYTES[settings.dtype]
     if spec.posterior is not None and settings.posterior != "moments":
         size //= spec.posterior.tensors

@@ -109,7 +109,7 @@ def make_recipes(
     """One recipe a component. Reads the weights once to fingerprint them."""
     recipes: dict[Component, Recipe] = {}
     for spec in components:
-        fields = {**family.identity(model, spec.name), "dtype": settings.dtype}
+        fields = {**family.identity(model, spec.declared), "dtype": settings.dtype}
         if spec.mask:
             fields |= {"dtype": "uint8", "mask": True}
         elif spec.source.frames:

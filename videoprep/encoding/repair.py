@@ -21,7 +21,7 @@ from videoprep.engine.sessions import Session, sweep
 from videoprep.engine.task import TaskOptions, most_expensive_first
 from videoprep.engine.work import do_work
 from videoprep.errors import PlanError, StoreError, VideoprepError
-from videoprep.families.component import Component
+from videoprep.families.component import Component, roles_read
 from videoprep.families.registry import components_of
 from videoprep.fs.mirror import local_path
 from videoprep.index.table import BucketIndex
@@ -224,7 +224,8 @@ class _Mending:
         settings = settings_of(info, self.store.location)
         revision = self.options.revision or (None if self.model else info.revision)
         model, family = open_checked(self.model or info.model, revision)
-        specs = components_of(family, model)
+        roles = roles_read(recipe.fields for recipe in info.recipes.values())
+        specs = components_of(family, model, roles)
         recipes = make_recipes(family, model, [specs[name] for name in needed], settings)
         _require_same(info, recipes, self.store.location)
         if self.data_root is not None:

@@ -42,7 +42,13 @@ from videoprep.engine.sessions import Session
 from videoprep.engine.task import Task
 from videoprep.errors import ModelError, PlanError
 from videoprep.failpoints import reach
-from videoprep.families.component import Component, ComponentSpec, Condition, ordered
+from videoprep.families.component import (
+    Component,
+    ComponentSpec,
+    Condition,
+    ordered,
+    roles_read,
+)
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.profile import DEFAULT, Profile
@@ -269,7 +275,9 @@ class _EncodeRun:
         # A store of another family is refused when it is claimed.
         before = there.recipes if there and there.family == family.name else {}
         settings = _with_noise_of(before, settings)
-        possible = components_of(family, model)
+        roles = {*index.roles, *roles_read(recipe.fields for recipe in before.values())}
+        possible = components_of(family, model, roles)
+        _tell_unused(index, possible.values(), family)
         # Draws of noise are asked for by what the store has, too.
         drawn: set[Condition] = {"image_noise"} if settings.image_noise else set()
         asked = asked_components(possible, self.options.conditions | drawn)
@@ -417,6 +425,17 @@ def _require_known_sound(index: BucketIndex, components: Iterable[ComponentSpec]
             f"the index does not say which clips have sound, from which {of_sound[0]} are made",
             remedy="make it anew with `videoprep index`",
         )
+
+
+def _tell_unused(index: BucketIndex, possible: Iterable[ComponentSpec], family: Family) -> None:
+    """Warn of media beside the videos of which models of the family make nothing."""
+    read = {spec.source.role for spec in possible}
+    unused = [role for role in index.roles if role.kind.several and role not in read]
+    if unused:
+        logger.warning(
+            "%s: the family %r makes nothing of it; encoding goes on without",
+            ", ".join(unused), family.name,
+        )  # fmt: skip
 
 
 def _rules_of(profile: Profile) -> str:

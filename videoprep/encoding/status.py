@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -28,13 +28,14 @@ from videoprep.encoding.replan import Difference, compare_plans, is_older, optio
 from videoprep.encoding.run import asked_components, open_checked, wanted_components
 from videoprep.engine.claims import AtWork, presence_at
 from videoprep.errors import Code, PlanError, StoreError, listed
-from videoprep.families.component import FRAMES, Component, ordered
+from videoprep.families.component import FRAMES, Component, for_roles, ordered, roles_read
 from videoprep.families.component import Source as ComponentSource
 from videoprep.families.model_folder import open_model
 from videoprep.families.registry import components_of, families
 from videoprep.index.diff import IndexDiff, compare
 from videoprep.index.table import BucketIndex, LeftOutSample, OnMissing
 from videoprep.sources import Source, name_of, open_index
+from videoprep.spec.roles import VIDEO, Role
 from videoprep.store.catalogue import (
     Artifacts,
     DamagedClip,
@@ -290,7 +291,8 @@ def status(
             remedy="give the dataset as the source",
             option=first,
         )
-    asked, sources = _asked(place, info, name, wishes)
+    roles = () if (plan_now := given or own) is None else plan_now.roles
+    asked, sources = _asked(place, info, name, wishes, roles)
     plan = None if source is None else name_of(source)
     found = _Comparison(place, info, own, given, name or info.model, asked, sources).status(plan)
     differences: list[Difference] = []
@@ -525,7 +527,11 @@ def _own_index(store: Store) -> BucketIndex | None:
 
 
 def _asked(
-    store: Store, info: StoreInfo, model_name: str | None, wishes: EncodeOptions
+    store: Store,
+    info: StoreInfo,
+    model_name: str | None,
+    wishes: EncodeOptions,
+    roles: Collection[Role],
 ) -> tuple[dict[Component, Recipe | None], dict[Component, ComponentSource]]:
     """Return the recipes and sources of what is asked for.
 
@@ -534,10 +540,21 @@ def _asked(
     name = model_name or info.model
     revision = wishes.revision if model_name else wishes.revision or info.revision
     sources = {one: recipe.source for one, recipe in info.recipes.items()}
+    of_store = roles_read(recipe.fields for recipe in info.recipes.values())
     if model_name is None and wishes.model_fields_set <= {*CONDITIONS}:  # recipes are known
         wanted = {*info.recipes}
+        if family := families().get(info.family):
+            brought = for_roles(family.profile.components, {*roles} - of_store)
+            sources |= {
+                one.name: one.source
+                for one in brought
+                if one.source.role.kind.several and not one.options
+            }
+            wanted |= sources.keys()
         if wishes.conditions:
-            possible = components_of(families()[info.family], open_model(name, (), revision))
+            possible = components_of(
+                families()[info.family], open_model(name, (), revision), {*roles, *of_store}
+            )
             wanted |= asked_components(possible, wishes.conditions)
             sources |= {one: possible[one].source for one in wanted & possible.keys()}
         return {one: info.recipes.get(one) for one in ordered(wanted)}, sources
@@ -548,7 +565,7 @@ def _asked(
             where=store.location,
             remedy="a store is for one family: encode into another",
         )
-    possible = components_of(family, model)
+    possible = components_of(family, model, {*roles, *of_store})
     asked = set[Component]()
     if wishes.conditions:
         asked = asked_components(possible, wishes.conditions)
@@ -562,6 +579,8 @@ def _aspects(source: ComponentSource) -> tuple[str, ...]:
     """What of a sample makes artifacts of a source stale, as `IndexDiff` calls it."""
     if source.sound:
         return ("contents", "frames", source.role)
+    if source.role != VIDEO:  # what its clip has of it changes with the clip, too
+        return (source.role,)
     frames = ("contents", "frames", "picture") if source.frames else ()
     return (*frames, "caption") if source.caption else frames
 

@@ -117,8 +117,8 @@ def items_of(
     rows = pc.index_in(distinct, value_set=keys).to_numpy(zero_copy_only=False).astype(np.int64)
     sizes = np.stack(
         [
-            pc.fill_null(table[name], 0).to_numpy()[rows].astype(np.int64)
-            for name in ("frames", "height", "width")
+            pc.fill_null(column, 0).to_numpy()[rows].astype(np.int64)
+            for column in source.sizes(table).columns
         ],
         axis=1,
     )

@@ -99,7 +99,10 @@ class _Item:
     @property
     def frames(self) -> int:
         """Frames of what is made, which may be more than those that were decoded."""
-        return self.work.source.length(self.work.clips[self.at].bucket.frames)
+        source, clip = self.work.source, self.work.clips[self.at]
+        if source.sound:
+            return 0
+        return source.length(len(_pixels_of(clip, source).frames.indices))
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -152,7 +155,8 @@ class _VideoPass:
         if sound is not None:
             rate, channels = sound.sample_rate, sound.channels
             return ClipRequest(None, clip.sound(sample_rate=rate, channels=channels, pad=True))
-        return replace(clip.pixels, frames=work.source.choose(clip.pixels.frames))
+        pixels = _pixels_of(clip, work.source)
+        return replace(pixels, frames=work.source.choose(pixels.frames))
 
     def pop_whole(self) -> list[UnitWork]:
         """Return the units that have become whole since the last call."""
@@ -349,7 +353,7 @@ class _VideoPass:
         job, family = self.context.job, self.context.family
         expected = self.expected.get(item.kind)
         if expected is None:  # the family reads the model's config for it
-            expected = family.shape(job.model, item.work.component, *item.size)
+            expected = family.shape(job.model, self._spec(item).declared, *item.size)
             self.expected[item.kind] = expected
         if found != expected:
             spec = self._spec(item)
@@ -358,6 +362,13 @@ class _VideoPass:
                 where=str(job.model.path),
                 remedy=f"the family {family.name!r} does not describe this model: report it",
             )
+
+
+def _pixels_of(clip: Clip, source: Source) -> ClipPixels:
+    """The pixels that a source reads of a clip that has an artifact of it."""
+    pixels = clip.pixels_of(source.role)
+    assert pixels is not None  # noqa: S101 (the artifact has a key)
+    return pixels
 
 
 def _missing(sound: Sound) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from videoprep.errors import StoreError
+from videoprep.exporters.beside import in_every_clip, notes_on_media
 from videoprep.exporters.contract import (
     ClipExporter,
     Exported,
@@ -120,7 +121,11 @@ def export(
         incomplete=data.incomplete,
         posterior=origin.posterior,
         loses=exporter.loses,
-        notes=(*clips.notes, *held_out_notes(held)),
+        notes=(
+            *clips.notes,
+            *notes_on_media(origin.info, data, exporter.name),
+            *held_out_notes(held),
+        ),
         command=exporter.command(str(folder.path.resolve()), origin),
     )
 
@@ -145,9 +150,12 @@ def _open(
     reason = exporter.refusal(origin)
     if reason is None:
         data = LatentDataset(store, split=split, components=_wanted(info, exporter))
-        trained = data.splits_trained_on if split is None else None
-        if trained is not None:
-            data = LatentDataset(store, split=trained, components=_wanted(info, exporter))
+        splits = data.splits_trained_on if split is None else split
+        if splits != split:
+            data = LatentDataset(store, split=splits, components=_wanted(info, exporter))
+        everywhere = in_every_clip(data)
+        if len(everywhere) < len(data.components):
+            data = LatentDataset(store, split=splits, components=everywhere)
         buckets = tuple(data.buckets.counts())
         origin = replace(origin, components=data.components, buckets=buckets)
         reason = exporter.refusal(origin) if len(data) else "the store has no complete clip"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from videoprep.errors import ModelError
 from videoprep.families.component import (
+    CONTROL_LATENTS,
     IMAGE_LATENTS,
     NOISY_IMAGE_LATENTS,
     VIDEO_LATENTS,
@@ -33,6 +34,7 @@ _PIPELINES = (
     "CogVideoXPipeline",
     "CogVideoXImageToVideoPipeline",
     "CogVideoXVideoToVideoPipeline",
+    "CogVideoXFunControlPipeline",
 )
 
 
@@ -52,6 +54,7 @@ class CogVideoX(T5Family):
             VIDEO_LATENTS,
             IMAGE_LATENTS,
             NOISY_IMAGE_LATENTS,
+            CONTROL_LATENTS,
         ),
         caption_style=(
             "One dense, flowing paragraph of long descriptive sentences: the main subject with its "

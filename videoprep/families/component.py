@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from videoprep.errors import StoreError, nearest
+from videoprep.errors import SpecError, StoreError, nearest
 from videoprep.families.moments import MOMENTS, PosteriorForm
-from videoprep.spec.roles import AUDIO, VIDEO, Role
+from videoprep.spec.roles import AUDIO, VIDEO, Role, distinct
 
 if TYPE_CHECKING:
     import torch
@@ -96,6 +96,9 @@ class Source:
     """Whether the sound of the clip's frames is read."""
     fps: bool = False
     """Whether the frames a second are read, at which the clip's frames are taken."""
+    role: Role = VIDEO
+    """The role of the media that is read, if any is. Without a suffix it stands for every role of
+    its kind: a dataset with ``control:depth`` has artifacts of that."""
     recipe: tuple[tuple[str, str], ...] = ()
     """Fields that every recipe of this source has, and their values."""
 
@@ -110,9 +113,26 @@ class Source:
         return self.frames or self.sound
 
     @property
-    def role(self) -> Role:
-        """The role of the media that is read, if any is."""
-        return AUDIO if self.sound else VIDEO
+    def may_lack(self) -> bool:
+        """Whether clips may be without it, such as those without sound or without a control."""
+        return self.role != VIDEO
+
+    @property
+    def size_columns(self) -> tuple[str, str, str]:
+        """Index columns with the frames, the height and the width of what is read."""
+        own = f"{self.role.words}_" if self.role.kind.alignment == "free" else ""
+        return f"{own}frames", f"{own}height", f"{own}width"
+
+    def of_role(self, role: Role) -> Source:
+        """Return the same of another role of its kind, such as ``control:depth``."""
+        own, new = (f"{one.words}_key" for one in (self.role, role))
+        columns = tuple(new if name == own else name for name in self.key_columns)
+        label = self.label if role == self.role else f"{self.label} ({role})"
+        return replace(self, role=role, key_columns=columns, label=label)
+
+    def sizes(self, table: pa.Table) -> pa.Table:
+        """Return the frames, the height and the width of what each row of an index has of it."""
+        return self._columns(table, self.size_columns, pa.int32())
 
     @property
     def kind(self) -> Literal["captions", "frames", "sound"]:
@@ -124,13 +144,19 @@ class Source:
     def keys(self, table: pa.Table) -> pa.ChunkedArray:
         """Return the artifact that each row of an index needs: strings, null if it needs none.
 
-        A clip without sound needs none that is made from sound.
+        A clip without sound needs none that is made from sound, and so it is with other media.
         """
-        columns = [table[name] for name in self.key_columns]
+        columns = self._columns(table, self.key_columns, pa.string()).columns
         keys = columns[0] if len(columns) == 1 else _joined(columns)
         if not self.sound:
             return keys
         return pc.if_else(pc.equal(keys, NO_AUDIO), pa.scalar(None, pa.string()), keys)
+
+    def _columns(self, table: pa.Table, names: Iterable[str], kind: pa.DataType) -> pa.Table:
+        """Some columns of an index, null if it has none of the role."""
+        there = frozenset(table.column_names)
+        none = pa.chunked_array([pa.nulls(table.num_rows, kind)])
+        return pa.table({name: table[name] if name in there else none for name in names})
 
     def decoded(self, frames: int) -> tuple[int, ...]:
         """Return the positions that are decoded of a clip of ``frames`` frames, in order.
@@ -207,7 +233,9 @@ CAPTION_FIRST_FRAME = Source(
 CAPTION_FRAMES = Source(
     "caption_frames", "captions with clips", ("prompt_key", "video_key"), None, caption=True
 )
-SOUND = Source("sound", "sound", ("audio_key",), sound=True)
+SOUND = Source("sound", "sound", ("audio_key",), sound=True, role=AUDIO)
+CONTROL = Source("control", "control media", ("control_key",), None, role=Role("control"))
+REFERENCE = Source("reference", "references", ("reference_key",), None, role=Role("reference"))
 CAPTION_FRAMES_FPS = Source(
     "caption_frames_fps",
     "captions with clips and their frame rates",
@@ -230,6 +258,8 @@ SOURCES: Mapping[str, Source] = {
         CAPTION_FRAMES,
         SOUND,
         CAPTION_FRAMES_FPS,
+        CONTROL,
+        REFERENCE,
     )
 }
 """Every source, by name."""
@@ -288,6 +318,15 @@ class ComponentSpec:
     """Of the longest one, to estimate what it takes when no model is at hand; None: the profile's
     moments of as many frames as the source has."""
 
+    declared_as: Component | None = None
+    """Of one that a dataset's roles bring: the component of the family that it is made like. None:
+    the family has it under its own name."""
+
+    @property
+    def declared(self) -> Component:
+        """The name by which its family knows it."""
+        return self.declared_as or self.name
+
     def is_masked_by(self, other: ComponentSpec) -> bool:
         """Return whether another component is the mask of this one."""
         of_one_text = (self.source, self.part) == (CAPTION, other.part)
@@ -305,6 +344,8 @@ class ComponentSpec:
         fields: dict[str, Any] = {**dict(self.source.recipe), **self.pixels.recipe}
         if _CLASSIC.get(self.name) is not self.source:
             fields["source"] = self.source.name
+        if ":" in self.source.role:
+            fields["role"] = str(self.source.role)
         if self.posterior not in (None, MOMENTS):
             fields["posterior_form"] = self.posterior.name
         if self.sound is not None:
@@ -363,6 +404,60 @@ NOISY_IMAGE_LATENTS = ComponentSpec(
 )
 
 
+CONTROL_LATENTS = ComponentSpec(
+    name="control_latents", source=CONTROL, part="vae", posterior=MOMENTS
+)
+REFERENCE_LATENTS = ComponentSpec(
+    name="reference_latents", source=REFERENCE, part="vae", posterior=MOMENTS
+)
+
+
+def for_roles(specs: Iterable[ComponentSpec], roles: Iterable[Role]) -> list[ComponentSpec]:
+    """Return the components of a family for a dataset with media of some roles beside its videos.
+
+    What a family makes of control media it makes of each: a dataset with ``control:depth`` and
+    ``control:pose`` has ``control_depth_latents`` and ``control_pose_latents``, one without any has
+    none.
+
+    Args:
+        specs: the family's.
+        roles: those of the dataset.
+    """
+    there = distinct(set(roles))
+    found: list[ComponentSpec] = []
+    for spec in specs:
+        kind = spec.source.role.kind
+        own = [role for role in there if role.kind is kind]
+        found += [_of_role(spec, role) for role in own] if kind.several else [spec]
+    return found
+
+
+def roles_read(recipes: Iterable[Mapping[str, Any]]) -> set[Role]:
+    """Return the roles that a store has components of, which `for_roles` derives.
+
+    Args:
+        recipes: the fields of each recipe.
+    """
+    found = (_role_of(str(recipe.get("source")), recipe) for recipe in recipes)
+    return {role for role in found if role is not None and role.kind.several}
+
+
+def _of_role(spec: ComponentSpec, role: Role) -> ComponentSpec:
+    if role == spec.source.role:
+        return spec
+    name = spec.name.replace(spec.source.role.words, role.words, 1)
+    return replace(spec, name=name, source=spec.source.of_role(role), declared_as=spec.declared)
+
+
+def _role_of(source: str, recipe: Mapping[str, Any]) -> Role | None:
+    """The role of a recipe; None if this version of videoprep does not know it."""
+    known = SOURCES.get(source)
+    try:
+        return None if known is None else Role(str(recipe.get("role", known.role)))
+    except SpecError:
+        return None
+
+
 def source_of(component: Component, recipe: Mapping[str, Any]) -> Source:
     """Return what a stored component was made from.
 
@@ -380,7 +475,15 @@ def source_of(component: Component, recipe: Mapping[str, Any]) -> Source:
             f"{component} is made from {name!r}, which is not a known source",
             remedy=f"upgrade videoprep; {nearest(str(name), SOURCES, 'the sources are')}",
         )
-    return source
+    if "role" not in recipe:
+        return source
+    role = _role_of(str(name), recipe)
+    if role is None or role.kind is not source.role.kind:
+        raise StoreError(
+            f"{component} is made from the unknown role {recipe['role']!r}",
+            remedy="upgrade videoprep",
+        )
+    return source.of_role(role)
 
 
 def ordered(components: Iterable[Component]) -> tuple[Component, ...]:

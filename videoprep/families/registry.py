@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -16,12 +16,14 @@ from videoprep.families.component import (
     SOURCES,
     Component,
     ComponentSpec,
+    for_roles,
     is_component_name,
 )
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.moments import POSTERIOR_FORMS
 from videoprep.families.profile import DEFAULT, Profile
+from videoprep.spec.roles import Role
 
 logger = logging.getLogger(__name__)
 
@@ -189,8 +191,15 @@ def family_of(model: ModelFolder) -> Family:
     )
 
 
-def components_of(family: Family, model: ModelFolder) -> Mapping[Component, ComponentSpec]:
+def components_of(
+    family: Family, model: ModelFolder, roles: Iterable[Role] = ()
+) -> Mapping[Component, ComponentSpec]:
     """Return the components that a model can make, by name.
+
+    Args:
+        family: the model's.
+        model: its folder.
+        roles: those of the media that a dataset, or a store, has beside videos.
 
     Raises:
         ModelError: The family, which a plugin may have brought, declares them wrongly.
@@ -202,7 +211,7 @@ def components_of(family: Family, model: ModelFolder) -> Mapping[Component, Comp
             where=str(model.path),
             remedy="fix the family; docs/families.md describes a component's fields",
         )
-    return {spec.name: spec for spec in specs}
+    return {spec.name: spec for spec in for_roles(specs, roles)}
 
 
 def _component_problems(family: Family, specs: Sequence[ComponentSpec]) -> Iterator[str]:

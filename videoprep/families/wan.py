@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from videoprep.families.clip import ClipVision, clip_vision_shape, load_clip_vision
 from videoprep.families.component import (
     CONDITION_LATENTS,
+    CONTROL_LATENTS,
     FIRST_FRAME,
     FIRST_LAST_LATENTS,
     LAST_FRAME,
+    REFERENCE_LATENTS,
     VIDEO_LATENTS,
     Component,
     ComponentSpec,
@@ -65,6 +67,8 @@ class Wan(T5Family):
             VIDEO_LATENTS,
             CONDITION_LATENTS,
             FIRST_LAST_LATENTS,
+            CONTROL_LATENTS,
+            REFERENCE_LATENTS,
         ),
         fps=16,
         num_frames=81,

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from videoprep.families.component import IMAGE_LATENTS, VIDEO_LATENTS, prompt_embeds
+from videoprep.families.component import (
+    CONTROL_LATENTS,
+    IMAGE_LATENTS,
+    REFERENCE_LATENTS,
+    VIDEO_LATENTS,
+    prompt_embeds,
+)
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.wan import MAX_TOKENS, Wan, has_patches, is_wan
 
@@ -22,7 +28,13 @@ class Wan22TI2V5B(Wan):
         fps=24,
         num_frames=121,
         models="Wan 2.2 TI2V-5B",
-        components=(prompt_embeds(MAX_TOKENS, 4096), VIDEO_LATENTS, IMAGE_LATENTS),
+        components=(
+            prompt_embeds(MAX_TOKENS, 4096),
+            VIDEO_LATENTS,
+            IMAGE_LATENTS,
+            CONTROL_LATENTS,
+            REFERENCE_LATENTS,
+        ),
     )
 
     def recognizes(self, model: ModelFolder) -> bool:

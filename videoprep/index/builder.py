@@ -15,6 +15,8 @@ import xxhash
 
 from videoprep.errors import Code, MediaError, PlanError
 from videoprep.families.component import NO_AUDIO
+from videoprep.index.aligned import PlannedClip
+from videoprep.index.beside import KEY, PicturePlanner, refusals
 from videoprep.index.clip import (
     audio_key,
     prompt_key,
@@ -27,7 +29,7 @@ from videoprep.index.placement import LeftOut, Placement, available_frames, plac
 from videoprep.index.policy import Policy
 from videoprep.index.schema import OF_SAMPLE, FurtherColumns, media_column, media_columns
 from videoprep.media.audio import MOST_MISSING
-from videoprep.media.inspect import InspectedSample, SoundInspection
+from videoprep.media.inspect import InspectedSample, Inspection, SoundInspection
 from videoprep.media.probe import MediaInfo
 from videoprep.media.sound_file import SoundInfo
 from videoprep.spec.roles import AUDIO, Role, distinct
@@ -53,6 +55,7 @@ class _Shared:
         audio: when its own sound begins and how long it lasts; empty if there is none.
         begins: seconds from where the file begins for a player to the clip's first frame.
         lasts: seconds.
+        clip: what decides which part of other media goes with it; None where it is skipped.
     """
 
     columns: dict[str, Any]
@@ -61,6 +64,7 @@ class _Shared:
     audio: str = ""
     begins: Fraction = Fraction(0)
     lasts: Fraction = Fraction(0)
+    clip: PlannedClip | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +102,13 @@ def build_table(
     rows, names = _Rows(_roles_of(everyone)), sample_names(everyone)
     for done, (sample, found) in enumerate(zip(samples, inspected, strict=True), start=1):
         name = next(names)
-        for number, shared in enumerate(planner.kind_of(sample, found).rows):
+        planned = planner.kind_of(sample, found).rows
+        if found.beside:
+            planned = planner.with_media(sample, found, planned)
+        for number, shared in enumerate(planned):
             beside = _NOTHING_BESIDE
             if found.beside and shared.video:
-                beside = _beside(found, shared)
+                beside = planner.beside(found, shared)
                 if on_short_sound is not None and _ends_early(found, shared):
                     on_short_sound(sample)
             rows.add(sample, name, number, found.video.fingerprint, shared, beside)
@@ -159,6 +166,10 @@ class _Planner:
     policy: Policy
     longest: int = 0
     kinds: dict[Any, _AlikeSamples] = field(default_factory=dict)
+    pictures: PicturePlanner = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pictures = PicturePlanner(self.policy)
 
     def kind_of(self, sample: Sample, found: InspectedSample) -> _AlikeSamples:
         """The plan of one sample."""
@@ -186,8 +197,32 @@ class _Planner:
             columns = _of_media(media) | _reason(placed.code, placed.reason)
             columns["available_frames"] = available
             return _AlikeSamples((_Shared(columns),), available)
-        rows = tuple(_shared(media, placement) for placement in placed)
+        zero = self.policy.time_zero
+        rows = tuple(_shared(PlannedClip(media, placement, zero)) for placement in placed)
         return _AlikeSamples(rows, placed[0].available)
+
+    def with_media(
+        self, sample: Sample, found: InspectedSample, rows: tuple[_Shared, ...]
+    ) -> tuple[_Shared, ...]:
+        """The same rows, or one that says which medium the clips cannot have."""
+        clips = (row.clip for row in rows if row.clip is not None)
+        wrong = next(refusals(sample, found, clips, self.pictures), None)
+        if wrong is None:
+            return rows
+        of_video = {name: rows[0].columns[name] for name in _OF_VIDEO}
+        return (_Shared(of_video | _reason(wrong.code, wrong.reason)),)
+
+    def beside(self, found: InspectedSample, shared: _Shared) -> _Beside:
+        """What a clip takes of the media beside its video."""
+        beside: dict[Role, Mapping[str, Any]] = {}
+        for role, one in found.beside.items():
+            if isinstance(one, Inspection) and shared.clip is not None:
+                columns = self.pictures.columns(role, one, shared.clip)
+                assert not isinstance(columns, LeftOut)  # noqa: S101 (`with_media` has looked)
+                beside[role] = columns
+            elif isinstance(one, SoundInspection) and isinstance(one.sound, SoundInfo):
+                beside[role] = _sound_of(one, one.sound, shared)
+        return beside
 
     def require_reachable(self) -> None:
         """Checks that every frame bucket that was asked for fits some clip."""
@@ -202,10 +237,10 @@ class _Planner:
 
 
 _Beside = Mapping[Role, Mapping[str, Any]]
-"""Values of columns of further media, by role; and of `_KEY`, what names what is made of it."""
+"""Values of columns of further media, by role; and of `KEY`, what names what is made of it."""
 
+_NOTHING: Mapping[str, Any] = {}
 _NOTHING_BESIDE: _Beside = {}
-_KEY = "key"
 
 
 class _Rows:
@@ -223,8 +258,11 @@ class _Rows:
 
     def _start(self) -> None:
         self._own: dict[str, list[Any]] = {name: [] for name in OF_SAMPLE}
-        for role in self._roles:
-            self._own |= {media_column(role, one.name): [] for one in media_columns(role)}
+        self._of_roles = {
+            role: {one.name: list[Any]() for one in media_columns(role)} for role in self._roles
+        }
+        for role, columns in self._of_roles.items():
+            self._own |= {media_column(role, name): values for name, values in columns.items()}
         self._shared: list[_Shared] = []
         self._numbers: dict[int, int] = {}
         self._shared_of: list[int] = []
@@ -260,7 +298,7 @@ class _Rows:
         own["image_key"].append(video_key(fingerprint, shared.image) if planned else None)
         own["prompt_key"].append(prompt_key(sample.caption) if planned else None)
         if AUDIO in beside:
-            sound = beside[AUDIO][_KEY]
+            sound = beside[AUDIO][KEY]
         else:
             sound = audio_key(fingerprint, shared.audio) if shared.audio else NO_AUDIO
         own["audio_key"].append(sound if planned else None)
@@ -272,13 +310,13 @@ class _Rows:
     def _add_beside(self, sample: Sample, beside: _Beside, *, planned: bool) -> None:
         """Adds what a row says of further media: of a sample that is skipped, their paths."""
         names = {media.role: media.name for media in sample.beside}
-        for role in self._roles:
-            name, values = names.get(role), beside.get(role, {})
-            for column in media_columns(role):
-                value = values.get(column.name)
-                if column.name == "path" and name is not None:
-                    value = name if planned else _readable(name)
-                self._own[media_column(role, column.name)].append(value)
+        for role, columns in self._of_roles.items():
+            name, values = names.get(role), beside.get(role, _NOTHING)
+            for column, own in columns.items():
+                if column == "path" and name is not None:
+                    own.append(name if planned else _readable(name))
+                else:
+                    own.append(values.get(column))
 
     def table(self) -> pa.Table:
         """All rows."""
@@ -312,6 +350,12 @@ def _reason(code: Code, reason: str) -> dict[str, Any]:
     return {"left_out_code": code.value, "left_out_reason": reason}
 
 
+_OF_VIDEO = (
+    "stream", "pyav_only", "source_width", "source_height", "source_frames", "source_fps",
+    "available_frames",
+)  # fmt: skip
+
+
 def _of_media(media: MediaInfo) -> dict[str, Any]:
     return {
         "stream": media.stream,
@@ -323,7 +367,8 @@ def _of_media(media: MediaInfo) -> dict[str, Any]:
     }
 
 
-def _shared(media: MediaInfo, placement: Placement) -> _Shared:
+def _shared(clip: PlannedClip) -> _Shared:
+    media, placement = clip.media, clip.placement
     crop, fit, bucket, times = placement.crop, placement.fit, placement.bucket, media.timestamps
     indices = placement.frame_indices
     frames = to_text(indices)
@@ -354,16 +399,8 @@ def _shared(media: MediaInfo, placement: Placement) -> _Shared:
         transform_of(media.stream, str(indices[0]), crop, fit, bucket, image=True),
         _audio_of(media, placement),
         *player_time(media, placement),
+        clip,
     )
-
-
-def _beside(found: InspectedSample, shared: _Shared) -> _Beside:
-    """What a clip takes of the media beside its video."""
-    return {
-        role: _sound_of(one, one.sound, shared)
-        for role, one in found.beside.items()
-        if isinstance(one, SoundInspection) and isinstance(one.sound, SoundInfo)
-    }
 
 
 def _sound_of(found: SoundInspection, sound: SoundInfo, shared: _Shared) -> Mapping[str, Any]:
@@ -377,7 +414,7 @@ def _sound_of(found: SoundInspection, sound: SoundInfo, shared: _Shared) -> Mapp
         "fingerprint": found.fingerprint,
         "stream": audio.stream,
         "start": str(start),
-        _KEY: NO_AUDIO if none else audio_key(found.fingerprint, span),
+        KEY: NO_AUDIO if none else audio_key(found.fingerprint, span),
     }
 
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from videoprep.index.bucket import Bucket
 from videoprep.index.numbers import from_text, to_text
-from videoprep.index.schema import media_column
+from videoprep.index.schema import media_column, media_columns
 from videoprep.media.audio import Channels
 from videoprep.media.clip import ClipPixels
 from videoprep.media.clip_request import ClipSound
 from videoprep.media.decode import FrameChoice
-from videoprep.media.geometry import Box
-from videoprep.spec.roles import AUDIO, Role
+from videoprep.media.geometry import Box, scaled_box, whole
+from videoprep.spec.roles import AUDIO, VIDEO, Role
 
 # Rates are kept as floats; what 30000/1001 was is found again exactly.
 _MOST_DENOMINATOR = 100_000
@@ -39,6 +39,11 @@ class ClipMedia:
     stream: int
     start: Fraction | None = None
     """Seconds on the file's clock at which the clip begins, of what is aligned in time."""
+    pixels: ClipPixels | None = None
+    """All that decides its pixels, of what has any: for a role that is aligned in frames those of
+    the clip's instants, in the clip's size."""
+    key: str | None = None
+    """Stands for those pixels wherever the file lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,13 @@ class Clip:
     def media(self) -> Mapping[Role, ClipMedia]:
         """The files that it has beside its video, by role."""
         return {one.role: one for one in self.beside}
+
+    def pixels_of(self, role: Role) -> ClipPixels | None:
+        """All that decides the pixels of a role; None if the clip has none of it."""
+        if role == VIDEO:
+            return self.pixels
+        media = self.media.get(role)
+        return None if media is None else media.pixels
 
     @property
     def rate(self) -> Fraction:
@@ -168,17 +180,27 @@ def keys_of(clip: Clip) -> tuple[str, str, str]:
     """The keys of a clip, of its first frame and of its caption, from all that decides them."""
     pixels, frames = clip.pixels, clip.pixels.frames
     boxes = pixels.crop, pixels.fit
-    taken = to_text(np.asarray(frames.indices, dtype=np.int64))
-    video = transform_of(frames.stream, taken, *boxes, clip.bucket)
     image = transform_of(frames.stream, str(frames.indices[0]), *boxes, clip.bucket, image=True)
-    contents = pixels.fingerprint
-    return video_key(contents, video), video_key(contents, image), prompt_key(clip.caption)
+    image_key = video_key(pixels.fingerprint, image)
+    return pixels_key(pixels), image_key, prompt_key(clip.caption)
+
+
+def pixels_key(pixels: ClipPixels) -> str:
+    """Key of the pixels of a clip, or of a medium that it has beside its video."""
+    frames = pixels.frames
+    taken = to_text(np.asarray(frames.indices, dtype=np.int64))
+    bucket = Bucket(len(frames.indices), pixels.height, pixels.width)
+    transform = transform_of(frames.stream, taken, pixels.crop, pixels.fit, bucket)
+    return video_key(pixels.fingerprint, transform)
 
 
 def has_own_keys(clip: Clip) -> bool:
     """Return whether the keys of a clip are those that its plan comes to."""
     if (clip.video_key, clip.image_key, clip.prompt_key) != keys_of(clip):
         return False
+    for media in clip.beside:
+        if media.pixels is not None and media.key != pixels_key(media.pixels):
+            return False
     if not clip.audio_key:
         return True
     sound = clip.sound()
@@ -196,15 +218,8 @@ def clip_from_row(row: int, values: dict[str, Any], root: Path, roles: Sequence[
         roles: those that the table has columns of; see `schema.roles_in`.
     """
     bucket = Bucket(values["frames"], values["height"], values["width"])
-    frames = FrameChoice(
-        path=root / values["video"],
-        stream=values["stream"],
-        indices=from_text(values["frame_indices"]),
-        ticks=None if values["frame_ticks"] is None else from_text(values["frame_ticks"]),
-        time_base=Fraction(values["time_base"]),
-    )
     pixels = ClipPixels(
-        frames=frames,
+        frames=_frames(values, root, values["video"]),
         fingerprint=values["fingerprint"],
         source_width=values["source_width"],
         source_height=values["source_height"],
@@ -220,25 +235,64 @@ def clip_from_row(row: int, values: dict[str, Any], root: Path, roles: Sequence[
         number=values["clip"],
         bucket=bucket,
         pixels=pixels,
-        beside=tuple(_beside(values, root, roles)) if roles else (),
+        beside=tuple(_beside(values, root, roles, pixels)) if roles else (),
         **{name: values[name] for name in (*taken, *keys)},
     )
 
 
-def _beside(values: dict[str, Any], root: Path, roles: Sequence[Role]) -> Iterator[ClipMedia]:
+def _beside(
+    values: dict[str, Any], root: Path, roles: Sequence[Role], video: ClipPixels
+) -> Iterator[ClipMedia]:
     for role in roles:
-        name = values[media_column(role, "path")]
-        if name is None:
+        own = {one.name: values[media_column(role, one.name)] for one in media_columns(role)}
+        if own["path"] is None:
             continue
-        start = values.get(media_column(role, "start"))
+        start = own.get("start")
         yield ClipMedia(
             role=role,
-            name=name,
-            path=root / name,
-            fingerprint=values[media_column(role, "fingerprint")],
-            stream=values[media_column(role, "stream")],
+            name=own["path"],
+            path=root / own["path"],
+            fingerprint=own["fingerprint"],
+            stream=own["stream"],
             start=None if start is None else Fraction(start),
+            pixels=None if role.kind.alignment == "time" else _pixels(own, root, video),
+            key=own.get("key"),
         )
+
+
+def _pixels(own: dict[str, Any], root: Path, video: ClipPixels) -> ClipPixels:
+    """The pixels of a medium beside the video.
+
+    What is aligned in frames has no crop of its own: it is the clip's, in the medium's resolution.
+    """
+    size = own["source_width"], own["source_height"]
+    if "crop_x" in own:
+        crop, fit = _box(own, "crop"), whole(own["width"], own["height"])
+        width, height = own["width"], own["height"]
+    else:
+        crop = scaled_box(video.crop, (video.source_width, video.source_height), size)
+        fit, width, height = video.fit, video.width, video.height
+    return ClipPixels(
+        frames=_frames(own, root, own["path"]),
+        fingerprint=own["fingerprint"],
+        source_width=size[0],
+        source_height=size[1],
+        crop=crop,
+        fit=fit,
+        width=width,
+        height=height,
+    )
+
+
+def _frames(values: dict[str, Any], root: Path, name: str) -> FrameChoice:
+    ticks = values["frame_ticks"]
+    return FrameChoice(
+        path=root / name,
+        stream=values["stream"],
+        indices=from_text(values["frame_indices"]),
+        ticks=None if ticks is None else from_text(ticks),
+        time_base=Fraction(values["time_base"]),
+    )
 
 
 def _box(values: dict[str, Any], name: str) -> Box:

@@ -14,7 +14,7 @@ from videoprep.families.registry import get_profile
 from videoprep.index.auto_buckets import MIN_KEPT, Floor
 from videoprep.index.bucket import Bucket
 from videoprep.index.windows import WindowPolicy
-from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset import REFERENCE_MAX_PIXELS, DatasetSpec
 from videoprep.spec.dataset_options import Reshape
 from videoprep.spec.extras import TimeZero
 from videoprep.spec.spec_file import DATASETS
@@ -51,6 +51,7 @@ class Policy:
         chosen: whether the sizes were chosen.
         min_pixels: height × width of a video, at least; None: no limit.
         min_kept: share of a clip's pixels that a chosen size keeps at least; see `auto_buckets`.
+        reference_max_pixels: height × width of a reference is not above it.
     """
 
     profile: Profile
@@ -69,6 +70,7 @@ class Policy:
     chosen: bool = False
     min_pixels: int | None = None
     min_kept: float = MIN_KEPT
+    reference_max_pixels: int = REFERENCE_MAX_PIXELS
 
     @classmethod
     def of(cls, spec: DatasetSpec) -> Policy:
@@ -109,6 +111,7 @@ class Policy:
             num_buckets=spec.num_buckets,
             min_pixels=spec.min_pixels,
             min_kept=MIN_KEPT if spec.min_kept is None else spec.min_kept,
+            reference_max_pixels=spec.reference_max_pixels,
         )
 
     @property
@@ -148,6 +151,11 @@ class Policy:
             # Only if asked for: an index without them is what it was before there were any.
             **({} if self.min_pixels is None else {"min_pixels": self.min_pixels}),
             **({} if self.min_kept == MIN_KEPT else {"min_kept": self.min_kept}),
+            **(
+                {}
+                if self.reference_max_pixels == REFERENCE_MAX_PIXELS
+                else {"reference_max_pixels": self.reference_max_pixels}
+            ),
         }
 
 
@@ -190,6 +198,7 @@ def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
 _AS_THEY_ARE = (
     *("reshape", "allow_upscale", "crop_seed", "min_pixels", "max_pixels"),
     *("clip_mode", "clips_per_video", "min_gap", "time_zero", "id_token"),
+    "reference_max_pixels",
 )
 
 

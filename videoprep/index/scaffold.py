@@ -177,7 +177,8 @@ def scaffold(
 def columns_of(made: Scaffold) -> dict[str, str]:
     """Return the columns or line files that will be used, by what they hold."""
     names = {what: made.fields.get(f"{what}_column") for what in COLUMNS}
-    return {what: str(name) for what, name in names.items() if name}
+    roles = made.fields.get("roles") or {}
+    return {what: str(name) for what, name in {**names, **roles}.items() if name}
 
 
 def _local(path: str | os.PathLike[str]) -> Path:

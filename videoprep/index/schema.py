@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from videoprep.spec.roles import Alignment, Role, distinct
+from videoprep.spec.roles import VIDEO, Alignment, Role, distinct
 
 VERSION = 3
 """Version 2 had no ``audio_key``: whether its videos have sound is not known."""
@@ -109,17 +109,25 @@ _OF_FILE = (
     MediaColumn("fingerprint", pa.string()),
     MediaColumn("stream", pa.int16()),
 )
+_OF_PICTURE = (
+    *_OF_FILE,
+    MediaColumn("source_width", pa.int32()),
+    MediaColumn("source_height", pa.int32()),
+    MediaColumn("frame_indices", pa.string(), repeated=True),
+    MediaColumn("frame_ticks", pa.string(), repeated=True, needed=False),
+    MediaColumn("time_base", pa.string(), repeated=True),
+)
+_KEY = MediaColumn("key", pa.string())
 _MEDIA_COLUMNS: Mapping[Alignment, tuple[MediaColumn, ...]] = {
-    "frames": (
-        *_OF_FILE,
-        MediaColumn("source_width", pa.int32()),
-        MediaColumn("source_height", pa.int32()),
-        MediaColumn("frame_indices", pa.string(), repeated=True),
-        MediaColumn("frame_ticks", pa.string(), repeated=True, needed=False),
-        MediaColumn("time_base", pa.string(), repeated=True),
-    ),
+    # Which part of the picture is taken, and its size, follow from the clip's; see `Clip`.
+    "frames": (*_OF_PICTURE, _KEY),
     "time": (*_OF_FILE, MediaColumn("start", pa.string(), repeated=True)),
-    "free": _OF_FILE,
+    "free": (
+        *_OF_PICTURE,
+        *(MediaColumn(f"crop_{side}", pa.int32()) for side in ("x", "y", "width", "height")),
+        *(MediaColumn(side, pa.int32()) for side in ("frames", "height", "width")),
+        _KEY,
+    ),
 }
 
 
@@ -131,6 +139,11 @@ def media_columns(role: Role) -> tuple[MediaColumn, ...]:
 def media_column(role: Role, name: str) -> str:
     """Return what a column of a role is called in a table: ``audio_path``."""
     return f"{role.words}_{name}"
+
+
+def key_column(role: Role) -> str:
+    """Return the column that names what is made of a role."""
+    return "video_key" if role == VIDEO else media_column(role, "key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +229,8 @@ def version_of(table: pa.Table) -> int:
     """Return the version of an index with the columns of a table, all of them in use."""
     further = FurtherColumns.named(table.column_names)
     stills = pc.and_(pc.is_null(table["fps"]), pc.is_null(table["left_out_code"]))
-    if further.optional or pc.any(stills).as_py():
+    pictures = any(role.kind.alignment != "time" for role in further.roles)
+    if further.optional or pictures or pc.any(stills).as_py():
         return VERSION_WITH_OPTIONAL
     return VERSION_WITH_MEDIA if further.roles else VERSION
 

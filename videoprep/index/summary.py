@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from videoprep.families.component import Component, ComponentSpec, ordered
+from videoprep.families.component import FRAMES, Component, ComponentSpec, for_roles, ordered
 from videoprep.families.moments import MOMENTS, PosteriorForm
 from videoprep.families.profile import Profile
 from videoprep.families.registry import get_profile
 from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.dataset_summary import DatasetSummary, draws_among, summarize_datasets
 from videoprep.index.overlap import overlaps_in
+from videoprep.index.schema import media_column, roles_in
 from videoprep.index.shown import stretches
 from videoprep.index.table import BucketIndex
 
@@ -293,7 +294,10 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
 
 def _planned_rows(index: BucketIndex) -> pa.Table:
     """The columns that matter of the planned rows."""
-    table = index.table.select(["sample", "split", *_NUMBERS, *_KEYS])
+    sizes = ("path", "frames", "height", "width", "key")
+    of_roles = [media_column(role, name) for role in index.roles for name in sizes]
+    there = [name for name in of_roles if name in {*index.table.column_names} - {*_KEYS}]
+    table = index.table.select(["sample", "split", *_NUMBERS, *_KEYS, *there])
     if len(index) == table.num_rows:
         return table
     return table.filter(pc.is_null(index.table["left_out_code"]))
@@ -471,7 +475,7 @@ def _components(
     """What models of the profile make always, or if `image_latents` asks for it."""
     specs = {
         spec.name: spec
-        for spec in profile.components
+        for spec in for_roles(profile.components, roles_in(table.column_names))
         if not spec.options or "image_latents" in spec.options
     }
     return tuple(_component(specs[name], table, buckets, profile) for name in ordered(specs))
@@ -481,10 +485,15 @@ def _component(
     spec: ComponentSpec, table: pa.Table, buckets: BucketColumn, profile: Profile
 ) -> ComponentSummary:
     """What artifacts come to: how many there are of each bucket, times what one of them takes."""
+    if spec.source.size_columns != FRAMES.size_columns:
+        sizes = (pc.fill_null(one, 0).to_numpy() for one in spec.source.sizes(table).columns)
+        buckets = BucketColumn.of(*sizes)
     codes = buckets.codes[_first_of_each(spec.source.keys(table))]
     counts = np.bincount(codes, minlength=len(buckets.kinds)).tolist()
     pixels = size = 0
     for count, bucket in zip(counts, buckets.kinds, strict=True):
+        if not count:  # of clips without it nothing is known
+            continue
         frames = spec.source.length(bucket.frames)
         pixels += count * frames * bucket.height * bucket.width
         if spec.source.sound and spec.shape is None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from videoprep.errors import Code, EmptyPlanError, ListError, PlanError, Problem, SpecError
-from videoprep.families.component import ordered
+from videoprep.families.component import for_roles, ordered
 from videoprep.families.registry import get_profile
 from videoprep.fs import Files
 from videoprep.fs.atomic import write_file
@@ -54,6 +54,7 @@ from videoprep.index.schema import (
     VERSION_WITH_MEDIA,
     VERSION_WITH_OPTIONAL,
     FurtherColumns,
+    key_column,
     media_column,
     plain,
     roles_in,
@@ -74,7 +75,7 @@ from videoprep.spec.dataset_group import DatasetGroup, Datasets, open_datasets
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.path_hints import nowhere
 from videoprep.spec.readers.parquet_table import INDEX_MARK
-from videoprep.spec.roles import AUDIO, VIDEO, Role
+from videoprep.spec.roles import VIDEO, Role
 from videoprep.spec.sample import Listing, Location, Sample
 from videoprep.text import counted
 
@@ -508,7 +509,7 @@ class BucketIndex:
     @cached_property
     def digest(self) -> str:
         """Stands for the planned clips, their order and their weights: 32 hexadecimal digits."""
-        keys = ["video_key", "prompt_key", *(["audio_key"] if AUDIO in self.roles else [])]
+        keys = ["video_key", "prompt_key", *map(key_column, self.roles)]
         return digest_of(self._planned_rows([*keys, *self._draw_columns]), keys)
 
     def latent_tokens(self, bucket: Bucket) -> int:
@@ -650,7 +651,8 @@ class BucketIndex:
 
     def diff(self, old: BucketIndex) -> IndexDiff:
         """Return what changed since an older index, and what would have to be encoded again."""
-        specs = {spec.name: spec for spec in get_profile(self.policy["profile"]).components}
+        own = get_profile(self.policy["profile"]).components
+        specs = {spec.name: spec for spec in for_roles(own, {*self.roles, *old.roles})}
         compared = (specs[name] for name in ordered(specs) if not specs[name].noise)
         return compare(self.table, old.table, compared)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import pairwise, starmap
 from operator import le
@@ -101,6 +101,8 @@ def _flaws(table: pa.Table, profile: Profile) -> Iterator[Bad]:
     yield from _flaws_of_times(table, number["frames"], number["source_frames"])
     for role in roles_in(table.column_names):
         yield from _flaws_of_media(table, role)
+        if role.kind.alignment != "time":
+            yield from _flaws_of_pictures(table, role, profile)
     if "dataset_weight" in table.column_names:
         weights = pc.fill_null(table["dataset_weight"], 1.0).to_numpy()
         yield "its dataset_weight is out of bounds", ~((weights > 0) & (weights <= _MOST_WEIGHT))
@@ -125,24 +127,65 @@ def _flaws_of_media(table: pa.Table, role: Role) -> Iterator[Bad]:
             yield f"its {name} is no time", wrong
 
 
-def _is_legal(bucket: Bucket, profile: Profile) -> bool:
+def _flaws_of_pictures(table: pa.Table, role: Role, profile: Profile) -> Iterator[Bad]:
+    """What may be wrong with what is taken of a picture, whose columns are known to be sound."""
+    there = pc.is_valid(table[media_column(role, "path")]).to_numpy()
+    rows = np.flatnonzero(there)
+    named = {column.name for column in media_columns(role)}
+    part = table.take(pa.array(rows))
+    own = {name: part[media_column(role, name)] for name in named}
+    of_clip = part["frames"].to_numpy()
+    if "frames" in named:
+        size = {name: own[name].to_numpy() for name in named & _BOUNDS.keys()}
+        for side, length in (("x", "width"), ("y", "height")):
+            ends = size[f"crop_{side}"] + size[f"crop_{length}"]
+            what = f"the crop of its {role} reaches out of the picture"
+            yield what, _spread(ends > size[f"source_{length}"], there)
+        buckets = BucketColumn.of(size["frames"], size["height"], size["width"])
+        illegal = [not _is_legal(one, profile, still=True) for one in buckets.kinds]
+        wrong = np.array(illegal, np.bool_)[buckets.codes]
+        yield f"the size of its {role} is illegal for {profile.name}", _spread(wrong, there)
+        of_clip = size["frames"]
+    times = {name: own[name] for name in ("time_base", "frame_indices", "frame_ticks")}
+    for what, wrong in _flaws_of_series(times, of_clip):
+        yield f"of its {role}: {what}", _spread(wrong, there)
+
+
+def _spread(wrong: NDArray[np.bool_], there: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What is wrong with some rows, for all rows."""
+    every = np.zeros(len(there), np.bool_)
+    every[there] = wrong
+    return every
+
+
+def _is_legal(bucket: Bucket, profile: Profile, *, still: bool = False) -> bool:
+    """Whether a bucket keeps the profile's rule; of a reference one frame is always legal."""
     size = profile.accepts_size(bucket.width, bucket.height)
-    return size and profile.accepts_frames(bucket.frames)
+    return size and (profile.accepts_frames(bucket.frames) or (still and bucket.frames == 1))
 
 
 def _flaws_of_times(
     table: pa.Table, frames: NDArray[np.int64], source_frames: NDArray[np.int64]
 ) -> Iterator[Bad]:
-    bases, codes = _distinct(table["time_base"])
-    yield "its time_base is no fraction", np.array([not _is_base(b) for b in bases])[codes]
+    yield from _flaws_of_series(table, frames)
     series, codes = _distinct(table["frame_indices"])
-    count, least, most = _measured(series)
+    _, _, most = _measured(series)
+    yield "its frame_indices lie outside the file", most[codes] >= source_frames
+
+
+def _flaws_of_series(
+    columns: pa.Table | Mapping[str, pa.ChunkedArray], frames: NDArray[np.int64]
+) -> Iterator[Bad]:
+    """What may be wrong with the numbers and the times of so many frames."""
+    bases, codes = _distinct(columns["time_base"])
+    yield "its time_base is no fraction", np.array([not _is_base(b) for b in bases], bool)[codes]
+    series, codes = _distinct(columns["frame_indices"])
+    count, least, _ = _measured(series)
     yield "its frame_indices are no ascending numbers", (count < 0)[codes]
     yield "it has not as many frame_indices as frames", count[codes] != frames
     yield "its frame_indices lie outside the file", (least < 0)[codes]
-    yield "its frame_indices lie outside the file", most[codes] >= source_frames
-    timed = pc.is_valid(table["frame_ticks"]).to_numpy()
-    series, codes = _distinct(table["frame_ticks"].filter(pa.array(timed)))
+    timed = pc.is_valid(columns["frame_ticks"]).to_numpy()
+    series, codes = _distinct(columns["frame_ticks"].filter(pa.array(timed)))
     count, _, _ = _measured(series)
     wrong = np.zeros(len(frames), np.bool_)
     wrong[timed] = count[codes] != frames[timed]

@@ -73,3 +73,24 @@ def letter_box(
     box_width = min(to_width, max(1, round(width * scale)))
     box_height = min(to_height, max(1, round(height * scale)))
     return Box((to_width - box_width) // 2, (to_height - box_height) // 2, box_width, box_height)
+
+
+def scaled_box(box: Box, size: tuple[int, int], to: tuple[int, int]) -> Box:
+    """Return the same part of a picture in another resolution of it, to whole pixels.
+
+    For example, the box from 240 to 1680 of 1920 pixels is from 120 to 840 of 960.
+
+    Args:
+        box: the part.
+        size: width and height of the picture that it is a part of.
+        to: width and height of the other picture.
+    """
+    left, right = _scaled(box.x, box.x + box.width, size[0], to[0])
+    top, bottom = _scaled(box.y, box.y + box.height, size[1], to[1])
+    return Box(left, top, right - left, bottom - top)
+
+
+def _scaled(start: int, end: int, length: int, to: int) -> tuple[int, int]:
+    """Both ends of a part of a side, rounded half up; it keeps at least one pixel."""
+    first = min((2 * start * to + length) // (2 * length), to - 1)
+    return first, max(first + 1, min((2 * end * to + length) // (2 * length), to))

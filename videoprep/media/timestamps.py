@@ -168,9 +168,22 @@ def nearest_frames(
         Int32 array ``[count]``.
     """
     ideal = start + np.arange(count, dtype=np.float64) * (rate.denominator / rate.numerator)
-    after = np.clip(np.searchsorted(seconds, ideal), 1, max(1, len(seconds) - 1))
-    before = after - 1
+    return frames_at(seconds, ideal)
+
+
+def frames_at(seconds: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Return the index of the frame that is nearest to each time, as `nearest_frames` does.
+
+    Args:
+        seconds: float64 array ``[frames]``: when each frame is shown.
+        times: float64 array ``[count]``, in seconds on the same clock.
+
+    Returns:
+        Int32 array ``[count]``.
+    """
     if len(seconds) == 1:
-        return np.zeros(count, dtype=np.int32)
-    take_before = ideal - seconds[before] <= seconds[after] - ideal + _TIE
+        return np.zeros(len(times), dtype=np.int32)
+    after = np.clip(np.searchsorted(seconds, times), 1, len(seconds) - 1)
+    before = after - 1
+    take_before = times - seconds[before] <= seconds[after] - times + _TIE
     return np.where(take_before, before, after).astype(np.int32)

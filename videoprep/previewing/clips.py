@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from videoprep.index.table import BucketIndex, require_inside
 from videoprep.sources import Source, kind_of, name_of, open_index, refuse_options
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.path_hints import dataset_path
+from videoprep.spec.roles import VIDEO
 from videoprep.store.dataset import LatentDataset
 from videoprep.store.layout import CATALOGUE, Store, StoreInfo
 
@@ -162,7 +164,7 @@ class StoreClips(Clips):
         self.sources = {
             name: recipe.source
             for name, recipe in recipes.items()
-            if recipe.is_of_vae and "noise" not in recipe.fields
+            if recipe.is_of_vae and "noise" not in recipe.fields and recipe.source.role == VIDEO
         }
         # Compared with their hashes: what is damaged must not pass for what was encoded badly.
         self._data = LatentDataset(store, components=[*self.sources], verify=True)
@@ -205,7 +207,7 @@ class StoreClips(Clips):
 
     def latents(self, number: int) -> Mapping[Component, torch.Tensor]:
         item = self._data[number]
-        return {name: item[name] for name in self._data.components}
+        return {name: item[name] for name in self._data.components if name in item}
 
     def _numbers_of(self, videos: Iterable[str]) -> list[int]:
         return self._data.numbers_of(videos)
@@ -247,5 +249,6 @@ def open_clips(
 def _clips_inside(part: BucketIndex) -> Iterator[Clip]:
     clips = list(part.clips())
     if not part.policy.get("allow_outside_root"):
-        require_inside((clip.video for clip in clips), part.data_root)
+        names = ([clip.video, *(one.name for one in clip.beside)] for clip in clips)
+        require_inside(chain.from_iterable(names), part.data_root)
     yield from clips

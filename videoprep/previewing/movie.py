@@ -1,4 +1,4 @@
-"""The movie: one clip after the other, source on the left, reconstruction on the right."""
+"""The movie: one clip after the other, source on the left, reconstruction right of it."""
 
 from __future__ import annotations
 
@@ -36,10 +36,21 @@ def movie(clips: Sequence[Clip], pictures: Iterable[ClipPicture]) -> Writer:
     """
     cell = _cell_size(clips)
     rate = min(max(rate_of(clip.fps) for clip in clips), Fraction(_MOST_RATE))
-    height, width = _HEAD + cell[0], 2 * cell[1] + _GAP
-    frames = (frame for picture in pictures for frame in _frames(picture, cell, rate))
+    height, width = _HEAD + cell[0], _width(_columns(clips), cell)
+    frames = (
+        frame for picture in pictures for frame in _frames(picture, cell, rate, _columns(clips))
+    )
     # H.264 halves the colours' sides.
     return writing_frames(frames, (height + height % 2, width + width % 2), rate)
+
+
+def _columns(clips: Sequence[Clip]) -> int:
+    """How many cells lie side by side: source, reconstruction, and what clips have beside."""
+    return 2 + max(sum(one.pixels is not None for one in clip.beside) for clip in clips)
+
+
+def _width(columns: int, cell: tuple[int, int]) -> int:
+    return columns * (cell[1] + _GAP) - _GAP
 
 
 def _cell_size(clips: Sequence[Clip]) -> tuple[int, int]:
@@ -57,23 +68,27 @@ def _scaled(height: int, width: int) -> tuple[int, int]:
 
 
 def _frames(
-    picture: ClipPicture, cell: tuple[int, int], rate: Fraction
+    picture: ClipPicture, cell: tuple[int, int], rate: Fraction, columns: int
 ) -> Iterator[NDArray[np.uint8]]:
     clip = picture.measure.clip
     count = len(picture.frames)
     rounds = max(1, -(-int(_SECONDS * clip.fps) // count))
     moments = max(1, round(rounds * count * rate / rate_of(clip.fps)))
-    head = _head(picture, 2 * cell[1] + _GAP)
+    head = _head(picture, _width(columns, cell))
     sides = panels(picture)
     for moment in range(moments):
         place = int(moment * rate_of(clip.fps) / rate) % count
-        yield _frame(head, sides, place, cell)
+        yield _frame(head, sides, place, cell, columns)
 
 
 def _frame(
-    head: Image.Image, sides: tuple[Panel, Panel], place: int, cell: tuple[int, int]
+    head: Image.Image,
+    sides: tuple[Panel, ...],
+    place: int,
+    cell: tuple[int, int],
+    columns: int,
 ) -> NDArray[np.uint8]:
-    height, width = _HEAD + cell[0], 2 * cell[1] + _GAP
+    height, width = _HEAD + cell[0], _width(columns, cell)
     page = Image.new("RGB", (width + width % 2, height + height % 2), _PAGE)
     page.paste(head, (0, 0))
     for number, panel in enumerate(sides):

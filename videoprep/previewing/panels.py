@@ -30,12 +30,16 @@ class Panel:
     frames: Frames | None
 
 
-def panels(picture: ClipPicture) -> tuple[Panel, Panel]:
-    """Source and reconstruction, or without a VAE the whole frames and what is cut from them."""
+def panels(picture: ClipPicture) -> tuple[Panel, ...]:
+    """Source and reconstruction, or without a VAE the whole frames and what is cut from them.
+
+    Then what the clip has beside its video, such as control media.
+    """
+    beside = (Panel(one.role, one.frames) for one in picture.beside)
     if picture.crop is not None:
         marked = None if picture.whole is None else mark_crop(picture.whole, picture.crop)
-        return Panel("video", marked), Panel("chosen", picture.source)
-    return Panel("source", picture.source), Panel("decoded", picture.decoded)
+        return Panel("video", marked), Panel("chosen", picture.source), *beside
+    return Panel("source", picture.source), Panel("decoded", picture.decoded), *beside
 
 
 def mark_crop(frames: Frames, crop: Box) -> Frames:

@@ -105,6 +105,16 @@ class Reconstruction:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PictureBeside:
+    """What is seen of a medium beside a clip's video."""
+
+    role: str
+    """What it is to the clip."""
+    frames: Frames | None
+    """As many as are shown of the clip; None if they do not decode."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ClipPicture:
     """What is seen of a clip. All pictures have as many frames.
 
@@ -124,6 +134,8 @@ class ClipPicture:
     decoded: Frames | None = None
     whole: Frames | None = None
     crop: Box | None = None
+    beside: tuple[PictureBeside, ...] = ()
+    """What it has beside its video, such as control media."""
 
     @property
     def file_frames(self) -> list[int]:
@@ -255,7 +267,7 @@ def _crops(clips: Clips, numbers: Sequence[int], frames: int | None) -> Iterator
     policy = clips.policy
 
     def wanted(pixels: ClipPixels) -> tuple[ClipPixels, ...]:
-        shown = _only(pixels, spread_frames(len(pixels.frames.indices), frames))
+        shown = frames_only(pixels, spread_frames(len(pixels.frames.indices), frames))
         return shown, _uncut(shown, policy)
 
     for number, clip, (fitted, uncut) in _sources(clips, numbers, wanted):
@@ -271,8 +283,8 @@ def _crops(clips: Clips, numbers: Sequence[int], frames: int | None) -> Iterator
         )
 
 
-def _only(pixels: ClipPixels, places: Sequence[int]) -> ClipPixels:
-    """Some of a clip's frames."""
+def frames_only(pixels: ClipPixels, places: Sequence[int]) -> ClipPixels:
+    """Return the same with some of its frames alone."""
     frames = pixels.frames
     ticks = None if frames.ticks is None else [frames.ticks[place] for place in places]
     indices = [frames.indices[place] for place in places]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from videoprep.device import choose_device, free_memory, is_out_of_memory
 from videoprep.errors import ModelError, StoreError, VideoprepError
-from videoprep.families.component import Component, Source
+from videoprep.families.component import Component, ComponentSpec, Source, roles_read
 from videoprep.families.contract import Family, VideoDecoder
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.moments import MOMENTS, PosteriorForm, mode
@@ -59,7 +60,7 @@ class Reconstructor:
         self.other_vae = other_vae
         self.tiled = False
         self._facts = info.facts
-        self._specs = components_of(family, folder)
+        self._specs = _specs(info, family, folder)
         self._decoder = decoder
         self._family = family
         self._folder = folder
@@ -69,7 +70,7 @@ class Reconstructor:
         """Return the shape of what a store holds of a clip: ``(2 × C or C, F', H', W')``."""
         frames = source.length(bucket.frames)
         channels, *rest = self._family.shape(
-            self._folder, component, frames, bucket.height, bucket.width
+            self._folder, self._specs[component].declared, frames, bucket.height, bucket.width
         )
         if self._facts.get("posterior", "moments") != "moments":
             channels //= self._form(component).tensors
@@ -165,11 +166,19 @@ def load_reconstructor(
         )
     fields = latents.fields
     dtype = torch.float32 if where.type == "cpu" else getattr(torch, fields["dtype"])
-    dtype = family.dtype_of(components_of(family, folder)[latents.component].part, dtype)
+    spec = _specs(info, family, folder)[latents.component]
+    dtype = family.dtype_of(spec.part, dtype)
     decoder = family.load_video_decoder(folder, where, dtype)
-    identity = family.identity(folder, latents.component)
+    identity = family.identity(folder, spec.declared)
     other = any(fields.get(name) != value for name, value in identity.items())
     return Reconstructor(info, decoder, family, folder, where, other_vae=other)
+
+
+def _specs(
+    info: StoreInfo, family: Family, folder: ModelFolder
+) -> Mapping[Component, ComponentSpec]:
+    roles = roles_read(recipe.fields for recipe in info.recipes.values())
+    return components_of(family, folder, roles)
 
 
 def _open(info: StoreInfo, model: str | None, revision: str | None) -> ModelFolder:

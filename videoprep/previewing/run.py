@@ -15,6 +15,7 @@ from typing_extensions import Unpack
 
 from videoprep.errors import VideoprepError
 from videoprep.fs.atomic import write_bytes, write_file
+from videoprep.previewing.beside import with_media
 from videoprep.previewing.choose import spread, spread_frames
 from videoprep.previewing.clips import Clips, open_clips
 from videoprep.previewing.html import page
@@ -177,8 +178,9 @@ def preview(
     else:
         numbers = spread(opened.buckets, clips, seed)
     all_frames = path is not None and path.suffix == ".mp4"
-    coming = pictures(
-        opened, numbers, reconstructor, frames=None if all_frames else _FRAMES, low=low
+    coming = with_media(
+        pictures(opened, numbers, reconstructor, frames=None if all_frames else _FRAMES, low=low),
+        opened,
     )
     counted = coming if worst else tally.each(coming)
     if all_frames and path is not None:
@@ -305,7 +307,13 @@ def _thinned(picture: ClipPicture) -> ClipPicture:
         for frames in (picture.source, picture.decoded, picture.whole)
     )
     frames = tuple(picture.frames[place] for place in few)
-    return replace(picture, frames=frames, source=source, decoded=decoded, whole=whole)
+    beside = tuple(
+        replace(one, frames=None if one.frames is None else one.frames[few].copy())
+        for one in picture.beside
+    )
+    return replace(
+        picture, frames=frames, source=source, decoded=decoded, whole=whole, beside=beside
+    )
 
 
 def _result(

@@ -12,14 +12,15 @@ from typing import Any
 from videoprep.errors import Code, Problem, SpecError
 from videoprep.spec.cells import BadCellError, as_path, as_range
 from videoprep.spec.extras import EXTRAS
-from videoprep.spec.roles import LISTED, ROLES, VIDEO
+from videoprep.spec.roles import LISTED, ROLES, VIDEO, has_own_option, role_called
 from videoprep.spec.video_lookup import is_address
 
 OPTIONAL = (*EXTRAS, *LISTED)
 """What a table may say of a sample beside its video and caption, each in a column of its own."""
 
 COLUMNS = ("caption", "video", *OPTIONAL)
-"""All that columns are read for; the option that names one is called ``WHAT_column``."""
+"""What columns are read for, if an option called ``WHAT_column`` can name one. Beside these, they
+are read for the roles of the option ``roles``."""
 
 CAPTION_COLUMNS = ("caption", "captions", "prompt", "prompts", "text", "cap")
 """Column names taken for the caption if none is named, in order of preference."""
@@ -91,10 +92,33 @@ def normalized(name: str) -> str:
     return re.sub(r"[\s\-_.]+", "_", words).lower()
 
 
+def as_fields(columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a spec that name columns, or files and folders, by what they hold."""
+    fields: dict[str, Any] = {
+        f"{what}_column": name for what, name in columns.items() if has_own_option(what)
+    }
+    roles = {what: name for what, name in columns.items() if not has_own_option(what)}
+    return {**fields, "roles": roles} if roles else fields
+
+
+def of_fields(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return the inverse of `as_fields`; fields that name no columns are left out."""
+    columns = {
+        field.removesuffix("_column"): str(value)
+        for field, value in fields.items()
+        if field.endswith("_column") and value is not None
+    }
+    roles = fields.get("roles")
+    named = roles.items() if isinstance(roles, Mapping) else ()
+    return columns | {str(role): str(name) for role, name in named}
+
+
 def guess(
     header: Sequence[str], named: Mapping[str, Any], path: Path, rows: Rows = ()
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """Return the fields of a spec that name columns, as far as ``named`` does not.
+
+    Of ``roles``, which is one field, those that are named are among them.
 
     Args:
         header: the names of the columns.
@@ -105,7 +129,7 @@ def guess(
     Raises:
         SpecError: no column could be the caption or the video, or several could be something.
     """
-    found = {}
+    found: dict[str, Any] = {}
     usual: dict[str, tuple[str, ...]] = {"caption": CAPTION_COLUMNS, "video": VIDEO_COLUMNS}
     for what, known in usual.items():
         column = str(named.get(f"{what}_column") or "") or _first(header, known, path, what)
@@ -120,10 +144,39 @@ def guess(
         names = _columns_of_paths(header, left, known, rows) if what in LISTED else left
         if column := _first(names, known, path, what):
             found[f"{what}_column"] = column
+    asked = named.get("roles")
+    roles = _guess_roles(header, left, asked if isinstance(asked, Mapping) else {}, rows)
+    if roles:
+        found["roles"] = roles
     times = _guess_times(left, named, path)
     if not times and not any(named.get(field) for field in _TIME_FIELDS):
         times = _guess_range(header, left, named, rows)
     return {**found, **times}
+
+
+def _guess_roles(
+    header: Sequence[str], left: Sequence[str], named: Mapping[str, str], rows: Rows
+) -> dict[str, str]:
+    """The columns of roles, by role: those that are named, and those that are called like one."""
+    found: dict[str, list[str]] = {}
+    free = [name for name in left if name not in named.values() and header.count(name) == 1]
+    for kind in ROLES.values():
+        if not kind.several:
+            continue
+        usual = _columns_of_paths(header, free, kind.columns, rows)
+        by_place = sorted(usual, key=lambda name: kind.columns.index(normalized(name)))
+        found |= {kind.name: by_place[:1]} if by_place else {}
+    for name in free:
+        role = None if _has_usual_name(name) else role_called(normalized(name))
+        if role is not None and _holds_paths(header, name, rows):
+            found.setdefault(role, []).append(name)
+    sure = {str(role): names[0] for role, names in found.items() if len(names) == 1}
+    return {**sure, **named}
+
+
+def _has_usual_name(name: str) -> bool:
+    """Whether a column is called like a role without a suffix."""
+    return any(normalized(name) in kind.columns for kind in ROLES.values())
 
 
 def looks_like_a_dataset(header: Collection[str], named: Mapping[str, Any]) -> bool:
@@ -210,7 +263,10 @@ def _is_off(words: str, off: Collection[str]) -> bool:
         "end": [name for _, ends in TIME_COLUMNS.values() for name in ends],
         "range": RANGE_COLUMNS,
         **OTHER_COLUMNS,
+        **{kind.name: kind.columns for kind in ROLES.values()},
     }
+    if role_called(words) in off:
+        return True
     return any(words in names.get(what, ()) for what in off)
 
 
@@ -227,7 +283,22 @@ def _remedy(meaning: str, words: str) -> str:
     fields |= {role.kind.label: f"{role}_column" for role in LISTED}
     if meaning in fields:
         return f"name it with `{fields[meaning]}` if it is meant, or ignore this rule"
+    if meaning in _OF_ROLES:
+        role = role_called(words) or _likely_role(words)
+        return f"name it with `roles={{{str(role)!r}: …}}` if it is meant, or ignore this rule"
     return "nothing is made of it; if training needs it, it has to come from elsewhere"
+
+
+_OF_ROLES = {kind.label for kind in ROLES.values() if kind.several}
+
+
+def _likely_role(words: str) -> str:
+    """The role that a column may be meant for, such as ``control:depth`` for ``depth_path``."""
+    kinds = (kind for kind in ROLES.values() if kind.several)
+    kind = next(one for one in kinds if re.fullmatch(one.alike, words))
+    if kind.name in words.split("_") or words in kind.columns:
+        return kind.name
+    return role_called(f"{kind.name}_{words}") or kind.name
 
 
 def _first(header: Sequence[str], known: Sequence[str], path: Path, what: str) -> str | None:
@@ -356,9 +427,14 @@ def _missing(
     return SpecError(
         f"{message}; the columns are: {_shown(header)}",
         where=str(path),
-        remedy=f"{hint}name {which} with `{what}_column`",
+        remedy=f"{hint}name {which} with {_option_of(what)}",
         code=Code.MISSING_LIST,
     )
+
+
+def _option_of(what: str) -> str:
+    """The option that names the column of something, in backticks."""
+    return f"`{what}_column`" if has_own_option(what) else f"`roles={{{what!r}: …}}`"
 
 
 def _shown(header: Sequence[str]) -> str:

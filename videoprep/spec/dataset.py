@@ -53,7 +53,13 @@ from videoprep.spec.live_captions import LiveCaptions
 from videoprep.spec.locate import CONVERTED, locate, request_of, require_inside, require_table
 from videoprep.spec.path_hints import dataset_path
 from videoprep.spec.readers import reader_of
-from videoprep.spec.readers.base import CaptionLines, FolderReader, ReadRequest, TableReader
+from videoprep.spec.readers.base import (
+    CaptionLines,
+    FolderReader,
+    ReadRequest,
+    TableReader,
+    header_of,
+)
 from videoprep.spec.readers.caption_files import passed_over
 from videoprep.spec.readers.line_files import READER as LINE_FILES
 from videoprep.spec.readers.line_files import names_of
@@ -65,7 +71,8 @@ from videoprep.spec.remote_lists import (
     with_urls,
 )
 from videoprep.spec.remote_lookup import lookup_in
-from videoprep.spec.roles import Media
+from videoprep.spec.role_folders import add_from_folders, named_folders
+from videoprep.spec.roles import Media, Role, has_own_option
 from videoprep.spec.sample import Listing, Location, Sample
 from videoprep.spec.spec_file import DATASETS, NAME, read_spec_file
 from videoprep.spec.text_file import in_shell
@@ -92,6 +99,9 @@ PixelCount = Annotated[
     Field(gt=0, le=2**32),
     ValueKind("height × width as one number from 1 to 4,294,967,296", "numbers of pixels"),
 ]
+
+REFERENCE_MAX_PIXELS = 1280 * 720
+"""Height × width of a reference is not above it, unless it is asked for."""
 
 
 class DatasetSpec(BaseModel):
@@ -146,6 +156,19 @@ class DatasetSpec(BaseModel):
     """Table column with a file for the sound of each sample. If a cell is empty, the sound is the
     video's own. Default: a column named 'audio', 'audio_path', 'sound' or the like, if there is one
     and it holds paths, not addresses; an empty name turns it off."""
+    roles: Annotated[
+        dict[str, str],
+        Cli(
+            name="role",
+            repeat=True,
+            metavar="ROLE=COLUMN",
+            example={"control:depth": "depth_path"},
+        ),
+    ] = {}
+    """Table columns, or folders with a file of the same name for each video, that hold further
+    media, by role: `control`, `reference` or `mask`, with a suffix such as `control:depth` if there
+    are several. Default: columns and folders with such names, such as 'control' and
+    'control_depth'; an empty name turns one off."""
     caption_fallback: str | None = None
     """Caption of a video that has none. With `id_token` it may be empty, so that the token alone is
     the caption."""
@@ -189,6 +212,8 @@ class DatasetSpec(BaseModel):
     max_pixels: Annotated[PixelCount | None, Cli(example=832 * 480)] = None
     """Maximum height × width of buckets that are not listed, and of clips that keep their own
     size."""
+    reference_max_pixels: PixelCount = REFERENCE_MAX_PIXELS
+    """Maximum height × width of references, which keep their own size and aspect ratio up to it."""
     height_buckets: Annotated[tuple[Side, ...], Cli(alike=("height",), example=(256, 480))] = ()
     """Allowed heights in pixels, such as 256 and 480; each is paired with each of `width_buckets`.
 
@@ -280,6 +305,19 @@ class DatasetSpec(BaseModel):
         """A single number becomes a list of one."""
         return (value,) if type(value) is int else value
 
+    @field_validator("roles")
+    @classmethod
+    def _roles_of_the_option(cls, value: dict[str, str]) -> dict[str, str]:
+        """Refuses what is no role, and a role that has an option of its own."""
+        for name in value:
+            try:
+                role = Role(name)
+            except SpecError as error:
+                raise ValueError(f"{error.message}; {error.remedy}") from error
+            if has_own_option(role):
+                raise ValueError(f"the role {name!r} is named with `{name}_column`")
+        return value
+
     @classmethod
     def from_path(
         cls, path: str | os.PathLike[str], **options: Unpack[DatasetOptions]
@@ -361,6 +399,8 @@ class DatasetSpec(BaseModel):
         require_inside(table, found.table, found.root, allowed)
         assert isinstance(found.reader, TableReader)  # noqa: S101 (only tables are files)
         fields |= found.reader.guess_columns(table, chosen)
+        if "roles" in fields:
+            chosen["roles"] = fields.pop("roles")  # with those that were chosen
         chosen.pop("format", None)
         return cls._checked({**fields, **chosen, "dataset_file": found.table}, given, saved)
 
@@ -592,7 +632,7 @@ class DatasetSpec(BaseModel):
         unusable: list[Sample] = []
         for entry in found.entries:
             video, caption, number, line, row, file, caption_file, extras, further, named = entry
-            problems = lookup.check(video, line, named)
+            problems = lookup.check(video, line, named, found.flaws.get(number, ()))
             for problem in problems:
                 problem = replace(problem, file=file, row=row, number=number, video=video)
                 found.problems.append(problem)
@@ -624,7 +664,9 @@ class DatasetSpec(BaseModel):
             assert self.dataset_file is not None  # noqa: S101 (only tables are files)
             table, allowed = self.list_file, self.allow_outside_root
             require_inside(table, self.dataset_file, self.data_root, allowed)
-            columns = dict(request.columns)
+            header = header_of(reader, table).names if self.roles else ()
+            folders = named_folders(self.data_root, request.columns, header)
+            columns = {what: name for what, name in request.columns.items() if what not in folders}
             if not ("caption" in columns and "video" in columns):
                 guessed = reader.guess_columns(table, request.named())
                 columns |= {what: guessed[f"{what}_column"] for what in ("caption", "video")}
@@ -637,7 +679,10 @@ class DatasetSpec(BaseModel):
                 require_inside(
                     path, path if absolute else written, self.data_root, self.allow_outside_root
                 )
+            folders = reader.role_folders(request)
             found = reader.read(request)
+        if folders:
+            add_from_folders(found, self.data_root, folders, allow_outside=self.allow_outside_root)
         if self.list_file.name == CONVERTED:
             found.remarks.append(_converted(self.list_file))
         return found
@@ -663,7 +708,7 @@ class DatasetSpec(BaseModel):
     def _columns(self) -> dict[str, str]:
         """The names of columns, files or folders, by what they hold."""
         names = {what: getattr(self, f"{what}_column") for what in COLUMNS}
-        return {what: name for what, name in names.items() if name is not None}
+        return {**{what: name for what, name in names.items() if name is not None}, **self.roles}
 
     def _reading(self, found: Entries) -> Reading:
         reader = self.reader

@@ -44,6 +44,7 @@ class DatasetOptions(TypedDict, total=False):
     weight_column: str | None
     repeats_column: str | None
     audio_column: str | None
+    roles: Mapping[str, str] | None
     caption_fallback: str | None
     caption_lines: CaptionLines | None
     caption_journal: str | None
@@ -57,6 +58,7 @@ class DatasetOptions(TypedDict, total=False):
     min_kept: float | None
     min_pixels: int | None
     max_pixels: int | None
+    reference_max_pixels: int | None
     height_buckets: AnyNumbers | None
     width_buckets: AnyNumbers | None
     frame_buckets: AnyNumbers | None

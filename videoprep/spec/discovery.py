@@ -27,6 +27,7 @@ from videoprep.spec.readers import table_suffixes
 from videoprep.spec.readers.base import FolderReader, Header
 from videoprep.spec.readers.line_files import PROMPTS, VIDEOS
 from videoprep.spec.readers.line_files import READER as LINE_FILES
+from videoprep.spec.role_folders import recognized_folders
 from videoprep.spec.spec_file import NAME
 from videoprep.spec.video_files import is_video_name
 from videoprep.spec.video_lookup import is_address, is_inside
@@ -127,11 +128,22 @@ def _in_format(folder: Path, reader: FolderReader, lists: Sequence[str]) -> Foun
     notes = (f"Also here, and not read: {_shown(lists)}",) if lists else ()
     if reader is LINE_FILES:
         return _pair(folder, PROMPTS, VIDEOS, notes)
+    roles = recognized_folders(folder, {}) if reader.names_all else {}
+    beside = tuple(f"{name}/" for name in roles.values())
     names = (
-        level.prefix + name for level in levels(folder) for name in level.files if _is_video(name)
+        level.prefix + name
+        for level in levels(folder)
+        if not level.prefix.startswith(beside)
+        for name in level.files
+        if _is_video(name)
     )
     first = tuple(islice(names, LOOKED_AT))
-    return Found(folder, reader.summary, {"format": reader.name}, first, notes)
+    fields: dict[str, Any] = {"format": reader.name}
+    if roles:
+        fields["roles"] = {str(role): name for role, name in roles.items()}
+        shown = ", ".join(f"{role} in {name}/" for role, name in roles.items())
+        notes = (*notes, f"Beside the videos, under their names: {shown}")
+    return Found(folder, reader.summary, fields, first, notes)
 
 
 def _lists_in(folder: Path) -> list[str]:
@@ -266,7 +278,7 @@ def _path_of(value: Any) -> str:
         return ""
 
 
-def _columns(header: Header, path: Path, named: Mapping[str, str]) -> dict[str, str]:
+def _columns(header: Header, path: Path, named: Mapping[str, str]) -> dict[str, Any]:
     """Which columns hold what: as named, by their usual names, else by what is in them."""
     names, rows = header.names, header.rows
     known = dict(named)

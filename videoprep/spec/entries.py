@@ -127,6 +127,8 @@ class Entries:
     """Those that can be used."""
     problems: list[Problem] = field(default_factory=list)
     """All that makes an entry unusable."""
+    flaws: dict[int, list[Problem]] = field(default_factory=dict)
+    """What makes some of ``entries`` unusable all the same, by their numbers."""
     remarks: list[Problem] = field(default_factory=list)
     """What is odd and may be meant."""
     total: int = 0

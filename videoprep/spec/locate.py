@@ -13,7 +13,7 @@ from typing import Any, Literal
 from videoprep.errors import Code, SpecError
 from videoprep.fs.mirror import remote_of
 from videoprep.spec.caption_journal import uses_journal
-from videoprep.spec.columns import looks_like_a_dataset
+from videoprep.spec.columns import looks_like_a_dataset, of_fields
 from videoprep.spec.path_hints import instead_of_a_dataset, kind_of, names_in, nowhere
 from videoprep.spec.readers import folder_readers, reader_of, table_reader, table_suffixes
 from videoprep.spec.readers.base import FolderReader, Reader, ReadRequest, TableReader, header_of
@@ -146,11 +146,7 @@ _TABLES_AT = 20  # tables are looked for between the folder formats before this 
 
 def request_of(root: Path, options: Mapping[str, Any]) -> ReadRequest:
     """Return what a reader of a folder is asked, from the options of a spec."""
-    columns = {
-        field.removesuffix("_column"): str(value)
-        for field, value in options.items()
-        if field.endswith("_column") and value is not None
-    }
+    columns = of_fields(options)
     fallback = options.get("caption_fallback")
     if fallback is None and uses_journal(root, options.get("caption_journal")):
         fallback = ""  # which has the captions, so that videos alone are a dataset

@@ -18,7 +18,7 @@ from videoprep.errors import SourceError, SpecError
 from videoprep.fs import Files
 from videoprep.fs.mirror import Remote, remote_of, shown, shown_in
 from videoprep.fs.staging import bring
-from videoprep.spec.columns import looks_like_a_dataset
+from videoprep.spec.columns import looks_like_a_dataset, of_fields
 from videoprep.spec.entries import Entries
 from videoprep.spec.locate import is_ours
 from videoprep.spec.readers import folder_readers, table_readers, table_suffixes
@@ -114,11 +114,7 @@ def bring_again(
 
 def request_columns(options: Mapping[str, Any]) -> dict[str, str]:
     """Return the columns that options name, by what they hold."""
-    return {
-        field.removesuffix("_column"): str(value)
-        for field, value in options.items()
-        if field.endswith("_column") and value
-    }
+    return {what: name for what, name in of_fields(options).items() if name}
 
 
 def _tables(

@@ -26,6 +26,12 @@ lasts as long as the clip, at the same time; ``free``: it does not."""
 
 _SUFFIX = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 
+# What may stand around the suffix of a role in the name of a column or a folder.
+_FILLING = ("input", "video", "videos", "image", "images", "media", "file", "path")
+
+# What a column is about that is called like a role and holds none of it.
+_OTHER_MEDIA = ("audio", "sound", "caption", "prompt", "text")
+
 
 @dataclass(frozen=True, slots=True)
 class RoleKind:
@@ -41,7 +47,8 @@ class RoleKind:
     """A regular expression for further names of columns that may hold its files, normalized. Such a
     column is pointed out if nothing is read from it."""
     several: bool = False
-    """Whether a sample may have several, which a suffix tells apart."""
+    """Whether a sample may have several, which a suffix tells apart. Which columns and folders hold
+    them, the option ``roles`` says, or their names: ``control_depth`` holds ``control:depth``."""
     listed: bool = False
     """Whether lists name its files: there is an option ``NAME_column``."""
     in_video: bool = False
@@ -77,7 +84,8 @@ ROLES: Mapping[str, RoleKind] = {
             "control",
             "frames",
             _OTHERS,
-            ("control", "control_video", "control_path", "control_file_path"),
+            ("control", "control_video", "control_path", "control_file_path", "control_image",
+             "control_video_path", "control_image_path", "vace_video"),
             r"(control|conditioning|depth|pose|canny|vace)(_.*)?|.*_control",
             several=True,
         ),
@@ -86,7 +94,8 @@ ROLES: Mapping[str, RoleKind] = {
             "free",
             _OTHERS,
             ("reference", "reference_video", "reference_image", "reference_path", "ref_media_path",
-             "ref_file_path"),
+             "ref_file_path", "reference_video_path", "reference_image_path", "reference_file_path",
+             "ref", "ref_path", "vace_reference_image"),
             r"(reference|ref)(_.*)?",
             several=True,
         ),
@@ -94,7 +103,8 @@ ROLES: Mapping[str, RoleKind] = {
             "mask",
             "frames",
             _OTHERS,
-            ("mask", "mask_path", "mask_file_path", "video_mask", "loss_mask_path"),
+            ("mask", "mask_path", "mask_file_path", "video_mask", "loss_mask_path", "mask_video",
+             "mask_image", "mask_video_path", "mask_image_path", "loss_mask"),
             r"mask(_.*)?|.*_mask|(video|loss)_mask(_path)?",
             several=True,
         ),
@@ -169,13 +179,42 @@ class Role(str):
         return self.replace(":", "_")
 
 
+def role_called(words: str) -> Role | None:
+    """Return the role with a suffix of which a column or a folder has the name, if it has one.
+
+    ``control_depth``, ``control_depth_path``, ``control_input_depth`` and ``Control Depth Video``
+    are of ``control:depth``, ``control_path_0`` is of ``control:0``.
+
+    Args:
+        words: the name, normalized: lower-case words with underscores between them.
+    """
+    name, *left = words.split("_")
+    name = _SHORT.get(name, name)
+    suffix = [word for word in left if word not in _FILLING]
+    kind = ROLES.get(name)
+    if kind is None or not kind.several or not suffix or not {*suffix}.isdisjoint(_OTHER_MEDIA):
+        return None
+    text = "_".join(suffix)
+    return Role(f"{name}:{text}") if _SUFFIX.fullmatch(text) else None
+
+
+_SHORT = {"ref": "reference", "controls": "control", "references": "reference", "masks": "mask"}
+
 VIDEO = Role("video")
 AUDIO = Role("audio")
 
 LISTED: tuple[Role, ...] = tuple(
     Role(kind.name) for kind in ROLES.values() if kind.listed and kind.name != VIDEO
 )
-"""The roles that a table may name beside the video, each in a column of its own."""
+"""The roles that a table may name beside the video, each with an option ``NAME_column``."""
+
+
+def has_own_option(name: str) -> bool:
+    """Return whether what a column holds is told by an option ``NAME_column``, not by ``roles``."""
+    return name.partition(":")[0] not in _SEVERAL
+
+
+_SEVERAL = frozenset(kind.name for kind in ROLES.values() if kind.several)
 
 
 class Media(NamedTuple):

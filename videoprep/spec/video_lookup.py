@@ -65,7 +65,11 @@ class VideoLookup:
         return np.array(self._identities, dtype=np.uint64).reshape(-1, 2)
 
     def check(
-        self, video: str, line: int | None, beside: Sequence[tuple[Role, str]] = ()
+        self,
+        video: str,
+        line: int | None,
+        beside: Sequence[tuple[Role, str]] = (),
+        flaws: Sequence[Problem] = (),
     ) -> Sequence[Problem]:
         """Look up the files of a sample; return what is wrong with them.
 
@@ -73,12 +77,13 @@ class VideoLookup:
             video: the path of its video.
             line: where the list names them.
             beside: the paths of its further media, by role.
+            flaws: what is known to be wrong with it.
         """
         found = self._found.get(video) or self._look_up(video, line)
-        if not beside and not isinstance(found, Problem):  # quick, as lists may be long
+        if not beside and not flaws and not isinstance(found, Problem):  # lists may be long
             self._identities.extend(found)
             return ()
-        problems = [found] if isinstance(found, Problem) else []
+        problems = [*flaws, found] if isinstance(found, Problem) else [*flaws]
         for role, name in beside:
             other = self._found.get(name) or self._look_up(name, line)
             if isinstance(other, Problem):

@@ -119,8 +119,8 @@ class LatentDataset(Dataset[dict[str, Any]]):
         self._fingerprint = xxhash.xxh3_128_hexdigest(data)
         try:
             recipes = self.info.recipes.values()
-            of_sound = frozenset(one.component for one in recipes if one.source.sound)
-            filters = replace(self._filters, optional=of_sound)
+            lacking = frozenset(one.component for one in recipes if one.source.may_lack)
+            filters = replace(self._filters, optional=lacking)
             self._clips = ClipTable(open_catalogue(data), filters, self._location)
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(store.files, error) from error
@@ -150,6 +150,11 @@ class LatentDataset(Dataset[dict[str, Any]]):
         item["caption"] = metadata["caption"]
         item["metadata"] = metadata
         return item
+
+    def clips_without(self, component: str) -> int:
+        """Return how many of the clips do without a component, such as one of control media."""
+        keys = self._clips.table[f"{component}_key"] if len(self) else None
+        return 0 if keys is None else int(keys.null_count)
 
     @property
     def location(self) -> str:

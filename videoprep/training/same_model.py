@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from videoprep.errors import ModelError, TrainError
-from videoprep.families.component import Component
+from videoprep.families.component import Component, roles_read
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import components_of, family_of
@@ -53,14 +53,15 @@ def _facts(info: StoreInfo, family: Family, model: ModelFolder) -> Iterator[str]
 
 def _parts(info: StoreInfo, family: Family, model: ModelFolder) -> Iterator[str]:
     """Parts that the model has and that did not make the store."""
-    specs = components_of(family, model)
+    roles = roles_read(recipe.fields for recipe in info.recipes.values())
+    specs = components_of(family, model, roles)
     for component, recipe in info.recipes.items():
         if component not in specs:
             continue
         part = specs[component].part
         if not _has(model, part) or part not in recipe.fields:
             continue
-        for name, value in _identity(family, model, component).items():
+        for name, value in _identity(family, model, specs[component].declared).items():
             if recipe.fields.get(name, value) != value:
                 yield f"its {name.replace('_', ' ')} differs"
 

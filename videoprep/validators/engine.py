@@ -8,7 +8,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from typing import Any
 
@@ -20,6 +20,8 @@ from videoprep.errors import Code, MediaError, Problem, SpecError
 from videoprep.families.profile import DEFAULT
 from videoprep.families.registry import TokenCounter, profile_of, token_counter
 from videoprep.fs.mirror import shown, shown_in
+from videoprep.index.aligned import PlannedClip
+from videoprep.index.beside import PicturePlanner, refusals
 from videoprep.index.placement import LeftOut, Placement, place
 from videoprep.index.policy import Policy
 from videoprep.index.survey import resolve
@@ -420,9 +422,10 @@ class ValidationRun:
             self.overview.add(sample, None, None, subject.tokens)
         else:
             kind = self._kind_of(sample, found.video)
+            plan = kind.plan if errors else self._plan_with_media(sample, found, media, kind.plan)
             known = (media, kind.plan, found.video.scan, found.beside)
             subject = Subject(sample, self.policy, subject.tokens, subject.token_limit, *known)
-            findings = _apply(self.of_rest, subject)
+            findings = _apply(self.of_rest, replace(subject, _plan=plan))
             if kind.speaking is None:
                 of_media = _apply(self.of_media, subject)
                 codes = {finding.code for finding in of_media}
@@ -430,9 +433,24 @@ class ValidationRun:
                 findings += of_media
             else:
                 findings += _apply(kind.speaking, subject)
-            self.overview.add(sample, media, None if errors else kind.plan, subject.tokens)
+            self.overview.add(sample, media, None if errors else plan, subject.tokens)
         findings += [_of_media_error(sample, error) for error in errors]
         self.take(findings, number)
+
+    def _plan_with_media(
+        self,
+        sample: Sample,
+        found: InspectedSample,
+        media: MediaInfo,
+        plan: tuple[Placement, ...] | LeftOut,
+    ) -> tuple[Placement, ...] | LeftOut:
+        """The plan, or which medium beside the video the clips cannot have, and why."""
+        if not found.beside or isinstance(plan, LeftOut):
+            return plan
+        zero = self.policy.time_zero
+        clips = (PlannedClip(media, placement, zero) for placement in plan)
+        planner = PicturePlanner(self.policy)
+        return next(refusals(sample, found, clips, planner), plan)
 
     def _kind_of(self, sample: Sample, found: Inspection) -> _AlikeFiles:
         """What samples that are alike share: their plan, and which rules speak of them."""

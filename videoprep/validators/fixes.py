@@ -19,7 +19,7 @@ from videoprep.fs.atomic import may_write, write_bytes
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.readers.base import TableReader
 from videoprep.spec.readers.csv_table import delimiter_of
-from videoprep.spec.roles import LISTED
+from videoprep.spec.roles import distinct
 from videoprep.spec.sample import NO_EXTRAS, Sample
 from videoprep.spec.spec_file import NAME, spec_text
 from videoprep.validators.engine import validate
@@ -191,9 +191,9 @@ def clean_rows(spec: DatasetSpec, keep: Iterable[Sample]) -> Iterator[list[str]]
         )
     used = [name for name in _EXTRAS if any(_said(sample, name) for sample in samples)]
     beside = [{one.role: one.name for one in sample.beside} for sample in samples]
-    roles = [role for role in LISTED if any(role in media for media in beside)]
+    roles = distinct({role for media in beside for role in media})
     columns = [f"{name}_frame" if name in _TIMES and "frames" in units else name for name in used]
-    yield ["video", "caption", *columns, *roles]
+    yield ["video", "caption", *columns, *(role.words for role in roles)]
     for sample, media in zip(samples, beside, strict=True):
         texts = [sample.written, *sample.further]
         caption = json.dumps(texts, ensure_ascii=False) if sample.further else texts[0]

@@ -15,7 +15,7 @@ from videoprep.index.bucket import Bucket
 from videoprep.index.placement import LeftOut, Placement
 from videoprep.media.probe import MediaInfo
 from videoprep.spec.group_file import DatasetRole
-from videoprep.spec.sample import Sample
+from videoprep.spec.sample import NO_EXTRAS, Sample
 
 
 def _whole() -> array[int]:
@@ -213,17 +213,26 @@ class Overview:
         return _groups(folded ^ self._parts())
 
     def _parts(self) -> NDArray[np.uint64]:
-        """A hash of each sample's time range; 0 for a whole video."""
+        """A hash of each sample's time range and control; 0 for a whole video without any."""
         if self._ranges is not None:
             return self._ranges
         return np.fromiter(map(_part, self.samples), dtype=np.uint64, count=len(self.samples))
 
 
 def _part(sample: Sample) -> int:
+    """What of a video a sample is about; with another control it is another sample of it."""
     extras = sample.extras
-    if extras.start is None and extras.end is None:
+    if extras.start is None and extras.end is None and not sample.beside:
         return 0
-    return xxhash.xxh3_64_intdigest(f"{extras.start} {extras.end} {extras.unit}".encode())
+    part = f"{extras.start} {extras.end} {extras.unit}"
+    pictures = [f"{one.role} {one.name}" for one in sample.beside if one.role.kind.several]
+    if part == _WHOLE and not pictures:
+        return 0
+    text = "\0".join([part, *pictures])
+    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogateescape"))
+
+
+_WHOLE = f"{NO_EXTRAS.start} {NO_EXTRAS.end} {NO_EXTRAS.unit}"
 
 
 def _comparable(caption: str) -> bytes:

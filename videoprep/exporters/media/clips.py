@@ -64,7 +64,12 @@ class MediaClip:
             "fps": str(self.rate),
             "frame_indices": to_text(np.asarray(indices, dtype=np.int64)),
             "caption": self.clip.caption,
+            **({"media": named} if (named := self._named()) else {}),
         }
+
+    def _named(self) -> dict[str, str]:
+        """The control media, references and masks, which are not written, as the dataset has it."""
+        return {one.role: one.name for one in self.clip.beside if one.pixels is not None}
 
 
 def media_clip(number: int, clip: Clip) -> MediaClip:

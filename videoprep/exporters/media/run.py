@@ -234,6 +234,7 @@ class _MediaRun:
             loses="; ".join((*silent, *LOSSES, *lossy)),
             notes=(
                 *_notes_on_sound(states),
+                *_notes_on_media(self.task.index),
                 *_notes(self.task.index, folders),
                 *held_out_notes(self.held),
             ),
@@ -305,6 +306,13 @@ def _notes_on_sound(states: Mapping[str, int]) -> Iterator[str]:
         yield f"clips without sound: {none:,}"
     if part:
         yield f"clips whose sound starts late or ends early: {part:,}"
+
+
+def _notes_on_media(index: BucketIndex) -> Iterator[str]:
+    """Which media beside the videos are not written."""
+    named = [role for role in index.roles if role != AUDIO]
+    if named:
+        yield f"{', '.join(named)}: not written as clips; {NAMES} names the files of each clip"
 
 
 def _notes(index: BucketIndex, folders: Sequence[ClipFolder]) -> Iterator[str]:

@@ -21,7 +21,13 @@ from videoprep.spec import columns
 from videoprep.spec.cells import BadCellError, as_captions, as_path, as_text
 from videoprep.spec.entries import Entries, Entry
 from videoprep.spec.extras import EXTRAS, BadValueError, ExtrasReader, TimeUnit
-from videoprep.spec.roles import LISTED, Role
+from videoprep.spec.role_folders import (
+    Folders,
+    named_folders,
+    recognized_folders,
+    require_folders,
+)
+from videoprep.spec.roles import LISTED, Role, distinct, has_own_option
 from videoprep.spec.sample import NO_EXTRAS, Extras
 
 CaptionLines = Literal["several", "one"]
@@ -35,8 +41,8 @@ class ReadRequest:
     root: Path
     """The data root: the folder that the names of videos are relative to."""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Names of columns, files or folders by what they hold: those of `columns.COLUMNS`; what is
-    missing is recognized, and ``""`` names none."""
+    """Names of columns, files or folders by what they hold: those of `columns.COLUMNS`, and roles;
+    what is missing is recognized, and ``""`` names none."""
     time_unit: TimeUnit | None = None
     """What times are in; None: what the names of the columns say, else seconds."""
     fallback: str | None = None
@@ -46,9 +52,9 @@ class ReadRequest:
     allow_outside: bool = False
     """Whether folders outside the data root are looked into."""
 
-    def named(self) -> dict[str, str]:
+    def named(self) -> dict[str, Any]:
         """Return the columns as fields of a spec."""
-        return {f"{what}_column": name for what, name in self.columns.items()}
+        return columns.as_fields(self.columns)
 
 
 class Reader(ABC):
@@ -93,7 +99,7 @@ class FolderReader(Reader):
             SpecError: something is.
         """
         for what, name in request.columns.items():
-            if name and what not in self.named:
+            if name and what not in self.named and has_own_option(what):
                 raise SpecError(
                     f"{what}_column names a table's column, and the dataset has none: it is "
                     f"{self.summary}",
@@ -101,6 +107,20 @@ class FolderReader(Reader):
                     remedy="leave it out, or write videos, captions and this column into one CSV "
                     "file",
                 )
+
+    def role_folders(self, request: ReadRequest) -> Folders:
+        """Return the folders of media beside the videos: those that are named, or recognized, too.
+
+        Raises:
+            SpecError: what is named is not a folder, and the format has no columns.
+        """
+        columns = request.columns
+        folders = named_folders(request.root, columns, ())
+        if "start" not in self.named:
+            require_folders(request.root, columns, folders)
+        return (
+            {**recognized_folders(request.root, columns), **folders} if self.names_all else folders
+        )
 
     def lists(self, request: ReadRequest) -> list[Path]:
         """Return the files that name the samples; empty if there is a file for each."""
@@ -201,7 +221,7 @@ class TableReader(Reader):
             SpecError: the file or a column is missing, or the file changed while it was read.
         """
 
-    def guess_columns(self, path: Path, named: Mapping[str, Any]) -> dict[str, str]:
+    def guess_columns(self, path: Path, named: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of a spec that name columns, as far as ``named`` does not.
 
         Raises:
@@ -305,7 +325,7 @@ class TableReader(Reader):
     ) -> None:
         remedy = (
             "correct the cell, or leave it empty; if the column means something else, turn it off "
-            "by an empty name, for instance `split_column=''`"
+            "by an empty name, for instance `split_column=''` or `roles={'control': ''}`"
         )
         found.total += 1
         for reason in error.reasons:
@@ -324,7 +344,8 @@ def _cells_reader(used: Mapping[str, str], unit: TimeUnit) -> _CellsReader:
     caption, video = used["caption"], used["video"]
     extra = {what: (used[what], at[what]) for what in EXTRAS if what in used}
     read_extras = ExtrasReader(extra, unit).read if extra else None
-    roles = [(role, at[role]) for role in LISTED if role in used]
+    of_media = [what for what in used if what in LISTED or not has_own_option(what)]
+    roles = [(role, at[role]) for role in distinct(of_media)]
 
     def cells_of(cells: Sequence[Any]) -> tuple[str, tuple[str, ...], Extras, _Beside]:
         wrong: list[str] = []

@@ -82,8 +82,10 @@ class CaptionFiles(FolderReader):
 
     def read(self, request: ReadRequest) -> Entries:
         collector = Collector(request)
+        beside = tuple(f"{folder}/" for folder in self.role_folders(request).values())
         for level in levels(request.root, allow_outside=request.allow_outside):
-            collector.take(level, level.prefix, level.files)
+            if not level.prefix.startswith(beside):
+                collector.take(level, level.prefix, level.files)
         return collector.finish()
 
     def mirrored(self, names: Sequence[str], columns: Mapping[str, str]) -> list[str]:

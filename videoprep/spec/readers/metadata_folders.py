@@ -9,7 +9,7 @@ from pathlib import Path
 
 from videoprep.errors import Code, SpecError
 from videoprep.fs.mirror import remote_of
-from videoprep.spec.columns import COLUMNS
+from videoprep.spec.columns import COLUMNS, of_fields
 from videoprep.spec.entries import Entries
 from videoprep.spec.readers.base import FolderReader, ReadRequest, TablePart, TableReader
 from videoprep.spec.video_files import suffix_of
@@ -60,11 +60,7 @@ class MetadataFolders(FolderReader):
             reader = _reader(path)
             guessed = reader.guess_columns(path, request.named())
             fields = {**request.named(), **guessed}
-            columns = {
-                field.removesuffix("_column"): column
-                for field, column in fields.items()
-                if field.endswith("_column")
-            }
+            columns = of_fields(fields)
             unit = request.time_unit or guessed.get("time_unit")
             part = ReadRequest(
                 request.root, columns, "frames" if unit == "frames" else "seconds",

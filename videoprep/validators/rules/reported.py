@@ -84,9 +84,20 @@ class MissingMedia(ReaderRule):
     example = "A column audio names sounds/00017.wav, which was never extracted."
     remedy = (
         "Correct the path, which is relative to the data root, or leave the cell empty: sound is "
-        "then the video's own. If the column means something else, turn it off with "
-        "`audio_column=''`."
+        "then the video's own, and of other media the sample has none. If the column or the folder "
+        "means something else, turn it off with `audio_column=''` or `roles={'control': ''}`."
     )
+
+
+class SeveralMedia(ReaderRule):
+    """A folder of media beside the videos has two files with the name of one video."""
+
+    code = Code.SEVERAL_MEDIA.value
+    name = "several-media"
+    summary = "A folder of control media, references or masks has one file for each video."
+    why = _LOST
+    example = "control/a.mp4 and control/a.png for videos/a.mp4."
+    remedy = "Keep one of the files, or name the one that is meant in a column of a table."
 
 
 class DroppedInReview(ReaderRule):
