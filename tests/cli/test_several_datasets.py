@@ -139,7 +139,7 @@ def test_the_plan_in_words(run_cli: Run, folder: Path) -> None:
         "people train 3 3 0 3 4 75%",
         "holdout validation 2 0 2 0 0%",
         "note 1 video of the dataset 'places' is also in 'people', such as people/00.mp4 and "
-        "places/copy.mp4 (VP027)",
+        "places/copy.mp4 (VP146)",
         "12 samples = 12 planned + 0 skipped; 12 clips",
     ):
         assert line in lines
@@ -154,7 +154,7 @@ def test_a_leak_stops_the_plan_and_is_named(run_cli: Run, folder: Path) -> None:
     assert "holdout/copy.mp4 of 'holdout' is people/00.mp4 of 'people'" in run.stderr
     run = run_cli("validate", folder)
     assert run.returncode == 1
-    assert "VP026 validation-leak error · 1 time" in run.stdout
+    assert "VP145 validation-leak error · 1 time" in run.stdout
     assert "people: people/00.mp4 (00.txt:1): is also in the dataset 'holdout'" in run.stdout
 
 

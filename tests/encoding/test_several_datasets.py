@@ -133,7 +133,7 @@ def test_the_report_says_why_a_leak_has_no_plan(tmp_path: Path) -> None:
     assert not made.ok
     page = (tmp_path / "report.html").read_text()
     assert "1 video for validation would be trained on, too" in page
-    assert "VP026" in page
+    assert "VP145" in page
 
 
 def test_latents_are_those_of_the_dataset_encoded_alone(tmp_path: Path, tiny_model: Path) -> None:

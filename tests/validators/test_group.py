@@ -94,7 +94,7 @@ def test_videos_that_two_datasets_share_are_told_with_both_names(tmp_path: Path)
     shutil.copy(tmp_path / "people" / "01.mp4", tmp_path / "places" / "copy.mp4")
     (tmp_path / "places" / "copy.txt").write_text("others")
     report = check(tmp_path, TWO)
-    (finding,) = of_code(report, "VP027")
+    (finding,) = of_code(report, "VP146")
     assert finding.message == (
         "1 video of the dataset 'sites' is also in 'people', such as people/01.mp4 and "
         "places/copy.mp4"
@@ -111,10 +111,10 @@ def test_a_video_for_validation_that_is_trained_on_is_an_error(tmp_path: Path) -
     shutil.copy(tmp_path / "people" / "01.mp4", tmp_path / "places" / "copy.mp4")
     (tmp_path / "places" / "copy.txt").write_text("others")
     report = check(tmp_path, TWO + "    role: validation\n")
-    (finding,) = of_code(report, "VP026")
+    (finding,) = of_code(report, "VP145")
     assert (finding.dataset, finding.video) == ("people", "people/01.mp4")
     assert "'sites', which is for validation, as places/copy.mp4" in finding.message
-    assert not of_code(report, "VP027")
+    assert not of_code(report, "VP146")
     assert not report.ok
     assert [one.errors for one in report.datasets] == [1, 0]
     assert not report.passing[1]
@@ -125,10 +125,10 @@ def test_a_dataset_in_another_one_is_told(tmp_path: Path) -> None:
     write_dataset(tmp_path / "all", 1, grey=40)
     write_dataset(tmp_path / "all" / "closeups", 2, grey=90)
     report = check(tmp_path, "reshape: center-crop\ndatasets:\n  - all\n  - all/closeups\n")
-    (finding,) = of_code(report, "VP027")
+    (finding,) = of_code(report, "VP146")
     assert finding.message.startswith("2 videos of the dataset 'all/closeups' are also in 'all'")
     text = "reshape: center-crop\ndatasets:\n  - all\n  - {path: all/closeups, role: validation}\n"
-    assert len(of_code(check(tmp_path, text), "VP026")) == 2
+    assert len(of_code(check(tmp_path, text), "VP145")) == 2
 
 
 def test_other_parts_of_a_film_are_no_overlap_but_leak(tmp_path: Path) -> None:
@@ -137,8 +137,8 @@ def test_other_parts_of_a_film_are_no_overlap_but_leak(tmp_path: Path) -> None:
         rows = f"video,caption,start,end\n00.mp4,words,{start},{end}\n"
         (tmp_path / "films" / f"{name}.csv").write_text(rows)
     text = "reshape: center-crop\ndatasets:\n  - films/a.csv\n  - path: films/b.csv\n"
-    assert not of_code(check(tmp_path, text), "VP027")
-    assert len(of_code(check(tmp_path, text + "    role: validation\n"), "VP026")) == 1
+    assert not of_code(check(tmp_path, text), "VP146")
+    assert len(of_code(check(tmp_path, text + "    role: validation\n"), "VP145")) == 1
 
 
 def test_progress_adds_up(tmp_path: Path) -> None:

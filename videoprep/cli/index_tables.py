@@ -72,7 +72,7 @@ def print_datasets(summary: Summary) -> None:
     stdout.print(made)
     stdout.print("an epoch: clips that are drawn, of training", style="dim")
     for sentence in summary.shared_videos[:_SHOWN]:
-        stdout.print(safe("note ", "yellow") + safe(f"{sentence} (VP027)"))
+        stdout.print(safe("note ", "yellow") + safe(f"{sentence} (VP146)"))
     _print_more(len(summary.shared_videos), "pairs of datasets that share videos")
 
 

@@ -1,4 +1,4 @@
-"""VP027: videos that several datasets share."""
+"""VP146: videos that several datasets share."""
 
 from __future__ import annotations
 

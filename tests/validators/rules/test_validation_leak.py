@@ -1,4 +1,4 @@
-"""VP026: videos of a dataset for validation that are trained on."""
+"""VP145: videos of a dataset for validation that are trained on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VP027: no two datasets of a ``videoprep.yaml`` share videos."""
+"""VP146: no two datasets of a ``videoprep.yaml`` share videos."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from videoprep.validators.protocol import DatasetValidator, Finding, Need, Sever
 
 
 class DatasetOverlap(DatasetValidator):
-    """The same contents and the same part of them; for validation and training it is `VP026`."""
+    """The same contents and the same part of them; for validation and training it is `VP145`."""
 
-    code = "VP027"
+    code = "VP146"
     name = "dataset-overlap"
     severity = Severity.WARNING
     summary = "No two datasets share videos."

@@ -1,4 +1,4 @@
-"""VP026: no video for validation is in a dataset that is trained on."""
+"""VP145: no video for validation is in a dataset that is trained on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from videoprep.validators.protocol import DatasetValidator, Finding, Need
 class ValidationLeak(DatasetValidator):
     """The same contents, wherever the files lie."""
 
-    code = "VP026"
+    code = "VP145"
     name = "validation-leak"
     summary = "No video of a dataset for validation is in one that is trained on."
     why = "The loss on it falls because the model has seen it, and says nothing of other videos."
