@@ -20,6 +20,7 @@ from videoprep.encoding.options import EncodeOptions
 from videoprep.options import cli_of
 from videoprep.scenes.options import SplitOptions
 from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.group_file import DatasetKeys
 from videoprep.training.settings import TrainSettings
 
 PAGES: dict[str, type[BaseModel]] = {
@@ -28,6 +29,7 @@ PAGES: dict[str, type[BaseModel]] = {
     "encode.md": EncodeOptions,
     "refine.md": RefineOptions,
     "split.md": SplitOptions,
+    "several-datasets.md": DatasetKeys,
     "train.md": TrainSettings,
 }
 COMMANDS = {
@@ -41,6 +43,8 @@ _FLAGS = re.compile(
     r"(<!-- further options, made by make_options\.py -->\n).*(<!-- end of further options -->\n)",
     re.S,
 )
+OF_FILE = (DatasetKeys,)
+"""Those that no command line takes."""
 _TABLE = re.compile(
     r"(<!-- options, made by make_options\.py -->\n).*(<!-- end of options -->\n)", re.S
 )
@@ -57,6 +61,8 @@ def page(name: str) -> str:
 
 
 def _table(model: type[BaseModel]) -> str:
+    if model in OF_FILE:
+        return _table_of_keys(model)
     rows = ["| option | command line | default | meaning |", "| --- | --- | --- | --- |"]
     for name, field in model.model_fields.items():
         cli = cli_of(field)
@@ -77,6 +83,14 @@ def _further(name: str) -> str:
         if flags and one.name not in known:
             meaning = " ".join(str(one.help).split())
             rows.append(f"| {', '.join(f'`{flag}`' for flag in flags)} | {meaning} |")
+    return "\n".join(rows) + "\n"
+
+
+def _table_of_keys(model: type[BaseModel]) -> str:
+    rows = ["| key | default | meaning |", "| --- | --- | --- |"]
+    for name, field in model.model_fields.items():
+        meaning, default = documented(field)
+        rows.append(f"| `{name}` | {default} | {meaning} |")
     return "\n".join(rows) + "\n"
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from videoprep.scenes.run import SplitResult as SplitResult
     from videoprep.scenes.run import split as split
     from videoprep.spec.dataset import DatasetSpec as DatasetSpec
+    from videoprep.spec.dataset_group import DatasetGroup as DatasetGroup
     from videoprep.spec.sample import Sample as Sample
     from videoprep.store.collate import collate as collate
     from videoprep.store.dataset import LatentDataset as LatentDataset
@@ -95,6 +96,7 @@ _HOMES = {
     "videoprep.previewing.run": ("Preview", "preview"),
     "videoprep.scenes.run": ("SplitResult", "split"),
     "videoprep.spec.dataset": ("DatasetSpec",),
+    "videoprep.spec.dataset_group": ("DatasetGroup",),
     "videoprep.spec.sample": ("Sample",),
     "videoprep.store.collate": ("collate",),
     "videoprep.store.dataset": ("LatentDataset",),

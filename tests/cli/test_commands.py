@@ -169,7 +169,8 @@ def test_the_command_line_surface_is_as_documented() -> None:
         | {"--from-videos", "--resume", "--accumulate", "--warmup", "--optimizer", "--full"}
         | {"--dtype", "--gradient-checkpointing", "--max-gradient-norm", "--min-snr", "--keep"}
         | {"--captions", "--caption-dropout", "--image-dropout", "--on-nonfinite"}
-        | {"--checkpoint-every", "--validate-every", "--sample-every", "--workers", "--loss-mask"},
+        | {"--checkpoint-every", "--validate-every", "--sample-every", "--workers", "--loss-mask"}
+        | {"--regularization"},
         "import": {"--from", "--model", "--output", "--revision", "--output-format", "--help"},
         "review": dataset - {"--output-format"}
         | {"--model", "--port", "--open", "--reviewer", "--static", "--limit", "--apply"},

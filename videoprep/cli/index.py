@@ -14,7 +14,7 @@ from videoprep.cli.options import (
     OutputFormat,
     as_options,
     dataset_options,
-    make_spec,
+    make_datasets,
     named_path,
 )
 from videoprep.cli.output import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from videoprep.index.summary import Summary
     from videoprep.index.table import BucketIndex, LeftOutSample
     from videoprep.index.table import OnMissing as OnMissingWord
-    from videoprep.spec.dataset import DatasetSpec
+    from videoprep.spec.dataset_group import Datasets
 
 _SHOWN = 20
 _OUTPUT = Path("index.parquet")
@@ -80,11 +80,11 @@ def index(
     if diff is not None:
         if output is not None:
             raise typer.BadParameter("--diff writes nothing: leave out --output")
-        _diff(make_spec(path, dataset), diff, on_missing, output_format)
+        _diff(make_datasets(path, dataset), diff, on_missing, output_format)
         return
     output = output or _OUTPUT
     _require_writable(output)
-    spec = make_spec(path, dataset)
+    spec = make_datasets(path, dataset)
     made = build_index(spec, on_missing)
     made.require_clips()
     made.save(output)
@@ -100,7 +100,7 @@ def index(
 
 
 def _diff(
-    spec: DatasetSpec, old: Path, on_missing: OnMissingWord | None, output_format: OutputFormat
+    spec: Datasets, old: Path, on_missing: OnMissingWord | None, output_format: OutputFormat
 ) -> None:
     from videoprep.cli.index_tables import print_diff, print_policy
     from videoprep.index.summary import summarize
@@ -149,7 +149,7 @@ def _require_writable(path: Path) -> None:
         )
 
 
-def build_index(spec: DatasetSpec, on_missing: OnMissingWord | None = None) -> BucketIndex:
+def build_index(spec: Datasets, on_missing: OnMissingWord | None = None) -> BucketIndex:
     """Builds an index and shows how far it is."""
     from videoprep.index.table import BucketIndex
 
@@ -201,7 +201,7 @@ def _advice(index: BucketIndex, summary: Summary) -> dict[str, Any]:
 
 def print_index(
     index: BucketIndex,
-    spec: DatasetSpec | None = None,
+    spec: Datasets | None = None,
     *,
     batch_size: int = 1,
     num_gpus: int = _GPUS,
@@ -216,6 +216,7 @@ def print_index(
     """
     from videoprep.cli.index_tables import (
         print_advice,
+        print_datasets,
         print_policy,
         print_roles,
         print_summary,
@@ -227,6 +228,7 @@ def print_index(
 
     summary = summarize(index, batch_size * num_gpus)
     print_policy(index.policy, spec)
+    print_datasets(summary)
     speed = recall(index.data_root)
     print_summary(summary, index.policy, speed, batch_size=batch_size, num_gpus=num_gpus)
     print_roles(count_roles(index), summary.clips)

@@ -255,6 +255,7 @@ def print_status(found: Status) -> None:
     for name, one in found.components.items():
         counts.add_row(name, *_row(one))
     stdout.print(counts)
+    _print_datasets(found)
     for name, one in found.components.items():
         if one.absent:
             stdout.print(safe(f"{name}: {counted(one.absent, 'clip')} without, as planned"))
@@ -271,6 +272,16 @@ def print_status(found: Status) -> None:
         named = ", ".join(found.leftovers[:3]) + (", …" if len(found.leftovers) > 3 else "")
         stdout.print(safe(f"{len(found.leftovers)} leftovers of processes that died: {named}"))
     stdout.print(safe(_verdict(found)))
+
+
+def _print_datasets(found: Status) -> None:
+    """How far each of several datasets is."""
+    if not found.datasets:
+        return
+    made = table("datasets", "dataset", ">clips", ">done", ">failed", ">to do")
+    for one in found.datasets:
+        made.add_row(safe(one.name), *map(str, (one.clips, one.done, one.failed, one.to_do)))
+    stdout.print(made)
 
 
 def _row(one: ComponentStatus) -> Sequence[str]:

@@ -31,7 +31,7 @@ from videoprep.sources import (
     open_index,
     refuse_options,
 )
-from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset_group import Datasets, with_default_profile
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.path_hints import dataset_path
 from videoprep.store.layout import Store
@@ -193,10 +193,8 @@ def _given(
     if kind == "dataset":
         assert not isinstance(source, BucketIndex)  # noqa: S101
         spec = open_dataset(source, **options)
-        if place is not None and spec.profile is None:  # as `encode` has planned it
-            family = place.read_info().family
-            known = {"profile": family} if family in families() else {}
-            spec = spec.model_copy(update=known)
+        if place is not None and (family := place.read_info().family) in families():
+            spec = with_default_profile(spec, family)  # as `encode` has planned it
         return _of_dataset(spec, place, on_progress)
     refuse_options(source, options)
     if kind == "store":
@@ -216,7 +214,7 @@ def _of_store(store: Store, data_root: str | os.PathLike[str] | None) -> Given:
     return Given(store.location, "store", index.moved(data_root), store=store)
 
 
-def _of_dataset(spec: DatasetSpec, store: Store | None, on_progress: OnProgress) -> Given:
+def _of_dataset(spec: Datasets, store: Store | None, on_progress: OnProgress) -> Given:
     findings = validate(spec, on_progress=lambda done, total: on_progress("checked", done, total))
     index, why = None, None
     try:

@@ -19,7 +19,7 @@ from videoprep.families.component import Component, ordered
 from videoprep.families.contract import TextEncoder, VideoEncoder
 from videoprep.families.registry import components_of
 from videoprep.index.clip import Clip
-from videoprep.index.schema import digest_of
+from videoprep.index.multiplicity import digest_of
 from videoprep.index.table import BucketIndex
 from videoprep.media.clip import to_unit
 from videoprep.store.layout import StoreInfo
@@ -76,6 +76,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
         self.splits = index.split_names
         self.buckets, self.multiplicity = index.buckets, index.multiplicity
         self.caption_counts = index.caption_counts
+        self.draws, self.has_regularization = index.draws, index.has_regularization
         self._pool = decode_pool(EncodeOptions(), index)
 
     def __enter__(self) -> OnlineClips:
@@ -91,7 +92,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
         sources = {name: self._specs[name].source for name in self.components}
         columns = dict.fromkeys(name for one in sources.values() for name in one.columns)
         several = [FURTHER_KEYS] if FURTHER_KEYS in self._index.table.column_names else []
-        rows = self._index._planned_rows([*columns, "weight", "repeats", *several])
+        rows = self._index._planned_rows([*columns, *self._index._draw_columns, *several])
         made = {f"{name}_key": source.keys(rows) for name, source in sources.items()}
         if several:
             made |= {f"{n}_keys": s.key_lists(rows) for n, s in sources.items() if s.caption}

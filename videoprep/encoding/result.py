@@ -178,13 +178,12 @@ def finish(
     unlisted = count_unlisted(store, job.index)
     after, set_aside, damaged = _write(job, store)
     counts = {name: _count(job, before[name], made) for name, made in after.items()}
-    lacking = {(entry.file, entry.line, entry.clip) for entry in set_aside}
     return EncodeResult(
         store=store.location,
         samples=job.index.samples,
         clips=len(job.index),
         complete=_complete(job, after),
-        failed=len(lacking),
+        failed=_failed(job, after),
         components=counts,
         left_out=job.index.left_out,
         set_aside=set_aside,
@@ -252,6 +251,15 @@ def _complete(job: EncodeJob, after: Mapping[Component, Artifacts]) -> int:
         places = np.flatnonzero(lacking.to_numpy())
         whole[CaptionPlaces.of(table).rows(places)] = False
     return int(whole.sum())
+
+
+def _failed(job: EncodeJob, after: Mapping[Component, Artifacts]) -> int:
+    """Clips of which something could not be made."""
+    lacking = pa.chunked_array([pa.array([False] * job.index.table.num_rows)])
+    for made in after.values():
+        keys = made.source.keys(job.index.table)
+        lacking = pc.or_(lacking, is_among(keys, made.failed["key"]))
+    return int(pc.sum(lacking).as_py() or 0)
 
 
 def _count_truncated(job: EncodeJob, after: Mapping[Component, Artifacts]) -> int:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from typing_extensions import Unpack
 
+from videoprep.encoding.dataset_status import DatasetStatus, dataset_statuses
 from videoprep.encoding.options import (
     CONDITIONS,
     STATUS_OPTIONS,
@@ -205,6 +206,8 @@ class Status:
     """Clips whose frames are damaged, and that were encoded all the same."""
     reading: Mapping[str, Any] | None = None
     """How the plan's dataset was read: the files and columns, and what was passed over."""
+    datasets: tuple[DatasetStatus, ...] = ()
+    """How far each dataset is, if there are several."""
 
     @property
     def ok(self) -> bool:
@@ -228,7 +231,8 @@ class Status:
 
     def to_json(self) -> dict[str, Any]:
         """A form that `json` can write."""
-        return {"ok": self.ok, **asdict(self)}
+        values = {"ok": self.ok, **asdict(self)}
+        return values if self.datasets else {n: v for n, v in values.items() if n != "datasets"}
 
     def _repr_html_(self) -> str:
         names = ("planned", "done", "set_aside", "to_do", "stale", "orphans")
@@ -402,6 +406,7 @@ class _Comparison:
             catalogue=self._catalogue(),
             damaged=() if index is None else tuple(damaged_clips(index, self.made)),
             reading=None if index is None else index.policy.get("reading"),
+            datasets=() if index is None else dataset_statuses(index, self.made),
         )
 
     def _count(self, component: Component) -> ComponentStatus:

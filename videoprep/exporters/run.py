@@ -25,6 +25,7 @@ from videoprep.exporters.contract import (
     ShardExporter,
 )
 from videoprep.exporters.folder import NAMES, Folder
+from videoprep.exporters.held_out import held_out_notes
 from videoprep.exporters.names import FirstOfCaption, UniqueLines, stems, to_line
 from videoprep.exporters.registry import MEDIA, exporters, get_exporter
 from videoprep.families.caption_places import FURTHER_CAPTIONS
@@ -92,7 +93,8 @@ def export(
         store: the store, a path or URL.
         to: the target; see `videoprep.exporters.registry.exporters`.
         output: the folder: new, empty, or an export of the same that goes on.
-        split: only the clips of this split; None: all.
+        split: only the clips of this split; None: all, without those of several datasets that are
+            for validation or regularization.
         posterior: what to write of the latents; None: what the target's own caching writes.
         seed: of the draws.
         on_progress: called with how many clips are done, and how many there are.
@@ -104,6 +106,7 @@ def export(
     """
     exporter = get_exporter(to)
     data, origin = _open(store, exporter, split, posterior, seed)
+    held = _held_out(store, data) if split is None else 0
     clips = _Clips(data, exporter)
     if exporter.lists_captions:
         _require_words(clips, to)
@@ -123,7 +126,11 @@ def export(
         incomplete=data.incomplete,
         posterior=origin.posterior,
         loses=exporter.loses,
-        notes=(*clips.notes, *notes_on_media(origin.info, data, exporter.name)),
+        notes=(
+            *clips.notes,
+            *notes_on_media(origin.info, data, exporter.name),
+            *held_out_notes(held),
+        ),
         command=exporter.command(str(folder.path.resolve()), origin),
     )
 
@@ -150,10 +157,13 @@ def _open(
         wanted = _wanted(info, exporter)
         required = [name for name in wanted if info.recipes[name].source.of_video_alone]
         data = LatentDataset(store, split=split, components=wanted, required=required)
+        splits = data.splits_trained_on if split is None else split
+        if splits != split:
+            data = LatentDataset(store, split=splits, components=wanted, required=required)
         everywhere = in_every_clip(data)
         if len(everywhere) < len(data.components) and not isinstance(exporter, ShardExporter):
             required = [name for name in required if name in everywhere]
-            data = LatentDataset(store, split=split, components=everywhere, required=required)
+            data = LatentDataset(store, split=splits, components=everywhere, required=required)
         buckets = tuple(data.buckets.counts())
         groups = tuple(name for name, _ in _groups(data))
         origin = replace(origin, components=data.components, buckets=buckets, groups=groups)
@@ -161,6 +171,15 @@ def _open(
         if reason is None:
             return data, origin
     raise StoreError(reason, where=str(store), remedy=_other_targets(info, exporter), option="to")
+
+
+def _held_out(store: str | os.PathLike[str], data: LatentDataset) -> int:
+    """How many clips of the store are not exported, since they are held out of training."""
+    from videoprep.store.dataset import LatentDataset
+
+    if data.split is None:
+        return 0
+    return len(LatentDataset(store, components=data.components)) - len(data)
 
 
 def _other_targets(info: StoreInfo, exporter: Exporter) -> str:

@@ -106,6 +106,7 @@ def compare(new: pa.Table, old: pa.Table, components: Iterable[ComponentSpec] = 
     aspects |= {str(role): _of_media(role) for role in further.roles}
     if FURTHER_KEYS in further.optional:
         aspects["caption"] = (*aspects["caption"], FURTHER_KEYS)
+    aspects |= _of_datasets(further)
     new_names, old_names = _names(new), _names(old)
     places = pc.index_in(new_names, value_set=old_names)
     kept = pc.is_valid(places).to_numpy(zero_copy_only=False)
@@ -128,6 +129,16 @@ def compare(new: pa.Table, old: pa.Table, components: Iterable[ComponentSpec] = 
         },
         changes=changes,
     )
+
+
+def _of_datasets(further: FurtherColumns) -> dict[str, tuple[str, ...]]:
+    """What may change about a clip if there are several datasets."""
+    changes: dict[str, tuple[str, ...]] = {}
+    if "dataset" in further.optional:
+        changes["dataset"] = ("dataset",)
+    if "dataset_weight" in further.optional:
+        changes["weight"] = (*_ASPECTS["weight"], "dataset_weight")
+    return changes
 
 
 def _of_media(role: Role) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from videoprep.media.still_image import DEFAULT_BACKGROUND
 from videoprep.spec.dataset import REFERENCE_MAX_PIXELS, DatasetSpec
 from videoprep.spec.dataset_options import Reshape
 from videoprep.spec.extras import TimeZero
+from videoprep.spec.spec_file import DATASETS
 
 DEFAULT_MAX_FRAMES = 49
 """No clip is longer, where neither a limit nor frame buckets are given."""
@@ -232,6 +233,8 @@ class Policy:
 def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a dataset that give a saved policy again, without defaults.
 
+    Those of several datasets are under ``datasets``, by the datasets' names.
+
     What a policy derives is not among them. Sizes that were chosen are ``buckets="auto"``, so that
     a dataset that has grown is still planned with the same options::
 
@@ -241,6 +244,9 @@ def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         policy: what `Policy.to_json` gave; of an index that was made otherwise there may be less.
     """
+    if DATASETS in policy:
+        parts = zip(policy[DATASETS], policy["of"], strict=True)
+        return {DATASETS: {one["name"]: options_of(own) for one, own in parts}}
     options = {"profile": policy["profile"], **_size_options(policy)}
     counts = _counts_of(policy)
     limit = policy.get("max_num_frames")

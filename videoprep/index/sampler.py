@@ -12,6 +12,7 @@ from videoprep.errors import PlanError
 from videoprep.index.bucket import Bucket
 from videoprep.index.caption_draws import CaptionDraws, Captions, ClipDraw
 from videoprep.index.epochs import Cut, EpochPlan, Tail
+from videoprep.index.regularization import with_regularization
 from videoprep.index.shuffle import key_of
 from videoprep.index.streams import LAST_EPOCH, Bucketed, make_streams
 from videoprep.text import counted
@@ -69,10 +70,12 @@ class BucketBatchSampler:
             weight are never drawn; if none of a clip's has one, it is the first. The numbers that
             are yielded are then `ClipDraw`: what is drawn is decided by the digest, the seed and
             the epoch, whatever the number of ranks, workers and restarts.
+        regularization: clips of datasets for regularization for each other clip of an epoch; by
+            default there are none among several datasets.
 
     Attributes:
         batch_size: as given; None with ``max_tokens``.
-        max_tokens, rank, world_size, seed, tail, mix_absent: as given.
+        max_tokens, rank, world_size, seed, tail, mix_absent, regularization: as given.
 
     Raises:
         PlanError: an argument is illegal, there are no items, or no batch can be filled.
@@ -90,8 +93,11 @@ class BucketBatchSampler:
         max_tokens: int | None = None,
         mix_absent: bool = False,
         captions: Captions = "random",
+        regularization: float = 0.0,
     ) -> None:
         _check_arguments(batch_size, max_tokens, rank, world_size, seed, tail)
+        data = with_regularization(data, regularization)
+        self.regularization = float(regularization)
         # Plain numbers, also where numpy's are given: the state is written as JSON.
         self.batch_size = None if batch_size is None else int(batch_size)
         self.max_tokens = None if max_tokens is None else int(max_tokens)

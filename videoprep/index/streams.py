@@ -24,8 +24,9 @@ class Bucketed(Protocol):
 
     It may also have ``multiplicity``, float64 ``[items]`` or None: how often each item comes in an
     epoch on average; ``presence``, a `ComponentPresence` or None: which components each item lacks;
-    ``caption_counts``, int64 ``[items]`` or None: how many captions each has;
-    and, which ``max_tokens`` needs, ``latent_tokens(bucket) -> int``.
+    ``caption_counts``, int64 ``[items]`` or None: how many captions each has; which ``max_tokens``
+    needs, ``latent_tokens(bucket) -> int``; and, which ``regularization`` needs,
+    `regularization.RegularizedItems`.
     """
 
     @property

@@ -138,7 +138,9 @@ def suggest(index: BucketIndex, summary: Summary) -> Advice:
     shapes = dict(_shapes(index, [one.bucket for one in small]))
     moves = (_move(bucket, shapes[bucket], list(draws), fitting) for bucket in shapes)
     described = tuple(_described(one, size, move) for one, move in zip(small, moves, strict=True))
-    if not index.policy.get("sizes"):  # listing them would have clips of other buckets move, too
+    if "of" in index.policy or not index.policy.get(
+        "sizes"
+    ):  # listing them would have clips of other buckets move, too
         return Advice(size, described, "`buckets='auto'`")
     kept = _merge(shapes, draws, size, fitting)
     left = sum(0 < count < size for count in kept.values())

@@ -18,6 +18,8 @@ from videoprep.families.moments import MOMENTS, PosteriorForm
 from videoprep.families.profile import Profile
 from videoprep.families.registry import get_profile
 from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.dataset_summary import DatasetSummary, draws_among, summarize_datasets
+from videoprep.index.overlap import overlaps_in
 from videoprep.index.policy import is_multi_bucket
 from videoprep.index.schema import media_column, roles_in
 from videoprep.index.shown import stretches
@@ -191,6 +193,8 @@ class Summary:
         frames: where they all go.
         components: what has to be made.
         global_batch: clips in a batch over all GPUs.
+        datasets: what each comes to, if there are several.
+        shared_videos: which of the datasets share videos, in sentences.
     """
 
     samples: int
@@ -212,6 +216,8 @@ class Summary:
     of_video_alone: tuple[Component, ...]
     """Those of the components that are not made of still images."""
     global_batch: int
+    datasets: tuple[DatasetSummary, ...] = ()
+    shared_videos: tuple[str, ...] = ()
 
     @property
     def draws(self) -> int:
@@ -241,7 +247,14 @@ class Summary:
                 {"global_batch": size, "dropped": self.dropped(size), "share": self._share(size)}
                 for size in sorted({*GLOBAL_BATCHES, self.global_batch})
             ],
+            **self._of_datasets(),
         }
+
+    def _of_datasets(self) -> dict[str, Any]:
+        if not self.datasets:
+            return {}
+        told = [one.to_json() for one in self.datasets]
+        return {"datasets": told, "shared_videos": list(self.shared_videos)}
 
     def _share(self, global_batch: int) -> float:
         return round(self.dropped(global_batch) / max(1, self.draws), _DIGITS)
@@ -271,7 +284,7 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
         columns["fit_height"] / (columns["crop_height"] * down),
     )
     speed, profile = columns["speed"], get_profile(index.policy["profile"])
-    draws = index.multiplicity * in_batched
+    draws = draws_among(index, in_batched)
     return Summary(
         samples=planned + sum(one.samples for one in left_out),
         planned=planned,
@@ -293,6 +306,8 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
             one.name for one in profile.components if one.source.of_video_alone and not one.noise
         ),
         global_batch=global_batch,
+        datasets=summarize_datasets(index, in_batched),
+        shared_videos=tuple(overlaps_in(index)),
     )
 
 

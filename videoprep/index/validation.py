@@ -28,6 +28,7 @@ from videoprep.spec.roles import Role
 _MOST_FRAMES = 1 << 24
 _MOST_SIDE = 1 << 16
 _MOST_STREAMS = 1 << 14
+_MOST_WEIGHT = 1e9
 # `Fraction` works out powers such as 1e1000000000 before they can be compared.
 _FRACTION = re.compile(r"-?[0-9]{1,30}(/[0-9]{1,30})?")
 
@@ -120,6 +121,9 @@ def _flaws(table: pa.Table, profile: Profile) -> Iterator[Bad]:
             yield from _flaws_of_pictures(table, role, profile)
     if FURTHER_CAPTIONS in table.column_names or FURTHER_KEYS in table.column_names:
         yield from _flaws_of_captions(table)
+    if "dataset_weight" in table.column_names:
+        weights = pc.fill_null(table["dataset_weight"], 1.0).to_numpy()
+        yield "its dataset_weight is out of bounds", ~((weights > 0) & (weights <= _MOST_WEIGHT))
 
 
 def _numbers(column: pa.ChunkedArray, least: float) -> NDArray[Any]:

@@ -35,6 +35,8 @@ _CLIP_COLUMNS = (
     "crop_x", "crop_y", "crop_width", "crop_height", "fit_x", "fit_y", "fit_width", "fit_height",
     "frame_indices", "fingerprint",
 )  # fmt: skip
+_OPTIONAL_COLUMNS = ("dataset", "dataset_weight")
+"""Those that a catalogue has if the index has them."""
 _BATCH = 65_536
 
 STORED = pa.schema(
@@ -342,7 +344,8 @@ def catalogue_writer(
     store: Store, index: BucketIndex, artifacts: Mapping[Component, Artifacts]
 ) -> Any:
     """Writes the catalogue's bytes to a file; equal plans and receipts give equal bytes."""
-    schema = _schema(artifacts, several=FURTHER_KEYS in index.table.column_names)
+    several = FURTHER_KEYS in index.table.column_names
+    schema = _schema(artifacts, _optional_of(index), several=several)
     facts = {"version": FORMAT_VERSION, "index_xxh3": store.digest(INDEX)}
     schema = schema.with_metadata({METADATA: json.dumps(facts, sort_keys=True).encode()})
 
@@ -383,7 +386,7 @@ def _tables(
     keys = {name: made.stored["key"].combine_chunks() for name, made in artifacts.items()}
     for start in range(0, max(1, planned.num_rows), _BATCH):
         part = planned.slice(start, _BATCH)
-        columns = [part[name] for name in _CLIP_COLUMNS]
+        columns = [part[name] for name in (*_CLIP_COLUMNS, *_optional_of(index))]
         for component in ordered(artifacts):
             own = artifacts[component].source.keys(part)
             at = pc.index_in(own, value_set=keys[component])
@@ -419,8 +422,15 @@ def further_column(component: Component) -> str:
     return f"{component}_further"
 
 
-def _schema(artifacts: Mapping[Component, Artifacts], *, several: bool) -> pa.Schema:
+def _optional_of(index: BucketIndex) -> list[str]:
+    return [name for name in _OPTIONAL_COLUMNS if name in index.table.column_names]
+
+
+def _schema(
+    artifacts: Mapping[Component, Artifacts], optional: Iterable[str] = (), *, several: bool
+) -> pa.Schema:
     fields = [FILE_SCHEMA.field(name) for name in _CLIP_COLUMNS]
+    fields += [pa.field(name, OPTIONAL[name].type) for name in optional]
     for component in ordered(artifacts):
         fields += [pa.field(f"{component}_{one.name}", one.type) for one in STORED]
     if several:

@@ -45,13 +45,13 @@ class Filters:
     """Which clips are wanted, and what of them; None: all.
 
     Attributes:
-        split: of this split only.
+        split: of these splits only.
         buckets: of these buckets only.
         components: these tensors only, in the order of `ordered`.
         checked: whether the tensors' hashes are wanted, too.
     """
 
-    split: str | None
+    split: tuple[str, ...] | None
     buckets: tuple[Bucket, ...] | None
     components: tuple[Component, ...] | None
     checked: bool
@@ -193,7 +193,7 @@ def open_catalogue(data: bytes) -> pq.ParquetFile:
     there = metadata.schema.to_arrow_schema().names
     components = listed_components(there)
     places = [f"{component}_{name}" for component in components for name in ("shard", "dtype")]
-    shared = [name for name in (*REPEATED, *places) if name in there]
+    shared = [name for name in (*REPEATED, "dataset", *places) if name in there]
     return pq.ParquetFile(reader_of(data), metadata=metadata, read_dictionary=shared)
 
 
@@ -290,7 +290,8 @@ def _find(
     table = file.read(["split", *_SIDES, *shards, *keys, *further])
     wanted = np.ones(table.num_rows, np.bool_)
     if filters.split is not None:
-        wanted &= _of_split(table["split"], filters.split, where)
+        masks = [_of_split(table["split"], name, where) for name in filters.split]
+        wanted &= np.logical_or.reduce(masks)
     complete = np.ones(table.num_rows, np.bool_)
     for component in components:
         there = table[f"{component}_shard"].is_valid()

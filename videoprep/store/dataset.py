@@ -23,9 +23,14 @@ from videoprep.families.component import Component, ordered
 from videoprep.families.registry import get_profile
 from videoprep.fs import Files, is_url
 from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.multiplicity import (
+    digest_of,
+    is_for_regularization,
+    multiplicity_of,
+    splits_trained_on,
+)
 from videoprep.index.numbers import from_text
 from videoprep.index.presence import ComponentPresence
-from videoprep.index.schema import digest_of, multiplicity_of
 from videoprep.shell import command_line
 from videoprep.store.clip_table import ClipTable, Filters, open_catalogue
 from videoprep.store.empty_caption import read_empty_caption
@@ -69,7 +74,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
     Args:
         path: the store: a path, or a URL such as ``s3://bucket/latents``, from which each tensor
             is read by itself.
-        split: only the clips of this split; None: all.
+        split: only the clips of this split, or of these; None: all.
         buckets: only the clips of these, one or several: `Bucket`, or text such as
             ``"49x480x720"``; None: all.
         components: read these only, one or several; None: all that the store has.
@@ -81,7 +86,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
     Attributes:
         info: what the store holds and how it was made.
         components: the tensors that items have, but for those that an item names as ``absent``.
-        split: the split that was asked for.
+        split: the split that was asked for, or those.
         required: the components that were required.
         verify: whether tensors are compared with their hashes.
         buckets: the bucket of each clip.
@@ -97,7 +102,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         self,
         path: str | os.PathLike[str],
         *,
-        split: str | None = None,
+        split: str | Sequence[str] | None = None,
         buckets: Bucket | str | Iterable[Bucket | str] | None = None,
         components: str | Iterable[str] | None = None,
         required: str | Iterable[str] = (),
@@ -106,7 +111,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         # Absolute, since shards are opened later and by other processes, from other folders.
         self._location = str(path) if is_url(path) else os.path.abspath(path)
         self._filters = Filters(
-            split,
+            (split,) if isinstance(split, str) else None if split is None else tuple(split),
             None if buckets is None else _to_buckets(buckets, self._location),
             None if components is None else _to_components(components, self._location),
             verify,
@@ -129,7 +134,8 @@ class LatentDataset(Dataset[dict[str, Any]]):
         self._reader = ShardReader(self._location)
         self.components: tuple[Component, ...] = self._clips.components
         self.buckets: BucketColumn = self._clips.buckets
-        self.split = self._filters.split
+        chosen = self._filters.split
+        self.split = chosen[0] if chosen is not None and len(chosen) == 1 else chosen
         self.verify = self._filters.checked
         self.required: tuple[Component, ...] = ordered(self._filters.required)
         self.incomplete: int = self._clips.incomplete
@@ -203,8 +209,26 @@ class LatentDataset(Dataset[dict[str, Any]]):
 
     @property
     def multiplicity(self) -> NDArray[np.float64]:
-        """Float64 ``[clips]``: how often each comes in an epoch: its weight times its repeats."""
-        return multiplicity_of(self._clips.table)
+        """Float64 ``[clips]``: how often each comes in an epoch; see `multiplicity_of`."""
+        return self.draws()
+
+    def draws(self, regularization: float = 0.0) -> NDArray[np.float64]:
+        """Float64 ``[clips]``: the same, with datasets for regularization; see `multiplicity_of`.
+
+        Args:
+            regularization: clips for regularization for each other clip of an epoch.
+        """
+        return multiplicity_of(self._clips.table, regularization)
+
+    @property
+    def splits_trained_on(self) -> tuple[str, ...] | None:
+        """The splits without those that are held out of training; None if there are none such."""
+        return splits_trained_on(self._clips.table, self.splits)
+
+    @property
+    def has_regularization(self) -> bool:
+        """Whether some clips are those of datasets for regularization."""
+        return bool(is_for_regularization(self._clips.table).any())
 
     @property
     def caption_counts(self) -> NDArray[np.int64] | None:

@@ -26,6 +26,7 @@ from videoprep.fs.atomic import write_bytes
 from videoprep.index.caption_draws import Captions
 from videoprep.index.sampler import BucketBatchSampler
 from videoprep.sources import open_index
+from videoprep.spec.group_file import REGULARIZATION
 from videoprep.store.dataset import LatentDataset
 from videoprep.training.batches import Batch, Batches, CaptionDropout
 from videoprep.training.checkpoint import LOG_NAME, Checkpoints, Logs, gathered
@@ -174,7 +175,7 @@ def train(
         group = stack.enter_context(processes(device))
         require_optimizer(settings, group.count)
         stack.enter_context(torch.random.fork_rng())
-        stored = None if from_videos else _stored(store, settings.split)
+        stored = None if from_videos else _stored(store, settings.split, *_further_splits(settings))
         parts = ("transformer", "scheduler", *(["vae"] if settings.sample_every else []))
         opened = open_model(str(model), parts, revision)
         data = (
@@ -224,7 +225,7 @@ def _online(
         )
     split = _split(settings.split, index.split_names, path)
     if split is not None:
-        index = index.of_split(split)
+        index = index.of_split(split, *_further_splits(settings))
     channels = int(family.facts(model)["latent_channels"])
     images = is_image_to_video(model.config("transformer"), channels)
     index = index.without_stills() if images else index
@@ -234,11 +235,18 @@ def _online(
     )
 
 
-def _stored(store: str | os.PathLike[str], split: str | None) -> LatentDataset:
-    """The clips of a store."""
+def _stored(store: str | os.PathLike[str], split: str | None, *further: str) -> LatentDataset:
+    """The clips of a store: those of a split, and those that are drawn beside it."""
     data = LatentDataset(store, split=split)
     chosen = _split(split, data.splits, str(store))
-    return data if chosen == split else LatentDataset(store, split=chosen)
+    if chosen == split and not further:
+        return data
+    return LatentDataset(store, split=chosen if chosen is None else (chosen, *further))
+
+
+def _further_splits(settings: TrainSettings) -> tuple[str, ...]:
+    """What is drawn beside the split that is trained on."""
+    return (REGULARIZATION,) if settings.regularization else ()
 
 
 def _usable(data: LatentDataset, model: ModelFolder) -> LatentDataset:
@@ -423,7 +431,7 @@ class _TrainingRun:
             steps=self.settings.steps,
             skipped=self.skipped,
             clips=len(self.data),
-            split=self.data.split,
+            split=self._chosen_split(),
             incomplete=self.data.incomplete,
             loss_before=before,
             loss_after=after,
@@ -431,6 +439,11 @@ class _TrainingRun:
             seconds=seconds,
             waited=self.waited,
         )
+
+    def _chosen_split(self) -> str | None:
+        """The split that is trained on."""
+        split: str | tuple[str, ...] | None = self.data.split
+        return split[0] if isinstance(split, tuple) else split
 
     def _load(self) -> None:
         settings, device = self.settings, self.group.device
@@ -454,16 +467,18 @@ class _TrainingRun:
         self.model.train()
         self.weights = [w for w in self.model.parameters() if w.requires_grad]
         self.optimizer = make_optimizer(self.weights, settings)
-        sampler = self._sampler(self.data, self.settings.captions)
+        sampler = self._sampler(self.data, settings.captions, settings.regularization)
         self.batches = Batches(self.data, sampler, settings.workers, self.loss_mask)
         needed = settings.caption_dropout or settings.sample_every
         self.empty = self.data.empty_caption() if needed else {}
         self.dropout = CaptionDropout(settings.caption_dropout, self.empty)
 
-    def _sampler(self, data: Any, captions: Captions) -> BucketBatchSampler:
+    def _sampler(
+        self, data: Any, captions: Captions, regularization: float = 0.0
+    ) -> BucketBatchSampler:
         return BucketBatchSampler(
             data, self.settings.batch_size, rank=self.group.rank, world_size=self.group.count,
-            seed=self.settings.seed, captions=captions,
+            seed=self.settings.seed, captions=captions, regularization=regularization,
         )  # fmt: skip
 
     def _step(self, step: int, batches: Iterator[Batch]) -> float:

@@ -32,6 +32,9 @@ class TrainSettings(BaseModel):
 
     split: str | None = None
     """Train on this split. Default: train if there are splits, else everything."""
+    regularization: Annotated[float, Field(ge=0), Cli(metavar="RATIO")] = 0.0
+    """Number of clips of datasets for regularization for each other clip; they are not trained on
+    by default."""
     steps: Count = 1000
     """Number of optimizer steps."""
     batch_size: Count = 1
@@ -116,7 +119,9 @@ class TrainSettings(BaseModel):
     @property
     def identity(self) -> dict[str, Any]:
         """What has to be the same when a run goes on."""
-        said = self.model_dump(mode="json", exclude=_OF_THE_RUN)
-        if self.captions == "random":  # as in runs from before there was a choice
-            del said["captions"]
-        return said
+        # As in runs from before there was a choice.
+        usual = {
+            *(["captions"] if self.captions == "random" else []),
+            *([] if self.regularization else ["regularization"]),
+        }
+        return self.model_dump(mode="json", exclude={*_OF_THE_RUN, *usual})

@@ -96,12 +96,20 @@ class Finding:
     row: int | None = None
     """The row in a list whose rows are not told by lines, or None."""
     number: int | None = None
-    """The sample's number in its dataset, counted from 1, or None if it is about no single one."""
+    """The sample's number in its dataset, counted from 1, or None if it is about no single one. Of
+    several datasets, the samples are counted on from one to the next."""
+    dataset: str | None = None
+    """The dataset's name, if there are several and it is about one of them."""
 
     @property
     def where(self) -> str:
         """The place in the list, as text."""
         return place_of(self.file, self.line, self.row)
+
+    @property
+    def subject(self) -> str:
+        """The dataset, if there are several, and the video; empty if it is about neither."""
+        return ": ".join(filter(None, (self.dataset, self.video)))
 
     def fails(self, fail_on: str) -> bool:
         """Whether a dataset is not ok for it, where that is so from ``fail_on`` on."""
