@@ -179,7 +179,7 @@ def test_counts_add_up_everywhere(model: Path, tmp_path: Path) -> None:
     index = BucketIndex.build(dataset, profile="sonic")
     counts = count_roles(index)
     assert (dict(counts.clips), dict(counts.files)) == ({"audio": 2}, {})
-    assert [*counts.sentences(3)] == ["clips with sound: 2 of 3"]
+    assert [*counts.sentences(summarize(index))] == ["clips with sound: 2 of 3"]
     encode(dataset, model, store)
     counted = vp.status(store, dataset).components["sound_latents"]
     assert (counted.planned, counted.done, counted.absent, counted.to_do) == (2, 2, 1, 0)

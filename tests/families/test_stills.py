@@ -126,7 +126,7 @@ def test_everything_else_takes_a_mixed_dataset(
     assert "4 still images: not made of them: image_latents" in told.stdout
     told = run_cli("index", data, "-o", tmp_path / "index.parquet", "--profile", "cogvideox",
                    "--reshape", "center-crop")  # fmt: skip
-    assert "still images: 4, each a clip of one frame; not made of them: image_latents" in (
+    assert "clips of still images, each of one frame: 4; not made of them: image_latents" in (
         told.stdout
     )
     for ending in ("html", "png", "mp4"):

@@ -232,6 +232,21 @@ def test_a_list_is_found_among_very_many_files(folder: Path) -> None:
     assert scaffold(folder).fields["dataset_file"] == "liste.csv"
 
 
+def test_control_and_masks_are_used(folder: Path) -> None:
+    for name in ("depth", "masks"):
+        (folder / name).mkdir()
+        write_video(folder / name / "clip.mp4", frames=9, height=48)
+    write_video(folder / "clip.mp4", frames=9, height=48)
+    row = {"video": "clip.mp4", "caption": "A dog.", "mask": "masks/clip.mp4"}
+    row["control_depth"] = "depth/clip.mp4"
+    (folder / "list.jsonl").write_text(json.dumps(row))
+    made = scaffold(folder)
+    assert made.found.fields["roles"] == {"mask": "mask", "control:depth": "control_depth"}
+    assert made.unused == (
+        "Videos that the list does not name: videos/one.mp4, videos/two.mp4, videos/zwölf.mp4",
+    )
+
+
 def test_what_was_not_taken_is_named(folder: Path) -> None:
     _sidecars(folder)
     (folder / "notes.csv").write_text("day,done\nMonday,yes\n")

@@ -12,7 +12,8 @@ from videoprep.errors import VideoprepError
 
 
 def clip(video: str, *absent: str, **tensors: torch.Tensor) -> dict[str, Any]:
-    return {**tensors, "caption": video, "metadata": {"video": video}, "absent": [*absent]}
+    said = {"caption": video, "caption_number": 1, "metadata": {"video": video}}
+    return {**tensors, **said, "absent": [*absent]}
 
 
 def test_stacks_what_all_have() -> None:
@@ -20,6 +21,7 @@ def test_stacks_what_all_have() -> None:
     batch = vp.collate([clip("a", video_latents=latents[0]), clip("b", video_latents=latents[1])])
     assert torch.equal(batch["video_latents"], latents)
     assert batch["caption"] == ["a", "b"]
+    assert batch["caption_number"] == [1, 1]
     assert [row["video"] for row in batch["metadata"]] == ["a", "b"]
     assert batch["absent"] == []
 

@@ -231,7 +231,7 @@ def print_index(
     print_datasets(summary)
     speed = recall(index.data_root)
     print_summary(summary, index.policy, speed, batch_size=batch_size, num_gpus=num_gpus)
-    print_roles(count_roles(index), summary.clips)
+    print_roles(count_roles(index), summary)
     print_advice(suggest(index, summary))
     _print_counts(index, summary)
 

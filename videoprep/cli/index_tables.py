@@ -108,9 +108,9 @@ def print_summary(
     _print_batches(summary, batch_size, num_gpus)
 
 
-def print_roles(counts: RoleCounts, clips: int) -> None:
-    """Say how many of so many clips have media beside their picture, such as sound."""
-    for sentence in counts.sentences(clips):
+def print_roles(counts: RoleCounts, summary: Summary) -> None:
+    """Say how many clips have media beside their picture, such as sound."""
+    for sentence in counts.sentences(summary):
         stdout.print(safe(sentence))
 
 
@@ -184,7 +184,7 @@ def _bucket_row(one: BucketSummary, *, padded: bool, weighted: bool) -> list[str
     if padded:
         row.insert(3, f"{one.padded:.1%}")
     if weighted:
-        row.insert(2, str(one.draws))
+        row.insert(2, f"{one.mean_draws:.1f}".removesuffix(".0"))
     return row
 
 
@@ -238,7 +238,7 @@ def _notes(summary: Summary) -> Iterator[str]:
 
 
 def _on_stills(summary: Summary) -> str:
-    text = f"still images: {summary.stills:,}, each a clip of one frame"
+    text = f"{summary.word} of still images, each of one frame: {summary.stills:,}"
     if not summary.of_video_alone:
         return text
     return f"{text}; not made of them: {', '.join(summary.of_video_alone)}"

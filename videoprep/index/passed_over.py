@@ -73,7 +73,7 @@ def _of_folder(listing: Listing) -> Iterator[str]:
 
 
 def _columns(found: Found) -> Iterator[str]:
-    used = set(map(str, found.fields.values()))
+    used = {*map(str, found.fields.values()), *(found.fields.get("roles") or {}).values()}
     unused = [name for name in header_of(found) or () if name and name not in used]
     if unused:
         yield f"Columns that are not used: {_listed(unused, 12)}"
@@ -83,16 +83,26 @@ def _files(found: Found, folder: Path) -> Iterator[str]:
     names = list(
         islice((one.prefix + name for one in levels(folder) for name in one.files), _FILES)
     )
-    used = {os.path.abspath(os.path.join(found.root, name)) for name in found.names}
-    if len(found.names) < LOOKED_AT:
+    short, roles = len(found.names) < LOOKED_AT, bool(found.fields.get("roles"))
+    named = [*found.names, *(_beside(found) if short and roles else ())]
+    used = {os.path.abspath(os.path.join(found.root, name)) for name in named}
+    if short:
         videos = [name for name in names if is_video_name(name)]
         left = [name for name in videos if os.path.abspath(folder / name) not in used]
         if left:
             yield f"Videos that the list does not name: {_listed(left)}"
     stills = [name for name in names if is_still_name(name)]
     stills = [name for name in stills if os.path.abspath(folder / name) not in used]
-    if stills:
+    if stills and (short or not roles):  # of a long list it is not known what lies beside
         yield f"Images that are not used: {_listed(stills)}"
+
+
+def _beside(found: Found) -> Iterator[str]:
+    """The media beside the videos of a short list, such as control videos and masks."""
+    fields = {name: value for name, value in found.fields.items() if name != "data_root"}
+    listing = DatasetSpec(data_root=found.root, **fields).listing()
+    for sample in (*listing.samples, *listing.unusable):
+        yield from (media.name for media in sample.beside)
 
 
 def _listed(names: Sequence[str], most: int = _SHOWN) -> str:

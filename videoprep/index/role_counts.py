@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from videoprep.index.schema import media_column
+from videoprep.index.summary import Summary
 from videoprep.index.table import BucketIndex
 from videoprep.spec.roles import AUDIO, VIDEO
 
@@ -21,15 +22,16 @@ class RoleCounts:
     files: Mapping[str, int] = field(default_factory=dict)
     """How many of them have it from a file of its own, not from the video."""
 
-    def sentences(self, clips: int) -> Iterator[str]:
-        """Yield how many of so many clips have what, a role at a time."""
+    def sentences(self, summary: Summary) -> Iterator[str]:
+        """Yield how many of a plan's clips have what, a role at a time."""
+        clips, what = summary.assignments, summary.word
         for role, count in self.clips.items():
             files = self.files.get(role, 0)
             own = f", {files:,} of them from files of their own" if files else ""
             if role == AUDIO:
-                yield f"clips with sound: {count:,} of {clips:,}{own}"
+                yield f"{what} with sound: {count:,} of {clips:,}{own}"
             else:
-                yield f"clips with {role}: {count:,} of {clips:,}"
+                yield f"{what} with {role}: {count:,} of {clips:,}"
 
 
 def count_roles(index: BucketIndex) -> RoleCounts:

@@ -72,7 +72,9 @@ class BucketSummary:
     Attributes:
         bucket: frames, height and width.
         clips: how many.
-        draws: how many come in an epoch of `Summary.batched_split`: by weights and repeats.
+        draws: how many come in an epoch of `Summary.batched_split`, by weights and repeats, in
+            whole clips.
+        mean_draws: the same on average: 2.5 if weights of 0.5 make it 2 or 3.
         cut: mean share of the picture's area that is cut off.
         padded: mean share of the bucket's area that is black.
         scale: mean factor by which a side of the picture becomes shorter or longer.
@@ -86,6 +88,7 @@ class BucketSummary:
     bucket: Bucket
     clips: int
     draws: int
+    mean_draws: float
     cut: float
     padded: float
     scale: float
@@ -220,9 +223,14 @@ class Summary:
     shared_videos: tuple[str, ...] = ()
 
     @property
+    def word(self) -> str:
+        """What to call the rows of the plan: clips, unless some are in several buckets."""
+        return "bucket assignments" if self.assignments > self.clips else "clips"
+
+    @property
     def draws(self) -> int:
         """Clips that come in an epoch of the split that is counted."""
-        return sum(one.draws for one in self.buckets)
+        return int(sum(one.mean_draws for one in self.buckets) + _ROUNDED_OFF)
 
     def dropped(self, global_batch: int) -> int:
         """Of those, how many a trainer leaves out that drops incomplete batches."""
@@ -427,7 +435,7 @@ def _buckets(
     once[np.unique(pairs, return_index=True)[1]] = True
     totals = {
         "clips": total(np.ones(len(samples))),
-        "draws": np.floor(total(draws) + _ROUNDED_OFF),
+        "draws": total(draws),
         "cut": total(1 - area("crop_") / area("source_")),
         "padded": total(1 - area("fit_") / area("")),
         "scale": total(np.sqrt(area("fit_") / (area("crop_") * stretch))),
@@ -451,7 +459,8 @@ def _bucket(bucket: Bucket, totals: Mapping[str, float], profile: Profile) -> Bu
     return BucketSummary(
         bucket=bucket,
         clips=int(clips),
-        draws=int(totals["draws"]),
+        draws=int(totals["draws"] + _ROUNDED_OFF),
+        mean_draws=round(totals["draws"], _DIGITS),
         cut=cut,
         padded=padded,
         scale=scale,

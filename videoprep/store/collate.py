@@ -9,8 +9,6 @@ import torch
 
 from videoprep.errors import VideoprepError
 
-_OTHERS = ("caption", "metadata", "absent")
-
 
 def collate(clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Stack the tensors of a batch; for ``collate_fn`` of a ``DataLoader``. Nothing is padded.
@@ -19,8 +17,9 @@ def collate(clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         clips: items of a `LatentDataset`, such as those of a batch of `BucketBatchSampler`.
 
     Returns:
-        Each component's tensors, ``[batch, …]``; ``caption`` and ``metadata``, lists; and
-        ``absent``, the components that none of the clips has.
+        Each component's tensors, ``[batch, …]``; lists of what else the clips have, such as
+        ``caption``, ``caption_number`` and ``metadata``; and ``absent``, the components that none
+        of the clips has.
 
     Raises:
         VideoprepError: clips lack different components, or tensors of a component differ in shape
@@ -32,14 +31,11 @@ def collate(clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for clip in clips:
         if _absent(clip) != absent:
             raise _mixed(clips[0], clip)
-    names = [name for name in clips[0] if name not in _OTHERS]
-    batch: dict[str, Any] = {name: _stacked(name, clips) for name in names}
-    return {
-        **batch,
-        "caption": [clip["caption"] for clip in clips],
-        "metadata": [clip["metadata"] for clip in clips],
-        "absent": absent,
+    batch: dict[str, Any] = {
+        name: _stacked(name, clips) if torch.is_tensor(value) else [clip[name] for clip in clips]
+        for name, value in clips[0].items()
     }
+    return {**batch, "absent": absent}
 
 
 def _absent(clip: Mapping[str, Any]) -> list[str]:
