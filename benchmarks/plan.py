@@ -1,9 +1,10 @@
 """Planning many clips whose videos are known, and loading the plan: one core.
 
-    python benchmarks/plan.py [--clips 1000000] [--folder FOLDER]
+    python benchmarks/plan.py [--clips 1000000] [--roles] [--folder FOLDER]
 
 The paths are hard links to a few small videos, each known to the cache as contents of its own. With
---folder the dataset stays there for the next time. A process of its own builds, saves and loads,
+--folder the dataset stays there for the next time. With --roles each sample also has a control
+video, a mask and a reference, files of their own. A process of its own builds, saves and loads,
 bound to one core; its peak memory is told.
 """
 
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from videoprep.media.inspect import inspect_all
 
 _SIZES = ((96, 64), (128, 96), (160, 96), (64, 96))
 _LENGTHS = (9, 13, 17, 25, 49, 60)
+_ROLES = ("control", "mask", "reference")
 _WORDS = (
     "a the red blue old car dog woman man runs walks slowly over under green hill while camera "
     "pans left right at sunset in the city street with holding cup bright night rain and of"
@@ -39,6 +42,7 @@ def main() -> None:
     """Makes the dataset, then measures in another process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=1_000_000)
+    parser.add_argument("--roles", action="store_true")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -47,7 +51,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = chosen.folder or Path(name)
-        make(folder, chosen.clips)
+        make(folder, chosen.clips, _ROLES if chosen.roles else ())
         again = [sys.executable, __file__, "--measure", "--folder", str(folder)]
         subprocess.run(again, check=True)
 
@@ -76,8 +80,8 @@ def measure(folder: Path) -> None:
     )
 
 
-def make(folder: Path, count: int) -> None:
-    """A table of ``count`` videos, all of them known to the cache."""
+def make(folder: Path, count: int, roles: Sequence[str]) -> None:
+    """A table of ``count`` videos and their other media, all of them known to the cache."""
     if (folder / "list.csv").exists():
         return
     sources = []
@@ -87,25 +91,28 @@ def make(folder: Path, count: int) -> None:
             "star", "yellow", "circles slowly in the air", "at sunset", width, height, frames
         )
         write_scene(sources[-1], scene)
-    names = [f"videos/{n // 1000:04d}/{n:07d}.mp4" for n in range(count)]
+    folders = ("video", *roles)
+    numbers = range(count)
+    names = [f"{role}/{n // 1000:04d}/{n:07d}.mp4" for role in folders for n in numbers]
     list(inspect_all(folder, sources))
     with FactCache(folder) as cache:
         keys = [key_of(path) for path in sources]
         known = cache.get(keys)
         facts = [known[key][1] for key in keys if key is not None]
         for number, name in enumerate(names):
-            if number % 1000 == 0:
+            if number % count % 1000 == 0:
                 (folder / name).parent.mkdir(parents=True)
-            os.link(sources[number % len(sources)], folder / name)
+            os.link(sources[number % count % len(sources)], folder / name)
         for number, name in enumerate(names):
             contents = xxhash.xxh3_128_hexdigest(name.encode())
-            cache.put(key_of(folder / name), contents, facts[number % len(facts)])
+            cache.put(key_of(folder / name), contents, facts[number % count % len(facts)])
     words = _WORDS.split()
     draw = random.Random(0)
     with (folder / "list.csv").open("w", encoding="utf-8") as table:
-        table.write("video,caption\n")
-        for number, name in enumerate(names):
-            table.write(f'{name},"{" ".join(draw.choices(words, k=18))} {number}."\n')
+        table.write(",".join(["caption", *folders]) + "\n")
+        for number in numbers:
+            files = ",".join(names[number::count])
+            table.write(f'"{" ".join(draw.choices(words, k=18))} {number}.",{files}\n')
 
 
 if __name__ == "__main__":
