@@ -53,7 +53,10 @@ class Figures:
     def extend(self, other: Figures) -> None:
         """Takes up those of other samples."""
         for one in fields(self):
-            getattr(self, one.name).extend(getattr(other, one.name))
+            value = getattr(self, one.name)
+            if isinstance(value, array):
+                value.extend(getattr(other, one.name))
+        self.stills += other.stills
 
     def add(self, caption: str, media: MediaInfo | None, tokens: int | None) -> None:
         """Takes up the next sample."""
