@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from tests.index.test_placement import media, policy
 from videoprep.index.placement import place
 from videoprep.media.frame_scan import FrameScan
-from videoprep.spec.sample import Location, Sample
+from videoprep.spec.sample import Extras, Location, Sample
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Rule, Subject, Validator
 
@@ -44,6 +45,13 @@ def file(width: int = 96, height: int = 64, frames: int = 9, **facts: Any) -> Su
     """A sample whose file has these facts, such as ``interlaced=True``."""
     info, rules = media(width, height, frames, **facts), policy()
     return Subject(sample(), rules, _media=info, _plan=place(info, rules))
+
+
+def part_of(subject: Subject, start: float, end: float) -> Subject:
+    """The same about some of its frames."""
+    extras = Extras(start, end, "frames")
+    plan = None if subject._plan is None else place(subject.media, subject.policy, extras)
+    return replace(subject, sample=replace(subject.sample, extras=extras), _plan=plan)
 
 
 def scanned(frames: int = 10, **facts: Any) -> Subject:
