@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from videoprep.cli.asking import READING
-from videoprep.cli.encode import print_damaged
+from videoprep.cli.encode import print_damaged, print_use
 from videoprep.cli.index import print_left_out
 from videoprep.cli.options import (
     Format,
@@ -96,6 +96,8 @@ def status(
         print_status(found)
         if found.differences or (not found.ok and not found.is_hopeless):
             _print_next(found, path, {**dataset, **options, **found.keep}, model)
+        elif found.ok:
+            print_use(store, model or found.model)
     raise typer.Exit(0 if found.ok else 1)
 
 
@@ -130,9 +132,9 @@ def _print_captions(
         print_caption_status(found, again)
         if not found.ok:
             stdout.print(safe("not every clip has a current caption", "yellow"))
-            words = again.next()
-            if words is not None:
-                next_command(*words)
+        words = ("validate", Path(place), *as_options(dataset)) if found.ok else again.next()
+        if words is not None:
+            next_command(*words)
     raise typer.Exit(0 if found.ok else 1)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from videoprep.errors import PlanError
 from videoprep.families.profile import Profile
-from videoprep.families.registry import get_profile
+from videoprep.families.registry import get_profile, profile_of
 from videoprep.index.auto_buckets import MIN_KEPT, Floor
 from videoprep.index.bucket import Bucket
 from videoprep.index.windows import WindowPolicy
@@ -222,6 +222,21 @@ class Policy:
         if self.reference_max_pixels != REFERENCE_MAX_PIXELS:
             found["reference_max_pixels"] = self.reference_max_pixels
         return found
+
+
+def spec_for(spec: DatasetSpec, model: str | None) -> DatasetSpec:
+    """Return a dataset with the profile of a model's family, if the dataset names none.
+
+    Args:
+        spec: the dataset.
+        model: a model folder or hub id; None changes nothing.
+
+    Raises:
+        ModelError: there is no such model, or it is of no known family.
+    """
+    if model is None or spec.profile is not None:
+        return spec
+    return spec.model_copy(update={"profile": profile_of(model)})
 
 
 def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
