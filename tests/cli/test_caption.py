@@ -252,6 +252,13 @@ def test_what_is_missing_before_there_is_a_journal(
     assert (found["writers"], found["unasked"], found["runs"]) == ({"none": 3}, 3, [])
 
 
+def test_a_status_of_an_empty_list(run_cli: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    (folder / FOLDER).mkdir(parents=True)
+    (folder / "samples.csv").write_text("video,caption\n")
+    assert run_cli("status", folder).stdout == "0 samples\n"
+
+
 def test_a_status_names_the_commands_that_mend_it(
     run_cli: Run, films: Path, server: ScriptedServer
 ) -> None:

@@ -133,7 +133,7 @@ def _print_captions(
         if not found.ok:
             stdout.print(safe("not every clip has a current caption", "yellow"))
         words = ("validate", Path(place), *as_options(dataset)) if found.ok else again.next()
-        if words is not None:
+        if words is not None and found.samples:
             next_command(*words)
     raise typer.Exit(0 if found.ok else 1)
 
@@ -186,7 +186,8 @@ def print_caption_status(found: CaptionStatus, again: _CaptionCommands) -> None:
     }
     parts = [f"{count:,} {words[who]}" for who, count in found.writers.items()]
     parts += [f"{found.dropped:,} dropped in a review"] if found.dropped else []
-    stdout.print(safe(f"{counted(found.samples, 'sample')} = {' + '.join(parts)}"))
+    samples = counted(found.samples, "sample")
+    stdout.print(safe(f"{samples} = {' + '.join(parts)}" if parts else samples))
     if found.unreadable:
         stdout.print(safe(f"of them, {found.unreadable:,} have a file that cannot be read"))
     _print_runs(found)
