@@ -18,7 +18,9 @@ from videoprep.cli.options import documented
 from videoprep.cli.spelling import flag_of
 from videoprep.encoding.options import EncodeOptions
 from videoprep.options import cli_of
+from videoprep.scenes.options import SplitOptions
 from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.group_file import DatasetKeys
 from videoprep.training.settings import TrainSettings
 
 PAGES: dict[str, type[BaseModel]] = {
@@ -26,14 +28,23 @@ PAGES: dict[str, type[BaseModel]] = {
     "dataset.md": DatasetSpec,
     "encode.md": EncodeOptions,
     "refine.md": RefineOptions,
+    "split.md": SplitOptions,
+    "several-datasets.md": DatasetKeys,
     "train.md": TrainSettings,
 }
-COMMANDS = {"captions.md": "caption", "refine.md": "refine", "review.md": "review"}
+COMMANDS = {
+    "captions.md": "caption",
+    "refine.md": "refine",
+    "review.md": "review",
+    "split.md": "split",
+}
 """Commands with options of their own, which no model has."""
 _FLAGS = re.compile(
     r"(<!-- further options, made by make_options\.py -->\n).*(<!-- end of further options -->\n)",
     re.S,
 )
+OF_FILE = (DatasetKeys,)
+"""Those that no command line takes."""
 _TABLE = re.compile(
     r"(<!-- options, made by make_options\.py -->\n).*(<!-- end of options -->\n)", re.S
 )
@@ -50,6 +61,8 @@ def page(name: str) -> str:
 
 
 def _table(model: type[BaseModel]) -> str:
+    if model in OF_FILE:
+        return _table_of_keys(model)
     rows = ["| option | command line | default | meaning |", "| --- | --- | --- | --- |"]
     for name, field in model.model_fields.items():
         cli = cli_of(field)
@@ -70,6 +83,14 @@ def _further(name: str) -> str:
         if flags and one.name not in known:
             meaning = " ".join(str(one.help).split())
             rows.append(f"| {', '.join(f'`{flag}`' for flag in flags)} | {meaning} |")
+    return "\n".join(rows) + "\n"
+
+
+def _table_of_keys(model: type[BaseModel]) -> str:
+    rows = ["| key | default | meaning |", "| --- | --- | --- |"]
+    for name, field in model.model_fields.items():
+        meaning, default = documented(field)
+        rows.append(f"| `{name}` | {default} | {meaning} |")
     return "\n".join(rows) + "\n"
 
 

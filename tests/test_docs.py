@@ -21,6 +21,7 @@ from docs.make_rules import TROUBLESHOOTING, troubleshooting
 from tests.conftest import REPOSITORY
 from tests.support.films import Film, Take
 from tests.support.scripted_server import ChatQuestion, ScriptedReply, ScriptedServer, describe
+from tests.support.several_datasets import write_dataset, write_file
 from tests.support.warm import Process, Warm
 from videoprep.cli.app import app
 from videoprep.demo.tiny_model import trained_captioner
@@ -95,6 +96,8 @@ def workplace(
         _add_model_and_store(tmp_path, demo_store, tiny_model)
     params = request.node.callspec.params
     page = Path(params["where"].partition(":")[0]).name
+    if page == "several-datasets.md":
+        _add_several(tmp_path / "data", encoded=tmp_path / "latents-of-all", block=params["block"])
     if page in FOOTAGE_PAGES and _FOOTAGE.search(params["block"]):
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".state"))
         _add_footage(tmp_path, request.getfixturevalue("footage"), params["block"])
@@ -108,6 +111,17 @@ def _add_model_and_store(tmp_path: Path, demo_store: Path, tiny_model: Path) -> 
     (tmp_path / "videoprep-demo").mkdir()
     (tmp_path / "videoprep-demo/latents").symlink_to(demo_store)
     (tmp_path / "videoprep-demo/model").symlink_to(tiny_model)
+
+
+def _add_several(folder: Path, encoded: Path, block: str) -> None:
+    """Add the datasets of the page's file, and what is encoded of them unless the block does it."""
+    text = dict(_BLOCK.findall((_DOCS / "several-datasets.md").read_text(encoding="utf-8")))["yaml"]
+    for grey, name in enumerate(("people", "places", "holdout", "prior"), start=1):
+        write_dataset(folder / name, 2, grey=40 * grey)
+    write_file(folder, text)
+    if "latents-of-all" in block and "-o latents-of-all" not in block:
+        model = folder.parent / "THUDM/CogVideoX-2b"
+        vp.encode(folder, model=model, output=encoded, progress="none")
 
 
 def _add_footage(tmp_path: Path, footage: Path, block: str) -> None:

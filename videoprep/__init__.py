@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from videoprep.importers.run import ImportResult as ImportResult
     from videoprep.importers.run import import_precomputed as import_precomputed
     from videoprep.index.bucket import Bucket as Bucket
+    from videoprep.index.caption_draws import ClipDraw as ClipDraw
     from videoprep.index.sampler import BucketBatchSampler as BucketBatchSampler
     from videoprep.index.table import BucketIndex as BucketIndex
     from videoprep.media.probe import MediaInfo as MediaInfo
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
     from videoprep.scenes.run import SplitResult as SplitResult
     from videoprep.scenes.run import split as split
     from videoprep.spec.dataset import DatasetSpec as DatasetSpec
+    from videoprep.spec.dataset_group import DatasetGroup as DatasetGroup
     from videoprep.spec.sample import Sample as Sample
+    from videoprep.store.collate import collate as collate
     from videoprep.store.dataset import LatentDataset as LatentDataset
     from videoprep.store.verify_report import VerifyReport as VerifyReport
     from videoprep.training.run import train as train
@@ -85,6 +88,7 @@ _HOMES = {
     "videoprep.exporters.run": ("ExportResult", "export"),
     "videoprep.importers.run": ("ImportResult", "import_precomputed"),
     "videoprep.index.bucket": ("Bucket",),
+    "videoprep.index.caption_draws": ("ClipDraw",),
     "videoprep.index.sampler": ("BucketBatchSampler",),
     "videoprep.index.table": ("BucketIndex",),
     "videoprep.media.probe": ("MediaInfo", "probe"),
@@ -92,7 +96,9 @@ _HOMES = {
     "videoprep.previewing.run": ("Preview", "preview"),
     "videoprep.scenes.run": ("SplitResult", "split"),
     "videoprep.spec.dataset": ("DatasetSpec",),
+    "videoprep.spec.dataset_group": ("DatasetGroup",),
     "videoprep.spec.sample": ("Sample",),
+    "videoprep.store.collate": ("collate",),
     "videoprep.store.dataset": ("LatentDataset",),
     "videoprep.store.verify_report": ("VerifyReport",),
     "videoprep.training.run": ("train",),

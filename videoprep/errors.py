@@ -62,6 +62,7 @@ class Code(str, Enum):
     NO_SOUND = "VP133"
     SHORT_SOUND = "VP134"
     EMPTY_CAPTION = "VP201"
+    SEVERAL_CAPTIONS = "VP209"
     TOO_SMALL = "VP301"
     TOO_SHORT = "VP302"
     NO_EXACT_BUCKET = "VP303"

@@ -17,12 +17,13 @@ from videoprep.index.builder import OnProgress
 from videoprep.index.policy import options_of
 from videoprep.index.table import BucketIndex, OnMissing
 from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset_group import DatasetGroup, Datasets, open_datasets, with_default_profile
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.path_hints import dataset_path
 from videoprep.store.layout import CATALOGUE, Store
 
-Source = BucketIndex | DatasetSpec | str | os.PathLike[str]
-"""A dataset, an index or a store: the object, its path or its URL."""
+Source = BucketIndex | Datasets | str | os.PathLike[str]
+"""A dataset or several, an index or a store: the object, its path or its URL."""
 
 SourceKind = Literal["dataset", "index", "store"]
 
@@ -36,7 +37,7 @@ def kind_of(source: Source) -> SourceKind:
     """
     if isinstance(source, BucketIndex):
         return "index"
-    if isinstance(source, DatasetSpec):
+    if isinstance(source, DatasetSpec | DatasetGroup):
         return "dataset"
     path = dataset_path(source)
     if path.suffix.lower() == ".parquet" and is_url(shown(path)):
@@ -80,8 +81,8 @@ def open_index(
     if kind == "dataset":
         assert not isinstance(source, BucketIndex)  # noqa: S101
         spec = open_dataset(source, **options)
-        if spec.profile is None and default_profile is not None:
-            spec = spec.model_copy(update={"profile": default_profile})
+        if default_profile is not None:
+            spec = with_default_profile(spec, default_profile)
         how: dict[str, Any] = {} if on_missing is None else {"on_missing": on_missing}
         return BucketIndex.build(spec, on_progress=on_progress, **how)
     refuse_options(source, options)
@@ -92,16 +93,16 @@ def open_index(
 
 
 def open_dataset(
-    source: DatasetSpec | str | os.PathLike[str], **options: Unpack[DatasetOptions]
-) -> DatasetSpec:
-    """Return the spec of a dataset, with some fields replaced.
+    source: Datasets | str | os.PathLike[str], **options: Unpack[DatasetOptions]
+) -> Datasets:
+    """Return a dataset, or several that are one, with some fields replaced.
 
     Raises:
         SpecError: there is no dataset, or an option is wrong.
     """
     if isinstance(source, DatasetSpec) and not options:
         return source
-    return DatasetSpec.of(source, **options)
+    return open_datasets(source, **options)
 
 
 def dataset_behind(source: str | os.PathLike[str]) -> tuple[str, Mapping[str, Any]] | None:
@@ -116,15 +117,21 @@ def dataset_behind(source: str | os.PathLike[str]) -> tuple[str, Mapping[str, An
     try:
         if kind == "index":
             path = dataset_path(source)
-            return BucketIndex.root_named_in(path), options_of(BucketIndex.policy_of(path))
+            return _made_of(BucketIndex.root_named_in(path), BucketIndex.policy_of(path))
         if kind == "store":
             store = Store.open(shown(dataset_path(source)))
             root = store.read_accepted(BucketIndex.root_named_in)
             policy = store.read_accepted(BucketIndex.policy_of)
-            return None if root is None or policy is None else (root, options_of(policy))
+            return None if root is None or policy is None else _made_of(root, policy)
     except (PlanError, StoreError, OSError):
         return None
     return None
+
+
+def _made_of(root: str, policy: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """What a plan was made of: the dataset's folder, or the file that has several; and options."""
+    file = policy.get("file")
+    return (root, options_of(policy)) if file is None else (str(file), {})
 
 
 def refuse_options(source: Source, options: Mapping[str, Any]) -> None:
@@ -149,13 +156,15 @@ def name_of(source: Source) -> str:
     """Return what to call a source in messages."""
     if isinstance(source, BucketIndex):
         return "the index"
-    return shown(source.data_root if isinstance(source, DatasetSpec) else dataset_path(source))
+    if isinstance(source, DatasetGroup):
+        return shown(source.file)
+    return shown(source.folder if isinstance(source, DatasetSpec) else dataset_path(source))
 
 
 def _finished(source: Source, kind: SourceKind) -> BucketIndex:
     if isinstance(source, BucketIndex):
         return source
-    assert not isinstance(source, DatasetSpec)  # noqa: S101
+    assert not isinstance(source, DatasetSpec | DatasetGroup)  # noqa: S101
     if kind == "index":
         return BucketIndex.load(source)
     return Store.open(shown(Path(dataset_path(source)))).load_index()

@@ -193,6 +193,117 @@ def test_a_shape_that_is_not_taken_is_an_error() -> None:
         ask(server.url, request="video")
 
 
+@pytest.mark.parametrize("fault", ["503", "broken", "late", "no chat"])
+def test_a_probe_that_fails_says_nothing_of_the_server(tmp_path: Path, fault: str) -> None:
+    """What passes must not decide for ever how frames are sent."""
+    cache, faulty = LocalFiles(tmp_path), True
+
+    def script(question: ChatQuestion) -> ScriptedReply:
+        if not faulty or not question.addresses:
+            return describe(question)
+        if fault == "late":
+            server.wait_for(question.number + 2)  # until something else is asked
+        return {"503": failing(-1, status=503)(question), "broken": ScriptedReply(cut=True)}.get(
+            fault, _html(question)
+        )
+
+    with ScriptedServer(script, accepts=("text", "images", "frames")) as server:
+        options = EndpointOptions(server.url, request="auto", retries=0, timeout=0.3)
+        assert _shape(options, cache) == "images"
+        faulty = False
+        assert _shape(options, cache) == "frames"
+
+
+def test_a_probe_is_asked_again_and_without_what_the_server_does_not_know() -> None:
+    passing = failing(2, status=503)
+
+    def script(question: ChatQuestion) -> ScriptedReply:
+        if "seed" in question.body:
+            return error_reply(400, 'json: unknown field "seed"')
+        return passing(question)
+
+    with ScriptedServer(script, accepts=("text", "images", "frames")) as server:
+        assert _shape(EndpointOptions(server.url, request="auto")) == "frames"
+
+
+def test_a_server_that_is_gone_when_it_is_probed_is_an_error(tmp_path: Path) -> None:
+    accepts = ("text", "images", "frames")
+    with ScriptedServer(failing(-1, status=503), accepts=accepts) as server:
+        options = EndpointOptions(server.url, request="auto", retries=0)
+        with pytest.raises(VideoprepError, match="does not answer: the server answered 503"):
+            _shape(options, LocalFiles(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_shape_that_is_named_is_probed_again_after_it_was_refused(tmp_path: Path) -> None:
+    """The server may have been started with other options since."""
+    cache = LocalFiles(tmp_path)
+    with ScriptedServer(accepts=("text", "images")) as server:
+        assert _shape(EndpointOptions(server.url, request="auto"), cache) == "images"
+        server.accepts = ("text", "images", "video")
+        assert _shape(EndpointOptions(server.url, request="video"), cache) == "video"
+        assert _shape(EndpointOptions(server.url, request="auto"), cache) == "video"
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"shapes": ["frames"], "reported": 5, "answered": {}},
+        {"shapes": {"frames": 5, "video": None}, "reported": ["a"]},
+        {"takes": {"frames": "the server answered 503"}, "shapes": True},
+        "tiny-vl",
+    ],
+)
+def test_what_is_remembered_may_be_anything(tmp_path: Path, spoiled: object) -> None:
+    cache = LocalFiles(tmp_path)
+    with ScriptedServer(accepts=("text", "images", "frames")) as server:
+        known = {f"{server.url} tiny-vl": spoiled}
+        cache.write_bytes("endpoints.json", json.dumps(known).encode())
+        captioner = EndpointCaptioner(EndpointOptions(server.url, request="auto"), cache=cache)
+        assert captioner.shape == "frames"
+        assert texts(dict(captioner.ask(questions(3)))) == all_described(3)
+        captioner.close()
+
+
+def test_a_memory_that_cannot_be_used_does_not_end_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "endpoints.json").mkdir()  # neither read nor replaced
+    with ScriptedServer() as server:
+        options = EndpointOptions(server.url, request="auto")
+        captioner = EndpointCaptioner(options, cache=LocalFiles(tmp_path))
+        assert texts(dict(captioner.ask(questions(5)))) == all_described(5)
+        captioner.close()
+    assert caplog.text.count("not remembered for the next run") == 1
+
+
+def test_a_memory_that_takes_nothing_more_does_not_end_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    with ScriptedServer() as server:
+        options = EndpointOptions(server.url)
+        captioner = EndpointCaptioner(options, cache=LocalFiles(tmp_path / "file" / "folder"))
+        assert texts(dict(captioner.ask(questions(5)))) == all_described(5)
+        captioner.close()
+    assert caplog.text.count("not remembered for the next run") == 1
+
+
+def test_connections_are_closed_once_nothing_is_asked_on_them() -> None:
+    with ScriptedServer(accepts=("text", "images", "frames")) as server:
+        captioner = EndpointCaptioner(EndpointOptions(server.url, request="auto"))
+        server.wait_until_left()
+        assert len(texts(dict(captioner.ask(questions(5))))) == 5
+        captioner.close()
+        server.wait_until_left()
+
+
+def _shape(options: EndpointOptions, cache: LocalFiles | None = None) -> str:
+    captioner = EndpointCaptioner(options, cache=cache)
+    captioner.close()
+    return captioner.shape
+
+
 def test_fields_that_a_server_does_not_know_are_left_out() -> None:
     def script(question: ChatQuestion) -> ScriptedReply:
         for name in ("response_format", "max_tokens", "seed"):
@@ -352,6 +463,69 @@ def _noted(
         yield number, answer
 
 
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize("fault", ["502", "503", "504", "408", "429", "broken", "late", "long"])
+def test_one_question_that_is_never_answered_costs_itself(fault: str, concurrency: int) -> None:
+    def script(question: ChatQuestion) -> ScriptedReply:
+        if question.clip not in ("c1", "c2"):
+            return describe(question)
+        if fault == "late":
+            time.sleep(1)
+        reply = {"broken": ScriptedReply(cut=True), "long": ScriptedReply(raw=b" " * (9 << 20))}
+        if fault.isdecimal():
+            return error_reply(int(fault), "the backend has died")
+        return reply.get(fault, describe(question))
+
+    timeout = 0.3 if fault == "late" else 60
+    with ScriptedServer(script) as server:
+        replies = ask(server.url, 8, retries=1, concurrency=concurrency, timeout=timeout)
+        for number in (1, 2):
+            failure = replies.pop(number)
+            assert isinstance(failure, CaptionFailure)
+            assert failure.reason.startswith("the server answers other questions, but not this")
+    assert texts(replies).keys() == {0, 3, 4, 5, 6, 7}
+
+
+def test_a_question_is_not_to_blame_for_a_server_that_comes_back() -> None:
+    """It was away as long as the question was asked, and is there when another one is asked."""
+
+    def script(question: ChatQuestion) -> ScriptedReply:
+        return error_reply(502, "starting") if question.number < 2 else describe(question)
+
+    with ScriptedServer(script) as server:
+        assert texts(ask(server.url, 1, retries=1)) == all_described(1)
+
+
+def test_answers_that_nobody_waited_for_are_nobody_elses() -> None:
+
+    def script(question: ChatQuestion) -> ScriptedReply:
+        server.wait_for(4)
+        return describe(question)
+
+    with ScriptedServer(script) as server:
+        captioner = EndpointCaptioner(EndpointOptions(server.url, concurrency=4))
+        answers = captioner.ask(questions(4))
+        next(answers)
+        answers.close()  # three are not taken
+        later = [(number, request_of(number)) for number in range(10, 16)]
+        replies = texts(dict(captioner.ask(iter(later))))
+        captioner.close()
+    assert replies == {number: caption_of(f"c{number}") for number in range(10, 16)}
+
+
+def test_after_an_error_questions_are_asked_as_at_first() -> None:
+    refused = {f"c{number}": error_reply(413, "too large") for number in range(20)}
+    with ScriptedServer(of_clips(refused)) as server:
+        captioner = EndpointCaptioner(EndpointOptions(server.url, concurrency=4))
+        with pytest.raises(VideoprepError, match="the first 3 questions"):
+            list(captioner.ask(questions(20)))
+        later = [(number, request_of(number)) for number in (0, 1, 20, 21)]
+        replies = dict(captioner.ask(iter(later)))
+        captioner.close()
+    assert replies.keys() == {0, 1, 20, 21}
+    assert texts(replies).keys() == {20, 21}
+
+
 # --- What ends the run ---
 
 
@@ -461,7 +635,8 @@ def test_a_key_is_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     script = failing(-1, status=403, message=f"the key {key} has no credit")
     with ScriptedServer(script) as server:
         captioner = EndpointCaptioner(EndpointOptions(server.url))
-        assert key not in repr(captioner._connect())
+        with captioner._connected() as connection:
+            assert key not in repr(connection)
         with pytest.raises(VideoprepError, match=r"the key \*\*\* has no credit"):
             list(captioner.ask(questions(1)))
         captioner.close()

@@ -65,6 +65,7 @@ def test_the_command_line_surface_is_as_documented() -> None:
         "--buckets",
         "--num-buckets",
         "--min-kept",
+        "--multi-bucket",
         "--min-pixels",
         "--max-pixels",
         "--image-max-pixels",
@@ -135,6 +136,7 @@ def test_the_command_line_surface_is_as_documented() -> None:
         }
         | {"--batch-size"}
         | {"--use-tiling", "--revision", "--on-missing", "--decode-workers"}
+        | {"--mask-meaning", "--invert-masks", "--mask-channel"}
         | {
             "--text-encoder-dtype",
             "--posterior",
@@ -166,8 +168,9 @@ def test_the_command_line_surface_is_as_documented() -> None:
         | {"--seed", "--device", "--revision", "--output-format", "--help", "--split"}
         | {"--from-videos", "--resume", "--accumulate", "--warmup", "--optimizer", "--full"}
         | {"--dtype", "--gradient-checkpointing", "--max-gradient-norm", "--min-snr", "--keep"}
-        | {"--caption-dropout", "--image-dropout", "--on-nonfinite", "--checkpoint-every"}
-        | {"--validate-every", "--sample-every", "--workers"},
+        | {"--captions", "--caption-dropout", "--image-dropout", "--on-nonfinite"}
+        | {"--checkpoint-every", "--validate-every", "--sample-every", "--workers", "--loss-mask"}
+        | {"--regularization"},
         "import": {"--from", "--model", "--output", "--revision", "--output-format", "--help"},
         "review": dataset - {"--output-format"}
         | {"--model", "--port", "--open", "--reviewer", "--static", "--limit", "--apply"},

@@ -153,14 +153,26 @@ def test_what_changed_since_an_older_index(run_cli: Run, dataset: Path, tmp_path
     write_video(dataset / "videos/c.mp4", width=64, height=96, frames=5, lift=5)
     done = run_cli("index", dataset, "--diff", old)
     assert done.returncode == 0, done.stderr
-    assert "videos/a.mp4 (line 1): caption" in done.stdout
-    assert "videos/c.mp4 (line 3): contents" in done.stdout
+    assert "videos/a.mp4 (videos.txt:1): caption" in done.stdout
+    assert "videos/c.mp4 (videos.txt:3): contents" in done.stdout
     assert "3 samples = 3 planned + 0 skipped; 3 clips" in done.stdout
     changed = _json(run_cli("index", dataset, "--diff", old, "--output-format", "json"))
     assert changed["to_encode"] == {"video_latents": 1, "image_latents": 1, "prompt_embeds": 1}
     assert (changed["unchanged"], changed["clips"], changed["left_out"]) == (1, 3, [])
     assert old.read_bytes() == written
     assert not (tmp_path / "index.parquet").exists()
+
+
+def test_videos_that_no_list_names_have_no_lines(run_cli: Run, tmp_path: Path) -> None:
+    folder, options = tmp_path / "dataset", ("--caption-fallback", "A film.")
+    for name in ("a", "b"):
+        write_video(folder / f"{name}.mp4", width=64, height=96, frames=5)
+    assert run_cli("index", folder, *options, "-o", "old.parquet").returncode == 0
+    write_video(folder / "a.mp4", width=64, height=96, frames=5, lift=5)
+    (folder / "b.mp4").unlink()
+    done = run_cli("index", folder, *options, "--diff", "old.parquet")
+    assert done.returncode == 0, done.stderr
+    assert "\na.mp4: contents\nb.mp4: removed\n" in done.stdout
 
 
 @pytest.mark.parametrize(

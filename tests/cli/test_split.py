@@ -80,6 +80,8 @@ def test_wrong_use(run_cli: Cli, films: Path, option: str, value: str, said: str
         ("--page", "films/a.mp4", "does not end in .html"),
         ("--stats", "films/a.mp4", "does not end in .csv"),
         ("--stats", "ds/samples.csv", "is the list of the dataset"),
+        ("--page", "index.html", "exists and is no page of videoprep"),
+        ("--stats", "own.csv", "exists and is no table of scores"),
     ],
 )
 def test_nothing_that_is_needed_is_written_over(
@@ -87,10 +89,13 @@ def test_nothing_that_is_needed_is_written_over(
 ) -> None:
     (tmp_path / "films").mkdir()
     (tmp_path / "films/a.mp4").write_bytes(b"a film")
+    (tmp_path / "index.html").write_text("<!DOCTYPE html><title>My own page</title>")
+    (tmp_path / "own.csv").write_text("video,caption\na.mp4,A cat.\n")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     done = run_cli("split", tmp_path / "films", "-o", tmp_path / "ds", option, tmp_path / name)
     assert done.returncode == 2
     assert said in " ".join(done.stderr.split())
-    assert (tmp_path / "films/a.mp4").read_bytes() == b"a film"
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_split_without_a_range_leaves_the_list_as_it_is(

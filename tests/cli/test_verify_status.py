@@ -100,7 +100,7 @@ def test_what_is_to_be_made_and_why(run_cli: Run, workplace: Path, tiny_model: P
     for words in (
         "to do 1 prompt_embeds: caption",
         "to do videos/a.mp4 (videos.txt:1): caption → prompt_embeds",
-        "gone videos/c.mp4 (line 3)",
+        "gone videos/c.mp4 (videos.txt:3)",
         "2 clips of dataset: not all is done",
     ):
         assert words in done.stdout

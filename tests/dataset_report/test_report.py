@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,13 +17,16 @@ import pytest
 import videoprep as vp
 from tests.support.assets import write_lists, write_video
 from tests.support.browser import HOSTILE, OpenPage
+from tests.support.films import Film, Take
 from videoprep.dataset_report.gallery import as_json, choose_rows
 from videoprep.dataset_report.pictures import MOST_PICTURES, pictured
 from videoprep.dataset_report.rows import rows_of
-from videoprep.errors import PlanError, VideoprepError
+from videoprep.errors import VideoprepError
 from videoprep.families.component import Component, source_of
 from videoprep.index.schema import SCHEMA
 from videoprep.index.summary import summarize
+from videoprep.previewing.clips import open_clips
+from videoprep.sources import name_of
 from videoprep.store.layout import Store
 from videoprep.store.receipt import Failure, Receipt
 
@@ -269,13 +273,31 @@ def test_which_clips_are_shown(demo_dataset: Path) -> None:
 def test_only_a_page_is_replaced(demo_store: Path, tmp_path: Path) -> None:
     target = tmp_path / "prompt.txt"
     target.write_text("a caption")
-    with pytest.raises(PlanError, match="is not an HTML page"):
-        vp.report(demo_store, target)
-    with pytest.raises(PlanError, match="is a folder"):
+    own = tmp_path / "index.html"
+    own.write_text("<!DOCTYPE html>\n<title>My own page</title>")
+    for one in (target, own):
+        before = one.read_bytes()
+        with pytest.raises(VideoprepError, match="exists and is no page of videoprep") as error:
+            vp.report(demo_store, one)
+        assert error.value.option == "output"
+        assert one.read_bytes() == before
+    with pytest.raises(VideoprepError, match="is a folder"):
         vp.report(demo_store, tmp_path)
-    assert target.read_text() == "a caption"
     vp.report(demo_store, tmp_path / "a.html", previews=0)
     vp.report(demo_store, tmp_path / "a.html", previews=0)
+
+
+def test_a_dataset_is_called_by_its_own_folder(tmp_path: Path) -> None:
+    """And not by that of its films."""
+    (tmp_path / "ds/films").mkdir(parents=True)
+    Film((Take(60),), seed=1).write(tmp_path / "ds/films/a.mp4")
+    vp.split(tmp_path / "ds/films", output=tmp_path / "ds")
+    options: Any = {"caption_fallback": "A film.", "reshape": "center-crop"}
+    made = vp.report(tmp_path / "ds", tmp_path / "a.html", **options)
+    assert made.facts.name == str(tmp_path / "ds")
+    assert open_clips(tmp_path / "ds", **options).where == str(tmp_path / "ds")
+    spec = vp.DatasetSpec.from_path(tmp_path / "ds", **options)
+    assert open_clips(spec).where == name_of(spec) == str(tmp_path / "ds")
 
 
 def test_a_finished_plan_takes_no_options(demo_store: Path, tmp_path: Path) -> None:

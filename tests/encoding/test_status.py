@@ -101,6 +101,7 @@ def test_what_has_changed_is_told_sample_by_sample(store: Path, dataset: Path) -
         ("videos/d.mp4", 3, everything, ("new sample",)),
     ]
     assert [(gone.video, gone.line) for gone in status.gone] == [("videos/c.mp4", 3)]
+    assert [Path(gone.file).name for gone in status.gone] == ["videos.txt"]
     assert vp.status(store).ok, "the store itself is as complete as before"
 
 

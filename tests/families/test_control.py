@@ -184,15 +184,23 @@ def test_a_preview_shows_the_control_beside(tmp_path: Path, form: str) -> None:
 
 
 def test_exports_say_what_they_do_not_carry(tiny_model: Path, tmp_path: Path) -> None:
-    """No trainer's files have a place for it, and rows of one form need it in every clip."""
+    """Trainers' files have no place for it; files of all components are apart by what they hold."""
     data, store = write_data(tmp_path / "data"), tmp_path / "store"
     assert vp.encode(data, model=tiny_model, output=store, reshape="resize") is not None
-    for target in ("finetrainers", "webdataset", "hf-datasets"):
+    made = vp.export(store, to="finetrainers", output=tmp_path / "finetrainers")
+    assert made.clips == 3
+    assert [note.partition(" are")[0] for note in made.notes] == [
+        "control_depth_latents", "control_pose_latents",
+    ]  # fmt: skip
+    for target in ("webdataset", "hf-datasets"):
         made = vp.export(store, to=target, output=tmp_path / target)
-        assert made.clips == 3
-        assert [note.partition(" are")[0] for note in made.notes] == [
-            "control_depth_latents", "control_pose_latents",
-        ]  # fmt: skip
+        assert (made.clips, made.notes) == (3, ())
+        kinds = {path.name.partition("-")[2] for path in (tmp_path / target).iterdir()}
+        assert {kind for kind in kinds if kind.startswith("without")} == {
+            "without-control_depth_latents",
+            "without-control_pose_latents",
+            "without-control_depth_latents-without-control_pose_latents",
+        }
     (data / "list.csv").write_text("video,caption,control_depth\na.mp4,one,depth.mp4\n")
     assert vp.encode(data, model=tiny_model, output=tmp_path / "one", reshape="resize") is not None
     whole = vp.export(tmp_path / "one", to="webdataset", output=tmp_path / "whole")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -246,3 +247,33 @@ def test_a_component_that_is_declared_wrongly_is_refused(
     with pytest.raises(ModelError, match=message):
         vp.encode(dataset, model=model, output=tmp_path / "store", device="cpu")
     assert not (tmp_path / "store").exists()
+
+
+def test_each_caption_of_several_is_read_beside_the_frame(
+    dataset: Path, model: Path, tmp_path: Path, echo: Echo
+) -> None:
+    texts = {"a.mp4": ["One.", "Two."], "b.mp4": ["One."], "c.mp4": ["Two.", "Three.", "One."]}
+    for name in ("prompt.txt", "videos.txt"):
+        (dataset / name).unlink()
+    rows = [json.dumps({"video": name, "caption": own}) for name, own in texts.items()]
+    (dataset / "list.jsonl").write_text("\n".join(rows))
+    result = _encode(dataset, model, tmp_path / "store")
+    assert {name: one.encoded for name, one in result.components.items()} == {
+        "video_latents": 3, "ends_latents": 3, "last_latents": 3,
+        "prompt_embeds": 3, "sight_embeds": 6,
+    }  # fmt: skip
+    assert vp.verify(tmp_path / "store").ok
+    data = vp.LatentDataset(tmp_path / "store")
+    text = echo.load_text_encoder(
+        ModelFolder(model, "echo"), "text_encoder", CPU, torch.float32, eight_bit=False
+    )
+    for number, clip in enumerate(Store.open(tmp_path / "store").load_index().clips()):
+        pixels = normalize(load_clip(clip.pixels)[None]).permute(0, 2, 1, 3, 4)
+        assert clip.captions == tuple(texts[clip.video])
+        for caption, said in enumerate(clip.captions):
+            sight = Sight(text).encode_clips(pixels[:, :, :1], [ClipContext(said)])[0]
+            assert torch.equal(data[vp.ClipDraw(number, caption)]["sight_embeds"], sight)
+    shard = next(iter((tmp_path / "store").glob("sight_embeds/*/*.safetensors")))
+    shard.unlink()
+    assert not vp.verify(tmp_path / "store").ok
+    assert vp.verify(tmp_path / "store", repair=True, device="cpu").ok

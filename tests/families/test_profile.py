@@ -99,6 +99,35 @@ def test_latent_frames_follow_from_the_rule(
     assert [n for n in range(frames[1] + 1) if profile.accepts_frames(n)][-2:] == frames[:2]
 
 
+@pytest.mark.parametrize(
+    ("rule", "frames", "groups"),
+    [
+        (FrameRule(4, 1), 13, (1, 4, 4, 4)),
+        (FrameRule(4, 0), 12, (4, 4, 4)),
+        (FrameRule(8, 1), 17, (1, 8, 8)),
+        (FrameRule(1, 0), 3, (1, 1, 1)),
+        (FrameRule(33, 0, 9), 33, (1, *[4] * 8)),
+        (FrameRule(17, 5, 5, 2), 39, (1, 4, 4, 4, 4, 1, 4, 4, 4, 4, 1, 4)),
+        (FrameRule(4, 1), 1, (1,)),
+    ],
+)
+def test_each_frame_goes_into_a_latent_frame(
+    rule: FrameRule, frames: int, groups: tuple[int, ...]
+) -> None:
+    profile = Profile("some", divisor=32, frame_rules=(rule,))
+    assert profile.frame_groups(frames) == groups
+
+
+@given(any_profile, st.integers(1, 500))
+def test_groups_hold_every_frame_once(profile: Profile, frames: int) -> None:
+    count = profile.frames_within(frames)
+    assert count is not None
+    groups = profile.frame_groups(count)
+    assert sum(groups) == count
+    assert len(groups) == profile.latent_frames(count)
+    assert min(groups) >= 1
+
+
 def test_counts_that_no_rule_accepts_have_no_latents() -> None:
     profile = Profile("some", divisor=32, frame_rules=(FrameRule(17, 5, 5, 2),))
     assert profile.nearest_frames(20) == [5, 22]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +12,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 import videoprep as vp
 from tests.media.sounds import floats, noise, write_film
 from tests.support.assets import write_lists
 from tests.support.plans import write_version_2
 from tests.support.tiny_sonic import CHANNELS, HOP, RATE, SOUND_LATENTS, Sonic, build_sonic
-from videoprep.errors import Code, ModelError, PlanError
+from videoprep.errors import Code, ModelError, PlanError, VideoprepError
 from videoprep.families.component import VIDEO_LATENTS
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import components_of
+from videoprep.index.role_counts import count_roles
 from videoprep.index.schema import FILE_SCHEMA
 from videoprep.index.summary import summarize
 from videoprep.index.table import BucketIndex
@@ -73,7 +76,41 @@ def test_sound_of_exactly_the_frames(model: Path, tmp_path: Path, sonic: Sonic) 
     assert torch.equal(stereo["sound_latents"], encoder.encode(samples[None])[0])
     assert mono["sound_latents"].shape == stereo["sound_latents"].shape == (CHANNELS, count // HOP)
     assert "sound_latents" not in silent
-    assert set(silent) == {"video_latents", "prompt_embeds", "caption", "metadata"}
+    assert set(silent) == {"video_latents", "prompt_embeds", "caption", "metadata", "absent"}
+    assert [item["absent"] for item in (stereo, mono, silent)] == [[], [], ["sound_latents"]]
+
+
+def test_clips_without_sound_are_in_batches_of_their_own(model: Path, tmp_path: Path) -> None:
+    """Of the store as of the plan; what is stacked says what all of the batch lack."""
+    dataset = write_films(tmp_path / "data", ("stereo", "silent", "mono", "after"))
+    index = BucketIndex.build(dataset, profile="sonic")
+    assert index.has_audio.tolist() == [True, False, True, False]
+    assert [clip.has_audio for clip in index.clips()] == index.has_audio.tolist()
+    encode(dataset, model, tmp_path / "store")
+    data = vp.LatentDataset(tmp_path / "store")
+    wanted = {frozenset({0, 2}), frozenset({1, 3})}
+    for source in (data, index):
+        sampler = vp.BucketBatchSampler(source, batch_size=2)
+        assert {frozenset(batch) for batch in sampler} == wanted
+    loader = DataLoader(
+        data, batch_sampler=vp.BucketBatchSampler(data, batch_size=2), collate_fn=vp.collate
+    )
+    batches = {tuple(batch["absent"]): batch for batch in loader}
+    assert batches.keys() == {(), ("sound_latents",)}
+    assert batches[()]["sound_latents"].shape == (2, CHANNELS, round(17 / 8 * RATE) // HOP)
+    assert "sound_latents" not in batches[("sound_latents",)]
+    mixing = vp.BucketBatchSampler(data, batch_size=4, mix_absent=True)
+    with pytest.raises(VideoprepError, match="lack different components"):
+        list(DataLoader(data, batch_sampler=mixing, collate_fn=vp.collate))
+
+
+def test_without_the_component_there_is_nothing_to_lack(model: Path, tmp_path: Path) -> None:
+    dataset, store = write_films(tmp_path / "data"), tmp_path / "store"
+    encode(dataset, model, store)
+    data = vp.LatentDataset(store, components=["video_latents", "prompt_embeds"])
+    assert data.presence is None
+    assert [item["absent"] for item in map(data.__getitem__, range(3))] == [[], [], []]
+    assert BucketIndex.build(dataset).presence is None, "no part of the family hears"
 
 
 def test_what_is_there_is_found_and_mended(model: Path, tmp_path: Path) -> None:
@@ -136,6 +173,49 @@ def test_a_repair_keeps_what_it_could_not_make_again(model: Path, tmp_path: Path
     assert sorted(path.name for path in store.rglob("*")) == before
 
 
+def test_counts_add_up_everywhere(model: Path, tmp_path: Path) -> None:
+    """What has no sound is encoded once all else of it is, and is never said to be missing."""
+    dataset, store = write_films(tmp_path / "data"), tmp_path / "store"
+    index = BucketIndex.build(dataset, profile="sonic")
+    counts = count_roles(index)
+    assert (dict(counts.clips), dict(counts.files)) == ({"audio": 2}, {})
+    assert [*counts.sentences(3)] == ["clips with sound: 2 of 3"]
+    encode(dataset, model, store)
+    counted = vp.status(store, dataset).components["sound_latents"]
+    assert (counted.planned, counted.done, counted.absent, counted.to_do) == (2, 2, 1, 0)
+    report = vp.report(store, tmp_path / "report.html", previews=0)
+    assert "clips with sound: 2 of 3" in (tmp_path / "report.html").read_text()
+    assert report.facts.clips == {"encoded": 3}
+    assert report.ok
+    assert vp.verify(store).ok
+
+
+def test_is_exported_and_trained_on(model: Path, tmp_path: Path) -> None:
+    """Clips without sound lie in files of their own, and a trainer that is deaf takes all."""
+    store = tmp_path / "store"
+    encode(write_films(tmp_path / "data", ("silent", "stereo", "mono")), model, store)
+    kinds = ("17x64x64", "17x64x64-without-sound_latents")
+    vp.export(store, to="webdataset", output=tmp_path / "tar")
+    members: dict[str, set[str]] = {}
+    for path in (tmp_path / "tar").glob("*/*.tar"):
+        with tarfile.open(path) as tar:
+            members[path.parent.name] = {name.partition(".")[2] for name in tar.getnames()}
+    assert members.keys() == {*kinds}
+    assert members[kinds[0]] - members[kinds[1]] == {"sound_latents.pth"}
+    vp.export(store, to="hf-datasets", output=tmp_path / "hf")
+    tables = {
+        kind: pq.read_table(next((tmp_path / "hf" / kind).glob("*.parquet"))) for kind in kinds
+    }
+    assert [len(tables[kind]) for kind in kinds] == [2, 1]
+    assert {*tables[kinds[0]].column_names} - {*tables[kinds[1]].column_names} == {"sound_latents"}
+    card = (tmp_path / "hf/README.md").read_text()
+    assert all(f"config_name: {kind}" in card for kind in kinds)
+    trained = vp.train(
+        store, model=model, output=tmp_path / "run", steps=3, rank=2, batch_size=2, device="cpu"
+    )
+    assert trained.steps == 3
+
+
 def test_an_index_is_summarized(model: Path, tmp_path: Path) -> None:
     index = BucketIndex.build(write_films(tmp_path / "data"), profile="sonic")
     (sound,) = (one for one in summarize(index).components if one.name == "sound_latents")
@@ -158,6 +238,9 @@ def test_an_index_of_before_says_so(model: Path, tmp_path: Path) -> None:
     write_version_2(tmp_path / "index.parquet", tmp_path / "older.parquet")
     read = BucketIndex.load(tmp_path / "older.parquet")
     assert not read.knows_sound
+    assert {clip.has_audio for clip in read.clips()} == {None}
+    with pytest.raises(PlanError, match="does not say which clips have sound"):
+        read.has_audio  # noqa: B018
     assert read.table.drop_columns(["audio_key"]).equals(index.table.drop_columns(["audio_key"]))
     with pytest.raises(PlanError, match="does not say which clips have sound"):
         encode(tmp_path / "older.parquet", model, tmp_path / "store")

@@ -75,6 +75,32 @@ def test_sound_is_that_of_the_file(model: Path, tmp_path: Path, sonic: Sonic) ->
     assert encode(data, model, store).encoded == 0
 
 
+def test_a_file_beside_the_video_is_its_sound(model: Path, tmp_path: Path, sonic: Sonic) -> None:
+    """Before the video's own track, bit for bit; what does not open costs its own sample."""
+    data, store = tmp_path / "data", tmp_path / "store"
+    for seed, name in enumerate(("film", "own", "broken")):
+        write_film(data / f"{name}.mov", noise(3, RATE, seed=seed), rate=RATE, frames=17, fps=8)
+        (data / f"{name}.txt").write_text(name)
+    write_film(data / "silent.mov", frames=17, fps=8)
+    (data / "silent.txt").write_text("silent")
+    for name in ("film", "silent"):
+        write_wav(data / f"{name}.wav", noise(3, RATE, seed=5), RATE)
+    (data / "broken.wav").write_bytes(b"")
+    result = encode(data, model, store)
+    assert [(one.video, one.code) for one in result.left_out] == [("broken.mov", "VP103")]
+    made = sound_latents(store)
+    beside = latents_of(sonic, model, floats(noise(3, RATE, seed=5))[:, :COUNT])
+    assert made.keys() == {"film", "own", "silent"}
+    assert torch.equal(made["film"], beside)
+    assert torch.equal(made["silent"], beside)
+    own = latents_of(sonic, model, floats(noise(3, RATE, seed=1))[:, :COUNT])
+    assert torch.equal(made["own"], own)
+    off = encode(data, model, tmp_path / "off", audio_column="")
+    assert (off.clips, off.components["sound_latents"].encoded) == (4, 3)
+    (data / "film.wav").unlink()
+    assert dict(vp.status(store, data).components["sound_latents"].why) == {"audio": 1}
+
+
 def write_coded(path: Path, samples: Samples, rate: int, *codec: str) -> Path:
     wav = write_wav(path.with_suffix(".source.wav"), samples, rate)
     ffmpeg("-i", wav, "-c:a", *codec, path)

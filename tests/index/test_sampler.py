@@ -421,7 +421,8 @@ def test_states_of_other_samplers(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "version 2; this videoprep reads up to 1"),
+        ({"version": 3}, "version 3; this videoprep reads up to 2"),
+        ({"version": 2}, "clips that lack a component in batches of their own"),
         ({"version": "1"}, "has version '1'"),
         ({"epoch": "0"}, "has epoch '0'"),
         ({"epoch": True}, "has epoch True"),

@@ -106,6 +106,19 @@ def test_sound_files_lie_behind_the_url_too(dataset: Path, url: str) -> None:
         assert sound.path.read_bytes() == (dataset / "s/a.wav").read_bytes()
 
 
+def test_sound_beside_videos_is_found_behind_the_url(dataset: Path, url: str) -> None:
+    first, second = (Path(name).with_suffix(".wav") for name in VIDEOS[:2])
+    write_wav(dataset / first, noise(2, 16_000), 16_000)
+    write_wav(dataset / second, noise(2, 16_000, seed=1), 16_000)
+    (dataset / second).with_suffix(".flac").write_bytes(b"another")
+    here = vp.BucketIndex.build(dataset, **SMALL)
+    there = vp.BucketIndex.build(put(dataset, url).location, **SMALL)
+    assert [one.code for one in there.left_out] == ["VP024"]
+    assert there.table["audio_path"].drop_null().to_pylist() == [str(first)]
+    assert there.table.drop_columns(["file"]) == here.table.drop_columns(["file"])
+    assert there.policy == here.policy
+
+
 def test_a_report_is_the_same_but_for_its_places(dataset: Path, remote: RemoteFiles) -> None:
     here = vp.validate(dataset, select=("all",))
     there = vp.validate(remote.location, select=("all",))

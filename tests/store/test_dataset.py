@@ -518,7 +518,8 @@ def test_components_are_chosen(demo_store: Path) -> None:
     data = vp.LatentDataset(demo_store, components=["prompt_embeds", "video_latents"])
     assert data.components == ("video_latents", "prompt_embeds")
     item = data[0]
-    assert list(item) == ["video_latents", "prompt_embeds", "caption", "metadata"]
+    names = ["video_latents", "prompt_embeds", "caption", "caption_number", "metadata", "absent"]
+    assert list(item) == names
     assert item["metadata"] == vp.LatentDataset(demo_store)[0]["metadata"]
     for wrong, message in (
         ("latents", "has no 'latents'; it has: video_latents, image_latents"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,14 @@ import numpy as np
 import pytest
 
 from tests.index.test_placement import media, policy
+from videoprep.families.component import SOUND, ComponentSpec, SoundFormat
 from videoprep.index.placement import place
+from videoprep.media.audio_info import AudioInfo
 from videoprep.media.frame_scan import FrameScan
+from videoprep.media.inspect import SoundInspection
+from videoprep.media.sound_file import SoundInfo
+from videoprep.media.sound_scan import SoundScan
+from videoprep.spec.roles import AUDIO
 from videoprep.spec.sample import Extras, Location, Sample
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Rule, Subject, Validator
@@ -117,3 +124,40 @@ def rule_test(
                 assert finding.video == "videos/a.mp4"
 
     return test
+
+
+def with_sound(
+    case: Subject, *, own: bool = True, rate: int | None = 16_000, **facts: Any
+) -> Subject:
+    """The same sample with sound of which headers say these facts.
+
+    Args:
+        case: a sample.
+        own: whether it is the video's own, or in a file.
+        rate: what models of the profile's family take; None: they take no sound.
+        facts: of its `AudioInfo`.
+    """
+    usual: dict[str, Any] = {
+        "stream": 1, "streams": 1, "codec": "aac", "sample_rate": 48_000, "channels": 2,
+        "layout": "stereo", "start": Fraction(0), "duration": Fraction(100), "error": None,
+    }  # fmt: skip
+    audio = AudioInfo(**{**usual, **facts})
+    profile = case.policy.profile
+    if rate is not None:
+        spec = ComponentSpec(
+            name="sound_latents", source=SOUND, part="vae", sound=SoundFormat(rate, 2)
+        )
+        profile = replace(profile, components=(*profile.components, spec))
+    known = {"policy": replace(case.policy, profile=profile)}
+    if own:
+        return replace(case, **known, _media=replace(case.media, audio=audio), _beside={})
+    found = SoundInspection(SoundInfo(audio, Fraction(0)), "fingerprint")
+    return replace(case, **known, _beside={AUDIO: found})
+
+
+def heard(case: Subject, levels: list[int], clipped: list[int] | None = None) -> Subject:
+    """The same sample, whose sound has these levels: a number each tenth of a second."""
+    codes = np.array(levels, np.uint8)
+    counts = np.zeros(len(levels), np.int32) if clipped is None else np.array(clipped, np.int32)
+    scan = SoundScan(1600 * len(levels), 16_000, 2, None, codes, codes, counts)
+    return replace(with_sound(case), _sound_scan=scan)

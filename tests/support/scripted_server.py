@@ -229,6 +229,7 @@ class ScriptedServer:
         self.accepts, self.most_frames = accepts, most_frames
         self.questions: list[ChatQuestion] = []
         self.paths: list[str] = []
+        self._connections = 0
         self._changed = threading.Condition()
         self._open = threading.Event()
         self._open.set()
@@ -276,6 +277,18 @@ class ScriptedServer:
         with self._changed:
             came = self._changed.wait_for(lambda: len(self.questions) >= count, _SECONDS)
         assert came, f"{len(self.questions)} of {count} questions came"
+
+    def wait_until_left(self) -> None:
+        """Wait until no client has a connection."""
+        with self._changed:
+            left = self._changed.wait_for(lambda: not self._connections, _SECONDS)
+        assert left, f"{self._connections} connections are open"
+
+    def count_connections(self, more: int) -> None:
+        """Note that connections were opened, or closed."""
+        with self._changed:
+            self._connections += more
+            self._changed.notify_all()
 
     def take(self, headers: Mapping[str, str], body: dict[str, Any]) -> ScriptedReply:
         """Answer a question."""
@@ -334,6 +347,16 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
     disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        """Count the connection."""
+        super().setup()
+        self.server.scripted.count_connections(1)
+
+    def finish(self) -> None:
+        """Count it no more."""
+        self.server.scripted.count_connections(-1)
+        super().finish()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
         """Say nothing."""

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from videoprep.captions.protocol import CaptionRequest
+from videoprep.media.x264 import set_repeatable
 
 RequestShape = Literal["images", "frames", "video"]
 """How frames are sent: as images with their times, which every server takes; as the frames of one
@@ -88,8 +89,7 @@ def video_file(frames: Sequence[NDArray[np.uint8]], rate: Fraction) -> bytes:
     with av.open(file, "w", format="mp4") as container:
         stream = cast(VideoStream, container.add_stream("libx264", rate=rate))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.thread_count = 1
-        stream.options = {"crf": _CRF, "preset": "veryfast"}
+        set_repeatable(stream, {"crf": _CRF, "preset": "veryfast"})
         for frame in frames:
             cut = np.ascontiguousarray(frame[:height, :width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(cut, format="rgb24")))

@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -46,6 +46,8 @@ shows to work."""
 
 _MODELS, _COMPLETIONS = "/models", "/chat/completions"
 _KNOWN = "endpoints.json"
+# Earlier versions have kept failures that may pass as "takes".
+_SHAPES = "shapes"
 
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 60.0
@@ -68,8 +70,9 @@ _FILTERED = frozenset(
 )
 
 PROBE = "videoprep-probe: answer with one word."
-"""What is asked to find out whether a server takes videos."""
+"""What is asked to find out whether a server takes videos, or whether it is there."""
 
+_PROBED_TOKENS = 4
 _PROBED_FRAMES = (32, 40)
 _PROBED_SIDE = 56
 
@@ -161,8 +164,7 @@ class EndpointCaptioner:
         self._closing = threading.Event()
         self._not_before = 0.0
         self._lacks: set[str] = set()  # fields of a request that the server does not know
-        self._tasks: queue.SimpleQueue[tuple[Any, CaptionRequest] | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[tuple[Any, _Result]] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._stack = ExitStack()
         self._deadlines = self._stack.enter_context(Deadlines())
@@ -172,7 +174,7 @@ class EndpointCaptioner:
                 self.model = self._only_model()
             self.identity = f"{self.address} {self.model}"
             """The server's address and its model."""
-            self._reported: str | None = self._known().get("reported")
+            self._reported = _text_or_none(self._known().get("reported"))
             self._judge = FailureJudge(str(self.address), bool(self._known().get("answered")))
             self.shape: RequestShape = self._choose_shape()
             self.settings: Mapping[str, Any] = {"request": self.shape, **options.settings()}
@@ -207,104 +209,153 @@ class EndpointCaptioner:
         Raises:
             VideoprepError: The server is gone, changes its model, or fails each question.
         """
+        current = _Round()
+        try:
+            yield from self._ask_all(requests, current)
+        finally:  # what was not waited for is nobody's answer
+            current.is_over.set()
+
+    def _ask_all(
+        self, requests: Iterator[tuple[T, CaptionRequest]], current: _Round
+    ) -> Iterator[tuple[T, CaptionReply | CaptionFailure]]:
         judge = self._judge
         judge.begin()
         asked, over = 0, False
         while True:
-            while not over and asked < self.ahead and self._answers.empty():
+            while not over and asked < self.ahead and current.answers.empty():
                 question = next(requests, None)
                 over = question is None
                 if question is not None:
-                    self._start(question, asked)
+                    self._start(_Question(current, *question), asked)
                     asked += 1
             if not asked:
                 break
-            item, result = self._next_answer()
+            item, result = self._next_answer(current)
             asked -= 1
             if isinstance(result, BaseException):
-                yield from self._rest(asked)
+                yield from self._rest(current)
                 raise result
             is_foreign = isinstance(result, _Foreign)
             told = result.failure if isinstance(result, _Foreign) else result
             try:
                 yield from judge.take(item, told, foreign=is_foreign)
             except VideoprepError:
-                yield from self._rest(asked)
+                yield from self._rest(current)
                 raise
         yield from judge.end()
 
-    def _rest(self, asked: int) -> Iterator[tuple[Any, CaptionReply | CaptionFailure]]:
+    def _rest(self, current: _Round) -> Iterator[tuple[Any, CaptionReply | CaptionFailure]]:
         """Yield what is there already: answers were paid for, and failures need not be met again.
 
         What was held back is passed on with the first answer.
         """
-        while asked and not self._answers.empty():
-            item, result = self._answers.get()
-            asked -= 1
+        while not current.answers.empty():
+            item, result = current.answers.get()
             if isinstance(result, CaptionReply):
                 yield from self._judge.take(item, result)
             elif isinstance(result, CaptionFailure):
                 yield item, result
 
-    def _start(self, question: tuple[Any, CaptionRequest], asked: int) -> None:
+    def _start(self, question: _Question, asked: int) -> None:
         if asked >= len(self._threads):
             thread = threading.Thread(target=self._work, daemon=True)
             self._threads.append(thread)
             thread.start()
         self._tasks.put(question)
 
-    def _next_answer(self) -> tuple[Any, _Result]:
+    def _next_answer(self, current: _Round) -> tuple[Any, _Result]:
         while True:
             self._check()
             try:
-                return self._answers.get(timeout=_LOOK_SECONDS)
+                return current.answers.get(timeout=_LOOK_SECONDS)
             except queue.Empty:
                 continue
 
     def _work(self) -> None:
-        connection = self._connect()
-        while (one := self._tasks.get()) is not None:
-            item, request = one
-            try:
-                result: _Result = self._ask_one(connection, request)
-            except Exception as error:  # noqa: BLE001 (raised in the main thread)
-                result = error
-            self._answers.put((item, result))
-        connection.close()
+        with self._connected() as connection:
+            while (one := self._tasks.get()) is not None:
+                if one.round.is_over.is_set():
+                    continue
+                try:
+                    result: _Result = self._ask_one(connection, one)
+                except Exception as error:  # noqa: BLE001 (raised in the main thread)
+                    result = error
+                one.round.answers.put((one.item, result))
 
-    def _connect(self) -> HttpConnection:
+    @contextmanager
+    def _connected(self) -> Iterator[HttpConnection]:
+        """Hold a connection whose exchanges are bounded in time, and close it at the end."""
         connection = HttpConnection(self.address, self._key)
-        self._deadlines.add(connection)
-        return connection
+        with self._deadlines.watching(connection), closing(connection):
+            yield connection
 
     def _ask_one(
-        self, connection: HttpConnection, request: CaptionRequest
+        self, connection: HttpConnection, question: _Question
     ) -> CaptionReply | CaptionFailure | _Foreign:
         started = time.monotonic()
-        whole, tries = self.preview(request), 0
-        body = self._without_lacking(whole)
+        whole, is_over = self.preview(question.request), question.round.is_over
+        told, body = self._try_until(connection, whole, self.options.retries, is_over)
+        if isinstance(told, _Trouble) and told.away:
+            self._require_there(connection, told, is_over)
+            # It may have come back just now: then it was not the question.
+            retries = self.options.retries if told.busy else 0
+            told, body = self._try_until(connection, whole, retries, is_over)
+        if isinstance(told, _Spoken):
+            self._require_model(told.model)
+            return told.reply(time.monotonic() - started, _left_out(whole, body))
+        if told.blind and question.request.frames and not self._judge.has_answered:
+            raise self._blind(told.reason)
+        others = "the server answers other questions, but not this one: " if told.away else ""
+        failure = CaptionFailure(f"{others}{told.reason}")
+        return _Foreign(failure) if told.foreign else failure
+
+    def _try_until(
+        self,
+        connection: HttpConnection,
+        whole: Mapping[str, Any],
+        retries: int,
+        is_over: threading.Event,
+    ) -> tuple[_Spoken | _Trouble, Mapping[str, Any]]:
+        """Ask until there is an answer, or no hope of one.
+
+        Args:
+            connection: this thread's.
+            whole: the body of the request, with all fields.
+            retries: how often to ask again.
+            is_over: whether nobody waits for the answer any more.
+
+        Returns:
+            What came of it, and the body that was sent last.
+        """
+        tries, body = 0, self._without_lacking(whole)
         data = json.dumps(body).encode()
         while True:
-            self._wait_turn()
-            problem = self._try(connection, data)
-            if isinstance(problem, _Spoken):
-                self._require_model(problem.model)
-                return problem.reply(time.monotonic() - started, _left_out(whole, body))
-            if problem.field in body:
-                self._lack(problem.field)
+            self._wait_turn(is_over)
+            told = self._try(connection, data)
+            if isinstance(told, _Spoken):
+                return told, body
+            if told.field in body:
+                self._lack(told.field)
                 body = self._without_lacking(whole)
                 data = json.dumps(body).encode()
                 continue
-            if problem.final or tries >= self.options.retries:
-                break
-            self._wait_before_retry(tries, problem.retry_after)
+            if told.final or tries >= retries:
+                return told, body
+            self._wait_before_retry(tries, told.retry_after)
             tries += 1
-        if problem.away:
-            raise self._gone(problem.reason)
-        if problem.blind and request.frames and not self._judge.has_answered:
-            raise self._blind(problem.reason)
-        failure = CaptionFailure(problem.reason)
-        return _Foreign(failure) if problem.foreign else failure
+
+    def _require_there(
+        self, connection: HttpConnection, trouble: _Trouble, is_over: threading.Event
+    ) -> None:
+        """Raise that the server is gone, unless it answers to something else.
+
+        A question may be what ends the server or takes it too long: no run would get past it.
+        """
+        request = CaptionRequest(PROBE, max_tokens=_PROBED_TOKENS)
+        whole = body_of(request, "images", self.model, self.options.settings())
+        told, _ = self._try_until(connection, whole, self.options.retries, is_over)
+        if isinstance(told, _Trouble) and told.away:
+            raise self._gone(trouble.reason)
 
     def _try(self, connection: HttpConnection, body: bytes) -> _Spoken | _Trouble:
         try:
@@ -325,14 +376,17 @@ class EndpointCaptioner:
             return _Trouble(reason, final=True, field=lacks, blind=told.is_about_pictures)
         if answer.status in _TRY_AGAIN or answer.status >= 500:
             wait = _retry_after(answer.headers.get("retry-after", ""))
-            return _Trouble(reason, away=answer.status in _AWAY, retry_after=wait)
+            busy, away = answer.status in _TRY_AGAIN, answer.status in _AWAY
+            return _Trouble(reason, away=away, busy=busy, retry_after=wait)
         return _Trouble(reason, final=True)
 
-    def _wait_turn(self) -> None:
+    def _wait_turn(self, is_over: threading.Event) -> None:
         """Wait as long as the server has asked all to wait."""
         self._pause(0)
         while (left := self._not_before - time.monotonic()) > 0:
             self._pause(left)
+        if is_over.is_set():
+            raise _given_up()
 
     def _wait_before_retry(self, tries: int, retry_after: float | None) -> None:
         if retry_after is not None:
@@ -345,7 +399,7 @@ class EndpointCaptioner:
 
     def _pause(self, seconds: float) -> None:
         if self._closing.wait(seconds):
-            raise VideoprepError("the asking was given up")
+            raise _given_up()
 
     def _lack(self, name: str) -> None:
         """Leave a field out from now on, and say so once."""
@@ -444,22 +498,23 @@ class EndpointCaptioner:
     # What is found out about a server.
 
     def _only_model(self) -> str:
-        connection, tries = self._connect(), 0
-        while True:
-            try:
-                answer = connection.exchange("GET", _MODELS, None, _PROBE_SECONDS)
-            except HttpError as error:
-                reason = str(error)
-            else:
-                told = ServerError.read(answer.status, answer.body)
-                self._require_allowed(answer, told)
-                if answer.status == 200:
-                    return self._only_of(answer.body)
-                reason = f"it answered {answer.status}{self._said(told)}"
-            if tries >= min(2, self.options.retries):
-                raise self._gone(reason)
-            self._wait_before_retry(tries, None)
-            tries += 1
+        tries = 0
+        with self._connected() as connection:
+            while True:
+                try:
+                    answer = connection.exchange("GET", _MODELS, None, _PROBE_SECONDS)
+                except HttpError as error:
+                    reason = str(error)
+                else:
+                    told = ServerError.read(answer.status, answer.body)
+                    self._require_allowed(answer, told)
+                    if answer.status == 200:
+                        return self._only_of(answer.body)
+                    reason = f"it answered {answer.status}{self._said(told)}"
+                if tries >= min(2, self.options.retries):
+                    raise self._gone(reason)
+                self._wait_before_retry(tries, None)
+                tries += 1
 
     def _only_of(self, body: bytes) -> str:
         try:
@@ -481,39 +536,59 @@ class EndpointCaptioner:
         if choice == "images":
             return choice
         wanted: tuple[RequestShape, ...] = ("frames", "video") if choice == "auto" else (choice,)
-        takes = self._known().get("takes", {})
+        refused = ""
         for shape in wanted:
-            if shape not in takes:
-                takes[shape] = self._probe(shape)
-                self._remember(takes=takes)
-            if not takes[shape]:
+            refused = self._refused(shape, ask_again=choice != "auto")
+            if not refused:
                 return shape
         if choice == "auto":
             return "images"
         raise VideoprepError(
-            f"the server does not take {choice}: {takes[choice]}",
+            f"the server does not take {choice}: {refused}",
             where=str(self.address),
             remedy="send images with `request='images'`",
             option="request",
         )
 
-    def _probe(self, shape: RequestShape) -> str:
+    def _refused(self, shape: RequestShape, *, ask_again: bool) -> str:
         """Return why a server does not take a shape; empty if it does.
+
+        What the server has said is remembered; that it failed is not, since that may pass.
+
+        Args:
+            shape: how frames are sent.
+            ask_again: whether to ask although it is remembered that it does not.
+        """
+        shapes = self._known().get(_SHAPES)
+        known = dict(shapes) if isinstance(shapes, dict) else {}
+        before = known.get(shape)
+        if isinstance(before, str) and not (before and ask_again):
+            return before
+        verdict = self._probe(shape)
+        if verdict.lasts:
+            self._remember(**{_SHAPES: {**known, shape: verdict.refused}})
+        elif verdict.refused:
+            logger.warning("whether the server takes %s is not clear: %s", shape, verdict.refused)
+        return verdict.refused
+
+    def _probe(self, shape: RequestShape) -> _Verdict:
+        """Find out whether a server takes a shape.
 
         Frames that are dropped without a word show by the tokens that it counts.
         """
         counts = []
         for frames in _PROBED_FRAMES:
             told = self._probed(shape, frames)
-            if isinstance(told, str):
-                return told
-            counts.append(told)
+            if isinstance(told, _Trouble):
+                return _Verdict(told.reason, lasts=told.final)
+            counts.append(told.prompt_tokens)
         if counts[0] is None or counts[1] is None:
-            return "it does not say how many tokens a prompt has, so that nothing is shown"
+            return _Verdict("it does not say how many tokens a prompt has: nothing is shown")
         few, many = _PROBED_FRAMES
-        return "" if counts[0] < counts[1] else f"of {many} frames it does not see more than {few}"
+        is_seen = counts[0] < counts[1]
+        return _Verdict("" if is_seen else f"of {many} frames it does not see more than {few}")
 
-    def _probed(self, shape: RequestShape, frames: int) -> int | str | None:
+    def _probed(self, shape: RequestShape, frames: int) -> _Spoken | _Trouble:
         shades = np.linspace(0, 255, frames).astype(np.uint8)
         size = (_PROBED_SIDE, _PROBED_SIDE, 3)
         request = CaptionRequest(
@@ -521,11 +596,15 @@ class EndpointCaptioner:
             [np.full(size, shade, np.uint8) for shade in shades],
             [number / 8 for number in range(frames)],
             frames / 8,
-            max_tokens=4,
+            max_tokens=_PROBED_TOKENS,
         )
-        body = json.dumps(body_of(request, shape, self.model, self.options.settings())).encode()
-        told = self._try(self._connect(), body)
-        return told.prompt_tokens if isinstance(told, _Spoken) else told.reason
+        body = body_of(request, shape, self.model, self.options.settings())
+        goes_on, retries = threading.Event(), self.options.retries
+        with self._connected() as connection:
+            told, _ = self._try_until(connection, body, retries, goes_on)
+            if isinstance(told, _Trouble) and told.away:
+                self._require_there(connection, told, goes_on)
+        return told
 
     def _known(self) -> dict[str, Any]:
         """What is remembered of this server and model."""
@@ -537,14 +616,49 @@ class EndpointCaptioner:
             return {}
         try:
             known = json.loads(self._cache.read(_KNOWN))
-        except (FileNotFoundError, ValueError, RecursionError):
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            self._give_up_memory(error)
+            return {}
+        except (ValueError, RecursionError):
             return {}
         return known if isinstance(known, dict) else {}
 
     def _remember(self, **facts: Any) -> None:
-        if self._cache is not None:
-            known = {**self._all_known(), self.identity: {**self._known(), **facts}}
+        if self._cache is None:
+            return
+        known = {**self._all_known(), self.identity: {**self._known(), **facts}}
+        try:
             self._cache.write_bytes(_KNOWN, json.dumps(known).encode())
+        except OSError as error:
+            self._give_up_memory(error)
+
+    def _give_up_memory(self, error: OSError) -> None:
+        """Go on without what is remembered between runs, and say so once."""
+        self._cache = None
+        logger.warning(
+            "what is found out about the server is not remembered for the next run: %s",
+            error.strerror or error,
+        )
+
+
+def _given_up() -> VideoprepError:
+    return VideoprepError("the asking was given up")
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """Whether a server takes frames in a shape."""
+
+    refused: str
+    """Why it does not; empty if it does."""
+    lasts: bool = True
+    """Whether it will be so in the next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -557,6 +671,25 @@ class _Foreign:
 _Result = CaptionReply | CaptionFailure | _Foreign | BaseException
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Round:
+    """One call of `EndpointCaptioner.ask`."""
+
+    answers: queue.SimpleQueue[tuple[Any, _Result]] = field(default_factory=queue.SimpleQueue)
+    is_over: threading.Event = field(default_factory=threading.Event)
+    """Set when nobody waits for answers any more."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """A request on its way to a thread."""
+
+    round: _Round
+    item: Any
+    """Comes back with the answer."""
+    request: CaptionRequest
+
+
 @dataclass(frozen=True, slots=True)
 class _Trouble:
     """Why there is no answer yet."""
@@ -564,6 +697,8 @@ class _Trouble:
     reason: str
     away: bool = False
     """Whether the server is not there for anybody."""
+    busy: bool = False
+    """Whether the server says that it would answer at another time."""
     final: bool = False
     """Whether asking again makes no sense."""
     retry_after: float | None = None

@@ -61,7 +61,9 @@ class FailureJudge:
         else:
             yield item, result
         if len(self._reasons) >= (_MOST_IN_A_ROW if self.has_answered else _MOST_AT_FIRST):
-            raise self._error()
+            error = self._error()
+            self._reasons.clear()  # who asks again begins anew
+            raise error
 
     def end(self) -> Iterator[tuple[Any, CaptionFailure]]:
         """Yield what was held back: there are no more questions, or there is an answer."""

@@ -308,6 +308,15 @@ class Deadlines:
         if self._closed.is_set():
             connection.give_up(_GIVEN_UP)
 
+    @contextlib.contextmanager
+    def watching(self, connection: HttpConnection) -> Iterator[None]:
+        """Watch over a connection for a while."""
+        self.add(connection)
+        try:
+            yield
+        finally:
+            self._connections.remove(connection)
+
     def _watch(self) -> None:
         while not self._closed.wait(_LOOK_SECONDS):
             now = time.monotonic()

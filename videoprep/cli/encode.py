@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from videoprep.encoding.replan import Replan
     from videoprep.encoding.result import EncodeResult
-    from videoprep.store.catalogue import DamagedClip
+    from videoprep.store.catalogue import DamagedClip, SetAside
 
 _SHOWN = 20
 
@@ -137,6 +137,11 @@ def print_use(store: str, model: str) -> None:
     next_command("export", store, "--to", target, "-o", f"for-{target}")
 
 
+def _artifact(entry: SetAside) -> str:
+    """What could not be made; of which caption, if it is not the first."""
+    return f"{entry.component} of caption {entry.caption + 1}" if entry.caption else entry.component
+
+
 def print_result(result: EncodeResult) -> None:
     """What was done, in counts that add up."""
     print_reading(result.reading)
@@ -157,7 +162,7 @@ def print_result(result: EncodeResult) -> None:
     for entry in result.set_aside[:_SHOWN]:
         stdout.print(
             safe("failed ", "yellow")
-            + safe(f"{listed(entry.video, entry.file, entry.line)}, {entry.component}: ")
+            + safe(f"{listed(entry.video, entry.file, entry.line)}, {_artifact(entry)}: ")
             + said(f"{entry.code} {entry.reason}")
         )
     if len(result.set_aside) > _SHOWN:

@@ -14,7 +14,7 @@ from videoprep.cli.options import (
     OutputFormat,
     as_options,
     dataset_options,
-    make_spec,
+    make_datasets,
     named_path,
 )
 from videoprep.cli.output import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from videoprep.index.summary import Summary
     from videoprep.index.table import BucketIndex, LeftOutSample
     from videoprep.index.table import OnMissing as OnMissingWord
-    from videoprep.spec.dataset import DatasetSpec
+    from videoprep.spec.dataset_group import Datasets
 
 _SHOWN = 20
 _OUTPUT = Path("index.parquet")
@@ -83,16 +83,16 @@ def index(
     would drop, and what to do about small buckets. Exit code 1 if samples are skipped; each is
     named with its reason. Samples that were dropped in a review do not count.
     """
-    from videoprep.index.policy import spec_for
+    from videoprep.index.policy import for_model
 
     if diff is not None:
         if output is not None:
             raise typer.BadParameter("--diff writes nothing: leave out --output")
-        _diff(spec_for(make_spec(path, dataset), model), diff, on_missing, output_format)
+        _diff(for_model(make_datasets(path, dataset), model), diff, on_missing, output_format)
         return
     output = output or _OUTPUT
     _require_writable(output)
-    spec = spec_for(make_spec(path, dataset), model)
+    spec = for_model(make_datasets(path, dataset), model)
     made = build_index(spec, on_missing)
     made.require_clips()
     made.save(output)
@@ -110,9 +110,10 @@ def index(
 
 
 def _diff(
-    spec: DatasetSpec, old: Path, on_missing: OnMissingWord | None, output_format: OutputFormat
+    spec: Datasets, old: Path, on_missing: OnMissingWord | None, output_format: OutputFormat
 ) -> None:
     from videoprep.cli.index_tables import print_diff, print_policy
+    from videoprep.index.summary import summarize
     from videoprep.index.table import BucketIndex
 
     before = BucketIndex.load(old)
@@ -125,7 +126,7 @@ def _diff(
     else:
         print_policy(made.policy, spec)
         print_diff(changed, str(old))
-        _print_counts(made)
+        _print_counts(made, summarize(made))
     raise typer.Exit(1 if made.skipped else 0)
 
 
@@ -158,7 +159,7 @@ def _require_writable(path: Path) -> None:
         )
 
 
-def build_index(spec: DatasetSpec, on_missing: OnMissingWord | None = None) -> BucketIndex:
+def build_index(spec: Datasets, on_missing: OnMissingWord | None = None) -> BucketIndex:
     """Builds an index and shows how far it is."""
     from videoprep.index.table import BucketIndex
 
@@ -179,12 +180,16 @@ def describe(index: BucketIndex, batch_size: int = 1, num_gpus: int = _GPUS) -> 
         num_gpus: how many train.
     """
     from videoprep.index.calibration import estimate, recall
+    from videoprep.index.role_counts import count_roles
     from videoprep.index.summary import summarize
 
     summary = summarize(index, batch_size * num_gpus)
     speed = recall(index.data_root)
+    roles = count_roles(index)
     return {
         **summary.to_json(),
+        "clips_by_role": dict(roles.clips),
+        "files_by_role": dict(roles.files),
         "policy": index.policy,
         "as_they_are": index.as_they_are,
         "short_sounds": index.short_sounds,
@@ -206,7 +211,7 @@ def _advice(index: BucketIndex, summary: Summary) -> dict[str, Any]:
 
 def print_index(
     index: BucketIndex,
-    spec: DatasetSpec | None = None,
+    spec: Datasets | None = None,
     *,
     batch_size: int = 1,
     num_gpus: int = _GPUS,
@@ -219,17 +224,26 @@ def print_index(
         batch_size: clips in a batch of one GPU.
         num_gpus: how many train.
     """
-    from videoprep.cli.index_tables import print_advice, print_policy, print_summary
+    from videoprep.cli.index_tables import (
+        print_advice,
+        print_datasets,
+        print_policy,
+        print_roles,
+        print_summary,
+    )
     from videoprep.index.calibration import recall
+    from videoprep.index.role_counts import count_roles
     from videoprep.index.suggestions import suggest
     from videoprep.index.summary import summarize
 
     summary = summarize(index, batch_size * num_gpus)
     print_policy(index.policy, spec)
+    print_datasets(summary)
     speed = recall(index.data_root)
     print_summary(summary, index.policy, speed, batch_size=batch_size, num_gpus=num_gpus)
+    print_roles(count_roles(index), summary.clips)
     print_advice(suggest(index, summary))
-    _print_counts(index)
+    _print_counts(index, summary)
 
 
 def print_as_they_are(counts: Mapping[str, int], *dataset: object) -> None:
@@ -255,7 +269,7 @@ def _print_short_sounds(index: BucketIndex, *dataset: object) -> None:
         stdout.print(safe("note ", "yellow") + safe(f"{told} (VP134): see `{command}`"))
 
 
-def _print_counts(index: BucketIndex) -> None:
+def _print_counts(index: BucketIndex, summary: Summary) -> None:
     """Who is skipped, and counts that add up."""
     left_out = index.table["left_out_code"].length() - len(index)
     print_left_out(_left_out(index, _SHOWN), left_out)
@@ -263,8 +277,16 @@ def _print_counts(index: BucketIndex) -> None:
     told = f" + {dropped} dropped in a review" if dropped else ""
     stdout.print(
         f"{counted(samples, 'sample')} = {samples - left_out} planned + {index.skipped} skipped"
-        f"{told}; {counted(len(index), 'clip')}"
+        f"{told}; {clips_of(summary)}"
     )
+
+
+def clips_of(summary: Summary) -> str:
+    """How many clips there are, and in how many bucket assignments if one is in several."""
+    clips = counted(summary.clips, "clip")
+    if summary.assignments == summary.clips:
+        return clips
+    return f"{clips} in {counted(summary.assignments, 'bucket assignment')}"
 
 
 def _left_out(index: BucketIndex, most: int) -> list[LeftOutSample]:

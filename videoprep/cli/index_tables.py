@@ -6,28 +6,80 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from videoprep.cli.output import print_reading, safe, said, stdout, table
+from videoprep.errors import listed
 from videoprep.index.calibration import Calibration, estimate
+from videoprep.spec.dataset import DatasetSpec
 from videoprep.text import duration, file_size
 
 if TYPE_CHECKING:
     from videoprep.index.bucket import Bucket
     from videoprep.index.diff import IndexDiff
+    from videoprep.index.role_counts import RoleCounts
     from videoprep.index.suggestions import Advice, UnfilledBucket
     from videoprep.index.summary import BucketSummary, Summary
-    from videoprep.spec.dataset import DatasetSpec
+    from videoprep.spec.dataset_group import Datasets
 
 _SHOWN = 20
 _SIZES = (1, 2, 4, 8)  # clips in a batch of one GPU, and GPUs
 
 
-def print_policy(policy: Mapping[str, Any], spec: DatasetSpec | None) -> None:
+def print_policy(policy: Mapping[str, Any], spec: Datasets | None) -> None:
     """How the plan was made.
 
     Args:
         policy: of the index.
         spec: what it was made from; None where that is not known.
     """
+    if "of" in policy:
+        _print_policies(policy)
+        return
     print_reading(policy.get("reading"))
+    _print_one_policy(policy)
+    splits = _splits(spec) if spec is not None else ""
+    if splits:
+        stdout.print(safe(splits))
+
+
+def _print_policies(policy: Mapping[str, Any]) -> None:
+    """How several datasets were planned; what is the same for all is said once."""
+    own_alone = ("reading", "id_token", "split")  # which are not among what is printed
+    how = [{name: own[name] for name in own if name not in own_alone} for own in policy["of"]]
+    alike = all(one == how[0] for one in how)
+    for name, own in zip(_names(policy), policy["of"], strict=True):
+        stdout.print(safe(name, "bold"))
+        print_reading(own.get("reading"))
+        if not alike:
+            _print_one_policy(own)
+    if alike:
+        _print_one_policy(how[0])
+
+
+def _names(policy: Mapping[str, Any]) -> list[str]:
+    """The datasets of an index of several, or their numbers."""
+    named = [f"dataset {one['name']}" for one in policy.get("datasets", ())]
+    return named or [f"dataset {number}" for number, _ in enumerate(policy["of"], start=1)]
+
+
+def print_datasets(summary: Summary) -> None:
+    """What each of several datasets comes to, and which videos they share."""
+    if not summary.datasets:
+        return
+    weighted = any(one.weight is not None for one in summary.datasets)
+    names = ["dataset", "for", *([">weight"] if weighted else [])]
+    made = table("datasets", *names, ">samples", ">skipped", ">clips", ">an epoch", ">share")
+    for one in summary.datasets:
+        weight = [] if not weighted else ["" if one.weight is None else f"{one.weight:g}"]
+        counts = (one.samples, one.left_out, one.clips, round(one.draws))
+        made.add_row(safe(one.name), one.role, *weight, *map(str, counts), f"{one.share:.0%}")
+    stdout.print(made)
+    stdout.print("an epoch: clips that are drawn, of training", style="dim")
+    for sentence in summary.shared_videos[:_SHOWN]:
+        stdout.print(safe("note ", "yellow") + safe(f"{sentence} (VP146)"))
+    _print_more(len(summary.shared_videos), "pairs of datasets that share videos")
+
+
+def _print_one_policy(policy: Mapping[str, Any]) -> None:
+    """How one dataset was planned."""
     upscale = ", enlarging allowed" if policy.get("allow_upscale") else ""
     stdout.print(
         safe(
@@ -37,9 +89,6 @@ def print_policy(policy: Mapping[str, Any], spec: DatasetSpec | None) -> None:
     )
     rate = f"{_rate(policy)} fps" if policy.get("target_fps") else "each file's own rate"
     stdout.print(safe(f"frames at {rate} · {_windows(policy)}"))
-    splits = _splits(spec) if spec is not None else ""
-    if splits:
-        stdout.print(safe(splits))
 
 
 def print_summary(
@@ -57,6 +106,12 @@ def print_summary(
         stdout.print(said(note))
     _print_components(summary, calibration, num_gpus)
     _print_batches(summary, batch_size, num_gpus)
+
+
+def print_roles(counts: RoleCounts, clips: int) -> None:
+    """Say how many of so many clips have media beside their picture, such as sound."""
+    for sentence in counts.sentences(clips):
+        stdout.print(safe(sentence))
 
 
 def print_advice(advice: Advice) -> None:
@@ -91,9 +146,9 @@ def print_diff(diff: IndexDiff, old: str) -> None:
     made.add_row("unchanged", str(diff.unchanged))
     stdout.print(made)
     for change in diff.changes[:_SHOWN]:
-        clip = f", clip {change.clip}" if change.clip else ""
-        line = f" (line {change.line}{clip})" if change.line is not None else ""
-        stdout.print(safe(f"{change.video}{line}: {', '.join(change.what)}"))
+        clip = f"clip {change.clip}" if change.clip else ""
+        where = listed(change.video, change.file, change.line, clip)
+        stdout.print(safe(f"{where}: {', '.join(change.what)}"))
     _print_more(len(diff.changes), "changes")
     encode = table("to encode that was not planned before", "component", ">artifacts")
     for name, count in diff.to_encode.items():
@@ -136,8 +191,10 @@ def _bucket_row(one: BucketSummary, *, padded: bool, weighted: bool) -> list[str
 def _print_frames(summary: Summary, policy: Mapping[str, Any]) -> None:
     frames = summary.frames
     rate = f"at {_rate(policy)} fps" if policy.get("target_fps") else "at each file's own rate"
+    rate = rate if "target_fps" in policy else "at the rate of each dataset"
     made = table(f"frames {rate}", "where they go", ">frames", ">share")
-    why = f"{policy.get('clip_mode')}, {_limit(policy)}"
+    alike = "clip_mode" in policy and "max_num_frames" in policy
+    why = f"{policy['clip_mode']}, {_limit(policy)}" if alike else "by each dataset's options"
     rows = [
         ("in clips", frames.used),
         (f"outside the clips ({why})", frames.outside),
@@ -273,8 +330,10 @@ def _limit(policy: Mapping[str, Any]) -> str:
     return f"at most {policy.get('max_num_frames')} frames"
 
 
-def _splits(spec: DatasetSpec) -> str:
+def _splits(spec: Datasets) -> str:
     """The shares of the splits that are made by content."""
+    if not isinstance(spec, DatasetSpec):
+        return ""
     shares = ", ".join(f"{name} {share:.4g}" for name, share in spec.split.items())
     return f"splits by content: {shares}" if shares else ""
 

@@ -18,6 +18,7 @@ from videoprep.cli import completion
 from videoprep.cli.spelling import flag_of, spelled
 from videoprep.options import Cli, bare, cli_of
 from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset_group import Datasets, open_datasets
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -328,6 +329,15 @@ def named_path(path: Path, dataset: dict[str, Any]) -> Path:
     """The dataset that is meant: a data root alone names its folder."""
     root = dataset.get("data_root")
     return root if root is not None and path == Path() else path
+
+
+def make_datasets(path: Path, dataset: dict[str, Any]) -> Datasets:
+    """The dataset that path and options describe, or several that are one.
+
+    Raises:
+        SpecError: there is no dataset there, or an option has a wrong value.
+    """
+    return open_datasets(named_path(path, dataset), **dataset)
 
 
 def make_spec(path: Path, dataset: dict[str, Any]) -> DatasetSpec:

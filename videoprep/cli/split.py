@@ -58,12 +58,15 @@ def split(
     decoding showed is kept, so that another threshold decodes nothing. All that is in no range is
     listed with its reason. Exit code 1 if a film cannot be used, or if there is no range.
     """
+    from videoprep.pages.replacing import require_replaceable
     from videoprep.pages.split import CutList
     from videoprep.scenes.run import split as run
     from videoprep.workers.pool import Limits
 
     _require_target(stats, ".csv", output)
     _require_target(page, ".html", output)
+    if page is not None:
+        require_replaceable(page, "page")
     cuts = CutList() if page is not None else None
     with meter() as shown:
         result = run(

@@ -258,7 +258,10 @@ def print_status(found: Status) -> None:
     for name, one in found.components.items():
         counts.add_row(name, *_row(one))
     stdout.print(counts)
+    _print_datasets(found)
     for name, one in found.components.items():
+        if one.absent:
+            stdout.print(safe(f"{name}: {counted(one.absent, 'clip')} without, as planned"))
         _print_why(name, one)
     for difference in found.differences:
         stdout.print(safe("differs ", "yellow") + said(str(difference)))
@@ -272,6 +275,16 @@ def print_status(found: Status) -> None:
         named = ", ".join(found.leftovers[:3]) + (", …" if len(found.leftovers) > 3 else "")
         stdout.print(safe(f"{len(found.leftovers)} leftovers of processes that died: {named}"))
     stdout.print(safe(_verdict(found)))
+
+
+def _print_datasets(found: Status) -> None:
+    """How far each of several datasets is."""
+    if not found.datasets:
+        return
+    made = table("datasets", "dataset", ">clips", ">done", ">failed", ">to do")
+    for one in found.datasets:
+        made.add_row(safe(one.name), *map(str, (one.clips, one.done, one.failed, one.to_do)))
+    stdout.print(made)
 
 
 def _row(one: ComponentStatus) -> Sequence[str]:
@@ -299,8 +312,9 @@ def _print_redo(found: Status) -> None:
             + safe(f"{', '.join(entry.why)} → {', '.join(entry.components)}")
         )
     for gone in found.gone[:_SHOWN]:
-        clip = f", clip {gone.clip}" if gone.clip else ""
-        stdout.print(safe("gone ", "yellow") + safe(f"{gone.video} (line {gone.line}{clip})"))
+        clip = f"clip {gone.clip}" if gone.clip else ""
+        where = listed(gone.video, gone.file, gone.line, clip)
+        stdout.print(safe("gone ", "yellow") + safe(where))
     for what, count in (("to do", len(found.redo)), ("gone", len(found.gone))):
         if count > _SHOWN:
             stdout.print(f"… and {count - _SHOWN} more {what}; --output-format json lists all")

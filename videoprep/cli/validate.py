@@ -17,7 +17,16 @@ from rich.text import Text
 
 from videoprep.cli.asking import READING
 from videoprep.cli.options import as_options, dataset_options, named_path
-from videoprep.cli.output import meter, next_command, print_reading, safe, said, stderr, stdout
+from videoprep.cli.output import (
+    meter,
+    next_command,
+    print_reading,
+    safe,
+    said,
+    stderr,
+    stdout,
+    table,
+)
 from videoprep.cli.spelling import spelled
 from videoprep.errors import Code, SpecError
 from videoprep.text import counted
@@ -100,6 +109,7 @@ def validate(
     if output_format == "rich" and not (fix or diff):
         _print_next(report, path, dataset, model)
     if (fix or diff or write_clean) and report.overview is not None:
+        _require_one(report, path)
         spec = DatasetSpec.from_path(path, **dataset)
         if write_clean is not None:
             _write_clean(spec, report, write_clean)
@@ -125,10 +135,23 @@ def _print_next(report: Report, path: Path, dataset: dict[str, Any], model: str 
     elif report.overview is None:  # there was nothing to look at
         if "VP001" in failing and _may_hold_lists(path):
             next_command("init", path)
+    elif report.datasets:
+        return  # what would mend one dataset may not be meant for the others
     elif report.reshape == "none" and failing & set(_FITTED):
         next_command("validate", path, *options, "--reshape", "center-crop")
     elif _has_fix(report, path, dataset):
         next_command("validate", path, *options, "--fix", "--diff")
+
+
+def _require_one(report: Report, path: Path) -> None:
+    """A fix, and a list of what passes, is of one dataset."""
+    if report.datasets:
+        raise SpecError(
+            "--fix, --diff and --write-clean are for one dataset, and this file describes several",
+            where=str(path),
+            remedy=f"name one of them, such as {path}#{report.datasets[0].name}, with "
+            "--write-clean FILE",
+        )
 
 
 def _has_fix(report: Report, path: Path, dataset: dict[str, Any]) -> bool:
@@ -310,10 +333,23 @@ def _spelled_rule(rule: Rule, flags: Mapping[str, str] | None) -> Rule:
 def print_report(report: Report) -> None:
     """Findings grouped by rule, with examples, and a summary that adds up."""
     print_reading(report.reading)
+    _print_datasets(report)
     ordered = sorted(report.findings, key=lambda f: (f.code, f.severity.value))
     for (code, severity), group in groupby(ordered, key=lambda f: (f.code, f.severity.value)):
         _print_group(f"{code} {report.name_of(code)}", severity, list(group))
     print_verdict(report)
+
+
+def _print_datasets(report: Report) -> None:
+    """What was found in each of several datasets."""
+    if not report.datasets:
+        return
+    names = (">samples", ">clean", ">errors", ">warnings", ">notes")
+    made = table("datasets", "dataset", "for", *names)
+    for one in report.datasets:
+        counts = (one.samples, one.clean, one.errors, one.warnings, one.notes)
+        made.add_row(safe(one.name), one.role, *map(str, counts))
+    stdout.print(made)
 
 
 def print_verdict(report: Report) -> None:
@@ -347,6 +383,7 @@ def _print_group(title: str, severity: str, findings: list[Finding]) -> None:
         subject = f"{finding.video} ({where})" if finding.video else where
         if finding.video and os.path.basename(where) == os.path.basename(finding.video):
             subject = finding.video  # no list names it
+        subject = f"{finding.dataset}: {subject}" if finding.dataset else subject
         stdout.print(safe(f"  {subject}: ") + said(finding.message))
         if finding.remedy and len(remedies) > 1:
             stdout.print(said(f"    → {finding.remedy}", "dim"))

@@ -10,6 +10,7 @@ from videoprep.encoding.status import SetAsideGroup
 from videoprep.errors import Code
 from videoprep.families.component import Component
 from videoprep.index.calibration import Calibration
+from videoprep.index.role_counts import RoleCounts
 from videoprep.index.summary import Summary
 from videoprep.pages.charts import Chart
 from videoprep.store.catalogue import DamagedClip
@@ -126,6 +127,7 @@ class PlanFacts:
         most_cut: the clips that lose most of their picture.
         most_passed: the clips of the samples that lose most frames; one a sample.
         left_out: for each code an example of its reason.
+        roles: how many clips have sound, and other media beside their picture.
     """
 
     summary: Summary
@@ -137,6 +139,15 @@ class PlanFacts:
     most_cut: tuple[Worst, ...]
     most_passed: tuple[Worst, ...]
     left_out: Mapping[str, str]
+    roles: RoleCounts
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts, in a form that `json` can write."""
+        return {
+            **self.summary.to_json(),
+            "clips_by_role": dict(self.roles.clips),
+            "files_by_role": dict(self.roles.files),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +208,7 @@ class Facts:
             "samples": {"total": self.total, **self.samples},
             "clips": dict(self.clips),
             "asked": dict(self.asked),
-            "plan": None if self.plan is None else self.plan.summary.to_json(),
+            "plan": None if self.plan is None else self.plan.to_json(),
             "no_plan": self.no_plan,
             "store": None if store is None else {**asdict(store), "bytes": store.bytes},
             "findings": None if self.findings is None else self.findings.summary(),

@@ -16,10 +16,12 @@ from videoprep.encoding.status import ComponentStatus, Status, status
 from videoprep.families.component import Component, ordered
 from videoprep.index.calibration import recall
 from videoprep.index.policy import Policy
+from videoprep.index.role_counts import count_roles
 from videoprep.index.summary import Summary, summarize
 from videoprep.index.table import BucketIndex
 from videoprep.pages.charts import Chart, common, distribution
 from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset_group import Datasets
 from videoprep.store.catalogue import Artifacts, read_artifacts
 from videoprep.store.layout import Store, StoreInfo
 from videoprep.store.recipe import Recipe
@@ -32,7 +34,10 @@ _WORST = 6
 _RECIPE_FIELDS = ("computed_in", "dtype", "decoder", "posterior", "tiling", "max_tokens")
 
 # What a policy says besides what was asked for.
-_DERIVED = ("divisor", "frame_rule", "buckets_chosen", "split", "allow_outside_root", "of")
+_DERIVED = (
+    *("divisor", "frame_rule", "buckets_chosen", "split", "allow_outside_root", "of"),
+    *("datasets", "file"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Given:
     index: BucketIndex | None
     no_plan: str | None = None
     store: Store | None = None
-    spec: DatasetSpec | None = None
+    spec: Datasets | None = None
     findings: Report | None = None
 
 
@@ -90,7 +95,7 @@ def gather(given: Given) -> tuple[Facts, ReportRows | None]:
 
 def _asked(given: Given) -> dict[str, str]:
     """Options by their names, where they are not the defaults."""
-    if given.spec is not None:
+    if isinstance(given.spec, DatasetSpec):
         fields = given.spec.saved_fields()
         return {name.replace("_", " "): _value(value) for name, value in fields.items()}
     if given.index is None:
@@ -105,6 +110,8 @@ def _asked(given: Given) -> dict[str, str]:
     if policy.get("sizes"):
         how = "chosen from the dataset" if policy.get("buckets_chosen") else "given"
         asked["bucket sizes"] = f"{len(policy['sizes'])} {how}"
+    if policy.get("datasets"):
+        asked["datasets"] = ", ".join(one["name"] for one in policy["datasets"])
     if policy.get("split"):
         asked["split"] = _value(policy["split"])
     return asked
@@ -145,6 +152,7 @@ def _plan(rows: ReportRows) -> PlanFacts:
         most_cut=_worst(rows, rows.cut),
         most_passed=_worst(rows, np.where(first, rows.passed, np.nan)),
         left_out=_examples(rows),
+        roles=count_roles(rows.index),
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from videoprep.dataset_report.facts import STATES, Facts, PlanFacts
 from videoprep.dataset_report.gallery import Gallery, as_json
 from videoprep.dataset_report.pictures import Strips
-from videoprep.index.summary import BucketSummary, FrameSummary
+from videoprep.index.summary import BucketSummary, FrameSummary, Summary
 from videoprep.pages.builder import load_template, shares
 from videoprep.pages.validation import rules_found
 from videoprep.text import counted, duration, file_size, written
@@ -92,7 +92,7 @@ def _tiles(facts: Facts) -> list[tuple[str, str]]:
     if plan is not None:
         summary = plan.summary
         tiles += [
-            (duration(plan.clip_seconds, 1), f"in {counted(summary.clips, 'clip')}"),
+            (duration(plan.clip_seconds, 1), f"in {_clips(summary)}"),
             (duration(plan.source_seconds, 1), "of video looked at"),
             (counted(len(summary.buckets)), "bucket" if len(summary.buckets) == 1 else "buckets"),
         ]
@@ -118,6 +118,11 @@ def _frames(frames: FrameSummary) -> list[tuple[str, str, int, str]]:
         for place, (name, number) in enumerate(where.items())
         if number
     ]
+
+
+def _clips(summary: Summary) -> str:
+    several = summary.assignments > summary.clips
+    return counted(summary.assignments, "bucket assignment" if several else "clip")
 
 
 def _buckets(plan: PlanFacts) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from videoprep.dataset_report.facts import STATES, State
+from videoprep.families.caption_places import CaptionPlaces
 from videoprep.families.component import CAPTION, Component
 from videoprep.index.shown import stretches
 from videoprep.index.summary import cover, sample_numbers
@@ -130,14 +131,15 @@ def _states(
     lacking, failed = (np.zeros(len(left_out), np.bool_) for _ in range(2))
     why: dict[int, tuple[str, str]] = {}
     for component, artifacts in made.items():
-        keys = artifacts.source.keys(table)
+        keys, places = artifacts.source.all_keys(table), CaptionPlaces.of(table)
         needed = keys.is_valid().to_numpy()  # a clip without sound needs none, for example
-        lacking |= needed & ~_in(keys, artifacts.stored["key"])
-        here = _in(keys, artifacts.failed["key"]) & ~left_out
-        failed |= here
+        left = np.flatnonzero(needed & ~_in(keys, artifacts.stored["key"]))
+        lacking[places.rows(left)] = True
+        here = np.flatnonzero(needed & _in(keys, artifacts.failed["key"]))
+        rows = places.rows(here)
+        failed[rows] = True
         known = {row["key"]: row for row in artifacts.failed.to_pylist()}
-        rows = np.flatnonzero(here)
-        for row, key in zip(rows.tolist(), keys.take(pa.array(rows)).to_pylist(), strict=True):
+        for row, key in zip(rows.tolist(), keys.take(pa.array(here)).to_pylist(), strict=True):
             why.setdefault(row, (known[key]["code"], f"{component}: {known[key]['reason']}"))
     state = np.where(lacking, _TO_DO, _ENCODED)
     state[failed] = _SET_ASIDE
@@ -177,5 +179,6 @@ def _shortened(table: pa.Table, made: Mapping[Component, Artifacts] | None) -> N
     found = np.zeros(table.num_rows, np.bool_)
     for artifacts in made.values() if made is not None else ():
         if artifacts.source == CAPTION:
-            found |= pc.is_in(CAPTION.keys(table), value_set=artifacts.truncated).to_numpy()
+            cut = pc.is_in(CAPTION.all_keys(table), value_set=artifacts.truncated).to_numpy()
+            found[CaptionPlaces.of(table).rows(np.flatnonzero(cut))] = True
     return found

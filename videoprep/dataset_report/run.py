@@ -22,6 +22,7 @@ from videoprep.families.registry import families
 from videoprep.fs.atomic import write_file
 from videoprep.fs.mirror import shown
 from videoprep.index.table import BucketIndex
+from videoprep.pages.replacing import require_replaceable
 from videoprep.sources import (
     Source,
     kind_of,
@@ -30,7 +31,7 @@ from videoprep.sources import (
     open_index,
     refuse_options,
 )
-from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset_group import Datasets, with_default_profile
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.path_hints import dataset_path
 from videoprep.store.layout import Store
@@ -111,7 +112,7 @@ def report(
 
     Args:
         source: a store, a saved index, or a dataset, or the path or URL of one.
-        output: the page. It replaces a page, and nothing else.
+        output: the page. It replaces a page of videoprep, and nothing else.
         store: where the dataset or the index was encoded to.
         previews: of so many clips of the store the latents are decoded, where the VAE is at hand;
             or a preview of the store that was made before.
@@ -123,10 +124,11 @@ def report(
     Raises:
         StoreError: a store is damaged.
         SpecError: there is nothing to tell about.
-        PlanError: the output is no page; or options are given that a finished plan cannot take.
+        PlanError: options are given that a finished plan cannot take.
+        VideoprepError: something else than a page has the output's name.
     """
     target = Path(output)
-    _require_page(target)
+    require_replaceable(target, "output")
     given = _given(source, store, options, on_progress or _nothing)
     facts, rows = gather(given)
     gallery: Gallery | None = None
@@ -179,21 +181,6 @@ def _gallery(rows: ReportRows, strips: Strips | None) -> tuple[Gallery, list[str
     return gallery, notes, count
 
 
-def _require_page(target: Path) -> None:
-    """What is written replaces a page and nothing else: the option is easily given a video."""
-    if target.is_dir():
-        raise PlanError("is a folder", where=str(target), remedy="name a file in it as `output`")
-    if target.exists():
-        with target.open("rb") as file:
-            start = file.read(64)
-        if not start.lstrip().lower().startswith(b"<!doctype html"):
-            raise PlanError(
-                "exists and is not an HTML page",
-                where=str(target),
-                remedy="choose another `output`",
-            )
-
-
 def _given(
     source: Source,
     store: str | os.PathLike[str] | None,
@@ -206,10 +193,8 @@ def _given(
     if kind == "dataset":
         assert not isinstance(source, BucketIndex)  # noqa: S101
         spec = open_dataset(source, **options)
-        if place is not None and spec.profile is None:  # as `encode` has planned it
-            family = place.read_info().family
-            known = {"profile": family} if family in families() else {}
-            spec = spec.model_copy(update=known)
+        if place is not None and (family := place.read_info().family) in families():
+            spec = with_default_profile(spec, family)  # as `encode` has planned it
         return _of_dataset(spec, place, on_progress)
     refuse_options(source, options)
     if kind == "store":
@@ -229,7 +214,7 @@ def _of_store(store: Store, data_root: str | os.PathLike[str] | None) -> Given:
     return Given(store.location, "store", index.moved(data_root), store=store)
 
 
-def _of_dataset(spec: DatasetSpec, store: Store | None, on_progress: OnProgress) -> Given:
+def _of_dataset(spec: Datasets, store: Store | None, on_progress: OnProgress) -> Given:
     findings = validate(spec, on_progress=lambda done, total: on_progress("checked", done, total))
     index, why = None, None
     try:
@@ -240,4 +225,4 @@ def _of_dataset(spec: DatasetSpec, store: Store | None, on_progress: OnProgress)
         )
     except (ListError, PlanError) as error:
         why = str(error)
-    return Given(shown(spec.data_root), "dataset", index, why, store, spec, findings)
+    return Given(name_of(spec), "dataset", index, why, store, spec, findings)

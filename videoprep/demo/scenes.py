@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoprep.fs.atomic import write_bytes
+from videoprep.media.x264 import set_repeatable
 
 Picture = NDArray[np.uint8]
 FPS = 8
@@ -131,10 +132,7 @@ def write_pictures(
     with av.open(os.fspath(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate)
         (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
-        # The same bytes each time: one thread, since their number would change the bytes, and no
-        # macroblock trees, for which x264 reads memory that nobody wrote.
-        stream.codec_context.thread_count = 1
-        stream.options = {"crf": "18", "mbtree": "0", **options}
+        set_repeatable(stream, {"crf": "18", **options})
         for picture in shown:
             for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
                 container.mux(packet)

@@ -14,6 +14,7 @@ from videoprep.encoding.unit_work import EncodeContext
 from videoprep.errors import ModelError
 from videoprep.families.component import ComponentSpec
 from videoprep.families.contract import ClipContext
+from videoprep.families.masks import MaskEncoder
 from videoprep.families.model_folder import ModelFolder
 from videoprep.gc_pause import gc_paused
 
@@ -52,6 +53,8 @@ def load_video(context: EncodeContext, spec: ComponentSpec) -> VideoEncoder:
         ModelError: It cannot be loaded, or overflows in the dtype.
     """
     family, model, settings = context.family, context.job.model, context.job.settings
+    if spec.source.is_mask:
+        return MaskEncoder(family, model)
     dtype = family.dtype_of(spec.part, getattr(torch, settings.dtype))
     tiling = family.works_in_tiles(spec.part, asked=settings.tiling)
     with _loading(model, spec.part):

@@ -25,8 +25,10 @@ from videoprep.encoding.units import (
     share_of,
 )
 from videoprep.engine.task import JobShare
+from videoprep.families.caption_places import CaptionPlaces
 from videoprep.families.component import Component, ComponentSpec, SoundFormat, roles_read
 from videoprep.families.contract import Family
+from videoprep.families.masks import shape_of
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import components_of, families
 from videoprep.fs import Files
@@ -107,14 +109,21 @@ class EncodeJob:
 
     def keys(self, unit: Unit) -> list[str]:
         """Return the artifacts of a unit, in its order."""
-        source = self.specs[unit.component].source
-        rows = self.index.table.select(source.columns).take(pa.array(unit.rows))
+        source, table = self.specs[unit.component].source, self.index.table
+        rows = self.places.take(table, source.columns, unit.rows)
         keys: list[str] = source.keys(rows).to_pylist()
         return keys
 
     def clips(self, unit: Unit) -> list[Clip]:
         """Return the clips that a unit is made from, in its order."""
-        return self.index.clips_of_rows(unit.rows)
+        clips = self.index.clips_of_rows(self.places.rows(unit.rows))
+        numbers = self.places.captions(unit.rows).tolist()
+        return [clip.with_caption(n) for clip, n in zip(clips, numbers, strict=True)]
+
+    @cached_property
+    def places(self) -> CaptionPlaces:
+        """Where the captions of the index are."""
+        return CaptionPlaces.of(self.index.table)
 
     def save(self, files: Files, folder: str) -> None:
         """Write the job to a folder; `load` reads it."""
@@ -159,7 +168,7 @@ def work_of(
         if spec.sound is not None:
             return _sound_size(spec, spec.sound, bucket, family, model, settings)
         sides = bucket.frames, bucket.height, bucket.width
-        shape = family.shape(model, spec.declared, *sides)
+        shape = shape_of(family, model, spec, *sides)
         size = math.prod(shape) * (1 if spec.mask else _DTYPE_BYTES[settings.dtype])
         if not spec.source.frames:
             return ArtifactSize(TEXT, size, 1)
@@ -183,7 +192,7 @@ def _sound_size(
 ) -> ArtifactSize:
     """Of clips at the family's rate: others are a little larger or smaller."""
     samples = round(bucket.frames / float(family.profile.fps or _USUAL_FPS) * sound.sample_rate)
-    shape = family.shape(model, spec.declared, samples, 0, 0)
+    shape = shape_of(family, model, spec, samples, 0, 0)
     size = math.prod(shape) * _DTYPE_BYTES[settings.dtype]
     if spec.posterior is not None and settings.posterior != "moments":
         size //= spec.posterior.tensors

@@ -14,11 +14,12 @@ from videoprep.encoding.pool import decode_pool
 from videoprep.encoding.run import asked_components, open_checked
 from videoprep.encoding.video_pass import context_of
 from videoprep.errors import MediaError, ModelError, listed
+from videoprep.families.caption_places import FURTHER_KEYS
 from videoprep.families.component import Component, ordered
 from videoprep.families.contract import TextEncoder, VideoEncoder
 from videoprep.families.registry import components_of
 from videoprep.index.clip import Clip
-from videoprep.index.schema import digest_of
+from videoprep.index.multiplicity import digest_of
 from videoprep.index.table import BucketIndex
 from videoprep.media.clip import to_unit
 from videoprep.store.layout import StoreInfo
@@ -41,6 +42,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
         info: as of a store.
         components: the tensors that each item has.
         splits: of the plan.
+        caption_counts: how many captions each clip has; None if each has one.
         incomplete: none: all are made.
     """
 
@@ -73,6 +75,8 @@ class OnlineClips(Dataset[dict[str, Any]]):
         self.info = StoreInfo(self._family.name, model, revision, facts, {})
         self.splits = index.split_names
         self.buckets, self.multiplicity = index.buckets, index.multiplicity
+        self.caption_counts = index.caption_counts
+        self.draws, self.has_regularization = index.draws, index.has_regularization
         self._pool = decode_pool(EncodeOptions(), index)
 
     def __enter__(self) -> OnlineClips:
@@ -87,10 +91,14 @@ class OnlineClips(Dataset[dict[str, Any]]):
         """That of a store of the same clips: its batches are these."""
         sources = {name: self._specs[name].source for name in self.components}
         columns = dict.fromkeys(name for one in sources.values() for name in one.columns)
-        rows = self._index._planned_rows([*columns, "weight", "repeats"])
-        for name, source in sources.items():
-            rows = rows.append_column(f"{name}_key", source.keys(rows))
-        return digest_of(rows, [f"{name}_key" for name in sources])
+        several = [FURTHER_KEYS] if FURTHER_KEYS in self._index.table.column_names else []
+        rows = self._index._planned_rows([*columns, *self._index._draw_columns, *several])
+        made = {f"{name}_key": source.keys(rows) for name, source in sources.items()}
+        if several:
+            made |= {f"{n}_keys": s.key_lists(rows) for n, s in sources.items() if s.caption}
+        for name, keys in made.items():
+            rows = rows.append_column(name, keys)
+        return digest_of(rows, made)
 
     @property
     def split(self) -> None:
@@ -110,13 +118,16 @@ class OnlineClips(Dataset[dict[str, Any]]):
         Raises:
             MediaError: a clip cannot be decoded.
         """
-        clips = [self._clip(number) for number in numbers]
+        drawn = [getattr(number, "caption", 0) for number in numbers]  # of a `ClipDraw`
+        own = map(self._clip, numbers)
+        clips = [clip.with_caption(n) for clip, n in zip(own, drawn, strict=True)]
         requests = ((at, clip.pixels) for at, clip in enumerate(clips))
         items: list[dict[str, Any]] = [{} for _ in clips]
         for at, answer in self._pool.run(requests):
             if isinstance(answer, Exception):
                 raise _refused(answer, clips[at])
-            items[at] = self._item(clips[at], answer.pixels)
+            item = self._item(clips[at], answer.pixels)
+            items[at] = {**item, "caption_number": drawn[at]}
             answer.release()
         return items
 

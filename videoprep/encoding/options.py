@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from videoprep.engine.execution import ExecutionKeywords, ExecutionOptions
 from videoprep.families.component import Condition
+from videoprep.media.clip import MaskChannel
 from videoprep.options import Cli, cli_of
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.workers.pool import Limits
@@ -16,6 +17,7 @@ from videoprep.workers.pool import Limits
 Dtype = Literal["auto", "fp32", "fp16", "bf16"]
 TextDtype = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 PosteriorChoice = Literal["moments", "mean", "sample"]
+MaskMeaning = Literal["loss", "inpaint"]
 
 _LIMITS = Limits()
 
@@ -44,6 +46,13 @@ class _RecipeOptions(BaseModel, use_attribute_docstrings=True):
     """What to store of the VAE's posterior: `moments`, `mean` or `sample`."""
     use_tiling: bool = False
     """Let the VAE work in tiles, which saves memory and changes the result."""
+    mask_meaning: Annotated[MaskMeaning, Cli(metavar="WHAT")] = "loss"
+    """What masks say, as the store tells trainers: `loss`, how much each part of a clip counts in
+    the loss; or `inpaint`, which part is generated. White is 1, which counts or is generated."""
+    invert_masks: bool = False
+    """Take black in masks for 1 and white for 0."""
+    mask_channel: Annotated[MaskChannel, Cli(metavar="CHANNEL")] = "luma"
+    """What of a mask's pictures is read: `luma`, how bright they are, or `alpha`, how opaque."""
     revision: str | None = None
     """Revision of the model on the hub."""
 
@@ -92,6 +101,9 @@ class StatusKeywords(DatasetOptions, total=False):
     text_encoder_dtype: TextDtype | None
     posterior: PosteriorChoice | None
     use_tiling: bool | None
+    mask_meaning: MaskMeaning | None
+    invert_masks: bool | None
+    mask_channel: MaskChannel | None
     revision: str | None
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from videoprep.encoding.draws import NOISE, Posterior
-from videoprep.encoding.options import EncodeOptions
+from videoprep.encoding.options import EncodeOptions, MaskMeaning
 from videoprep.errors import StoreError, VideoprepError
 from videoprep.families.component import Component, ComponentSpec
 from videoprep.families.contract import Family
+from videoprep.families.masks import identity_of
 from videoprep.families.model_folder import ModelFolder
 from videoprep.media.audio import SAMPLES
-from videoprep.media.clip import PIXELS
+from videoprep.media.clip import PIXELS, MaskChannel, MaskReading
 from videoprep.store.layout import StoreInfo
 from videoprep.store.recipe import Recipe
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 _DECODER = "pyav"
+
+MASK_OPTIONS = ("mask_meaning", "invert_masks", "mask_channel")
+"""The options that decide masks. Their recipes say them."""
 
 EIGHT_BIT = "int8"
 """A text encoder whose weights are held in 8 bits, by bitsandbytes."""
@@ -41,6 +45,9 @@ class Settings:
         tiling: whether the VAE works in tiles, which saves memory and changes the result.
         posterior: what of the VAE's posterior is stored.
         image_noise: how many draws of noise on each first frame are encoded.
+        mask_meaning: what masks say.
+        invert_masks: whether black in masks is 1.
+        mask_channel: what of a mask's pictures is read.
     """
 
     dtype: str
@@ -49,6 +56,19 @@ class Settings:
     tiling: bool
     posterior: Posterior
     image_noise: int = 0
+    mask_meaning: MaskMeaning = "loss"
+    invert_masks: bool = False
+    mask_channel: MaskChannel = "luma"
+
+    @property
+    def mask_reading(self) -> MaskReading:
+        """How masks are read from pictures."""
+        return MaskReading(self.mask_channel, self.invert_masks)
+
+    @property
+    def of_masks(self) -> Mapping[str, Any]:
+        """What decides masks besides their pictures, by option."""
+        return {name: getattr(self, name) for name in MASK_OPTIONS}
 
 
 def choose_settings(options: EncodeOptions, device: torch.device) -> Settings:
@@ -68,6 +88,9 @@ def choose_settings(options: EncodeOptions, device: torch.device) -> Settings:
         tiling=options.use_tiling,
         posterior=options.posterior,
         image_noise=options.image_noise,
+        mask_meaning=options.mask_meaning,
+        invert_masks=options.invert_masks,
+        mask_channel=options.mask_channel,
     )
 
 
@@ -86,6 +109,7 @@ def changed_settings(own: Settings, options: EncodeOptions) -> Settings:
         changed["posterior"] = given["posterior"]
     if "use_tiling" in given:
         changed["tiling"] = given["use_tiling"]
+    changed |= {name: given[name] for name in MASK_OPTIONS if name in given}
     return replace(own, **changed)
 
 
@@ -109,7 +133,8 @@ def make_recipes(
     """One recipe a component. Reads the weights once to fingerprint them."""
     recipes: dict[Component, Recipe] = {}
     for spec in components:
-        fields = {**family.identity(model, spec.declared), "dtype": settings.dtype}
+        own = settings.of_masks if spec.source.is_mask else {}
+        fields = {**identity_of(family, model, spec), "dtype": settings.dtype, **own}
         if spec.mask:
             fields |= {"dtype": "uint8", "mask": True}
         elif spec.source.frames:
@@ -159,6 +184,7 @@ def settings_of(info: StoreInfo, where: str) -> Settings:
         video = videos[0]
         texts = (one.fields["computed_in"] for one in recipes if "computed_in" in one.fields)
         reduced = (one.fields["posterior"] for one in recipes if "posterior" in one.fields)
+        masks: Mapping[str, Any] = next((o.fields for o in recipes if o.source.is_mask), {})
         return Settings(
             dtype=video["dtype"],
             text_dtype=next(texts, video["dtype"]),
@@ -166,6 +192,7 @@ def settings_of(info: StoreInfo, where: str) -> Settings:
             tiling=all(fields["tiling"] for fields in videos),  # some parts always are
             posterior=next(reduced, "moments"),
             image_noise=draws_of(recipes),
+            **{name: masks[name] for name in MASK_OPTIONS if masks},
         )
     except (KeyError, IndexError) as error:
         raise StoreError(

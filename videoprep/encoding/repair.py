@@ -21,6 +21,7 @@ from videoprep.engine.sessions import Session, sweep
 from videoprep.engine.task import TaskOptions, most_expensive_first
 from videoprep.engine.work import do_work
 from videoprep.errors import PlanError, StoreError, VideoprepError
+from videoprep.families.caption_places import CaptionPlaces
 from videoprep.families.component import Component, roles_read
 from videoprep.families.registry import components_of
 from videoprep.fs.mirror import local_path
@@ -283,13 +284,16 @@ class _Mending:
         self, index: BucketIndex, items: Items, units: Sequence[Unit]
     ) -> tuple[list[Unit], pa.Array]:
         """The units whose files are as they were planned, and the artifacts of the others."""
-        rows = [row for unit in units for row in unit.rows.tolist()] if items.source.media else []
+        places = CaptionPlaces.of(index.table)
+        own_rows = {unit.name: places.rows(unit.rows) for unit in units}
+        rows = [row for unit in units for row in own_rows[unit.name].tolist()]
+        rows = rows if items.source.media else []
         gone = _gone(index, items.source.role, rows)
         files = index.files_of(items.source.role)
         made = list[Unit]()
         waiting = [pa.array([], pa.string())]
         for unit in units:
-            own = set(files.take(pa.array(unit.rows)).to_pylist()) & gone.keys()
+            own = set(files.take(pa.array(own_rows[unit.name])).to_pylist()) & gone.keys()
             if not own:
                 made.append(unit)
                 continue

@@ -17,7 +17,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from videoprep.encoding.options import EncodeOptions
+from videoprep.encoding.recipes import MASK_OPTIONS
 from videoprep.errors import Code, PlanError
+from videoprep.families.caption_places import CaptionPlaces
 from videoprep.families.component import Component
 from videoprep.index.calibration import estimate, recall
 from videoprep.index.diff import compare
@@ -26,7 +28,9 @@ from videoprep.index.summary import summarize
 from videoprep.index.table import BucketIndex
 from videoprep.sources import Source, kind_of
 from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset_group import DatasetGroup
 from videoprep.spec.path_hints import dataset_path
+from videoprep.spec.spec_file import DATASETS
 from videoprep.store.catalogue import is_among, read_artifacts, without
 from videoprep.store.layout import ACCEPTED, INDEX, Store, StoreInfo
 from videoprep.store.recipe import Recipe
@@ -45,6 +49,7 @@ _OPTIONS = {
     "posterior": "posterior",
     "tiling": "use_tiling",
     "draws": "image_noise",
+    **{name: name for name in MASK_OPTIONS},
 }
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 _DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
@@ -175,7 +180,7 @@ def is_older(store: Store, source: Source) -> bool:
 
     Times of files tell; where they are not known, as behind a URL, it is not taken for older.
     """
-    if isinstance(source, BucketIndex | DatasetSpec) or kind_of(source) == "dataset":
+    if isinstance(source, BucketIndex | DatasetSpec | DatasetGroup) or kind_of(source) == "dataset":
         return False
     path = Path(dataset_path(source))
     if kind_of(source) == "store":
@@ -193,6 +198,8 @@ def options_given(source: Source, options: Mapping[str, Any]) -> AbstractSet[str
     if kind_of(source) != "dataset":
         return None
     named = {name for name, value in options.items() if value is not None}
+    if isinstance(source, DatasetGroup):
+        return named | source.options.keys()
     return named | source.model_fields_set if isinstance(source, DatasetSpec) else named
 
 
@@ -297,7 +304,7 @@ def _lacks(index: BucketIndex, recipe: Recipe, settled: pa.Array) -> bool:
     """Whether something of a clip's frames or sound is still to be made."""
     if not recipe.source.media:
         return False
-    keys = pc.drop_null(recipe.source.keys(index.table))
+    keys = pc.drop_null(recipe.source.all_keys(index.table))
     return not pc.all(pc.is_in(keys, value_set=settled)).as_py()
 
 
@@ -327,19 +334,41 @@ def compare_plans(
     if own is None or own.table.equals(index.table):
         return [], {}
     stored, now = options_of(own.policy), options_of(index.policy)
-    names = [name for name in dict.fromkeys((*stored, *now)) if stored.get(name) != now.get(name)]
+    found = list(_options_that_differ(stored, now, given))
     changes = _changes(index, own, older)
-    if not names and not older:  # the user removed samples from the list on purpose
+    if not found and not older:  # the user removed samples from the list on purpose
         changes = {words: count for words, count in changes.items() if words != _WHAT["dropped"]}
     if not changes:
         return [], {}
-    found = [
-        Difference(name, name, stored.get(name), now.get(name), _is_given(name, given))
-        for name in names
-    ]
     if older and {_WHAT["dropped"], _WHAT["caption"]} & changes.keys():
         found.append(_OLDER)
     return found or [_REPLANNED], changes
+
+
+def _options_that_differ(
+    stored: Mapping[str, Any], now: Mapping[str, Any], given: AbstractSet[str] | None
+) -> Iterator[Difference]:
+    """The options of a dataset, and of those of several that both plans have."""
+    for name in dict.fromkeys((*stored, *now)):
+        before, after = stored.get(name), now.get(name)
+        if name == DATASETS and before is not None and after is not None:
+            for dataset in before.keys() & after.keys():
+                yield from _of_one(dataset, before[dataset], after[dataset], given)
+        elif name != DATASETS and before != after:
+            yield Difference(name, name, before, after, _is_given(name, given))
+
+
+def _of_one(
+    dataset: str,
+    stored: Mapping[str, Any],
+    now: Mapping[str, Any],
+    given: AbstractSet[str] | None,
+) -> Iterator[Difference]:
+    for name in dict.fromkeys((*stored, *now)):
+        if stored.get(name) != now.get(name):
+            what = f"`{name}` of the dataset {dataset}"
+            is_given = given is not None and _is_given(name, given)
+            yield Difference(None, what, stored.get(name), now.get(name), is_given)
 
 
 def _accepted(store: Store, index: BucketIndex, lacking: bool) -> BucketIndex | None:
@@ -406,12 +435,14 @@ def _waiting(
     index: BucketIndex, recipe: Recipe, settled: pa.Array, remade: pa.Array, *, moved: bool
 ) -> NDArray[np.bool_]:
     """Of each row whether an artifact is to be made because of what differs."""
-    column = recipe.source.keys(index.table).combine_chunks()
+    column = recipe.source.all_keys(index.table).combine_chunks()
     needed = pc.is_in(column, value_set=remade)
     if moved and recipe.source.media:
         lacking = pc.invert(pc.is_in(column, value_set=settled))
         needed = pc.or_(needed, pc.and_(lacking, pc.is_valid(column)))
-    mask: NDArray[np.bool_] = needed.to_numpy(zero_copy_only=False)
+    places = np.flatnonzero(needed.to_numpy(zero_copy_only=False))
+    mask = np.zeros(index.table.num_rows, np.bool_)
+    mask[CaptionPlaces.of(index.table).rows(places)] = True
     return mask
 
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from videoprep.families.caption_places import CaptionPlaces
 from videoprep.families.component import CAPTION, Component
 from videoprep.index.table import LeftOutSample
 from videoprep.store.catalogue import (
@@ -195,20 +197,20 @@ def finish(
     unlisted = count_unlisted(store, job.index)
     after, set_aside, damaged = _write(job, store)
     counts = {name: _count(job, before[name], made) for name, made in after.items()}
-    lacking = {(entry.file, entry.line, entry.clip) for entry in set_aside}
     return EncodeResult(
         store=store.location,
         samples=job.index.samples,
         clips=len(job.index),
         complete=_complete(job, after),
-        failed=len(lacking),
+        failed=_failed(job, after),
         components=counts,
         left_out=job.index.left_out,
         set_aside=set_aside,
         unlisted=unlisted,
         truncated=_count_truncated(job, after),
         tiled=sum(
-            count_among(made.tiled, made.source.keys(job.index.table)) for made in after.values()
+            count_among(made.tiled, made.source.all_keys(job.index.table))
+            for made in after.values()
         ),
         damaged=damaged,
         damages=tuple(damages),
@@ -261,12 +263,22 @@ def _count(job: EncodeJob, before: Artifacts, after: Artifacts) -> ComponentResu
 def _complete(job: EncodeJob, after: Mapping[Component, Artifacts]) -> int:
     """Clips that have every component that they need."""
     table = job.index.table.filter(pc.is_null(job.index.table["left_out_code"]))
-    whole = pa.chunked_array([pa.array([True] * table.num_rows)])
+    whole = np.ones(table.num_rows, np.bool_)
     for made in after.values():
-        keys = made.source.keys(table)  # null if a clip has no sound
-        stored = is_among(keys, made.stored["key"])
-        whole = pc.and_(whole, pc.or_(pc.is_null(keys), stored))
-    return int(pc.sum(whole).as_py() or 0)
+        keys = made.source.all_keys(table)  # null if a clip has no sound
+        lacking = pc.and_(pc.is_valid(keys), pc.invert(is_among(keys, made.stored["key"])))
+        places = np.flatnonzero(lacking.to_numpy())
+        whole[CaptionPlaces.of(table).rows(places)] = False
+    return int(whole.sum())
+
+
+def _failed(job: EncodeJob, after: Mapping[Component, Artifacts]) -> int:
+    """Clips of which something could not be made."""
+    lacking = pa.chunked_array([pa.array([False] * job.index.table.num_rows)])
+    for made in after.values():
+        keys = made.source.keys(job.index.table)
+        lacking = pc.or_(lacking, is_among(keys, made.failed["key"]))
+    return int(pc.sum(lacking).as_py() or 0)
 
 
 def _count_truncated(job: EncodeJob, after: Mapping[Component, Artifacts]) -> int:
@@ -277,4 +289,4 @@ def _count_truncated(job: EncodeJob, after: Mapping[Component, Artifacts]) -> in
         if made.source == CAPTION
         for key in made.truncated.to_pylist()
     }
-    return count_among(pa.array(cut, pa.string()), CAPTION.keys(job.index.table))
+    return count_among(pa.array(cut, pa.string()), CAPTION.all_keys(job.index.table))

@@ -61,6 +61,7 @@ from videoprep.library_logging import import_libraries
 from videoprep.media.decode_pool import DecodePool
 from videoprep.progress import Style, shown
 from videoprep.sources import Source, kind_of, open_dataset, open_index
+from videoprep.spec.dataset_group import specs_of
 from videoprep.store.layout import Store, StoreInfo
 from videoprep.store.recipe import Recipe
 from videoprep.text import counted
@@ -165,9 +166,10 @@ def _plan(
     if kind_of(source) == "dataset":
         assert not isinstance(source, BucketIndex)  # noqa: S101
         source, options = open_dataset(source, **options), {}
-        if source.profile is not None:  # said before any video is opened
-            with source.blaming_file():
-                _require_profile(get_profile(source.profile), family)
+        for spec in specs_of(source):  # said before any video is opened
+            if spec.profile is not None:
+                with spec.blaming_file():
+                    _require_profile(get_profile(spec.profile), family)
     index = open_index(
         source,
         on_missing=on_missing,

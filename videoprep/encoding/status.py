@@ -13,8 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from typing_extensions import Unpack
 
+from videoprep.encoding.dataset_status import DatasetStatus, dataset_statuses
 from videoprep.encoding.options import (
     CONDITIONS,
     STATUS_OPTIONS,
@@ -27,6 +29,7 @@ from videoprep.encoding.replan import Difference, compare_plans, is_older, optio
 from videoprep.encoding.run import asked_components, open_checked, wanted_components
 from videoprep.engine.claims import AtWork, presence_at
 from videoprep.errors import Code, PlanError, StoreError, listed
+from videoprep.families.caption_places import CaptionPlaces
 from videoprep.families.component import FRAMES, Component, for_roles, ordered, roles_read
 from videoprep.families.component import Source as ComponentSource
 from videoprep.families.model_folder import open_model
@@ -39,6 +42,7 @@ from videoprep.store.catalogue import (
     Artifacts,
     DamagedClip,
     damaged_clips,
+    further_places,
     gather,
     is_among,
     read_artifacts,
@@ -81,6 +85,8 @@ class ComponentStatus:
         orphans: stored, but no clip of the plan needs them.
         orphan_bytes: their size.
         damages: receipts that do not hold; the next run makes their units anew.
+        absent: clips that do without it, such as those without sound: nothing of it is planned for
+            them.
     """
 
     planned: int | None
@@ -93,6 +99,7 @@ class ComponentStatus:
     orphans: int
     orphan_bytes: int
     damages: tuple[str, ...]
+    absent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +150,13 @@ class Gone:
 
     Attributes:
         video: the file.
+        file: the list that named it; the video itself if none did.
         line: the line in the list as it was.
         clip: which of the sample's clips.
     """
 
     video: str
+    file: str
     line: int | None
     clip: int | None
 
@@ -197,6 +206,8 @@ class Status:
     """Clips whose frames are damaged, and that were encoded all the same."""
     reading: Mapping[str, Any] | None = None
     """How the plan's dataset was read: the files and columns, and what was passed over."""
+    datasets: tuple[DatasetStatus, ...] = ()
+    """How far each dataset is, if there are several."""
 
     @property
     def ok(self) -> bool:
@@ -220,7 +231,8 @@ class Status:
 
     def to_json(self) -> dict[str, Any]:
         """A form that `json` can write."""
-        return {"ok": self.ok, **asdict(self)}
+        values = {"ok": self.ok, **asdict(self)}
+        return values if self.datasets else {n: v for n, v in values.items() if n != "datasets"}
 
     def _repr_html_(self) -> str:
         names = ("planned", "done", "set_aside", "to_do", "stale", "orphans")
@@ -394,6 +406,7 @@ class _Comparison:
             catalogue=self._catalogue(),
             damaged=() if index is None else tuple(damaged_clips(index, self.made)),
             reading=None if index is None else index.policy.get("reading"),
+            datasets=() if index is None else dataset_statuses(index, self.made),
         )
 
     def _count(self, component: Component) -> ComponentStatus:
@@ -416,6 +429,7 @@ class _Comparison:
             orphans=counts.orphans,
             orphan_bytes=counts.orphan_bytes,
             damages=damages,
+            absent=_count_absent(self.index.table, made),
         )
 
     def _recipe_changed(self, component: Component) -> tuple[str, ...]:
@@ -425,20 +439,29 @@ class _Comparison:
         return tuple(asked.differences(own.fields))
 
     def _waiting(self, component: Component) -> pa.Array:
-        """For each row of the plan, whether its artifact is to be made."""
+        """For each place of the plan, a row or a further caption, whether it is to be made."""
         assert self.index is not None  # noqa: S101
-        column = whole(self.sources[component].keys(self.index.table))
+        column = whole(self.sources[component].all_keys(self.index.table))
         known = is_among(column, self.made[component].settled)
         return pc.and_(pc.invert(known), pc.is_valid(column))
+
+    def _waiting_rows(self, component: Component) -> NDArray[np.bool_]:
+        """For each row of the plan, whether something of it is to be made."""
+        assert self.index is not None  # noqa: S101
+        places = np.flatnonzero(self._waiting(component).to_numpy(zero_copy_only=False))
+        rows = np.zeros(self.index.table.num_rows, np.bool_)
+        rows[CaptionPlaces.of(self.index.table).rows(places)] = True
+        return rows
 
     def _reasons(self, component: Component) -> tuple[dict[str, int], int]:
         """Why artifacts are to be made, and for how many the store has something older."""
         assert self.index is not None  # noqa: S101
-        table = self.index.table.filter(self._waiting(component))
-        source = self.sources[component]
-        keys = source.keys(table)
+        waiting = np.flatnonzero(self._waiting(component).to_numpy(zero_copy_only=False))
+        source, places = self.sources[component], CaptionPlaces.of(self.index.table)
+        keys = source.keys_at(self.index.table, waiting)
         first = pc.index_in(pc.unique(keys), value_set=whole(keys))
-        rows = table.select(["video", "line", "clip"]).take(first)
+        of_index = pa.array(places.rows(waiting[first.to_numpy(zero_copy_only=False)]))
+        rows = self.index.table.select(["video", "line", "clip"]).take(of_index)
         before = self.before.get(component)
         older = pa.array([], pa.string()) if before is None else before.stored["key"]
         there = is_among(keys.take(first), older)
@@ -461,7 +484,7 @@ class _Comparison:
         """The clips that are new or have changed, and for which something is to be made."""
         if self.diff is None or self.given is None:
             return
-        waiting = {c: self._waiting(c).to_numpy(zero_copy_only=False) for c in self.recipes}
+        waiting = {c: self._waiting_rows(c) for c in self.recipes}
         numbers = np.flatnonzero(np.logical_or.reduce(list(waiting.values())))
         names = ["video", "file", "line", "clip"]
         rows = self.given.table.select(names).take(pa.array(numbers)).to_pylist()
@@ -476,7 +499,7 @@ class _Comparison:
     def _gone(self) -> Iterator[Gone]:
         for change in () if self.diff is None else self.diff.changes:
             if change.what == ("removed",):
-                yield Gone(change.video, change.line, change.clip)
+                yield Gone(change.video, change.file, change.line, change.clip)
 
     def _earlier(self) -> Iterator[EarlierRecipe]:
         """The folders of recipes that are not asked for."""
@@ -503,6 +526,8 @@ class _Comparison:
             if column not in listed.table.schema.names:
                 return "outdated"
             there = listed.table.filter(pc.is_valid(listed.table[column]))[f"{component}_key"]
+            further = further_places(listed.table, component)
+            there = pa.chunked_array([*there.chunks, further["key"].combine_chunks()], pa.string())
             if len(pc.unique(there)) != made.count(self.own.table).stored:
                 return "outdated"
         return "current"
@@ -596,3 +621,11 @@ def _groups(index: BucketIndex, made: Mapping[Component, Artifacts]) -> Iterator
         ]
         attempts = pc.max(own["attempt"]).as_py() or 0
         yield SetAsideGroup(component, code, own.num_rows, clips, attempts, tuple(examples))
+
+
+def _count_absent(table: pa.Table, made: Artifacts) -> int:
+    """How many planned clips do without what is made of one kind."""
+    if not made.source.may_lack:
+        return 0
+    lacks = pc.and_(pc.is_null(made.source.keys(table)), pc.is_null(table["left_out_code"]))
+    return int(pc.sum(lacks).as_py() or 0)

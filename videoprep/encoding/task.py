@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -55,6 +56,8 @@ SOUND = Phase("sound", "Encoding sound", "clips")
 
 _PHASES = {"captions": TEXT, "frames": VIDEO, "sound": SOUND}
 """By the kind of a source, in the order in which they come."""
+
+_logger = logging.getLogger(__name__)
 
 _RUN = "run.json"
 _DAMAGE = pa.array([Code.DAMAGED_FRAMES.value, Code.DAMAGED_SOUND.value])
@@ -163,7 +166,7 @@ class EncodeTask:
     def _stage(self, component: Component) -> str:
         """A part of the model that encodes captions alone and frames, too, is loaded for each."""
         spec = self.job.specs[component]
-        return f"{spec.part}, {spec.source.kind}"
+        return f"{spec.part or spec.source.label}, {spec.source.kind}"
 
     # Doing it
 
@@ -230,6 +233,8 @@ class EncodeTask:
         tensors: dict[str, torch.Tensor] = {}
         for sent in result.sent:
             tensors |= _landed(result, sent)
+        if self.job.specs[unit.group].source.is_mask:
+            _tell_empty_masks(result, tensors)
         made = UnitResult(
             tensors,
             failures=[
@@ -329,6 +334,16 @@ def _tried_again(made: Artifacts, options: EncodeOptions) -> Mapping[str, int]:
     if not options.retry_failed:
         again = again.filter(pc.is_in(again["code"], value_set=_DAMAGE))
     return dict(zip(again["key"].to_pylist(), again["attempt"].to_pylist(), strict=True))
+
+
+def _tell_empty_masks(work: UnitWork, masks: Mapping[str, torch.Tensor]) -> None:
+    """Warn of masks of which nothing is left, such as by the crop."""
+    empty = [at for at, key in enumerate(work.keys) if key in masks and not bool(masks[key].any())]
+    if empty:
+        _logger.warning(
+            "%s of %s masks are 0 everywhere: nothing of their clips counts; the first is of %s",
+            len(empty), len(masks), work.clips[empty[0]].video,
+        )  # fmt: skip
 
 
 def _landed(work: UnitWork, sent: UnitBatch) -> dict[str, torch.Tensor]:

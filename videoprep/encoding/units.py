@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from videoprep.families.caption_places import CaptionPlaces
 from videoprep.families.component import Component, Source
 from videoprep.index.bucket import Bucket
 
@@ -63,7 +64,8 @@ class Items:
         component: which one.
         source: what of a clip they are made from.
         keys: the artifacts.
-        rows: int64, for each the first row of the index that asks for it.
+        rows: int64, for each the first place of the index that asks for it: a row, or beyond them a
+            further caption of one; see `CaptionPlaces`.
         groups: int64, for each which of ``measures`` is its own.
         measures: what the artifacts of each bucket are, ordered by what they are made from.
     """
@@ -90,7 +92,8 @@ class Unit:
     Attributes:
         component: what is made.
         name: the shard's name, from the keys in it.
-        rows: int64, index rows, one an artifact, in the order in which they are made.
+        rows: int64, places of the index, one an artifact, in the order in which they are made; see
+            `Items`.
         cost: pixels to encode; of captions, how many.
         attempts: for artifacts that failed before, how often they were tried.
     """
@@ -112,12 +115,13 @@ def items_of(
     measure: Callable[[Bucket], ArtifactSize],
 ) -> Items:
     """The artifacts of a component, from the index's table; those of left-out samples are null."""
-    keys = source.keys(table).combine_chunks()
+    keys = source.all_keys(table).combine_chunks()
     distinct = pc.unique(keys.drop_null())
     rows = pc.index_in(distinct, value_set=keys).to_numpy(zero_copy_only=False).astype(np.int64)
+    of_index = CaptionPlaces.of(table).rows(rows)
     sizes = np.stack(
         [
-            pc.fill_null(column, 0).to_numpy()[rows].astype(np.int64)
+            pc.fill_null(column, 0).to_numpy()[of_index].astype(np.int64)
             for column in source.sizes(table).columns
         ],
         axis=1,

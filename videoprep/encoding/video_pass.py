@@ -16,6 +16,7 @@ from videoprep.errors import Code, MediaError, ModelError
 from videoprep.failpoints import reach
 from videoprep.families.component import ComponentSpec, Source
 from videoprep.families.contract import ClipContext, SoundEncoder, VideoEncoder
+from videoprep.families.masks import shape_of
 from videoprep.families.moments import MOMENTS
 from videoprep.index.clip import Clip
 from videoprep.media.audio import MOST_MISSING, Sound
@@ -156,7 +157,8 @@ class _VideoPass:
             rate, channels = sound.sample_rate, sound.channels
             return ClipRequest(None, clip.sound(sample_rate=rate, channels=channels, pad=True))
         pixels = _pixels_of(clip, work.source)
-        return replace(pixels, frames=work.source.choose(pixels.frames))
+        mask = self.context.job.settings.mask_reading if work.source.is_mask else None
+        return replace(pixels, frames=work.source.choose(pixels.frames), mask=mask)
 
     def pop_whole(self) -> list[UnitWork]:
         """Return the units that have become whole since the last call."""
@@ -353,12 +355,13 @@ class _VideoPass:
         job, family = self.context.job, self.context.family
         expected = self.expected.get(item.kind)
         if expected is None:  # the family reads the model's config for it
-            expected = family.shape(job.model, self._spec(item).declared, *item.size)
+            expected = shape_of(family, job.model, self._spec(item), *item.size)
             self.expected[item.kind] = expected
         if found != expected:
             spec = self._spec(item)
             raise ModelError(
-                f"the {spec.part} gave {spec.name} {found} where {expected} was expected",
+                f"the {spec.part or spec.source.label} gave {spec.name} {found} where {expected} "
+                "was expected",
                 where=str(job.model.path),
                 remedy=f"the family {family.name!r} does not describe this model: report it",
             )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def in_every_clip(data: LatentDataset) -> list[Component]:
-    """Return the components that no clip does without: files of one form hold nothing else."""
+    """Return the components that no clip does without: trainers want the same of each clip."""
     return [name for name in data.components if not data.clips_without(name)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from videoprep.encoding.draws import Posterior as Posterior
 from videoprep.exporters.folder import Folder
@@ -21,10 +21,12 @@ class Origin:
 
     Attributes:
         info: what the store says of itself.
-        components: those that every clip has.
+        components: those that clips have; some may do without, such as without those of sound.
         buckets: those that its clips are in, each once.
         posterior: what is written of the latents.
         seed: of the draws.
+        groups: names of the buckets, and of what their clips do without: all clips of a shard have
+            the same tensors.
     """
 
     info: StoreInfo
@@ -32,6 +34,7 @@ class Origin:
     buckets: Sequence[Bucket]
     posterior: Posterior
     seed: int
+    groups: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +60,35 @@ class ListedClip:
 
 
 @dataclass(frozen=True, slots=True)
+class FurtherCaption:
+    """A caption of a clip after the first.
+
+    Attributes:
+        number: which, from 1.
+        caption: as it was encoded.
+        tensors: what the store has of it: the components that are made from captions.
+    """
+
+    number: int
+    caption: str
+    tensors: Mapping[Component, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Exported:
     """A clip on its way.
 
     Attributes:
         listed: its names.
-        tensors: what the store has of it.
+        tensors: what the store has of it, with its first caption.
         metadata: its row of the catalogue.
+        further: its captions after the first.
     """
 
     listed: ListedClip
     tensors: Mapping[Component, Any]
     metadata: Mapping[str, Any]
+    further: Sequence[FurtherCaption] = ()
 
 
 class Exporter(ABC):
@@ -82,6 +102,7 @@ class Exporter(ABC):
         lists_captions: whether its reader takes captions from a list, a line each.
         posteriors: what it can take of latents; the first is what its own caching takes.
         loses: what is not carried over, in words; "" where nothing is lost.
+        captions: which of a clip's captions are written.
     """
 
     name: ClassVar[str]
@@ -91,6 +112,7 @@ class Exporter(ABC):
     lists_captions: ClassVar[bool] = False
     posteriors: ClassVar[tuple[Posterior, ...]] = ("moments",)
     loses: ClassVar[str] = ""
+    captions: ClassVar[Literal["first", "all"]] = "first"
 
     def refusal(self, origin: Origin) -> str | None:
         """Why a store cannot be exported, or None."""

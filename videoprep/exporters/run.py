@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from videoprep.errors import StoreError
 from videoprep.exporters.beside import in_every_clip, notes_on_media
@@ -17,16 +18,20 @@ from videoprep.exporters.contract import (
     ClipExporter,
     Exported,
     Exporter,
+    FurtherCaption,
     ListedClip,
     Origin,
     Posterior,
     ShardExporter,
 )
 from videoprep.exporters.folder import NAMES, Folder
+from videoprep.exporters.held_out import held_out_notes
 from videoprep.exporters.names import FirstOfCaption, UniqueLines, stems, to_line
 from videoprep.exporters.registry import MEDIA, exporters, get_exporter
+from videoprep.families.caption_places import FURTHER_CAPTIONS
 from videoprep.families.component import Component
 from videoprep.index.bucket import Bucket
+from videoprep.index.caption_draws import ClipDraw
 from videoprep.store.layout import Store, StoreInfo
 
 if TYPE_CHECKING:
@@ -88,7 +93,8 @@ def export(
         store: the store, a path or URL.
         to: the target; see `videoprep.exporters.registry.exporters`.
         output: the folder: new, empty, or an export of the same that goes on.
-        split: only the clips of this split; None: all.
+        split: only the clips of this split; None: all, without those of several datasets that are
+            for validation or regularization.
         posterior: what to write of the latents; None: what the target's own caching writes.
         seed: of the draws.
         on_progress: called with how many clips are done, and how many there are.
@@ -100,7 +106,8 @@ def export(
     """
     exporter = get_exporter(to)
     data, origin = _open(store, exporter, split, posterior, seed)
-    clips = _Clips(data, unique=exporter.lists_captions)
+    held = _held_out(store, data) if split is None else 0
+    clips = _Clips(data, exporter)
     if exporter.lists_captions:
         _require_words(clips, to)
     folder = Folder(output, _identity(exporter, data, origin))
@@ -119,7 +126,11 @@ def export(
         incomplete=data.incomplete,
         posterior=origin.posterior,
         loses=exporter.loses,
-        notes=(*clips.notes, *notes_on_media(origin.info, data, exporter.name)),
+        notes=(
+            *clips.notes,
+            *notes_on_media(origin.info, data, exporter.name),
+            *held_out_notes(held),
+        ),
         command=exporter.command(str(folder.path.resolve()), origin),
     )
 
@@ -146,16 +157,29 @@ def _open(
         wanted = _wanted(info, exporter)
         required = [name for name in wanted if info.recipes[name].source.of_video_alone]
         data = LatentDataset(store, split=split, components=wanted, required=required)
+        splits = data.splits_trained_on if split is None else split
+        if splits != split:
+            data = LatentDataset(store, split=splits, components=wanted, required=required)
         everywhere = in_every_clip(data)
-        if len(everywhere) < len(data.components):
+        if len(everywhere) < len(data.components) and not isinstance(exporter, ShardExporter):
             required = [name for name in required if name in everywhere]
-            data = LatentDataset(store, split=split, components=everywhere, required=required)
+            data = LatentDataset(store, split=splits, components=everywhere, required=required)
         buckets = tuple(data.buckets.counts())
-        origin = replace(origin, components=data.components, buckets=buckets)
+        groups = tuple(name for name, _ in _groups(data))
+        origin = replace(origin, components=data.components, buckets=buckets, groups=groups)
         reason = exporter.refusal(origin) if len(data) else "the store has no complete clip"
         if reason is None:
             return data, origin
     raise StoreError(reason, where=str(store), remedy=_other_targets(info, exporter), option="to")
+
+
+def _held_out(store: str | os.PathLike[str], data: LatentDataset) -> int:
+    """How many clips of the store are not exported, since they are held out of training."""
+    from videoprep.store.dataset import LatentDataset
+
+    if data.split is None:
+        return 0
+    return len(LatentDataset(store, components=data.components)) - len(data)
 
 
 def _other_targets(info: StoreInfo, exporter: Exporter) -> str:
@@ -223,12 +247,14 @@ class _Clips(Iterable[ListedClip]):
 
     Args:
         data: the store.
-        unique: whether clips of different captions have to have different lines.
+        exporter: what they are written for. If it lists captions, clips of different ones have
+            different lines.
     """
 
-    def __init__(self, data: LatentDataset, *, unique: bool) -> None:
+    def __init__(self, data: LatentDataset, exporter: Exporter) -> None:
         self.data = data
-        self._to_line = UniqueLines(_Captions(data)) if unique else to_line
+        self._exporter = exporter
+        self._to_line = UniqueLines(_Captions(data)) if exporter.lists_captions else to_line
 
     def __len__(self) -> int:
         return len(self.data)
@@ -248,17 +274,39 @@ class _Clips(Iterable[ListedClip]):
 
     def __getitem__(self, number: int) -> Exported:
         row = self.data.row(number)
-        return Exported(self._listed(number, row), _Tensors(self.data, number), row)
+        tensors = _Tensors(self.data, number, self.data.components)
+        return Exported(self._listed(number, row), tensors, row, self._further(number, row))
+
+    def _further(self, number: int, row: Mapping[str, Any]) -> Sequence[FurtherCaption]:
+        recipes = self.data.info.recipes
+        names = [name for name in self.data.components if recipes[name].source.caption]
+        return [
+            FurtherCaption(caption, text, _Tensors(self.data, ClipDraw(number, caption), names))
+            for caption, text in enumerate(row.get(FURTHER_CAPTIONS) or (), start=1)
+        ]
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What had to be changed, in words."""
-        if not isinstance(self._to_line, UniqueLines) or not self._to_line.marked:
-            return ()
-        return (
-            f"{len(self._to_line.marked):,} captions differ from another one in spaces or line "
-            "breaks alone, which a list cannot hold: a number in brackets tells their lines apart",
-        )
+        return (*self._notes_on_captions(), *self._notes_on_lines())
+
+    def _notes_on_captions(self) -> Iterator[str]:
+        counts = self.data.caption_counts
+        if counts is None:
+            return
+        clips = f"{int((counts > 1).sum()):,} of {len(self):,} clips have several captions"
+        if self._exporter.captions == "all":
+            yield f"{clips}, and all are written"
+        else:
+            yield f"{clips}: the first is written, as {self._exporter.name} takes one"
+
+    def _notes_on_lines(self) -> Iterator[str]:
+        if isinstance(self._to_line, UniqueLines) and self._to_line.marked:
+            yield (
+                f"{len(self._to_line.marked):,} captions differ from another one in spaces or line "
+                "breaks alone, which a list cannot hold: a number in brackets tells their lines "
+                "apart"
+            )
 
 
 class _Captions(Iterable[str]):
@@ -289,25 +337,36 @@ def _named(clip: ListedClip) -> str:
 
 
 class _Tensors(Mapping[Component, Any]):
-    """A clip's tensors, read when the first of them is asked for: what is there already is not."""
+    """A clip's tensors, read when the first of them is asked for: what is there already is not.
 
-    def __init__(self, data: LatentDataset, number: int) -> None:
-        self._data, self._number = data, number
+    Args:
+        data: the store.
+        number: the clip's, which may be a `ClipDraw`.
+        components: those that there are.
+    """
+
+    def __init__(self, data: LatentDataset, number: int, components: Sequence[Component]) -> None:
+        self._data, self._number, self._components = data, number, components
 
     @cached_property
     def _item(self) -> Mapping[str, Any]:
         return self._data[self._number]
 
     def __getitem__(self, component: Component) -> Any:
-        if component not in self._data.components:
+        if component not in self._components:
             raise KeyError(component)
         return self._item[component]
 
     def __iter__(self) -> Iterator[Component]:
-        return iter(self._data.components)
+        return iter(self._there)
 
     def __len__(self) -> int:
-        return len(self._data.components)
+        return len(self._there)
+
+    @cached_property
+    def _there(self) -> Sequence[Component]:
+        absent = self._data.absent(self._number)
+        return [name for name in self._components if name not in absent]
 
 
 def _write_clips(
@@ -347,12 +406,24 @@ def _write_shards(
 
 
 def _shards(data: LatentDataset, suffix: str) -> Iterator[tuple[str, Sequence[int]]]:
-    """A bucket's clips in files of about a gigabyte, which are the same in every run."""
-    for bucket in data.buckets.counts():
-        members = np.flatnonzero(data.buckets.codes == data.buckets.kinds.index(bucket))
+    """A group's clips in files of about a gigabyte, which are the same in every run."""
+    for name, members in _groups(data):
         first = data[int(members[0])]
-        size = sum(first[component].nbytes for component in data.components)
+        there = (component for component in data.components if component not in first["absent"])
+        size = sum(first[component].nbytes for component in there)
         most = max(1, min(_SHARD_CLIPS, _SHARD_BYTES // size))
         for part, start in enumerate(range(0, len(members), most)):
             numbers = members[start : start + most].tolist()
-            yield f"{bucket.plain}/{part:0{_DIGITS}d}.{suffix}", numbers
+            yield f"{name}/{part:0{_DIGITS}d}.{suffix}", numbers
+
+
+def _groups(data: LatentDataset) -> Iterator[tuple[str, NDArray[np.int32]]]:
+    """The clips of each bucket, apart by what they do without: their names, and their numbers."""
+    for bucket in data.buckets.counts():
+        code = data.buckets.kinds.index(bucket)
+        members = np.flatnonzero(data.buckets.codes == code).astype(np.int32)
+        if data.presence is None:
+            yield bucket.plain, members
+            continue
+        for lacks, some in data.presence.parts(members):
+            yield "-without-".join([bucket.plain, *lacks]), some

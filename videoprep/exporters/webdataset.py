@@ -8,6 +8,7 @@ import json
 import shlex
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
 
@@ -18,9 +19,13 @@ from videoprep.fs.atomic import Writer
 
 
 class WebDataset(ShardExporter):
-    """A file a component and clip, the caption, and its row of the catalogue."""
+    """A file a component and clip, the caption, and its row of the catalogue.
+
+    Further captions are numbered: ``1.txt`` with ``prompt_embeds.1.pth`` is the second.
+    """
 
     name = "webdataset"
+    captions = "all"
     suffix = "tar"
     also = None
     posteriors = ("moments", "sample", "mean")
@@ -48,6 +53,13 @@ def _members(clip: Exported, origin: Origin) -> Iterator[tuple[str, bytes]]:
         data = io.BytesIO()
         pt_file(partial(as_asked, clip, origin, component))(data)
         yield f"{component}.pth", data.getvalue()
+    for further in clip.further:
+        yield f"{further.number}.txt", further.caption.encode()
+        own = replace(clip, tensors=further.tensors)
+        for component in further.tensors:
+            data = io.BytesIO()
+            pt_file(partial(as_asked, own, origin, component))(data)
+            yield f"{component}.{further.number}.pth", data.getvalue()
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -12,6 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoprep.errors import SpecError, StoreError, nearest
+from videoprep.families.caption_places import (
+    FURTHER_KEYS,
+    CaptionPlaces,
+    Places,
+    further_rows,
+    relisted,
+)
 from videoprep.families.moments import MOMENTS, PosteriorForm
 from videoprep.spec.roles import AUDIO, VIDEO, Role, distinct
 
@@ -127,6 +134,11 @@ class Source:
         return self.frames or self.sound
 
     @property
+    def is_mask(self) -> bool:
+        """Whether masks are read, of which no part of the model makes anything."""
+        return self.role.is_mask
+
+    @property
     def may_lack(self) -> bool:
         """Whether clips may be without it, such as those without sound or control, or stills."""
         return self.role != VIDEO or self.of_video_alone
@@ -168,6 +180,26 @@ class Source:
         if not self.sound:
             return keys
         return pc.if_else(pc.equal(keys, NO_AUDIO), pa.scalar(None, pa.string()), keys)
+
+    def all_keys(self, table: pa.Table) -> pa.ChunkedArray:
+        """Return the artifacts that an index needs, by `CaptionPlaces`; null if a row needs none.
+
+        They are those of `keys`, and after them those of further captions, if these are read.
+        """
+        first = self.keys(table)
+        if not self.caption or FURTHER_KEYS not in table.column_names:
+            return first
+        further = self.keys(further_rows(table, self.columns))
+        return pa.chunked_array([*first.chunks, *further.chunks], pa.string())
+
+    def keys_at(self, table: pa.Table, places: Places) -> pa.ChunkedArray:
+        """Return those of `all_keys` at some places."""
+        return self.keys(CaptionPlaces.of(table).take(table, self.columns, places))
+
+    def key_lists(self, table: pa.Table) -> pa.Array:
+        """Return the artifacts of the further captions of each row: lists, null if it has none."""
+        further = self.keys(further_rows(table, self.columns)).combine_chunks()
+        return relisted(table[FURTHER_KEYS], further)
 
     def _columns(self, table: pa.Table, names: Iterable[str], kind: pa.DataType) -> pa.Table:
         """Some columns of an index, null if it has none of the role."""
@@ -253,6 +285,7 @@ CAPTION_FRAMES = Source(
 SOUND = Source("sound", "sound", ("audio_key",), sound=True, role=AUDIO)
 CONTROL = Source("control", "control media", ("control_key",), None, role=Role("control"))
 REFERENCE = Source("reference", "references", ("reference_key",), None, role=Role("reference"))
+MASKS = Source("mask", "masks", ("mask_key",), None, role=Role("mask"))
 CAPTION_FRAMES_FPS = Source(
     "caption_frames_fps",
     "captions with clips and their frame rates",
@@ -277,6 +310,7 @@ SOURCES: Mapping[str, Source] = {
         CAPTION_FRAMES_FPS,
         CONTROL,
         REFERENCE,
+        MASKS,
     )
 }
 """Every source, by name."""
@@ -316,7 +350,7 @@ class ComponentSpec:
     source: Source
     """What of a clip it is made from."""
     part: str
-    """The part of the model that makes it, such as ``vae``."""
+    """The part of the model that makes it, such as ``vae``; empty for masks, which none makes."""
     posterior: PosteriorForm | None = None
     """What the part gives of a posterior over latents, which the option ``posterior`` reduces.
     None: there is none, and what the part gives is stored as it is."""
@@ -358,7 +392,8 @@ class ComponentSpec:
     @property
     def recipe(self) -> Mapping[str, Any]:
         """What of the spec decides the artifacts, for the recipe."""
-        fields: dict[str, Any] = {**dict(self.source.recipe), **self.pixels.recipe}
+        fields: dict[str, Any] = dict(self.source.recipe)
+        fields |= {} if self.source.is_mask else self.pixels.recipe
         if _CLASSIC.get(self.name) is not self.source:
             fields["source"] = self.source.name
         if ":" in self.source.role:
@@ -429,24 +464,36 @@ REFERENCE_LATENTS = ComponentSpec(
 )
 
 
+MASK = ComponentSpec(name="mask", source=MASKS, part="", pixels=ZERO_TO_ONE)
+"""The masks of a clip at the resolution of its latents: ``[1, F', H', W']``, from 0 to 1.
+
+No family declares it: it is made of any that has latents of whole clips.
+"""
+
+
 def for_roles(specs: Iterable[ComponentSpec], roles: Iterable[Role]) -> list[ComponentSpec]:
     """Return the components of a family for a dataset with media of some roles beside its videos.
 
     What a family makes of control media it makes of each: a dataset with ``control:depth`` and
     ``control:pose`` has ``control_depth_latents`` and ``control_pose_latents``, one without any has
-    none.
+    none. Masks are made for every family that has latents of whole clips.
 
     Args:
         specs: the family's.
         roles: those of the dataset.
     """
-    there = distinct(set(roles))
+    there, specs = distinct(set(roles)), list(specs)
     found: list[ComponentSpec] = []
-    for spec in specs:
+    for spec in [*specs, MASK] if whole_clips(specs) else specs:
         kind = spec.source.role.kind
         own = [role for role in there if role.kind is kind]
         found += [_of_role(spec, role) for role in own] if kind.several else [spec]
     return found
+
+
+def whole_clips(specs: Iterable[ComponentSpec]) -> ComponentSpec | None:
+    """Return the component of the latents of whole clips, if there is one."""
+    return next((one for one in specs if one.source is FRAMES and one.posterior), None)
 
 
 def roles_read(recipes: Iterable[Mapping[str, Any]]) -> set[Role]:

@@ -208,6 +208,19 @@ class Family(ABC):
         and the sides are 0.
         """
 
+    def frame_groups(self, model: ModelFolder, frames: int) -> Sequence[int]:
+        """Return how many frames of a clip go into each of its latent frames, from the first on.
+
+        What is made of masks follows from it. By default the profile's frame rules say it: 1, 4, 4
+        … of 4k+1 frames. A family whose VAE groups them otherwise says so here.
+
+        Args:
+            model: the model's folder.
+            frames: how many there are.
+        """
+        del model
+        return self.profile.frame_groups(frames)
+
     @abstractmethod
     def to_transformer(
         self,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from videoprep.families.component import (
-    FRAMES,
     IMAGE_LATENTS,
     VIDEO_LATENTS,
     ComponentSpec,
     prompt_embeds,
+    whole_clips,
 )
 from videoprep.families.moments import MOMENTS, PosteriorForm
 
@@ -41,6 +41,23 @@ class FrameRule:
     def latent_frames(self, frames: int) -> int:
         """Return how many latent frames the VAE makes of a count that the rule accepts."""
         return self.latent_step * ((frames - self.offset) // self.step) + self._latent_offset
+
+    def groups(self, frames: int) -> tuple[int, ...]:
+        """Return how many frames go into each latent frame of a count that the rule accepts.
+
+        Of 4k+1 frames the first is alone: 1, 4, 4 …; of 4k frames 4 go into each. A VAE that makes
+        several latent frames of ``step`` frames takes these together from the beginning on: of
+        17k+5 frames, of which 5k+2 are made, 1, 4, 4, 4, 4 of each 17, then 1, 4 of the 5.
+        """
+        rest = self._groups_of(self.offset, self._latent_offset)
+        steps = self._groups_of(self.step, self.latent_step) * ((frames - self.offset) // self.step)
+        return (*rest, *steps) if self.latent_step == 1 else (*steps, *rest)
+
+    def _groups_of(self, frames: int, latent_frames: int) -> tuple[int, ...]:
+        """All but the first have equally many; the first has what they leave."""
+        each = -(-self.step // self.latent_step)
+        further = max(0, latent_frames - 1)
+        return (frames - further * each, *[each] * further) if latent_frames else ()
 
     def frames_of(self, latent_frames: int) -> int | None:
         """Return the count of which so many latent frames are made; None if there is none."""
@@ -142,11 +159,20 @@ class Profile:
         Raises:
             ValueError: the count breaks the frame rules.
         """
-        if frames == 1:
-            return 1
+        return 1 if frames == 1 else self._rule_of(frames).latent_frames(frames)
+
+    def frame_groups(self, frames: int) -> tuple[int, ...]:
+        """Return how many frames of a clip go into each of its latent frames, by the frame rules.
+
+        Raises:
+            ValueError: the count breaks the frame rules.
+        """
+        return (1,) if frames == 1 else self._rule_of(frames).groups(frames)
+
+    def _rule_of(self, frames: int) -> FrameRule:
         for rule in self.frame_rules:
             if rule.accepts(frames):
-                return rule.latent_frames(frames)
+                return rule
         raise ValueError(f"{frames} frames are not {self.frame_rule()}, as {self.name!r} takes")
 
     def frames_of(self, latent_frames: int) -> int | None:
@@ -162,8 +188,7 @@ class Profile:
     @property
     def whole_clips(self) -> ComponentSpec:
         """The component of the latents of whole clips; the usual one if the profile names none."""
-        latents = (one for one in self.components if one.source is FRAMES and one.posterior)
-        return next(latents, VIDEO_LATENTS)
+        return whole_clips(self.components) or VIDEO_LATENTS
 
     def moments_shape(
         self, frames: int, height: int, width: int, form: PosteriorForm = MOMENTS

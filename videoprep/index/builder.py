@@ -14,6 +14,7 @@ import pyarrow as pa
 import xxhash
 
 from videoprep.errors import Code, MediaError, PlanError
+from videoprep.families.caption_places import FURTHER_CAPTIONS, FURTHER_KEYS
 from videoprep.families.component import NO_AUDIO
 from videoprep.index.aligned import PlannedClip
 from videoprep.index.beside import KEY, PicturePlanner, refusals
@@ -26,7 +27,14 @@ from videoprep.index.clip import (
     video_key,
 )
 from videoprep.index.numbers import to_text
-from videoprep.index.placement import LeftOut, Placement, available_frames, place, player_time
+from videoprep.index.placement import (
+    LeftOut,
+    Placement,
+    available_frames,
+    place,
+    player_time,
+    share_of_weight,
+)
 from videoprep.index.policy import Policy
 from videoprep.index.schema import OF_SAMPLE, FurtherColumns, media_column, media_columns
 from videoprep.media.audio import MOST_MISSING
@@ -74,6 +82,8 @@ class _AlikeSamples:
 
     rows: tuple[_Shared, ...]
     available: int = 0
+    share: float = 1.0
+    """Which part of its sample's weight each clip has."""
 
 
 def build_table(
@@ -100,10 +110,11 @@ def build_table(
     """
     planner = _Planner(policy)
     everyone = [*samples, *(sample for sample, _ in unusable)]
-    rows, names = _Rows(_roles_of(everyone)), sample_names(everyone)
+    rows, names = _Rows(_further_columns(everyone)), sample_names(everyone)
     for done, (sample, found) in enumerate(zip(samples, inspected, strict=True), start=1):
         name = next(names)
-        planned = planner.kind_of(sample, found).rows
+        kind = planner.kind_of(sample, found)
+        planned = kind.rows
         if found.beside:
             planned = planner.with_media(sample, found, planned)
         for number, shared in enumerate(planned):
@@ -112,7 +123,7 @@ def build_table(
                 beside = planner.beside(found, shared)
                 if on_short_sound is not None and _ends_early(found, shared):
                     on_short_sound(sample)
-            rows.add(sample, name, number, found.video.fingerprint, shared, beside)
+            rows.add(sample, name, number, found.video.fingerprint, shared, beside, kind.share)
         if on_progress is not None:
             on_progress(done, len(samples))
     planner.require_reachable()
@@ -121,9 +132,11 @@ def build_table(
     return rows.table()
 
 
-def _roles_of(samples: Iterable[Sample]) -> tuple[Role, ...]:
-    """The roles of all media beside videos."""
-    return distinct({media.role for sample in samples for media in sample.beside})
+def _further_columns(samples: Sequence[Sample]) -> FurtherColumns:
+    """What columns the samples need beside those that every index has."""
+    roles = distinct({media.role for sample in samples for media in sample.beside})
+    several = any(sample.further for sample in samples)
+    return FurtherColumns(roles, (FURTHER_CAPTIONS, FURTHER_KEYS) if several else ())
 
 
 def sample_names(samples: Sequence[Sample]) -> Iterator[str]:
@@ -202,7 +215,7 @@ class _Planner:
         background = self.policy.image_background if media.is_still and media.alpha else None
         clips = (PlannedClip(media, placement, zero) for placement in placed)
         rows = tuple(_shared(clip, background) for clip in clips)
-        return _AlikeSamples(rows, placed[0].available)
+        return _AlikeSamples(rows, placed[0].available, share_of_weight(placed, self.policy))
 
     def with_media(
         self, sample: Sample, found: InspectedSample, rows: tuple[_Shared, ...]
@@ -250,17 +263,18 @@ class _Rows:
     """Gathers rows by column; what many share is written down once a batch.
 
     Args:
-        roles: those that some sample has media of, beside its video.
+        further: the columns beside those that every index has.
     """
 
-    def __init__(self, roles: Sequence[Role]) -> None:
-        self._roles = roles
-        self._schema = FurtherColumns(tuple(roles), ("background",)).memory_schema
+    def __init__(self, further: FurtherColumns) -> None:
+        self._roles = further.roles
+        self._optional = further.optional
+        self._schema = (further | FurtherColumns(optional=("background",))).memory_schema
         self._batches: list[pa.RecordBatch] = []
         self._start()
 
     def _start(self) -> None:
-        self._own: dict[str, list[Any]] = {name: [] for name in OF_SAMPLE}
+        self._own: dict[str, list[Any]] = {name: [] for name in (*OF_SAMPLE, *self._optional)}
         self._of_roles = {
             role: {one.name: list[Any]() for one in media_columns(role)} for role in self._roles
         }
@@ -278,6 +292,7 @@ class _Rows:
         fingerprint: str,
         shared: _Shared,
         beside: _Beside = _NOTHING_BESIDE,
+        share: float = 1.0,
     ) -> None:
         """Adds a clip of a sample, or the sample where it is skipped."""
         at = self._numbers.get(id(shared))
@@ -294,7 +309,7 @@ class _Rows:
         own["file"].append(_readable(sample.source.file))
         own["line"].append(sample.source.line or sample.source.row or 1)
         own["split"].append(extras.split)
-        own["weight"].append(extras.weight)
+        own["weight"].append(extras.weight * share if planned else extras.weight)
         own["repeats"].append(extras.repeats)
         own["fingerprint"].append(fingerprint or None)
         own["video_key"].append(video_key(fingerprint, shared.video) if planned else None)
@@ -307,6 +322,10 @@ class _Rows:
         own["audio_key"].append(sound if planned else None)
         if self._roles:
             self._add_beside(sample, beside, planned=planned)
+        if FURTHER_CAPTIONS in self._optional:
+            texts = [sample.token + text for text in sample.further] if planned else []
+            own[FURTHER_CAPTIONS].append(texts or None)
+            own[FURTHER_KEYS].append([prompt_key(text) for text in texts] or None)
         if len(self._shared_of) == _BATCH:
             self._flush()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from videoprep.families.caption_places import FURTHER_CAPTIONS, FURTHER_KEYS
 from videoprep.index.bucket import Bucket
 from videoprep.index.numbers import from_text, to_text
 from videoprep.index.schema import media_column, media_columns
@@ -68,6 +69,8 @@ class Clip:
         audio_key: stands for the sound of exactly these frames; empty if there is none, None if it
             is not known, as in a plan of an earlier version.
         beside: the files that it has beside its video.
+        further_captions: its captions after the first, id token included.
+        further_prompt_keys: what stands for each of them.
     """
 
     row: int
@@ -85,6 +88,25 @@ class Clip:
     prompt_key: str
     audio_key: str | None = None
     beside: tuple[ClipMedia, ...] = ()
+    further_captions: tuple[str, ...] = ()
+    further_prompt_keys: tuple[str, ...] = ()
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """All its captions, the first one first."""
+        return (self.caption, *self.further_captions)
+
+    def with_caption(self, number: int) -> Clip:
+        """Return the clip with one of its captions, counted from 0, in the place of the first."""
+        if not number:
+            return self
+        text, key = self.further_captions[number - 1], self.further_prompt_keys[number - 1]
+        return replace(self, caption=text, prompt_key=key)
+
+    @property
+    def has_audio(self) -> bool | None:
+        """Whether there is sound at the time of its frames; None if that is not known."""
+        return None if self.audio_key is None else bool(self.audio_key)
 
     @property
     def media(self) -> Mapping[Role, ClipMedia]:
@@ -234,6 +256,8 @@ def has_own_keys(clip: Clip) -> bool:
     """Return whether the keys of a clip are those that its plan comes to."""
     if (clip.video_key, clip.image_key, clip.prompt_key) != keys_of(clip):
         return False
+    if clip.further_prompt_keys != tuple(map(prompt_key, clip.further_captions)):
+        return False
     for media in clip.beside:
         if media.pixels is not None and media.key != pixels_key(media.pixels):
             return False
@@ -272,6 +296,8 @@ def clip_from_row(row: int, values: dict[str, Any], root: Path, roles: Sequence[
         bucket=bucket,
         pixels=pixels,
         beside=tuple(_beside(values, root, roles, pixels)) if roles else (),
+        further_captions=tuple(values.get(FURTHER_CAPTIONS) or ()),
+        further_prompt_keys=tuple(values.get(FURTHER_KEYS) or ()),
         **{name: values[name] for name in (*taken, *keys)},
     )
 

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from videoprep.families.caption_places import FURTHER_KEYS
 from videoprep.families.component import ComponentSpec
-from videoprep.index.schema import FurtherColumns, media_column, media_columns, plain
+from videoprep.index.schema import FurtherColumns, joined, media_column, media_columns, plain
 from videoprep.spec.roles import Role
 
 _ASPECTS: Mapping[str, tuple[str, ...]] = {
@@ -39,12 +40,14 @@ class ClipChange:
 
     Attributes:
         video: the file, as the dataset names it.
-        line: where the list names it; in the old list where it was removed.
+        file: the list that names it; the video itself if none does.
+        line: where; in the old list where it was removed.
         clip: which of the sample's clips; None where the sample is skipped.
         what: ``added``, ``removed``, or what of it changed.
     """
 
     video: str
+    file: str
     line: int | None
     clip: int | None
     what: tuple[str, ...]
@@ -73,7 +76,10 @@ class IndexDiff:
             "counts": dict(self.counts),
             "to_encode": dict(self.to_encode),
             "changes": [
-                {"video": c.video, "line": c.line, "clip": c.clip, "what": list(c.what)}
+                {
+                    **{name: getattr(c, name) for name in ("video", "file", "line", "clip")},
+                    "what": list(c.what),
+                }
                 for c in self.changes
             ],
         }
@@ -98,6 +104,9 @@ def compare(new: pa.Table, old: pa.Table, components: Iterable[ComponentSpec] = 
     new, old = further.of(new), further.of(old)
     aspects: dict[str, tuple[str, ...]] = {**_ASPECTS}
     aspects |= {str(role): _of_media(role) for role in further.roles}
+    if FURTHER_KEYS in further.optional:
+        aspects["caption"] = (*aspects["caption"], FURTHER_KEYS)
+    aspects |= _of_datasets(further)
     new_names, old_names = _names(new), _names(old)
     places = pc.index_in(new_names, value_set=old_names)
     kept = pc.is_valid(places).to_numpy(zero_copy_only=False)
@@ -115,10 +124,21 @@ def compare(new: pa.Table, old: pa.Table, components: Iterable[ComponentSpec] = 
         unchanged=int((~any_changed).sum()),
         counts=Counter(what for change in changes for what in change.what),
         to_encode={
-            spec.name: _missing(spec.source.keys(new), spec.source.keys(old)) for spec in components
+            spec.name: _missing(spec.source.all_keys(new), spec.source.all_keys(old))
+            for spec in components
         },
         changes=changes,
     )
+
+
+def _of_datasets(further: FurtherColumns) -> dict[str, tuple[str, ...]]:
+    """What may change about a clip if there are several datasets."""
+    changes: dict[str, tuple[str, ...]] = {}
+    if "dataset" in further.optional:
+        changes["dataset"] = ("dataset",)
+    if "dataset_weight" in further.optional:
+        changes["weight"] = (*_ASPECTS["weight"], "dataset_weight")
+    return changes
 
 
 def _of_media(role: Role) -> tuple[str, ...]:
@@ -138,7 +158,7 @@ def _names(table: pa.Table) -> pa.Array:
 def _differ(new: pa.Table, old: pa.Table, columns: tuple[str, ...]) -> NDArray[np.bool_]:
     different = np.zeros(new.num_rows, np.bool_)
     for name in columns:
-        one, other = plain(new[name]), plain(old[name])
+        one, other = joined(plain(new[name])), joined(plain(old[name]))
         unequal = pc.fill_null(pc.not_equal(one, other), False)
         null = pc.not_equal(pc.is_null(one), pc.is_null(other))
         different |= pc.or_(unequal, null).to_numpy()
@@ -149,13 +169,13 @@ def _changed(
     table: pa.Table, changed: Mapping[str, NDArray[np.bool_]], any_changed: NDArray[np.bool_]
 ) -> Iterator[ClipChange]:
     numbers = np.flatnonzero(any_changed)
-    rows = table.select(["video", "line", "clip"]).take(pa.array(numbers)).to_pylist()
+    rows = table.select(["video", "file", "line", "clip"]).take(pa.array(numbers)).to_pylist()
     for number, row in zip(numbers.tolist(), rows, strict=True):
         yield ClipChange(**row, what=tuple(name for name, mask in changed.items() if mask[number]))
 
 
 def _listed(table: pa.Table, what: str) -> Iterator[ClipChange]:
-    for row in table.select(["video", "line", "clip"]).to_pylist():
+    for row in table.select(["video", "file", "line", "clip"]).to_pylist():
         yield ClipChange(**row, what=(what,))
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from videoprep.index.caption_draws import ClipDraw, unpacked
 from videoprep.index.shuffle import key_of, permutation
 from videoprep.index.streams import Stream
 
@@ -61,7 +62,7 @@ class Cut:
         """Those that come first in the next epochs."""
         return self.after % self.size if self.tail == "carry" else 0
 
-    def of(self, stream: Stream, epoch: int) -> NDArray[np.int32]:
+    def of(self, stream: Stream, epoch: int) -> NDArray[np.integer]:
         """The items of the epoch's global batches, one batch after the other, each ``size``."""
         items = stream.order(epoch)
         if self.tail == "carry":
@@ -75,14 +76,16 @@ class EpochPlan:
     """The global batches of an epoch.
 
     Attributes:
-        items: int32 ``[items]``: those of one batch lie side by side.
+        items: integers ``[items]``, as in `Stream.order`: those of one batch lie side by side.
         starts: int64 ``[batches]``: where each batch begins, in the order of the steps.
         sizes: int64 ``[batches]``: how many items it has.
+        draws: whether captions are drawn.
     """
 
-    items: NDArray[np.int32]
+    items: NDArray[np.integer]
     starts: NDArray[np.int64]
     sizes: NDArray[np.int64]
+    draws: bool = False
 
     @classmethod
     def of(cls, streams: Sequence[Stream], cuts: Sequence[Cut], epoch: int) -> EpochPlan:
@@ -92,13 +95,17 @@ class EpochPlan:
         starts = np.cumsum(sizes) - sizes
         key = key_of(streams[0].digest, streams[0].seed, "batches", epoch)
         steps = permutation(key, len(sizes))
-        return cls(items, starts[steps], sizes[steps])
+        draws = streams[0].captions is not None
+        return cls(items, starts[steps], sizes[steps], draws)
 
-    def slices(self, ranks: Sequence[int], world_size: int, first: int) -> Iterator[list[int]]:
+    def slices(
+        self, ranks: Sequence[int], world_size: int, first: int
+    ) -> Iterator[list[int] | list[ClipDraw]]:
         """The ranks' parts of each global batch from number ``first`` on, one after the other."""
         for chunk in range(first, len(self.starts), _CHUNK):
             parts = self.sizes[chunk : chunk + _CHUNK, None] // world_size
             starts = self.starts[chunk : chunk + _CHUNK, None] + parts * np.array(ranks)
             ends = (starts + parts).ravel().tolist()
             for start, end in zip(starts.ravel().tolist(), ends, strict=True):
-                yield self.items[start:end].tolist()
+                items = self.items[start:end]
+                yield unpacked(items.astype(np.int64)) if self.draws else items.tolist()

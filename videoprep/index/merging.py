@@ -16,6 +16,7 @@ from videoprep.spec.columns import OPTIONAL
 from videoprep.spec.commented import MARK, explanations
 from videoprep.spec.dataset import require_known
 from videoprep.spec.discovery import LOOKED_AT, Found, discover, is_there
+from videoprep.spec.group_file import describes_several
 from videoprep.spec.locate import CONVERTED
 from videoprep.spec.readers import table_reader
 from videoprep.spec.readers.line_files import PROMPTS, VIDEOS
@@ -99,6 +100,12 @@ def read_saved(path: Path, *, named: bool) -> Saved | None:
     data = path.read_bytes()
     fields, values = {"data_root": path.parent}, {}
     if not _only_comments(data):
+        if describes_several(path):
+            raise SpecError(
+                "describes several datasets, and is not rewritten",
+                where=str(path),
+                remedy="edit it yourself, or start from scratch with `overwrite`",
+            )
         try:
             fields = read_spec_file(path, named=named)
             require_known(fields, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -102,7 +102,9 @@ def place(
 ) -> tuple[Placement, ...] | LeftOut:
     """Decides a sample's clips from what is in its file: bucket, crop and frames of each.
 
-    A still image is a clip of one frame, in a bucket of its own.
+    A still image is a clip of one frame, in a bucket of its own. With `Policy.multi_bucket` there
+    is a clip of a video for each bucket that fits; those in the nearest one, which are all that
+    there are otherwise, come first.
     """
     if media.is_still:
         return _place_still(media, policy.of_stills, extras)
@@ -115,11 +117,33 @@ def place(
     span = _span(media, policy, extras)
     if isinstance(span, LeftOut):
         return span
-    size = _choose_size(media, policy, span.available)
-    if isinstance(size, LeftOut):
-        return size
-    windows = policy.windows.cut(span.available, _counts(policy, size, span.available), span.rate)
-    return tuple(_placement(media, policy, span, size, window) for window in windows)
+    sizes = _choose_sizes(media, policy, span.available)
+    if isinstance(sizes, LeftOut):
+        return sizes
+    return tuple(
+        _placement(media, policy, span, size, window)
+        for size in sizes
+        for counts in _lengths(policy, size, span.available)
+        for window in policy.windows.cut(span.available, counts, span.rate)
+    )
+
+
+def share_of_weight(clips: Sequence[Placement], policy: Policy) -> float:
+    """Return which part of its sample's weight each of its clips has.
+
+    Without `Policy.multi_bucket` each has all of it. With it the clips together have as much as
+    those that there would be without. For example, one clip that is in three buckets has a third of
+    the weight in each.
+    """
+    first = clips[0]
+    if not policy.multi_bucket:
+        return 1.0
+    if first.rate is None:  # a still image is one clip in each of its buckets
+        return 1.0 / len(clips)
+    size, available = (first.bucket.height, first.bucket.width), first.available
+    # At what rate the gaps between clips are counted: that of the clips before they are sped up.
+    counts, rate = _counts(policy, size, available), first.rate * first.speed
+    return len(policy.windows.cut(available, counts, rate)) / len(clips)
 
 
 def player_time(media: MediaInfo, placement: Placement) -> tuple[Fraction, Fraction]:
@@ -208,9 +232,13 @@ def _place_still(
     breach = _refused_still(policy) or _range_of_still(extras) or barred(media, policy)
     if breach is None and policy.reshape == "none":
         breach = _size_breach(media, policy)
-    size = breach or _choose_size(media, policy, 1)
-    if isinstance(size, LeftOut):
-        return size
+    sizes = breach or _choose_sizes(media, policy, 1)
+    if isinstance(sizes, LeftOut):
+        return sizes
+    return tuple(_still_placement(media, policy, size) for size in sizes)
+
+
+def _still_placement(media: MediaInfo, policy: Policy, size: tuple[int, int]) -> Placement:
     height, width = size
     crop, fit = _fitting(media, policy, height, width)
     placement = Placement(
@@ -226,7 +254,7 @@ def _place_still(
     )
     if policy.reshape == "random-crop":
         placement = crop_anywhere(placement, media, policy.crop_seed)
-    return (placement,)
+    return placement
 
 
 def _refused_still(policy: Policy) -> LeftOut | None:
@@ -365,13 +393,18 @@ def _range(
     )
 
 
-def _choose_size(media: MediaInfo, policy: Policy, available: int) -> tuple[int, int] | LeftOut:
-    """``(height, width)``: nearest in aspect ratio, then in area."""
+def _choose_sizes(
+    media: MediaInfo, policy: Policy, available: int
+) -> tuple[tuple[int, int], ...] | LeftOut:
+    """``(height, width)``: the nearest in aspect ratio, then in area.
+
+    With `Policy.multi_bucket` the others that the clip fits follow, in this order.
+    """
     if not policy.sizes:
         own = _own_size(media, policy)
         if own is None:
             return _too_small(media, policy, _least_own(policy))
-        return own if _counts(policy, own, available) else _too_short(available, policy, [own])
+        return (own,) if _counts(policy, own, available) else _too_short(available, policy, [own])
     if policy.reshape == "none" and (media.height, media.width) not in policy.sizes:
         return LeftOut(
             Code.NO_EXACT_BUCKET,
@@ -385,8 +418,34 @@ def _choose_size(media: MediaInfo, policy: Policy, available: int) -> tuple[int,
     kept = _keeping(*picture, order, policy) if policy.chosen else order
     if not kept:
         return _little_kept(*picture, order, policy)
-    size = next((size for size in kept if _counts(policy, size, available)), None)
-    return size if size is not None else _too_short(available, policy, kept)
+    first = next((size for size in kept if _counts(policy, size, available)), None)
+    if first is None:
+        return _too_short(available, policy, kept)
+    if not policy.multi_bucket:
+        return (first,)
+    others = (size for size in order if size != first and _counts(policy, size, available))
+    return (first, *(size for size in others if _shape_kept(*picture, *size) >= policy.min_kept))
+
+
+def _shape_kept(of_width: int, of_height: int, height: int, width: int) -> float:
+    """Which share of a picture the largest box inside it has that is of a size's aspect ratio.
+
+    It stands for the distortion, or the part that is not black, where a picture is not cropped.
+    """
+    one, other = width * of_height, height * of_width
+    return min(one, other) / max(one, other)
+
+
+def _lengths(policy: Policy, size: tuple[int, int], available: int) -> Iterator[tuple[int, ...]]:
+    """The frame counts that windows are cut by: all at once, or each by itself, the longest first.
+
+    Of all at once the longest that fits is taken.
+    """
+    counts = _counts(policy, size, available)
+    if policy.multi_bucket:
+        yield from ((count,) for count in reversed(counts))
+    else:
+        yield counts
 
 
 @lru_cache(maxsize=4096)

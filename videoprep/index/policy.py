@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 from videoprep.errors import PlanError
 from videoprep.families.profile import Profile
@@ -16,11 +16,15 @@ from videoprep.index.bucket import Bucket
 from videoprep.index.windows import WindowPolicy
 from videoprep.media.still_image import DEFAULT_BACKGROUND
 from videoprep.spec.dataset import REFERENCE_MAX_PIXELS, DatasetSpec
+from videoprep.spec.dataset_group import DatasetGroup
 from videoprep.spec.dataset_options import Reshape
 from videoprep.spec.extras import TimeZero
+from videoprep.spec.spec_file import DATASETS
 
 DEFAULT_MAX_FRAMES = 49
 """No clip is longer, where neither a limit nor frame buckets are given."""
+
+D = TypeVar("D", DatasetSpec, DatasetGroup)
 
 CROPS = ("center-crop", "random-crop")
 """The ways of fitting that cut."""
@@ -51,6 +55,8 @@ class Policy:
         chosen: whether the sizes were chosen.
         min_pixels: height × width of a video, at least; None: no limit.
         min_kept: share of a clip's pixels that a chosen size keeps at least; see `auto_buckets`.
+            With ``multi_bucket`` also the share of its picture that any but the nearest one keeps.
+        multi_bucket: whether a clip goes to every bucket that it fits, not just to the nearest.
         image_max_pixels: as ``max_pixels``, for still images; None: the same.
         image_sizes: the sizes that were chosen for still images; see `of_stills`.
         image_background: the colour under transparent pixels of still images, as ``#rrggbb``.
@@ -78,6 +84,7 @@ class Policy:
     image_sizes: Sizes = field(default_factory=dict, hash=False)
     image_background: str = DEFAULT_BACKGROUND
     images: bool = False
+    multi_bucket: bool = False
     reference_max_pixels: int = REFERENCE_MAX_PIXELS
 
     @classmethod
@@ -121,6 +128,7 @@ class Policy:
             min_kept=MIN_KEPT if spec.min_kept is None else spec.min_kept,
             image_max_pixels=spec.image_max_pixels,
             image_background=spec.image_background,
+            multi_bucket=spec.multi_bucket,
             reference_max_pixels=spec.reference_max_pixels,
         )
 
@@ -207,6 +215,7 @@ class Policy:
             # Only if asked for: an index without them is what it was before there were any.
             **({} if self.min_pixels is None else {"min_pixels": self.min_pixels}),
             **({} if self.min_kept == MIN_KEPT else {"min_kept": self.min_kept}),
+            **({"multi_bucket": True} if self.multi_bucket else {}),
             **self._of_images(),
         }
 
@@ -224,23 +233,29 @@ class Policy:
         return found
 
 
-def spec_for(spec: DatasetSpec, model: str | None) -> DatasetSpec:
-    """Return a dataset with the profile of a model's family, if the dataset names none.
+def for_model(datasets: D, model: str | None) -> D:
+    """Return a dataset, or several, with the profile of a model's family where none is named.
 
     Args:
-        spec: the dataset.
+        datasets: one or several.
         model: a model folder or hub id; None changes nothing.
 
     Raises:
         ModelError: there is no such model, or it is of no known family.
     """
-    if model is None or spec.profile is not None:
-        return spec
-    return spec.model_copy(update={"profile": profile_of(model)})
+    if model is None:
+        return datasets
+    if isinstance(datasets, DatasetGroup):
+        return replace(datasets, default_profile=profile_of(model))
+    if datasets.profile is not None:
+        return datasets
+    return datasets.model_copy(update={"profile": profile_of(model)})
 
 
 def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a dataset that give a saved policy again, without defaults.
+
+    Those of several datasets are under ``datasets``, by the datasets' names.
 
     What a policy derives is not among them. Sizes that were chosen are ``buckets="auto"``, so that
     a dataset that has grown is still planned with the same options::
@@ -251,6 +266,9 @@ def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         policy: what `Policy.to_json` gave; of an index that was made otherwise there may be less.
     """
+    if DATASETS in policy:
+        parts = zip(policy[DATASETS], policy["of"], strict=True)
+        return {DATASETS: {one["name"]: options_of(own) for one, own in parts}}
     options = {"profile": policy["profile"], **_size_options(policy)}
     counts = _counts_of(policy)
     limit = policy.get("max_num_frames")
@@ -272,7 +290,7 @@ def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
 # Options that a policy holds under their names.
 _AS_THEY_ARE = (
     *("reshape", "allow_upscale", "crop_seed", "min_pixels", "max_pixels"),
-    *("clip_mode", "clips_per_video", "min_gap", "time_zero", "id_token"),
+    *("clip_mode", "clips_per_video", "min_gap", "time_zero", "id_token", "multi_bucket"),
     *("image_max_pixels", "image_background"),
     "reference_max_pixels",
 )
@@ -296,6 +314,12 @@ def _size_options(policy: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "height_buckets": tuple(sorted(heights)), "width_buckets": tuple(sorted(widths)), **frames
     }  # fmt: skip
+
+
+def is_multi_bucket(policy: Mapping[str, Any]) -> bool:
+    """Return whether clips of a saved policy, or of one of those that it joins, have several."""
+    joined = policy.get("of", ())
+    return bool(policy.get("multi_bucket")) or any(is_multi_bucket(one) for one in joined)
 
 
 def sizes_of(buckets: Sequence[Bucket]) -> Sizes:
@@ -342,10 +366,17 @@ def _require_one_kind(spec: DatasetSpec) -> None:
             "`num_buckets` needs `buckets='auto'`: it limits how many buckets are chosen",
             remedy="give `buckets='auto'`, or leave out `num_buckets`",
         )
-    if spec.min_kept is not None:
+    if spec.min_kept is not None and not spec.multi_bucket:
         raise PlanError(
-            "`min_kept` needs `buckets='auto'`: it limits which buckets are chosen",
-            remedy="give `buckets='auto'`, or leave out `min_kept`",
+            "`min_kept` needs `buckets='auto'` or `multi_bucket`: it limits which buckets fit",
+            remedy="give one of them, or leave out `min_kept`",
+        )
+    if spec.multi_bucket and not (spec.buckets or spec.height_buckets or spec.frame_buckets):
+        raise PlanError(
+            "`multi_bucket` puts a clip into each of several buckets, and there are none",
+            remedy="list some with `buckets` or `frame_buckets`, or choose them with "
+            "`buckets='auto'`",
+            option="multi_bucket",
         )
     if spec.max_pixels is not None and (spec.buckets or spec.height_buckets):
         raise PlanError(

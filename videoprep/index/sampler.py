@@ -10,12 +10,17 @@ from typing import Any, Generic, TypeVar, get_args
 
 from videoprep.errors import PlanError
 from videoprep.index.bucket import Bucket
+from videoprep.index.caption_draws import CaptionDraws, Captions, ClipDraw
 from videoprep.index.epochs import Cut, EpochPlan, Tail
+from videoprep.index.regularization import with_regularization
 from videoprep.index.shuffle import key_of
 from videoprep.index.streams import LAST_EPOCH, Bucketed, make_streams
 from videoprep.text import counted
 
 _VERSION = 1
+_VERSION_APART = 2
+"""That of a state whose batches keep clips apart that lack different components. Version 1 knows no
+such batches: all clips of a bucket go together."""
 _STATE_TYPES: dict[str, tuple[type, ...]] = {
     "version": (int,),
     "digest": (str,),
@@ -37,7 +42,8 @@ class BucketBatchSampler:
 
     A pure function of the data's digest, the seed, the epoch and the global batch: each bucket is
     shuffled and cut into global batches, the batches are shuffled, and each rank takes its slice
-    of every one. So at each step all ranks have the same bucket.
+    of every one. So at each step all ranks have the same bucket, and what a clip lacks that others
+    have, such as latents of sound, all clips of its batch lack.
 
     ``len()`` is the number of batches of the whole current epoch, also after a resume.
 
@@ -57,10 +63,19 @@ class BucketBatchSampler:
             has them come first in the next one.
         max_tokens: latent tokens in a batch of one rank: each bucket has as many items in a batch
             as fit.
+        mix_absent: whether a batch may have clips that lack a component beside clips that have it.
+            `collate` refuses such batches.
+        captions: which caption goes with a clip that has several: ``random``: each equally often;
+            ``first``: the first; or weights by position, such as ``(2, 1, 1)``. Captions without a
+            weight are never drawn; if none of a clip's has one, it is the first. The numbers that
+            are yielded are then `ClipDraw`: what is drawn is decided by the digest, the seed and
+            the epoch, whatever the number of ranks, workers and restarts.
+        regularization: clips of datasets for regularization for each other clip of an epoch; by
+            default there are none among several datasets.
 
     Attributes:
         batch_size: as given; None with ``max_tokens``.
-        max_tokens, rank, world_size, seed, tail: as given.
+        max_tokens, rank, world_size, seed, tail, mix_absent, regularization: as given.
 
     Raises:
         PlanError: an argument is illegal, there are no items, or no batch can be filled.
@@ -76,8 +91,13 @@ class BucketBatchSampler:
         seed: int = 0,
         tail: Tail = "pad",
         max_tokens: int | None = None,
+        mix_absent: bool = False,
+        captions: Captions = "random",
+        regularization: float = 0.0,
     ) -> None:
         _check_arguments(batch_size, max_tokens, rank, world_size, seed, tail)
+        data = with_regularization(data, regularization)
+        self.regularization = float(regularization)
         # Plain numbers, also where numpy's are given: the state is written as JSON.
         self.batch_size = None if batch_size is None else int(batch_size)
         self.max_tokens = None if max_tokens is None else int(max_tokens)
@@ -85,8 +105,11 @@ class BucketBatchSampler:
         self.world_size = int(world_size)
         self.seed = int(seed)
         self.tail: Tail = tail
+        self.mix_absent = bool(mix_absent)
         self._digest = data.digest
-        self._streams = make_streams(data, seed)
+        self.mix_absent = bool(mix_absent)
+        self._captions = CaptionDraws.of(getattr(data, "caption_counts", None), captions)
+        self._streams = make_streams(data, seed, self._captions, mix_absent=self.mix_absent)
         buckets = [stream.bucket for stream in self._streams]
         if batch_size is None:
             parts = _fitting(data, buckets, max_tokens or 0)
@@ -155,9 +178,11 @@ class BucketBatchSampler:
             f"of {counted(self.world_size, 'rank')}",
             f"tail {tails[self.tail]}",
         ]
+        if self._captions is not None:
+            lines.append(f"captions {self._captions.state}")
         for stream, cut in zip(self._streams, cuts, strict=True):
             lines.append(
-                f"  {stream.bucket}: {cut.items:,} items, {cut.batches:,} steps of "
+                f"  {stream.name}: {cut.items:,} items, {cut.batches:,} steps of "
                 f"{cut.size // self.world_size} × {self.world_size}"
             )
         return "\n".join(lines)
@@ -184,7 +209,7 @@ class BucketBatchSampler:
     def __len__(self) -> int:
         return self.steps * len(self._ranks)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[int] | list[ClipDraw]]:
         if self._handing_over:
             yield from self._batches()
         else:
@@ -242,7 +267,7 @@ class BucketBatchSampler:
             yield batch
         self._close_finished_epoch()
 
-    def _batches(self) -> Iterator[list[int]]:
+    def _batches(self) -> Iterator[list[int] | list[ClipDraw]]:
         """The rest of the current epoch."""
         plan = EpochPlan.of(self._streams, self._cuts(self._epoch), self._epoch)
         return plan.slices(self._ranks, self.world_size, self._start)
@@ -272,7 +297,7 @@ class BucketBatchSampler:
         if self._done is not None and self._done >= self.steps:
             epoch, batch = epoch + 1, 0
         return {
-            "version": _VERSION,
+            "version": self._version,
             "digest": self._digest,
             "seed": self.seed,
             "tail": self.tail,
@@ -282,7 +307,14 @@ class BucketBatchSampler:
             "global_batches": self._global_batches(),
             "epoch": epoch,
             "batch": batch,
+            # Only if they are drawn: a state of other data is what it was before there were any.
+            **({} if self._captions is None else {"captions": self._captions.state}),
         }
+
+    @property
+    def _version(self) -> int:
+        """That of its state: what older versions of videoprep can go on with, they may read."""
+        return _VERSION_APART if any(one.lacks for one in self._streams) else _VERSION
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on at the next batch of a state, on as many ranks as one likes.
@@ -303,6 +335,15 @@ class BucketBatchSampler:
                     f"was saved with {name} {state[name]!r}, this sampler has {own!r}",
                     f"make the sampler with {name}={state[name]!r}",
                 )
+        if state["version"] != self._version:
+            raise self._other_mixture(state["version"])
+        saved, drawn = state.get("captions", "first"), self._captions
+        own_captions = "first" if drawn is None else drawn.state
+        if saved != own_captions:
+            raise _refused(
+                f"was saved with captions {saved!r}, this sampler draws {own_captions!r}",
+                f"make the sampler with captions={saved!r}",
+            )
         if state["global_batches"] != self._global_batches():
             raise self._other_batches(state)
         epoch, batch = state["epoch"], state["batch"]
@@ -314,7 +355,20 @@ class BucketBatchSampler:
     def _global_batches(self) -> str:
         """Stands for the size of each bucket's global batch."""
         pairs = zip(self._streams, self._sizes, strict=True)
-        return f"{key_of(*(f'{stream.bucket} {size}' for stream, size in pairs)):016x}"
+        return f"{key_of(*(f'{stream.name} {size}' for stream, size in pairs)):016x}"
+
+    def _other_mixture(self, version: int) -> PlanError:
+        if version == _VERSION:
+            return _refused(
+                "was saved with batches that mix clips which lack a component with those that have "
+                "it, this sampler keeps them apart",
+                "make the sampler with mix_absent=True, or start anew without the state",
+            )
+        return _refused(
+            "was saved with clips that lack a component in batches of their own, this sampler has "
+            "none",
+            "make the sampler without mix_absent, of data with all components",
+        )
 
     def _other_batches(self, state: Mapping[str, Any]) -> PlanError:
         saved, own = _said(state), _said(self.__dict__)
@@ -415,9 +469,10 @@ def _check_state(state: object) -> None:
     if not isinstance(state, Mapping):
         raise _malformed(f"is of the type {type(state).__name__}")
     version = state.get("version")
-    if type(version) is int and version > _VERSION:
+    if type(version) is int and version > _VERSION_APART:
         raise _refused(
-            f"has version {version}; this videoprep reads up to {_VERSION}", "upgrade videoprep"
+            f"has version {version}; this videoprep reads up to {_VERSION_APART}",
+            "upgrade videoprep",
         )
     for name, types in _STATE_TYPES.items():
         if name not in state:

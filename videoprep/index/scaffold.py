@@ -27,11 +27,13 @@ from videoprep.index.merging import (
 )
 from videoprep.index.passed_over import passed_over
 from videoprep.index.proposals import describe, glance, propose
+from videoprep.index.sound_found import sound_found
 from videoprep.spec.columns import COLUMNS
 from videoprep.spec.commented import Comments, Proposal, commented_text
 from videoprep.spec.discovery import Found
+from videoprep.spec.group_discovery import discover_group, note_on_folders
 from videoprep.spec.path_hints import dataset_path
-from videoprep.spec.spec_file import NAME
+from videoprep.spec.spec_file import DATASETS, NAME
 from videoprep.spec.video_lookup import is_inside
 
 _SUFFIXES = (".yaml", ".yml")
@@ -142,7 +144,7 @@ def scaffold(
         require_own_file(target)
     columns = {"caption_column": caption_column, "video_column": video_column}
     named = {name: column for name, column in columns.items() if column}
-    found, why = find(where, named, saved)
+    found, why = _find(where, named, saved)
     found = _placed(found, target.parent)
     asked = _named_profile(profile, model)
     known = asked or _saved_profile(saved) or _answer(ask)
@@ -155,8 +157,10 @@ def scaffold(
     if accept:
         added = {name: one.value for name, one in unset.items()}
         merged = replace(merged, fields={**merged.fields, **added}, added={**merged.added, **added})
-    sentences = tuple(describe(seen))
-    unused = tuple(passed_over(found, folder, seen.errors))
+    several = DATASETS in found.fields
+    sound = () if several else (f"{one}." for one in sound_found(found, seen, merged.fields))
+    sentences = (*describe(seen), *sound)
+    unused = () if several else tuple(passed_over(found, folder, seen.errors))
     top = (f"Found: {found.what}.", *found.notes, *(f"{one}." for one in unused), *sentences)
     text = commented_text(merged.fields, Comments(top, proposed, own_lines(saved, merged.kept)))
     return Scaffold(
@@ -201,6 +205,19 @@ def _output(output: str | os.PathLike[str]) -> Path:
     return path
 
 
+def _find(where: Path, named: dict[str, str], saved: Saved | None) -> tuple[Found, str | None]:
+    """The dataset in a folder, or several in its folders."""
+    try:
+        found, why = find(where, named, saved)
+        note = note_on_folders(where, found) if saved is None else None
+        return (found if note is None else replace(found, notes=(*found.notes, note))), why
+    except SpecError:
+        several = discover_group(where) if where.is_dir() and not named and saved is None else None
+        if several is None:
+            raise
+        return several, None
+
+
 def _placed(found: Found, folder: Path) -> Found:
     """The same dataset, described by a file in another folder.
 
@@ -208,6 +225,13 @@ def _placed(found: Found, folder: Path) -> Found:
     """
     if os.path.realpath(found.folder) == os.path.realpath(folder):
         return found
+    if DATASETS in found.fields:
+        raise SpecError(
+            "a file with several datasets is written into the folder that holds them",
+            where=str(folder),
+            remedy="leave `output` out",
+            option="output",
+        )
     root = os.path.abspath(found.root)
     fields = {**found.fields, "data_root": _relative(root, [folder])}
     lists = ("dataset_file",) if "dataset_file" in fields else ("caption_column", "video_column")

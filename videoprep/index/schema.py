@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -87,6 +86,7 @@ class OptionalColumn:
 
 OPTIONAL: Mapping[str, OptionalColumn] = {
     "dataset": OptionalColumn(pa.string(), repeated=True),
+    "dataset_weight": OptionalColumn(pa.float64()),
     "further_captions": OptionalColumn(pa.list_(pa.string())),
     "further_prompt_keys": OptionalColumn(pa.list_(pa.string())),
     "background": OptionalColumn(pa.string(), repeated=True),
@@ -268,25 +268,19 @@ SCHEMA = FurtherColumns().memory_schema
 """The columns of an index without further media, as they are held in memory."""
 
 
-def multiplicity_of(table: pa.Table) -> NDArray[np.float64]:
-    """Float64 ``[rows]``: how often each clip comes in an epoch: its weight times its repeats."""
-    product: NDArray[np.float64] = pc.multiply(table["weight"], table["repeats"]).to_numpy()
-    return product
-
-
-def digest_of(table: pa.Table, keys: Iterable[str]) -> str:
-    """Stands for the clips of a table, their order and their weights: 32 hexadecimal digits.
+def caption_counts_of(further: pa.ChunkedArray) -> NDArray[np.int64] | None:
+    """Int64 ``[rows]``: how many captions each clip has; None if each has one.
 
     Args:
-        table: a row a clip.
-        keys: the columns that name what is made of each.
+        further: a column with the lists of those after the first.
     """
-    digest = hashlib.sha256()
-    for name in keys:
-        for chunk in table[name].chunks:
-            digest.update("".join(pc.fill_null(chunk, "").to_pylist()).encode())
-    digest.update(multiplicity_of(table).tobytes())
-    return digest.hexdigest()[:32]
+    lengths = pc.fill_null(pc.list_value_length(further), 0).to_numpy()
+    return lengths.astype(np.int64) + 1 if lengths.any() else None
+
+
+def joined(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column whose lists of texts without spaces, if it holds such, are one text each."""
+    return pc.binary_join(column, " ") if pa.types.is_list(column.type) else column
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -36,12 +36,19 @@ def stretches(
         pixels are square.
     """
     crop_width, crop_height, fit_width, fit_height = (boxes[n].astype(np.float64) for n in BOXES)
-    if policy.get("reshape") not in (*CROPS, "pad"):
+    if not _keeps_shapes(policy):
         return np.ones_like(crop_width), np.ones_like(crop_width)
     aspect = fit_width * crop_height / (fit_height * crop_width)
     least = np.minimum.reduce([crop_width, crop_height, fit_width, fit_height])
     aspect = np.where(np.abs(np.log(aspect)) > 1 / least, aspect, 1.0)
     return np.maximum(aspect, 1), np.maximum(1 / aspect, 1)
+
+
+def _keeps_shapes(policy: Mapping[str, Any]) -> bool:
+    """Whether clips were fitted so that their pixels became square; of several datasets, all."""
+    own = [one.get("reshape") for one in policy.get("of", [policy])]
+    kept = (*CROPS, "pad", *(["none"] if len(set(own)) > 1 else []))
+    return all(reshape in kept for reshape in own)
 
 
 def stretch_of(crop: Box, fit: Box, policy: Mapping[str, Any]) -> tuple[float, float]:

@@ -84,9 +84,19 @@ def _written_by_contents(
         if before != split:
             leaks.append(f"{first} in {before}, {video} in {split}")
     if leaks:
-        more = f"; and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
-        raise PlanError(
-            f"the same video is in several splits: {'; '.join(leaks[:_SHOWN])}{more}",
-            remedy="write one split for all samples of a video and of its copies",
-        )
+        raise conflicts(leaks, len(leaks))
     return {fingerprint: split for fingerprint, (split, _) in said.items()}
+
+
+def conflicts(named: Sequence[str], count: int) -> PlanError:
+    """Return the error for videos that are in several splits.
+
+    Args:
+        named: the first of them, or all: each with its splits.
+        count: how many there are.
+    """
+    more = f"; and {count - _SHOWN} more" if count > _SHOWN else ""
+    return PlanError(
+        f"the same video is in several splits: {'; '.join(named[:_SHOWN])}{more}",
+        remedy="write one split for all samples of a video and of its copies",
+    )

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from videoprep.errors import PlanError
 from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.caption_draws import CaptionDraws
+from videoprep.index.presence import ComponentPresence
 from videoprep.index.shuffle import hashes, key_of, permutation, whole_part_of_sum
 
 LAST_EPOCH = 2**32 - 2
@@ -21,7 +23,10 @@ class Bucketed(Protocol):
     """Anything that knows the bucket of each of its items: `BucketIndex`, `LatentDataset`.
 
     It may also have ``multiplicity``, float64 ``[items]`` or None: how often each item comes in an
-    epoch on average; and, which ``max_tokens`` needs, ``latent_tokens(bucket) -> int``.
+    epoch on average; ``presence``, a `ComponentPresence` or None: which components each item lacks;
+    ``caption_counts``, int64 ``[items]`` or None: how many captions each has; which ``max_tokens``
+    needs, ``latent_tokens(bucket) -> int``; and, which ``regularization`` needs,
+    `regularization.RegularizedItems`.
     """
 
     @property
@@ -43,6 +48,8 @@ class Stream:
         weights: float64 ``[items]``: how often each comes in an epoch on average; None if once.
         digest: of the data.
         seed: makes another order.
+        lacks: the components that none of the items has.
+        captions: draws captions; None if only first ones are drawn.
     """
 
     bucket: Bucket
@@ -50,6 +57,14 @@ class Stream:
     weights: NDArray[np.float64] | None
     digest: str
     seed: int
+    lacks: tuple[str, ...] = ()
+    captions: CaptionDraws | None = None
+
+    @property
+    def name(self) -> str:
+        """The bucket, and what its items lack: no other stream has this name."""
+        lacking = f" without {', '.join(self.lacks)}" if self.lacks else ""
+        return f"{self.bucket}{lacking}"
 
     def came(self, epochs: int) -> int:
         """How many items come in the first ``epochs`` epochs."""
@@ -61,17 +76,24 @@ class Stream:
         """No epoch has more items."""
         return len(self.items) if self.weights is None else int(np.ceil(self.weights).sum())
 
-    def order(self, epoch: int) -> NDArray[np.int32]:
-        """The items of an epoch, each as often as it comes, shuffled."""
+    def order(self, epoch: int) -> NDArray[np.integer]:
+        """The items of an epoch, each as often as it comes, shuffled.
+
+        Int32; if captions are drawn, int64 with them: see `CaptionDraws.packed`.
+        """
         items = self.items
         if self.weights is not None:
             items = np.repeat(items, self._turns(epoch + 1) - self._turns(epoch))
-        key = key_of(self.digest, self.seed, "order", str(self.bucket), epoch)
-        return items[permutation(key, len(items))]
+        key = key_of(self.digest, self.seed, "order", self.name, epoch)
+        items = items[permutation(key, len(items))]
+        if self.captions is None:
+            return items
+        key = key_of(self.digest, self.seed, "captions", self.name, epoch)
+        return self.captions.packed(key, items)
 
-    def last_before(self, epoch: int, count: int) -> list[NDArray[np.int32]]:
+    def last_before(self, epoch: int, count: int) -> list[NDArray[np.integer]]:
         """The last ``count`` items before an epoch, from as few earlier epochs as have them."""
-        parts: list[NDArray[np.int32]] = []
+        parts: list[NDArray[np.integer]] = []
         while count:
             epoch -= 1
             parts.insert(0, self.order(epoch)[-count:])
@@ -92,8 +114,22 @@ class Stream:
         return epochs * whole.astype(np.int64) + whole_part_of_sum(epochs, fractions, phases)
 
 
-def make_streams(data: Bucketed, seed: int) -> tuple[Stream, ...]:
+def make_streams(
+    data: Bucketed,
+    seed: int,
+    captions: CaptionDraws | None = None,
+    *,
+    mix_absent: bool = False,
+) -> tuple[Stream, ...]:
     """A stream for each bucket that has items which ever come, in the natural order of buckets.
+
+    Items of a bucket that lack different components have streams of their own.
+
+    Args:
+        data: what is sampled.
+        seed: makes another order.
+        captions: draws captions; None if only first ones are drawn.
+        mix_absent: whether they share one all the same.
 
     Raises:
         PlanError: no item ever comes, or a multiplicity is illegal.
@@ -103,12 +139,13 @@ def make_streams(data: Bucketed, seed: int) -> tuple[Stream, ...]:
         column = BucketColumn.from_buckets(column)
     weights = _weights(data, len(column))
     streams = []
-    for bucket, items in _members(column):
+    presence = None if mix_absent else _presence(data, len(column))
+    for bucket, lacks, items in _members(column, presence):
         if weights is not None:
             items = items[weights[items] > 0]
         if len(items):
             own = None if weights is None else weights[items]
-            streams.append(Stream(bucket, items, own, data.digest, seed))
+            streams.append(Stream(bucket, items, own, data.digest, seed, lacks, captions))
     if not streams:
         raise PlanError(
             "there are no clips to sample",
@@ -137,7 +174,29 @@ def _weights(data: Bucketed, items: int) -> NDArray[np.float64] | None:
     return None if bool((weights == 1).all()) else weights
 
 
-def _members(column: BucketColumn) -> Iterator[tuple[Bucket, NDArray[np.int32]]]:
+def _presence(data: Bucketed, items: int) -> ComponentPresence | None:
+    """Which components each item lacks; None if none of them lacks any that others have."""
+    given: ComponentPresence | None = getattr(data, "presence", None)
+    if given is not None and given.codes.shape != (items,):
+        raise PlanError(
+            f"presence has the shape {list(given.codes.shape)}, but there are {items} clips",
+            remedy="give one code a clip",
+        )
+    return given
+
+
+def _members(
+    column: BucketColumn, presence: ComponentPresence | None
+) -> Iterator[tuple[Bucket, tuple[str, ...], NDArray[np.int32]]]:
+    """Buckets in their natural order, what items lack, and their numbers, ascending."""
+    for bucket, items in _of_buckets(column):
+        if presence is None:
+            yield bucket, (), items
+        else:
+            yield from ((bucket, *part) for part in presence.parts(items))
+
+
+def _of_buckets(column: BucketColumn) -> Iterator[tuple[Bucket, NDArray[np.int32]]]:
     """The ascending item numbers of each bucket, buckets in their natural order."""
     # numpy sorts 16 bits by radix, several times faster than 32.
     few = len(column.kinds) <= 2**16

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from videoprep.index.auto_buckets import Shapes, assign
 from videoprep.index.bucket import Bucket
-from videoprep.index.policy import CROPS
+from videoprep.index.policy import CROPS, is_multi_bucket
 from videoprep.index.shown import BOXES, stretches
 from videoprep.index.summary import BucketSummary, Summary
 from videoprep.index.table import BucketIndex
@@ -125,6 +125,8 @@ def suggest(index: BucketIndex, summary: Summary) -> Advice:
     )
     if not small:
         return Advice(size, ())
+    if is_multi_bucket(index.policy):  # the clips are in other buckets already
+        return Advice(size, tuple(_described(one, size, None) for one in small), None, len(small))
     fitting = _Fitting.of(index.policy)
     if fitting is None:
         described = tuple(_described(one, size, None) for one in small)
@@ -136,7 +138,9 @@ def suggest(index: BucketIndex, summary: Summary) -> Advice:
     shapes = dict(_shapes(index, [one.bucket for one in small]))
     moves = (_move(bucket, shapes[bucket], list(draws), fitting) for bucket in shapes)
     described = tuple(_described(one, size, move) for one, move in zip(small, moves, strict=True))
-    if not index.policy.get("sizes"):  # listing them would have clips of other buckets move, too
+    if "of" in index.policy or not index.policy.get(
+        "sizes"
+    ):  # listing them would have clips of other buckets move, too
         return Advice(size, described, "`buckets='auto'`")
     kept = _merge(shapes, draws, size, fitting)
     left = sum(0 < count < size for count in kept.values())

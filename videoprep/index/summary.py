@@ -12,11 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from videoprep.families.caption_places import FURTHER_KEYS, CaptionPlaces
 from videoprep.families.component import FRAMES, Component, ComponentSpec, for_roles, ordered
 from videoprep.families.moments import MOMENTS, PosteriorForm
 from videoprep.families.profile import Profile
 from videoprep.families.registry import get_profile
 from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.dataset_summary import DatasetSummary, draws_among, summarize_datasets
+from videoprep.index.overlap import overlaps_in
+from videoprep.index.policy import is_multi_bucket
 from videoprep.index.schema import media_column, roles_in
 from videoprep.index.shown import stretches
 from videoprep.index.table import BucketIndex
@@ -172,8 +176,10 @@ class Summary:
     Attributes:
         samples: ``planned`` and those skipped.
         planned: samples that have clips.
-        clips: how many.
-        stills: those of them that are still images, of which nothing is made for image-to-video.
+        clips: how many. One that is in several buckets counts once: they are as many as the
+            sample has in the bucket of its first one.
+        assignments: clips, each counted once for every bucket that it is in: the rows of the plan.
+        stills: rows that are still images, of which nothing is made for image-to-video.
         clips_per_sample: of the planned samples.
         splits: clips of each split; those of none under the empty name.
         batched_split: the split that batches are counted for: ``train``, or else the largest;
@@ -187,11 +193,14 @@ class Summary:
         frames: where they all go.
         components: what has to be made.
         global_batch: clips in a batch over all GPUs.
+        datasets: what each comes to, if there are several.
+        shared_videos: which of the datasets share videos, in sentences.
     """
 
     samples: int
     planned: int
     clips: int
+    assignments: int
     stills: int
     clips_per_sample: Spread
     splits: Mapping[str, int]
@@ -207,6 +216,8 @@ class Summary:
     of_video_alone: tuple[Component, ...]
     """Those of the components that are not made of still images."""
     global_batch: int
+    datasets: tuple[DatasetSummary, ...] = ()
+    shared_videos: tuple[str, ...] = ()
 
     @property
     def draws(self) -> int:
@@ -223,6 +234,7 @@ class Summary:
         spreads = ("clips_per_sample", "speed", "enlargement")
         return {
             **{name: getattr(self, name) for name in flat},
+            "bucket_assignments": self.assignments,
             **{name: asdict(getattr(self, name)) for name in spreads},
             "splits": dict(self.splits),
             "buckets": [one.to_json() for one in self.buckets],
@@ -235,7 +247,14 @@ class Summary:
                 {"global_batch": size, "dropped": self.dropped(size), "share": self._share(size)}
                 for size in sorted({*GLOBAL_BATCHES, self.global_batch})
             ],
+            **self._of_datasets(),
         }
+
+    def _of_datasets(self) -> dict[str, Any]:
+        if not self.datasets:
+            return {}
+        told = [one.to_json() for one in self.datasets]
+        return {"datasets": told, "shared_videos": list(self.shared_videos)}
 
     def _share(self, global_batch: int) -> float:
         return round(self.dropped(global_batch) / max(1, self.draws), _DIGITS)
@@ -254,6 +273,9 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
     samples = sample_numbers(table["sample"])
     planned = int(samples[-1]) + 1 if len(samples) else 0
     covered = cover(samples, columns)
+    once = samples
+    if is_multi_bucket(index.policy):
+        once = samples[in_first_bucket(samples, buckets.codes)]
     left_out = _left_out(index)
     splits, in_batched, batched_split = _splits(table["split"])
     across, down = stretches(columns, index.policy)
@@ -262,13 +284,14 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
         columns["fit_height"] / (columns["crop_height"] * down),
     )
     speed, profile = columns["speed"], get_profile(index.policy["profile"])
-    draws = index.multiplicity * in_batched
+    draws = draws_among(index, in_batched)
     return Summary(
         samples=planned + sum(one.samples for one in left_out),
         planned=planned,
-        clips=len(index),
+        clips=len(once),
+        assignments=len(index),
         stills=stills,
-        clips_per_sample=Spread.of(np.bincount(samples)),
+        clips_per_sample=Spread.of(np.bincount(once)),
         splits=splits,
         batched_split=batched_split,
         sped_up=int((speed > 1).sum()),
@@ -283,6 +306,8 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
             one.name for one in profile.components if one.source.of_video_alone and not one.noise
         ),
         global_batch=global_batch,
+        datasets=summarize_datasets(index, in_batched),
+        shared_videos=tuple(overlaps_in(index)),
     )
 
 
@@ -291,6 +316,7 @@ def _planned_rows(index: BucketIndex) -> pa.Table:
     sizes = ("path", "frames", "height", "width", "key")
     of_roles = [media_column(role, name) for role in index.roles for name in sizes]
     there = [name for name in of_roles if name in {*index.table.column_names} - {*_KEYS}]
+    there += [FURTHER_KEYS] if FURTHER_KEYS in index.table.column_names else []
     table = index.table.select(["sample", "split", *_NUMBERS, *_KEYS, *there])
     if len(index) == table.num_rows:
         return table
@@ -304,6 +330,17 @@ def sample_numbers(names: pa.ChunkedArray) -> Ints:
         differs = pc.not_equal(names.slice(1), names.slice(0, len(names) - 1))
         np.cumsum(differs.to_numpy(), out=numbers[1:])
     return numbers
+
+
+def in_first_bucket(samples: Ints, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which clips are in the bucket of their sample's first clip: bool ``[clips]``.
+
+    Args:
+        samples: the number of each clip's sample, ascending from 0.
+        codes: the bucket of each clip.
+    """
+    firsts = codes[np.diff(samples, prepend=-1) > 0]
+    return np.equal(codes, firsts[samples])
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,10 +519,11 @@ def _component(
     spec: ComponentSpec, table: pa.Table, buckets: BucketColumn, profile: Profile
 ) -> ComponentSummary:
     """What artifacts come to: how many there are of each bucket, times what one of them takes."""
+    places = CaptionPlaces.of(table)
     if spec.source.size_columns != FRAMES.size_columns:
         sizes = (pc.fill_null(one, 0).to_numpy() for one in spec.source.sizes(table).columns)
         buckets = BucketColumn.of(*sizes)
-    codes = buckets.codes[_first_of_each(spec.source.keys(table))]
+    codes = buckets.codes[places.rows(_first_of_each(spec.source.all_keys(table)))]
     counts = np.bincount(codes, minlength=len(buckets.kinds)).tolist()
     pixels = size = 0
     for count, bucket in zip(counts, buckets.kinds, strict=True):
@@ -497,7 +535,9 @@ def _component(
             continue  # only the model's own family knows how large they are
         if spec.shape is None:
             form = spec.posterior or MOMENTS
-            size += count * _moments_bytes(profile, frames, bucket, form)
+            moments = _moments_bytes(profile, frames, bucket, form)
+            channels = form.tensors * profile.latent_channels if spec.source.is_mask else 1
+            size += count * moments // channels
         else:
             size += count * math.prod(spec.shape) * (1 if spec.mask else _VALUE_BYTES)
     return ComponentSummary(spec.name, sum(counts), pixels, size, next(iter(spec.options), None))

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from videoprep.errors import Code, EmptyPlanError, ListError, PlanError, Problem, SpecError
-from videoprep.families.component import for_roles, ordered
+from videoprep.families.caption_places import FURTHER_KEYS
+from videoprep.families.component import NO_AUDIO, for_roles, ordered
 from videoprep.families.registry import get_profile
 from videoprep.fs import Files
 from videoprep.fs.atomic import write_file
@@ -38,8 +39,16 @@ from videoprep.index.builder import (
 )
 from videoprep.index.clip import Clip, clip_from_row, has_own_keys
 from videoprep.index.diff import IndexDiff, compare
+from videoprep.index.multiplicity import (
+    OF_DATASETS,
+    digest_of,
+    is_for_regularization,
+    multiplicity_of,
+    splits_trained_on,
+)
 from videoprep.index.placement import LeftOut
 from videoprep.index.policy import Policy
+from videoprep.index.presence import ComponentPresence
 from videoprep.index.schema import (
     FILE_SCHEMA,
     SCHEMA,
@@ -47,10 +56,9 @@ from videoprep.index.schema import (
     VERSION_WITH_MEDIA,
     VERSION_WITH_OPTIONAL,
     FurtherColumns,
-    digest_of,
+    caption_counts_of,
     key_column,
     media_column,
-    multiplicity_of,
     plain,
     roles_in,
     version_of,
@@ -66,6 +74,7 @@ from videoprep.media.inspect import (
     inspect_samples,
 )
 from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset_group import DatasetGroup, Datasets, open_datasets
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.path_hints import nowhere
 from videoprep.spec.readers.parquet_table import INDEX_MARK
@@ -109,6 +118,34 @@ class LeftOutSample:
         return self.code == Code.DROPPED.value
 
 
+@dataclass(frozen=True, slots=True)
+class ListedDataset:
+    """A dataset whose lists were read, and whose videos were not opened yet."""
+
+    spec: DatasetSpec
+    policy: Policy
+    listing: Listing
+
+    @classmethod
+    def of(cls, spec: DatasetSpec, on_missing: OnMissing) -> ListedDataset:
+        """Read the lists.
+
+        Args:
+            spec: the dataset.
+            on_missing: see `BucketIndex.build`.
+
+        Raises:
+            ListError, SpecError, PlanError: see `BucketIndex.build`.
+        """
+        policy = Policy.of(spec)
+        require_shares(spec.split)  # wrong wishes are said before any video is opened
+        listing = spec.listing()
+        _require_pairs(listing, on_missing)
+        if not listing.total:
+            raise spec.empty_error()
+        return cls(spec, policy, listing)
+
+
 class BucketIndex:
     """Every clip of a dataset with its frames, crop and bucket, and every skipped sample.
 
@@ -139,7 +176,7 @@ class BucketIndex:
     @classmethod
     def build(
         cls,
-        spec: DatasetSpec | str | os.PathLike[str],
+        spec: Datasets | str | os.PathLike[str],
         *,
         on_missing: OnMissing = "skip",
         on_progress: OnProgress | None = None,
@@ -150,7 +187,7 @@ class BucketIndex:
         Videos that were probed before and have not changed are not opened again.
 
         Args:
-            spec: the dataset, or its path.
+            spec: the dataset, or several that are one, or their path.
             on_missing: what becomes of samples whose video is not there: ``skip`` lists them with
                 the other samples that cannot be used, ``error`` refuses to plan.
             on_progress: called with how many samples are done, and how many there are.
@@ -165,15 +202,26 @@ class BucketIndex:
         """
         if on_missing not in get_args(OnMissing):
             raise PlanError(f"on_missing is {on_missing!r}", remedy="say error or skip")
-        spec = DatasetSpec.of(spec, **options)
-        policy = Policy.of(spec)
-        require_shares(spec.split)  # wrong wishes are said before any video is opened
-        listing = spec.listing()
-        _require_pairs(listing, on_missing)
-        if not listing.total:
-            raise spec.empty_error()
-        samples = listing.samples
-        policy = resolve(policy, spec.data_root, samples)
+        spec = open_datasets(spec, **options)
+        if isinstance(spec, DatasetGroup):
+            from videoprep.index.group_index import build_group  # which is made of these
+
+            return build_group(spec, on_missing=on_missing, on_progress=on_progress)
+        return cls.of_listed(ListedDataset.of(spec, on_missing), on_progress)
+
+    @classmethod
+    def of_listed(cls, listed: ListedDataset, on_progress: OnProgress | None = None) -> BucketIndex:
+        """Plan a dataset whose lists were read.
+
+        Args:
+            listed: the dataset.
+            on_progress: see `build`.
+
+        Raises:
+            PlanError: see `build`.
+        """
+        spec, listing, samples = listed.spec, listed.listing, listed.listing.samples
+        policy = resolve(listed.policy, spec.data_root, samples)
         marks = no_marks()
         inspected = _marking(marks, samples, inspect_samples(spec.data_root, samples))
         table = build_table(
@@ -449,6 +497,33 @@ class BucketIndex:
         planned = pc.is_null(pc.field("left_out_code"))
         return self.filter(~(planned & pc.is_null(pc.field("fps"))))
 
+    @cached_property
+    def has_audio(self) -> NDArray[np.bool_]:
+        """Whether each planned clip has sound at the time of its frames: bool ``[clips]``.
+
+        Raises:
+            PlanError: it is not known, see `knows_sound`.
+        """
+        if not self.knows_sound:
+            raise PlanError("the index does not say which clips have sound", remedy=_ANEW)
+        has: NDArray[np.bool_] = pc.not_equal(self._planned("audio_key"), NO_AUDIO).to_numpy()
+        return has
+
+    @cached_property
+    def presence(self) -> ComponentPresence | None:
+        """Which components each planned clip does without, of those of the profile's family.
+
+        None if all do without the same, or none.
+        """
+        own = for_roles(get_profile(self.policy["profile"]).components, self.roles)
+        specs = [spec for spec in own if spec.source.may_lack]
+        if not len(self):
+            return None
+        keys = {spec.name: spec.source.keys(self.table) for spec in specs}
+        return ComponentPresence.of(
+            {name: column.is_valid().to_numpy()[self._rows] for name, column in keys.items()}
+        )
+
     @property
     def is_resizing(self) -> bool:
         """Whether any planned clip is resized."""
@@ -458,14 +533,46 @@ class BucketIndex:
 
     @property
     def multiplicity(self) -> NDArray[np.float64]:
-        """Float64 ``[clips]``: how often each comes in an epoch: its weight times its repeats."""
-        return multiplicity_of(self._planned_rows(["weight", "repeats"]))
+        """Float64 ``[clips]``: how often each comes in an epoch; see `multiplicity_of`."""
+        return self.draws()
+
+    def draws(self, regularization: float = 0.0) -> NDArray[np.float64]:
+        """Float64 ``[clips]``: the same, with datasets for regularization; see `multiplicity_of`.
+
+        Args:
+            regularization: clips for regularization for each other clip of an epoch.
+        """
+        return multiplicity_of(self._planned_rows(self._draw_columns), regularization)
+
+    @property
+    def splits_trained_on(self) -> tuple[str, ...] | None:
+        """The splits without those that are held out of training; None if there are none such."""
+        return splits_trained_on(self.table, self.split_names)
+
+    @property
+    def has_regularization(self) -> bool:
+        """Whether some clips are those of datasets for regularization."""
+        return bool(is_for_regularization(self._planned_rows(self._draw_columns)).any())
+
+    @property
+    def _draw_columns(self) -> list[str]:
+        """The columns that decide how often a clip comes in an epoch."""
+        of_datasets = (name for name in OF_DATASETS if name in self.table.column_names)
+        return ["weight", "repeats", *of_datasets]
+
+    @property
+    def caption_counts(self) -> NDArray[np.int64] | None:
+        """Int64 ``[clips]``: how many captions each has; None if each has one."""
+        if FURTHER_KEYS not in self.table.column_names:
+            return None
+        return caption_counts_of(self._planned(FURTHER_KEYS))
 
     @cached_property
     def digest(self) -> str:
         """Stands for the planned clips, their order and their weights: 32 hexadecimal digits."""
         keys = ["video_key", "prompt_key", *map(key_column, self.roles)]
-        return digest_of(self._planned_rows([*keys, "weight", "repeats"]), keys)
+        keys += [FURTHER_KEYS] if FURTHER_KEYS in self.table.column_names else []
+        return digest_of(self._planned_rows([*keys, *self._draw_columns]), keys)
 
     def latent_tokens(self, bucket: Bucket) -> int:
         """How many tokens a transformer sees of a clip of the bucket, by the index's profile."""
@@ -545,18 +652,19 @@ class BucketIndex:
         """The splits that clips are in."""
         return tuple(sorted(pc.unique(self.table["split"]).drop_null().to_pylist()))
 
-    def of_split(self, name: str) -> BucketIndex:
-        """The planned clips of one split.
+    def of_split(self, name: str, *others: str) -> BucketIndex:
+        """The planned clips of one split, or of several.
 
         Raises:
-            PlanError: no clip is in it.
+            PlanError: no clip is in one of them.
         """
-        chosen = self.filter(split=name, left_out_code=None)
-        if len(chosen):
-            return chosen
         names = self.split_names
+        lacking = [one for one in (name, *others) if one not in names]
+        chosen = self.filter(split=[name, *others], left_out_code=None)
+        if len(chosen) and not lacking:
+            return chosen
         raise PlanError(
-            f"the plan has no clip of the split {name!r}",
+            f"the plan has no clip of the split {(lacking or [name])[0]!r}",
             remedy=f"its splits are: {', '.join(names)}" if names else "it has none: leave it out",
         )
 
@@ -583,7 +691,7 @@ class BucketIndex:
                 "indices of different remote folders cannot be joined",
                 remedy="plan the folder that holds them all",
             )
-        table = _joined([_moved(index, root) for index in indices])
+        table = joined_tables([moved_to(index, root) for index in indices])
         number = pc.cast(pc.fill_null(table["clip"], 0), pa.string())
         clips = pc.binary_join_element_wise(table["sample"], number, " ")
         if pc.count_distinct(clips).as_py() < len(clips):
@@ -926,8 +1034,8 @@ def _has_columns_of(version: int, schema: pa.Schema) -> bool:
     return bool(schema == further.file_schema)
 
 
-def _moved(index: BucketIndex, root: Path) -> pa.Table:
-    """The index's table with paths that are relative to another root."""
+def moved_to(index: BucketIndex, root: Path) -> pa.Table:
+    """Return an index's table with paths that are relative to another root, which holds its own."""
     prefix = index.data_root.relative_to(root).as_posix()
     if prefix == ".":
         return index.table
@@ -950,8 +1058,8 @@ def _moved(index: BucketIndex, root: Path) -> pa.Table:
     return table
 
 
-def _joined(tables: Sequence[pa.Table]) -> pa.Table:
-    """The rows of all, with all the columns that one has."""
+def joined_tables(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the rows of all, with all the columns that one has."""
     further = reduce(or_, (FurtherColumns.named(table.column_names) for table in tables))
     return pa.concat_tables([further.of(table) for table in tables]).unify_dictionaries()
 

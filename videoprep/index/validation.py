@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from videoprep.errors import PlanError, SpecError
+from videoprep.families.caption_places import FURTHER_CAPTIONS, FURTHER_KEYS
 from videoprep.families.profile import Profile
 from videoprep.families.registry import get_profile
 from videoprep.index.bucket import Bucket, BucketColumn
@@ -27,6 +28,7 @@ from videoprep.spec.roles import Role
 _MOST_FRAMES = 1 << 24
 _MOST_SIDE = 1 << 16
 _MOST_STREAMS = 1 << 14
+_MOST_WEIGHT = 1e9
 # `Fraction` works out powers such as 1e1000000000 before they can be compared.
 _FRACTION = re.compile(r"-?[0-9]{1,30}(/[0-9]{1,30})?")
 
@@ -117,6 +119,11 @@ def _flaws(table: pa.Table, profile: Profile) -> Iterator[Bad]:
         yield from _flaws_of_media(table, role)
         if role.kind.alignment != "time":
             yield from _flaws_of_pictures(table, role, profile)
+    if FURTHER_CAPTIONS in table.column_names or FURTHER_KEYS in table.column_names:
+        yield from _flaws_of_captions(table)
+    if "dataset_weight" in table.column_names:
+        weights = pc.fill_null(table["dataset_weight"], 1.0).to_numpy()
+        yield "its dataset_weight is out of bounds", ~((weights > 0) & (weights <= _MOST_WEIGHT))
 
 
 def _numbers(column: pa.ChunkedArray, least: float) -> NDArray[Any]:
@@ -140,6 +147,20 @@ def _flaws_of_media(table: pa.Table, role: Role) -> Iterator[Bad]:
             yield f"its {name} is out of bounds", ~((number >= least) & (number <= most))
         elif column.name == "start":
             yield f"its {name} is no time", _wrong(values, _is_time)
+
+
+def _flaws_of_captions(table: pa.Table) -> Iterator[Bad]:
+    """What may be wrong with captions after the first: each has a key, and none is null."""
+    there = [name for name in (FURTHER_CAPTIONS, FURTHER_KEYS) if name in table.column_names]
+    lengths = [pc.fill_null(pc.list_value_length(table[name]), 0).to_numpy() for name in there]
+    yield "its further captions are not as many as their keys", lengths[0] != lengths[-1]
+    yield "its further captions have no keys", np.full(table.num_rows, len(there) < 2)
+    for name in there:
+        lists = table[name].combine_chunks()
+        empty = pc.is_null(pc.list_flatten(lists)).to_numpy(zero_copy_only=False)
+        bad = np.zeros(table.num_rows, np.bool_)
+        bad[pc.list_parent_indices(lists).to_numpy()[empty]] = True
+        yield f"one of its {name} is null", bad
 
 
 def _flaws_of_pictures(table: pa.Table, role: Role, profile: Profile) -> Iterator[Bad]:

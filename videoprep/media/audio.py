@@ -344,7 +344,7 @@ class _Track:
         window = self.window
         start, end = max(begin, window.begin), min(place + frame.samples, window.end)
         if start < end:
-            part = _floats(frame)[:, start - place : end - place]
+            part = floats_of(frame)[:, start - place : end - place]
             self.data[:, start - window.begin : end - window.begin] = part
             self._cover(start, end)
 
@@ -491,8 +491,8 @@ def _require_proof(frame: AudioFrame, until: Fraction) -> None:
         raise _UnprovenJumpError
 
 
-def _floats(frame: AudioFrame) -> Samples:
-    """A frame's samples, scaled as FFmpeg does it."""
+def floats_of(frame: AudioFrame) -> Samples:
+    """Return a frame's samples, scaled as FFmpeg does it."""
     values = frame.to_ndarray()
     if not frame.format.is_planar:
         values = values.reshape(-1, frame.layout.nb_channels).T

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,20 @@ PIXELS = "PyAV's uint8 RGB, crop, bicubic antialiased"
 """How pixels are made; part of every recipe, so that a change here makes old latents stale."""
 
 
+MaskChannel = Literal["luma", "alpha"]
+"""What of a picture is its mask."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskReading:
+    """How a mask is read from pictures. What is padded is outside of it, however it is read."""
+
+    channel: MaskChannel = "luma"
+    """What of them is the mask: how bright they are, or how opaque."""
+    inverted: bool = False
+    """Whether black means what white does otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClipPixels:
     """All that decides the pixels of a clip.
@@ -34,6 +48,7 @@ class ClipPixels:
         fit: where that part lies, after; around it all is black.
         width: pixels a row, after.
         height: rows, after.
+        mask: how they are read as a mask; None: they are colours.
     """
 
     frames: FrameChoice
@@ -44,6 +59,7 @@ class ClipPixels:
     fit: Box
     width: int
     height: int
+    mask: MaskReading | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -65,6 +81,7 @@ class ClipPixels:
             "crop": [crop.x, crop.y, crop.width, crop.height],
             "fit": [fit.x, fit.y, fit.width, fit.height],
             "size": [self.width, self.height],
+            "mask": None if self.mask is None else asdict(self.mask),
         }
 
     @property
@@ -84,6 +101,7 @@ class ClipPixels:
             background=data["background"],
         )
         (source_width, source_height), (width, height) = data["source"], data["size"]
+        mask = data["mask"]
         return cls(
             frames=frames,
             fingerprint=data["fingerprint"],
@@ -93,6 +111,7 @@ class ClipPixels:
             fit=Box(*data["fit"]),
             width=width,
             height=height,
+            mask=None if mask is None else MaskReading(**mask),
         )
 
 
@@ -126,7 +145,8 @@ def load_clip_into(
     Returns:
         What is damaged; None if nothing is.
     """
-    for out, picture in zip(pixels, decoder.frames(clip.frames), strict=True):
+    alpha = clip.mask is not None and clip.mask.channel == "alpha"
+    for out, picture in zip(pixels, decoder.frames(clip.frames, alpha=alpha), strict=True):
         _fit(picture, clip, out)
     return decoder.damage
 
@@ -163,6 +183,8 @@ def _fit(picture: Picture, clip: ClipPixels, out: NDArray[np.uint8]) -> None:
     box, fit = clip.crop, clip.fit
     part = picture[box.y : box.y + box.height, box.x : box.x + box.width]
     frame = _resize(part, fit.height, fit.width) if clip.is_resized else part.transpose(2, 0, 1)
+    if clip.mask is not None and clip.mask.inverted:
+        frame = 255 - frame
     if (fit.height, fit.width) != (clip.height, clip.width):
         out[:] = 0
     out[:, fit.y : fit.y + fit.height, fit.x : fit.x + fit.width] = frame

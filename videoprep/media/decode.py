@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from videoprep.errors import Code, MediaError, SourceError
 from videoprep.media.orientation import Orientation
-from videoprep.media.still_image import DEFAULT_BACKGROUND, load_still
+from videoprep.media.still_image import DEFAULT_BACKGROUND, load_still, load_still_alpha
 from videoprep.media.video_reader import FrameFormat, ReadFrame, VideoReader
 
 if TYPE_CHECKING:
@@ -101,8 +101,12 @@ class FrameDecoder:
             self._reader.close()
         self._reader = self._open = None
 
-    def frames(self, choice: FrameChoice) -> Iterator[Picture]:
+    def frames(self, choice: FrameChoice, *, alpha: bool = False) -> Iterator[Picture]:
         """Yield the chosen frames, and note what is damaged.
+
+        Args:
+            choice: which.
+            alpha: whether to give the alpha channel as grey in the place of the colours.
 
         Raises:
             MediaError: with `Code.DECODE_FAILED` if a frame is missing or does not decode, with
@@ -111,13 +115,18 @@ class FrameDecoder:
         """
         self.damage = None
         try:
-            yield from self._still(choice) if choice.is_still else self._frames(choice)
+            if choice.is_still:
+                yield from self._still(choice, alpha=alpha)
+            else:
+                yield from self._frames(choice, _to_alpha if alpha else _to_rgb)
         except BaseException as error:
             self.close()
             raise_meaning(choice.path, error)
             raise
 
-    def _frames(self, choice: FrameChoice) -> Iterator[Picture]:
+    def _frames(
+        self, choice: FrameChoice, convert: Callable[[VideoFrame, Orientation], Picture]
+    ) -> Iterator[Picture]:
         reader = self._reader_of(choice)
         damaged: dict[int, str] = {}
         picture: Picture | None = None
@@ -126,16 +135,17 @@ class FrameDecoder:
                 found = _found(reader, choice, place)
                 form = found.format
                 _require_format(reader, choice, number, form)
-                picture = _to_rgb(found.frame, form.orientation)
+                picture = convert(found.frame, form.orientation)
                 if found.damage is not None:
                     damaged[number] = found.damage
             yield picture
         if damaged:
             self.damage = FrameDamage(tuple(damaged), next(iter(damaged.values())))
 
-    def _still(self, choice: FrameChoice) -> Iterator[Picture]:
+    def _still(self, choice: FrameChoice, *, alpha: bool) -> Iterator[Picture]:
         self.close()
-        picture = load_still(choice.path, choice.background or DEFAULT_BACKGROUND)
+        background = choice.background or DEFAULT_BACKGROUND
+        picture = load_still_alpha(choice.path) if alpha else load_still(choice.path, background)
         for _ in choice.indices:
             yield picture
 
@@ -175,6 +185,22 @@ def _require_format(
 def _to_rgb(frame: VideoFrame, orientation: Orientation) -> Picture:
     # By default PyAV starts as many threads as there are cores, for each frame anew.
     picture = frame.to_ndarray(format="rgb24", threads=1)
+    return orientation.apply(cast(Picture, picture))
+
+
+def _to_alpha(frame: VideoFrame, orientation: Orientation) -> Picture:
+    """The alpha channel as a grey picture: 255 where the frame is opaque.
+
+    Raises:
+        MediaError: it has none.
+    """
+    if frame.format.name != "pal8" and not any(one.is_alpha for one in frame.format.components):
+        raise MediaError(
+            f"has no alpha channel ({frame.format.name})",
+            code=Code.DECODE_FAILED,
+            remedy="read its brightness, with `mask_channel='luma'`, or make it anew with alpha",
+        )
+    picture = frame.to_ndarray(format="rgba", threads=1)[:, :, 3:].repeat(3, axis=2)
     return orientation.apply(cast(Picture, picture))
 
 

@@ -133,16 +133,17 @@ def scan_frames(path: Path) -> FrameScan:
     with open_file(path) as container:
         stream = best_video_stream(container).index
     with VideoReader(path, stream) as reader:
+        ended: list[str] = []
         try:
             for frame in reader.all_frames():
                 gauge.add(frame.frame)
                 findings.add(frame)
-            for complaint in reader.complaints:
-                findings.complain(complaint)
         except av.error.MemoryError:
             raise
         except av.error.FFmpegError as error:  # what follows cannot be read
-            findings.complain(str(error.strerror))
+            ended.append(str(error.strerror))
+        for complaint in (*reader.complaints, *ended):
+            findings.complain(complaint)
     return gauge.result(findings)
 
 

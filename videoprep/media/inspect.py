@@ -22,6 +22,7 @@ from videoprep.media.probe import MediaInfo
 from videoprep.media.scene_scan import SceneScores
 from videoprep.media.shot_scores import ShotScores
 from videoprep.media.sound_file import SoundInfo
+from videoprep.media.sound_scan import SoundScan
 from videoprep.media.staged import groups_here
 from videoprep.spec.roles import AUDIO, Alignment, Role
 from videoprep.spec.sample import Sample
@@ -56,7 +57,9 @@ Wanted = tuple[Do, ...]
 """What is to be found out about a file, one after the other."""
 
 _PICTURE: Wanted = ("probe",)
+_SCANNED: Wanted = ("probe", "scan")
 _SOUND: Wanted = ("sound",)
+_HEARD: Wanted = ("sound_scan",)
 
 # What is looked for in a file, by how it follows the video of its sample.
 _LOOKS: Mapping[Alignment, Wanted] = {"frames": _PICTURE, "time": _SOUND, "free": _PICTURE}
@@ -73,6 +76,7 @@ class Inspection:
         scan: what decoding every frame showed, where this was asked for.
         scenes: the scores by which scenes are found, where these were asked for.
         shots: what TransNetV2 says of each frame, where this was asked for.
+        sound_scan: what decoding its sound showed, where this was asked for.
         alike: a number that files share of which all but the fingerprint is the same.
     """
 
@@ -82,6 +86,7 @@ class Inspection:
     scenes: SceneScores | None = None
     shots: ShotScores | None = None
     alike: int | None = None
+    sound_scan: SoundScan | None = None
     _media: MediaInfo | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -108,6 +113,8 @@ class SoundInspection:
     """What is in it, or why it cannot be used."""
     fingerprint: str = ""
     """That of its contents; empty if it cannot be used."""
+    scan: SoundScan | None = None
+    """What decoding it showed, if this was asked for."""
 
     @property
     def error(self) -> MediaError | None:
@@ -126,6 +133,12 @@ class InspectedSample(NamedTuple):
     video: Inspection
     beside: Mapping[Role, AnyInspection] = _NOTHING_BESIDE
     """Of further media, by role."""
+
+    @property
+    def sound_scan(self) -> SoundScan | None:
+        """What decoding the sound showed that belongs to the sample, if this was asked for."""
+        file = self.beside.get(AUDIO)
+        return file.scan if isinstance(file, SoundInspection) else self.video.sound_scan
 
     def errors(self, sample: Sample) -> Iterator[MediaError]:
         """Yield why files of the sample cannot be used."""
@@ -150,8 +163,22 @@ class InspectedSample(NamedTuple):
                 )
 
 
+def _looks(role: Role, *, sound: bool, masks: bool) -> Wanted:
+    """What is looked for in a file beside the video."""
+    if masks and role.is_mask:
+        return _SCANNED
+    looks = _LOOKS[role.kind.alignment]
+    return (*looks, *_HEARD) if sound and role == AUDIO else looks
+
+
 def inspect_samples(
-    root: Path, samples: Iterable[Sample], *, scan: bool = False, limits: Limits | None = None
+    root: Path,
+    samples: Iterable[Sample],
+    *,
+    scan: bool = False,
+    sound: bool = False,
+    masks: bool = False,
+    limits: Limits | None = None,
 ) -> Iterator[InspectedSample]:
     """Look into the files of samples; yield one result a sample, in the order of the samples.
 
@@ -159,20 +186,23 @@ def inspect_samples(
         root: see `inspect_all`.
         samples: whose files they are.
         scan: whether to decode every frame of the videos, too.
+        sound: whether to decode their sound, too: the video's own, or that of a file of its own.
+        masks: whether to decode every frame of their masks, too.
         limits: see `inspect_all`.
 
     Raises:
         VideoprepError: no worker process can be started.
     """
     coming: deque[Sample] = deque()
-    of_video: Wanted = ("probe", "scan") if scan else _PICTURE
+    of_video = _SCANNED if scan else _PICTURE
 
     def files() -> Iterator[_File]:
         for sample in samples:
             coming.append(sample)
-            yield sample.path, of_video
+            own = sound and not any(media.role == AUDIO for media in sample.beside)
+            yield sample.path, (*of_video, *_HEARD) if own else of_video
             for media in sample.beside:
-                yield media.path, _LOOKS[media.role.kind.alignment]
+                yield media.path, _looks(media.role, sound=sound, masks=masks)
 
     found = _inspect(root, files(), limits or DEFAULT_LIMITS)
     for video in found:
@@ -202,7 +232,7 @@ def inspect_all(
     Raises:
         VideoprepError: no worker process can be started.
     """
-    wanted: Wanted = ("probe", "scan") if scan else _PICTURE
+    wanted = _SCANNED if scan else _PICTURE
     found = _inspect(root, ((path, wanted) for path in paths), limits)
     return cast("Iterator[Inspection]", found)
 
@@ -333,11 +363,18 @@ def _kinds(wanted: Iterable[Wanted]) -> set[str]:
 
 def _of_interest(facts: Facts, wanted: Wanted) -> Facts:
     """The facts that count: a file without a picture may have sound, and the other way round."""
-    if wanted == _SOUND or "sound" in facts:
-        return {do: text for do, text in facts.items() if (do == "sound") == (wanted == _SOUND)}
+    of_sound = _is_of_sound(wanted)
+    if of_sound or "sound" in facts:
+        shared = {do: text for do, text in facts.items() if do in _HEARD}
+        return shared | {d: t for d, t in facts.items() if (d == "sound") == of_sound}
     if facts.get("probe", "").startswith(_ERROR) and _REFUSED_STILL in facts["probe"]:
         return {do: text for do, text in facts.items() if do != "probe"}
     return facts
+
+
+def _is_of_sound(wanted: Wanted) -> bool:
+    """Whether a file is looked into for its sound alone."""
+    return "sound" in wanted
 
 
 def _known(
@@ -438,7 +475,7 @@ def _seconds(path: Path, do: Wanted, limits: Limits) -> float:
     seconds = 0.0
     if "probe" in do or "sound" in do:
         seconds += limits.seconds + size / _READ_RATE
-    if "scan" in do or "scenes" in do or "transnet" in do:
+    if not {"scan", "scenes", "transnet", "sound_scan"}.isdisjoint(do):
         seconds += _DECODE_FACTOR * limits.seconds + size / _DECODE_RATE
     return seconds
 
@@ -481,8 +518,11 @@ def _inspection(
     for text in facts.values():
         if text.startswith(_ERROR):
             return _refused(_error(path, json.loads(text)["error"]), wanted)
-    if wanted == _SOUND:
-        return SoundInspection(_sound(facts["sound"]), fingerprint)
+    heard = None
+    if "sound_scan" in wanted:
+        heard = SoundScan.from_json(json.loads(facts["sound_scan"])["value"])
+    if _is_of_sound(wanted):
+        return SoundInspection(_sound(facts["sound"]), fingerprint, heard)
     alike, shared = _media(facts["probe"])
     scan = None
     if "scan" in wanted:
@@ -490,13 +530,20 @@ def _inspection(
     scenes = shots = None
     if "scenes" in wanted:
         scenes = SceneScores.from_json(json.loads(facts["scenes"])["value"])
+        _require_all(shared, len(scenes.state))
     if "transnet" in wanted:
         shots = ShotScores.from_json(json.loads(facts["transnet"])["value"])
-    return Inspection(shared, fingerprint, scan, scenes, shots, alike)
+        _require_all(shared, len(shots.single))
+    return Inspection(shared, fingerprint, scan, scenes, shots, alike, heard)
+
+
+def _require_all(media: MediaInfo, frames: int) -> None:
+    if frames != media.frames:
+        raise ValueError(f"scores of {frames} of {media.frames} frames")
 
 
 def _refused(error: MediaError, wanted: Wanted) -> AnyInspection:
-    return SoundInspection(error) if wanted == _SOUND else Inspection(error)
+    return SoundInspection(error) if _is_of_sound(wanted) else Inspection(error)
 
 
 @lru_cache(maxsize=4096)

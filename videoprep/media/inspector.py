@@ -28,6 +28,7 @@ from videoprep.media.probe import best_video_stream, open_file, probe_contents
 from videoprep.media.refusals import out_of_memory, unreadable
 from videoprep.media.scene_scan import OnDecoded, scan_scenes
 from videoprep.media.sound_file import probe_sound
+from videoprep.media.sound_scan import scan_sound
 from videoprep.media.source import signature_of
 from videoprep.media.still_image import load_still
 from videoprep.media.video_reader import VideoReader
@@ -225,5 +226,6 @@ _DO: dict[str, Callable[[Path], Any]] = {
     "fingerprint": fingerprint_of,
     "scan": lambda path: scan_frames(path).to_json(),
     "sound": lambda path: probe_sound(path).to_json(),
+    "sound_scan": lambda path: scan_sound(path).to_json(),
     "thumbnail": lambda path: base64.b64encode(thumbnail(path)).decode(),
 }

@@ -5,8 +5,6 @@ Nothing is decided here. Thresholds are for `videoprep.scenes`, so that another 
 
 from __future__ import annotations
 
-import base64
-import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -20,6 +18,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from videoprep.media.packed_scores import frames_kept, kept, packed, unpacked
 from videoprep.media.probe import MediaInfo, probe_contents
 from videoprep.media.refusals import no_film
 from videoprep.media.video_reader import FrameFormat, ReadFrame, VideoReader
@@ -33,6 +32,7 @@ frame, or several at high rates; see `SceneScores.step`."""
 
 # Frames a second that a step comes close to: dissolves take as long at high rates.
 _STEPS_A_SECOND = 30
+_LONGEST_STEP = 100
 
 INTACT, DAMAGED, MISSING, DIFFERENT = range(4)
 """What `SceneScores.state` says of a frame: whole, damaged, not decoded, of another format than the
@@ -56,8 +56,6 @@ FLASH_STEPS = 8
 
 # Of two pictures that are shifted against each other, the share that has to be seen in both.
 _OVERLAP = 0.35
-
-_MOST_FRAMES = 50_000_000
 
 TELLS_EVERY = 250
 """Frames after which it is said how far decoding is."""
@@ -108,8 +106,8 @@ class SceneScores:
     apart: NDArray[np.uint8]
     """The least `difference` of the frame before from one of those of the next `FLASH_STEPS`, times
     100; 255 for a frame that is like the one before."""
-    lasts: NDArray[np.uint8]
-    """Frames from this one to that one."""
+    lasts: NDArray[np.uint16]
+    """Uint16 ``[frames]``: frames from this one to that one."""
     span: NDArray[np.uint8]
     """``[frames, spans]``: mean square difference, as a root, of the details as many steps before
     and after, in quarter levels."""
@@ -129,7 +127,7 @@ class SceneScores:
 
     def to_json(self) -> dict[str, Any]:
         """Return a form that `json` can write; `from_json` reads it back."""
-        arrays = {name: _packed(getattr(self, name)) for name in _ARRAYS}
+        arrays = {name: _packed(name, getattr(self, name)) for name in _ARRAYS}
         rest = {name: getattr(self, name) for name in ("step", "complaint", "differs")}
         return {"frames": len(self.state), "spans": list(SPANS), **rest, **arrays}
 
@@ -140,17 +138,18 @@ class SceneScores:
         Raises:
             ValueError: the data are of other spans, or not what they should be.
         """
-        frames = int(data["frames"])
-        step = int(data["step"])
-        if data["spans"] != list(SPANS) or not (0 < frames <= _MOST_FRAMES and 0 < step <= 100):
+        frames, step = frames_kept(data), kept(data, "step", int)
+        if data.get("spans") != list(SPANS) or not 0 < step <= _LONGEST_STEP:
             raise ValueError("scores of another version")
-        arrays: dict[str, Any] = {
-            name: _unpacked(data[name], frames, len(SPANS) if name in _WIDE else 1)
-            for name in _ARRAYS
+        arrays: dict[str, Any] = {name: _unpacked(data, name, frames) for name in _ARRAYS}
+        said: dict[str, Any] = {
+            name: None if data.get(name) is None else kept(data, name, str)
+            for name in ("complaint", "differs")
         }
-        return cls(**arrays, step=step, complaint=data["complaint"], differs=data["differs"])
+        return cls(**arrays, step=step, **said)
 
 
+_LONG = ("lasts",)
 _WIDE = ("span", "blend", "wash_span", "wash_blend")
 _ARRAYS = tuple(
     field.name
@@ -159,23 +158,24 @@ _ARRAYS = tuple(
 )
 
 
-def _packed(array: NDArray[np.uint8]) -> str:
-    # Column by column, and as differences: what hardly changes takes hardly any room.
-    columns = np.ascontiguousarray(array.reshape(len(array), -1).T)
-    return base64.b64encode(zlib.compress(columns.tobytes(), 6)).decode()
+def _packed(name: str, array: NDArray[Any]) -> str:
+    if name not in _LONG:
+        return packed(array)
+    both = array.astype("<u2").view(np.uint8).reshape(len(array), 2)
+    # Hardly any film needs the high bytes, and earlier versions have not written them.
+    return packed(both if both[:, 1].any() else both[:, 0])
 
 
-def _unpacked(text: str, frames: int, columns: int) -> NDArray[np.uint8]:
-    size = frames * columns
-    # One byte more would show, and a bomb is not unpacked.
-    try:
-        data = zlib.decompressobj().decompress(base64.b64decode(text), size + 1)
-    except zlib.error as error:
-        raise ValueError(str(error)) from error
-    if len(data) != size:
+def _unpacked(data: dict[str, Any], name: str, frames: int) -> NDArray[Any]:
+    columns = len(SPANS) if name in _WIDE else 1
+    array = unpacked(data.get(name), frames, 2 if name in _LONG else columns)
+    if name in _LONG:
+        both = np.zeros((frames, 2), np.uint8)
+        both[:, : array.shape[1]] = array
+        return both.view("<u2")[:, 0].astype(np.uint16)
+    if array.shape[1] != columns:
         raise ValueError("scores of another length")
-    array = np.frombuffer(data, dtype=np.uint8).reshape(columns, frames).T
-    return np.ascontiguousarray(array) if columns > 1 else np.ascontiguousarray(array[:, 0])
+    return array if columns > 1 else array[:, 0]
 
 
 def scan_scenes(
@@ -194,10 +194,11 @@ def scan_scenes(
     info = probe_contents(path, fingerprint)
     if info.is_still:
         raise no_film(path)
-    step = min(100, max(1, round(info.rate / _STEPS_A_SECOND)))
+    step = min(_LONGEST_STEP, max(1, round(info.rate / _STEPS_A_SECOND)))
     places, gauge = FramePlaces(info), _SceneGauge(info.frames, step)
     with VideoReader(path, info.stream) as reader:
         first = reader.first
+        ended: list[str] = []
         try:
             for number, frame in enumerate(reader.all_frames()):
                 if on_decoded is not None and number % TELLS_EVERY == 0:
@@ -205,12 +206,12 @@ def scan_scenes(
                 place = places.of(frame)
                 if place is not None:
                     gauge.add(place, frame, first)
-            for complaint in reader.complaints:
-                gauge.complain(complaint)
         except av.error.MemoryError:
             raise
         except av.error.FFmpegError as error:  # what follows cannot be read
-            gauge.complain(str(error.strerror))
+            ended.append(str(error.strerror))
+        for complaint in (*reader.complaints, *ended):
+            gauge.complain(complaint)
     return gauge.result()
 
 
@@ -245,8 +246,9 @@ class _SceneGauge:
         self._added = 0
         self._sampled = np.zeros(frames, dtype=bool)
         self._scaler = VideoReformatter()  # one for all frames: making one takes long
-        plain = [name for name in _ARRAYS if name not in _WIDE]
-        self._of = {name: np.zeros(frames, np.uint8) for name in plain}
+        plain = [name for name in _ARRAYS if name not in (*_WIDE, *_LONG)]
+        self._of: dict[str, NDArray[Any]] = {name: np.zeros(frames, np.uint8) for name in plain}
+        self._of |= {name: np.zeros(frames, np.uint16) for name in _LONG}
         self._of |= {name: np.zeros((frames, len(SPANS)), np.uint8) for name in _WIDE}
         self._of["state"][:], self._of["apart"][:] = MISSING, 255
         self._complaint: str | None = None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_MOST_FRAMES = 50_000_000
+from videoprep.media.packed_scores import frames_kept, kept, packed, unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +24,8 @@ class ShotScores:
 
     def to_json(self) -> dict[str, Any]:
         """Return a form that `json` can write; `from_json` reads it back."""
-        packed = {name: _packed(getattr(self, name)) for name in ("single", "many")}
-        return {"weights": self.weights, "frames": len(self.single), **packed}
+        arrays = {name: packed(getattr(self, name)) for name in ("single", "many")}
+        return {"weights": self.weights, "frames": len(self.single), **arrays}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ShotScores:
@@ -36,22 +34,6 @@ class ShotScores:
         Raises:
             ValueError: the data are not what they should be.
         """
-        frames = int(data["frames"])
-        if not 0 < frames <= _MOST_FRAMES:
-            raise ValueError("scores of no frames")
-        arrays = {name: _unpacked(data[name], frames) for name in ("single", "many")}
-        return cls(str(data["weights"]), **arrays)
-
-
-def _packed(array: NDArray[np.uint8]) -> str:
-    return base64.b64encode(zlib.compress(array.tobytes(), 6)).decode()
-
-
-def _unpacked(text: str, frames: int) -> NDArray[np.uint8]:
-    try:
-        data = zlib.decompressobj().decompress(base64.b64decode(text), frames + 1)
-    except zlib.error as error:
-        raise ValueError(str(error)) from error
-    if len(data) != frames:
-        raise ValueError("scores of another length")
-    return np.frombuffer(data, dtype=np.uint8)
+        frames = frames_kept(data)
+        arrays = {name: unpacked(data.get(name), frames)[:, 0] for name in ("single", "many")}
+        return cls(kept(data, "weights", str), **arrays)

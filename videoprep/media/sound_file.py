@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Containers write in microseconds when they begin.
 _ROUNDED = Fraction(1, av.time_base)
 
-_REMEDY = "name another file, or leave the cell empty: the sound is then the video's own"
+_REMEDY = "use another file, or none: the sound is then the video's own"
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,34 @@ def load_still(path: Path, background: str = DEFAULT_BACKGROUND) -> NDArray[np.u
     return turn.apply(pixels)
 
 
+def load_still_alpha(path: Path) -> NDArray[np.uint8]:
+    """Return the alpha channel of a still image, upright, as grey: uint8 ``[H, W, 3]``.
+
+    Args:
+        path: the file.
+
+    Raises:
+        MediaError: it cannot be used, or has no alpha channel.
+    """
+    with _opened(path) as image:
+        _require_size(image, path)
+        _require_mode(image)
+        image.load()
+        turn, mode = _orientation(image), image.mode
+        if mode in _SIXTEEN_BITS:
+            alpha = _in_8_bits(image)[1]
+        else:
+            alpha = image.convert("RGBA").getchannel("A") if _has_transparency(image) else None
+    if alpha is None:
+        raise MediaError(
+            f"has no alpha channel ({mode})",
+            code=Code.DECODE_FAILED,
+            where=str(path),
+            remedy="read its brightness, with `mask_channel='luma'`, or make it anew with alpha",
+        )
+    return turn.apply(np.asarray(alpha)[:, :, None].repeat(3, axis=2))
+
+
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """The colours of a picture in 8 bits, and its transparency, if it has any.
 

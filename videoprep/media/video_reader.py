@@ -359,8 +359,12 @@ class VideoReader:
         self._start = read.packet.pts
 
     def _read(self) -> _Read | None:
-        with self._log.listening():
-            packet = next(self._packets, None)
+        try:
+            with self._log.listening():
+                packet = next(self._packets, None)
+        except av.error.FFmpegError:  # which says less than the container
+            self.complaints += self._log.take()
+            raise
         complaints = self._log.take()
         if packet is None:
             self._ended = True

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from videoprep.errors import MediaError, SourceError
 from videoprep.fs.staging import Staging
-from videoprep.media.clip import ClipPixels
+from videoprep.media.clip import ClipPixels, MaskReading
 from videoprep.media.decode_pool import Decoded, DecodePool
 from videoprep.previewing.choose import spread_frames
 from videoprep.previewing.clips import Clips
@@ -18,6 +18,7 @@ from videoprep.previewing.pictures import (
     PictureBeside,
     frames_only,
 )
+from videoprep.spec.roles import Role
 
 _MEMORY = 1 << 28
 
@@ -29,9 +30,9 @@ def with_media(pictures: Iterable[ClipPicture], clips: Clips) -> Iterator[ClipPi
         pictures: of the clips.
         clips: whose they are.
     """
-    staging = Staging.of(clips.data_root)
+    staging, readings = Staging.of(clips.data_root), _mask_readings(clips)
     for picture in pictures:
-        wanted = dict(_wanted(picture))
+        wanted = dict(_wanted(picture, readings))
         if not wanted:
             yield picture
             continue
@@ -40,17 +41,30 @@ def with_media(pictures: Iterable[ClipPicture], clips: Clips) -> Iterator[ClipPi
             yield _added(picture, wanted, pool, staging)
 
 
-def _wanted(picture: ClipPicture) -> Iterator[tuple[str, ClipPixels]]:
+def _mask_readings(clips: Clips) -> Mapping[Role, MaskReading]:
+    """How the store's masks are read, by role; in a plan alone white is white."""
+    recipes = () if clips.info is None else clips.info.recipes.values()
+    return {
+        one.source.role: MaskReading(one.fields["mask_channel"], one.fields["invert_masks"])
+        for one in recipes
+        if one.source.is_mask
+    }
+
+
+def _wanted(
+    picture: ClipPicture, readings: Mapping[Role, MaskReading]
+) -> Iterator[tuple[str, ClipPixels]]:
     """The pixels to show: of what follows the clip its frames, of a reference some of its own."""
-    shown = len(picture.frames)
+    count = len(picture.frames)
     for media in picture.measure.clip.beside:
         if media.pixels is None:
             continue
         places = picture.frames
         if media.role.kind.alignment != "frames":
-            own = spread_frames(len(media.pixels.frames.indices), shown)
-            places = tuple((own + own[-1:] * shown)[:shown])
-        yield media.role, frames_only(media.pixels, places)
+            own = spread_frames(len(media.pixels.frames.indices), count)
+            places = tuple((own + own[-1:] * count)[:count])
+        shown = frames_only(media.pixels, places)
+        yield media.role, replace(shown, mask=readings.get(media.role))
 
 
 def _added(

@@ -12,6 +12,7 @@ from videoprep.previewing.pictures import ClipPicture, Reconstruction
 
 # Of a strip: pixels of a frame's longer side, and the JPEG's quality.
 _SIDE, _QUALITY = 224, 88
+_WAVE = 1136  # pixels of a waveform's width, as five frames have them
 _CHARACTERS = 2000
 
 
@@ -35,6 +36,9 @@ def _shown(picture: ClipPicture, *, is_worst: bool) -> dict[str, Any]:
         (one.label, None if one.frames is None else strip(one.frames, side=_SIDE, quality=_QUALITY))
         for one in panels(picture)
     ]
+    if picture.sound is not None:
+        wave = picture.sound.draw(_WAVE, picture.moments)
+        rows.append(("sound", strip(wave[None], side=_WAVE, quality=_QUALITY)))
     return {
         "name": measure.name,
         "caption": measure.clip.caption,

@@ -21,6 +21,7 @@ _PAGE, _INK, _SOFT, _BAD = (18, 21, 26), (230, 234, 239), (155, 166, 179), (255,
 # Pixels: a cell is no larger, and a small clip grows to about this.
 _CELL, _GAP, _LINE, _LARGE, _SMALL = 480, 8, 20, 15, 13
 _HEAD = 3 * _LINE + 8
+_WAVE = 72  # of the sound below the frames, if a clip has any
 
 # A clip that is over in a moment is shown again, for so long at least.
 _SECONDS = 3
@@ -36,10 +37,10 @@ def movie(clips: Sequence[Clip], pictures: Iterable[ClipPicture]) -> Writer:
     """
     cell = _cell_size(clips)
     rate = min(max(map(_pace, clips)), Fraction(_MOST_RATE))
-    height, width = _HEAD + cell[0], _width(_columns(clips), cell)
-    frames = (
-        frame for picture in pictures for frame in _frames(picture, cell, rate, _columns(clips))
-    )
+    wave = _WAVE if any(clip.has_audio for clip in clips) else 0
+    size = _HEAD + cell[0] + wave, _width(_columns(clips), cell)
+    frames = (frame for picture in pictures for frame in _frames(picture, cell, rate, size))
+    height, width = size
     # H.264 halves the colours' sides.
     return writing_frames(frames, (height + height % 2, width + width % 2), rate)
 
@@ -73,18 +74,23 @@ def _scaled(height: int, width: int) -> tuple[int, int]:
 
 
 def _frames(
-    picture: ClipPicture, cell: tuple[int, int], rate: Fraction, columns: int
+    picture: ClipPicture, cell: tuple[int, int], rate: Fraction, size: tuple[int, int]
 ) -> Iterator[NDArray[np.uint8]]:
     clip = picture.measure.clip
     count = len(picture.frames)
     pace = _pace(clip)
     rounds = max(1, -(-int(_SECONDS * pace) // count))
     moments = max(1, round(rounds * count * rate / pace))
-    head = _head(picture, _width(columns, cell))
+    head = _head(picture, size[1])
     sides = panels(picture)
     for moment in range(moments):
         place = int(moment * pace / rate) % count
-        yield _frame(head, sides, place, cell, columns)
+        frame = _frame(head, sides, place, cell, size)
+        room = size[0] - _HEAD - cell[0] - _GAP
+        if picture.sound is not None and room > 0:
+            drawn = Image.fromarray(picture.sound.draw(head.width, [place / count]))
+            frame.paste(drawn.resize((head.width, room)), (0, _HEAD + cell[0] + _GAP))
+        yield np.asarray(frame)
 
 
 def _frame(
@@ -92,9 +98,9 @@ def _frame(
     sides: tuple[Panel, ...],
     place: int,
     cell: tuple[int, int],
-    columns: int,
-) -> NDArray[np.uint8]:
-    height, width = _HEAD + cell[0], _width(columns, cell)
+    size: tuple[int, int],
+) -> Image.Image:
+    height, width = size
     page = Image.new("RGB", (width + width % 2, height + height % 2), _PAGE)
     page.paste(head, (0, 0))
     for number, panel in enumerate(sides):
@@ -104,7 +110,7 @@ def _frame(
             continue
         shown = Image.fromarray(np.ascontiguousarray(panel.frames[place]))
         page.paste(_fitted(shown, cell), (left, _HEAD))
-    return np.asarray(page)
+    return page
 
 
 def _fitted(frame: Image.Image, cell: tuple[int, int]) -> Image.Image:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from videoprep.media.geometry import Box
-from videoprep.previewing.pictures import ClipPicture, Frames, Reconstruction
+from videoprep.previewing.pictures import ClipPicture, Frames, PictureBeside, Reconstruction
+from videoprep.spec.roles import Role
 
 _DIMMED = 0.4
 _LINE = (255, 214, 10)
+_TINT, _TINTED = (255, 45, 85), 0.6
 
 # Pixels of a frame's longer side per pixel of line width.
 _SIDE_OF_LINE = 200
@@ -33,13 +37,31 @@ class Panel:
 def panels(picture: ClipPicture) -> tuple[Panel, ...]:
     """Source and reconstruction, or without a VAE the whole frames and what is cut from them.
 
-    Then what the clip has beside its video, such as control media.
+    Then what the clip has beside its video, such as control media; masks lie on the source.
     """
-    beside = (Panel(one.role, one.frames) for one in picture.beside)
+    beside = (_beside(picture, one) for one in picture.beside)
     if picture.crop is not None:
         marked = None if picture.whole is None else mark_crop(picture.whole, picture.crop)
         return Panel("video", marked), Panel("chosen", picture.source), *beside
     return Panel("source", picture.source), Panel("decoded", picture.decoded), *beside
+
+
+def _beside(picture: ClipPicture, one: PictureBeside) -> Panel:
+    if not Role(one.role).is_mask or one.frames is None or picture.source is None:
+        return Panel(one.role, one.frames)
+    return Panel(one.role, mark_mask(picture.source, one.frames))
+
+
+def mark_mask(frames: Frames, mask: Frames) -> Frames:
+    """The frames, tinted where the mask is white, and as they are where it is black.
+
+    Args:
+        frames: uint8 ``[F, H, W, 3]``.
+        mask: likewise.
+    """
+    share = _TINTED * mask.mean(axis=3, keepdims=True) / 255
+    marked: Frames = (frames * (1 - share) + np.array(_TINT) * share).astype(frames.dtype)
+    return marked
 
 
 def mark_crop(frames: Frames, crop: Box) -> Frames:
@@ -70,6 +92,7 @@ def figures(picture: ClipPicture) -> str:
     if picture.crop is not None:
         parts.append(_cut(measure))
     parts += [decibels(measure)] if measure.psnr is not None else []
+    parts += [f"sound: {picture.sound}"] if picture.sound is not None else []
     still = "the still image"
     shown = still if clip.is_still else f"shown: {_listed(picture.file_frames)} of the file"
     parts.append(shown)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,11 +17,13 @@ from videoprep.fs.staging import Staging
 from videoprep.index.clip import Clip
 from videoprep.index.shown import stretch_of
 from videoprep.media.clip import ClipPixels, normalize
+from videoprep.media.clip_request import ClipRequest
 from videoprep.media.decode_pool import Decoded, DecodePool
 from videoprep.media.geometry import Box, letter_box, whole
 from videoprep.previewing.choose import spread_frames
 from videoprep.previewing.clips import Clips
 from videoprep.previewing.reconstruct import NotFiniteError, Reconstructor, psnr, to_uint8
+from videoprep.previewing.waveform import Waveform
 
 if TYPE_CHECKING:
     import torch
@@ -40,13 +44,14 @@ _MEMORY = 1 << 28
 # Of so many clips it is looked up whether any has to be resized, for which workers import torch.
 _FEW = 100
 
-FaultKind = Literal["not finite", "damaged", "source", "low"]
+FaultKind = Literal["not finite", "damaged", "source", "low", "sound"]
 """What is wrong with a clip.
 
 - ``not finite``: its latents, or what they decode to, hold NaN or infinity.
 - ``damaged``: its latents cannot be read, or have another shape than the clip's.
 - ``source``: its video is gone, has changed since it was planned, or does not decode.
 - ``low``: its reconstruction is hardly the same picture.
+- ``sound``: its sound does not decode, or is damaged.
 """
 
 
@@ -98,6 +103,7 @@ class Reconstruction:
             "caption": clip.caption,
             "bucket": clip.bucket.plain,
             "fps": clip.fps,
+            "has_audio": clip.has_audio,
             "psnr": None if self.psnr is None else round(self.psnr, 3),
             "image_psnr": None if self.image_psnr is None else round(self.image_psnr, 3),
             "faults": [{"kind": fault.kind, "what": fault.what} for fault in self.faults],
@@ -126,6 +132,7 @@ class ClipPicture:
         decoded: what the clip's latents decode to; None where there is no VAE, or nothing finite.
         whole: the video's frames uncut, smaller; only without a VAE.
         crop: the part of ``whole`` that ``source`` is, in its pixels; only without a VAE.
+        sound: the sound of the whole clip; None if it has none, or none that decodes.
     """
 
     measure: Reconstruction
@@ -136,6 +143,12 @@ class ClipPicture:
     crop: Box | None = None
     beside: tuple[PictureBeside, ...] = ()
     """What it has beside its video, such as control media."""
+    sound: Waveform | None = None
+
+    @property
+    def moments(self) -> list[float]:
+        """When these frames are shown, as shares of the clip's time."""
+        return [place / self.measure.clip.bucket.frames for place in self.frames]
 
     @property
     def file_frames(self) -> list[int]:
@@ -151,6 +164,7 @@ def pictures(
     *,
     frames: int | None = 5,
     low: float = LOW,
+    sound: bool = True,
 ) -> Iterator[ClipPicture]:
     """Pictures of some clips, one at a time.
 
@@ -162,12 +176,13 @@ def pictures(
         reconstructor: the VAE; None: the crops are shown alone.
         frames: how many frames of each clip are kept; None: all. All of them are measured.
         low: dB below which a clip is called `low <FaultKind>`.
+        sound: whether to draw the sound of clips that have some.
     """
     if reconstructor is None:
-        yield from _crops(clips, numbers, frames)
+        yield from _crops(clips, numbers, frames, sound=sound)
         return
-    for number, clip, source in _sources(clips, numbers, lambda pixels: (pixels,)):
-        yield _reconstruction(clips, number, clip, source[0], reconstructor, frames, low)
+    for number, clip, source in _sources(clips, numbers, lambda pixels: (pixels,), sound=sound):
+        yield _reconstruction(clips, number, clip, source, reconstructor, frames, low)
 
 
 # Reconstructions
@@ -177,11 +192,12 @@ def _reconstruction(
     clips: Clips,
     number: int,
     clip: Clip,
-    source: _Source,
+    sources: Sequence[_Source],
     reconstructor: Reconstructor,
     frames: int | None,
     low: float,
 ) -> ClipPicture:
+    source, heard = sources[0], sources[-1]
     faults = [] if source.fault is None else [source.fault]
     decoded = _decode(clips, number, clip, reconstructor, faults)
     of_parts = {
@@ -195,12 +211,15 @@ def _reconstruction(
     if measured is not None and measured < low:
         what = f"{measured:.1f} dB: hardly the same picture; another clip's latents, or another VAE"
         faults.append(ClipFault("low", what))
+    if heard.is_of_sound and heard.fault is not None:
+        faults.append(heard.fault)
     shown = spread_frames(clip.bucket.frames, frames)
     return ClipPicture(
         measure=Reconstruction(number, clip, measured, of_image, tuple(faults)),
         frames=tuple(shown),
         source=None if source.pixels is None else _as_frames(source.pixels, shown),
         decoded=None if video is None else to_uint8(_aligned(video, clip.bucket.frames)[shown]),
+        sound=heard.sound,
     )
 
 
@@ -263,16 +282,18 @@ def _as_frames(pixels: torch.Tensor, shown: Sequence[int]) -> Frames:
 # Crops alone
 
 
-def _crops(clips: Clips, numbers: Sequence[int], frames: int | None) -> Iterator[ClipPicture]:
+def _crops(
+    clips: Clips, numbers: Sequence[int], frames: int | None, *, sound: bool
+) -> Iterator[ClipPicture]:
     policy = clips.policy
 
     def wanted(pixels: ClipPixels) -> tuple[ClipPixels, ...]:
         shown = frames_only(pixels, spread_frames(len(pixels.frames.indices), frames))
         return shown, _uncut(shown, policy)
 
-    for number, clip, (fitted, uncut) in _sources(clips, numbers, wanted):
+    for number, clip, (fitted, uncut, *heard) in _sources(clips, numbers, wanted, sound=sound):
         shown = spread_frames(clip.bucket.frames, frames)
-        faults = () if fitted.fault is None else (fitted.fault,)
+        faults = tuple(one.fault for one in (fitted, *heard) if one.fault is not None)
         there = range(len(shown))
         yield ClipPicture(
             measure=Reconstruction(number, clip, faults=faults),
@@ -280,6 +301,7 @@ def _crops(clips: Clips, numbers: Sequence[int], frames: int | None) -> Iterator
             source=None if fitted.pixels is None else _as_frames(fitted.pixels, there),
             whole=None if uncut.pixels is None else _as_frames(uncut.pixels, there),
             crop=_scaled_crop(clip.pixels, policy),
+            sound=heard[0].sound if heard else None,
         )
 
 
@@ -316,34 +338,45 @@ def _scaled_crop(pixels: ClipPixels, policy: Mapping[str, Any]) -> Box:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Source:
-    """Decoded pixels, uint8 ``[F, 3, H, W]``, or why there are none."""
+    """Decoded pixels, uint8 ``[F, 3, H, W]``, or sound, or why there are none."""
 
-    pixels: torch.Tensor | None
+    pixels: torch.Tensor | None = None
     fault: ClipFault | None = None
+    sound: Waveform | None = None
+    is_of_sound: bool = False
 
 
 def _sources(
-    clips: Clips, numbers: Sequence[int], wanted: Callable[[ClipPixels], tuple[ClipPixels, ...]]
+    clips: Clips,
+    numbers: Sequence[int],
+    wanted: Callable[[ClipPixels], tuple[ClipPixels, ...]],
+    *,
+    sound: bool,
 ) -> Iterator[tuple[int, Clip, list[_Source]]]:
     """Each clip with what is wanted of its video; the pixels are valid until the next is asked for.
+
+    What is known of its sound comes last, if it has any.
 
     Args:
         clips: of which.
         numbers: which.
         wanted: says what, one thing or several.
+        sound: whether it is wanted.
     """
     staging = Staging.of(clips.data_root)
-    gone: set[int] = set()
+    fetched: dict[int, list[Path]] = {}
 
-    def requests() -> Iterator[tuple[tuple[int, Clip, bool], ClipPixels]]:
+    def requests() -> Iterator[tuple[tuple[int, Clip, bool], ClipPixels | ClipRequest]]:
         for number, clip in clips.take(numbers):
-            things = wanted(clip.pixels)
-            try:
-                staging.fetch(clip.pixels.frames.path)
-            except SourceError:
-                gone.add(number)  # the worker, who does not find it, will say so
-            for place, pixels in enumerate(things, 1):
-                yield (number, clip, place == len(things)), pixels
+            things: list[ClipPixels | ClipRequest] = [*wanted(clip.pixels)]
+            files = [clip.pixels.frames.path]
+            if sound and clip.has_audio:
+                heard = clip.sound(pad=True)
+                things.append(ClipRequest(None, heard))
+                files.append(heard.path)
+            fetched[number] = _fetch(staging, files)
+            for place, thing in enumerate(things, 1):
+                yield (number, clip, place == len(things)), thing
 
     resizing = len(numbers) > _FEW or any(
         pixels.is_resized for _, clip in clips.take(numbers) for pixels in wanted(clip.pixels)
@@ -355,17 +388,35 @@ def _sources(
             answers.append(answer)
             if not is_last:
                 continue
-            yield number, clip, [_source(one) for one in answers]
+            of_sound = len(answers) - (1 if sound and clip.has_audio else 0)
+            yield (
+                number,
+                clip,
+                [_source(one, is_of_sound=place == of_sound) for place, one in enumerate(answers)],
+            )
             for one in answers:
                 if isinstance(one, Decoded):
                     one.release()
-            if number not in gone:
-                staging.done(clip.pixels.frames.path)
+            for path in fetched.pop(number):
+                staging.done(path)
             answers = []
 
 
-def _source(answer: Decoded | MediaError | SourceError) -> _Source:
-    if isinstance(answer, Decoded):
-        fault = None if answer.damage is None else ClipFault("source", answer.damage)
-        return _Source(answer.pixels, fault)
-    return _Source(None, ClipFault("source", answer.message))
+def _fetch(staging: Staging, files: Sequence[Path]) -> list[Path]:
+    """Bring files here; return those that are there. Of the others the worker will say so."""
+    there = []
+    for path in dict.fromkeys(files):
+        with suppress(SourceError):
+            staging.fetch(path)
+            there.append(path)
+    return there
+
+
+def _source(answer: Decoded | MediaError | SourceError, *, is_of_sound: bool) -> _Source:
+    kind: FaultKind = "sound" if is_of_sound else "source"
+    if not isinstance(answer, Decoded):
+        return _Source(fault=ClipFault(kind, answer.message), is_of_sound=is_of_sound)
+    fault = None if answer.damage is None else ClipFault(kind, answer.damage)
+    if answer.sound is not None:
+        return _Source(fault=fault, sound=Waveform.of(answer.sound), is_of_sound=True)
+    return _Source(answer.pixels, fault)

@@ -15,6 +15,7 @@ from typing_extensions import Unpack
 
 from videoprep.errors import VideoprepError
 from videoprep.fs.atomic import write_bytes, write_file
+from videoprep.pages.replacing import require_replaceable
 from videoprep.previewing.beside import with_media
 from videoprep.previewing.choose import spread, spread_frames
 from videoprep.previewing.clips import Clips, open_clips
@@ -170,7 +171,10 @@ def preview(
     low = LOW if min_psnr is None else min_psnr
     tally = _Tally(low_fails=min_psnr is not None, on_measured=on_measured)
     if reconstructor is not None and worst:
-        every = tally.each(pictures(opened, range(len(opened)), reconstructor, frames=1, low=low))
+        all_clips = range(len(opened))
+        every = tally.each(
+            pictures(opened, all_clips, reconstructor, frames=1, low=low, sound=False)
+        )
         measured = (picture.measure for picture in every)
         numbers = sorted(m.number for m in heapq.nsmallest(clips, measured, key=_rank))
     elif videos:
@@ -242,6 +246,8 @@ def _output(output: str | os.PathLike[str], clips: Clips) -> Path:
         raise VideoprepError(
             "lies among the dataset's videos", where=str(path), remedy="write it elsewhere"
         )
+    if path.suffix == ".html":
+        require_replaceable(path, "output")
     return path
 
 
@@ -279,7 +285,7 @@ class _Tally:
         self.measured += 1
         self.faulty += bool(measure.faults)
         kinds = {fault.kind for fault in measure.faults}
-        self.failed |= bool(kinds - {"low"}) or (self._low_fails and "low" in kinds)
+        self.failed |= bool(kinds - {"low", "sound"}) or (self._low_fails and "low" in kinds)
         if measure.psnr is not None:
             self.psnr.append(measure.psnr)
             if self.worst is None or self.worst.psnr is None or measure.psnr < self.worst.psnr:
@@ -289,7 +295,7 @@ class _Tally:
 
 def _rank(measure: Reconstruction) -> tuple[bool, float]:
     """What fails comes first, then what is given back worst."""
-    hard = any(fault.kind != "low" for fault in measure.faults)
+    hard = any(fault.kind not in ("low", "sound") for fault in measure.faults)
     return not hard, measure.psnr if measure.psnr is not None else 0.0
 
 

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from videoprep.previewing.lettering import lines_of, write
 from videoprep.previewing.panels import Panel, figures, is_of, panels
 from videoprep.previewing.pictures import ClipPicture, Reconstruction
+from videoprep.previewing.waveform import Waveform
 
 Color = tuple[int, int, int]
 
@@ -69,6 +70,8 @@ def _band(picture: ClipPicture, *, is_worst: bool) -> Image.Image:
     both = [(panel.label, _cells(panel, picture)) for panel in panels(picture)]
     across = max(cell.width for _, cells in both for cell in cells)
     rows = [_row(label, cells, across) for label, cells in both]
+    if picture.sound is not None:
+        rows.append(_sound_row(picture.sound, picture.moments, rows[0].width))
     width = max(_LEAST_WIDTH, *(row.width for row in rows))
     measure = picture.measure
     name = f"{measure.name} · the worst" if is_worst else measure.name
@@ -103,6 +106,15 @@ def _row(label: str, cells: Sequence[Image.Image], across: int) -> Image.Image:
     write(ImageDraw.Draw(row), (0, 2), label, _SMALL, _SOFT)
     for number, cell in enumerate(cells):
         row.paste(cell, (_LABEL + number * (across + _GAP), 0))
+    return row
+
+
+def _sound_row(sound: Waveform, moments: Sequence[float], width: int) -> Image.Image:
+    """The sound over the width of the frames, with a line where each of them is shown."""
+    wave = Image.fromarray(sound.draw(width - _LABEL, moments))
+    row = Image.new("RGB", (width, wave.height), _PAGE)
+    write(ImageDraw.Draw(row), (0, 2), "sound", _SMALL, _SOFT)
+    row.paste(wave, (_LABEL, 0))
     return row
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from videoprep.errors import VideoprepError
 from videoprep.families.registry import TokenCounter, token_counter
-from videoprep.index.policy import Policy, spec_for
+from videoprep.index.policy import Policy, for_model
 from videoprep.index.survey import resolve
 from videoprep.review.clips import ClipVideos
 from videoprep.review.items import ClipFilter, ReviewItems, seen_of
@@ -69,7 +69,7 @@ class Review:
                 "the dataset uses no caption journal, which keeps what is decided",
                 remedy="leave `caption_journal` out, or name a folder",
             )
-        spec = spec_for(spec, model)
+        spec = for_model(spec, model)
         counter = _in_turn(token_counter(model)) if model is not None else None
         report = validate(spec, model=model, on_progress=on_progress)
         self.spec = spec

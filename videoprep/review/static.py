@@ -15,7 +15,8 @@ import xxhash
 
 from videoprep.errors import VideoprepError
 from videoprep.fs.atomic import write_bytes
-from videoprep.fs.fingerprint import fingerprint_of, open_regular
+from videoprep.fs.fingerprint import fingerprint_of
+from videoprep.pages.replacing import require_replaceable
 from videoprep.review.items import ClipFilter
 from videoprep.review.page import PAGE_BEGIN, is_static_page, static_page
 from videoprep.review.review import Review
@@ -112,21 +113,7 @@ def require_page(page: Path) -> None:
         raise VideoprepError(
             "the name of a page ends in .html", where=str(page), remedy="name it so"
         )
-    if page.is_dir():
-        raise VideoprepError("is a folder", where=str(page), remedy="name a file in it")
-    try:
-        with open_regular(page) as file:
-            begin = file.read(PAGE_BEGIN)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise _occupied(page, f"cannot be read: {error.strerror or error}") from error
-    if not is_static_page(begin.decode("utf-8", "replace")):
-        raise _occupied(page, "exists and is no page of a review")
-
-
-def _occupied(page: Path, why: str) -> VideoprepError:
-    return VideoprepError(why, where=str(page), remedy="name another file")
+    require_replaceable(page, of="a review", is_one=is_static_page, begin=PAGE_BEGIN)
 
 
 def _remove_videos(folder: Path, kept: Collection[str]) -> None:

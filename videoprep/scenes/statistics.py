@@ -10,7 +10,9 @@ from typing import TextIO
 
 import numpy as np
 
+from videoprep.errors import SpecError
 from videoprep.fs.atomic import naming, temporary_of
+from videoprep.fs.fingerprint import open_regular
 from videoprep.media.scene_scan import SceneScores
 from videoprep.media.shot_scores import ShotScores
 from videoprep.scenes.ranges import FilmTimes
@@ -22,15 +24,33 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+def _require_replaceable(path: Path) -> None:
+    header = f"{','.join(_COLUMNS)}\n".encode()
+    try:
+        with open_regular(path) as file:
+            if file.read(len(header)) == header:
+                return
+        why = "exists and is no table of scores"
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        why = f"cannot be read: {error.strerror or error}"
+    raise SpecError(why, where=str(path), remedy="name another file", option="stats")
+
+
 class StatisticsWriter:
     """A CSV file with a row a frame; it appears when all of it is written.
 
     Args:
-        path: of the file.
+        path: of the file; one with the same columns is replaced.
+
+    Raises:
+        SpecError: Something else has that name.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        _require_replaceable(path)
         with naming(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._temporary = temporary_of(path)

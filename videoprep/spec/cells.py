@@ -85,6 +85,16 @@ def as_captions(value: Any) -> tuple[str, ...]:
     return tuple(text for one in value if (text := as_text(one).strip()))
 
 
+def empty_among(value: Any) -> int:
+    """Return how many of the captions of a cell are empty, if it holds several."""
+    if isinstance(value, str):
+        value = _as_list(value) or ()
+        value = value if all(isinstance(one, str) for one in value) else ()
+    if not isinstance(value, list | tuple) or len(value) < 2:
+        return 0
+    return sum(not as_text(one).strip() for one in value)
+
+
 def as_range(value: Any) -> tuple[str, str] | None:
     """Return both ends of a time range as text; None if a cell does not hold two values.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     BaseModel,
@@ -74,7 +75,8 @@ from videoprep.spec.remote_lookup import lookup_in
 from videoprep.spec.role_folders import add_from_folders, named_folders
 from videoprep.spec.roles import Media, Role, has_own_option
 from videoprep.spec.sample import Listing, Location, Sample
-from videoprep.spec.spec_file import NAME, read_spec_file
+from videoprep.spec.sound_beside import add_sounds_beside
+from videoprep.spec.spec_file import DATASETS, NAME, read_spec_file
 from videoprep.spec.text_file import in_shell
 from videoprep.spec.unlisted import unlisted_videos
 from videoprep.spec.video_lookup import is_inside
@@ -89,6 +91,8 @@ BucketText = Annotated[
     ),
 ]
 """Frames, height and width: ``49x480x704``."""
+
+_ALIKE = 0.85  # from here on a key is meant for the list of several datasets
 
 Side = Annotated[int, Field(gt=0, le=65_536)]
 FrameCount = Annotated[int, Field(gt=0, le=10_000_000)]
@@ -158,7 +162,8 @@ class DatasetSpec(BaseModel):
     audio_column: str | None = None
     """Table column with a file for the sound of each sample. If a cell is empty, the sound is the
     video's own. Default: a column named 'audio', 'audio_path', 'sound' or the like, if there is one
-    and it holds paths, not addresses; an empty name turns it off."""
+    and it holds paths, not addresses; or else the sound file that lies beside a video under its
+    name, such as `clip.wav` beside `clip.mp4`. An empty name turns both off."""
     roles: Annotated[
         dict[str, str],
         Cli(
@@ -209,7 +214,14 @@ class DatasetSpec(BaseModel):
     ] = None
     """Minimum share of a clip's pixels that a bucket chosen by `auto` must keep, relative to a
     bucket of the clip's own size. A clip without such a bucket is skipped; 0 disables the limit.
-    Default: 0.5."""
+    With `multi_bucket`: minimum share of the picture in a bucket that is not the nearest. Default:
+    0.5."""
+    multi_bucket: bool = False
+    """Put each clip into every bucket that it fits, not only into the nearest one, for training at
+    several sizes or lengths. Its weight is divided among them.
+
+    A bucket fits if the clip need not be enlarged and has frames enough, and if its aspect ratio
+    keeps `min_kept` of the picture. The nearest bucket is always among them."""
     min_pixels: Annotated[PixelCount | None, Cli(example=320 * 240)] = None
     """Minimum height × width of a video. Smaller videos are skipped."""
     max_pixels: Annotated[PixelCount | None, Cli(example=832 * 480)] = None
@@ -289,6 +301,7 @@ class DatasetSpec(BaseModel):
     """Options of rules, by code or name, then by the option's name."""
     _file: Path | None = PrivateAttr(default=None)
     _from_file: frozenset[str] = PrivateAttr(default=frozenset())  # the fields that it sets
+    _name: str | None = PrivateAttr(default=None)  # in the file, if that describes several
 
     @field_validator("data_root", "dataset_file", mode="before")
     @classmethod
@@ -331,7 +344,8 @@ class DatasetSpec(BaseModel):
     ) -> DatasetSpec:
         """Finds out how the dataset at ``path`` is written.
 
-        The path may be a URL that fsspec knows, such as ``s3://bucket/dataset``; see `mirror`.
+        The path may be a URL that fsspec knows, such as ``s3://bucket/dataset``; see `mirror`. Of a
+        ``videoprep.yaml`` with several datasets it ends in ``#`` and the name of one of them.
 
         A table is read with the usual column names. A folder is looked through for
         ``videoprep.yaml``, then ``prompt.txt`` and ``videos.txt``, then exactly one table, then the
@@ -347,13 +361,45 @@ class DatasetSpec(BaseModel):
             if name in chosen:
                 chosen[name] = dataset_path(chosen[name])
         with remote_errors():
-            return cls._found(dataset_path(path), chosen)
+            member = _member_of_group(path, chosen)
+            return cls._found(dataset_path(path), chosen) if member is None else member
 
     @classmethod
-    def _found(cls, path: Path, chosen: dict[str, Any]) -> DatasetSpec:
+    def in_group(
+        cls, path: Path, written: Mapping[str, Any], given: DatasetOptions, group: Path, name: str
+    ) -> DatasetSpec:
+        """Find a dataset that a ``videoprep.yaml`` describes among others.
+
+        Args:
+            path: where it is.
+            written: what the file sets for it.
+            given: what is replaced of that.
+            group: the file, which errors about what it sets blame.
+            name: what the file calls it.
+
+        Raises:
+            SpecError: see `from_path`.
+        """
+        require_known(given)
+        chosen = {name: value for name, value in given.items() if value is not None}
+        with remote_errors():
+            made = cls._found(path, {**written, **chosen}, frozenset(chosen), group)
+        made._name = name
+        return made
+
+    @classmethod
+    def _found(
+        cls,
+        path: Path,
+        chosen: dict[str, Any],
+        given: Collection[str] | None = None,
+        group: Path | None = None,
+    ) -> DatasetSpec:
         bring_lists(path, chosen)
-        given = frozenset(chosen)
-        saved = _saved_spec(path)
+        given = frozenset(chosen) if given is None else given
+        saved = saved_spec(path)
+        if group is not None and saved is not None and os.path.samefile(saved, group):
+            saved = None
         if saved is not None:
             # A file behind a URL is a stranger's, however it is named.
             named = saved == path and remote_of(path) is None
@@ -362,6 +408,7 @@ class DatasetSpec(BaseModel):
             require_known(written, saved)
             chosen = {**written, **chosen}
             path = _folder_of_lists(saved.parent, written["data_root"])
+        saved = saved if group is None else group
         found = locate(path, chosen)
         fields: dict[str, Any] = {"data_root": found.root}
         if found.table is None:
@@ -405,6 +452,7 @@ class DatasetSpec(BaseModel):
             }
             made = cls._checked({**dataset.model_dump(), **given}, given)
             made._file, made._from_file = dataset._file, dataset._from_file - frozenset(given)
+            made._name = dataset._name
             return made
         return cls.from_path(dataset, **options)
 
@@ -492,14 +540,24 @@ class DatasetSpec(BaseModel):
     def folder(self) -> Path:
         """The folder by whose name people know the dataset.
 
-        It is that of its ``videoprep.yaml``, else that of its lists. The videos may lie elsewhere.
+        It is that of its own ``videoprep.yaml``, else that of its lists. The videos may lie
+        elsewhere.
         """
-        return self._folder_of_lists if self._file is None else self._file.parent
+        if self._file is None or self._name is not None:
+            return self._folder_of_lists
+        return self._file.parent
 
     @property
     def journal(self) -> CaptionJournal:
         """The caption journal, whether it is there or not."""
         return CaptionJournal(self._folder_of_lists / (self.caption_journal or JOURNAL))
+
+    @property
+    def _location(self) -> str:
+        """What a command takes to find the dataset with its options."""
+        if self._file is None:
+            return shown(self.list_file)
+        return shown(self._file) + (f"#{self._name}" if self._name is not None else "")
 
     @property
     def _folder_of_lists(self) -> Path:
@@ -557,7 +615,7 @@ class DatasetSpec(BaseModel):
         usable = usable_samples(
             self._states(listing.samples),
             self.caption_fallback,
-            command_line("caption", shown(self._file or self.list_file), model="MODEL"),
+            command_line("caption", self._location, model="MODEL"),
         )
         return replace(
             listing,
@@ -645,6 +703,9 @@ class DatasetSpec(BaseModel):
             found = reader.read(request)
         if folders:
             add_from_folders(found, self.data_root, folders, allow_outside=self.allow_outside_root)
+        if self.audio_column != "":
+            outside = self.allow_outside_root
+            add_sounds_beside(found, self.data_root, allow_outside=outside)
         if self.list_file.name == CONVERTED:
             found.remarks.append(_converted(self.list_file))
         return found
@@ -687,6 +748,7 @@ class DatasetSpec(BaseModel):
             tuple(found.passed_over),
             sum(1 for entry in found.entries if entry.further),
             self.journal.folder.name if self._uses_journal() else None,
+            found.sounds_beside,
         )
 
     def _note_unlisted(self, found: Entries) -> None:
@@ -721,10 +783,12 @@ def require_known(names: Iterable[str], saved: Path | None = None) -> None:
     for name in names:
         if name in DatasetSpec.model_fields:
             continue
-        quoted = as_argument if saved is None else as_key
-        message, remedy = unknown_option(name, DatasetSpec, quoted)
         if saved is None:
+            message, remedy = unknown_option(name, DatasetSpec, as_argument)
             raise SpecError(message, remedy=remedy, option=name)
+        message, remedy = unknown_option(name, DatasetSpec, as_key)
+        if difflib.get_close_matches(name, [DATASETS], n=1, cutoff=_ALIKE):
+            remedy = f"did you mean {as_key(DATASETS)}?"
         raise SpecError(message, where=str(saved), remedy=remedy)
 
 
@@ -743,8 +807,12 @@ def _wrong(error: ValidationError, given: Collection[str], saved: Path | None) -
     )
 
 
-def _saved_spec(path: Path) -> Path | None:
-    """The ``videoprep.yaml`` that is named, or lies in the folder that is named."""
+def saved_spec(path: Path) -> Path | None:
+    """Return the ``videoprep.yaml`` that is named, or lies in the folder that is named.
+
+    Raises:
+        SpecError: it leads out of the folder.
+    """
     if path.suffix.lower() in (".yaml", ".yml") and not os.path.isdir(path):
         return path
     inside = path / NAME
@@ -752,6 +820,15 @@ def _saved_spec(path: Path) -> Path | None:
         return None
     require_inside(inside, NAME, path, allow_outside=False)
     return inside
+
+
+def _member_of_group(path: str | os.PathLike[str], options: dict[str, Any]) -> DatasetSpec | None:
+    """The dataset ``videoprep.yaml#name``; None if the path is none of this form."""
+    if "#" not in os.fspath(path):
+        return None
+    from videoprep.spec.dataset_group import DatasetGroup  # which is made of these
+
+    return DatasetGroup.member_at(path, cast(DatasetOptions, options))
 
 
 def _folder_of_lists(folder: Path, root: Path) -> Path:

@@ -56,6 +56,7 @@ class DatasetOptions(TypedDict, total=False):
     buckets: AnyBuckets | None
     num_buckets: int | None
     min_kept: float | None
+    multi_bucket: bool | None
     min_pixels: int | None
     max_pixels: int | None
     image_max_pixels: int | None

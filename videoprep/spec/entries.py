@@ -66,15 +66,19 @@ class Reading:
     """What lies in the dataset's folder and is not read."""
 
     several_captions: int = 0
-    """Samples with more than one caption, of which the first is encoded."""
+    """Samples with more than one caption."""
     journal: str | None = None
     """The folder of the caption journal, if captions are looked for in it."""
+    sounds_beside: int = 0
+    """Samples whose sound is a file that lies beside their video."""
 
     def sentences(self) -> Iterator[str]:
         """Yield what was used and what was passed over, one fact at a time."""
         columns = ", ".join(f"{what} from {name!r}" for what, name in self.columns.items())
         unit = f" (in {self.time_unit})" if self.time_unit else ""
-        yield f"reading {self.summary}" + (f": {columns}{unit}" if columns else "")
+        sound = f"sound beside videos ({self.sounds_beside})" if self.sounds_beside else ""
+        used = ", ".join(filter(None, (columns and f"{columns}{unit}", sound)))
+        yield f"reading {self.summary}" + (f": {used}" if used else "")
         if self.journal is not None:
             yield f"captions by models and reviewers from {self.journal}"
         if self.unused:
@@ -82,7 +86,7 @@ class Reading:
             yield f"columns not used: {', '.join(self.unused[:_SHOWN])}{more}"
         if self.several_captions:
             yield (
-                f"samples with several captions, of which the first is encoded: "
+                f"samples with several captions, of which one is drawn each time: "
                 f"{self.several_captions}"
             )
         if self.passed_over:
@@ -109,6 +113,7 @@ class Reading:
             "unused": list(self.unused),
             "several_captions": self.several_captions,
             "journal": self.journal,
+            **({"sounds_beside": self.sounds_beside} if self.sounds_beside else {}),
             "passed_over": [
                 {"kind": one.kind, "count": one.count, "examples": list(one.examples)}
                 for one in self.passed_over
@@ -143,6 +148,8 @@ class Entries:
     """What lies in the dataset's folder and is not read."""
     files: list[str] = field(default_factory=list)
     """The lists that were read."""
+    sounds_beside: int = 0
+    """Entries whose sound is a file that lies beside their video."""
     header: dict[str, None] = field(default_factory=dict)
     """The columns of the table that is being read."""
 

@@ -73,6 +73,20 @@ def bring_lists(path: Path, options: Mapping[str, Any]) -> None:
         _bring(path, others[:2])  # it is not a dataset, and whoever reads it says why
 
 
+def bring_spec_file(path: Path) -> None:
+    """Bring the ``videoprep.yaml`` at a path, or the one in the folder at a path, if there is one.
+
+    Raises:
+        SourceError: it cannot be brought here.
+        OSError: the remote folder cannot be read.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".yaml", ".yml"):
+        _bring(path.parent, [path.name])
+    elif suffix not in table_suffixes():
+        _bring(path, [NAME])
+
+
 def bring_named(saved: Path, fields: Mapping[str, Any]) -> None:
     """Bring the lists that a ``videoprep.yaml`` names, and make the folder that it names."""
     if remote_of(saved.parent) is None:

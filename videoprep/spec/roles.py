@@ -174,6 +174,11 @@ class Role(str):
         return ROLES[self.partition(":")[0]]
 
     @property
+    def is_mask(self) -> bool:
+        """Whether it says which part of a clip counts."""
+        return self.kind.name == "mask"
+
+    @property
     def words(self) -> str:
         """As a part of the names of columns: ``control_depth``."""
         return self.replace(":", "_")

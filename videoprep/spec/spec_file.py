@@ -17,8 +17,12 @@ NAME = "videoprep.yaml"
 """What the file is called."""
 
 _MOST_BYTES = 1 << 16
+_SHOWN = 5
 _STAY = "write a path inside the folder, or give it on the command line"
 _LINE_ENDS = frozenset("\x85\u2028\u2029")
+
+DATASETS = "datasets"
+"""The key of a file that describes several datasets; see `group_file`."""
 _LISTS = ("caption_column", "video_column")
 
 
@@ -55,26 +59,72 @@ def read_spec_file(path: Path, *, named: bool = False) -> dict[str, Any]:
             same. So is the absolute data root of a dataset that this user made of films elsewhere.
 
     Raises:
-        SpecError: it cannot be read, is no mapping, or leads out of its folder.
+        SpecError: it cannot be read, is no mapping, leads out of its folder, or describes several
+            datasets.
     """
-    fields = _mapping(path)
-    fields = {str(name).replace("-", "_"): value for name, value in fields.items()}
+    fields = read_settings(path)
+    if DATASETS in fields:
+        first, *others = _names(fields[DATASETS]) or ["NAME"]
+        raise _error(
+            path,
+            "describes several datasets, and one is wanted here",
+            f"name one of them: {' or '.join([f'{path}#{first}', *(f'…#{n}' for n in others)])}",
+        )
+    root = fields.get("data_root", ".")
+    fields["data_root"] = path.parent / path_inside(path, "data_root", root, named)
+    return fields | lists_inside(path, fields, fields["data_root"], named)
+
+
+def _names(items: Any) -> list[str]:
+    """The first datasets of a list, by their names or their paths."""
+    if not isinstance(items, list):
+        return []
+    texts = (one.get("name", one.get("path")) if isinstance(one, dict) else one for one in items)
+    return [text for text in texts if isinstance(text, str)][:_SHOWN]
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return what a file sets, as it is written; hyphens in names are taken for underscores.
+
+    Raises:
+        SpecError: it cannot be read, is no mapping, or allows itself what only the user can.
+    """
+    fields = {str(name).replace("-", "_"): value for name, value in _mapping(path).items()}
+    require_modest(path, fields)
+    return fields
+
+
+def require_modest(path: Path, fields: Mapping[str, Any]) -> None:
+    """Check that a file does not allow itself what only the user can allow.
+
+    Raises:
+        SpecError: it does.
+    """
     if fields.get("allow_outside_root"):
         raise _error(
             path, "sets allow_outside_root", "leave it out, and set `allow_outside_root` yourself"
         )
-    root = fields.get("data_root", ".")
-    fields["data_root"] = path.parent / _inside(path, "data_root", root, named)
+
+
+def lists_inside(path: Path, fields: Mapping[str, Any], root: Path, named: bool) -> dict[str, str]:
+    """Return where the lists lie that a file names, by option.
+
+    Args:
+        path: the file.
+        fields: what it sets.
+        root: the folder of the videos.
+        named: see `read_spec_file`.
+
+    Raises:
+        SpecError: one leads out of the folder.
+    """
     names = ("dataset_file",) if fields.get("dataset_file") is not None else _LISTS
-    for name in names:
-        if name in fields:
-            fields[name] = _list(path, name, fields[name], fields["data_root"], named)
-    return fields
+    return {name: _list(path, name, fields[name], root, named) for name in names if name in fields}
 
 
 def _list(path: Path, name: str, value: Any, root: Path, named: bool) -> str:
     """Where a list lies: beside the videos or beside this file, wherever videos are looked for."""
-    written = _inside(path, name, value, named)
+    written = path_inside(path, name, value, named)
     found = root / written if os.path.exists(root / written) else path.parent / written
     if name in _LISTS and not os.path.exists(found):
         return written  # a column of the table that lies there
@@ -91,7 +141,12 @@ def spec_text(fields: Mapping[str, Any]) -> str:
     return yaml.dump(dict(fields), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
 
 
-def _mapping(path: Path) -> dict[Any, Any]:
+def read_file(path: Path) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        SpecError: it cannot be read, or is too large.
+    """
     try:
         if not path.is_file():  # a FIFO would never end
             raise _error(path, "is no file", "name a videoprep.yaml")
@@ -101,6 +156,11 @@ def _mapping(path: Path) -> dict[Any, Any]:
         raise _error(path, f"cannot be read: {error.strerror}", "check its permissions") from error
     if len(data) > _MOST_BYTES:
         raise _error(path, f"is larger than {_MOST_BYTES} bytes", "this is no spec")
+    return data
+
+
+def _mapping(path: Path) -> dict[Any, Any]:
+    data = read_file(path)
     try:
         fields = yaml.load(data, _SafeLoader)  # noqa: S506 (a SafeLoader)
     except Exception as error:  # PyYAML raises anything, for instance KeyError at !!bool x
@@ -111,15 +171,27 @@ def _mapping(path: Path) -> dict[Any, Any]:
     return fields
 
 
-def _inside(path: Path, name: str, value: Any, named: bool) -> str:
+def path_inside(path: Path, name: str, value: Any, named: bool) -> str:
+    """Return a path that a file names, if it stays in the file's folder or is the user's own.
+
+    Args:
+        path: the file.
+        name: the option that names it.
+        value: the path, as it is written.
+        named: see `read_spec_file`.
+
+    Raises:
+        SpecError: it leads out of the folder, or is no path.
+    """
     if not isinstance(value, str) or not _is_path(value):
         raise _error(path, f"{name} is no path", "write a path relative to this file's folder")
     absolute = PurePath(value).is_absolute()
-    if absolute and (named or (name == "data_root" and is_own_root(path.parent, value))):
+    own_root = name == "data_root" and is_own_root(path.parent, value)
+    if absolute and (named or own_root):
         return value
     leads_out = absolute or ".." in PurePath(value).parts
     # A folder that is a link may lead anywhere. The lists are looked at when they are read.
-    if not leads_out and name == "data_root":
+    if not leads_out and name in ("data_root", "path"):
         folder = os.path.realpath(path.parent)
         leads_out = not is_inside(os.path.realpath(path.parent / value), folder)
     if leads_out:

@@ -25,6 +25,12 @@ STILL_SUFFIXES = frozenset({
 
 UNREAD_SUFFIXES = frozenset({".jxl", ".tga", ".exr", ".psd", ".jp2", ".ppm"})
 """Endings of still images in formats that are not read, in lower case."""
+SOUND_SUFFIXES = frozenset({
+    ".wav", ".wave", ".w64", ".flac", ".mp3", ".m4a", ".m4b", ".aac", ".ogg", ".oga", ".opus",
+    ".mka", ".aif", ".aiff", ".aifc", ".au", ".ac3", ".eac3", ".wma", ".caf", ".mp2", ".mpga",
+    ".weba", ".amr", ".ape", ".wv", ".tta", ".dts",
+})  # fmt: skip
+"""Endings of sound files, in lower case."""
 
 
 def suffix_of(name: str) -> str:
@@ -36,6 +42,11 @@ def suffix_of(name: str) -> str:
 def is_video_name(name: str) -> bool:
     """Return whether a file is called like a video; spaces around the name do not count."""
     return suffix_of(name.strip()) in VIDEO_SUFFIXES
+
+
+def is_sound_name(name: str) -> bool:
+    """Return whether a file is called like a sound file."""
+    return suffix_of(name.strip()) in SOUND_SUFFIXES
 
 
 def is_still_name(name: str) -> bool:

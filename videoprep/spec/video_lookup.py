@@ -222,7 +222,7 @@ def _of_role(role: Role, problem: Problem) -> Problem:
         problem,
         code=Code.MISSING_MEDIA if missing else problem.code,
         message=f"its {role}: {problem.message}",
-        remedy=f"{problem.remedy}; or leave the cell empty" if missing else problem.remedy,
+        remedy=f"{problem.remedy}; or name none" if missing else problem.remedy,
     )
 
 

@@ -60,6 +60,29 @@ def option_name(key: object) -> str:
     return str(key).replace("-", "_")
 
 
+def lines_of_items(data: bytes, name: str) -> list[Mapping[str, int]]:
+    """Return where the items of a list stand, by their keys; "" stands for an item as a whole.
+
+    Lines are counted from 1. An item that is no mapping has no keys.
+
+    Args:
+        data: the file, which is a YAML mapping.
+        name: the setting that is a list.
+    """
+    root = yaml.compose(data, yaml.SafeLoader)
+    if not isinstance(root, yaml.MappingNode):
+        return []
+    lists = [value for key, value in root.value if option_name(key.value) == name]
+    items = lists[-1].value if lists and isinstance(lists[-1], yaml.SequenceNode) else ()
+    return [{"": item.start_mark.line + 1, **_lines_of_keys(item)} for item in items]
+
+
+def _lines_of_keys(node: yaml.Node) -> dict[str, int]:
+    if not isinstance(node, yaml.MappingNode):
+        return {}
+    return {option_name(key.value): key.start_mark.line + 1 for key, _ in node.value}
+
+
 class _LineReader:
     """Goes through the lines once, and collects comments for the setting that they belong to."""
 

@@ -7,13 +7,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from videoprep.families.caption_places import (
+    FURTHER_CAPTIONS,
+    FURTHER_KEYS,
+    CaptionPlaces,
+    flat,
+    relisted,
+)
 from videoprep.families.component import Component, Source, ordered
 from videoprep.index.arrow_buffer import reader_of
-from videoprep.index.schema import FILE_SCHEMA
+from videoprep.index.schema import FILE_SCHEMA, OPTIONAL
 from videoprep.index.table import BucketIndex
 from videoprep.store.layout import CATALOGUE, DAMAGED, FAILURES, FORMAT_VERSION, INDEX, Store
 from videoprep.store.receipt import Receipt, ReceiptDamage, read_receipts
@@ -27,6 +35,8 @@ _CLIP_COLUMNS = (
     "crop_x", "crop_y", "crop_width", "crop_height", "fit_x", "fit_y", "fit_width", "fit_height",
     "frame_indices", "fingerprint",
 )  # fmt: skip
+_OPTIONAL_COLUMNS = ("dataset", "dataset_weight")
+"""Those that a catalogue has if the index has them."""
 _BATCH = 65_536
 
 STORED = pa.schema(
@@ -41,6 +51,9 @@ STORED = pa.schema(
     ]
 )
 """What is known of each artifact that is stored."""
+
+FURTHER = pa.list_(pa.struct(list(STORED)))
+"""The same of each artifact of a clip's captions after the first."""
 
 _FAILED = pa.schema(
     [
@@ -88,7 +101,7 @@ class Artifacts:
 
     def planned(self, table: pa.Table) -> pa.Array:
         """Return the distinct artifacts that an index's table needs."""
-        return whole(pc.unique(pc.drop_null(self.source.keys(table))))
+        return whole(pc.unique(pc.drop_null(self.source.all_keys(table))))
 
     def count(self, table: pa.Table) -> ArtifactCounts:
         """Count what there is of the artifacts that an index's table needs, and what else."""
@@ -229,6 +242,7 @@ class SetAside:
         code: why, in a stable word.
         reason: why, in words.
         attempt: how often it has been tried.
+        caption: of which of the clip's captions, from 0.
     """
 
     video: str
@@ -239,23 +253,25 @@ class SetAside:
     code: str
     reason: str
     attempt: int
+    caption: int = 0
 
 
 def set_aside(index: BucketIndex, artifacts: Mapping[Component, Artifacts]) -> list[SetAside]:
     """The clips of a plan that lack an artifact because making it failed, in the plan's order."""
     found: list[tuple[int, int, SetAside]] = []
+    places = CaptionPlaces.of(index.table)
     for order, component in enumerate(ordered(artifacts)):
         made = artifacts[component]
         failed = {row["key"]: row for row in made.failed.to_pylist()}
-        keys = made.source.keys(index.table)
-        lacking = is_among(keys, made.failed["key"])
-        numbers = pa.array(range(index.table.num_rows)).filter(lacking.combine_chunks())
+        keys = made.source.all_keys(index.table)
+        lacking = np.flatnonzero(is_among(keys, made.failed["key"]).to_numpy())
+        numbers = places.rows(lacking)
         names = ["video", "file", "line", "clip"]
-        rows = index.table.select(names).append_column("key", keys).filter(lacking).to_pylist()
-        for number, row in zip(numbers.to_pylist(), rows, strict=True):
-            why = failed[row.pop("key")]
-            told = {name: why[name] for name in ("code", "reason", "attempt")}
-            entry = SetAside(**row, component=component, **told)
+        rows = index.table.select(names).take(pa.array(numbers)).to_pylist()
+        captions, own = places.captions(lacking).tolist(), keys.take(pa.array(lacking)).to_pylist()
+        for number, row, caption, key in zip(numbers.tolist(), rows, captions, own, strict=True):
+            told = {name: failed[key][name] for name in ("code", "reason", "attempt")}
+            entry = SetAside(**row, component=component, **told, caption=caption)
             found.append((number, order, entry))
     return [entry for _, _, entry in sorted(found, key=lambda item: item[:2])]
 
@@ -316,14 +332,20 @@ def write_catalogue(
 
 def json_lines(lacking: Sequence[SetAside | DamagedClip]) -> bytes:
     """The contents of ``failures.jsonl`` or ``damaged.jsonl``."""
-    return "".join(json.dumps(asdict(entry)) + "\n" for entry in lacking).encode()
+    return "".join(json.dumps(_to_json(entry)) + "\n" for entry in lacking).encode()
+
+
+def _to_json(entry: SetAside | DamagedClip) -> dict[str, Any]:
+    """The fields of an entry; the number of a caption only if it is not the first."""
+    return {name: value for name, value in asdict(entry).items() if name != "caption" or value}
 
 
 def catalogue_writer(
     store: Store, index: BucketIndex, artifacts: Mapping[Component, Artifacts]
 ) -> Any:
     """Writes the catalogue's bytes to a file; equal plans and receipts give equal bytes."""
-    schema = _schema(artifacts)
+    several = FURTHER_KEYS in index.table.column_names
+    schema = _schema(artifacts, _optional_of(index), several=several)
     facts = {"version": FORMAT_VERSION, "index_xxh3": store.digest(INDEX)}
     schema = schema.with_metadata({METADATA: json.dumps(facts, sort_keys=True).encode()})
 
@@ -364,17 +386,55 @@ def _tables(
     keys = {name: made.stored["key"].combine_chunks() for name, made in artifacts.items()}
     for start in range(0, max(1, planned.num_rows), _BATCH):
         part = planned.slice(start, _BATCH)
-        columns = [part[name] for name in _CLIP_COLUMNS]
+        columns = [part[name] for name in (*_CLIP_COLUMNS, *_optional_of(index))]
         for component in ordered(artifacts):
             own = artifacts[component].source.keys(part)
             at = pc.index_in(own, value_set=keys[component])
             places = artifacts[component].stored.drop_columns(["key"]).take(at)
             columns += [own, *places.columns]
+        if FURTHER_KEYS in part.column_names:
+            columns.append(part[FURTHER_CAPTIONS])
+            of_captions = (artifacts[c] for c in ordered(artifacts) if artifacts[c].source.caption)
+            columns += [_further(made, part) for made in of_captions]
         yield pa.table(columns, names=schema.names).cast(schema)
 
 
-def _schema(components: Iterable[Component]) -> pa.Schema:
+def _further(made: Artifacts, table: pa.Table) -> pa.Array:
+    """Where the artifacts of the further captions of each clip lie."""
+    lists = made.source.key_lists(table)
+    own = lists.flatten()
+    at = pc.index_in(own, value_set=made.stored["key"].combine_chunks())
+    places = made.stored.drop_columns(["key"]).take(at).combine_chunks()
+    structs = pa.StructArray.from_arrays([own, *map(whole, places.columns)], fields=list(STORED))
+    return relisted(lists, structs)
+
+
+def further_places(table: pa.Table, component: Component) -> pa.Table:
+    """Return where a catalogue says that artifacts of further captions lie: as in `STORED`."""
+    name = further_column(component)
+    if name not in table.column_names:
+        return STORED.empty_table()
+    return pa.Table.from_struct_array(flat(table[name].cast(FURTHER))).cast(STORED)
+
+
+def further_column(component: Component) -> str:
+    """Return the column that says where artifacts of the captions after the first lie."""
+    return f"{component}_further"
+
+
+def _optional_of(index: BucketIndex) -> list[str]:
+    return [name for name in _OPTIONAL_COLUMNS if name in index.table.column_names]
+
+
+def _schema(
+    artifacts: Mapping[Component, Artifacts], optional: Iterable[str] = (), *, several: bool
+) -> pa.Schema:
     fields = [FILE_SCHEMA.field(name) for name in _CLIP_COLUMNS]
-    for component in ordered(components):
+    fields += [pa.field(name, OPTIONAL[name].type) for name in optional]
+    for component in ordered(artifacts):
         fields += [pa.field(f"{component}_{one.name}", one.type) for one in STORED]
+    if several:
+        fields.append(pa.field(FURTHER_CAPTIONS, OPTIONAL[FURTHER_CAPTIONS].type))
+        of_captions = (name for name in ordered(artifacts) if artifacts[name].source.caption)
+        fields += [pa.field(further_column(name), FURTHER) for name in of_captions]
     return pa.schema(fields)

@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from videoprep.errors import StoreError
+from videoprep.families.caption_places import FURTHER_CAPTIONS, flat, relisted
 from videoprep.families.component import Component, ordered
 from videoprep.index.arrow_buffer import reader_of
 from videoprep.index.bucket import Bucket, BucketColumn
-from videoprep.index.schema import FILE_SCHEMA, REPEATED
+from videoprep.index.schema import FILE_SCHEMA, REPEATED, caption_counts_of
 from videoprep.shell import command_line
-from videoprep.store.catalogue import STORED
+from videoprep.store.catalogue import FURTHER, STORED, further_column
 from videoprep.store.shard_reader import Place
 
 _SIDES = ("frames", "height", "width")
@@ -44,13 +45,13 @@ class Filters:
     """Which clips are wanted, and what of them; None: all.
 
     Attributes:
-        split: of this split only.
+        split: of these splits only.
         buckets: of these buckets only.
         components: these tensors only, in the order of `ordered`.
         checked: whether the tensors' hashes are wanted, too.
     """
 
-    split: str | None
+    split: tuple[str, ...] | None
     buckets: tuple[Bucket, ...] | None
     components: tuple[Component, ...] | None
     checked: bool
@@ -87,9 +88,11 @@ class ClipTable:
         self.components = _choose(names, filters.components, where)
         of_tensors = _prefixes(listed_components(names))
         clip_columns = [name for name in names if not name.startswith(of_tensors)]
+        self._further = [name for name in self.components if further_column(name) in names]
         place_columns = _place_columns(self.components, filters.checked)
+        place_columns += map(further_column, self._further)
         _require(names, [*_REQUIRED, *place_columns], where)
-        self._optional = filters.optional
+        self._optional, self._checked = filters.optional, filters.checked
         certain = [name for name in self.components if name not in filters.optional]
         required = _place_columns(certain, filters.checked)
         wanted, complete, self.buckets = _find(file, filters, self.components, where)
@@ -99,10 +102,12 @@ class ClipTable:
             _require_whole(batch, [*_SIDES, "caption", "frame_indices", *required], where)
             for component in filters.optional.intersection(self.components):
                 _require_alike(batch, _place_columns([component], filters.checked), where)
+            _require_further(batch, self._further, where)
         self.table: pa.Table = pa.Table.from_batches(batches) if batches else _EMPTY
         self._starts: list[int] = [0, *accumulate(batch.num_rows for batch in batches)]
         self._rows = [_getters(batch, clip_columns) for batch in batches]
         self._places = [_place_getters(batch, self.components) for batch in batches]
+        self._lists = [_getters(batch, map(further_column, self._further)) for batch in batches]
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -111,14 +116,57 @@ class ClipTable:
         """The splits that the clips are in, in alphabetical order."""
         return _splits(self.table["split"])
 
-    def places(self, number: int) -> dict[Component, Place]:
-        """Where a clip's tensors lie. Costs some microseconds."""
+    @property
+    def caption_counts(self) -> NDArray[np.int64] | None:
+        """Int64 ``[clips]``: how many captions each clip has; None if each has one."""
+        if FURTHER_CAPTIONS not in self.table.schema.names:
+            return None
+        return caption_counts_of(self.table[FURTHER_CAPTIONS])
+
+    def caption(self, number: int, caption: int) -> str:
+        """One of a clip's captions after the first.
+
+        Raises:
+            IndexError: it has no such caption.
+        """
+        part, row = self._locate(number)
+        texts = self._rows[part].get(FURTHER_CAPTIONS, _nothing)(row) or ()
+        if not 0 < caption <= len(texts):
+            raise IndexError(f"caption {caption} of {len(texts) + 1} of clip {number}")
+        return str(texts[caption - 1])
+
+    def places(self, number: int, caption: int = 0) -> dict[Component, Place]:
+        """Where a clip's tensors lie, by one of its captions. Costs some microseconds."""
         part, row = self._locate(number)
         places = self._places[part]
         if not self._optional:
-            return {name: Place(*[get(row) for get in places[name]]) for name in places}
-        there = {name: [get(row) for get in getters] for name, getters in places.items()}
-        return {name: Place(*values) for name, values in there.items() if values[0] is not None}
+            found = {name: Place(*[get(row) for get in places[name]]) for name in places}
+        else:
+            there = {name: [get(row) for get in getters] for name, getters in places.items()}
+            found = {n: Place(*values) for n, values in there.items() if values[0] is not None}
+        for name in self._further if caption else ():
+            place = self._lists[part][further_column(name)](row)[caption - 1]
+            place |= {"shape": tuple(place["shape"])}
+            place |= {} if self._checked else {"xxh3": None}
+            found[name] = Place(*(place[column] for column in _PLACE_TYPES))
+        return found
+
+    def digested(self) -> tuple[pa.Table, list[str]]:
+        """The table, and which of its columns name the tensors of each clip, of all captions."""
+        table, names = self.table, [f"{component}_key" for component in self.components]
+        for name in self._further:
+            lists = table[further_column(name)]
+            keys = pc.struct_field(flat(lists), "key")
+            names.append(f"{further_column(name)}_keys")
+            table = table.append_column(names[-1], pa.chunked_array([relisted(lists, keys)]))
+        return table, names
+
+    def there(self) -> dict[Component, NDArray[np.bool_]]:
+        """Whether each clip has a component, of those that it may do without: bool ``[clips]``."""
+        names = [name for name in self.components if name in self._optional]
+        if not len(self):
+            return {}
+        return {name: self.table[f"{name}_shard"].is_valid().to_numpy() for name in names}
 
     def row(self, number: int) -> dict[str, Any]:
         """A clip's columns but those of its tensors. Costs some microseconds."""
@@ -145,7 +193,7 @@ def open_catalogue(data: bytes) -> pq.ParquetFile:
     there = metadata.schema.to_arrow_schema().names
     components = listed_components(there)
     places = [f"{component}_{name}" for component in components for name in ("shard", "dtype")]
-    shared = [name for name in (*REPEATED, *places) if name in there]
+    shared = [name for name in (*REPEATED, "dataset", *places) if name in there]
     return pq.ParquetFile(reader_of(data), metadata=metadata, read_dictionary=shared)
 
 
@@ -205,6 +253,24 @@ def _require_alike(batch: pa.RecordBatch, names: Sequence[str], where: str) -> N
             raise _damaged(f"has clips with a part of {names[0]} and {name}", where)
 
 
+def _require_further(batch: pa.RecordBatch, components: Sequence[Component], where: str) -> None:
+    """Each caption after the first has an artifact of each component that is made from captions."""
+    if not components:
+        return
+    names = [FURTHER_CAPTIONS, *map(further_column, components)]
+    _require(batch.schema.names, names, where)
+    lengths = [pc.fill_null(pc.list_value_length(batch.column(name)), 0) for name in names]
+    for name, own in zip(names, lengths, strict=True):
+        if not own.equals(lengths[0]):
+            raise _damaged(f"has clips with other numbers of {name} than of captions", where)
+    for name in names[1:]:
+        places = pc.list_flatten(batch.column(name))
+        shapes = pc.list_flatten(pc.struct_field(places, "shape"))
+        fields = (pc.struct_field(places, one) for one in STORED.names)
+        if shapes.null_count or any(one.null_count for one in fields):
+            raise _damaged(f"has clips with a part of {name}", where)
+
+
 def _damaged(what: str, where: str) -> StoreError:
     return StoreError(
         f"the catalogue is damaged: it {what}",
@@ -219,16 +285,21 @@ def _find(
     """Which rows are wanted, and which are complete: bool ``[rows]``; and both's buckets."""
     shards = [f"{component}_shard" for component in components]
     keys = [f"{component}_key" for component in components if component in filters.optional]
-    table = file.read(["split", *_SIDES, *shards, *keys])
+    further = [further_column(name) for name in components]
+    further = [name for name in further if name in file.schema_arrow.names]
+    table = file.read(["split", *_SIDES, *shards, *keys, *further])
     wanted = np.ones(table.num_rows, np.bool_)
     if filters.split is not None:
-        wanted &= _of_split(table["split"], filters.split, where)
+        masks = [_of_split(table["split"], name, where) for name in filters.split]
+        wanted &= np.logical_or.reduce(masks)
     complete = np.ones(table.num_rows, np.bool_)
     for component in components:
         there = table[f"{component}_shard"].is_valid()
         if component in filters.optional:
             there = pc.or_(there, pc.is_null(table[f"{component}_key"]))
         complete &= there.to_numpy()
+    for name in further:
+        complete &= ~_lacking(table[name])
     for name in _SIDES:
         if table[name].null_count or not pa.types.is_integer(table[name].type):
             raise _damaged(f"has clips without {name}", where)
@@ -240,6 +311,15 @@ def _find(
         wanted[wanted] = _of_buckets(column, filters.buckets, where)
     both = wanted & complete
     return wanted, complete, BucketColumn.of(*(side[both] for side in sides))
+
+
+def _lacking(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Which clips lack an artifact of a caption after the first."""
+    lists = column.cast(FURTHER).combine_chunks()
+    gone = pc.is_null(pc.struct_field(flat(column), "shard")).to_numpy(zero_copy_only=False)
+    lacking = np.zeros(len(column), np.bool_)
+    lacking[pc.list_parent_indices(lists).to_numpy()[gone]] = True
+    return lacking
 
 
 def _of_split(column: pa.ChunkedArray, split: str, where: str) -> NDArray[np.bool_]:
@@ -300,6 +380,8 @@ def _normal(name: str, array: pa.Array, prefixes: Iterable[str]) -> pa.Array:
             return array
         return array.cast(FILE_SCHEMA.field(name).type)
     kind = name.removeprefix(prefix)
+    if kind == "further":
+        return array.cast(FURTHER)
     if kind == "shape":
         return _encode_shapes(array.cast(_PLACE_TYPES[kind]))
     if kind in ("shard", "dtype"):

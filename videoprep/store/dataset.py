@@ -23,8 +23,14 @@ from videoprep.families.component import Component, ordered
 from videoprep.families.registry import get_profile
 from videoprep.fs import Files, is_url
 from videoprep.index.bucket import Bucket, BucketColumn
+from videoprep.index.multiplicity import (
+    digest_of,
+    is_for_regularization,
+    multiplicity_of,
+    splits_trained_on,
+)
 from videoprep.index.numbers import from_text
-from videoprep.index.schema import digest_of, multiplicity_of
+from videoprep.index.presence import ComponentPresence
 from videoprep.shell import command_line
 from videoprep.store.clip_table import ClipTable, Filters, open_catalogue
 from videoprep.store.empty_caption import read_empty_caption
@@ -39,7 +45,7 @@ _BUCKET = re.compile(r"\s*(\d+)\s*[x×]\s*(\d+)\s*[x×]\s*(\d+)\s*", re.ASCII)
 _SHOWN_BUCKETS = 12
 
 # What a copy or another process makes anew: millions of rows, maps, open files, connections.
-_OWN = ("_clips", "_reader", "buckets")
+_OWN = ("_clips", "_reader", "buckets", "presence")
 
 
 class LatentDataset(Dataset[dict[str, Any]]):
@@ -47,8 +53,9 @@ class LatentDataset(Dataset[dict[str, Any]]):
 
     An item is a dict: each component's tensor (``video_latents`` ``[2 × C, F', H', W']``,
     ``image_latents`` ``[2 × C, 1, H', W']``, ``prompt_embeds`` ``[tokens, features]``; other
-    families have others, see ``docs/families.md``), ``caption`` and ``metadata``. Latents are
-    unscaled moments, mean first and log variance after.
+    families have others, see ``docs/families.md``), ``caption``, ``metadata`` and ``absent``.
+    Latents are unscaled moments, mean first and log variance after. ``absent`` names the components
+    that the clip does without, such as latents of sound if it has none: nothing stands for them.
 
     Tensors may be kept, changed in place and handed to other processes; the files never change by
     it. Large ones are not copied: they are parts of a private map of their shard, whose pages are
@@ -67,7 +74,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
     Args:
         path: the store: a path, or a URL such as ``s3://bucket/latents``, from which each tensor
             is read by itself.
-        split: only the clips of this split; None: all.
+        split: only the clips of this split, or of these; None: all.
         buckets: only the clips of these, one or several: `Bucket`, or text such as
             ``"49x480x720"``; None: all.
         components: read these only, one or several; None: all that the store has.
@@ -78,8 +85,8 @@ class LatentDataset(Dataset[dict[str, Any]]):
 
     Attributes:
         info: what the store holds and how it was made.
-        components: the tensors that each item has.
-        split: the split that was asked for.
+        components: the tensors that items have, but for those that an item names as ``absent``.
+        split: the split that was asked for, or those.
         required: the components that were required.
         verify: whether tensors are compared with their hashes.
         buckets: the bucket of each clip.
@@ -95,7 +102,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         self,
         path: str | os.PathLike[str],
         *,
-        split: str | None = None,
+        split: str | Sequence[str] | None = None,
         buckets: Bucket | str | Iterable[Bucket | str] | None = None,
         components: str | Iterable[str] | None = None,
         required: str | Iterable[str] = (),
@@ -104,7 +111,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
         # Absolute, since shards are opened later and by other processes, from other folders.
         self._location = str(path) if is_url(path) else os.path.abspath(path)
         self._filters = Filters(
-            split,
+            (split,) if isinstance(split, str) else None if split is None else tuple(split),
             None if buckets is None else _to_buckets(buckets, self._location),
             None if components is None else _to_components(components, self._location),
             verify,
@@ -127,7 +134,8 @@ class LatentDataset(Dataset[dict[str, Any]]):
         self._reader = ShardReader(self._location)
         self.components: tuple[Component, ...] = self._clips.components
         self.buckets: BucketColumn = self._clips.buckets
-        self.split = self._filters.split
+        chosen = self._filters.split
+        self.split = chosen[0] if chosen is not None and len(chosen) == 1 else chosen
         self.verify = self._filters.checked
         self.required: tuple[Component, ...] = ordered(self._filters.required)
         self.incomplete: int = self._clips.incomplete
@@ -141,14 +149,17 @@ class LatentDataset(Dataset[dict[str, Any]]):
         if not -count <= number < count:
             raise IndexError(f"clip {number} of {count}")
         number %= count
+        caption = getattr(index, "caption", 0)  # of a `ClipDraw`
+        metadata = self._clips.row(number)
+        text = self._clips.caption(number, caption) if caption else metadata["caption"]
         item: dict[str, Any] = {
             component: self._reader.read(place)
-            for component, place in self._clips.places(number).items()
+            for component, place in self._clips.places(number, caption).items()
         }
-        metadata = self._clips.row(number)
         metadata["frame_indices"] = self._frame_indices(metadata["frame_indices"])
-        item["caption"] = metadata["caption"]
+        item["caption"], item["caption_number"] = text, caption
         item["metadata"] = metadata
+        item["absent"] = [name for name in self.components if name not in item]
         return item
 
     def clips_without(self, component: str) -> int:
@@ -160,6 +171,11 @@ class LatentDataset(Dataset[dict[str, Any]]):
     def location(self) -> str:
         """The store: a path, absolute, or a URL."""
         return self._location
+
+    def absent(self, number: int) -> list[Component]:
+        """Return the components that a clip does without, without reading a tensor."""
+        there = self._clips.places(number)
+        return [name for name in self.components if name not in there]
 
     def row(self, number: int) -> dict[str, Any]:
         """A clip's columns of the catalogue, without reading a tensor."""
@@ -193,14 +209,43 @@ class LatentDataset(Dataset[dict[str, Any]]):
 
     @property
     def multiplicity(self) -> NDArray[np.float64]:
-        """Float64 ``[clips]``: how often each comes in an epoch: its weight times its repeats."""
-        return multiplicity_of(self._clips.table)
+        """Float64 ``[clips]``: how often each comes in an epoch; see `multiplicity_of`."""
+        return self.draws()
+
+    def draws(self, regularization: float = 0.0) -> NDArray[np.float64]:
+        """Float64 ``[clips]``: the same, with datasets for regularization; see `multiplicity_of`.
+
+        Args:
+            regularization: clips for regularization for each other clip of an epoch.
+        """
+        return multiplicity_of(self._clips.table, regularization)
+
+    @property
+    def splits_trained_on(self) -> tuple[str, ...] | None:
+        """The splits without those that are held out of training; None if there are none such."""
+        return splits_trained_on(self._clips.table, self.splits)
+
+    @property
+    def has_regularization(self) -> bool:
+        """Whether some clips are those of datasets for regularization."""
+        return bool(is_for_regularization(self._clips.table).any())
+
+    @property
+    def caption_counts(self) -> NDArray[np.int64] | None:
+        """Int64 ``[clips]``: how many captions each has; None if each has one."""
+        return self._clips.caption_counts
+
+    @cached_property
+    def presence(self) -> ComponentPresence | None:
+        """Which components each clip does without; None if all do without the same, or none."""
+        return ComponentPresence.of(self._clips.there())
 
     @cached_property
     def digest(self) -> str:
         """Stands for the clips, their order and their weights: 32 hexadecimal digits."""
-        keys = [f"{component}_key" for component in self.components]
-        return digest_of(self._clips.table, keys if len(self) else ())
+        if not len(self):
+            return digest_of(self._clips.table, ())
+        return digest_of(*self._clips.digested())
 
     @property
     def splits(self) -> tuple[str, ...]:

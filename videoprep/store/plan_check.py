@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from videoprep.errors import VideoprepError
+from videoprep.families.caption_places import CaptionPlaces, Places
 from videoprep.families.component import Component, Source
 from videoprep.fs import Files
 from videoprep.index.arrow_buffer import reader_of
@@ -26,6 +27,7 @@ from videoprep.store.catalogue import (
     STORED,
     Artifacts,
     catalogue_writer,
+    further_places,
     is_among,
     json_lines,
     set_aside,
@@ -70,6 +72,7 @@ class ReadCatalogue:
         if self.table is None or not set(names) <= set(self.table.schema.names):
             return STORED.empty_table()
         places = self.table.select(names).rename_columns(STORED.names).cast(STORED)
+        places = pa.concat_tables([places, further_places(self.table, component)])
         places = places.filter(pc.starts_with(places["shard"], shard_prefix(unit) if unit else ""))
         first = pc.index_in(pc.unique(places["key"]), value_set=whole(places["key"]))
         return places.take(first)
@@ -234,11 +237,11 @@ def listed_failures(
 
 def clips_of(index: BucketIndex, source: Source, keys: pa.Array) -> tuple[str, ...]:
     """The first clips that need some artifacts, as ``video (list:line)``."""
-    column = source.keys(index.table)
-    rows = index.table.select(["video", "file", "line"]).filter(is_among(column, keys))
+    found = np.flatnonzero(is_among(source.all_keys(index.table), keys).to_numpy())
+    numbers = list(dict.fromkeys(CaptionPlaces.of(index.table).rows(found).tolist()))[:_SHOWN]
+    rows = index.table.select(["video", "file", "line"]).take(pa.array(numbers, pa.int64()))
     return tuple(
-        f"{row['video']} ({Path(row['file']).name}:{row['line']})"
-        for row in rows.slice(0, _SHOWN).to_pylist()
+        f"{row['video']} ({Path(row['file']).name}:{row['line']})" for row in rows.to_pylist()
     )
 
 
@@ -333,10 +336,17 @@ def _read_failure(
         place = pc.equal(index.table["line"], entry["line"])
         for name in ("clip", "video"):
             place = pc.and_(place, pc.equal(index.table[name], entry[name]))
-        keys = source.keys(index.table.select(source.columns).filter(place))
+        row, caption = index.table.filter(place).slice(0, 1), int(entry.get("caption", 0))
+        at = np.flatnonzero(CaptionPlaces.of(row).captions(_places(row)) == caption)
+        keys = source.keys_at(row, at)
         return (keys[0].as_py() if len(keys) else None), int(entry["attempt"])
     except (ValueError, KeyError, TypeError, pa.ArrowException):
         return None, 0
+
+
+def _places(table: pa.Table) -> Places:
+    """All places of a table."""
+    return np.arange(table.num_rows + len(CaptionPlaces.of(table).parents))
 
 
 def _is_one_bit(one: bytes, other: bytes) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from videoprep.families.component import Component
 from videoprep.index.sampler import BucketBatchSampler
 from videoprep.store.dataset import LatentDataset
 
@@ -40,21 +41,35 @@ class Batch:
         return {name: tensor.to(device) for name, tensor in self.tensors.items()}
 
 
-def collate(items: Sequence[Mapping[str, Any]]) -> Batch:
-    """Stacks the tensors of one bucket's clips, as far as all of them have them.
+@dataclass(frozen=True, slots=True)
+class Collate:
+    """Stacks the tensors of one bucket's clips: those that all of them have, and the loss mask.
 
     What some do without, such as latents of a control, is nothing that this trainer learns from.
+
+    Attributes:
+        loss_mask: the component whose masks weigh the loss, if any does. A clip without one counts
+            as a whole: its mask is 1 everywhere.
     """
-    first, *others = items
-    names = [
-        name
-        for name, value in first.items()
-        if isinstance(value, torch.Tensor) and all(name in item for item in others)
-    ]
-    tensors: dict[str, torch.Tensor] = {
-        name: torch.stack([item[name] for item in items]) for name in names
-    }
-    return Batch(tensors, [item["metadata"]["video"] for item in items])
+
+    loss_mask: Component | None = None
+
+    def __call__(self, items: Sequence[Mapping[str, Any]]) -> Batch:
+        """Return the batch."""
+        tensors: dict[str, torch.Tensor] = {
+            name: torch.stack([item[name] for item in items])
+            for name, first in items[0].items()
+            if isinstance(first, torch.Tensor) and all(name in item for item in items)
+        }
+        tensors |= self._masks(items)
+        return Batch(tensors, [item["metadata"]["video"] for item in items])
+
+    def _masks(self, items: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        name = self.loss_mask
+        if name is None or (one := next((i[name] for i in items if name in i), None)) is None:
+            return {}
+        ones = torch.ones_like(one)
+        return {name: torch.stack([item.get(name, ones) for item in items])}
 
 
 @dataclass(slots=True)
@@ -65,16 +80,21 @@ class Batches:
         data: the clips: a `LatentDataset`, or one that encodes them as they are asked for.
         sampler: which go together.
         workers: processes that read ahead.
+        loss_mask: see `Collate`.
     """
 
     data: Any
     sampler: BucketBatchSampler
     workers: int = 0
+    loss_mask: Component | None = None
     _loader: Any = field(init=False)
 
     def __post_init__(self) -> None:
         loader: Any = DataLoader(
-            self.data, batch_sampler=self.sampler, collate_fn=collate, num_workers=self.workers
+            self.data,
+            batch_sampler=self.sampler,
+            collate_fn=Collate(self.loss_mask),
+            num_workers=self.workers,
         )
         # Workers read ahead by themselves. What is encoded as it is asked for is not made while
         # the step needs the memory.

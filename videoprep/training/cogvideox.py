@@ -11,9 +11,11 @@ import torch.nn.functional as functional
 
 from videoprep.errors import TrainError
 from videoprep.families.cogvideox import CogVideoX
+from videoprep.families.component import Component
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import draw
 from videoprep.families.registry import families
+from videoprep.training.loss_mask import mean_of_clips
 
 if TYPE_CHECKING:
     from videoprep.store.dataset import LatentDataset
@@ -68,6 +70,7 @@ class Objective:
         dtype: what the transformer is given.
         min_snr: gamma of the weights by min-SNR; None: all timesteps weigh the same.
         image_dropout: how often the image is left out.
+        loss_mask: the component of the batch whose masks weigh the error; None: all of it counts.
     """
 
     scheduler: Any
@@ -76,6 +79,7 @@ class Objective:
     dtype: torch.dtype = torch.float32
     min_snr: float | None = None
     image_dropout: float = 0.0
+    loss_mask: Component | None = None
 
     def loss(
         self,
@@ -90,7 +94,8 @@ class Objective:
             transformer: the model in training.
             batch: on the model's device, stacked as stored: ``video_latents`` as `sample_latents`
                 takes them, ``prompt_embeds`` ``[B, tokens, features]``, and for image-to-video
-                ``image_latents`` or ``noisy_image_latents``.
+                ``image_latents`` or ``noisy_image_latents``; the loss mask ``[B, 1, F, H, W]``, if
+                clips of the batch have one.
             generator: draws latents, noise and timesteps, on the CPU.
             timesteps: int64 ``[B]``; drawn evenly where None.
         """
@@ -117,7 +122,14 @@ class Objective:
         errors = functional.mse_loss(
             predicted.float(), self._target(latents, noise, timesteps), reduction="none"
         )
-        return (errors.flatten(1).mean(dim=1) * self._weights(timesteps)).mean()
+        weights = self._loss_weights(batch)
+        return (mean_of_clips(errors, weights) * self._weights(timesteps)).mean()
+
+    def _loss_weights(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
+        """Of each latent: ``[B, F, 1, H, W]``; None if no clip of the batch has a mask."""
+        if self.loss_mask is None or self.loss_mask not in batch:
+            return None
+        return self._paired(batch[self.loss_mask].permute(0, 2, 1, 3, 4))
 
     def _image(
         self, batch: Mapping[str, torch.Tensor], frames: int, generator: torch.Generator

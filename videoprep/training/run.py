@@ -23,8 +23,10 @@ from videoprep.exporters.registry import MEDIA, exporters
 from videoprep.families.model_folder import ModelFolder, open_model
 from videoprep.families.registry import families, family_of
 from videoprep.fs.atomic import write_bytes
+from videoprep.index.caption_draws import Captions
 from videoprep.index.sampler import BucketBatchSampler
 from videoprep.sources import open_index
+from videoprep.spec.group_file import REGULARIZATION
 from videoprep.store.dataset import LatentDataset
 from videoprep.training.batches import Batch, Batches, CaptionDropout
 from videoprep.training.checkpoint import LOG_NAME, Checkpoints, Logs, gathered
@@ -35,6 +37,7 @@ from videoprep.training.cogvideox import (
     load_objective,
     require_fit,
 )
+from videoprep.training.loss_mask import NO_MASK, choose_loss_mask
 from videoprep.training.parallel import Processes, processes, without_sync
 from videoprep.training.same_model import require_same_encoders
 from videoprep.training.settings import TrainSettings
@@ -172,7 +175,7 @@ def train(
         group = stack.enter_context(processes(device))
         require_optimizer(settings, group.count)
         stack.enter_context(torch.random.fork_rng())
-        stored = None if from_videos else _stored(store, settings.split)
+        stored = None if from_videos else _stored(store, settings.split, *_further_splits(settings))
         parts = ("transformer", "scheduler", *(["vae"] if settings.sample_every else []))
         opened = open_model(str(model), parts, revision)
         data = (
@@ -212,9 +215,17 @@ def _online(
     family = family_of(model)
     index = open_index(path, default_profile=family.profile.name, check_videos=False)
     require_plan_for(index, family)
+    masks = [role for role in index.roles if role.is_mask]
+    if masks and settings.loss_mask != NO_MASK:
+        raise TrainError(
+            f"{', '.join(masks)}: masks weigh the loss when they are read from a store",
+            where=path,
+            remedy=f"encode a store, or train without masks, with `loss_mask={NO_MASK!r}`",
+            option="loss_mask",
+        )
     split = _split(settings.split, index.split_names, path)
     if split is not None:
-        index = index.of_split(split)
+        index = index.of_split(split, *_further_splits(settings))
     channels = int(family.facts(model)["latent_channels"])
     images = is_image_to_video(model.config("transformer"), channels)
     index = index.without_stills() if images else index
@@ -224,11 +235,18 @@ def _online(
     )
 
 
-def _stored(store: str | os.PathLike[str], split: str | None) -> LatentDataset:
-    """The clips of a store."""
+def _stored(store: str | os.PathLike[str], split: str | None, *further: str) -> LatentDataset:
+    """The clips of a store: those of a split, and those that are drawn beside it."""
     data = LatentDataset(store, split=split)
     chosen = _split(split, data.splits, str(store))
-    return data if chosen == split else LatentDataset(store, split=chosen)
+    if chosen == split and not further:
+        return data
+    return LatentDataset(store, split=chosen if chosen is None else (chosen, *further))
+
+
+def _further_splits(settings: TrainSettings) -> tuple[str, ...]:
+    """What is drawn beside the split that is trained on."""
+    return (REGULARIZATION,) if settings.regularization else ()
 
 
 def _usable(data: LatentDataset, model: ModelFolder) -> LatentDataset:
@@ -327,6 +345,8 @@ class _TrainingRun:
         self.folder, self.group, self.settings = folder, group, settings
         self.opened, self.data = opened, data
         self.held = self._validation_clips()
+        where = str(getattr(data, "location", opened.path))
+        self.loss_mask = choose_loss_mask(data.info.recipes, settings.loss_mask, where)
         self.checkpoints = Checkpoints(folder, self._identity(), settings.keep)
         self.told: Mapping[str, Any] | None = None
         self.skipped, self.waited = 0, 0.0
@@ -368,7 +388,13 @@ class _TrainingRun:
             "clips": self.data.digest,
             "processes": self.group.count,
             **self.settings.identity,
+            **self._identity_of_masks(),
         }
+
+    def _identity_of_masks(self) -> Mapping[str, Any]:
+        """The recipe of the masks says which way round they are; without masks there is none."""
+        name = self.loss_mask
+        return {} if name is None else {"loss_mask": self.data.info.recipes[name].id}
 
     def train(self, on_step: Callable[[Step], None] | None) -> TrainResult:
         """Loads the model, trains, and saves."""
@@ -405,7 +431,7 @@ class _TrainingRun:
             steps=self.settings.steps,
             skipped=self.skipped,
             clips=len(self.data),
-            split=self.data.split,
+            split=self._chosen_split(),
             incomplete=self.data.incomplete,
             loss_before=before,
             loss_after=after,
@@ -414,12 +440,17 @@ class _TrainingRun:
             waited=self.waited,
         )
 
+    def _chosen_split(self) -> str | None:
+        """The split that is trained on."""
+        split: str | tuple[str, ...] | None = self.data.split
+        return split[0] if isinstance(split, tuple) else split
+
     def _load(self) -> None:
         settings, device = self.settings, self.group.device
         self.dtype = _dtype(settings, device)
         self.objective = load_objective(
             self.opened, self.data.info.facts, dtype=self.dtype, min_snr=settings.min_snr,
-            image_dropout=settings.image_dropout,
+            image_dropout=settings.image_dropout, loss_mask=self.loss_mask,
         )  # fmt: skip
         torch.manual_seed(settings.seed)  # for the LoRA's first weights
         # All weights are trained in float32, and computed with in what was asked for.
@@ -436,16 +467,18 @@ class _TrainingRun:
         self.model.train()
         self.weights = [w for w in self.model.parameters() if w.requires_grad]
         self.optimizer = make_optimizer(self.weights, settings)
-        sampler = self._sampler(self.data)
-        self.batches = Batches(self.data, sampler, settings.workers)
+        sampler = self._sampler(self.data, settings.captions, settings.regularization)
+        self.batches = Batches(self.data, sampler, settings.workers, self.loss_mask)
         needed = settings.caption_dropout or settings.sample_every
         self.empty = self.data.empty_caption() if needed else {}
         self.dropout = CaptionDropout(settings.caption_dropout, self.empty)
 
-    def _sampler(self, data: Any) -> BucketBatchSampler:
+    def _sampler(
+        self, data: Any, captions: Captions, regularization: float = 0.0
+    ) -> BucketBatchSampler:
         return BucketBatchSampler(
             data, self.settings.batch_size, rank=self.group.rank, world_size=self.group.count,
-            seed=self.settings.seed,
+            seed=self.settings.seed, captions=captions, regularization=regularization,
         )  # fmt: skip
 
     def _step(self, step: int, batches: Iterator[Batch]) -> float:
@@ -552,14 +585,14 @@ class _TrainingRun:
 
     @torch.no_grad()
     def compare(self, data: Any) -> float:
-        """Mean loss on clips, noise and timesteps that are the same at every call."""
+        """Mean loss on clips, captions, noise and timesteps that are the same at every call."""
         self.model.eval()
         generator = torch.Generator().manual_seed(self.group.rank)
         objective = replace(self.objective, image_dropout=0.0)
         count = objective.scheduler.config.num_train_timesteps
-        sampler = self._sampler(data)
+        sampler = self._sampler(data, "first")
         losses: list[float] = []
-        batches = iter(Batches(data, sampler))
+        batches = iter(Batches(data, sampler, loss_mask=self.loss_mask))
         for _ in range(min(_COMPARED_BATCHES, len(sampler))):
             batch = next(batches)
             tensors = batch.to(self.group.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from videoprep.errors import TrainError
 from videoprep.options import Cli, checked
@@ -18,7 +18,8 @@ OnNonfinite = Literal["stop", "skip"]
 
 # What may be another one when a run goes on.
 _OF_THE_RUN = {
-    "steps", "checkpoint_every", "keep", "validate_every", "sample_every", "workers", "on_nonfinite"
+    "steps", "checkpoint_every", "keep", "validate_every", "sample_every", "workers",
+    "on_nonfinite", "loss_mask",  # for which the recipe of the masks stands
 }  # fmt: skip
 
 
@@ -31,6 +32,9 @@ class TrainSettings(BaseModel):
 
     split: str | None = None
     """Train on this split. Default: train if there are splits, else everything."""
+    regularization: Annotated[float, Field(ge=0), Cli(metavar="RATIO")] = 0.0
+    """Number of clips of datasets for regularization for each other clip; they are not trained on
+    by default."""
     steps: Count = 1000
     """Number of optimizer steps."""
     batch_size: Count = 1
@@ -56,10 +60,20 @@ class TrainSettings(BaseModel):
     """Maximum norm of the gradient, which is clipped to it."""
     min_snr: Annotated[Annotated[float, Field(gt=0)] | None, Cli(example=5.0)] = None
     """Weigh timesteps by min-SNR with this gamma; 5 is usual."""
+    captions: Annotated[
+        Literal["random", "first"] | tuple[Annotated[float, Field(ge=0)], ...],
+        Cli(example=(2.0, 1.0)),
+    ] = "random"
+    """Which caption of a clip that has several to train on at a step: `random`, the `first`, or a
+    weight for each position."""
     caption_dropout: Share = 0.0
     """Fraction of captions that are replaced by the empty one."""
     image_dropout: Share = 0.05
     """Fraction of clips that get zeros for an image in image-to-video."""
+    loss_mask: Annotated[str | None, Cli(metavar="COMPONENT")] = None
+    """Component of the masks that weigh the loss: white counts, black does not, and clips without a
+    mask count as a whole; `none` for no masks. Default: the store's own, if it has one that is
+    meant for the loss."""
     on_nonfinite: Annotated[OnNonfinite, Cli(metavar="HOW")] = "stop"
     """What to do at a step whose loss or gradient is not finite: `stop` or `skip` it."""
     checkpoint_every: Interval = 500
@@ -74,6 +88,13 @@ class TrainSettings(BaseModel):
     """Number of processes that read batches ahead."""
     seed: Interval = 0
     """Seed of weights, order, noise and dropout."""
+
+    @field_validator("captions")
+    @classmethod
+    def _has_a_weight(cls, value: Any) -> Any:
+        if isinstance(value, tuple) and not any(value):
+            raise ValueError("no caption has a weight above 0")
+        return value
 
     @classmethod
     def of(cls, **options: Any) -> TrainSettings:
@@ -98,4 +119,9 @@ class TrainSettings(BaseModel):
     @property
     def identity(self) -> dict[str, Any]:
         """What has to be the same when a run goes on."""
-        return self.model_dump(exclude=_OF_THE_RUN)
+        # As in runs from before there was a choice.
+        usual = {
+            *(["captions"] if self.captions == "random" else []),
+            *([] if self.regularization else ["regularization"]),
+        }
+        return self.model_dump(mode="json", exclude={*_OF_THE_RUN, *usual})

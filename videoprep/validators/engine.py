@@ -23,7 +23,7 @@ from videoprep.fs.mirror import shown, shown_in
 from videoprep.index.aligned import PlannedClip
 from videoprep.index.beside import PicturePlanner, refusals
 from videoprep.index.placement import LeftOut, Placement, place
-from videoprep.index.policy import Policy, spec_for
+from videoprep.index.policy import Policy, for_model
 from videoprep.index.survey import resolve
 from videoprep.media.inspect import (
     DEFAULT_LIMITS,
@@ -33,6 +33,7 @@ from videoprep.media.inspect import (
 )
 from videoprep.media.probe import MediaInfo
 from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.dataset_group import DatasetGroup, Datasets, group_of
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.sample import Listing, Sample
 from videoprep.validators.overview import Overview
@@ -58,7 +59,7 @@ _OF_ALL = (Code.UNEQUAL_COUNTS, Code.NOT_UTF8, Code.LINE_ENDS)
 
 
 def validate(
-    spec: DatasetSpec | str | os.PathLike[str],
+    spec: Datasets | str | os.PathLike[str],
     *,
     rules: Sequence[Rule] | None = None,
     model: str | None = None,
@@ -69,7 +70,7 @@ def validate(
     """Checks a whole dataset against the rules. Reads files and changes none.
 
     Args:
-        spec: the dataset, or its path.
+        spec: the dataset, or several that are one, or their path.
         rules: apply exactly these; by default what the spec selects.
         model: a model folder or hub id. Its tokenizer counts the captions' tokens, and its family
             is the profile if the dataset names none.
@@ -82,15 +83,54 @@ def validate(
         PlanError: a bucket is illegal.
         ModelError: the model cannot be found, or has no tokenizer.
     """
+    group = group_of(spec, **options)
+    if group is not None:
+        from videoprep.validators.group import validate_group  # which is made of these
+
+        return validate_group(
+            group, rules=rules, model=model, limits=limits, on_progress=on_progress
+        )
+    assert not isinstance(spec, DatasetGroup)  # noqa: S101 (it is one of itself)
+    begun = begin(spec, rules=rules, model=model, limits=limits, **options)
+    if isinstance(begun, Report):
+        return begun
+    begun.check_samples(limits, on_progress)
+    begun.check_whole()
+    return begun.report()
+
+
+def begin(
+    spec: DatasetSpec | str | os.PathLike[str],
+    *,
+    rules: Sequence[Rule] | None,
+    model: str | None,
+    limits: Limits,
+    counter: TokenCounter | None = None,
+    **options: Unpack[DatasetOptions],
+) -> ValidationRun | Report:
+    """Read the lists of a dataset, and choose the rules; return a report if that is all there is.
+
+    Args:
+        spec: see `validate`.
+        rules: likewise.
+        model: likewise.
+        limits: likewise.
+        counter: the model's, if it is open already.
+        options: likewise.
+
+    Raises:
+        SpecError, PlanError, ModelError: see `validate`.
+    """
     remarks: tuple[Problem, ...] = ()
     there = registry()
     try:
-        spec = spec_for(DatasetSpec.of(spec, **options), model)
+        spec = for_model(DatasetSpec.of(spec, **options), model)
         policy = Policy.of(spec)  # wrong choices are said before the lists are read
         selection = (
             select(spec, there.rules) if rules is None else of_rules(spec, there.rules, rules)
         )
-        counter = token_counter(model) if model is not None else None
+        if counter is None and model is not None:
+            counter = token_counter(model)
         listing = spec.listing()
         remarks = listing.remarks
         if not listing.total and not listing.problems:
@@ -98,22 +138,21 @@ def validate(
     except SpecError as error:
         if error.code is None:
             raise
-        return _hopeless(spec, error, remarks, options)
+        return hopeless(spec, error, remarks, options)
     if any(need is Need.PLAN for need in selection.needs):
         policy = resolve(policy, spec.data_root, listing.samples, limits=limits)
-    run = _Validation(spec, policy, selection, listing, counter)
+    run = ValidationRun(spec, policy, selection, listing, counter)
     run.take(there.problems if rules is None else [])
-    run.check(limits, on_progress)
-    return run.report()
+    return run
 
 
-def _hopeless(
+def hopeless(
     spec: DatasetSpec | str | os.PathLike[str],
     error: SpecError,
     remarks: Iterable[Problem],
     options: Mapping[str, Any],
 ) -> Report:
-    """The report on a dataset whose lists cannot be read at all."""
+    """Return the report on a dataset whose lists cannot be read at all."""
     code = (error.code or Code.MISSING_LIST).value
     rule = built_in()[code]()
     where = error.where or (str(spec.data_root) if isinstance(spec, DatasetSpec) else str(spec))
@@ -213,8 +252,8 @@ def _looks_at_media_alone(rule: Validator) -> bool:
 
 
 @dataclass(slots=True)
-class _Validation:
-    """One validation: gathers findings, and which samples they are about.
+class ValidationRun:
+    """The validation of one dataset: gathers findings, and which samples they are about.
 
     Attributes:
         dirty: which samples an error or a warning is about.
@@ -270,15 +309,25 @@ class _Validation:
         kept = [judged for finding in found if (judged := self.selection.judge(finding))]
         self.findings += kept
         for finding in kept:
-            if finding.severity is Severity.NOTE:
-                continue
-            at = self._sample_at(finding.number) if number is None else number
-            if at is not None:
-                self.dirty[at] = True
-                self.failing[at] |= finding.fails(self.spec.fail_on)
+            self.count(finding, finding.number, number)
 
-    def check(self, limits: Limits, on_progress: Callable[[int, int], None] | None) -> None:
-        """Looks at everything."""
+    def count(self, finding: Finding, entry: int | None, at: int | None = None) -> None:
+        """Notes which sample a finding is about.
+
+        Args:
+            finding: one that is kept.
+            entry: the sample's number among the dataset's entries, counted from 1.
+            at: its position among those that can be used, if that is known.
+        """
+        if finding.severity is Severity.NOTE:
+            return
+        at = self._sample_at(entry) if at is None else at
+        if at is not None:
+            self.dirty[at] = True
+            self.failing[at] |= finding.fails(self.spec.fail_on)
+
+    def check_samples(self, limits: Limits, on_progress: Callable[[int, int], None] | None) -> None:
+        """Looks at each sample."""
         self.take(_of_problem(problem) for problem in self.listing.problems)
         self.take(_of_problem(remark, mild=True) for remark in self.listing.remarks)
         for sample in self.listing.unusable if self.of_caption else ():
@@ -291,10 +340,10 @@ class _Validation:
                 self._check_sample(number, sample, found)
             if on_progress is not None:
                 on_progress(number + 1, len(self.listing.samples))
-        for rule in self.selection.rules.values():
-            if isinstance(rule, DatasetValidator):
-                at = self.overview.list_file
-                self.take(_guarded(rule, rule.check_dataset, self.overview, at))
+
+    def check_whole(self) -> None:
+        """Looks at all samples together."""
+        self.take(findings_on(self.overview, self.selection))
 
     def report(self) -> Report:
         """What was found."""
@@ -370,6 +419,8 @@ class _Validation:
             self.spec.data_root,
             self.listing.samples,
             scan=Need.FRAMES in self.selection.needs,
+            sound=Need.SOUND in self.selection.needs,
+            masks=Need.MASKS in self.selection.needs,
             limits=limits,
         )
 
@@ -387,7 +438,7 @@ class _Validation:
             plan = kind.plan
             if found.beside and not errors:
                 plan = next(refusals(sample, found, kind.clips, self.pictures), plan)
-            known = (media, kind.plan, found.video.scan, found.beside)
+            known = (media, kind.plan, found.video.scan, found.beside, found.sound_scan)
             subject = Subject(sample, self.policy, subject.tokens, subject.token_limit, *known)
             if isinstance(plan, LeftOut) and plan is not kind.plan:  # for a medium beside it
                 told = [rule for rule in self.of_media if rule.code == plan.code.value]
@@ -403,7 +454,16 @@ class _Validation:
                 findings += _apply(kind.speaking, subject)
             self.overview.add(sample, media, None if errors else plan, subject.tokens)
         findings += [_of_media_error(sample, error) for error in errors]
+        findings += self._on_further_captions(sample)
         self.take(findings, number)
+
+    def _on_further_captions(self, sample: Sample) -> Iterator[Finding]:
+        """What the rules for captions find in those after the first."""
+        for number, text in enumerate(sample.further, start=2):
+            alone = replace(sample, caption=sample.token + text, further=())
+            for finding in _apply(self.of_caption, self._subject(alone)):
+                message = f"caption {number} of {1 + len(sample.further)}: {finding.message}"
+                yield replace(finding, message=message, data={**finding.data, "caption": number})
 
     def _kind_of(self, sample: Sample, found: Inspection) -> _AlikeFiles:
         """What samples that are alike share: their plan, and which rules speak of them."""
@@ -425,6 +485,13 @@ class _Validation:
             return Subject(sample, self.policy)
         tokens = self.counter.count(sample.caption)
         return Subject(sample, self.policy, tokens, self.counter.limit)
+
+
+def findings_on(overview: Overview, selection: Selection) -> Iterator[Finding]:
+    """Yield what the rules for all samples together find, before it is judged."""
+    for rule in selection.rules.values():
+        if isinstance(rule, DatasetValidator):
+            yield from _guarded(rule, rule.check_dataset, overview, overview.list_file)
 
 
 def _apply(rules: Iterable[Validator], subject: Subject) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import xxhash
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from videoprep.index.bucket import Bucket
 from videoprep.index.placement import LeftOut, Placement
 from videoprep.media.probe import MediaInfo
+from videoprep.spec.group_file import DatasetRole
 from videoprep.spec.sample import NO_EXTRAS, Sample
 
 
@@ -49,6 +50,11 @@ class Figures:
     words: array[int] = field(default_factory=_whole)
     tokens: array[int] = field(default_factory=_whole)
 
+    def extend(self, other: Figures) -> None:
+        """Takes up those of other samples."""
+        for one in fields(self):
+            getattr(self, one.name).extend(getattr(other, one.name))
+
     def add(self, caption: str, media: MediaInfo | None, tokens: int | None) -> None:
         """Takes up the next sample."""
         self.words.append(len(caption.split()))
@@ -63,6 +69,17 @@ class Figures:
             self.frames.append(media.frames)
             self.fps.append(float(media.rate))
             self.seconds.append(media.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewPart:
+    """A dataset among several."""
+
+    name: str
+    role: DatasetRole
+    """What it is for."""
+    samples: int
+    """How many of the samples are its own; the parts follow one another."""
 
 
 @dataclass(slots=True)
@@ -82,6 +99,7 @@ class Overview:
         unusable: samples that their lists or the caption journal make unusable, by the code of the
             first reason.
         figures: numbers for charts.
+        parts: the datasets, if there are several.
     """
 
     list_file: str
@@ -94,8 +112,10 @@ class Overview:
     left_out: Counter[str] = field(default_factory=Counter)
     unusable: Counter[str] = field(default_factory=Counter)
     figures: Figures = field(default_factory=Figures)
+    parts: tuple[OverviewPart, ...] = ()
     _captions: array[int] = field(default_factory=lambda: array("Q"))
     _contents: array[int] = field(default_factory=lambda: array("Q"))
+    _ranges: NDArray[np.uint64] | None = None
 
     def add(
         self,
@@ -121,6 +141,61 @@ class Overview:
                 rates = self.rates.setdefault(placement.bucket, Counter())
                 rates[round(float(placement.rate), 2)] += 1
 
+    def contents(self, *, parts: bool = False) -> NDArray[np.uint64]:
+        """Return what stands for the contents of each sample's file; 0 for one that is not known.
+
+        Args:
+            parts: whether other parts of a file count as other contents.
+        """
+        contents = np.frombuffer(self._contents, dtype=np.uint64)
+        return np.where(contents == 0, contents, contents ^ self._parts()) if parts else contents
+
+    def datasets(self) -> NDArray[np.int64]:
+        """Return the number of each sample's dataset."""
+        counts = [part.samples for part in self.parts] or [len(self.samples)]
+        return np.repeat(np.arange(len(counts)), counts).astype(np.int64)
+
+    @classmethod
+    def joined(
+        cls,
+        list_file: str,
+        overviews: Sequence[Overview],
+        parts: Sequence[OverviewPart],
+        samples: Sequence[Sample],
+    ) -> Overview:
+        """Return the overview of several datasets.
+
+        Args:
+            list_file: what names them.
+            overviews: of each.
+            parts: the datasets.
+            samples: those of all.
+        """  # fmt: skip
+        identities = [one.identities.reshape(-1, 2) for one in overviews]
+        empty = np.zeros((0, 2), np.uint64)
+        made = cls(
+            list_file,
+            sum(one.total for one in overviews),
+            samples,
+            np.concatenate([empty, *identities]),
+            parts=tuple(parts),
+        )
+        for one in overviews:
+            made._extend(one)
+        made._ranges = np.concatenate([empty[:, 0], *(one._parts() for one in overviews)])
+        return made
+
+    def _extend(self, other: Overview) -> None:
+        """Takes up what is known of the samples of another dataset."""
+        self.buckets.update(other.buckets)
+        for bucket, rates in other.rates.items():
+            self.rates.setdefault(bucket, Counter()).update(rates)
+        self.planned += other.planned
+        self.left_out.update(other.left_out)
+        self.figures.extend(other.figures)
+        self._captions.extend(other._captions)
+        self._contents.extend(other._contents)
+
     def same_captions(self) -> Iterator[list[int]]:
         """Groups of samples whose captions differ in case and spaces at most."""
         return _groups(np.frombuffer(self._captions, dtype=np.uint64))
@@ -135,8 +210,7 @@ class Overview:
 
     def same_contents(self) -> Iterator[list[int]]:
         """Groups of samples whose files hold the same bytes, and that are about the same part."""
-        contents = np.frombuffer(self._contents, dtype=np.uint64)
-        return _groups(np.where(contents == 0, contents, contents ^ self._parts()), unknown=0)
+        return _groups(self.contents(parts=True), unknown=0)
 
     def same_files(self) -> Iterator[list[int]]:
         """Groups of samples that name the same part of one file, be it by another spelling."""
@@ -145,6 +219,8 @@ class Overview:
 
     def _parts(self) -> NDArray[np.uint64]:
         """A hash of each sample's time range and control; 0 for a whole video without any."""
+        if self._ranges is not None:
+            return self._ranges
         return np.fromiter(map(_part, self.samples), dtype=np.uint64, count=len(self.samples))
 
 

@@ -18,10 +18,12 @@ from pydantic import BaseModel, ConfigDict
 from videoprep.errors import place_of
 from videoprep.index.placement import LeftOut, Placement, frames_of_range
 from videoprep.index.policy import Policy
+from videoprep.media.audio_info import AudioInfo
 from videoprep.media.frame_scan import FrameScan
-from videoprep.media.inspect import AnyInspection, SoundInspection
+from videoprep.media.inspect import AnyInspection, Inspection, SoundInspection
 from videoprep.media.probe import MediaInfo
 from videoprep.media.sound_file import SoundInfo
+from videoprep.media.sound_scan import SoundScan
 from videoprep.spec.roles import AUDIO, Role
 from videoprep.spec.sample import Location, Sample
 from videoprep.validators.overview import Overview
@@ -47,6 +49,8 @@ class Need(str, Enum):
         PLAN: where the clip will go.
         FRAMES: every frame, decoded.
         MEDIA: what is in the files beside the video, such as its sound.
+        SOUND: all of the sound, decoded.
+        MASKS: every frame of the masks, decoded.
     """
 
     LISTS = "lists"
@@ -57,6 +61,8 @@ class Need(str, Enum):
     PLAN = "plan"
     FRAMES = "frames"
     MEDIA = "media"
+    SOUND = "sound"
+    MASKS = "masks"
 
     @property
     def opens_videos(self) -> bool:
@@ -90,12 +96,20 @@ class Finding:
     row: int | None = None
     """The row in a list whose rows are not told by lines, or None."""
     number: int | None = None
-    """The sample's number in its dataset, counted from 1, or None if it is about no single one."""
+    """The sample's number in its dataset, counted from 1, or None if it is about no single one. Of
+    several datasets, the samples are counted on from one to the next."""
+    dataset: str | None = None
+    """The dataset's name, if there are several and it is about one of them."""
 
     @property
     def where(self) -> str:
         """The place in the list, as text."""
         return place_of(self.file, self.line, self.row)
+
+    @property
+    def subject(self) -> str:
+        """The dataset, if there are several, and the video; empty if it is about neither."""
+        return ": ".join(filter(None, (self.dataset, self.video)))
 
     def fails(self, fail_on: str) -> bool:
         """Whether a dataset is not ok for it, where that is so from ``fail_on`` on."""
@@ -127,6 +141,7 @@ class Subject:
     _plan: tuple[Placement, ...] | LeftOut | None = None
     _scan: FrameScan | None = None
     _beside: Mapping[Role, AnyInspection] | None = None
+    _sound_scan: SoundScan | None = None
 
     @property
     def media(self) -> MediaInfo:
@@ -182,6 +197,42 @@ class Subject:
         found = self._beside.get(AUDIO)
         sound = found.sound if isinstance(found, SoundInspection) else None
         return sound if isinstance(sound, SoundInfo) else None
+
+    @property
+    def audio(self) -> AudioInfo | None:
+        """What is in the sample's sound: its own file's, or else the video's own track.
+
+        ``start`` is a player's: seconds from where the video begins for it. None if there is no
+        sound. Needs `Need.HEADER` and `Need.MEDIA`.
+        """
+        file = self.sound
+        if file is not None:
+            return file.audio
+        own = None if self._beside is not None and AUDIO in self._beside else self.media.audio
+        return None if own is None else own.since(-self.media.picture_start)
+
+    @property
+    def sound_scan(self) -> SoundScan | None:
+        """What decoding that sound showed; None if there is none. Needs `Need.SOUND`."""
+        if self._sound_scan is None and self._beside and AUDIO in self._beside:
+            return None  # the file cannot be used
+        if self._sound_scan is None:
+            raise _not_asked_for(Need.SOUND)
+        return self._sound_scan if self._sound_scan.samples else None
+
+    @property
+    def masks(self) -> Mapping[Role, Inspection]:
+        """What is known of the sample's masks, by role; what cannot be used is not among them.
+
+        Needs `Need.MEDIA`; for what decoding them shows, `Need.MASKS`.
+        """
+        if self._beside is None:
+            raise _not_asked_for(Need.MEDIA)
+        return {
+            role: found
+            for role, found in self._beside.items()
+            if role.is_mask and isinstance(found, Inspection) and found.error is None
+        }
 
 
 def _not_asked_for(need: Need) -> LookupError:

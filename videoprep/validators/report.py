@@ -4,20 +4,71 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from videoprep.spec.entries import Reading
+from videoprep.spec.group_file import DatasetRole
 from videoprep.text import counted, escape_unprintable
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import Finding, Rule, Severity
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetCounts:
+    """What was found in one of several datasets."""
+
+    name: str
+    role: DatasetRole
+    """What it is for."""
+    samples: int
+    """Those written down: ``clean`` + ``with_findings`` + ``unusable``."""
+    clean: int
+    with_findings: int
+    unusable: int
+    errors: int
+    warnings: int
+    notes: int
+    reading: Reading | None
+    """Which files and columns were read; None if nothing could be."""
+
+    @classmethod
+    def of(
+        cls, name: str, role: DatasetRole, report: Report, findings: Iterable[Finding]
+    ) -> DatasetCounts:
+        """Count what was found.
+
+        Args:
+            name: of the dataset.
+            role: what it is for.
+            report: on it alone.
+            findings: all that are about it.
+        """
+        found = Counter(finding.severity for finding in findings)
+        return cls(
+            name,
+            role,
+            report.total,
+            report.clean,
+            report.with_findings,
+            report.unusable,
+            found[Severity.ERROR],
+            found[Severity.WARNING],
+            found[Severity.NOTE],
+            report.reading,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for machines."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {**values, "reading": None if self.reading is None else self.reading.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +107,10 @@ class Report:
     overview: Overview | None = field(default=None, repr=False)
     passing: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
     reading: Reading | None = field(default=None, repr=False)
-    """Which files and columns were read, and what was passed over; None if nothing could be."""
+    """Which files and columns were read, and what was passed over; None if nothing could be, or if
+    there are several datasets."""
+    datasets: tuple[DatasetCounts, ...] = field(default=(), repr=False)
+    """What was found in each, if there are several."""
 
     @property
     def with_findings(self) -> int:
@@ -105,6 +159,7 @@ class Report:
                 "sample": finding.number,
                 "video": finding.video,
                 "data": dict(finding.data),
+                **({"dataset": finding.dataset} if self.datasets else {}),
             }
 
     def summary(self) -> dict[str, Any]:
@@ -126,6 +181,7 @@ class Report:
             "notes": self.count(Severity.NOTE),
             "by_code": self.by_code,
             "reading": None if self.reading is None else self.reading.to_json(),
+            **({"datasets": [one.to_json() for one in self.datasets]} if self.datasets else {}),
         }
 
     def to_pandas(self) -> pd.DataFrame:
@@ -138,7 +194,7 @@ class Report:
 
         columns = [
             "code", "rule", "severity", "message", "remedy", "file", "line", "row", "sample",
-            "video", "data",
+            "video", "data", *(["dataset"] if self.datasets else []),
         ]  # fmt: skip
         frame: pd.DataFrame = pd.DataFrame(list(self.rows()), columns=columns)
         return frame

@@ -67,7 +67,10 @@ _MOST_SECONDS = 1e6
 AT = b'{"at": '
 """How a line begins that says how many frames a worker has decoded; the answer is still to come."""
 
-Do = Literal["fingerprint", "probe", "scan", "scenes", "transnet", "sound", "thumbnail", "pictures"]
+Do = Literal[
+    "fingerprint", "probe", "scan", "scenes", "transnet", "sound", "sound_scan", "thumbnail",
+    "pictures",
+]  # fmt: skip
 Answer = dict[str, Any]
 """What was asked for, each as ``{"value": …}`` or ``{"error": …}``; see the inspector."""
 

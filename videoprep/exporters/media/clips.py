@@ -64,6 +64,7 @@ class MediaClip:
             "fps": str(self.rate),
             "frame_indices": to_text(np.asarray(indices, dtype=np.int64)),
             "caption": self.clip.caption,
+            **({"captions": list(self.clip.captions)} if self.clip.further_captions else {}),
             **({"media": named} if (named := self._named()) else {}),
         }
 

@@ -10,6 +10,8 @@ from typing import ClassVar
 from videoprep.index.bucket import Bucket
 
 CAPTION_SUFFIX = ".txt"
+CAPTION_LIST = "captions.json"
+"""The list of a folder's captions, for trainers that draw one of several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,13 @@ class Trainer(ABC):
         name: the trainer's.
         config: the file name of its config.
         resamples: what it does to clips of another rate than its model's, in words; "": nothing.
+        draws_captions: whether it reads several captions a clip from ``captions.json``.
     """
 
     name: ClassVar[str]
     config: ClassVar[str]
     resamples: ClassVar[str] = ""
+    draws_captions: ClassVar[bool] = False
 
     @abstractmethod
     def text(self, folders: Sequence[ClipFolder], cache: str) -> str:

@@ -16,6 +16,7 @@ class DiffusionPipe(Trainer):
 
     name = "diffusion-pipe"
     config = "diffusion-pipe.toml"
+    draws_captions = True
     resamples = (
         "resamples to the frames a second of its model (16 of Wan and Cosmos-Predict2, 24 of "
         "HunyuanVideo and LTX-2, 25 of LTX-Video)"

@@ -23,9 +23,10 @@ from videoprep.engine.run import TaskPlan
 from videoprep.engine.sessions import Session
 from videoprep.errors import Code, StoreError
 from videoprep.exporters.folder import NAMES, Folder
+from videoprep.exporters.held_out import held_out_notes
 from videoprep.exporters.media.clip_writer import MediaOptions
 from videoprep.exporters.media.clips import FOLDER, MediaClip, digest_of, media_clips
-from videoprep.exporters.media.contract import ClipFolder
+from videoprep.exporters.media.contract import CAPTION_LIST, ClipFolder
 from videoprep.exporters.media.task import MediaTask, load_media_task
 from videoprep.exporters.media.video_file import sound_in
 from videoprep.exporters.registry import MEDIA, trainers
@@ -108,7 +109,8 @@ def export_media(
     Args:
         source: an index or a store, whose plan is taken, or a dataset, which is planned.
         output: the folder: new, empty, or an export of the same that goes on.
-        split: only the clips of this split; None: all.
+        split: only the clips of this split; None: all, without those of several datasets that are
+            for validation or regularization.
         data_root: the folder of the videos, or its URL, where the dataset was moved.
         on_missing: what to do with clips whose video is gone or has changed: ``skip`` leaves them
             out and lists them; None: an error, but for a dataset, which is planned without them.
@@ -184,10 +186,16 @@ class _MediaRun:
     """How many still images are not exported: what is written is videos."""
     sounds: dict[int, str] = field(default_factory=dict)
     """What exported files have of sound, by the places of their clips in the plan."""
+    held: int = 0
+    """Clips that are not exported, since they are held out of training."""
 
     def make_task(self) -> MediaTask:
         """Plan the export and make the folder ready. Nothing is written before all is checked."""
         index = open_plan(self.source, self.split, self.data_root, self.on_missing)
+        if self.split is None:
+            every, trained = len(index), index.splits_trained_on
+            index = index if trained is None else index.of_split(*trained)
+            self.held = every - len(index)
         index, self.stills = index.without_stills(), index.stills
         index.require_clips()
         roles = (AUDIO,) if self.options.sound else ()
@@ -233,6 +241,7 @@ class _MediaRun:
                 *_notes_on_stills(self.stills),
                 *_notes_on_media(self.task.index),
                 *_notes(self.task.index, folders),
+                *held_out_notes(self.held),
             ),
             commands=_commands(self.output, folders),
         )
@@ -259,10 +268,25 @@ class _MediaRun:
         root, index = self.folder.path.resolve(), self.task.index
         buckets = sorted({index.buckets[place] for place in there})
         folders = [ClipFolder(f"{root}/{FOLDER}/{bucket.plain}", bucket) for bucket in buckets]
+        if index.caption_counts is not None:
+            self._write_captions(there)
         for trainer in trainers().values():
             text = trainer.text(folders, f"{root}/cache/{trainer.name}")
             self.folder.write_text(trainer.config, text)
         return folders, states
+
+    def _write_captions(self, there: Collection[int]) -> None:
+        """Write the captions of each folder that has a clip with several: a list a file."""
+        captions: dict[str, dict[str, list[str]]] = {}
+        several: set[str] = set()
+        for clip in media_clips(self.task.index):
+            if clip.number in there:
+                folder, _, name = clip.video.rpartition("/")
+                captions.setdefault(folder, {})[name] = list(clip.clip.captions)
+                several |= {folder} if clip.clip.further_captions else set()
+        for folder in sorted(several):
+            text = json.dumps(captions[folder], indent=1, ensure_ascii=False)
+            self.folder.write_text(f"{folder}/{CAPTION_LIST}", f"{text}\n")
 
     def _lines(self, there: Collection[int], states: Counter[str]) -> Iterator[str]:
         """Yield the lines of the list, and count states of sound."""
@@ -318,6 +342,13 @@ def _notes_on_media(index: BucketIndex) -> Iterator[str]:
 
 def _notes(index: BucketIndex, folders: Sequence[ClipFolder]) -> Iterator[str]:
     """What trainers do to the clips all the same."""
+    counts = index.caption_counts
+    if counts is not None:
+        drawing = [trainer.name for trainer in trainers().values() if trainer.draws_captions]
+        yield (
+            f"{int((counts > 1).sum()):,} clips have several captions: their caption files hold "
+            f"the first; {CAPTION_LIST} holds all, for {' and '.join(drawing)}"
+        )
     for trainer in trainers().values():
         for one in folders:
             what = trainer.alters(one.bucket)

@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from videoprep.fs.atomic import Writer
 from videoprep.media.audio import Sound
 from videoprep.media.audio_mix import mixed
+from videoprep.media.x264 import set_repeatable
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
-# No B-frames: presentation order is file order, and no edit list is needed to say so. No
-# macroblock trees: with them x264 gives other bytes from run to run.
-_LOSSY: dict[str, object] = {"preset": "veryfast", "bf": "0", "mbtree": "0"}
-_LOSSLESS: dict[str, object] = {"qp": "0", "preset": "ultrafast", "bf": "0"}
+# No B-frames: presentation order is file order, and no edit list is needed to say so.
+_LOSSY = {"preset": "veryfast", "bf": "0"}
+_LOSSLESS = {"qp": "0", "preset": "ultrafast", "bf": "0"}
 
 # Readers that ignore what a file says of its colours take it for BT.601; of those that do not,
 # this file says the same.
@@ -80,9 +80,7 @@ def writing_frames(
             stream = cast("VideoStream", container.add_stream(codec, rate=rate))
             stream.height, stream.width = size
             stream.pix_fmt = "rgb24" if lossless else "yuv420p"
-            stream.options = _LOSSLESS if lossless else {**_LOSSY, "crf": str(crf)}
-            # One thread a file: how many there are would change its bytes.
-            stream.codec_context.thread_count = 1
+            set_repeatable(stream, _LOSSLESS if lossless else {**_LOSSY, "crf": str(crf)})
             if not lossless:
                 stream.codec_context.colorspace = _MATRIX
                 stream.codec_context.color_range = ColorRange.MPEG

@@ -18,7 +18,14 @@ from typing import Any, BinaryIO, ClassVar, Literal, NamedTuple
 
 from videoprep.errors import Code, Problem, SpecError
 from videoprep.spec import columns
-from videoprep.spec.cells import BadCellError, as_captions, as_path, as_paths, as_text
+from videoprep.spec.cells import (
+    BadCellError,
+    as_captions,
+    as_path,
+    as_paths,
+    as_text,
+    empty_among,
+)
 from videoprep.spec.entries import Entries, Entry
 from videoprep.spec.extras import EXTRAS, BadValueError, ExtrasReader, TimeUnit
 from videoprep.spec.role_folders import (
@@ -254,7 +261,7 @@ class TableReader(Reader):
         where = str(path)
         found.files.append(where)
         found.header = {}
-        cells_of = _cells_reader(used, unit)
+        cells_of, caption_at = _cells_reader(used, unit), list(used).index("caption")
         prefix, split = part or TablePart()
         for line, row, cells in self.rows(path, used, found):
             if isinstance(cells, Problem):
@@ -272,6 +279,8 @@ class TableReader(Reader):
                 found.fail(_empty(used, video, where, line, row))
                 continue
             found.total += 1
+            if empty := empty_among(cells[caption_at]):
+                found.remarks.append(some_empty(empty, where, line, row, found.total))
             if split is not None and extras.split is None:
                 extras = replace(extras, split=split)
             name = _name_in(request.root, prefix, video)
@@ -421,6 +430,21 @@ def fallback_used(file: str, line: int | None, row: int | None, number: int) -> 
         Code.EMPTY_CAPTION,
         "there is no caption: `caption_fallback` is used",
         "write a caption, if the fallback is not meant",
+        file,
+        line,
+        row,
+        number,
+        severity="note",
+    )
+
+
+def some_empty(empty: int, file: str, line: int | None, row: int | None, number: int) -> Problem:
+    """Return the remark on a sample that has empty captions among several."""
+    are = "is" if empty == 1 else "are"
+    return Problem(
+        Code.SEVERAL_CAPTIONS,
+        f"{empty} of its captions {are} empty, and {are} left out",
+        "delete it, or write a caption" if empty == 1 else "delete them, or write captions",
         file,
         line,
         row,

@@ -13,17 +13,25 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from videoprep.errors import Code, Problem
-from videoprep.spec.cells import BadCellError, as_captions
+from videoprep.spec.cells import BadCellError, as_captions, empty_among
 from videoprep.spec.columns import CAPTION_COLUMNS, normalized
 from videoprep.spec.encoding import guess_encoding, marked_encoding, wide_encoding
 from videoprep.spec.entries import Entries, Entry, PassedOver
 from videoprep.spec.folder import HIDDEN, LINKED_AGAIN, LINKED_OUTSIDE, Level, levels
-from videoprep.spec.readers.base import CaptionLines, FolderReader, ReadRequest, fallback_used
+from videoprep.spec.readers.base import (
+    CaptionLines,
+    FolderReader,
+    ReadRequest,
+    fallback_used,
+    some_empty,
+)
 from videoprep.spec.readers.json_objects import DECODER, RepeatedKeys, reason_of
+from videoprep.spec.sound_beside import SoundNames
 from videoprep.spec.text_file import in_shell, is_text
 from videoprep.spec.unlisted import KIND as UNLISTED
 from videoprep.spec.video_files import (
     is_media_name,
+    is_sound_name,
     is_still_name,
     is_unread_name,
     is_video_name,
@@ -50,6 +58,7 @@ COVERS = "still images with the name of a video"
 UNREAD = "still images in formats that are not read"
 UNPAIRED = "caption files without a video or a still image"
 SECOND = "further caption files of a video"
+UNPAIRED_SOUND = "sound files without a video"
 OTHERS = "other files"
 _MILD = (HIDDEN, OTHERS, LINKED_AGAIN, UNLISTED)  # that need not be meant for training
 
@@ -64,7 +73,7 @@ class CaptionFiles(FolderReader):
     """
 
     name = "caption-files"
-    summary = "videos and still images with a caption file beside each"
+    summary = "videos with a caption file beside each"
     names_all = True
     order = 50
 
@@ -152,6 +161,8 @@ class Caption:
     remedy: str = ""
     encoding: str | None = None
     """The encoding that a byte order mark names, if it is not UTF-8."""
+    empty: int = 0
+    """How many captions of a list are empty."""
     is_caption: bool = True
     """False for a JSON file in which no key is called like a caption."""
 
@@ -175,19 +186,19 @@ class Collector:
             caption_prefix: the folder of its caption files, as `Level.prefix`.
             caption_files: the files of that folder.
         """
-        captions = CaptionNames(caption_files)
+        captions, sounds = CaptionNames(caption_files), self.sounds_among(level.files)
         of_videos = {stem_of(name) for name in level.files if is_video_name(name)}
         used: set[str] = set()
         rest: list[str] = []
         for name in level.files:
             beside = captions.of(name) if is_media_name(name) else []
             used.update(beside)
-            is_cover = is_still_name(name) and stem_of(name) in of_videos
-            own = [one for one in beside if one.startswith(name)] if is_cover else beside
-            if is_video_name(name) or (is_still_name(name) and self._is_meant(own, is_cover)):
-                self._sample(level.prefix + name, caption_prefix, own)
+            if is_video_name(name):
+                used.update(sounds.of(name))
+                self._sample(level.prefix + name, caption_prefix, beside)
             elif is_still_name(name):
-                self._pass(COVERS if is_cover else STILLS, level.prefix + name)
+                cover = stem_of(name) in of_videos
+                self._still(level.prefix, name, caption_prefix, beside, is_cover=cover)
             elif is_unread_name(name):
                 self._pass(UNREAD, level.prefix + name)
                 used.update(captions.of(name))
@@ -200,9 +211,14 @@ class Collector:
             for name in names:
                 if name not in used:
                     is_caption = suffix_of(name) in TEXT_SUFFIXES
-                    self._pass(UNPAIRED if is_caption else OTHERS, prefix + name)
+                    other = UNPAIRED_SOUND if sounds and is_sound_name(name) else OTHERS
+                    self._pass(UNPAIRED if is_caption else other, prefix + name)
         for kind, name in level.other:
             self._pass(kind, level.prefix + name)
+
+    def sounds_among(self, names: Sequence[str]) -> SoundNames:
+        """Return the sound files among the names of a folder; none if they are not wanted."""
+        return SoundNames(() if self.request.columns.get("audio") == "" else names)
 
     def pass_over(self, kind: str, prefix: str, names: Sequence[str]) -> None:
         """Count files of a folder that nothing is made of."""
@@ -227,6 +243,16 @@ class Collector:
         if len(examples) < _EXAMPLES:
             examples.append(_readable(name))
 
+    def _still(
+        self, prefix: str, name: str, caption_prefix: str, beside: Sequence[str], *, is_cover: bool
+    ) -> None:
+        """Take up a still image; one with the name of a video needs a caption of its own."""
+        own = [one for one in beside if one.startswith(name)] if is_cover else [*beside]
+        if self._is_meant(own, is_cover):
+            self._sample(prefix + name, caption_prefix, own)
+        else:
+            self._pass(COVERS if is_cover else STILLS, prefix + name)
+
     def _sample(self, video: str, prefix: str, beside: Sequence[str]) -> None:
         found, root, fallback = self.found, self.request.root, self.request.fallback
         file = os.path.join(root, video)
@@ -246,6 +272,8 @@ class Collector:
             found.fail(_no_caption(video, name, where, prefix, beside))
             return
         found.total += 1
+        if caption.empty:
+            found.remarks.append(some_empty(caption.empty, where, None, None, found.total))
         if caption.encoding is not None:
             found.remarks.append(_recoded(video, where, found.total, caption.encoding))
         # The sample is told by its caption file, whose first line is the caption; without one by
@@ -284,6 +312,7 @@ def passed_over(over: PassedOver, root: str, more: Mapping[str, str] | None = No
         COVERS: "rename those that are meant, and give them captions of their own",
         UNREAD: "convert those that are meant to PNG",
         UNPAIRED: "check the names: clip.txt belongs to clip.mp4",
+        UNPAIRED_SOUND: "check the names: clip.wav belongs to clip.mp4",
         UNLISTED: "write them into the list, if they are meant to be part of the dataset",
         SECOND: "the first of a video's caption files is read: .txt, then .caption, then .json",
     }
@@ -373,7 +402,7 @@ def _of_json(text: str) -> Caption:
         message = f"the key {key!r} of the caption file comes more than once"
         return Caption(code=Code.MALFORMED_ROW, message=message, remedy="keep one of them")
     try:
-        return Caption(as_captions(value[key]))
+        return Caption(as_captions(value[key]), empty=empty_among(value[key]))
     except BadCellError as error:
         message = f"the key {key!r} of the caption file {error}"
         return Caption(

@@ -12,15 +12,22 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from videoprep.errors import Code, Problem
-from videoprep.spec.cells import BadCellError, as_captions
+from videoprep.spec.cells import BadCellError, as_captions, empty_among
 from videoprep.spec.encoding import open_utf8
 from videoprep.spec.entries import Entries, Entry
 from videoprep.spec.folder import levels
-from videoprep.spec.readers.base import FolderReader, ReadRequest, fallback_used, table_error
+from videoprep.spec.readers.base import (
+    FolderReader,
+    ReadRequest,
+    fallback_used,
+    some_empty,
+    table_error,
+)
 from videoprep.spec.readers.caption_files import (
     OTHERS,
     STILLS,
     TEXT_SUFFIXES,
+    UNPAIRED_SOUND,
     UNREAD,
     CaptionNames,
     Collector,
@@ -31,8 +38,10 @@ from videoprep.spec.readers.json_pieces import LostError, Pieces, TooLargeError
 from videoprep.spec.text_file import changed, is_text, require_list
 from videoprep.spec.video_files import (
     is_media_name,
+    is_sound_name,
     is_still_name,
     is_unread_name,
+    is_video_name,
     suffix_of,
 )
 
@@ -143,6 +152,8 @@ class _Given:
     videos: frozenset[str]
     collector: Collector
     captions: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    empty: dict[str, int] = field(default_factory=dict)
+    """How many captions of a video are empty, if some are."""
     problems: dict[str, Problem] = field(default_factory=dict)
     flaws: Flaws = field(init=False)
     broken: int = 0
@@ -171,6 +182,8 @@ class _Given:
             return
         try:
             self.captions[video] = line, as_captions(value)
+            if empty := empty_among(value):
+                self.empty[video] = empty
         except BadCellError as error:
             message, remedy = f"the entry {error}", "write a text, or a list of texts"
             self.problems[video] = Problem(
@@ -202,15 +215,18 @@ def _names(request: ReadRequest, collector: Collector) -> list[str]:
     """The videos and the still images of the folder; all else is counted."""
     videos: list[str] = []
     for level in levels(request.root, allow_outside=request.allow_outside):
+        sounds = collector.sounds_among(level.files)
+        beside = {one for name in level.files if is_video_name(name) for one in sounds.of(name)}
         for name in level.files:
             whole = level.prefix + name
             if is_media_name(name):
                 videos.append(whole)
             elif is_unread_name(name):
                 collector.pass_over(UNREAD, level.prefix, [name])
-            elif whole != NAME:
+            elif whole != NAME and name not in beside:
                 is_caption = suffix_of(name) in TEXT_SUFFIXES
-                collector.pass_over(TEXTS if is_caption else OTHERS, level.prefix, [name])
+                other = UNPAIRED_SOUND if sounds and is_sound_name(name) else OTHERS
+                collector.pass_over(TEXTS if is_caption else other, level.prefix, [name])
         for kind, name in level.other:
             collector.pass_over(kind, level.prefix, [name])
     return videos
@@ -232,6 +248,8 @@ def _sample(video: str, given: _Given, collector: Collector) -> None:
         found.fail(_no_caption(video, line, where))
         return
     found.total += 1
+    if empty := given.empty.get(video, 0):
+        found.remarks.append(some_empty(empty, where, line, None, found.total))
     found.entries.append(
         Entry(video, texts[0], found.total, line, None, where, where, further=texts[1:])
     )

@@ -37,7 +37,7 @@ def _command(report: Report, finding: Finding) -> str:
     if finding.line is not None:
         place += f",line={finding.line}"
     title = _value(f"{finding.code} {report.name_of(finding.code)}")
-    video = f"{finding.video}: " if finding.video else ""
+    video = f"{finding.subject}: " if finding.subject else ""
     text = _text(f"{video}{finding.message}; {finding.remedy}")
     return f"::{_COMMANDS[finding.severity]} {place},title={title}::{text}\n"
 

@@ -51,7 +51,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _result(report: Report, finding: Finding, numbers: dict[str, int]) -> dict[str, Any]:
-    video = f"{finding.video}: " if finding.video else ""
+    video = f"{finding.subject}: " if finding.subject else ""
     physical: dict[str, Any] = {"artifactLocation": _artifact(report.root, finding.file)}
     if finding.line is not None:
         physical["region"] = {"startLine": finding.line}
@@ -60,7 +60,11 @@ def _result(report: Report, finding: Finding, numbers: dict[str, int]) -> dict[s
         "level": _LEVELS[finding.severity],
         "message": {"text": f"{video}{finding.message}. {finding.remedy}".strip()},
         "locations": [{"physicalLocation": physical}],
-        "properties": {"video": finding.video, "data": dict(finding.data)},
+        "properties": {
+            "video": finding.video,
+            "data": dict(finding.data),
+            **({"dataset": finding.dataset} if report.datasets else {}),
+        },
     }
     if finding.code in numbers:
         result["ruleIndex"] = numbers[finding.code]

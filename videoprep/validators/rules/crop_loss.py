@@ -36,7 +36,9 @@ class CropLoss(Validator):
         media = subject.media
         if not subject.clips:
             return
-        crop, bucket = subject.clips[0].crop, subject.clips[0].bucket  # the same in all of them
+        # The same in all of them, but for `multi_bucket`.
+        worst = min(subject.clips, key=lambda clip: clip.crop.width * clip.crop.height)
+        crop, bucket = worst.crop, worst.bucket
         lost = 1 - crop.width * crop.height / (media.width * media.height)
         if lost > self.options.share:
             width, height = media.shown_size

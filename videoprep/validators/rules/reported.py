@@ -83,21 +83,28 @@ class MissingMedia(ReaderRule):
     why = _LOST
     example = "A column audio names sounds/00017.wav, which was never extracted."
     remedy = (
-        "Correct the path, which is relative to the data root, or leave the cell empty: sound is "
-        "then the video's own, and of other media the sample has none. If the column or the folder "
-        "means something else, turn it off with `audio_column=''` or `roles={'control': ''}`."
+        "Correct the path, which is relative to the data root, or name no file: sound is then the "
+        "video's own, and of other media the sample has none. If the column or the folder means "
+        "something else, turn it off with `audio_column=''` or `roles={'control': ''}`."
     )
 
 
 class SeveralMedia(ReaderRule):
-    """A folder of media beside the videos has two files with the name of one video."""
+    """A file under a video's name belongs to it if there is one such file, and one such video."""
 
     code = Code.SEVERAL_MEDIA.value
     name = "several-media"
-    summary = "A folder of control media, references or masks has one file for each video."
-    why = _LOST
-    example = "control/a.mp4 and control/a.png for videos/a.mp4."
-    remedy = "Keep one of the files, or name the one that is meant in a column of a table."
+    summary = "Of the files that go with a video by their names, there is one for each role."
+    why = "The sample is skipped: to guess which file is meant might pair it with the wrong one."
+    example = (
+        "control/a.mp4 and control/a.png for videos/a.mp4; clip.wav and clip.flac beside clip.mp4; "
+        "clip.wav beside clip.mp4 and clip.mov."
+    )
+    remedy = (
+        "Keep one of the files, or name the one that is meant in a column of a table. Sound may be "
+        "named after its video with the ending: clip.mp4.wav belongs to clip.mp4 alone; or take "
+        "the videos' own with `audio_column=''`."
+    )
 
 
 class DroppedInReview(ReaderRule):
@@ -307,14 +314,14 @@ class NoVideoStream(_OpeningRule):
 
 
 class NoSound(_OpeningRule):
-    """The file that a list names for its sound has none."""
+    """A file that a list names for its sound, or that lies beside its video, has none."""
 
     code = Code.NO_SOUND.value
     name = "no-sound"
     summary = "A file that is named for its sound holds an audio stream."
     why = "What was meant to be heard with the clip would be missing in training."
     example = "A column audio that names the silent video itself."
-    remedy = "Name another file, or leave the cell empty: the sound is then the video's own."
+    remedy = "Use another file, or none: the sound is then the video's own."
 
 
 class TimeLimit(_OpeningRule):

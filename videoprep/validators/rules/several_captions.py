@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from videoprep.errors import Code
 from videoprep.validators.overview import Overview
-from videoprep.validators.protocol import DatasetValidator, Finding, Need, Severity
+from videoprep.validators.protocol import DatasetValidator, Finding, Need, ReaderRule, Severity
 
 
-class SeveralCaptions(DatasetValidator):
-    """All captions of a sample are read. The first one is encoded."""
+class SeveralCaptions(ReaderRule, DatasetValidator):
+    """All captions of a sample are encoded. Empty ones in a list are left out."""
 
-    code = "VP209"
+    code = Code.SEVERAL_CAPTIONS.value
     name = "several-captions"
     severity = Severity.NOTE
     summary = "Every sample has one caption."
-    why = "Only the first caption of a sample is encoded; the model never sees the others."
+    why = (
+        "Training draws one of a sample's captions each time the sample comes; most other trainers "
+        "take only the first."
+    )
     example = "A caption file of three lines; a list of captions in a cell."
     remedy = (
-        "Nothing, if the first is the one that is meant. If the lines of a caption file are one "
-        "caption, set `caption_lines='one'`."
+        "Nothing, if they are meant to be captions of their own. If the lines of a caption file "
+        "are one caption, set `caption_lines='one'`."
     )
     needs = frozenset({Need.CAPTION})
 
@@ -31,7 +35,7 @@ class SeveralCaptions(DatasetValidator):
             samples = f"{len(counts)} of {len(overview.samples)} samples have"
             yield self.finding(
                 overview.list_file,
-                f"{samples} several captions, {span} each: the first is encoded",
+                f"{samples} several captions, {span} each: one is drawn each time",
                 samples=len(counts),
                 most=most,
             )

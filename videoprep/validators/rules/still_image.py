@@ -36,7 +36,7 @@ class StillImage(Validator):
                 for spec in subject.policy.profile.components
                 if spec.source.of_video_alone and not spec.noise
             ]
-            without = f", without {' and '.join(lacking)}" if lacking else ""
+            without = f", without {', '.join(lacking)}" if lacking else ""
             yield self.finding(
                 subject, f"{message}{without}", "nothing to do", severity=Severity.NOTE
             )
