@@ -62,6 +62,7 @@ def test_what_a_user_sees(run_cli: Run, films: Path, server: ScriptedServer) -> 
     assert "the model declined to answer" in done.stdout
     assert "failed: 1 refused; --retry-failed asks about them again" in done.stdout
     assert f"next: videoprep validate {films}" in done.stdout
+    assert "\ncaptions are in films/videoprep-captions, by " in done.stdout
     assert "\x1b[31m" not in done.stdout
     done = run_cli("caption", films, "--endpoint", server.url)
     assert done.returncode == 0
@@ -254,6 +255,13 @@ def test_what_is_missing_before_there_is_a_journal(
     done = run_cli("status", "ranges", "--output-format", "json")
     found = json.loads(done.stdout)
     assert (found["writers"], found["unasked"], found["runs"]) == ({"none": 3}, 3, [])
+
+
+def test_one_clip_that_is_skipped(run_cli: Run, films: Path, server: ScriptedServer) -> None:
+    spec = DatasetSpec.from_path(films, caption_journal=FOLDER)
+    spec.journal.append("review", [Decision(spec.caption_states()[0].clip, "drop")])
+    done = run_cli("caption", films, "--endpoint", server.url)
+    assert "skipped 1: dropped in a review\n" in done.stdout
 
 
 def test_a_status_of_an_empty_list(run_cli: Run, tmp_path: Path) -> None:

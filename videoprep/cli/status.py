@@ -27,6 +27,7 @@ from videoprep.cli.output import (
     print_reading,
     safe,
     said,
+    seen_from_here,
     stdout,
     table,
 )
@@ -215,7 +216,9 @@ def print_caption_status(found: CaptionStatus, again: _CaptionCommands) -> None:
 def _print_runs(found: CaptionStatus) -> None:
     if not found.runs:
         return
-    runs = table(found.journal, "run", "stage", "model", "prompt", ">captions", ">current")
+    runs = table(
+        seen_from_here(found.journal), "run", "stage", "model", "prompt", ">captions", ">current"
+    )
     for run in found.runs:
         counts = (f"{run.answered:,}", f"{run.current:,}")
         runs.add_row(run.run, run.stage, safe(run.model), safe(run.prompt_name), *counts)
