@@ -160,7 +160,7 @@ def _facts(progress: Progress) -> list[str]:
         rates.append(rate_in_words(progress.amounts_per_second, progress.amounts))
     return [
         *rates,
-        f"busy {_percent(progress.busy)}",
+        *([] if progress.busy is None else [f"busy {_percent(progress.busy)}"]),
         f"waiting: decode {decode}, write {write}",
         counted(progress.ranks, "rank"),
     ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shlex
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +29,7 @@ from videoprep.captions.again import options_again, prompt_name
 from videoprep.captions.asking_run import CostEstimate
 from videoprep.captions.captioning import ClipAnswer
 from videoprep.captions.prompts import PRESETS
+from videoprep.captions.run import caption
 from videoprep.captions.task import AskedClip
 from videoprep.spec.caption_journal import FOLDER, Answer, CaptionJournal, Decision
 from videoprep.spec.caption_journal import Run as Run_
@@ -58,6 +62,7 @@ def test_what_a_user_sees(run_cli: Run, films: Path, server: ScriptedServer) -> 
     assert "the model declined to answer" in done.stdout
     assert "failed: 1 refused; --retry-failed asks about them again" in done.stdout
     assert f"next: videoprep validate {films}" in done.stdout
+    assert "\ncaptions are in films/videoprep-captions, by " in done.stdout
     assert "\x1b[31m" not in done.stdout
     done = run_cli("caption", films, "--endpoint", server.url)
     assert done.returncode == 0
@@ -252,6 +257,20 @@ def test_what_is_missing_before_there_is_a_journal(
     assert (found["writers"], found["unasked"], found["runs"]) == ({"none": 3}, 3, [])
 
 
+def test_one_clip_that_is_skipped(run_cli: Run, films: Path, server: ScriptedServer) -> None:
+    spec = DatasetSpec.from_path(films, caption_journal=FOLDER)
+    spec.journal.append("review", [Decision(spec.caption_states()[0].clip, "drop")])
+    done = run_cli("caption", films, "--endpoint", server.url)
+    assert "skipped 1: dropped in a review\n" in done.stdout
+
+
+def test_a_status_of_an_empty_list(run_cli: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    (folder / FOLDER).mkdir(parents=True)
+    (folder / "samples.csv").write_text("video,caption\n")
+    assert run_cli("status", folder).stdout == "0 samples\n"
+
+
 def test_a_status_names_the_commands_that_mend_it(
     run_cli: Run, films: Path, server: ScriptedServer
 ) -> None:
@@ -315,17 +334,54 @@ def test_a_field_that_the_server_does_not_know_is_told(
     assert (told["answered"], told["left_out"]) == ({"ok": 6}, {})
 
 
-def test_the_cost_is_estimated() -> None:
+@pytest.mark.parametrize(
+    ("at_once", "ranks", "trial", "each", "left"),
+    [
+        (1, 1, 5, "2 s", "1,000 will take about 33 min 20 s"),  # though an answer takes 0.4 s
+        (10, 1, 10, "1 s", "995 will take about 16 min 35 s"),
+        (5, 2, 5, "1 s", "995 will take about 16 min 35 s"),
+    ],
+)
+def test_the_cost_is_estimated(at_once: int, ranks: int, trial: int, each: str, left: str) -> None:
     told: list[str] = []
-    estimate = CostEstimate(1005, 10, told.append)
+    times = iter((100.0, 110.0))
+    estimate = CostEstimate(1005, at_once, ranks, told.append, lambda: next(times))
     clip = AskedClip("0" * 32, 1, "a.mp4", None, None, "", "", "")
-    answer = ClipAnswer("ok", "A cat.", prompt_tokens=1000, completion_tokens=100, seconds=3.6)
-    for _ in range(4):
+    answer = ClipAnswer("ok", "A cat.", prompt_tokens=1000, completion_tokens=100, seconds=0.4)
+    for _ in range(trial - 1):
         estimate.take(clip, answer)
     assert told == []
     for _ in range(10):
         estimate.take(clip, answer)
     assert told == [
-        "from the first 5 clips: 3.6 s an answer; the other 1,000 will take about 6 min 00 s, and "
+        f"from the first {trial} clips: {each} a clip; the other {left}, and "
         "1,005,000 tokens of prompts and 100,500 of answers in total"
     ]
+
+
+def test_a_run_that_is_stopped_says_how_far_it_came(
+    run_cli: Run, films: Path, server: ScriptedServer
+) -> None:
+    ended = threading.Event()
+
+    def reply(question: ChatQuestion) -> ScriptedReply:
+        if question.number == 2:  # while two of six clips are answered
+            os.kill(os.getpid(), signal.SIGINT)
+            ended.wait()
+        return ScriptedReply(f"A ball {question.clip}.")
+
+    server.script = reply
+    told: list[str] = []
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            caption(films, endpoint=server.url, concurrency=1, on_notice=told.append)
+    finally:
+        ended.set()
+    assert told[-1] == (
+        "stopped: 6 clips = 2 answered + 4 left, up to 1 of which had been sent; run the same "
+        "command again to go on"
+    )
+    server.script = lambda question: ScriptedReply(f"A ball {question.clip}.")
+    done = run_cli("caption", films, "--endpoint", server.url)
+    assert "6 samples = 4 captioned + 0 failed + 2 asked before" in done.stdout
+    assert "busy" not in done.stderr

@@ -12,6 +12,8 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.support.assets import spoil_video, write_lists, write_video
+from videoprep.spec.caption_journal import FOLDER, Decision
+from videoprep.spec.dataset import DatasetSpec
 from videoprep.store.layout import Store
 
 Run = Callable[..., CompletedProcess[str]]
@@ -147,7 +149,7 @@ def test_samples_left_out_of_a_finished_plan(place: Path, run_cli: Run, source: 
     line = next_of(done)
     assert line[0] == "validate"
     assert Path(line[1]).name == "dataset"
-    assert line[-2:] == ["--clip-mode", "middle"]
+    assert line[-4:] == ["--clip-mode", "middle", "--model", "model"]
     assert run_cli(*line, cwd=place).returncode == 1
 
 
@@ -206,3 +208,60 @@ def test_a_fix_is_proposed_only_if_there_is_one(place: Path, run_cli: Run) -> No
     done = run_cli("validate", "sidecars", cwd=place)
     assert done.returncode == 1
     assert "--fix" not in done.stdout
+
+
+def test_a_clip_that_was_dropped_leads_on(place: Path, run_cli: Run) -> None:
+    """Who dropped a clip asked for that: all is done without it, and nothing leads back."""
+    spec = DatasetSpec.from_path(place / "dataset", caption_journal=FOLDER)
+    clip = spec.caption_states()[0].clip
+    spec.journal.append("review", [Decision(clip, "drop")])
+    done = run_cli("validate", "dataset", cwd=place)
+    assert (done.returncode, next_of(done)[0]) == (0, "index")
+    assert "1 dropped in a review" in done.stdout
+    assert "unusable" not in done.stdout
+    done = run_cli("index", "dataset", cwd=place)
+    assert done.returncode == 0, done.stdout
+    assert "0 skipped + 1 dropped in a review" in done.stdout
+    encode = ("encode", "dataset", "-o", "mine", "--model", "model")
+    for line in (encode, ("status", "mine")):
+        done = run_cli(*line, cwd=place)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert next_of(done)[:2] == ["train", "mine"]
+    done = run_cli(*encode, cwd=place)
+    assert "0 of 3 samples skipped, 1 dropped in a review" in done.stdout
+    assert (
+        run_cli("report", "mine", "-o", "page.html", "--previews", "0", cwd=place).returncode == 0
+    )
+
+
+def test_a_dataset_with_its_captions_leads_to_validation(place: Path, run_cli: Run) -> None:
+    spec = DatasetSpec.from_path(place / "dataset", caption_journal=FOLDER)
+    clip = spec.caption_states()[0].clip
+    spec.journal.append("review", [Decision(clip, "keep")])
+    done = run_cli("status", "dataset", cwd=place)
+    assert (done.returncode, next_of(done)) == (0, ["validate", "dataset"])
+
+
+def test_the_model_is_passed_on(place: Path, run_cli: Run) -> None:
+    """With it each command uses the same profile."""
+    write_video(place / "dataset/videos/a.mp4", width=80)  # divisible by 16 alone
+    strict = run_cli("validate", "dataset", cwd=place)
+    assert strict.returncode == 1
+    line = ["validate", "dataset", "--model", "model"]
+    ran = []
+    while line[0] != "train":
+        done = run_cli(*line, cwd=place)
+        assert done.returncode == 0, done.stdout + done.stderr
+        ran.append(line[0])
+        line = [word.replace("latents", "mine") for word in next_of(done)]
+    assert ran == ["validate", "index", "encode"]
+
+
+def test_the_model_is_passed_on_where_something_is_wrong(place: Path, run_cli: Run) -> None:
+    write_video(place / "dataset/videos/a.mp4", width=90)
+    for line in (("validate", "dataset"), ("encode", "dataset", "-o", "mine")):
+        done = run_cli(*line, "--model", "model", cwd=place)
+        assert done.returncode == 1, done.stderr
+        told = next_of(done)
+        assert told[:2] == ["validate", "dataset"]
+        assert told[told.index("--model") + 1] == "model"

@@ -61,7 +61,8 @@ def test_what_fails_is_named(run_cli: Cli, films: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--max-length", "1", "--max-length: 1 is below --min-length 2"),
+        ("--max-length", "1", "no range is between --min-length 2 and --max-length 1"),
+        ("--min-length", "20", "no range is between --min-length 20 and --max-length 15"),
         ("--long", "cut", "--long"),
         ("--threshold", "-1", "--threshold"),
     ],
@@ -95,3 +96,25 @@ def test_nothing_that_is_needed_is_written_over(
     assert done.returncode == 2
     assert said in " ".join(done.stderr.split())
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_split_without_a_range_leaves_the_list_as_it_is(
+    run_cli: Cli, films: Path, tmp_path: Path
+) -> None:
+    run_cli("split", films, "-o", "ds")
+    before = {path: path.read_bytes() for path in (tmp_path / "ds").rglob("*") if path.is_file()}
+    done = run_cli("split", films, "-o", "ds", "--min-length", "10")
+    assert done.returncode == 1
+    assert "the scene is shorter than the minimum" in done.stdout
+    assert "the list that is there was left as it is; choose another --min-length" in done.stdout
+    assert "written: ds" not in done.stdout
+    after = {path: path.read_bytes() for path in (tmp_path / "ds").rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_a_minimum_alone_is_enough_where_long_scenes_are_kept(
+    run_cli: Cli, films: Path, tmp_path: Path
+) -> None:
+    done = run_cli("split", films, "-o", "ds", "--min-length", "20", "--long", "keep")
+    assert done.returncode == 1, done.stderr
+    assert "no range is between" not in done.stderr

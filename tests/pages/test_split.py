@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,10 @@ def test_both_sides_of_each_cut_are_shown(open_page: Callable[..., Opened], tmp_
     captions = page.locator("figcaption").all_inner_texts()
     assert [caption.split()[0] for caption in captions] == ["cut", "dissolve"]
     assert "frames 29 | 30" in captions[0]
+    assert " to " not in captions[0]
+    times = re.search(r"(\d):(\d\d\.\d\d) to 0:(\d\d\.\d\d)\s*(\d\.\d\d) s", captions[1])
+    assert times, "a dissolve begins and ends"
+    assert float(times[3]) - float(times[2]) == pytest.approx(float(times[4]), abs=0.011)
     pictures = page.locator(".cut img")
     assert pictures.count() == 2 + 3
     widths = pictures.evaluate_all("all => all.map(one => one.naturalWidth)")

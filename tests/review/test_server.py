@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.support.assets import level, write_dataset, write_lists
+from tests.support.assets import level, write_dataset, write_lists, write_video
 from tests.support.reviews import Asking, add_captions, address_of, decisions, served, serving
 from tests.support.small_store import wait_until
 from tests.support.warm import Warm
@@ -528,3 +528,17 @@ def test_a_port_of_somebody_else(dataset: Path, warm: Warm) -> None:
     assert off.returncode == 2
     assert "no caption journal" in off.stderr
     warm.end_all()
+
+
+def test_clips_are_planned_with_the_models_profile(tmp_path: Path, tiny_model: Path) -> None:
+    """As `encode` plans them: 80 is divisible by 16, not by the default profile's 32."""
+    write_video(tmp_path / "a.mp4", width=80)
+    write_lists(tmp_path, ["A grey clip."], ["a.mp4"])
+    with served(tmp_path) as server:
+        assert "not divisible by 32" in server.get("api/plan?at=0").json["note"]
+    with served(tmp_path, model=str(tiny_model)) as server:
+        plan = server.get("api/plan?at=0").json
+        assert plan["note"] == ""
+        assert plan["parts"][0]["bucket"] == "9×64×80"
+        codes = {one["code"] for one in server.get("api/item?at=0").json["findings"]}
+        assert "VP101" not in codes

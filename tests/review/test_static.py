@@ -144,3 +144,15 @@ def test_a_dataset_that_is_here_has_a_name(dataset: Path, monkeypatch: pytest.Mo
     review = Review(DatasetSpec.from_path(".."))
     assert review.title == "dataset"
     review.videos.close()
+
+
+def test_remedies_are_spelled_as_on_the_command_line(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", width=80)
+    (tmp_path / "a.txt").write_text("A grey clip.")
+    page = tmp_path / "review.html"
+    done = CliRunner().invoke(app, ["review", str(tmp_path), "--static", str(page)])
+    assert done.exit_code == 0, done.output
+    text = page.read_text(encoding="utf-8")
+    assert "--reshape center-crop" in text
+    assert "reshape=&#39;" not in text
+    assert "reshape='" not in text

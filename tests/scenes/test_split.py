@@ -297,8 +297,15 @@ def test_a_dataset_of_a_stranger_does_not_lead_elsewhere(made: Path, tmp_path: P
     (tmp_path / "ds").rename(tmp_path / "sent")
     with pytest.raises(SpecError, match="leads out of the folder") as caught:
         DatasetSpec.from_path(tmp_path / "sent")
+    assert "copied or moved" in caught.value.message
+    assert f"data_root={str(made.parent)!r}" in str(caught.value.remedy)
     assert "name this file itself" in str(caught.value)
-    DatasetSpec.from_path(tmp_path / "sent" / "videoprep.yaml")
+    for spec in (
+        DatasetSpec.from_path(tmp_path / "sent" / "videoprep.yaml"),
+        DatasetSpec.from_path(tmp_path / "sent", data_root=made.parent),
+    ):
+        assert spec.data_root == made.parent
+        assert spec.listing().total == 5
 
 
 def test_films_beneath_the_dataset_move_with_it(made: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from videoprep.media.inspect import SoundInspection
 from videoprep.media.sound_file import SoundInfo
 from videoprep.media.sound_scan import SoundScan
 from videoprep.spec.roles import AUDIO
-from videoprep.spec.sample import Location, Sample
+from videoprep.spec.sample import Extras, Location, Sample
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Rule, Subject, Validator
 
@@ -52,6 +52,13 @@ def file(width: int = 96, height: int = 64, frames: int = 9, **facts: Any) -> Su
     """A sample whose file has these facts, such as ``interlaced=True``."""
     info, rules = media(width, height, frames, **facts), policy()
     return Subject(sample(), rules, _media=info, _plan=place(info, rules))
+
+
+def part_of(subject: Subject, start: float, end: float) -> Subject:
+    """The same about some of its frames."""
+    extras = Extras(start, end, "frames")
+    plan = None if subject._plan is None else place(subject.media, subject.policy, extras)
+    return replace(subject, sample=replace(subject.sample, extras=extras), _plan=plan)
 
 
 def scanned(frames: int = 10, **facts: Any) -> Subject:

@@ -6,6 +6,7 @@ What a command asks is its `AskingWay`; with its options it makes an `AskingComm
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -200,7 +201,12 @@ class AskingCommand(Generic[Options, Result]):
         run = _AskingRun(spec, options, self.way, how, tell)
         plan = TaskPlan(run.make_task, self.load, work_files(spec.journal))
         with nullcontext(on_progress) if on_progress else shown(progress) as told, run.stack:
-            done = execute(plan, how, device=options.device, on_progress=told)
+            try:
+                done = execute(plan, how, device=options.device, on_progress=told)
+            except (KeyboardInterrupt, SystemExit):
+                if run.is_begun:  # on rank 0
+                    tell(run.stopped())
+                raise
             return None if done is None else run.finish()
 
     def first_request(self, dataset: Dataset, given: Mapping[str, object]) -> dict[str, Any]:
@@ -236,11 +242,18 @@ class _AskingRun(Generic[Options, Result]):
     chosen: ClipsToAsk = field(init=False)
     run: Run = field(init=False)
     task: AskingTask = field(init=False)
+    ahead: int = 0
+    """How many questions are on their way at a time, at most."""
+    is_begun: bool = False
+    """Whether this process plans."""
+    is_planned: bool = False
+    """Whether there is a task."""
     stack: ExitStack = field(default_factory=ExitStack)
     """Closes the captioner at the end, whether it came to ask or not."""
 
     def make_task(self) -> AskingTask:
         """Find out who is asked what; see `TaskPlan`."""
+        self.is_begun = True
         journal = self.spec.journal
         require_writable(self.spec, journal)
         choice = self.options.choice()
@@ -258,11 +271,31 @@ class _AskingRun(Generic[Options, Result]):
             asking.cpus, asking.gpus = _share_of_node(choice)
         clips = self.chosen.clips
         ranks = int(os.environ.get("WORLD_SIZE", "1"))
-        estimate = CostEstimate(len(clips), captioner.ahead * ranks, self.tell)
+        estimate = CostEstimate(len(clips), captioner.ahead, ranks, self.tell)
         self.task = AskingTask(
             clips, asking, journal, work_files(journal), self.chosen.since, estimate.take
         )
+        self.ahead, self.is_planned = captioner.ahead, True
         return self.task
+
+    def stopped(self) -> str:
+        """Say how far it came when a signal ended it.
+
+        Questions that are on their way are not waited for: an answer may take minutes.
+        """
+        again = "run the same command again to go on"
+        if not self.is_planned:
+            return f"stopped before anything was asked: {again}"
+        self.task.log.read()
+        counts = self.task.log.counts()
+        answered, every = counts.get("ok", 0), len(self.task.clips)
+        failed = sum(counts.values()) - answered
+        lost = min(self.task.in_hand, self.ahead)
+        parts = [f"{answered:,} answered", *([f"{failed:,} failed"] if failed else [])]
+        parts.append(f"{every - answered - failed:,} left")
+        told = f"stopped: {counted(every, 'clip')} = {' + '.join(parts)}"
+        told += f", up to {lost:,} of which had been sent" if lost else ""
+        return f"{told}; {again}"
 
     def _pick(self, clips: AskedClips, only: Only | None, limit: int | None) -> ClipsToAsk:
         wanted = wanted_outcomes(only, self.how.retry_failed)
@@ -393,33 +426,50 @@ def require_writable(spec: DatasetSpec, journal: CaptionJournal) -> None:
 
 @dataclass(slots=True)
 class CostEstimate:
-    """Says after the first few clips what the rest will cost."""
+    """Says after the first few clips what the rest will cost.
+
+    Clips are timed by the clock, and not by their answers: frames may take longer to decode than
+    the model takes to answer. There are at least as many clips as are asked about at a time, so
+    that each process has waited for an answer once.
+    """
 
     clips: int
     """How many are asked about."""
     at_once: int
-    """How many at a time."""
+    """How many at a time in one process."""
+    ranks: int
+    """How many processes share the work; answers are taken in one of them."""
     tell: Tell
-    seconds: list[float] = field(default_factory=list)
+    clock: Callable[[], float] = time.monotonic
+    answers: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    _since: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._since = self.clock()
 
     def take(self, clip: AskedClip, answer: ClipAnswer) -> None:
         """Take note of an answer."""
         del clip
-        if len(self.seconds) >= _TRIAL or answer.seconds is None:
+        trial = max(_TRIAL, self.at_once)
+        if self.answers >= trial or answer.seconds is None:
             return
-        self.seconds.append(answer.seconds)
+        self.answers += 1
         self.prompt_tokens += answer.prompt_tokens or 0
         self.completion_tokens += answer.completion_tokens or 0
-        if len(self.seconds) == _TRIAL and self.clips > _TRIAL:
+        if self.answers == trial and self.clips > trial * self.ranks:
             self.tell(self.sentence())
 
     def sentence(self) -> str:
-        """Return the estimate in words."""
-        each = sum(self.seconds) / len(self.seconds)
-        left = (self.clips - len(self.seconds)) * each / min(self.at_once, self.clips)
-        share = self.clips / len(self.seconds)
+        """Return the estimate in words.
+
+        For example, 5 clips in 10 s, of 105 that one process asks about: 2 s each, and 200 s for
+        the other 100.
+        """
+        each = (self.clock() - self._since) / self.answers / self.ranks
+        left = self.clips - self.answers * self.ranks
+        share = self.clips / self.answers
         prompt, completion = self.prompt_tokens * share, self.completion_tokens * share
         tokens = (
             f", and {prompt:,.0f} tokens of prompts and {completion:,.0f} of answers in total"
@@ -427,6 +477,6 @@ class CostEstimate:
             else ""
         )
         return (
-            f"from the first {counted(len(self.seconds), 'clip')}: {duration(each, 1)} an answer; "
-            f"the other {self.clips - len(self.seconds):,} will take about {duration(left)}{tokens}"
+            f"from the first {counted(self.answers, 'clip')}: {duration(each, 1)} a clip; "
+            f"the other {left:,} will take about {duration(each * left)}{tokens}"
         )

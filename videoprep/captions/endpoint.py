@@ -483,7 +483,7 @@ class EndpointCaptioner:
             f"the model {self.model!r} reads text alone and cannot look at frames: {reason}",
             where=str(self.address),
             remedy="serve a vision-language model, such as Qwen/Qwen3-VL-8B-Instruct; llama.cpp "
-            "also needs its `--mmproj`",
+            "also needs its projector, the file whose name begins with mmproj",
             option="endpoint",
         )
 

@@ -99,7 +99,7 @@ def caption(
         progress: how progress is shown on rank 0; see `encode`.
         on_progress: called about once a second on rank 0, in a thread, instead of showing it.
         on_notice: called with what users have to know: where frames go, before any go there, and
-            after five clips what the rest will cost.
+            after the first clips what the rest will cost.
         options: who is asked, what, and which frames are shown: fields of `CaptionOptions`; where
             the work is done and when to give up, as for `encode`: ``executor``, ``address``,
             ``num_jobs``, ``job_id``, ``retry_failed``, ``max_failures``, ``watchdog``; and fields

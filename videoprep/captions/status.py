@@ -78,7 +78,7 @@ class CaptionStatus:
     """Of the samples, those whose file cannot be read."""
     stale: int
     """Clips that are described by another captioner's run than the one that began last, and that
-    no person edited: those that ``caption --only stale`` asks about."""
+    no person edited: those that `caption` asks about with ``only="stale"``."""
     stale_refined: int
     """Clips that were refined, and whose text has changed since: `refine` asks about them. Clips
     without a text that could be refined are not among them."""

@@ -360,6 +360,8 @@ class AskingTask:
         at = Position(since.offset, since.line)
         self.log = AnswerLog(journal, asking.stage, asking.run, clips, at)
         """The answers since then."""
+        self.in_hand = 0
+        """Clips that are being asked about in this process, or made ready for it."""
         self._on_answer = on_answer
         self._name = asking.stage
 
@@ -367,7 +369,7 @@ class AskingTask:
         """See `Task`."""
         return TaskDescription(
             items="clips",
-            phases=[Phase(self._name, self.asking.label, "clips", "tokens")],
+            phases=[Phase(self._name, self.asking.label, "clips", "tokens", is_timed=False)],
             stages=[TaskStage(self._name, self._name, self.asking.cpus, self.asking.gpus)],
             groups=[UnitGroup("captions", self._name)],
             failures=f"see {self.journal.file(self.asking.stage)}; what is answered so far is kept",
@@ -441,6 +443,7 @@ class AskingTask:
             if not rows:  # somebody else was faster
                 over.append(unit)
             for row in rows:
+                self.in_hand += 1
                 yield (unit, row), self.clips[row]
 
     def _left(self, unit: TaskUnit) -> list[int]:
@@ -464,6 +467,7 @@ class AskingTask:
         self.journal.append(self.asking.stage, [self._record(clip, answer)])
         reach("caption.written", clip.video)
         failed = answer.outcome != "ok"
+        self.in_hand -= 1
         unit.left -= 1
         unit.failed += failed
         tokens = (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)

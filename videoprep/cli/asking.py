@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from videoprep.cli.options import as_options
-from videoprep.cli.output import next_command, safe, said, stderr, stdout
+from videoprep.cli.output import next_command, safe, said, seen_from_here, stderr, stdout
 from videoprep.engine.execution import ExecutionOptions
 from videoprep.text import counted
 
@@ -51,7 +51,7 @@ class AskingWords:
     kinds: Mapping[str, str]
     """How asking fails, by outcome."""
     skipped: Mapping[str, str]
-    """Why samples are not asked about, after "they"."""
+    """Why samples are not asked about, after their number: "edited by a person"."""
 
 
 def run_asking(
@@ -103,7 +103,9 @@ def print_failures(result: AskingResult[Any], words: AskingWords) -> None:
         stdout.print(safe(f"{words.failed} ", "yellow") + safe(name) + said(clip.reason))
     failed = sum(result.failed.values())
     if failed > _SHOWN:
-        stdout.print(f"… and {failed - _SHOWN:,} {words.more}; {result.journal} has all")
+        stdout.print(
+            f"… and {failed - _SHOWN:,} {words.more}; {seen_from_here(result.journal)} has all"
+        )
 
 
 def print_counts(
@@ -111,7 +113,7 @@ def print_counts(
 ) -> None:
     """Print what was done, in counts that add up, and a remark on what was made."""
     for reason, count in result.skipped.items():
-        stdout.print(safe(f"skipped {count:,}: they {words.skipped[reason]}"))
+        stdout.print(safe(f"skipped {count:,}: {words.skipped[reason]}"))
     counts = {
         words.made: made,
         words.failed: sum(result.failed.values()),
@@ -126,6 +128,7 @@ def print_counts(
     kinds = ", ".join(f"{count:,} {words.kinds[one]}" for one, count in result.failed.items())
     earlier = sum(count for one, count in result.answered.items() if one != "ok")
     prompt, completion = result.prompt_tokens, result.completion_tokens
+    journal = seen_from_here(result.journal)
     lines = (
         f"{counted(result.samples, 'sample')} = {' + '.join(parts)}",
         kinds and f"{words.failed}: {kinds}; {words.again}",
@@ -138,7 +141,7 @@ def print_counts(
             for name, count in result.left_out.items()
         ),
         f"{prompt:,} tokens of prompts, {completion:,} of answers" if prompt + completion else "",
-        f"{words.captions} are in {result.journal}, by {result.model} (run {result.run})",
+        f"{words.captions} are in {journal}, by {result.model} (run {result.run})",
     )
     for line in filter(None, lines):
         stdout.print(safe(line))

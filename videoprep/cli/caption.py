@@ -52,12 +52,12 @@ _WORDS = AskingWords(
         "failed": "failed",
     },
     skipped={
-        "captioned": "have a caption in the dataset (--all asks about them, too)",
-        "current": "are none of those that --only names",
-        "edited": "were edited by a person",
-        "dropped": "were dropped in a review",
-        "repeated": "are of the same clip as another sample",
-        "unreadable": "have a file that cannot be read",
+        "captioned": "with a caption in the dataset (--all-clips asks about such clips, too)",
+        "current": "not among those that --only names",
+        "edited": "edited by a person",
+        "dropped": "dropped in a review",
+        "repeated": "of the same clip as another sample",
+        "unreadable": "with a file that cannot be read",
     },
 )
 

@@ -93,11 +93,12 @@ def encode(
         print_json(result.to_json())
     else:
         print_result(result)
-        print_as_they_are(result.as_they_are, *_planned_dataset(path, dataset))
+        planned = [*_planned_dataset(path, dataset), "--model", model]
+        print_as_they_are(result.as_they_are, *planned)
         if result.ok:
-            _print_next(output, model)
-        elif result.left_out:
-            next_command("validate", *_planned_dataset(path, dataset))
+            print_use(output, model)
+        elif result.skipped:
+            next_command("validate", *planned)
     raise typer.Exit(0 if result.ok else 1)
 
 
@@ -121,8 +122,8 @@ def _ask(replan: Replan) -> bool:
     return typer.confirm(question, default=False, err=True)
 
 
-def _print_next(store: str, model: str) -> None:
-    """The trainer, or for other families what exports to theirs."""
+def print_use(store: str, model: str) -> None:
+    """Print what follows a whole store: the trainer, or the exporter for one of its family."""
     from videoprep.exporters.registry import MEDIA, exporters
     from videoprep.store.layout import Store
     from videoprep.training.cogvideox import is_trained
@@ -187,8 +188,7 @@ def print_result(result: EncodeResult) -> None:
     stdout.print(
         f"{result.clips} clip{plural} = {result.complete} complete + {waiting}"
         f"{result.failed} failed · "
-        f"{len(result.left_out)} of {result.samples} samples skipped · "
-        f"{result.seconds:.1f} s"
+        f"{result.samples_told} · {result.seconds:.1f} s"
     )
 
 

@@ -62,6 +62,12 @@ def index(
             "--diff", help="Say what changed since this index; write nothing.", metavar="OLD"
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model folder or hub id, whose family is the profile if the dataset names none."
+        ),
+    ] = None,
     on_missing: OnMissing = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Clips in a batch of one GPU, in your trainer.")
@@ -75,16 +81,18 @@ def index(
 
     Says what the plan comes to: what is cut and thrown away, tokens, disk, what incomplete batches
     would drop, and what to do about small buckets. Exit code 1 if samples are skipped; each is
-    named with its reason.
+    named with its reason. Samples that were dropped in a review do not count.
     """
+    from videoprep.index.policy import for_model
+
     if diff is not None:
         if output is not None:
             raise typer.BadParameter("--diff writes nothing: leave out --output")
-        _diff(make_datasets(path, dataset), diff, on_missing, output_format)
+        _diff(for_model(make_datasets(path, dataset), model), diff, on_missing, output_format)
         return
     output = output or _OUTPUT
     _require_writable(output)
-    spec = make_datasets(path, dataset)
+    spec = for_model(make_datasets(path, dataset), model)
     made = build_index(spec, on_missing)
     made.require_clips()
     made.save(output)
@@ -92,11 +100,13 @@ def index(
         print_json({"output": str(output), **describe(made, batch_size, num_gpus)})
     else:
         print_index(made, spec, batch_size=batch_size, num_gpus=num_gpus)
-        print_as_they_are(made.as_they_are, named_path(path, dataset), *as_options(dataset))
-        _print_short_sounds(made, named_path(path, dataset), *as_options(dataset))
+        planned = (named_path(path, dataset), *as_options(dataset))
+        planned += () if model is None else ("--model", model)
+        print_as_they_are(made.as_they_are, *planned)
+        _print_short_sounds(made, *planned)
         stdout.print(safe(f"written: {output}"))
-        next_command("encode", output, "-o", "latents", "--model", "MODEL")
-    raise typer.Exit(1 if _left_out(made, 1) else 0)
+        next_command("encode", output, "-o", "latents", "--model", model or "MODEL")
+    raise typer.Exit(1 if made.skipped else 0)
 
 
 def _diff(
@@ -117,7 +127,7 @@ def _diff(
         print_policy(made.policy, spec)
         print_diff(changed, str(old))
         _print_counts(made, summarize(made))
-    raise typer.Exit(1 if _left_out(made, 1) else 0)
+    raise typer.Exit(1 if made.skipped else 0)
 
 
 def _require_writable(path: Path) -> None:
@@ -263,10 +273,11 @@ def _print_counts(index: BucketIndex, summary: Summary) -> None:
     """Who is skipped, and counts that add up."""
     left_out = index.table["left_out_code"].length() - len(index)
     print_left_out(_left_out(index, _SHOWN), left_out)
-    samples = index.samples
+    samples, dropped = index.samples, left_out - index.skipped
+    told = f" + {dropped} dropped in a review" if dropped else ""
     stdout.print(
-        f"{counted(samples, 'sample')} = {samples - left_out} planned + {left_out} skipped; "
-        f"{clips_of(summary)}"
+        f"{counted(samples, 'sample')} = {samples - left_out} planned + {index.skipped} skipped"
+        f"{told}; {clips_of(summary)}"
     )
 
 
@@ -301,7 +312,7 @@ def print_left_out(
     total = len(left_out) if total is None else total
     for entry in left_out[:_SHOWN]:
         stdout.print(
-            safe(f"{what} ", "yellow")
+            safe("dropped " if entry.is_dropped else f"{what} ", "yellow")
             + safe(
                 f"{listed(entry.video, entry.file, entry.line)}: "
                 if entry.video

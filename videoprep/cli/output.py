@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shlex
 import sys
 import time
@@ -105,6 +106,13 @@ def _word(word: object) -> str:
 
     text = shown(word) if isinstance(word, Path) else str(word)
     return f"./{text}" if isinstance(word, Path) and text.startswith("-") else text
+
+
+def seen_from_here(path: str | os.PathLike[str]) -> str:
+    """Return a path relative to the folder in which the command runs, if it lies in there."""
+    absolute, here = os.path.abspath(path), os.getcwd()
+    inside = absolute.startswith(os.path.join(here, ""))
+    return os.path.relpath(absolute, here) if inside else os.fspath(path)
 
 
 def table(title: str, *columns: str) -> Table:

@@ -45,14 +45,13 @@ _WORDS = AskingWords(
         "failed": "without an answer",
     },
     skipped={
-        "dropped": "were dropped in a review",
-        "edited": "were edited by a person",
-        "uncaptioned": "have no caption; `videoprep caption` makes them",
-        "current": "are none of those that --only names",
-        "unreadable": "have a file that cannot be read",
-        "repeated": "are of the same clip as another sample, with the same caption",
-        "ambiguous": "are of the same clip as another sample, with another caption, and stay as "
-        "they are",
+        "dropped": "dropped in a review",
+        "edited": "edited by a person",
+        "uncaptioned": "without a caption; `videoprep caption` makes captions",
+        "current": "not among those that --only names",
+        "unreadable": "with a file that cannot be read",
+        "repeated": "of the same clip as another sample, with the same caption",
+        "ambiguous": "of the same clip as another sample, with another caption; left unchanged",
     },
 )
 

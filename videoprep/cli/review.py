@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from videoprep.cli.options import dataset_options, make_spec
-from videoprep.cli.output import meter, safe, said, stderr, stdout
+from videoprep.cli.output import meter, safe, said, seen_from_here, stderr, stdout
+from videoprep.cli.spelling import spelled
 from videoprep.errors import VideoprepError
 from videoprep.text import counted, file_size
 
@@ -29,7 +30,10 @@ def review(
     dataset: dict[str, Any],
     model: Annotated[
         str | None,
-        typer.Option(help="Diffusers folder or hub id whose tokenizer counts the tokens."),
+        typer.Option(
+            help="Diffusers folder or hub id. Its tokenizer counts the tokens, and its family is "
+            "the profile if the dataset names none."
+        ),
     ] = None,
     port: Annotated[
         int,
@@ -84,6 +88,7 @@ def _opened(spec: DatasetSpec, model: str | None, reviewer: str) -> Review:
             model=model,
             reviewer=reviewer,
             on_progress=lambda done, total: shown.update("validated", done, total),
+            spell=spelled,
         )
 
 
@@ -111,7 +116,7 @@ def _serve(
             pass
         finally:
             taken = counted(opened.decisions, "decision")
-            stdout.print(safe(f"{taken}, in {items.live.captions.journal.folder}"))
+            stdout.print(safe(f"{taken}, in {seen_from_here(items.live.captions.journal.folder)}"))
 
 
 def _write(spec: DatasetSpec, page: Path, limit: int, model: str | None, reviewer: str) -> None:

@@ -146,6 +146,15 @@ def print_result(result: SplitResult, stats: Path | None, page: Path | None) -> 
     stdout.print(shown)
     for kind, number in sorted(result.passed_over.items()):
         stdout.print(safe(f"passed over: {number:,} {kind}", "dim"))
-    stdout.print(safe(f"written: {result.output}"))
+    if result.is_kept:
+        stdout.print(
+            said(
+                "there is no range, so the list that is there was left as it is; choose another "
+                "`min_length`, or see what else the table names",
+                "yellow",
+            )
+        )
+    else:
+        stdout.print(safe(f"written: {result.output}"))
     for target in filter(None, (stats, page)):
         stdout.print(safe(f"written: {target}"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from videoprep.cli.asking import READING
-from videoprep.cli.encode import print_damaged
+from videoprep.cli.encode import print_damaged, print_use
 from videoprep.cli.index import print_left_out
 from videoprep.cli.options import (
     Format,
@@ -27,6 +27,7 @@ from videoprep.cli.output import (
     print_reading,
     safe,
     said,
+    seen_from_here,
     stdout,
     table,
 )
@@ -96,6 +97,8 @@ def status(
         print_status(found)
         if found.differences or (not found.ok and not found.is_hopeless):
             _print_next(found, path, {**dataset, **options, **found.keep}, model)
+        elif found.ok:
+            print_use(store, model or found.model)
     raise typer.Exit(0 if found.ok else 1)
 
 
@@ -130,9 +133,9 @@ def _print_captions(
         print_caption_status(found, again)
         if not found.ok:
             stdout.print(safe("not every clip has a current caption", "yellow"))
-            words = again.next()
-            if words is not None:
-                next_command(*words)
+        words = ("validate", Path(place), *as_options(dataset)) if found.ok else again.next()
+        if words is not None and found.samples:
+            next_command(*words)
     raise typer.Exit(0 if found.ok else 1)
 
 
@@ -184,7 +187,8 @@ def print_caption_status(found: CaptionStatus, again: _CaptionCommands) -> None:
     }
     parts = [f"{count:,} {words[who]}" for who, count in found.writers.items()]
     parts += [f"{found.dropped:,} dropped in a review"] if found.dropped else []
-    stdout.print(safe(f"{counted(found.samples, 'sample')} = {' + '.join(parts)}"))
+    samples = counted(found.samples, "sample")
+    stdout.print(safe(f"{samples} = {' + '.join(parts)}" if parts else samples))
     if found.unreadable:
         stdout.print(safe(f"of them, {found.unreadable:,} have a file that cannot be read"))
     _print_runs(found)
@@ -212,7 +216,9 @@ def print_caption_status(found: CaptionStatus, again: _CaptionCommands) -> None:
 def _print_runs(found: CaptionStatus) -> None:
     if not found.runs:
         return
-    runs = table(found.journal, "run", "stage", "model", "prompt", ">captions", ">current")
+    runs = table(
+        seen_from_here(found.journal), "run", "stage", "model", "prompt", ">captions", ">current"
+    )
     for run in found.runs:
         counts = (f"{run.answered:,}", f"{run.current:,}")
         runs.add_row(run.run, run.stage, safe(run.model), safe(run.prompt_name), *counts)

@@ -50,7 +50,11 @@ def validate(
     path: Path,
     dataset: dict[str, Any],
     model: Annotated[
-        str | None, typer.Option(help="Model folder or hub id, whose tokenizer counts captions.")
+        str | None,
+        typer.Option(
+            help="Model folder or hub id. Its tokenizer counts captions, and its family is the "
+            "profile if the dataset names none."
+        ),
     ] = None,
     fix: Annotated[
         bool, typer.Option("--fix", help="Write a corrected videoprep.yaml and list.")
@@ -103,7 +107,7 @@ def validate(
         _require_no_source(target, report)
     _write(spelled_report(report), output_format, output)
     if output_format == "rich" and not (fix or diff):
-        _print_next(report, path, dataset)
+        _print_next(report, path, dataset, model)
     if (fix or diff or write_clean) and report.overview is not None:
         _require_one(report, path)
         spec = DatasetSpec.from_path(path, **dataset)
@@ -119,9 +123,9 @@ def validate(
 _FITTED = ("VP101", "VP102", "VP303")
 
 
-def _print_next(report: Report, path: Path, dataset: dict[str, Any]) -> None:
+def _print_next(report: Report, path: Path, dataset: dict[str, Any], model: str | None) -> None:
     """The command that follows: a plan, or a way to a dataset that passes."""
-    options = as_options(dataset)
+    options = [*as_options(dataset), *(() if model is None else ("--model", model))]
     failing = {finding.code for finding in report.findings if finding.fails(report.fail_on)}
     if Code.EMPTY_CAPTION.value in failing and report.overview is not None:
         given = {name: dataset[name] for name in dataset if name in READING}
@@ -350,14 +354,17 @@ def _print_datasets(report: Report) -> None:
 
 def print_verdict(report: Report) -> None:
     """Whether the dataset is ok, and counts that add up."""
+    ignored = report.unusable - report.dropped
     verdict = safe("not clean", "bold red")
     if report.ok:
-        warned = any(f.severity.value == "warning" for f in report.findings) or report.unusable
+        warned = any(f.severity.value == "warning" for f in report.findings) or ignored
         verdict = safe("passes, with warnings" if warned else "clean", "bold green")
     counts = f" · {counted(report.total, 'sample')} = {report.clean} clean + "
     counts += f"{report.with_findings} with findings"
-    if report.unusable:
-        counts += f" + {report.unusable} unusable for reasons that are ignored"
+    if report.dropped:
+        counts += f" + {report.dropped} dropped in a review"
+    if ignored:
+        counts += f" + {ignored} unusable for reasons that are ignored"
     rules = f" · profile {report.profile}, reshape {report.reshape}"
     if report.rules_left_out:
         rules += f" · {counted(report.rules_left_out, 'rule')} skipped"

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from videoprep.encoding.status import SetAsideGroup
+from videoprep.errors import Code
 from videoprep.families.component import Component
 from videoprep.index.calibration import Calibration
 from videoprep.index.role_counts import RoleCounts
@@ -181,9 +182,19 @@ class Facts:
         return sum(self.samples.values())
 
     @property
+    def dropped(self) -> int:
+        """Those of the skipped samples that a person dropped in a review."""
+        reasons = () if self.plan is None else self.plan.summary.left_out
+        return sum(one.samples for one in reasons if one.code == Code.DROPPED.value)
+
+    @property
     def ok(self) -> bool:
-        """Whether nothing failed, was skipped or is to do, and no rule is broken."""
+        """Whether nothing failed, was skipped or is to do, and no rule is broken.
+
+        What a person dropped in a review is as it was asked for.
+        """
         bad = sum(self.samples.get(state, 0) for state in ("failed", "to do", "skipped"))
+        bad -= self.dropped
         clean = self.findings is None or self.findings.ok
         return self.plan is not None and not bad and clean
 

@@ -71,7 +71,7 @@ def as_html(
 def _verdict(facts: Facts) -> dict[str, str]:
     """How it stands, in words and in a sign."""
     samples = facts.samples
-    failed, left_out = samples.get("failed", 0), samples.get("skipped", 0)
+    failed, left_out = samples.get("failed", 0), samples.get("skipped", 0) - facts.dropped
     if facts.plan is None:
         return {"kind": "bad", "words": "no plan", "icon": _CROSS}
     if facts.store is None:

@@ -122,8 +122,27 @@ class EncodeResult:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was skipped and nothing failed; other jobs may have work to do yet."""
-        return not self.left_out and not self.set_aside
+        """Whether nothing failed and nothing was skipped but what a person dropped in a review.
+
+        Other jobs may have work to do yet.
+        """
+        return not self.set_aside and not self.skipped
+
+    @property
+    def dropped(self) -> int:
+        """How many of the samples in ``left_out`` a person dropped in a review."""
+        return sum(sample.is_dropped for sample in self.left_out)
+
+    @property
+    def skipped(self) -> int:
+        """How many of the samples in ``left_out`` nobody dropped: something is wrong with them."""
+        return len(self.left_out) - self.dropped
+
+    @property
+    def samples_told(self) -> str:
+        """How many samples are not planned, in words."""
+        told = f"{self.skipped} of {self.samples} samples skipped"
+        return f"{told}, {self.dropped} dropped in a review" if self.dropped else told
 
     @property
     def pending(self) -> int:
@@ -149,8 +168,8 @@ class EncodeResult:
         head = "".join(f"<th>{name}</th>" for name in names)
         return (
             f"<p><b>{html.escape(self.store)}</b>: {self.complete} of {self.clips} clips are "
-            f"complete, {self.failed} failed, {self.pending} pending, {len(self.left_out)} of "
-            f"{self.samples} samples skipped · {self.seconds:.1f} s</p>"
+            f"complete, {self.failed} failed, {self.pending} pending · "
+            f"{self.samples_told} · {self.seconds:.1f} s</p>"
             f"<table><tr>{head}</tr>{rows}</table>"
         )
 

@@ -29,6 +29,8 @@ class Phase:
     """What its units consist of, in the plural, such as ``files``."""
     amounts: str | None = None
     """What else of them is counted, in the plural, such as ``lines``; None: nothing."""
+    is_timed: bool = True
+    """Whether it is measured how long the device works in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,9 @@ class Progress:
     """What else was counted, lately."""
     seconds_left: float | None
     """Estimated seconds left in total; None if nothing is done yet."""
-    busy: float
-    """Fraction of the time in which the device, or the CPU without one, computes."""
+    busy: float | None
+    """Fraction of the time in which the device, or the CPU without one, computes; None if that is
+    not measured, as where a server computes."""
     waiting_for_input: float
     """Share of the time in which it waits for what it is to work on."""
     waiting_for_write: float
@@ -284,7 +287,7 @@ class RunOverview:
             items_per_second=items_rate,
             amounts_per_second=amounts_rate,
             seconds_left=_sum_of(left.values()),
-            busy=self._share("busy", elapsed),
+            busy=self._share("busy", elapsed) if words.is_timed else None,
             waiting_for_input=self._share("input", elapsed),
             waiting_for_write=self._share("write", elapsed),
             ranks=self._ranks,

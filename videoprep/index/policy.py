@@ -6,22 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 from videoprep.errors import PlanError
 from videoprep.families.profile import Profile
-from videoprep.families.registry import get_profile
+from videoprep.families.registry import get_profile, profile_of
 from videoprep.index.auto_buckets import MIN_KEPT, Floor
 from videoprep.index.bucket import Bucket
 from videoprep.index.windows import WindowPolicy
 from videoprep.media.still_image import DEFAULT_BACKGROUND
 from videoprep.spec.dataset import REFERENCE_MAX_PIXELS, DatasetSpec
+from videoprep.spec.dataset_group import DatasetGroup
 from videoprep.spec.dataset_options import Reshape
 from videoprep.spec.extras import TimeZero
 from videoprep.spec.spec_file import DATASETS
 
 DEFAULT_MAX_FRAMES = 49
 """No clip is longer, where neither a limit nor frame buckets are given."""
+
+D = TypeVar("D", DatasetSpec, DatasetGroup)
 
 CROPS = ("center-crop", "random-crop")
 """The ways of fitting that cut."""
@@ -228,6 +231,25 @@ class Policy:
         if self.reference_max_pixels != REFERENCE_MAX_PIXELS:
             found["reference_max_pixels"] = self.reference_max_pixels
         return found
+
+
+def for_model(datasets: D, model: str | None) -> D:
+    """Return a dataset, or several, with the profile of a model's family where none is named.
+
+    Args:
+        datasets: one or several.
+        model: a model folder or hub id; None changes nothing.
+
+    Raises:
+        ModelError: there is no such model, or it is of no known family.
+    """
+    if model is None:
+        return datasets
+    if isinstance(datasets, DatasetGroup):
+        return replace(datasets, default_profile=profile_of(model))
+    if datasets.profile is not None:
+        return datasets
+    return datasets.model_copy(update={"profile": profile_of(model)})
 
 
 def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:

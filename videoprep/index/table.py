@@ -112,6 +112,11 @@ class LeftOutSample:
         name = os.path.basename(self.file)
         return name if self.line is None else f"{name}:{self.line}"
 
+    @property
+    def is_dropped(self) -> bool:
+        """Whether a person dropped it in a review: that is no fault, and there is no more to do."""
+        return self.code == Code.DROPPED.value
+
 
 @dataclass(frozen=True, slots=True)
 class ListedDataset:
@@ -437,6 +442,13 @@ class BucketIndex:
     def roles(self) -> tuple[Role, ...]:
         """The roles of media that some samples have beside their videos."""
         return roles_in(self.table.column_names)
+
+    @property
+    def skipped(self) -> int:
+        """How many samples are not planned, but for those that a person dropped in a review."""
+        codes = self.table["left_out_code"]
+        dropped = pc.sum(pc.equal(codes, Code.DROPPED.value)).as_py() or 0
+        return len(codes) - codes.null_count - int(dropped)
 
     @property
     def left_out(self) -> list[LeftOutSample]:

@@ -28,6 +28,7 @@ _BINS = 32
 _MOST_SHARPNESS = 4096.0
 
 _CHANGES = 3  # that are named
+_AT_FRAME = "at frame "
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,29 @@ class FrameScan:
     jump: NDArray[np.uint8]
     sharpness: NDArray[np.uint8]
 
+    def part(self, frames: range) -> FrameScan:
+        """Return the same of some frames that follow each other; the numbers stay the file's.
+
+        For example, of the frames 100 to 200 with a change of size at frame 90, and with frame 150
+        damaged: no change, and frame 150 damaged. A complaint that no damaged frame comes with
+        stays only if frames are missing.
+        """
+        damaged = tuple(number for number in self.damaged if number in frames)
+        decoded = len(range(self.decoded)[frames.start : frames.stop])
+        is_silent = not damaged and decoded == len(frames)
+        cut = slice(frames.start, frames.stop)
+        return FrameScan(
+            decoded=decoded,
+            damaged=damaged,
+            complaint=None if is_silent else self.complaint,
+            changes=tuple(text for text in self.changes if _changed_at(text) in frames[1:]),
+            brightness=self.brightness[cut],
+            contrast=self.contrast[cut],
+            change=self.change[cut],
+            jump=self.jump[cut],
+            sharpness=self.sharpness[cut],
+        )
+
     def to_json(self) -> dict[str, Any]:
         """A form that `json` can write; `from_json` reads it back."""
         return {name: _packed(getattr(self, name)) for name in self.__slots__}
@@ -80,6 +104,11 @@ def count_still(change: NDArray[np.uint8], limit: float) -> int:
         limit: in levels of luma.
     """
     return int((change < _CHANGE_STEPS * limit).sum())
+
+
+def _changed_at(text: str) -> int:
+    """Return the frame of one of `FrameScan.changes`."""
+    return int(text.removeprefix(_AT_FRAME).partition(" ")[0])
 
 
 def _packed(value: Any) -> Any:
@@ -136,7 +165,7 @@ class _Findings:
             self.complain(frame.damage)
         difference = frame.format.difference(self._format) if self._format else None
         if difference is not None and len(self.changes) < _CHANGES:
-            self.changes.append(f"at frame {frame.number} the {difference}")
+            self.changes.append(f"{_AT_FRAME}{frame.number} the {difference}")
         self._format = frame.format
 
 

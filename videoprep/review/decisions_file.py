@@ -26,7 +26,7 @@ _MOST_BYTES = 256 << 20
 _MOST_DECISIONS = 1_000_000
 _MOST_TOLD = 5
 
-_EXPORTED = "name the file that a page of `videoprep review … --static` exported, decisions.json"
+_EXPORTED = "name the file that a page of `videoprep review` exported, decisions.json"
 
 
 class ExportedDecision(BaseModel):

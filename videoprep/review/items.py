@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -101,9 +101,17 @@ class ReviewItems:
         live: the captions.
         report: what validation found.
         rules: those that are applied to captions again when they change.
+        spell: writes the options that findings name as the reviewer gives them.
     """
 
-    def __init__(self, live: LiveCaptions, report: Report, rules: CaptionRules) -> None:
+    def __init__(
+        self,
+        live: LiveCaptions,
+        report: Report,
+        rules: CaptionRules,
+        spell: Callable[[str], str] = str,
+    ) -> None:
+        self._spell = spell
         self.live = live
         self.rules = rules
         self.counts: dict[Show, int] = dict.fromkeys(SHOWS, 0)
@@ -277,8 +285,8 @@ class ReviewItems:
             "code": finding.code,
             "name": self._name_of(finding.code),
             "severity": finding.severity.value,
-            "message": escape_unprintable(finding.message),
-            "remedy": escape_unprintable(finding.remedy),
+            "message": escape_unprintable(self._spell(finding.message)),
+            "remedy": escape_unprintable(self._spell(finding.remedy)),
         }
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from videoprep.errors import VideoprepError
 from videoprep.families.registry import TokenCounter, token_counter
-from videoprep.index.policy import Policy
+from videoprep.index.policy import Policy, for_model
 from videoprep.index.survey import resolve
 from videoprep.review.clips import ClipVideos
 from videoprep.review.items import ClipFilter, ReviewItems, seen_of
@@ -42,9 +42,12 @@ class Review:
 
     Args:
         spec: the dataset.
-        model: a model folder or hub id whose tokenizer counts tokens; None: none are counted.
+        model: a model folder or hub id. Its tokenizer counts tokens, and its family is the profile
+            if the dataset names none. None: no tokens are counted.
         reviewer: name of whoever decides, for the journal; may be empty.
         on_progress: called with how many samples are validated, and how many there are.
+        spell: writes the options that a text of the library names as the reviewer gives them;
+            by default they stay as in Python.
 
     Raises:
         SpecError: there is no dataset, or an option is wrong.
@@ -59,12 +62,14 @@ class Review:
         model: str | None = None,
         reviewer: str = "",
         on_progress: Callable[[int, int], None] | None = None,
+        spell: Callable[[str], str] = str,
     ) -> None:
         if spec.caption_journal == "":
             raise VideoprepError(
                 "the dataset uses no caption journal, which keeps what is decided",
                 remedy="leave `caption_journal` out, or name a folder",
             )
+        spec = for_model(spec, model)
         counter = _in_turn(token_counter(model)) if model is not None else None
         report = validate(spec, model=model, on_progress=on_progress)
         self.spec = spec
@@ -72,6 +77,7 @@ class Review:
         self.reviewer = reviewer
         self.decisions = 0
         """How many were taken here."""
+        self._spell = spell
         self._lock = threading.Lock()
         live = spec.live_captions()
         policy = Policy.of(spec)
@@ -79,7 +85,7 @@ class Review:
         self.unusable = report.total - len(samples)
         """How many samples of the dataset have no video that can be played."""
         self.videos = ClipVideos(spec.data_root, resolve(policy, spec.data_root, samples))
-        self.items = ReviewItems(live, report, CaptionRules(spec, counter))
+        self.items = ReviewItems(live, report, CaptionRules(spec, counter), spell)
 
     @property
     def title(self) -> str:
@@ -122,7 +128,8 @@ class Review:
         """Return how a clip is played."""
         with self._lock:
             sample = self.items.state(self._within(position)).sample
-        return self.videos.plan(position, sample).to_json()
+        plan = self.videos.plan(position, sample).to_json()
+        return {**plan, "note": self._spell(plan["note"])}
 
     def video(self, position: int, part: int, is_wanted: Callable[[], bool] | None = None) -> bytes:
         """Return a clip as an MP4 file; see `ClipVideos.video`."""

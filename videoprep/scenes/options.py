@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 from videoprep.errors import VideoprepError
@@ -52,10 +52,12 @@ class SplitOptions(BaseModel):
         given = {name: value for name, value in options.items() if value is not None}
         return checked(cls, given, VideoprepError)
 
-    @field_validator("max_length")
-    @classmethod
-    def _is_not_below_the_minimum(cls, value: float | None, info: ValidationInfo) -> float | None:
-        least = info.data.get("min_length", 0.0)  # absent if it is wrong itself
-        if value is not None and value < least:
-            raise ValueError(f"{value:g} is below `min_length={least:g}`")
-        return value
+    @model_validator(mode="after")
+    def _has_lengths_between(self) -> Self:
+        most, least = self.max_length, self.min_length
+        if most is not None and most < least and self.long != "keep":  # which has no maximum
+            raise ValueError(
+                f"no range is between `min_length={least:g}` and `max_length={most:g}`: raise the "
+                "maximum, or lower the minimum"
+            )
+        return self

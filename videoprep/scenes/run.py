@@ -113,6 +113,8 @@ class SplitResult:
     """How much in the folder was passed over, by what it is."""
     found_by_folder: bool = True
     """Whether the folder is enough for the other commands to find the films."""
+    is_kept: bool = False
+    """Whether a list that was there was left as it is, for there is no range."""
 
     @property
     def ok(self) -> bool:
@@ -146,7 +148,8 @@ def split(
 ) -> SplitResult:
     """Find the scenes of films, and write a dataset of time ranges. No film is changed or copied.
 
-    Decoding is done once: what it showed is kept beside the films, by their contents.
+    Decoding is done once: what it showed is kept beside the films, by their contents. If there is
+    no range, a list that is there is left as it is, with all that belongs to it.
 
     Args:
         footage: a video, or a folder with videos at any depth.
@@ -174,24 +177,22 @@ def split(
         statistics = None
         if stats is not None:
             statistics = closing.enter_context(StatisticsWriter(Path(stats)))
+        rows = closing.enter_context(_CsvRows(_COLUMNS))
         left = closing.enter_context(_CsvRows(_LEFT_COLUMNS))
-
-        def write(file: BinaryIO) -> None:
-            rows = _CsvRows(_COLUMNS, file)
-            for name, found in films:
-                film = _cut(root, name, found, chosen)
-                if isinstance(film, FailedFilm):
-                    _note_failure(film, result, left)
-                    continue
-                assert found.scenes is not None  # noqa: S101
-                _note(film, result, rows, left)
-                if statistics is not None:
-                    statistics.add(film.video, film.times, found.scenes, found.shots)
-                if on_film is not None:
-                    on_film(film)
-            rows.flush()
-
-        folder.write(write, left, chosen)
+        for name, found in films:
+            film = _cut(root, name, found, chosen)
+            if isinstance(film, FailedFilm):
+                _note_failure(film, result, left)
+                continue
+            assert found.scenes is not None  # noqa: S101
+            _note(film, result, rows, left)
+            if statistics is not None:
+                statistics.add(film.video, film.times, found.scenes, found.shots)
+            if on_film is not None:
+                on_film(film)
+        result.is_kept = not result.samples and folder.has_list
+        if not result.is_kept:
+            folder.write(rows, left, chosen)
     result.found_by_folder = folder.is_found
     return result
 
@@ -313,10 +314,10 @@ def _transitions(found: Inspection, options: SplitOptions) -> list[Transition]:
 
 
 class _CsvRows:
-    """Rows of a CSV file, written as they come; without a file, kept in a temporary one."""
+    """Rows of a CSV file, kept in a temporary one until all are there."""
 
-    def __init__(self, columns: Iterable[str], file: IO[bytes] | None = None) -> None:
-        self.file = file or cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115
+    def __init__(self, columns: Iterable[str]) -> None:
+        self.file = cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115
         self._text = io.TextIOWrapper(self.file, "utf-8", newline="", write_through=True)
         self._writer = csv.writer(self._text, lineterminator="\n")
         self._writer.writerow(columns)
@@ -330,11 +331,6 @@ class _CsvRows:
     def add(self, *cells: object) -> None:
         """Write a row."""
         self._writer.writerow(cells)
-
-    def flush(self) -> None:
-        """Hand the file back, with all rows in it."""
-        self._text.flush()
-        self._text.detach()
 
     def copy(self, target: BinaryIO) -> None:
         """Copy all rows to another file."""
@@ -382,6 +378,11 @@ class _Folder:
     @property
     def _samples(self) -> Path:
         return self.path / SAMPLES
+
+    @property
+    def has_list(self) -> bool:
+        """Whether there is a list already."""
+        return self._samples.exists()
 
     def require_usable(self) -> None:
         """Refuse before the work to replace what somebody wrote.
@@ -435,9 +436,7 @@ class _Folder:
             os.path.realpath(table) == os.path.realpath(self._samples)
         )
 
-    def write(
-        self, samples: Callable[[BinaryIO], None], left: _CsvRows, options: SplitOptions
-    ) -> None:
+    def write(self, samples: _CsvRows, left: _CsvRows, options: SplitOptions) -> None:
         """Write all files, each whole or not at all."""
         self.path.mkdir(parents=True, exist_ok=True)
         for left_there in self.path.glob(f".{SAMPLES}.*"):
@@ -445,7 +444,7 @@ class _Folder:
                 left_there.unlink(missing_ok=True)
 
         def write(file: BinaryIO) -> None:
-            samples(file)
+            samples.copy(file)
             self._keep_changed()  # films take long: somebody may have edited the list meanwhile
 
         write_file(self._samples, write)

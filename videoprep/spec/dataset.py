@@ -403,8 +403,9 @@ class DatasetSpec(BaseModel):
         if saved is not None:
             # A file behind a URL is a stranger's, however it is named.
             named = saved == path and remote_of(path) is None
-            bring_named(saved, read_spec_file(saved, named=named))
-            written = read_spec_file(saved, named=named)
+            root = Path(chosen["data_root"]) if "data_root" in chosen else None
+            bring_named(saved, read_spec_file(saved, named=named, root=root))
+            written = read_spec_file(saved, named=named, root=root)
             require_known(written, saved)
             chosen = {**written, **chosen}
             path = _folder_of_lists(saved.parent, written["data_root"])

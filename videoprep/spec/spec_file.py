@@ -47,7 +47,7 @@ def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _write_text)
 
 
-def read_spec_file(path: Path, *, named: bool = False) -> dict[str, Any]:
+def read_spec_file(path: Path, *, named: bool = False, root: Path | None = None) -> dict[str, Any]:
     """The fields that the file sets, by name; hyphens in names are taken for underscores.
 
     The file may come with a dataset from elsewhere: the paths in it have to stay in its folder.
@@ -57,6 +57,7 @@ def read_spec_file(path: Path, *, named: bool = False) -> dict[str, Any]:
         named: the user has named this very file, and not a folder that it was found in. An absolute
             path in it is then taken as it is; relative paths have to stay in the folder all the
             same. So is the absolute data root of a dataset that this user made of films elsewhere.
+        root: the data root, if the user has named it: then it does not matter what the file says.
 
     Raises:
         SpecError: it cannot be read, is no mapping, leads out of its folder, or describes several
@@ -70,8 +71,10 @@ def read_spec_file(path: Path, *, named: bool = False) -> dict[str, Any]:
             "describes several datasets, and one is wanted here",
             f"name one of them: {' or '.join([f'{path}#{first}', *(f'…#{n}' for n in others)])}",
         )
-    root = fields.get("data_root", ".")
-    fields["data_root"] = path.parent / path_inside(path, "data_root", root, named)
+    if root is None:
+        written = fields.get("data_root", ".")
+        root = path.parent / path_inside(path, "data_root", written, named)
+    fields["data_root"] = root
     return fields | lists_inside(path, fields, fields["data_root"], named)
 
 
@@ -195,8 +198,12 @@ def path_inside(path: Path, name: str, value: Any, named: bool) -> str:
         folder = os.path.realpath(path.parent)
         leads_out = not is_inside(os.path.realpath(path.parent / value), folder)
     if leads_out:
-        remedy = f"{_STAY}; or name this file itself" if absolute else _STAY
-        raise _error(path, f"{name} leads out of the folder: {value[:500]}", remedy)
+        message = f"{name} leads out of the folder: {value[:500]}"
+        if absolute and name == "data_root":
+            message += "; the dataset was copied or moved since it was made, or is not yours"
+            remedy = f"if you trust it, name the folder of its videos: `data_root={value[:500]!r}`"
+            raise _error(path, message, f"{remedy}; or name this file itself")
+        raise _error(path, message, f"{_STAY}; or name this file itself" if absolute else _STAY)
     return value
 
 

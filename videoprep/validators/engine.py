@@ -18,12 +18,12 @@ from typing_extensions import Unpack
 
 from videoprep.errors import Code, MediaError, Problem, SpecError
 from videoprep.families.profile import DEFAULT
-from videoprep.families.registry import TokenCounter, profile_of, token_counter
+from videoprep.families.registry import TokenCounter, token_counter
 from videoprep.fs.mirror import shown, shown_in
 from videoprep.index.aligned import PlannedClip
 from videoprep.index.beside import PicturePlanner, refusals
 from videoprep.index.placement import LeftOut, Placement, place
-from videoprep.index.policy import Policy
+from videoprep.index.policy import Policy, for_model
 from videoprep.index.survey import resolve
 from videoprep.media.inspect import (
     DEFAULT_LIMITS,
@@ -124,9 +124,7 @@ def begin(
     remarks: tuple[Problem, ...] = ()
     there = registry()
     try:
-        spec = DatasetSpec.of(spec, **options)
-        if spec.profile is None and model is not None:
-            spec = spec.model_copy(update={"profile": profile_of(model)})
+        spec = for_model(DatasetSpec.of(spec, **options), model)
         policy = Policy.of(spec)  # wrong choices are said before the lists are read
         selection = (
             select(spec, there.rules) if rules is None else of_rules(spec, there.rules, rules)
@@ -361,6 +359,7 @@ class ValidationRun:
             total=self.listing.total,
             clean=clean,
             unusable=unusable,
+            dropped=min(unusable, self._dropped()),
             findings=tuple(self.findings),
             rules=self.selection.rules,
             rules_left_out=self.selection.left_out,
@@ -393,6 +392,14 @@ class ValidationRun:
         told = {p.number for p in self.listing.problems if p.code not in silent}
         untold = {p.number for p in self.listing.problems if p.code in silent} - told
         return min(unusable, len(untold)) if told else unusable
+
+    def _dropped(self) -> int:
+        """Entries of which a person's decision is all that is to be said."""
+        if self._is_told(Code.DROPPED):
+            return 0
+        problems = self.listing.problems
+        told = {one.number for one in problems if self._is_told(one.code)}
+        return len({one.number for one in problems if one.code is Code.DROPPED} - told)
 
     def _is_told(self, code: Code) -> bool:
         severity = built_in()[code.value].severity

@@ -14,8 +14,9 @@ import numpy as np
 
 from videoprep.errors import SpecError
 from videoprep.families.profile import DEFAULT
-from videoprep.families.registry import TokenCounter, profile_of, token_counter
+from videoprep.families.registry import TokenCounter, token_counter
 from videoprep.fs.mirror import shown
+from videoprep.index.policy import for_model
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.dataset_group import DatasetGroup
 from videoprep.spec.group_file import DatasetEntry
@@ -55,8 +56,7 @@ def validate_group(
         SpecError, PlanError, ModelError: see `validate`.
     """
     counter = None if model is None else token_counter(model)
-    if model is not None:
-        group = replace(group, default_profile=profile_of(model))
+    group = for_model(group, model)
     whole = group.whole
     known = registry()
     selection = select(whole, known.rules) if rules is None else of_rules(whole, known.rules, rules)
@@ -208,6 +208,7 @@ class _GroupValidation:
             total=sum(one.total for one in known),
             clean=sum(one.clean for one in known),
             unusable=sum(one.unusable for one in known),
+            dropped=sum(one.dropped for one in known),
             findings=(*self.findings, *(finding for found in own for finding in found)),
             overview=overview,
             passing=np.concatenate([np.zeros(0, np.bool_), *passing]),

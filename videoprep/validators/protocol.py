@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from videoprep.errors import place_of
-from videoprep.index.placement import LeftOut, Placement
+from videoprep.index.placement import LeftOut, Placement, frames_of_range
 from videoprep.index.policy import Policy
 from videoprep.media.audio_info import AudioInfo
 from videoprep.media.frame_scan import FrameScan
@@ -165,11 +165,29 @@ class Subject:
         return self._plan if isinstance(self._plan, LeftOut) else None
 
     @property
+    def frames(self) -> range:
+        """The numbers of the frames that the sample is about, of those of its file.
+
+        All of them, unless it is a time range; none where its range is not in the video. For rules
+        that need `Need.TIMESTAMPS`.
+        """
+        extras = self.sample.extras
+        if extras.start is None and extras.end is None:
+            return range(self.media.frames)
+        found = frames_of_range(self.media, extras, self.policy.time_zero)
+        return range(0) if isinstance(found, LeftOut) else found
+
+    @property
     def scan(self) -> FrameScan:
-        """What decoding every frame showed; for rules that need `Need.FRAMES`."""
+        """What decoding every frame showed, of the sample's `frames` alone.
+
+        For rules that need `Need.FRAMES`.
+        """
         if self._scan is None:
             raise _not_asked_for(Need.FRAMES)
-        return self._scan
+        frames = self.frames
+        whole = self._media is None or frames == range(self._media.frames)
+        return self._scan if whole else self._scan.part(frames)
 
     @property
     def sound(self) -> SoundInfo | None:

@@ -84,7 +84,8 @@ class Report:
         fail_on: the severity from which on the dataset is not ok.
         total: samples written down in the lists.
         clean: those without an error or a warning.
-        unusable: those that cannot be used for a reason whose rule is not applied.
+        unusable: those that are not used, and about which nothing worse than a note is said.
+        dropped: those of ``unusable`` that a person dropped in a review.
         findings: everything found.
         rules: the rules that were applied, by code.
         rules_left_out: how many of the rules that are applied by default were not.
@@ -102,6 +103,7 @@ class Report:
     findings: tuple[Finding, ...]
     rules: Mapping[str, Rule] = field(default_factory=dict, repr=False)
     rules_left_out: int = 0
+    dropped: int = 0
     overview: Overview | None = field(default=None, repr=False)
     passing: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
     reading: Reading | None = field(default=None, repr=False)
@@ -172,6 +174,7 @@ class Report:
             "clean": self.clean,
             "with_findings": self.with_findings,
             "unusable": self.unusable,
+            "dropped": self.dropped,
             "rules_left_out": self.rules_left_out,
             "errors": self.count(Severity.ERROR),
             "warnings": self.count(Severity.WARNING),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from tests.support.rules import check, rule_test, scanned
+from tests.support.rules import check, part_of, rule_test, scanned
 from videoprep.validators.rules.black import Black
+
+LATE = scanned(20, brightness=[120] * 10 + [16] * 10, contrast=2)
 
 test_black = rule_test(
     Black,
-    breaks=[scanned(brightness=[16] * 2 + [120] * 8, contrast=2)],
+    breaks=[scanned(brightness=[16] * 2 + [120] * 8, contrast=2), part_of(LATE, 10, 20)],
     clean=[
+        part_of(LATE, 0, 10),
         scanned(),
         scanned(brightness=[16] + [120] * 9, contrast=2),
         scanned(brightness=10, contrast=30),

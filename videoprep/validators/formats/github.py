@@ -28,7 +28,8 @@ def as_github(report: Report) -> Iterator[str]:
         if count > _SHOWN:
             yield f"and {count - _SHOWN} more of severity {severity.value}\n"
     yield f"{report.total} samples = {report.clean} clean + {report.with_findings} with findings"
-    yield f" + {report.unusable} unusable\n" if report.unusable else "\n"
+    kinds = {"dropped in a review": report.dropped, "unusable": report.unusable - report.dropped}
+    yield "".join(f" + {count} {kind}" for kind, count in kinds.items() if count) + "\n"
 
 
 def _command(report: Report, finding: Finding) -> str:

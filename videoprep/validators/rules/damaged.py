@@ -27,7 +27,7 @@ class Damaged(Validator):
     opt_in = True
 
     def check(self, subject: Subject) -> Iterator[Finding]:
-        scan, frames = subject.scan, subject.media.frames
+        scan, frames = subject.scan, len(subject.frames)
         if subject.media.cut_off:
             return  # its last frame is damaged, and the file has a finding of its own
         parts = []

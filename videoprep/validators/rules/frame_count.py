@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from videoprep.errors import Code
-from videoprep.index.placement import Placement, frames_used
+from videoprep.index.placement import frames_used
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
 
 class FrameCount(Validator):
-    """Without consent to reshape a breach is an error; with it, a note of what is left over."""
+    """Without consent to reshape a breach is an error; with it, a note of what is left over.
+
+    Of a time range its own frames count, and what is left over of them is a note in any case: who
+    names a range asks for a part of the video.
+    """
 
     code = Code.FRAME_COUNT.value
     name = "frame-count"
@@ -25,8 +29,8 @@ class FrameCount(Validator):
     needs = frozenset({Need.TIMESTAMPS, Need.PLAN})
 
     def check(self, subject: Subject) -> Iterator[Finding]:
-        frames, profile = subject.media.frames, subject.policy.profile
-        if profile.accepts_frames(frames):
+        frames, profile = len(subject.frames), subject.policy.profile
+        if not frames or profile.accepts_frames(frames):
             return
         nearest = profile.nearest_frames(frames)
         data: dict[str, Any] = {"frames": frames, "nearest": nearest}
@@ -34,16 +38,21 @@ class FrameCount(Validator):
         broken = f"{frames} frames are neither {rule.replace(' or ', ' nor ')}"
         if " or " not in rule:
             broken = f"{frames} frames are not {rule}"
-        if subject.policy.reshape == "none":
+        extras = subject.sample.extras
+        is_range = extras.start is not None or extras.end is not None
+        if subject.policy.reshape == "none" and not is_range:
             remedy = f"nearest legal counts: {', '.join(map(str, nearest))}; "
             remedy += "trim the file, or allow fitting with `reshape='center-crop'`"
             yield self.finding(subject, broken, remedy, **data)
         elif subject.clips:
-            message = f"{broken}: {_unused(subject.clips)}"
+            message = f"{broken}: {_unused(subject)}"
             yield self.finding(subject, message, "nothing to do", severity=Severity.NOTE, **data)
 
 
-def _unused(clips: Sequence[Placement]) -> str:
+def _unused(subject: Subject) -> str:
+    """How many frames are left over, at the rate at which they are used."""
+    clips, target = subject.clips, subject.policy.target_fps
     used, available = frames_used(clips), clips[0].available
     unused = available - used
-    return f"{used} will be used, {unused} of {available} ({unused / available:.1%}) will not"
+    rate = "" if target in (None, subject.media.rate) else f"at {float(target or 0):g} fps "
+    return f"{rate}{used} will be used, {unused} of {available} ({unused / available:.1%}) will not"

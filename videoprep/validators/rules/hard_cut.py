@@ -35,7 +35,7 @@ class HardCut(Validator):
     def check(self, subject: Subject) -> Iterator[Finding]:
         scan = subject.scan
         cut = (scan.jump >= self.options.jump) & (scan.change >= 4 * self.options.change)
-        frames = np.flatnonzero(cut[1:]) + 1
+        frames = np.flatnonzero(cut[1:]) + 1 + subject.frames.start
         if len(frames):
             shown = ", ".join(map(str, frames[:10])) + (", …" if len(frames) > 10 else "")
             message = f"{counted(len(frames), 'cut')}, at frame {shown}"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from videoprep.media.frame_scan import count_still
@@ -48,7 +46,7 @@ class MotionOnStillOptions(RuleOptions):
 
 
 class MotionOnStill(Validator):
-    """Frames of a sample's time range are looked at, by the file's average frame rate."""
+    """Frames of a sample's time range are looked at."""
 
     code = "VP217"
     name = "motion-on-still"
@@ -68,7 +66,7 @@ class MotionOnStill(Validator):
         if subject.media.is_still:
             yield self.finding(subject, f"the caption says {word!r} of a still image", word=word)
             return
-        change = _changes(subject)
+        change = subject.scan.change[1:]  # the first frame has none before it
         still = count_still(change, self.options.change)
         if len(change) and still >= self.options.share * len(change):
             message = f"the caption says {word!r}, but {still} of {len(change)} frames do not move"
@@ -85,15 +83,3 @@ def motion_word(caption: str) -> str | None:
         return None
     found = _MOTION.search(_THINGS.sub(" ", text))
     return found.group() if found else None
-
-
-def _changes(subject: Subject) -> NDArray[np.uint8]:
-    """The change of each frame of the sample from the one before it."""
-    extras, rate = subject.sample.extras, 1.0
-    if extras.start is None and extras.end is None:
-        return subject.scan.change[1:]
-    if extras.unit == "seconds":
-        rate = float(subject.media.rate)
-    first = max(0, round((extras.start or 0) * rate))
-    last = len(subject.scan.change) if extras.end is None else round(extras.end * rate)
-    return subject.scan.change[first + 1 : max(last, first + 1)]
