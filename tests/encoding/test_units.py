@@ -39,6 +39,7 @@ def _table(kinds: list[int | None], names: list[str] | None = None) -> pa.Table:
         )
     }
     columns["image_key"] = columns["prompt_key"] = columns["video_key"]
+    columns["fps"] = pa.array([bucket and 8.0 for bucket in buckets], pa.float64())
     for name in ("frames", "height", "width"):
         columns[name] = pa.array([b and getattr(b, name) for b in buckets], pa.int32())
     return pa.table(columns)

@@ -27,16 +27,18 @@ from videoprep.media.timestamps import Timestamps
 from videoprep.spec.sample import NO_EXTRAS, Extras
 
 
-def media(width: int, height: int, frames: int, fps: int | Fraction = 8, **facts: Any) -> MediaInfo:
+def media(
+    width: int, height: int, frames: int, fps: int | Fraction | None = 8, **facts: Any
+) -> MediaInfo:
     """A file of constant rate that need not exist."""
     info = MediaInfo(
         fingerprint="0" * 32,
         stream=0,
         width=width,
         height=height,
-        timestamps=Timestamps(np.arange(frames, dtype=np.int64), Fraction(1, fps)),
+        timestamps=Timestamps(np.arange(frames, dtype=np.int64), Fraction(1, fps or 1)),
         picture_start=Fraction(0),
-        fps=Fraction(fps),
+        fps=None if fps is None else Fraction(fps),
         variable_frame_rate=False,
         orientation=UPRIGHT,
         sample_aspect_ratio=Fraction(1),

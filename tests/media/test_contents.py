@@ -50,7 +50,7 @@ _VALUES = bytes(range(256))
         (b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(50), "AppleDouble", "remove the sample"),
         (b"#!AMR\n" + _VALUES, "holds sound, not a video", "replace"),
         (b"CWS\x08" + _VALUES, "is a Flash animation", "convert"),
-        (b"RIFF\0\1\0\0WEBPVP8X\x0a\0\0\0\x02" + bytes(9) + b"ANIM" + bytes(99), "animated WebP", "convert"),
+        (b"RIFF\x7e\0\0\0WEBPVP8X\x0a\0\0\0\x02" + bytes(9) + b"ANIM" + bytes(100), "animated WebP", "convert"),
         (_GIF, "65535×65535 is larger than 8192", "replace"),
     ],
 )  # fmt: skip

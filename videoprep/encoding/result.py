@@ -274,11 +274,12 @@ def _complete(job: EncodeJob, after: Mapping[Component, Artifacts]) -> int:
 
 def _failed(job: EncodeJob, after: Mapping[Component, Artifacts]) -> int:
     """Clips of which something could not be made."""
-    lacking = pa.chunked_array([pa.array([False] * job.index.table.num_rows)])
+    table = job.index.table
+    lacking, places = np.zeros(table.num_rows, np.bool_), CaptionPlaces.of(table)
     for made in after.values():
-        keys = made.source.keys(job.index.table)
-        lacking = pc.or_(lacking, is_among(keys, made.failed["key"]))
-    return int(pc.sum(lacking).as_py() or 0)
+        failed = is_among(made.source.all_keys(table), made.failed["key"])
+        lacking[places.rows(np.flatnonzero(failed.to_numpy()))] = True
+    return int(lacking.sum())
 
 
 def _count_truncated(job: EncodeJob, after: Mapping[Component, Artifacts]) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import product
-from typing import Any, TypeVar
+from typing import Any, overload
 
 from videoprep.errors import PlanError
 from videoprep.families.profile import Profile
@@ -16,7 +16,7 @@ from videoprep.index.bucket import Bucket
 from videoprep.index.windows import WindowPolicy
 from videoprep.media.still_image import DEFAULT_BACKGROUND
 from videoprep.spec.dataset import REFERENCE_MAX_PIXELS, DatasetSpec
-from videoprep.spec.dataset_group import DatasetGroup
+from videoprep.spec.dataset_group import DatasetGroup, Datasets
 from videoprep.spec.dataset_options import Reshape
 from videoprep.spec.extras import TimeZero
 from videoprep.spec.spec_file import DATASETS
@@ -24,7 +24,6 @@ from videoprep.spec.spec_file import DATASETS
 DEFAULT_MAX_FRAMES = 49
 """No clip is longer, where neither a limit nor frame buckets are given."""
 
-D = TypeVar("D", DatasetSpec, DatasetGroup)
 
 CROPS = ("center-crop", "random-crop")
 """The ways of fitting that cut."""
@@ -233,7 +232,19 @@ class Policy:
         return found
 
 
-def for_model(datasets: D, model: str | None) -> D:
+@overload
+def for_model(datasets: DatasetSpec, model: str | None) -> DatasetSpec: ...
+
+
+@overload
+def for_model(datasets: DatasetGroup, model: str | None) -> DatasetGroup: ...
+
+
+@overload
+def for_model(datasets: Datasets, model: str | None) -> Datasets: ...
+
+
+def for_model(datasets: Datasets, model: str | None) -> Datasets:
     """Return a dataset, or several, with the profile of a model's family where none is named.
 
     Args:

@@ -448,7 +448,7 @@ class BucketIndex:
         """How many samples are not planned, but for those that a person dropped in a review."""
         codes = self.table["left_out_code"]
         dropped = pc.sum(pc.equal(codes, Code.DROPPED.value)).as_py() or 0
-        return len(codes) - codes.null_count - int(dropped)
+        return int(len(codes) - codes.null_count - dropped)
 
     @property
     def left_out(self) -> list[LeftOutSample]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from videoprep.media.audio import Samples, floats_of
 from videoprep.media.audio_info import best_audio_stream, layout_of
+from videoprep.media.contents import picture_format
 from videoprep.media.damage import DecoderLog
 from videoprep.media.probe import open_file
 
@@ -86,12 +87,14 @@ def scan_sound(path: Path) -> SoundScan:
     """Decode the best audio stream of a file, a packet at a time.
 
     Returns:
-        What it shows; of no samples, if there is no sound.
+        What it shows; of no samples, if there is no sound, as in a still image.
 
     Raises:
         av.error.FFmpegError: the file cannot be opened.
     """
     gauge = _SoundGauge()
+    if picture_format(path) is not None:
+        return gauge.result()
     with open_file(path) as container:
         stream = best_audio_stream(container, container.streams.best("video"))
         if stream is None:
