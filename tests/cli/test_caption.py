@@ -282,8 +282,9 @@ def test_a_status_names_the_commands_that_mend_it(
     mine = films / "mine.txt"
     mine.write_text("Say what is to be seen.")
     run_cli("caption", films, *url, "--frames", "2", "--prompt", mine, "--limit", "2")
-    done = run_cli("status", films, COLUMNS="160")
-    (named,) = re.findall(r"mine\.txt \([0-9a-f]{8}\)", done.stdout)
+    done = run_cli("status", films, COLUMNS="300")
+    assert "mine.txt" in done.stdout
+    (named,) = re.findall(r"\([0-9a-f]{8}\)", done.stdout)  # in a line of its own if it is narrow
     assert "dense" in done.stdout
     stale, failed = sorted(_commands(done, "→"), key=lambda words: words[-1] == "failed")
     assert (stale[-1], failed[-1]) == ("stale", "failed")
@@ -293,7 +294,7 @@ def test_a_status_names_the_commands_that_mend_it(
     for words, captioned in ((missing, 3), (failed, 1), (stale, 1)):
         told = json.loads(run_cli(*words, "--output-format", "json").stdout)
         assert (told["captioned"], sum(told["failed"].values())) == (captioned, 0), words
-    done = run_cli("status", films, COLUMNS="160")
+    done = run_cli("status", films, COLUMNS="300")
     assert done.returncode == 0, done.stdout
     assert (named in done.stdout, done.stdout.count("│ caption │")) == (True, 2)
 

@@ -27,7 +27,8 @@ def notes_on_media(info: StoreInfo, data: LatentDataset, target: str) -> Iterato
     """
     for name, recipe in info.recipes.items():
         if recipe.source.may_lack and name not in data.components:
+            weighs = recipe.fields.get("mask_meaning") == "loss"
             yield (
-                f"{name} are not written: {target} has no place for them, or not all of the clips "
-                "have some"
+                f"{name} not written: {target} has no place for it, or not every clip has it"
+                f"{'; nothing weighs the loss there' if weighs else ''}"
             )
