@@ -23,6 +23,8 @@ from videoprep.spec.roles import Role
 
 CONTROL = Role("control")
 
+pytestmark = pytest.mark.heavy  # pixels of other sizes are fitted by torch
+
 
 def times_at(rate: Fraction | int, frames: int, *, start: int = 0) -> list[int]:
     """When frames are shown, in whole milliseconds."""

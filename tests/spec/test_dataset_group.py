@@ -186,6 +186,7 @@ def test_an_absolute_path_is_taken_if_the_file_itself_is_named(tmp_path: Path) -
         DatasetGroup.from_path(folder)
 
 
+@pytest.mark.heavy  # it needs s3fs
 def test_an_address_is_taken_only_if_the_file_itself_is_named(tmp_path: Path) -> None:
     write_file(tmp_path, "datasets:\n  - path: s3://bucket/people\n")
     with pytest.raises(SpecError, match="path is an address"):
