@@ -123,7 +123,8 @@ def test_the_command_line_surface_is_as_documented() -> None:
         | {"--detector", "--threshold", "--dissolve-threshold", "--min-length", "--max-length"}
         | {"--long", "--trim", "--output-format", "--help"},
         "rules": {"--output-format", "--help"},
-        "index": dataset | {"--output", "--diff", "--on-missing", "--batch-size", "--num-gpus"},
+        "index": dataset
+        | {"--output", "--diff", "--on-missing", "--batch-size", "--num-gpus", "--model"},
         "encode": dataset
         | {
             "--output",
