@@ -32,12 +32,7 @@ def wanted_sound(policy: Policy) -> SoundFormat | None:
 
 
 def heard(subject: Subject, options: SoundOptions) -> AudioInfo | None:
-    """Return what is in the sample's sound, if that matters: it has a file, or the family hears.
-
-    A still image has no time for sound, which VP108 says.
-    """
-    if subject.media.is_still:
-        return None
+    """Return what is in the sample's sound, if that matters: it has a file, or the family hears."""
     matters = subject.sound is not None or options.own or wanted_sound(subject.policy) is not None
     return subject.audio if matters else None
 
@@ -60,10 +55,10 @@ def missing(seconds: Fraction, placement: Placement, frames: float) -> Severity 
 def clip_stretches(subject: Subject, scan: SoundScan) -> Iterator[slice]:
     """Yield which stretches of the sound each clip takes; not of clips that have none."""
     audio = subject.audio
-    has_time = audio is not None and not subject.media.is_still
-    for placement in subject.clips if has_time else ():
+    if audio is None:
+        return
+    for placement in subject.clips:
         begins, lasts = player_time(subject.media, placement)
-        assert audio is not None  # noqa: S101 (there is no clip to go through otherwise)
         since = float(begins - audio.start)
         part = scan.stretches(since, since + float(lasts))
         if len(scan.loudness[part]):

@@ -203,8 +203,11 @@ class Subject:
         """What is in the sample's sound: its own file's, or else the video's own track.
 
         ``start`` is a player's: seconds from where the video begins for it. None if there is no
-        sound. Needs `Need.HEADER` and `Need.MEDIA`.
+        sound, and for a still image, which has no time for it (VP108). Needs `Need.HEADER` and
+        `Need.MEDIA`.
         """
+        if self.media.is_still:
+            return None
         file = self.sound
         if file is not None:
             return file.audio
