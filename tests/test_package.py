@@ -138,6 +138,18 @@ def test_only_the_family_knows_its_name() -> None:
         assert not strings & names, path
 
 
+def test_names_of_components_are_only_where_data_are_made_or_handed_on() -> None:
+    name = re.compile(r'"[a-z_]*_(latents|embeds)"')
+    allowed = ("families/", "exporters/", "importers/", "training/", "demo/")
+    found = {
+        path: hits
+        for path in modules()
+        if not path.startswith(allowed)
+        and (hits := [one.group() for one in name.finditer((PACKAGE / path).read_text("utf-8"))])
+    }
+    assert found == {}
+
+
 def test_the_engine_knows_nothing_of_videos() -> None:
     """Neither by imports, which the layers see to, nor in its words."""
     words = re.compile(r"(?i)(clip|video(?!prep)|caption|latent|pixel|encod(?!e\())")

@@ -15,7 +15,7 @@ from videoprep.encoding.run import asked_components, open_checked
 from videoprep.encoding.video_pass import context_of
 from videoprep.errors import MediaError, ModelError, listed
 from videoprep.families.caption_places import FURTHER_KEYS
-from videoprep.families.component import Component, ordered
+from videoprep.families.component import FIRST_FRAMES, Component, ordered
 from videoprep.families.contract import TextEncoder, VideoEncoder
 from videoprep.families.registry import components_of
 from videoprep.index.clip import Clip
@@ -63,7 +63,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
         self._index, self._device, self._dtype = index, device, dtype
         self._model, self._family = open_checked(model, revision)
         self._specs = components_of(self._family, self._model)
-        wanted = asked_components(self._specs, {"image_latents"} if images else set())
+        wanted = asked_components(self._specs, {FIRST_FRAMES} if images else set())
         if of_sound := sorted(name for name in wanted if self._specs[name].source.sound):
             raise ModelError(
                 f"{', '.join(of_sound)} cannot be made while training",

@@ -43,6 +43,7 @@ from videoprep.engine.task import Task
 from videoprep.errors import ModelError, PlanError
 from videoprep.failpoints import reach
 from videoprep.families.component import (
+    CONDITION_WORDS,
     Component,
     ComponentSpec,
     Condition,
@@ -359,8 +360,8 @@ def asked_components(
     known = {option for spec in possible.values() for option in spec.options}
     for option in sorted(conditions - known):
         raise ModelError(
-            f"`{option}` asks for {_WORDS[option]}, and models of this family are not trained with "
-            "it",
+            f"`{option}` asks for {CONDITION_WORDS[option]}, and models of this family are "
+            "not trained with it",
             remedy=f"leave `{option}` out",
             option=option,
         )
@@ -369,13 +370,6 @@ def asked_components(
         for name, spec in possible.items()
         if not spec.options or not conditions.isdisjoint(spec.options)
     }
-
-
-_WORDS: Mapping[Condition, str] = {
-    "image_latents": "first frames",
-    "image_noise": "noise on first frames",
-    "last_frame": "last frames",
-}
 
 
 def open_checked(name: str, revision: str | None) -> tuple[ModelFolder, Family]:

@@ -34,6 +34,13 @@ NO_AUDIO = ""
 """The ``audio_key`` of a planned clip without sound. Null means that it is not known."""
 Condition = Literal["image_latents", "image_noise", "last_frame"]
 """An option of encoding that asks for components of conditions."""
+FIRST_FRAMES: Condition = "image_latents"
+"""The option that asks for what is made of first frames, whatever the family calls it."""
+CONDITION_WORDS: Mapping[Condition, str] = {
+    FIRST_FRAMES: "first frames",
+    "image_noise": "noise on first frames",
+    "last_frame": "last frames",
+}
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _RGB = tuple[float, float, float]
 

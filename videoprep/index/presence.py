@@ -17,8 +17,8 @@ _MOST = 16
 class ComponentPresence:
     """Which of the components that a clip may lack each item lacks.
 
-    For example, with sound latents for the first and the last of three clips, ``kinds`` is
-    ``((), ("sound_latents",))`` and ``codes`` is ``[0, 1, 0]``.
+    For example, if only the second of three clips has no sound, ``kinds`` is ``((), ("SOUND",))``,
+    with the component's name for SOUND, and ``codes`` is ``[0, 1, 0]``.
     """
 
     kinds: tuple[tuple[Component, ...], ...]

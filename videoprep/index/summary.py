@@ -13,7 +13,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from videoprep.families.caption_places import FURTHER_KEYS, CaptionPlaces
-from videoprep.families.component import FRAMES, Component, ComponentSpec, for_roles, ordered
+from videoprep.families.component import (
+    FIRST_FRAMES,
+    FRAMES,
+    Component,
+    ComponentSpec,
+    for_roles,
+    ordered,
+)
 from videoprep.families.moments import MOMENTS, PosteriorForm
 from videoprep.families.profile import Profile
 from videoprep.families.registry import get_profile
@@ -515,11 +522,11 @@ def _splits(column: pa.ChunkedArray) -> tuple[dict[str, int], NDArray[np.bool_],
 def _components(
     table: pa.Table, buckets: BucketColumn, profile: Profile
 ) -> tuple[ComponentSummary, ...]:
-    """What models of the profile make always, or if `image_latents` asks for it."""
+    """What models of the profile make always, or if first frames are asked for."""
     specs = {
         spec.name: spec
         for spec in for_roles(profile.components, roles_in(table.column_names))
-        if not spec.options or "image_latents" in spec.options
+        if not spec.options or FIRST_FRAMES in spec.options
     }
     return tuple(_component(specs[name], table, buckets, profile) for name in ordered(specs))
 
