@@ -169,7 +169,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
         if self._specs[component].mask:
             mask: torch.Tensor = text.mask([caption])[0]
             return mask.to("cpu")
-        made: torch.Tensor = text.encode([caption])[0]
+        made: torch.Tensor = text.encode_for(self._specs[component].declared, [caption])[0]
         return made.to("cpu", self._dtype)
 
     def empty_caption(self) -> Mapping[str, torch.Tensor]:
