@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
 import pytest
 import torch
+import transformers
+from safetensors.torch import load_file, save_file
 
+import videoprep as vp
+from tests.media.sounds import noise, write_film
 from tests.support import fidelity, tiny_ltx2
+from tests.support.assets import write_lists, write_video
+from tests.support.family_pages import run_page
 from tests.support.fidelity import CAPTIONS, CPU
+from tests.support.mixed_dataset import OPTIONS, write_mixed_dataset
+from tests.support.tiny_cogvideox15 import change
 from tests.support.tiny_ltx2 import load_pipeline, transformer_inputs
+from videoprep.errors import ModelError
 from videoprep.families.component import VIDEO_LATENTS
-from videoprep.families.ltx2 import AUDIO_LATENTS, FAMILY, MAX_TOKENS
+from videoprep.families.contract import TextEncoder
+from videoprep.families.ltx2 import _TEXT_ENCODERS, AUDIO_LATENTS, FAMILY, MAX_TOKENS
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import components_of
+from videoprep.index.clip import Clip
+from videoprep.index.summary import summarize
+from videoprep.media.audio import load_audio
+from videoprep.media.clip import load_clip
 from videoprep.spec.roles import Role
 
 BUILD: dict[str, Callable[[Path], Path]] = {
@@ -182,9 +199,7 @@ def test_references_equal_the_pipelines(ltx2: ModelFolder, factor: int, componen
     ("frames", "fps"),
     [(121, 24.0), (121, 25.0), (97, 25.0), (153, 30.0), (249, 50.0), (9, 29.97), (1, 24.0)],
 )
-def test_sound_is_as_long_as_in_the_pipelines(
-    ltx2: ModelFolder, frames: int, fps: float
-) -> None:
+def test_sound_is_as_long_as_in_the_pipelines(ltx2: ModelFolder, frames: int, fps: float) -> None:
     pipeline = load_pipeline("LTX2Pipeline", ltx2.path)
     wanted = transformer_inputs(
         pipeline, prompt="A dog.", height=32, width=32, num_frames=frames, frame_rate=fps
@@ -194,3 +209,149 @@ def test_sound_is_as_long_as_in_the_pipelines(
     made = encoder.encode(torch.zeros(1, 2, samples))
     assert made.shape[2] == wanted
     assert made.shape[1:] == FAMILY.shape(ltx2, AUDIO_LATENTS.name, samples, 0, 0)
+
+
+def second_way(
+    clip: Clip, model: ModelFolder, encoder: TextEncoder
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """What is to be stored of a clip, by the parts of the model alone."""
+    for name, spec in components_of(FAMILY, model, clip.media).items():
+        source = spec.source
+        if source.caption:
+            yield name, encoder.encode_for(name, [clip.caption])[0]
+        elif spec.sound is not None and clip.has_audio:
+            request = clip.sound(sample_rate=16_000, channels=2, pad=True)
+            start = request.start or Fraction(0)
+            times = (start, start + request.length)
+            heard = load_audio(request.path, times, 16_000, 2, pad=True)
+            sound = FAMILY.load_sound_encoder(model, spec, CPU, torch.float32)
+            yield name, sound.encode(torch.from_numpy(heard.samples)[None])[0]
+        elif source.frames and not source.is_mask:
+            pixels = clip.pixels_of(source.role)
+            if pixels is None or (clip.is_still and source.of_video_alone):
+                continue
+            shown = (load_clip(pixels).float() / 255.0).permute(1, 0, 2, 3)[None]
+            taken = shown[:, :, list(source.decoded(shown.shape[2]))]
+            vae = FAMILY.load_frame_encoder(model, spec, CPU, torch.float32, tiling=False)
+            yield name, vae.encode(spec.pixels.scale(taken))[0]
+
+
+def test_a_mixed_dataset_from_the_list_to_previews(tmp_path: Path) -> None:
+    """With stills, sound, control, references, masks and several captions."""
+    model = ModelFolder(tiny_ltx2.build_ltx25(tmp_path / "model", modular=True), "2.5")
+    data = write_mixed_dataset(tmp_path / "data")
+    index = vp.BucketIndex.build(data, profile="ltx-2", **OPTIONS)
+    for expected in (True, False):
+        result = vp.encode(
+            index, model=model.path, output=tmp_path / "store", image_latents=True,
+            last_frame=True, device="cpu", progress="none",
+        )  # fmt: skip
+        assert result is not None
+        assert (result.complete, result.failed) == (len(index), 0)
+        assert bool(result.encoded) == expected
+    store = vp.LatentDataset(tmp_path / "store")
+    encoder = FAMILY.load_text_encoder(model, "text_encoder", CPU, torch.float32, eight_bit=False)
+    made: Counter[str] = Counter()
+    for number, clip in enumerate(index.clips()):
+        item = store[number]
+        for name, tensor in second_way(clip, model, encoder):
+            assert torch.allclose(item[name], tensor, rtol=0, atol=2e-5), (clip.video, name)
+            made[name] += 1
+        assert ("audio_latents" in item) == bool(clip.has_audio)
+        assert item["metadata"]["fps"] == clip.fps
+    assert made["audio_prompt_embeds"] == made["video_latents"] == len(index)
+    some = {"audio_latents", "image_latents", "control_depth_latents", "reference_latents"}
+    assert all(0 < made[name] < len(index) for name in some)
+    assert made["last_image_latents"] == made["image_latents"]
+    assert vp.verify(tmp_path / "store").ok
+    shown = vp.preview(store, output=tmp_path / "preview.html", clips=2, device="cpu")
+    assert shown.clips == 2
+
+
+@pytest.mark.parametrize("name", ["2", "2.3"])
+def test_the_page_comes_to_what_the_pipeline_gives_the_transformer(
+    tmp_path: Path, name: str
+) -> None:
+    model = ModelFolder(BUILD[name](tmp_path / "model"), name)
+    write_film(tmp_path / "data/a.mov", noise(3), frames=17, fps=24)
+    write_lists(tmp_path / "data", ["A dog, and a bell."], ["a.mov"])
+    vp.encode(
+        tmp_path / "data", model=model.path, output=tmp_path / "store", profile="ltx-2",
+        reshape="center-crop", image_latents=True, device="cpu", progress="none",
+    )  # fmt: skip
+    given = run_page("families/ltx-2.md", tmp_path)
+    item = given["item"]
+    pipeline = load_pipeline("LTX2Pipeline", model.path)
+    theirs = transformer_inputs(
+        pipeline, prompt=item["caption"], height=64, width=64, num_frames=17,
+        latents=item["video_latents"][None].chunk(2, dim=1)[0],
+        audio_latents=item["audio_latents"][None], noise_scale=0.0, frame_rate=24.0,
+    )  # fmt: skip
+    assert torch.equal(given["latents"], theirs["hidden_states"])
+    assert torch.equal(given["audio"], theirs["audio_hidden_states"])
+    assert given["audio"].shape[1] == round(17 / 24 * 25)
+    for which, prefix in (("video", ""), ("audio", "audio_")):
+        connector = getattr(pipeline.connectors, f"{which}_connector")
+        with torch.no_grad():
+            ours, _ = connector(given[f"{prefix}prompt"], given["additive"])
+        assert torch.equal(ours, theirs[f"{prefix}encoder_hidden_states"])
+    assert torch.equal(given["first"], given["noisy"][:, : given["first"].shape[1]])
+
+
+def test_a_folder_that_is_half_of_another_version_is_refused(tmp_path: Path) -> None:
+    folder = tiny_ltx2.build(tmp_path / "model")
+    change(folder / "connectors/config.json", text_proj_in_factor=7)
+    model = ModelFolder(folder, "half")
+    with pytest.raises(ModelError, match=r"has 4 states of 32 features.* take 7 of 32"):
+        FAMILY.check(model)
+
+
+@pytest.mark.parametrize("part", ["connectors", "audio_vae", "text_encoder", "vae"])
+def test_a_part_that_is_not_there_is_named(tmp_path: Path, part: str) -> None:
+    folder = tiny_ltx2.build(tmp_path / "model")
+    shutil.rmtree(folder / part)
+    with pytest.raises(ModelError, match=f"lacks {part}/config.json"):
+        FAMILY.check(ModelFolder(folder, "lacking"))
+
+
+def test_statistics_of_sound_are_among_the_weights(tmp_path: Path) -> None:
+    folder = tiny_ltx2.build(tmp_path / "model")
+    path = folder / "audio_vae/diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    del weights["latents_std"]
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="audio_vae's weights lack latents_mean and latents_std"):
+        FAMILY.check(ModelFolder(folder, "lacking"))
+
+
+def test_recipes_name_text_encoder_and_connectors(tmp_path: Path) -> None:
+    """Another one of either makes embeddings anew, and latents stay."""
+    folder = tiny_ltx2.build_ltx23(tmp_path / "model")
+    before = {name: FAMILY.identity(ModelFolder(folder, "a"), name) for name in _NAMES}
+    path = folder / "connectors/diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    weights["video_text_proj_in.weight"][0, 0] += 1
+    save_file(weights, path, metadata={"format": "pt"})
+    after = {name: FAMILY.identity(ModelFolder(folder, "b"), name) for name in _NAMES}
+    changed = {name for name in _NAMES if before[name] != after[name]}
+    assert changed == {"prompt_embeds", "audio_prompt_embeds"}
+
+
+_NAMES = ("prompt_embeds", "audio_prompt_embeds", "video_latents", "audio_latents")
+
+
+def test_pictures_are_compressed_as_the_version_wants_it() -> None:
+    from diffusers.pipelines.ltx2.utils import resolve_default_image_crf
+
+    for kind, crf in _TEXT_ENCODERS.items():
+        config = getattr(transformers, kind).config_class()
+        assert resolve_default_image_crf(SimpleNamespace(config=config)) == crf
+
+
+def test_the_index_states_how_much_captions_take(tmp_path: Path) -> None:
+    """12.6 MB a caption of 1024 tokens, of which there may be fewer."""
+    write_video(tmp_path / "a.mp4", width=64, height=64, frames=17)
+    write_lists(tmp_path, ["One."], ["a.mp4"])
+    summary = summarize(vp.BucketIndex.build(tmp_path, profile="ltx-2"))
+    sizes = {one.name: one.bytes for one in summary.components}
+    assert sizes["prompt_embeds"] + sizes["audio_prompt_embeds"] == 1024 * (4096 + 2048) * 2

@@ -102,7 +102,7 @@ def _vae() -> Any:
     vae = AutoencoderKLLTX2Video(
         latent_channels=CHANNELS,
         block_out_channels=(8, 8, 8, 8),
-        decoder_block_out_channels=(8, 8, 8),
+        decoder_block_out_channels=(8, 16, 32),
         layers_per_block=(1, 1, 1, 1, 1),
         decoder_layers_per_block=(1, 1, 1, 1),
         spatial_compression_ratio=32,
@@ -173,7 +173,12 @@ def _gemma3(vocabulary: int) -> Any:
 
 def _gemma4(vocabulary: int) -> Any:
     config = transformers.Gemma4UnifiedConfig(
-        text_config={**_TEXT, "vocab_size": vocabulary, "global_head_dim": 8},
+        text_config={
+            **_TEXT,
+            "vocab_size": vocabulary,
+            "global_head_dim": 8,
+            "layer_types": [*["sliding_attention"] * (LAYERS - 1), "full_attention"],
+        },
         vision_config=None,
         audio_config=None,
         boi_token_id=3,
