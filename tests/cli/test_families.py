@@ -13,6 +13,7 @@ import videoprep as vp
 from tests.support import (
     tiny_cogvideox15,
     tiny_hunyuan_video,
+    tiny_ltx2,
     tiny_ltx_video,
     tiny_wan,
 )
@@ -31,6 +32,10 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str, set[str], set[str]]] = {
         tiny_hunyuan_video.build, "hunyuan-video", ALWAYS | {"pooled_embeds"}, {"image_latents"},
     ),
     "ltx-video": (tiny_ltx_video.build, "ltx-video", ALWAYS, {"image_latents"}),
+    "ltx-2": (
+        tiny_ltx2.build_ltx23, "ltx-2", ALWAYS | {"audio_prompt_embeds", "audio_latents"},
+        {"image_latents"},
+    ),
 }  # fmt: skip
 """How a tiny model is built, its family, and the components made always and for image-to-video."""
 

@@ -37,6 +37,7 @@ from videoprep.families.model_parts import (
 from videoprep.families.moments import mode
 from videoprep.families.profile import FrameRule, Profile
 from videoprep.families.recompression import RecompressedPixels
+from videoprep.families.vae import decode_clean
 
 if TYPE_CHECKING:
     import torch
@@ -340,13 +341,7 @@ class LTX2(DiffusersFamily):
         return MAX_TOKENS, count_of(model, "connectors", f"{which}_hidden_dim")
 
     def decode(self, vae: Any, latents: torch.Tensor) -> torch.Tensor:
-        """A decoder that is told how noisy the latents are is told that they are not at all."""
-        import torch
-
-        timed = bool(vae.config.timestep_conditioning)
-        noise = torch.zeros(len(latents), device=latents.device, dtype=latents.dtype)
-        decoded: torch.Tensor = vae.decode(latents, noise if timed else None).sample
-        return decoded
+        return decode_clean(vae, latents)
 
     def to_transformer(
         self,

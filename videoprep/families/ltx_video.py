@@ -18,6 +18,7 @@ from videoprep.families.model_parts import buffers_of, count_of, factor_of, list
 from videoprep.families.moments import draw
 from videoprep.families.profile import FrameRule, Profile
 from videoprep.families.t5 import T5Family
+from videoprep.families.vae import decode_clean
 
 if TYPE_CHECKING:
     import torch
@@ -112,13 +113,7 @@ class LTXVideo(T5Family):
         return spatial, temporal
 
     def decode(self, vae: Any, latents: torch.Tensor) -> torch.Tensor:
-        """From 0.9.1 on the decoder is told how noisy the latents are: not at all."""
-        import torch
-
-        timed = bool(vae.config.timestep_conditioning)
-        noise = torch.zeros(len(latents), device=latents.device, dtype=latents.dtype)
-        decoded: torch.Tensor = vae.decode(latents, noise if timed else None).sample
-        return decoded
+        return decode_clean(vae, latents)
 
     def to_transformer(
         self,

@@ -118,6 +118,19 @@ def load_vae_decoder(
     return VaeDecoder(vae, decode, pixels)
 
 
+def decode_clean(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """Return what a VAE makes of unscaled latents; one that asks how noisy they are is told: not.
+
+    Those of LTX-Video ask from 0.9.1 on.
+    """
+    import torch
+
+    timed = bool(vae.config.timestep_conditioning)
+    noise = torch.zeros(len(latents), device=latents.device, dtype=latents.dtype)
+    decoded: torch.Tensor = vae.decode(latents, noise if timed else None).sample
+    return decoded
+
+
 def _load(name: str, model: ModelFolder, device: torch.device, dtype: torch.dtype) -> Any:
     kind = getattr(importlib.import_module("diffusers"), name)
     vae = kind.from_pretrained(str(model.path / "vae"), torch_dtype=dtype, use_safetensors=True)
