@@ -247,12 +247,13 @@ class LTX2(DiffusersFamily):
 
     def text_class(self, model: ModelFolder, part: str) -> str:
         named = model.class_of(part)
-        return named if named in _TEXT_ENCODERS else super().text_class(model, part)
+        known = named is not None and named in _TEXT_ENCODERS
+        return str(named) if known else super().text_class(model, part)
 
     def components(self, model: ModelFolder) -> Sequence[ComponentSpec]:
         crf = _TEXT_ENCODERS[self.text_class(model, "text_encoder")]
         rate = count_of(model, "audio_vae", "sample_rate")
-        own = {
+        own: Mapping[str, Mapping[str, Any]] = {
             AUDIO_LATENTS.name: {"sound": SoundFormat(rate, 2)},
             IMAGE_LATENTS.name: {"pixels": RecompressedPixels(crf=crf)},
             LAST_IMAGE_LATENTS.name: {"pixels": RecompressedPixels(crf=crf, from_bytes=True)},
