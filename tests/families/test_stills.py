@@ -204,8 +204,8 @@ def test_exports_for_image_to_video_leave_stills_out(
     assert (exported.clips, exported.incomplete) == (2, 4)
     (note,) = (note for note in exported.notes if "still" in note)
     assert note == (
-        "4 still images not exported: fastvideo takes condition_latents, image_embeds of every "
-        "clip, and stills have none: a.png, tall.png, clear.png, …"
+        "4 clips of still images not exported: fastvideo takes condition_latents, image_embeds of "
+        "every clip, and stills have none: a.png, tall.png, clear.png"
     )
     encoded(data, build_wan(shared_folder / "wan"), tmp_path / "texts")
     exported = vp.export(tmp_path / "texts", to="fastvideo", output=tmp_path / "b")

@@ -39,10 +39,10 @@ def notes_on_stills(data: LatentDataset, target: str) -> Iterator[str]:
         required = [name for name in lacks if name in data.required]
         if not required:
             continue
-        shown = [str(every.row(number)["video"]) for number in clips[:_SHOWN].tolist()]
-        names = ", ".join([*shown, *(["…"] if len(clips) > _SHOWN else [])])
+        videos = dict.fromkeys(str(every.row(number)["video"]) for number in clips.tolist())
+        names = ", ".join([*list(videos)[:_SHOWN], *(["…"] if len(videos) > _SHOWN else [])])
         yield (
-            f"{counted(len(clips), 'still image')} not exported: {target} takes "
+            f"{counted(len(clips), 'clip')} of still images not exported: {target} takes "
             f"{', '.join(required)} of every clip, and stills have none: {names}"
         )
 

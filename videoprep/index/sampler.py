@@ -529,7 +529,9 @@ def _check_state(state: object) -> None:
     for name, types in _STATE_TYPES.items():
         if name not in state and name not in _OPTIONAL:
             raise _malformed(f"has no {name!r}")
-        if name in state and type(state[name]) not in types:  # not isinstance: True is no number here
+        if (
+            name in state and type(state[name]) not in types
+        ):  # not isinstance: True is no number here
             raise _malformed(f"has {name} {state[name]!r}")
 
 

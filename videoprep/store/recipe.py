@@ -12,7 +12,6 @@ from videoprep.errors import StoreError, nearest
 from videoprep.families.component import Component, Source, source_of
 from videoprep.families.moments import MOMENTS, POSTERIOR_FORMS, PosteriorForm
 
-
 _TELLING: Mapping[str, Any] = {"mask_meaning": "loss"}
 """Fields that say how artifacts are to be read, and decide nothing of them. In a recipe's id each
 counts as this value, its default, so that another one makes nothing anew."""
