@@ -283,8 +283,8 @@ def _require_weights(entries: Iterable[DatasetEntry]) -> None:
         weighted = [entry for entry in members if entry.keys.weight is not None]
         if role == VALIDATION and weighted:
             raise SpecError(
-                f"dataset {weighted[0].name!r}: a dataset for validation is not drawn from, so that "
-                "it has no 'weight'",
+                f"dataset {weighted[0].name!r}: a dataset for validation is not drawn from, so "
+                "that it has no 'weight'",
                 where=weighted[0].place("weight"),
                 remedy="leave it out",
             )
