@@ -135,7 +135,7 @@ def test_the_config_names_what_there_is(store: Path, out: Path) -> None:
     result = vp.export(store, to="ltx2-trainer", output=out)
     assert result.written == 0
     config = yaml.safe_load(Path(shlex.split(result.command)[-1]).read_text())
-    assert config["data"]["preprocessed_data_root"] == str(out)
+    assert config["data"]["preprocessed_data_root"] == str(out / ".precomputed")
     video, audio = (config["training_strategy"][name] for name in ("video", "audio"))
     named = {one.get("latents_dir", one.get("mask_dir")) for one in video["conditions"]}
     assert named == {"control_depth_latents", "reference_latents", "video_masks"}

@@ -174,7 +174,7 @@ def _config(folder: str, origin: Origin) -> dict[str, Any]:
         # Batches hold clips of one size: with several buckets, one clip at a time.
         "optimization": {"steps": 2000, "batch_size": 1, "learning_rate": 1e-4},
         "acceleration": {"mixed_precision_mode": "bf16"},
-        "data": {"preprocessed_data_root": folder},
+        "data": {"preprocessed_data_root": f"{folder}/{_FOLDER}"},
         "validation": {"interval": None},
         "output_dir": "outputs/ltx2_lora",
     }
