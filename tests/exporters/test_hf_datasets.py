@@ -29,7 +29,9 @@ def read(out: Path, bucket: Bucket, tmp_path: Path) -> Any:
     ).with_format("torch")
 
 
-@pytest.mark.parametrize("name", ["cogvideox", "1.5-i2v", "wan-i2v", "wan-5b", "hunyuan", "ltx"])
+@pytest.mark.parametrize(
+    "name", ["cogvideox", "1.5-i2v", "wan-i2v", "wan-5b", "hunyuan", "hunyuan15-i2v", "ltx"]
+)
 def test_every_family(name: str, stores: Stores, out: Path, tmp_path: Path) -> None:
     data = stores(name)
     vp.export(store_of(data), to="hf-datasets", output=out)
