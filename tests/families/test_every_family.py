@@ -13,6 +13,7 @@ from tests.support import (
     tiny_cogvideox15,
     tiny_hunyuan_video,
     tiny_hunyuan_video15,
+    tiny_kandinsky5,
     tiny_ltx_video,
     tiny_wan,
 )
@@ -31,6 +32,7 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "hunyuan": (tiny_hunyuan_video.build, "hunyuan-video"),
     "hunyuan15": (tiny_hunyuan_video15.build, "hunyuan-video-1.5"),
     "hunyuan15-i2v": (tiny_hunyuan_video15.build_i2v, "hunyuan-video-1.5"),
+    "kandinsky5": (tiny_kandinsky5.build, "kandinsky5"),
     "ltx": (tiny_ltx_video.build, "ltx-video"),
 }
 
