@@ -46,6 +46,7 @@ def test_beside_the_videos(folder: Path) -> None:
 
 
 def test_in_a_folder(folder: Path) -> None:
+    (folder / "audio").mkdir()
     write_wav(folder / "audio/c.wav", noise(1, 16_000), 16_000)
     made = scaffold(folder)
     assert made.seen[1] == "Sound: files beside 1 of 3 videos, such as audio/c.wav."
