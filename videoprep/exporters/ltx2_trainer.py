@@ -92,9 +92,7 @@ def _latents(clip: Exported, origin: Origin, component: Component) -> dict[str, 
     frames, height, width = stored.shape[1:]
     tokens = _tokens(clip, origin, component)
     return {
-        "latents": tokens.unflatten(0, (frames, height, width))
-        .permute(3, 0, 1, 2)
-        .to(stored.dtype),
+        "latents": tokens.reshape(frames, height, width, -1).permute(3, 0, 1, 2).to(stored.dtype),
         "num_frames": frames,
         "height": height,
         "width": width,
@@ -117,7 +115,7 @@ def _sound(clip: Exported, origin: Origin) -> dict[str, Any]:
     channels, steps, bands = stored.shape
     tokens = FAMILY.audio_to_transformer(stored[None], origin.info.facts)[0]
     return {
-        "latents": tokens.unflatten(1, (channels, bands)).transpose(0, 1).to(stored.dtype),
+        "latents": tokens.reshape(steps, channels, bands).transpose(0, 1).to(stored.dtype),
         "num_time_steps": steps,
         "frequency_bins": bands,
         "duration": clip.listed.bucket.frames / clip.metadata["fps"],
@@ -143,14 +141,16 @@ def _left_padded(embeds: torch.Tensor, origin: Origin) -> torch.Tensor:
     import torch
 
     missing = origin.info.facts["prompt_tokens"] - len(embeds)
-    return torch.nn.functional.pad(embeds, (0, 0, missing, 0))
+    padded: torch.Tensor = torch.nn.functional.pad(embeds, (0, 0, missing, 0))
+    return padded
 
 
 def _mask(tokens: int, origin: Origin) -> torch.Tensor:
     import torch
 
     limit = origin.info.facts["prompt_tokens"]
-    return (torch.arange(limit) >= limit - tokens).long()
+    mask: torch.Tensor = (torch.arange(limit) >= limit - tokens).long()
+    return mask
 
 
 def _config(folder: str, origin: Origin) -> dict[str, Any]:
