@@ -109,6 +109,7 @@ def test_embeddings_equal_what_the_connectors_transformers_are_given(
     sound = ours.get("audio_prompt_embeds", ours["prompt_embeds"])
     count = int(mask.sum())
     assert len(sound) == count == min(MAX_TOKENS, encoder.count_tokens(caption))
+    assert FAMILY.load_token_counter(model)(caption) == encoder.count_tokens(caption)
     assert torch.equal(ours["prompt_embeds"], given["video"][0, -count:])
     assert torch.equal(sound, given["audio"][0, -count:])
     if caption != CAPTIONS[0]:
