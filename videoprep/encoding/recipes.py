@@ -133,7 +133,9 @@ def make_recipes(
     """One recipe a component. Reads the weights once to fingerprint them."""
     recipes: dict[Component, Recipe] = {}
     for spec in components:
-        own = settings.of_masks if spec.source.is_mask else {}
+        own = settings.of_masks if spec.source.is_mask or spec.source.masked else {}
+        if spec.source.masked:  # for which there is one meaning
+            own = {name: value for name, value in own.items() if name != "mask_meaning"}
         fields = {**identity_of(family, model, spec), "dtype": settings.dtype, **own}
         if spec.mask:
             fields |= {"dtype": "uint8", "mask": True}
