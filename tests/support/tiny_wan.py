@@ -73,6 +73,32 @@ def build_wan22_5b(folder: Path) -> Path:
     return write_index(folder, "WanPipeline", _PARTS, expand_timesteps=True)
 
 
+def build_wan_vace(folder: Path) -> Path:
+    """Wan 2.1 VACE."""
+    if (folder / "model_index.json").exists():
+        return folder
+    _write(folder, z_dim=4)
+    return write_index(folder, "WanVACEPipeline", _PARTS)
+
+
+def vace_transformer() -> Any:
+    """A transformer for what `build_wan_vace` gives."""
+    from diffusers import WanVACETransformer3DModel
+
+    return WanVACETransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=8,
+        in_channels=4,
+        out_channels=4,
+        text_dim=32,
+        freq_dim=16,
+        ffn_dim=16,
+        num_layers=1,
+        vace_layers=[0],
+        vace_in_channels=2 * 4 + 64,
+    ).eval()
+
+
 def _write(folder: Path, z_dim: int, **more: Any) -> None:
     from diffusers import AutoencoderKLWan
     from transformers import UMT5Config, UMT5EncoderModel
