@@ -11,6 +11,7 @@ from videoprep.families.model_parts import count_of, load_encoder
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CLIP_TOKENS = 77
@@ -62,12 +63,10 @@ class ClipVision(VideoEncoder):
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         import torch
-        from PIL import Image
 
-        # The processor takes pictures of 8 bits: these are such, exactly.
-        shown = ((pixels[:, :, 0].float() + 1) * 127.5).round().to(torch.uint8)
-        pictures = [Image.fromarray(one) for one in shown.permute(0, 2, 3, 1).cpu().numpy()]
-        inputs = self._processor(images=pictures, return_tensors="pt").pixel_values
+        inputs = self._processor(
+            images=to_pictures(pixels[:, :, 0]), return_tensors="pt"
+        ).pixel_values
         with torch.inference_mode():
             hidden = self._model(
                 inputs.to(self._model.device, self._model.dtype), output_hidden_states=True
@@ -77,6 +76,19 @@ class ClipVision(VideoEncoder):
 
     def save_memory(self, *, slicing: bool, tiling: bool) -> None:
         """Nothing can be saved: a picture takes little."""
+
+
+def to_pictures(pixels: torch.Tensor) -> list[Image.Image]:
+    """Return pictures of 8 bits, which the pixels are, exactly.
+
+    Args:
+        pixels: float32 ``[B, 3, H, W]`` in −1…1.
+    """
+    import torch
+    from PIL import Image
+
+    shown = ((pixels.float() + 1) * 127.5).round().to(torch.uint8)
+    return [Image.fromarray(one) for one in shown.permute(0, 2, 3, 1).cpu().numpy()]
 
 
 def clip_vision_shape(model: ModelFolder) -> tuple[int, int]:

@@ -517,6 +517,13 @@ CONTROL_LATENTS = ComponentSpec(
 REFERENCE_LATENTS = ComponentSpec(
     name="reference_latents", source=REFERENCE, part="vae", posterior=MOMENTS
 )
+PLACED_REFERENCE_LATENTS = ComponentSpec(
+    name="reference_latents",
+    source=PLACED_REFERENCE,
+    part="vae",
+    posterior=MOMENTS,
+    own_encoder=True,
+)
 
 
 MASK = ComponentSpec(name="mask", source=MASKS, part="", pixels=ZERO_TO_ONE, channels=1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from videoprep.families.component import (
     MASKED_CONTROL,
     MASKS,
-    PLACED_REFERENCE,
+    PLACED_REFERENCE_LATENTS,
     VIDEO_LATENTS,
     Component,
     ComponentSpec,
@@ -19,6 +19,7 @@ from videoprep.families.contract import ClipContext, VideoEncoder
 from videoprep.families.masks import luma
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.moments import MOMENTS
+from videoprep.families.vae import PlacedVae
 from videoprep.families.wan import MAX_TOKENS, Wan
 
 if TYPE_CHECKING:
@@ -37,13 +38,6 @@ INACTIVE = ComponentSpec(
 """Of the control where the mask is black: what is given. The rest is 0, a mid grey."""
 REACTIVE = replace(INACTIVE, name="reactive_control_latents")
 """Of the control where the mask is white: what is generated. The rest is 0, a mid grey."""
-REFERENCE = ComponentSpec(
-    name="reference_latents",
-    source=PLACED_REFERENCE,
-    part="vae",
-    posterior=MOMENTS,
-    own_encoder=True,
-)
 VACE_MASK = ComponentSpec(
     name="vace_mask", source=MASKS, part="vae", own_encoder=True, channels=64
 )
@@ -72,32 +66,6 @@ class PartialVae(VideoEncoder):
         masks = [everything if clip.mask is None else clip.mask for clip in clips]
         white = (torch.stack(masks)[:, None] > _WHITE).to(pixels.dtype)
         return self._vae.encode(pixels * (white if self._generated else 1 - white))
-
-    def save_memory(self, *, slicing: bool, tiling: bool) -> None:
-        self._vae.save_memory(slicing=slicing, tiling=tiling)
-
-
-class LetterboxedVae(VideoEncoder):
-    """The VAE, of single pictures that are fitted into the size of the clip, on white.
-
-    Args:
-        vae: the VAE.
-    """
-
-    def __init__(self, vae: VideoEncoder) -> None:
-        self._vae = vae
-
-    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self._vae.encode(pixels)
-
-    def encode_clips(self, pixels: torch.Tensor, clips: Sequence[ClipContext]) -> torch.Tensor:
-        import torch
-
-        placed = [
-            one if clip.size is None else letterbox(one, clip.size)
-            for one, clip in zip(pixels[:, :, 0], clips, strict=True)
-        ]
-        return self._vae.encode(torch.stack(placed)[:, :, None])
 
     def save_memory(self, *, slicing: bool, tiling: bool) -> None:
         self._vae.save_memory(slicing=slicing, tiling=tiling)
@@ -165,7 +133,7 @@ class WanVace(Wan):
             VIDEO_LATENTS,
             INACTIVE,
             REACTIVE,
-            REFERENCE,
+            PLACED_REFERENCE_LATENTS,
             VACE_MASK,
         ),
     )
@@ -177,7 +145,7 @@ class WanVace(Wan):
             spatial, temporal = self.compression(model)
             return {"pixels_a_side": spatial, "frames_each": temporal, "frame": "nearest-exact"}
         own = super().identity(model, component)
-        if component == REFERENCE.name:
+        if component == PLACED_REFERENCE_LATENTS.name:
             return {**own, "placed": "bilinear, on white"}
         if component in (INACTIVE.name, REACTIVE.name):
             return {**own, "masked_from": _WHITE, "given": component == INACTIVE.name}
@@ -205,7 +173,7 @@ class WanVace(Wan):
         vae = super().load_frame_encoder(model, component, device, dtype, tiling=tiling)
         if component.declared in (INACTIVE.name, REACTIVE.name):
             return PartialVae(vae, generated=component.declared == REACTIVE.name)
-        return LetterboxedVae(vae) if component.declared == REFERENCE.name else vae
+        return PlacedVae(vae, letterbox) if component.declared == PLACED_REFERENCE_LATENTS.name else vae
 
 
 FAMILY = WanVace()
