@@ -27,6 +27,13 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "wan-t2v": (tiny_wan.build_wan, "wan"),
     "wan-i2v": (tiny_wan.build_wan_i2v, "wan"),
     "wan-5b": (tiny_wan.build_wan22_5b, "wan2.2-ti2v-5b"),
+    "vace": (tiny_wan.build_wan_vace, "wan-vace"),
+    "animate": (tiny_wan.build_wan_animate, "wan-animate"),
+    "skyreels-i2v": (tiny_wan.build_skyreels_i2v, "skyreels-v2"),
+    "skyreels-df": (tiny_wan.build_skyreels_df, "skyreels-v2"),
+    "anyflow": (tiny_wan.build_anyflow, "anyflow"),
+    "lucy": (tiny_wan.build_lucy_edit, "lucy-edit"),
+    "chronoedit": (tiny_wan.build_chronoedit, "chronoedit"),
     "hunyuan": (tiny_hunyuan_video.build, "hunyuan-video"),
     "ltx": (tiny_ltx_video.build, "ltx-video"),
 }

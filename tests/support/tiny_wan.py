@@ -17,12 +17,15 @@ _PARTS = {
 }
 
 
-def build_wan(folder: Path) -> Path:
-    """Wan 2.1 text-to-video: writes it unless it is there already; gives the folder."""
+def build_wan(folder: Path, *, pipeline: str = "WanPipeline") -> Path:
+    """Wan 2.1 text-to-video, or another such pipeline.
+
+    It is written unless it is there already.
+    """
     if (folder / "model_index.json").exists():
         return folder
     _write(folder, z_dim=4)
-    return write_index(folder, "WanPipeline", _PARTS)
+    return write_index(folder, pipeline, _PARTS)
 
 
 def build_wan_i2v(
@@ -41,6 +44,32 @@ def build_wan_i2v(
 def build_wan_animate(folder: Path) -> Path:
     """Wan 2.2 Animate."""
     return build_wan_i2v(folder, pipeline="WanAnimatePipeline")
+
+
+def build_skyreels_i2v(folder: Path) -> Path:
+    """SkyReels-V2's image-to-video."""
+    pipeline, vision = "SkyReelsV2ImageToVideoPipeline", "CLIPVisionModelWithProjection"
+    return build_wan_i2v(folder, pipeline=pipeline, vision=vision)
+
+
+def build_skyreels_df(folder: Path) -> Path:
+    """SkyReels-V2's diffusion forcing."""
+    return build_wan(folder, pipeline="SkyReelsV2DiffusionForcingPipeline")
+
+
+def build_anyflow(folder: Path) -> Path:
+    """AnyFlow, the causal one."""
+    return build_wan(folder, pipeline="AnyFlowFARPipeline")
+
+
+def build_lucy_edit(folder: Path) -> Path:
+    """Lucy-Edit."""
+    return build_wan22_5b(folder, pipeline="LucyEditPipeline")
+
+
+def build_chronoedit(folder: Path) -> Path:
+    """ChronoEdit."""
+    return build_wan_i2v(folder, pipeline="ChronoEditPipeline")
 
 
 def animate_transformer() -> Any:
@@ -96,8 +125,8 @@ def _write_vision(folder: Path, name: str) -> dict[str, str]:
     }
 
 
-def build_wan22_5b(folder: Path) -> Path:
-    """Wan 2.2 TI2V-5B, whose VAE takes patches."""
+def build_wan22_5b(folder: Path, *, pipeline: str = "WanPipeline") -> Path:
+    """Wan 2.2 TI2V-5B, whose VAE takes patches, or another such pipeline."""
     if (folder / "model_index.json").exists():
         return folder
     _write(
@@ -110,15 +139,12 @@ def build_wan22_5b(folder: Path) -> Path:
         scale_factor_spatial=16,
         decoder_base_dim=4,
     )
-    return write_index(folder, "WanPipeline", _PARTS, expand_timesteps=True)
+    return write_index(folder, pipeline, _PARTS, expand_timesteps=True)
 
 
 def build_wan_vace(folder: Path) -> Path:
     """Wan 2.1 VACE."""
-    if (folder / "model_index.json").exists():
-        return folder
-    _write(folder, z_dim=4)
-    return write_index(folder, "WanVACEPipeline", _PARTS)
+    return build_wan(folder, pipeline="WanVACEPipeline")
 
 
 def vace_transformer() -> Any:
