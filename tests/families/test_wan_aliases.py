@@ -179,12 +179,13 @@ def test_frames_of_diffusion_forcing_equal_the_pipelines(models: dict[str, Model
 
 
 def test_a_video_that_goes_on_equals_the_pipelines(models: dict[str, ModelFolder]) -> None:
-    """Diffusion forcing takes the latents of what was before; the first ones of a clip are these."""
+    """Diffusion forcing takes the latents of what was before: the first ones of a clip."""
     model, clip = models["SkyReelsV2DiffusionForcingPipeline"], pixels(17)
     pipeline = load_pipeline(model, "SkyReelsV2DiffusionForcingVideoToVideoPipeline")
     _, _, theirs, count = pipeline.prepare_latents(
-        clip[:, :, :9], 1, 4, 64, 96, 17, torch.float32, CPU, overlap_history=9, causal_block_size=1,
-        long_video_iter=0, base_latent_num_frames=5, overlap_history_latent_frames=3,
+        clip[:, :, :9], 1, 4, 64, 96, 17, torch.float32, CPU, overlap_history=9,
+        causal_block_size=1, long_video_iter=0, base_latent_num_frames=5,
+        overlap_history_latent_frames=3,
     )  # fmt: skip
     assert count == 3
     ours = made(model, "video_latents", clip)[:, :, :3]

@@ -73,9 +73,7 @@ def write_data(folder: Path) -> Path:
 
 def encoded(data: Path, model: ModelFolder, store: Path, **options: Any) -> vp.EncodeResult:
     given = {"dtype": "fp32", "mask_meaning": "inpaint", **OPTIONS, **options}
-    result = vp.encode(
-        data, model=model.path, output=store, device="cpu", progress="none", **given
-    )
+    result = vp.encode(data, model=model.path, output=store, device="cpu", progress="none", **given)
     assert result is not None
     assert result.ok
     return result

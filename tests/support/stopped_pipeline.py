@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """The transformer was called."""
 
 
@@ -25,12 +25,12 @@ def handed_over(pipeline: Any, /, **given: Any) -> dict[str, Any]:
     def stop(module: object, args: object, kwargs: dict[str, Any]) -> None:
         del module, args
         found.update(kwargs)
-        raise _Stopped
+        raise _StoppedError
 
     handle = pipeline.transformer.register_forward_pre_hook(stop, with_kwargs=True)
     try:
         pipeline(**given, num_inference_steps=1, output_type="latent")
-    except _Stopped:
+    except _StoppedError:
         pass
     finally:
         handle.remove()

@@ -308,7 +308,11 @@ SOUND = Source("sound", "sound", ("audio_key",), sound=True, role=AUDIO)
 CONTROL = Source("control", "control media", ("control_key",), None, role=Role("control"))
 REFERENCE = Source("reference", "references", ("reference_key",), None, role=Role("reference"))
 REFERENCE_FRAME = Source(
-    "reference_frame", "first frames of references", ("reference_key",), (0,), role=Role("reference")
+    "reference_frame",
+    "first frames of references",
+    ("reference_key",),
+    (0,),
+    role=Role("reference"),
 )
 PLACED_REFERENCE = Source(
     "placed_reference",

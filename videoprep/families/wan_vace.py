@@ -38,9 +38,7 @@ INACTIVE = ComponentSpec(
 """Of the control where the mask is black: what is given. The rest is 0, a mid grey."""
 REACTIVE = replace(INACTIVE, name="reactive_control_latents")
 """Of the control where the mask is white: what is generated. The rest is 0, a mid grey."""
-VACE_MASK = ComponentSpec(
-    name="vace_mask", source=MASKS, part="vae", own_encoder=True, channels=64
-)
+VACE_MASK = ComponentSpec(name="vace_mask", source=MASKS, part="vae", own_encoder=True, channels=64)
 """The mask's pixels of each latent pixel, as channels."""
 
 
@@ -173,7 +171,11 @@ class WanVace(Wan):
         vae = super().load_frame_encoder(model, component, device, dtype, tiling=tiling)
         if component.declared in (INACTIVE.name, REACTIVE.name):
             return PartialVae(vae, generated=component.declared == REACTIVE.name)
-        return PlacedVae(vae, letterbox) if component.declared == PLACED_REFERENCE_LATENTS.name else vae
+        return (
+            PlacedVae(vae, letterbox)
+            if component.declared == PLACED_REFERENCE_LATENTS.name
+            else vae
+        )
 
 
 FAMILY = WanVace()
