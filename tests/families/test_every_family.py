@@ -18,7 +18,7 @@ from tests.support import (
 from videoprep.demo.tiny_model import build_tiny_model
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.registry import family_of
+from videoprep.families.registry import families, family_of
 
 MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "cogvideox": (build_tiny_model, "cogvideox"),
@@ -55,6 +55,12 @@ def model(name: str, tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
 @pytest.fixture
 def family(model: ModelFolder) -> Family:
     return family_of(model)
+
+
+def test_no_family_is_published_as_another() -> None:
+    """A family made like another one does not inherit where its configs are."""
+    published = [one.published for one in families().values() if one.published is not None]
+    assert len(set(published)) == len(published)
 
 
 def test_it_is_recognized(name: str, family: Family, model: ModelFolder) -> None:

@@ -12,6 +12,7 @@ class AnyFlow(Wan):
     """AnyFlow: text-to-video, and on from one frame or several."""
 
     name = "anyflow"
+    published = "nvidia/AnyFlow-FAR-Wan2.1-1.3B-Diffusers"
     profile = replace(
         Wan.profile,
         name="anyflow",

@@ -12,6 +12,7 @@ class ChronoEdit(Wan):
     """ChronoEdit: from a picture to the edited one, by frames between, or by five frames."""
 
     name = "chronoedit"
+    published = "nvidia/ChronoEdit-14B-Diffusers"
     profile = replace(
         Wan.profile,
         name="chronoedit",

@@ -14,6 +14,7 @@ class LucyEdit(Wan22TI2V5B):
     """Lucy-Edit: a video is edited as the caption says."""
 
     name = "lucy-edit"
+    published = "decart-ai/Lucy-Edit-Dev"
     profile = replace(
         Wan22TI2V5B.profile,
         name="lucy-edit",

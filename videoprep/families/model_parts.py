@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from videoprep.errors import ModelError
 from videoprep.families.model_folder import ModelFolder
+from videoprep.families.single_file import SINGLE_FILE, load_single_encoder
 
 if TYPE_CHECKING:
     import torch
@@ -128,7 +129,12 @@ def load_encoder(
     if eight_bit:
         how |= {"quantization_config": transformers.BitsAndBytesConfig(load_in_8bit=True)}
         how |= {"device_map": {"": str(device)}}
-    encoder = getattr(transformers, name).from_pretrained(str(model.path / part), **how)
+    single = model.path / part / SINGLE_FILE
+    if single.is_file():
+        del how["use_safetensors"], how["dtype"]
+        encoder: Any = load_single_encoder(name, single, single.parent, dtype, how)
+    else:
+        encoder = getattr(transformers, name).from_pretrained(str(model.path / part), **how)
     if not eight_bit:
         encoder = encoder.to(device)
     loaded: PreTrainedModel = encoder.eval()

@@ -36,6 +36,7 @@ class SkyReelsV2(Wan):
     """SkyReels-V2: text-to-video, image-to-video, and diffusion forcing, which does both."""
 
     name = "skyreels-v2"
+    published = "Skywork/SkyReels-V2-DF-14B-720P-Diffusers"
     profile = replace(
         Wan.profile,
         name="skyreels-v2",

@@ -57,6 +57,7 @@ class Wan(T5Family):
     """
 
     name = "wan"
+    published = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
     profile = Profile(
         "wan",
         divisor=16,

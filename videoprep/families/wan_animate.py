@@ -92,6 +92,7 @@ class WanAnimate(Wan):
     """Wan 2.2 Animate: a character that moves as poses say, alone or in a background."""
 
     name = "wan-animate"
+    published = "Wan-AI/Wan2.2-Animate-14B-Diffusers"
     profile = replace(
         Wan.profile,
         name="wan-animate",

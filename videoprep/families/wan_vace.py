@@ -122,6 +122,7 @@ class WanVace(Wan):
     """Wan 2.1 and 2.2 VACE: control media with masks, and references."""
 
     name = "wan-vace"
+    published = "Wan-AI/Wan2.1-VACE-1.3B-diffusers"
     profile = replace(
         Wan.profile,
         name="wan-vace",
