@@ -82,7 +82,13 @@ class Wan(T5Family):
             "light, and the size, angle and movement of the shot last."
         ),
     )
-    parts = ("tokenizer", "text_encoder", "vae", "image_encoder", "image_processor")
+    parts: ClassVar[tuple[str, ...]] = (
+        "tokenizer",
+        "text_encoder",
+        "vae",
+        "image_encoder",
+        "image_processor",
+    )
     max_tokens = MAX_TOKENS
     vae_class = "AutoencoderKLWan"
     vae_keeps_state = True

@@ -82,7 +82,7 @@ class AnimateMask(VideoEncoder):
         given = interpolate(1 - luma(pixels), size=(height, width), mode="nearest")
         first = given[:, :1].repeat_interleave(self._temporal, dim=1)
         frames = torch.cat([first, given[:, 1:]], dim=1)
-        return frames.unflatten(1, (-1, self._temporal)).transpose(1, 2)
+        return frames.view(len(pixels), -1, self._temporal, height, width).transpose(1, 2)
 
     def save_memory(self, *, slicing: bool, tiling: bool) -> None:
         """See `VideoEncoder`: there is nothing to save."""
