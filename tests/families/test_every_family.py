@@ -13,6 +13,7 @@ from tests.support import (
     tiny_cogvideox15,
     tiny_hunyuan_video,
     tiny_ltx_video,
+    tiny_motif_video,
     tiny_sana_video,
     tiny_wan,
 )
@@ -36,6 +37,7 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "lucy": (tiny_wan.build_lucy_edit, "lucy-edit"),
     "chronoedit": (tiny_wan.build_chronoedit, "chronoedit"),
     "sana-video": (tiny_sana_video.build, "sana-video"),
+    "motif-video": (tiny_motif_video.build, "motif-video"),
     "hunyuan": (tiny_hunyuan_video.build, "hunyuan-video"),
     "ltx": (tiny_ltx_video.build, "ltx-video"),
 }

@@ -23,7 +23,7 @@ from videoprep.index.clip import Clip
 from videoprep.media.clip import load_clip, normalize
 from videoprep.spec.roles import Role
 
-OPTIONS = {"reshape": "center-crop", "height_buckets": 64, "width_buckets": 96}
+OPTIONS: dict[str, Any] = {"reshape": "center-crop", "height_buckets": 64, "width_buckets": 96}
 SIZES = {"tall": (80, 48), "wide": (32, 128), "same": (64, 96)}
 
 
@@ -89,7 +89,7 @@ def test_a_store(caption: str, model: ModelFolder, pipeline: Any, store: Path) -
     assert family_of(model) is FAMILY
     assert vp.verify(store).ok
     page = run_page("families/wan-animate.md", store.parent)
-    (item,) = (one for one in vp.LatentDataset(store) if one["caption"] == caption)
+    (item,) = (one for one in iter(vp.LatentDataset(store)) if one["caption"] == caption)
     clips = vp.BucketIndex.load(store / "index.parquet").clips()
     (clip,) = (one for one in clips if one.caption == caption)
     replaced = caption == "tall"
@@ -138,7 +138,7 @@ def test_a_segment_that_goes_on_equals_the_pipelines(pipeline: Any, store: Path)
 
 def test_shapes_are_as_the_family_says(model: ModelFolder, store: Path) -> None:
     data = vp.LatentDataset(store)
-    (item,) = (one for one in data if one["caption"] == "tall")
+    (item,) = (one for one in iter(data) if one["caption"] == "tall")
     assert tuple(item["animate_mask"].shape) == FAMILY.shape(model, "animate_mask", 9, 64, 96)
     assert set(item["animate_mask"].unique().tolist()) == {0.0, 1.0}
     assert data.info.facts["training_fps"] == 30

@@ -27,7 +27,7 @@ from videoprep.index.summary import summarize
 from videoprep.media.clip import MaskReading, load_clip
 from videoprep.spec.roles import Role
 
-OPTIONS = {"reshape": "center-crop", "height_buckets": 64, "width_buckets": 96}
+OPTIONS: dict[str, Any] = {"reshape": "center-crop", "height_buckets": 64, "width_buckets": 96}
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_a_store(model: ModelFolder, pipeline: Any, tmp_path: Path) -> None:
     }  # fmt: skip
     assert vp.verify(store).ok
     page = run_page("families/wan-vace.md", tmp_path)
-    items = {item["caption"]: item for item in vp.LatentDataset(store)}
+    items = {item["caption"]: item for item in iter(vp.LatentDataset(store))}
     clips = {clip.caption: clip for clip in vp.BucketIndex.load(store / "index.parquet").clips()}
     controls = {"one": "control", "two": "control", "three": "control:pose"}
     for caption, control in controls.items():

@@ -45,8 +45,8 @@ class GemmaText(TextEncoder):
         cleaned = [clean(caption) for caption in captions]
         texts = [self._instruction + text for text in cleaned if text]
         told = iter(self._encoded(texts, self._before + MAX_TOKENS - 2) if texts else ())
-        (alone,) = self._encoded([""], MAX_TOKENS) if not all(cleaned) else (None,)
-        return [next(told) if text else alone for text in cleaned]
+        alone = iter(self._encoded([""] * cleaned.count(""), MAX_TOKENS) if "" in cleaned else ())
+        return [next(told) if text else next(alone) for text in cleaned]
 
     def _encoded(self, texts: Sequence[str], length: int) -> Sequence[torch.Tensor]:
         import torch
