@@ -72,7 +72,7 @@ def test_the_first_frame_equals_the_pipelines(model: ModelFolder) -> None:
     with torch.no_grad():
         condition, mask, seen = pipeline._prepare_first_frame_conditioning(
             frame.transpose(1, 2),
-            torch.zeros(1, 4, 5, 8, 12),
+            latents,
             True,
             torch.Generator().manual_seed(7),
         )
