@@ -16,11 +16,15 @@ from tests.support.assets import write_video
 from tests.support.family_pages import run_page
 from tests.support.fidelity import CPU, padded, pixels
 from tests.support.masks import squares, write_mask, write_still
+from tests.support.mixed_dataset import OPTIONS as MIXED
+from tests.support.mixed_dataset import write_mixed_dataset
 from tests.support.stopped_pipeline import handed_over, pictures
+from videoprep.engine.device_stream import device_stream
 from videoprep.errors import ModelError
 from videoprep.families.contract import ClipContext
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import components_of, family_of
+from videoprep.families.vae import Vae
 from videoprep.families.wan_vace import FAMILY
 from videoprep.index.clip import Clip
 from videoprep.index.summary import summarize
@@ -205,6 +209,62 @@ def test_a_mask_that_cannot_be_read_costs_what_is_made_with_it(
         "inactive_control_pose_latents": 1, "reactive_control_pose_latents": 1,
     }  # fmt: skip
     assert result.components["inactive_control_latents"].encoded == 1
+
+
+def test_batches_of_clips_with_and_without_masks(
+    model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on an accelerator, where clips of one shape are encoded together."""
+    data = write_data(tmp_path / "data")
+    lines = ["video,caption,control,mask,reference"]
+    for number in range(8):
+        name = f"control{number}.mp4"
+        write_video(data / name, frames=9, width=96, height=64, fps=16, lift=50 + number)
+        lines.append(f"a.mp4,{number},{name},{'mask.mkv' if number % 2 else ''},tall.png")
+    (data / "list.csv").write_text("\n".join([*lines, ""]))
+    encoded(data, model, tmp_path / "one")
+    batches: list[int] = []
+    encode = Vae.encode
+
+    def seen(self: Vae, pixels: torch.Tensor) -> torch.Tensor:
+        batches.append(len(pixels))
+        return encode(self, pixels)
+
+    def together(*arguments: Any) -> Any:
+        stream = device_stream(*arguments)
+        stream.one_by_one = False
+        return stream
+
+    monkeypatch.setattr("videoprep.encoding.task.device_stream", together)
+    monkeypatch.setattr(Vae, "encode", seen)
+    encoded(data, model, tmp_path / "two", batch_size=4)
+    assert max(batches) >= 4
+    pairs = zip(*(vp.LatentDataset(tmp_path / name) for name in ("one", "two")), strict=True)
+    for one, two in pairs:
+        names = [name for name in one if name.endswith("_latents")]
+        assert names == [name for name in two if name.endswith("_latents")]
+        for name in names:
+            assert torch.allclose(one[name], two[name], rtol=0, atol=1e-5), name
+
+
+def test_everything_that_a_sample_may_have(model: ModelFolder, tmp_path: Path) -> None:
+    """Still images, several buckets for a clip, sound, masks that are still."""
+    data, store = write_mixed_dataset(tmp_path / "data"), tmp_path / "store"
+    index = vp.BucketIndex.build(data, profile="wan-vace", **MIXED)
+    result = vp.encode(
+        index, model=model.path, output=store, device="cpu", progress="none",
+        mask_meaning="inpaint",
+    )  # fmt: skip
+    assert result is not None
+    assert (result.clips, result.complete, result.failed) == (len(index), len(index), 0)
+    made = {name: one.encoded for name, one in result.components.items()}
+    assert made["inactive_control_depth_latents"] == made["reactive_control_depth_latents"] > 0
+    assert made["vace_mask"] == made["mask"] > 0
+    sizes = {(c.bucket.height, c.bucket.width) for c in index.clips() if "reference" in c.media}
+    assert made["reference_latents"] == len(sizes) == 2
+    assert vp.verify(store).ok
+    shown = vp.preview(store, model=model.path, output=tmp_path / "seen.html", clips=2)
+    assert shown.ok
 
 
 def test_a_plan_knows_what_will_be_made(model: ModelFolder, tmp_path: Path) -> None:
