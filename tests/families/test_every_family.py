@@ -12,6 +12,8 @@ from tests.support import (
     fidelity,
     tiny_cogvideox15,
     tiny_hunyuan_video,
+    tiny_hunyuan_video15,
+    tiny_kandinsky5,
     tiny_ltx_video,
     tiny_motif_video,
     tiny_sana_video,
@@ -39,10 +41,13 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "sana-video": (tiny_sana_video.build, "sana-video"),
     "motif-video": (tiny_motif_video.build, "motif-video"),
     "hunyuan": (tiny_hunyuan_video.build, "hunyuan-video"),
+    "hunyuan15": (tiny_hunyuan_video15.build, "hunyuan-video-1.5"),
+    "hunyuan15-i2v": (tiny_hunyuan_video15.build_i2v, "hunyuan-video-1.5"),
+    "kandinsky5": (tiny_kandinsky5.build, "kandinsky5"),
     "ltx": (tiny_ltx_video.build, "ltx-video"),
 }
 
-ONE_OF_EACH_VAE = ("cogvideox", "wan-t2v", "wan-5b", "hunyuan", "ltx")
+ONE_OF_EACH_VAE = ("cogvideox", "wan-t2v", "wan-5b", "hunyuan", "hunyuan15", "ltx")
 
 
 @pytest.fixture(scope="module", params=MODELS)

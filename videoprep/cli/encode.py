@@ -184,15 +184,21 @@ def _ask(replan: Replan) -> bool:
     return typer.confirm(question, default=False, err=True)
 
 
-def print_use(store: str, model: str) -> None:
-    """Print what follows a whole store: the trainer, or the exporter for one of its family."""
+def print_use(store: str, model: str | None = None) -> None:
+    """Print what follows a whole store: the trainer, or the exporter for one of its family.
+
+    Args:
+        store: which one.
+        model: what the model was called in this command; None: as the store says.
+    """
     from videoprep.exporters.registry import MEDIA, exporters
     from videoprep.store.layout import Store
     from videoprep.training.cogvideox import is_trained
 
-    family = Store.open(store).read_info().family
+    info = Store.open(store).read_info()
+    family = info.family
     if is_trained(family):
-        next_command("train", store, "--model", model, "-o", "lora")
+        next_command("train", store, "--model", model or info.model, "-o", "lora")
         return
     takers = [name for name, exporter in exporters().items() if family in exporter.families]
     target = takers[0] if takers else MEDIA

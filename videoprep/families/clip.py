@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from videoprep.families.contract import TextEncoder, VideoEncoder
@@ -11,7 +11,7 @@ from videoprep.families.model_parts import count_of, load_encoder
 
 if TYPE_CHECKING:
     import torch
-    from PIL import Image
+    from PIL.Image import Image
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CLIP_TOKENS = 77
@@ -24,28 +24,40 @@ class ClipText(TextEncoder):
     Args:
         tokenizer: the model's own.
         model: the encoder.
+        masked: whether the encoder is told which tokens are padding.
+        clean: what is done to a caption before.
     """
 
     limit = CLIP_TOKENS
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        model: PreTrainedModel,
+        *,
+        masked: bool = False,
+        clean: Callable[[str], str] = str,
+    ) -> None:
         self._tokenizer, self._model = tokenizer, model
+        self._masked, self._clean = masked, clean
 
     def encode(self, captions: Sequence[str]) -> Sequence[torch.Tensor]:
         import torch
 
         tokens = self._tokenizer(
-            list(captions),
+            [self._clean(caption) for caption in captions],
             padding="max_length",
             max_length=CLIP_TOKENS,
             truncation=True,
             return_tensors="pt",
         )
+        device = self._model.device
+        mask = {"attention_mask": tokens.attention_mask.to(device)} if self._masked else {}
         with torch.inference_mode():
-            return list(self._model(tokens.input_ids.to(self._model.device)).pooler_output)
+            return list(self._model(tokens.input_ids.to(device), **mask).pooler_output)
 
     def count_tokens(self, caption: str) -> int:
-        return len(self._tokenizer(caption, verbose=False).input_ids)
+        return len(self._tokenizer(self._clean(caption), verbose=False).input_ids)
 
 
 class ClipVision(VideoEncoder):
@@ -64,9 +76,7 @@ class ClipVision(VideoEncoder):
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         import torch
 
-        inputs = self._processor(
-            images=to_pictures(pixels[:, :, 0]), return_tensors="pt"
-        ).pixel_values
+        inputs = self._processor(images=pictures_of(pixels), return_tensors="pt").pixel_values
         with torch.inference_mode():
             hidden = self._model(
                 inputs.to(self._model.device, self._model.dtype), output_hidden_states=True
@@ -78,16 +88,16 @@ class ClipVision(VideoEncoder):
         """Nothing can be saved: a picture takes little."""
 
 
-def to_pictures(pixels: torch.Tensor) -> list[Image.Image]:
-    """Return pictures of 8 bits, which the pixels are, exactly.
+def pictures_of(pixels: torch.Tensor) -> list[Image]:
+    """Return the first frame of each clip as a picture of 8 bits, as image processors take it.
 
     Args:
-        pixels: float32 ``[B, 3, H, W]`` in −1…1.
+        pixels: ``[B, 3, F, H, W]`` in −1…1, of values that 8 bits have: nothing is lost.
     """
     import torch
     from PIL import Image
 
-    shown = ((pixels.float() + 1) * 127.5).round().to(torch.uint8)
+    shown = ((pixels[:, :, 0].float() + 1) * 127.5).round().to(torch.uint8)
     return [Image.fromarray(one) for one in shown.permute(0, 2, 3, 1).cpu().numpy()]
 
 

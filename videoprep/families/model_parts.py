@@ -35,10 +35,26 @@ def count_of(model: ModelFolder, part: str, key: str) -> int:
     Raises:
         ModelError: the config lacks it, or it is something else.
     """
-    value = value_of(model, part, key)
+    return _count(model, part, key, value_of(model, part, key))
+
+
+def _count(model: ModelFolder, part: str, key: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise _wrong(model, part, f"{key!r} is {value!r}, and no positive whole number")
     return value
+
+
+def text_count_of(model: ModelFolder, part: str, key: str) -> int:
+    """A positive whole number of a language model that also sees pictures.
+
+    Its config may lie within that of the whole, as ``text_config``.
+
+    Raises:
+        ModelError: the config lacks it, or it is something else.
+    """
+    inner = model.config(part).get("text_config")
+    value = inner.get(key) if isinstance(inner, dict) else None
+    return count_of(model, part, key) if value is None else _count(model, part, key, value)
 
 
 def list_of(model: ModelFolder, part: str, key: str) -> list[Any]:

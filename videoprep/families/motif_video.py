@@ -19,6 +19,7 @@ from videoprep.families.contract import VideoEncoder
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.model_parts import load_encoder, value_of
 from videoprep.families.moments import draw
+from videoprep.families.siglip import PROCESSOR, require_siglip
 from videoprep.families.t5 import T5Family
 from videoprep.families.wan import Wan
 
@@ -35,7 +36,6 @@ IMAGE_EMBEDS = ComponentSpec(
     asked_by="image_latents",
     shape=(4096, 1152),
 )
-_PROCESSOR = "feature_extractor"
 
 
 class VisionTower(VideoEncoder):
@@ -85,7 +85,7 @@ class MotifVideo(Wan):
             IMAGE_LATENTS,
         ),
     )
-    parts = ("tokenizer", "text_encoder", "vae", _PROCESSOR)
+    parts = ("tokenizer", "text_encoder", "vae", PROCESSOR)
     max_tokens = MAX_TOKENS
     text_classes: ClassVar[Mapping[str, str]] = {"text_encoder": "T5Gemma2Encoder"}
     posterior = "sample"
@@ -96,7 +96,7 @@ class MotifVideo(Wan):
 
     def check(self, model: ModelFolder) -> None:
         super().check(model)
-        model.file(f"{_PROCESSOR}/preprocessor_config.json")
+        require_siglip(model)
 
     def clean(self, caption: str) -> str:
         return caption
@@ -110,7 +110,7 @@ class MotifVideo(Wan):
         return {
             "class": self.text_classes["text_encoder"],
             "vision_tower": model.identity("text_encoder"),
-            _PROCESSOR: model.files_identity(_PROCESSOR),
+            PROCESSOR: model.files_identity(PROCESSOR),
         }
 
     def facts(self, model: ModelFolder) -> Mapping[str, Any]:
@@ -156,7 +156,7 @@ class MotifVideo(Wan):
         import torch
         from transformers import SiglipImageProcessor
 
-        processor = SiglipImageProcessor.from_pretrained(str(model.path / _PROCESSOR))
+        processor = SiglipImageProcessor.from_pretrained(str(model.path / PROCESSOR))
         # The rest, which is much larger, does not go to the device.
         whole: Any = load_encoder(
             self.text_classes["text_encoder"], model, "text_encoder", torch.device("cpu"), dtype

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from videoprep.families.clip import to_pictures
+from videoprep.families.clip import pictures_of
 from videoprep.families.component import (
     CONDITION_LATENTS,
     CONTROL_LATENTS,
@@ -50,7 +50,7 @@ def letterbox(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     from diffusers.pipelines.wan.image_processor import WanAnimateImageProcessor
 
     processor = WanAnimateImageProcessor(resample="bilinear", fill_color=0)
-    (image,) = to_pictures(picture[None])
+    (image,) = pictures_of(picture[None, :, None])
     height, width = size
     placed: torch.Tensor = processor.preprocess(
         image, height=height, width=width, resize_mode="fill"
