@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -268,3 +269,50 @@ def test_a_text_to_video_folder_has_no_conditions(tmp_path: Path) -> None:
     }  # fmt: skip
     with pytest.raises(ModelError, match="`image_latents` asks for first frames"):
         fidelity.encode_store(tmp_path, folder, family)
+
+
+FOLDERS: dict[str, Callable[[Path], Path]] = {
+    **BUILD,
+    "WanVACEPipeline": tiny_wan.build_wan_vace,
+    "WanAnimatePipeline": tiny_wan.build_wan_animate,
+}
+
+
+@pytest.mark.parametrize("part", ["vae", "text_encoder", "image_encoder"])
+@pytest.mark.parametrize("name", FOLDERS)
+def test_half_a_folder_is_refused(name: str, part: str, tmp_path: Path) -> None:
+    folder = FOLDERS[name](tmp_path / "model")
+    model = ModelFolder(folder, name)
+    if model.class_of(part) is None:
+        assert not (folder / part).exists()
+        return
+    family_of(model).check(model)
+    shutil.rmtree(folder / part)
+    half = ModelFolder(folder, name)
+    with pytest.raises(ModelError) as raised:
+        family_of(half).check(half)
+    assert part in str(raised.value)
+
+
+def test_an_image_encoder_of_the_other_class_is_refused(tmp_path: Path) -> None:
+    """SkyReels-V2 and Wan have different ones."""
+    folder = tiny_wan.build_wan_i2v(
+        tmp_path / "model", pipeline="SkyReelsV2ImageToVideoPipeline", vision="CLIPVisionModel"
+    )
+    model = ModelFolder(folder, "mixed")
+    with pytest.raises(ModelError, match="its image_encoder is a CLIPVisionModel"):
+        family_of(model).check(model)
+
+
+@pytest.mark.parametrize("name", ["WanVACEPipeline", "WanAnimatePipeline", "ChronoEditPipeline"])
+def test_a_vae_that_takes_patches_is_of_none_of_them(name: str, tmp_path: Path) -> None:
+    folder = tiny_wan.build_wan22_5b(tmp_path / "model", pipeline=name)
+    with pytest.raises(ModelError, match=f"its pipeline '{name}' is of no known family"):
+        family_of(ModelFolder(folder, "5b"))
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_only_lengths_that_the_vae_takes_whole_are_legal(name: str, tmp_path: Path) -> None:
+    """Of 4k+2 to 4k+4 frames it leaves out the last ones, and says nothing."""
+    profile = family_of(ModelFolder(FOLDERS[name](tmp_path / "model"), name)).profile
+    assert [n for n in range(1, 19) if profile.accepts_frames(n)] == [1, 5, 9, 13, 17]
