@@ -81,6 +81,12 @@ class ClipContext:
     fps: float | None = None
     """Frames a second at which the clip's frames are taken, after resampling. None unless the
     source reads it."""
+    mask: torch.Tensor | None = None
+    """Float32 ``[F, H, W]`` in 0…1, on the device of the pixels: which part of the clip is
+    generated. None if the clip has no mask, or the source does not read it."""
+    size: tuple[int, int] | None = None
+    """Height and width of the clip, in pixels. None unless the pixels are placed into a picture of
+    that size."""
 
 
 class VideoEncoder(ABC):

@@ -51,8 +51,8 @@ class T5Text(TextEncoder):
             embeds = self._model(tokens.input_ids.to(device), **mask)[0]
         if self._keep_padding:
             return list(embeds)
-        lengths = tokens.attention_mask.sum(dim=1).tolist()
-        return [embed[:length] for embed, length in zip(embeds, lengths, strict=True)]
+        masks = tokens.attention_mask.bool().to(embeds.device)
+        return [embed[mask] for embed, mask in zip(embeds, masks, strict=True)]
 
     def mask(self, captions: Sequence[str]) -> Sequence[torch.Tensor]:
         import torch
