@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -30,18 +30,27 @@ def clip_tokenizer(folder: Path) -> int:
     return len(words)
 
 
-def llama_tokenizer(folder: Path, text: str) -> int:
-    """Byte-level pairs learnt from a text, as tokenizer.json; gives the vocabulary's size."""
+def llama_tokenizer(
+    folder: Path, text: str, *, more: Sequence[str] = (), words: int = 1024
+) -> int:
+    """Byte-level pairs learnt from a text, as tokenizer.json; gives the vocabulary's size.
+
+    Args:
+        folder: where it is written.
+        text: what is learnt.
+        more: further special tokens, with the numbers from 6 on.
+        words: the vocabulary's size at most.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     special = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>"]
-    special += ["<|end_header_id|>", "<|eot_id|>", "<pad>"]
+    special += ["<|end_header_id|>", "<|eot_id|>", "<pad>", *more]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=1024,
+        vocab_size=words,
         special_tokens=special,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
