@@ -35,6 +35,18 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str, set[str], set[str]]] = {
         tiny_hunyuan_video15.build_i2v, "hunyuan-video-1.5", ALWAYS | {"glyph_embeds"},
         {"image_latents", "image_embeds"},
     ),
+    "hunyuan-video-i2v": (
+        tiny_hunyuan_video.build_i2v, "hunyuan-video-i2v", ALWAYS | {"pooled_embeds"},
+        {"image_latents"},
+    ),
+    "hunyuan-video-framepack": (
+        tiny_hunyuan_video.build_framepack, "hunyuan-video-framepack", ALWAYS | {"pooled_embeds"},
+        {"image_latents", "image_embeds"},
+    ),
+    "skyreels-v1": (
+        tiny_hunyuan_video.build_skyreels, "skyreels-v1", ALWAYS | {"pooled_embeds"},
+        {"image_latents"},
+    ),
     "ltx-video": (tiny_ltx_video.build, "ltx-video", ALWAYS, {"image_latents"}),
 }  # fmt: skip
 """How a tiny model is built, its family, and the components made always and for image-to-video."""

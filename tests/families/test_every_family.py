@@ -31,6 +31,10 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "hunyuan": (tiny_hunyuan_video.build, "hunyuan-video"),
     "hunyuan15": (tiny_hunyuan_video15.build, "hunyuan-video-1.5"),
     "hunyuan15-i2v": (tiny_hunyuan_video15.build_i2v, "hunyuan-video-1.5"),
+    "hunyuan-i2v": (tiny_hunyuan_video.build_i2v, "hunyuan-video-i2v"),
+    "hunyuan-i2v-concat": (tiny_hunyuan_video.build_i2v_concat, "hunyuan-video-i2v"),
+    "framepack": (tiny_hunyuan_video.build_framepack, "hunyuan-video-framepack"),
+    "skyreels": (tiny_hunyuan_video.build_skyreels, "skyreels-v1"),
     "ltx": (tiny_ltx_video.build, "ltx-video"),
 }
 

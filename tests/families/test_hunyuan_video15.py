@@ -153,20 +153,6 @@ def test_first_frames_equal_the_pipelines(models: Mapping[str, ModelFolder], pip
     assert torch.equal(FAMILY.to_transformer(latents, FAMILY.facts(model)), theirs)
 
 
-def _first_call(pipeline: Any, picture: Image.Image, caption: str) -> dict[str, Any]:
-    """What the pipeline gives its transformer first."""
-    given: list[dict[str, Any]] = []
-    hook = pipeline.transformer.register_forward_pre_hook(
-        lambda _, __, named: given.append(dict(named)), with_kwargs=True
-    )
-    pipeline(
-        picture, caption, num_frames=17, num_inference_steps=1, output_type="latent",
-        generator=torch.Generator().manual_seed(0),
-    )  # fmt: skip
-    hook.remove()
-    return given[0]
-
-
 def test_a_store_gives_the_transformer_what_the_pipeline_does(
     tmp_path: Path, models: Mapping[str, ModelFolder], pipeline: Any
 ) -> None:

@@ -76,10 +76,18 @@ def test_captions_with_pictures_equal_the_pipelines(
     assert torch.equal(text.encode([CAPTIONS[-1]])[0], pooled[0])
 
 
+def test_a_caption_holds_no_further_picture(model: ModelFolder) -> None:
+    plain, odd = (
+        _llava(model).encode_clips(pixels(1), [ClipContext(caption)])
+        for caption in ("A dog.", "<image>A dog.<image>")
+    )
+    assert torch.equal(plain, odd)
+
+
 def test_the_words_around_a_caption_are_left_out(model: ModelFolder) -> None:
     """A caption's tokens stand after the picture's, and before the line after the answer's head."""
     (made,) = _llava(model).encode_clips(pixels(1), [ClipContext("A dog.")])
-    words = len("A| |d|o|g|.".split("|"))
+    words = len(["A", " ", "d", "o", "g", "."])
     assert int(made.any(dim=-1).sum()) - FAMILY.facts(model)["image_tokens"] == words + 1
     head = ["<|eot_id|>", "<|start_header_id|>", "assistant", "<|end_header_id|>", "\n\n"]
     assert FAMILY.load_token_counter(model)("A dog.") == words + len(head)

@@ -1,5 +1,4 @@
-"""Tiny models of HunyuanVideo and what follows from it, from the real classes, laid out as theirs.
-"""
+"""Tiny models of HunyuanVideo and what follows from it, of the real classes."""
 
 from __future__ import annotations
 
@@ -30,8 +29,6 @@ _LLAVA = {
     "image_processor": "transformers.CLIPImageProcessor",
 }
 _IMAGE_TOKEN, _PAD = 6, 5
-# Of these many words LLaVA's template has 103 tokens before the caption, as that of LLaMA 3.
-_LLAVA_WORDS = 485
 _LLAMA = {
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -85,12 +82,9 @@ def build_i2v(folder: Path, *, condition: str = "token_replace") -> Path:
         LlavaForConditionalGeneration,
     )
 
-    words = llama_tokenizer(
-        folder / "tokenizer",
-        theirs.DEFAULT_PROMPT_TEMPLATE["template"],
-        more=("<image>",),
-        words=_LLAVA_WORDS,
-    )
+    # Before the caption its template has 103 tokens, as with LLaMA's own tokenizer.
+    template = theirs.DEFAULT_PROMPT_TEMPLATE["template"]
+    words = llama_tokenizer(folder / "tokenizer", template, more=("<image>",))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         _write_vae_and_clip(folder)
@@ -159,7 +153,7 @@ def _write_vae_and_clip(folder: Path) -> None:
 
 
 def transformer(kind: type | None = None, **more: Any) -> Any:
-    """A tiny transformer for a pipeline: ``HunyuanVideoTransformer3DModel``, or of another class."""
+    """A tiny transformer for a pipeline: HunyuanVideo's, or one of another class."""
     from diffusers import HunyuanVideoTransformer3DModel
 
     config = {"in_channels": 4, **more}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _TEXT = "text_encoder"
 _PROCESSOR = "image_processor"
+_PICTURE = "<image>"
 # The tokens that start the assistant's answer are left out of the middle, too.
 _ANSWER = 4
 # Every so many of the picture's tokens is taken, by the transformer's kind of image condition.
@@ -64,6 +65,8 @@ class LlavaText(CaptionedVideoEncoder):
         import torch
 
         model = self._pipeline.text_encoder
+        # It stands for another picture, at which the pipeline fails.
+        caption = caption.replace(_PICTURE, "")
         with torch.inference_mode():
             embeds, mask = self._pipeline._get_llama_prompt_embeds(
                 picture,
