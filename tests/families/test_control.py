@@ -120,6 +120,15 @@ def test_a_plan_counts_what_will_be_made(tmp_path: Path) -> None:
     assert index.diff(plain).to_encode["control_pose_latents"] == 1
 
 
+def test_a_plan_of_no_family_counts_what_some_families_make(tmp_path: Path) -> None:
+    index = vp.BucketIndex.build(write_data(tmp_path / "data"), reshape="resize")
+    components = {one.name: one for one in summarize(index).components}
+    some = {name: one.artifacts for name, one in components.items() if one.of_some_families}
+    assert some == {"control_depth_latents": 1, "control_pose_latents": 1, "reference_latents": 1}
+    plain = vp.BucketIndex.build(tmp_path / "data", reshape="resize", roles=OFF)
+    assert index.diff(plain).to_encode["control_pose_latents"] == 1
+
+
 def test_a_plan_is_saved_and_checked(tmp_path: Path) -> None:
     """Files that change after they were planned are told, by their roles."""
     data = write_data(tmp_path / "data")
@@ -213,8 +222,10 @@ def test_a_media_export_names_the_files(tmp_path: Path) -> None:
     index = vp.BucketIndex.build(write_data(tmp_path / "data"), profile="wan", reshape="resize")
     made = vp.export_media(index, output=tmp_path / "media", sound=False)
     assert made is not None
-    (note,) = (one for one in made.notes if "control:depth" in one)
-    assert note.startswith("control:depth, control:pose, reference: not written as clips")
+    assert (
+        "musubi-tuner does not take all that clips have beside them: reference of 1 clips"
+        in made.notes
+    )
     lines = (tmp_path / "media/videoprep-clips.jsonl").read_text().splitlines()
     assert [json.loads(line).get("media") for line in lines] == [
         {"control:depth": "depth.mp4"}, {"control:pose": "pose.mp4", "reference": "ref.mp4"}, None,

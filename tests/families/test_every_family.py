@@ -13,6 +13,7 @@ from tests.support import (
     tiny_cogvideox15,
     tiny_hunyuan_video,
     tiny_hunyuan_video15,
+    tiny_kandinsky5,
     tiny_ltx_video,
     tiny_wan,
 )
@@ -35,6 +36,7 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "hunyuan-i2v-concat": (tiny_hunyuan_video.build_i2v_concat, "hunyuan-video-i2v"),
     "framepack": (tiny_hunyuan_video.build_framepack, "hunyuan-video-framepack"),
     "skyreels": (tiny_hunyuan_video.build_skyreels, "skyreels-v1"),
+    "kandinsky5": (tiny_kandinsky5.build, "kandinsky5"),
     "ltx": (tiny_ltx_video.build, "ltx-video"),
 }
 

@@ -234,7 +234,10 @@ def test_a_config_that_lacks_something_is_named(model: ModelFolder, part: str, k
 def test_half_a_model_folder_is_refused(model: ModelFolder, lost: str, said: str) -> None:
     FAMILY.check(model)
     path = model.path / lost
-    _ = shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
     with pytest.raises(ModelError, match=said):
         FAMILY.check(model)
 

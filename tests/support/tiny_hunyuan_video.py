@@ -123,18 +123,33 @@ def _write_config(folder: Path, config: Mapping[str, object]) -> None:
 
 
 def _write_vae_and_clip(folder: Path) -> None:
-    from diffusers import AutoencoderKLHunyuanVideo
-    from transformers import CLIPTextConfig, CLIPTextModel
-
     letters = clip_tokenizer(folder / "tokenizer_2")
-    vae = AutoencoderKLHunyuanVideo(
+    tiny_vae().save_pretrained(folder / "vae")
+    tiny_clip(letters).save_pretrained(folder / "text_encoder_2")
+
+
+def tiny_vae() -> Any:
+    """Return the VAE, which other families have, too; of the current seed."""
+    from diffusers import AutoencoderKLHunyuanVideo
+
+    return AutoencoderKLHunyuanVideo(
         latent_channels=4,
         block_out_channels=(8, 8, 8, 8),
         layers_per_block=1,
         norm_num_groups=2,
         scaling_factor=0.476986,
     )
-    clip = CLIPTextModel(
+
+
+def tiny_clip(letters: int) -> Any:
+    """Return CLIP's text encoder, of the current seed.
+
+    Args:
+        letters: the size of its vocabulary, which ends with the tokens of start and end.
+    """
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=letters,
             hidden_size=24,
@@ -148,8 +163,6 @@ def _write_vae_and_clip(folder: Path) -> None:
             eos_token_id=letters - 1,
         )
     )
-    vae.save_pretrained(folder / "vae")
-    clip.save_pretrained(folder / "text_encoder_2")
 
 
 def transformer(kind: type | None = None, **more: Any) -> Any:

@@ -96,6 +96,7 @@ class HunyuanVideo(DiffusersFamily):
 
     pipeline: ClassVar[str] = "HunyuanVideoPipeline"
     name = "hunyuan-video"
+    published = "hunyuanvideo-community/HunyuanVideo"
     profile = Profile(
         "hunyuan-video",
         divisor=16,

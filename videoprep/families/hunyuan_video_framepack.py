@@ -39,6 +39,7 @@ class HunyuanVideoFramepack(HunyuanVideo):
 
     pipeline = "HunyuanVideoFramepackPipeline"
     name = "hunyuan-video-framepack"
+    published = None
     profile = replace(
         HunyuanVideo.profile,
         name="hunyuan-video-framepack",

@@ -90,6 +90,7 @@ class HunyuanVideoI2V(HunyuanVideo):
 
     pipeline = "HunyuanVideoImageToVideoPipeline"
     name = "hunyuan-video-i2v"
+    published = "hunyuanvideo-community/HunyuanVideo-I2V"
     profile = replace(
         HunyuanVideo.profile,
         name="hunyuan-video-i2v",

@@ -15,6 +15,7 @@ class SkyreelsV1(HunyuanVideo):
 
     pipeline = "HunyuanSkyreelsImageToVideoPipeline"
     name = "skyreels-v1"
+    published = None
     profile = replace(
         HunyuanVideo.profile,
         name="skyreels-v1",
