@@ -88,7 +88,7 @@ class ChatTemplate:
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
-class QwenText(TextEncoder):
+class QwenChatText(TextEncoder):
     """A caption within the pipeline's conversation; its beginning and the padding are left out.
 
     Args:
@@ -312,7 +312,7 @@ class HunyuanVideo15(DiffusersFamily):
         encoder = load_encoder(
             self.text_classes[part], model, part, device, dtype, eight_bit=eight_bit and not small
         )
-        kind = QuotedText if small else QwenText
+        kind = QuotedText if small else QwenChatText
         return kind(load_tokenizer(model, self.tokenizers[part]), encoder)
 
     def load_frame_encoder(
