@@ -96,7 +96,7 @@ class HunyuanVideo(DiffusersFamily):
 
     pipeline: ClassVar[str] = "HunyuanVideoPipeline"
     name = "hunyuan-video"
-    published = "hunyuanvideo-community/HunyuanVideo"
+    published: ClassVar[str | None] = "hunyuanvideo-community/HunyuanVideo"
     profile = Profile(
         "hunyuan-video",
         divisor=16,
@@ -113,7 +113,13 @@ class HunyuanVideo(DiffusersFamily):
         stills=True,
         caption_style=CAPTION_STYLE,
     )
-    parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2", "vae")
+    parts: ClassVar[tuple[str, ...]] = (
+        "tokenizer",
+        "text_encoder",
+        "tokenizer_2",
+        "text_encoder_2",
+        "vae",
+    )
     max_tokens = MAX_TOKENS
     vae_class = "AutoencoderKLHunyuanVideo"
     tokenizers: ClassVar[Mapping[str, str]] = {

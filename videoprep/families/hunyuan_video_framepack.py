@@ -12,6 +12,7 @@ from videoprep.families.component import (
     VIDEO_LATENTS,
     Component,
     ComponentSpec,
+    Condition,
     prompt_embeds,
 )
 from videoprep.families.contract import VideoEncoder
@@ -30,7 +31,8 @@ from videoprep.families.siglip import (
 if TYPE_CHECKING:
     import torch
 
-_FIRST_OR_LAST = ("image_latents", "last_frame")
+_FIRST_OR_LAST: tuple[Condition, ...] = ("image_latents", "last_frame")
+# Latent frames of a section.
 _WINDOW = 9
 
 
