@@ -11,7 +11,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from tests.support import fidelity, tiny_wan
 from tests.support.assets import spoil_video, write_lists, write_video
+from videoprep.families import wan
 from videoprep.spec.caption_journal import FOLDER, Decision
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.store.layout import Store
@@ -124,6 +126,22 @@ def test_what_is_done_next_with_a_store(place: Path, run_cli: Run) -> None:
     done = run_cli("status", "latents", "dataset", cwd=place)
     assert done.returncode == 1
     assert f"next: videoprep encode dataset -o latents --model {made_by}" in done.stdout
+
+
+def test_an_export_goes_to_a_folder_that_takes_it(tmp_path: Path, run_cli: Run) -> None:
+    """One that holds something else is not named."""
+    fidelity.encode_store(tmp_path, tiny_wan.build_wan(tmp_path / "model"), wan.FAMILY)
+    for _ in range(2):  # the second time it goes on
+        line = next_of(run_cli("verify", "store", cwd=tmp_path))
+        assert line == ["export", "store", "--to", "fastvideo", "-o", "for-fastvideo"]
+        done = run_cli(*line, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    shutil.rmtree(tmp_path / "for-fastvideo")
+    (tmp_path / "for-fastvideo").mkdir()
+    (tmp_path / "for-fastvideo/mine.txt").touch()
+    line = next_of(run_cli("verify", "store", cwd=tmp_path))
+    assert line[-1] == "for-fastvideo-2"
+    assert run_cli(*line, cwd=tmp_path).returncode == 0
 
 
 def next_of(done: CompletedProcess[str]) -> list[str]:

@@ -19,6 +19,7 @@ from tests.support.assets import write_video
 from videoprep.errors import StoreError, VideoprepError
 from videoprep.exporters.folder import STATE
 from videoprep.exporters.names import stems
+from videoprep.exporters.run import goes_on
 from videoprep.families import ltx_video, wan
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -62,8 +63,33 @@ def test_a_folder_that_holds_something_else(demo_store: Path, tmp_path: Path) ->
     with pytest.raises(StoreError, match="is not an export, and not empty"):
         vp.export(demo_store, to="finetrainers", output=tmp_path / "full")
     vp.export(demo_store, to="finetrainers", output=tmp_path / "out")
-    with pytest.raises(StoreError, match="the export of another store, to another target"):
+    with pytest.raises(StoreError, match="holds an export to finetrainers"):
         vp.export(demo_store, to="cogvideox-factory", output=tmp_path / "out")
+    vp.export(demo_store, to="webdataset", output=tmp_path / "tars")
+    with pytest.raises(StoreError, match="made otherwise: posterior moments, not mean"):
+        vp.export(demo_store, to="webdataset", output=tmp_path / "tars", posterior="mean")
+
+
+def test_a_store_that_has_changed_since(
+    dataset: Path, tiny_model: Path, demo_store: Path, tmp_path: Path
+) -> None:
+    """It is not taken for another one, and the next folder to export to is free or of the same."""
+    store, out = tmp_path / "store", tmp_path / "out"
+    how = {"model": tiny_model, "output": store, "device": "cpu", "reshape": "center-crop"}
+    vp.encode(dataset, **how)
+    vp.export(store, to="finetrainers", output=out)
+    assert goes_on(store, to="finetrainers", output=out)
+    captions = (dataset / "prompt.txt").read_text().splitlines()
+    (dataset / "prompt.txt").write_text("\n".join(["another caption", *captions[1:]]) + "\n")
+    vp.encode(dataset, **how)
+    assert not goes_on(store, to="finetrainers", output=out)
+    total = len(vp.LatentDataset(store))
+    told = f"the store as it was; since then: 1 of {total} clips new or changed"
+    with pytest.raises(StoreError, match=told) as raised:
+        vp.export(store, to="finetrainers", output=out)
+    assert "remove the folder, and run the same command again" in str(raised.value.remedy)
+    with pytest.raises(StoreError, match="holds the export of another store"):
+        vp.export(demo_store, to="finetrainers", output=out)
 
 
 def test_a_half_finished_store(demo_store: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -202,7 +203,21 @@ def print_use(store: str, model: str | None = None) -> None:
         return
     takers = [name for name, exporter in exporters().items() if family in exporter.families]
     target = takers[0] if takers else MEDIA
-    next_command("export", store, "--to", target, "-o", f"for-{target}")
+    next_command("export", store, "--to", target, "-o", _export_folder(store, target))
+
+
+def _export_folder(store: str, target: str) -> str:
+    """A folder that is free for an export of the store, or has one that goes on."""
+    from videoprep.exporters.registry import MEDIA
+    from videoprep.exporters.run import goes_on
+
+    first = f"for-{target}"
+    names = chain([first], (f"{first}-{number}" for number in count(2)))
+    return next(
+        name
+        for name in names
+        if not Path(name).exists() or (target != MEDIA and goes_on(store, to=target, output=name))
+    )
 
 
 def _artifact(entry: SetAside) -> str:

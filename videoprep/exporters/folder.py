@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,6 +32,7 @@ class Folder:
     Args:
         path: the folder; made, or gone on with.
         identity: what is exported, to what: an export of anything else in the folder is refused.
+        named: what `NAMES` will say of each clip; gone over to tell what has changed.
 
     Attributes:
         path: the folder.
@@ -40,7 +42,12 @@ class Folder:
         StoreError: the folder holds something else.
     """
 
-    def __init__(self, path: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        identity: Mapping[str, Any],
+        named: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
         self.path = Path(path)
         self.written = 0
         state = self.path / STATE
@@ -54,13 +61,22 @@ class Folder:
                     remedy="choose a new folder",
                 )
             create_bytes(state, json.dumps(dict(identity), indent=2).encode())
-        if json.loads(state.read_bytes()) != dict(identity):
+        held = json.loads(state.read_bytes())
+        if held != dict(identity):
             raise StoreError(
-                "holds the export of another store, to another target, or with other options",
+                _difference(held, identity) or self._change(named),
                 where=str(self.path),
-                remedy="choose another -o, or remove the folder",
+                remedy="choose another -o; or remove the folder, and run the same command again",
             )
         _sweep(self.path)
+
+    def _change(self, named: Iterable[Mapping[str, Any]]) -> str:
+        """Says that the clips have changed, and how many."""
+        try:
+            lines = (self.path / NAMES).read_bytes().splitlines()
+        except FileNotFoundError:  # it was stopped before
+            return "holds a part of an export of other clips: of another store, or as they were"
+        return _changes([json.loads(line) for line in lines], list(named))
 
     def has(self, name: str) -> bool:
         """Whether a file is there already, which is then whole."""
@@ -93,6 +109,44 @@ class Folder:
                 file.write(f"{line}\n".encode())
 
         write_file(self.path / name, write)
+
+
+def holds(path: str | os.PathLike[str], identity: Mapping[str, Any]) -> bool:
+    """Return whether a folder has the export of something, finished or not."""
+    state = Path(path, STATE)
+    return state.is_file() and json.loads(state.read_bytes()) == dict(identity)
+
+
+def _difference(held: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
+    """Says what an export was made with, other than its clips, that is not what is asked for."""
+    if held.get("target") != asked["target"]:
+        return f"holds an export to {held.get('target')}"
+    if held.get("version") != asked["version"]:
+        return "holds an export in the form of another version of videoprep"
+    others = [name for name in asked if name != "clips" and held.get(name) != asked[name]]
+    if others:
+        told = (f"{name} {_said(held.get(name))}, not {_said(asked[name])}" for name in others)
+        return f"holds an export that was made otherwise: {'; '.join(told)}"
+    return None
+
+
+def _said(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _changes(old: list[Mapping[str, Any]], new: list[Mapping[str, Any]]) -> str:
+    """Says how many clips have changed since an export, by what is said of each but its name."""
+    before, now = ({entry["video"] for entry in entries} for entries in (old, new))
+    if not before & now:
+        return "holds the export of another store"
+    keys = sorted((set(old[0]) & set(new[0])) - {"name"})
+    was, are = (Counter(json.dumps([entry.get(key) for key in keys]) for entry in entries)
+                for entries in (old, new))  # fmt: skip
+    changed, gone = (are - was).total(), len(before - now)
+    told = [f"{changed:,} of {len(new):,} clips new or changed"] if changed else []
+    told += [f"{gone:,} of {len(before):,} videos gone"] if gone else []
+    how = " and ".join(told) or "other weights, tensors or further captions of clips"
+    return f"holds an export of the store as it was; since then: {how}"
 
 
 def _sweep(path: Path) -> None:

@@ -24,7 +24,7 @@ from videoprep.exporters.contract import (
     Posterior,
     ShardExporter,
 )
-from videoprep.exporters.folder import NAMES, Folder
+from videoprep.exporters.folder import NAMES, Folder, holds
 from videoprep.exporters.held_out import held_out_notes
 from videoprep.exporters.names import FirstOfCaption, UniqueLines, stems, to_line
 from videoprep.exporters.registry import MEDIA, exporters, get_exporter
@@ -110,13 +110,13 @@ def export(
     clips = _Clips(data, exporter)
     if exporter.lists_captions:
         _require_words(clips, to)
-    folder = Folder(output, _identity(exporter, data, origin))
+    folder = Folder(output, _identity(exporter, data, origin), map(_named, clips))
     progress = on_progress or (lambda done, total: None)
     if isinstance(exporter, ShardExporter):
         _write_shards(exporter, clips, origin, folder, progress)
     elif isinstance(exporter, ClipExporter):
         _write_clips(exporter, clips, origin, folder, progress)
-    folder.write_lines(NAMES, map(_named, clips))
+    folder.write_lines(NAMES, map(json.dumps, map(_named, clips)))
     exporter.finish(clips, folder, origin)
     return ExportResult(
         target=to,
@@ -134,6 +134,24 @@ def export(
         ),
         command=exporter.command(str(folder.path.resolve()), origin),
     )
+
+
+def goes_on(
+    store: str | os.PathLike[str], *, to: str, output: str | os.PathLike[str]
+) -> bool:
+    """Return whether a folder has the export of a store as it is, made without options.
+
+    Args:
+        store: which.
+        to: the target.
+        output: the folder.
+    """
+    exporter = get_exporter(to)
+    try:
+        data, origin = _open(store, exporter, None, None, 0)
+    except StoreError:
+        return False
+    return holds(output, _identity(exporter, data, origin))
 
 
 def _open(
@@ -328,8 +346,13 @@ def _require_words(clips: Iterable[ListedClip], target: str) -> None:
             )
 
 
-def _named(clip: ListedClip) -> str:
-    return json.dumps({"name": clip.stem, "video": clip.video, "bucket": clip.bucket.plain})
+def _named(clip: ListedClip) -> dict[str, str]:
+    return {
+        "name": clip.stem,
+        "video": clip.video,
+        "bucket": clip.bucket.plain,
+        "caption": clip.caption,
+    }
 
 
 class _Tensors(Mapping[Component, Any]):

@@ -207,7 +207,8 @@ class _MediaRun:
             "lossless": self.options.lossless,
             "sound": self.options.sound,
         }
-        self.folder = Folder(self.output, identity)
+        named = (clip.to_json() for clip in media_clips(index))
+        self.folder = Folder(self.output, identity, named)
         cpus = share_of_node(gpu=False)[0] if self.execution.executor == "ray" else 1.0
         self.task = MediaTask(index, LocalFiles(self.output), self.options, gone, cpus)
         return self.task
