@@ -14,6 +14,7 @@ from tests.exporters.conftest import Stores
 from tests.support.exports import store_of
 from tests.support.warm import Warm
 from videoprep.cli.export import export as command
+from videoprep.exporters.contract import HOW_OFTEN
 from videoprep.exporters.registry import exporters
 
 _BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -32,7 +33,8 @@ def test_the_page_says_what_the_exporter_says(name: str) -> None:
     page = " ".join((REPOSITORY / f"docs/export/{name}.md").read_text().split())
     for family in exporter.families:
         assert f"`{family}`" in page
-    assert ("Lost: " in page) == bool(exporter.loses)
+    assert ("Lost: " in page) == bool(exporter.losses)
+    assert (HOW_OFTEN in page) == (HOW_OFTEN in exporter.losses) == (not exporter.keeps_weights)
     overview = (REPOSITORY / "docs/export.md").read_text()
     row = next(line for line in overview.splitlines() if f"[{name}](export/{name}.md)" in line)
     for family in exporter.families:

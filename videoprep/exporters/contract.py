@@ -14,6 +14,12 @@ from videoprep.fs.atomic import Writer
 from videoprep.index.bucket import Bucket
 from videoprep.store.layout import StoreInfo
 
+HOW_OFTEN = (
+    "how often a clip comes in an epoch (weight, repeats, shares of datasets and of several "
+    "buckets)"
+)
+"""What trainers lose that know no weights of clips, in words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -101,7 +107,8 @@ class Exporter(ABC):
         also: components that are written where the store has them; None: all there are.
         lists_captions: whether its reader takes captions from a list, a line each.
         posteriors: what it can take of latents; the first is what its own caching takes.
-        loses: what is not carried over, in words; "" where nothing is lost.
+        loses: what else than `HOW_OFTEN` is not carried over, in words; "" where nothing is lost.
+        keeps_weights: whether each clip's weight and repeats are written.
         captions: which of a clip's captions are written.
         apart: whether clips that do without a component are written apart from those that have it.
             Else all clips have the same components, and stills are no part of an export for
@@ -115,8 +122,15 @@ class Exporter(ABC):
     lists_captions: ClassVar[bool] = False
     posteriors: ClassVar[tuple[Posterior, ...]] = ("moments",)
     loses: ClassVar[str] = ""
+    keeps_weights: ClassVar[bool] = False
     captions: ClassVar[Literal["first", "all"]] = "first"
     apart: ClassVar[bool] = False
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What is not carried over, in words."""
+        often = () if self.keeps_weights else (HOW_OFTEN,)
+        return (*([self.loses] if self.loses else []), *often)
 
     def taken(self, info: StoreInfo) -> Sequence[Component]:
         """Return the components of a store that are written."""

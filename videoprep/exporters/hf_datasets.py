@@ -50,7 +50,10 @@ class HFDatasets(ShardExporter):
     suffix = "parquet"
     also = None
     posteriors = ("moments", "sample", "mean")
-    loses = "bfloat16, which Arrow has not: it becomes float32 of the same values"
+    keeps_weights = True
+    loses = (
+        "bfloat16, which Arrow has not: it becomes float32 of the same values; shares of datasets"
+    )
 
     def shard(self, clips: Iterator[Exported], origin: Origin) -> Writer:
         def write(file: BinaryIO) -> None:

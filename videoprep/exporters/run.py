@@ -125,7 +125,7 @@ def export(
         written=folder.written,
         incomplete=data.incomplete,
         posterior=origin.posterior,
-        loses=exporter.loses,
+        loses="; ".join(exporter.losses),
         notes=(
             *clips.notes,
             *notes_on_stills(data, exporter.name),

@@ -27,6 +27,7 @@ class WebDataset(ShardExporter):
     name = "webdataset"
     captions = "all"
     apart = True
+    keeps_weights = True
     suffix = "tar"
     also = None
     posteriors = ("moments", "sample", "mean")

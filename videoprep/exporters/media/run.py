@@ -22,6 +22,7 @@ from videoprep.engine.ray_cluster import share_of_node
 from videoprep.engine.run import TaskPlan
 from videoprep.engine.sessions import Session
 from videoprep.errors import Code, StoreError
+from videoprep.exporters.contract import HOW_OFTEN
 from videoprep.exporters.folder import NAMES, Folder
 from videoprep.exporters.held_out import held_out_notes
 from videoprep.exporters.media.clip_writer import MediaOptions
@@ -40,7 +41,7 @@ from videoprep.spec.roles import AUDIO
 VERSION = 2
 
 LOSSES = (
-    "how often a clip comes in an epoch (weight, repeats)",
+    HOW_OFTEN,
     "line breaks and runs of spaces in captions",
 )
 LOSSY = "what H.264 takes from the pixels (`lossless` keeps them)"
