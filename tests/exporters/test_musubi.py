@@ -107,14 +107,16 @@ def test_hunyuan_video(stores: Stores, tmp_path: Path) -> None:
         assert item["caption"] in captions
 
 
-def test_wan_with_control(tmp_path: Path) -> None:
-    """Fun-Control: the control's latents beside the target's."""
+@pytest.mark.parametrize("columns", ["control", "control_depth", "control,control_depth"])
+def test_wan_with_control(tmp_path: Path, columns: str) -> None:
+    """Fun-Control: the control's latents beside the target's; of several that called so alone."""
     model = build_wan(tmp_path / "model")
     data_root = tmp_path / "data"
     for name, lift in (("a", 40), ("b", 41), ("line_a", 90), ("line_b", 91)):
         write_video(data_root / f"{name}.mp4", frames=17, width=96, height=64, fps=16, lift=lift)
-    rows = "video,caption,control\na.mp4,one,line_a.mp4\nb.mp4,two,line_b.mp4\n"
-    (data_root / "list.csv").write_text(rows)
+    others = ",line_a.mp4" * columns.count(",")
+    rows = f"a.mp4,one,line_a.mp4{others}\nb.mp4,two,line_b.mp4{others}\n"
+    (data_root / "list.csv").write_text(f"video,caption,{columns}\n{rows}")
     result = vp.encode(
         data_root, model=model, output=tmp_path / "store", device="cpu", progress="none",
         profile="wan", reshape="center-crop",
@@ -126,10 +128,32 @@ def test_wan_with_control(tmp_path: Path) -> None:
     exported = vp.export(tmp_path / "store", to="musubi", output=out, posterior="mean")
     theirs = read(out, "wan")
     for item, name in zip(data, names_of(out), strict=True):
-        control = transformed(data, mean_of(data, item, "control_latents"))
+        control = transformed(data, mean_of(data, item, f"{columns.split(',')[0]}_latents"))
         stored = item["video_latents"]
         assert torch.equal(theirs[name]["latents_control"], control.to(stored.dtype))
     assert "t2v-14B-FC" in exported.command
+    told = [note for note in exported.notes if "not written" in note]
+    one = "control_depth_latents not written: musubi takes one control, of several that of the role"
+    assert told == ([f"{one} `control`"] if "," in columns else [])
+
+
+def test_why_a_control_is_not_written(tmp_path: Path) -> None:
+    """One reason of the two is told, which is the true one."""
+    data_root = tmp_path / "data"
+    for name, lift in (("a", 40), ("b", 41), ("line_a", 90)):
+        write_video(data_root / f"{name}.mp4", frames=17, width=96, height=64, fps=16, lift=lift)
+    rows = "video,caption,control_depth\na.mp4,one,line_a.mp4\nb.mp4,two,\n"
+    (data_root / "list.csv").write_text(rows)
+    vp.encode(
+        data_root, model=build_wan(tmp_path / "model"), output=tmp_path / "store", device="cpu",
+        profile="wan", reshape="center-crop",
+    )  # fmt: skip
+    for target, why in (
+        ("musubi", "not every clip has it"),
+        ("fastvideo", "fastvideo has no place for it"),
+    ):
+        exported = vp.export(tmp_path / "store", to=target, output=tmp_path / target)
+        assert f"control_depth_latents not written: {why}" in exported.notes
 
 
 def test_hunyuan_video_15(stores: Stores, out: Path) -> None:

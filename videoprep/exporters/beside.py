@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from videoprep.exporters.contract import Exporter
 from videoprep.families.component import Component
 from videoprep.store.layout import StoreInfo
 from videoprep.text import counted
@@ -47,18 +48,17 @@ def notes_on_stills(data: LatentDataset, target: str) -> Iterator[str]:
         )
 
 
-def notes_on_media(info: StoreInfo, data: LatentDataset, target: str) -> Iterator[str]:
+def notes_on_media(info: StoreInfo, data: LatentDataset, exporter: Exporter) -> Iterator[str]:
     """Yield which components of media beside videos are not written, and why.
 
     Args:
         info: the store's.
         data: what is exported of it.
-        target: to which trainer.
+        exporter: to which trainer.
     """
+    taken = exporter.taken(info)
     for name, recipe in info.recipes.items():
         if recipe.source.may_lack and name not in data.components:
             weighs = recipe.fields.get("mask_meaning") == "loss"
-            yield (
-                f"{name} not written: {target} has no place for it, or not every clip has it"
-                f"{'; nothing weighs the loss there' if weighs else ''}"
-            )
+            why = "not every clip has it" if name in taken else exporter.no_place(name, info)
+            yield f"{name} not written: {why}{'; nothing weighs the loss there' if weighs else ''}"

@@ -138,6 +138,11 @@ class Exporter(ABC):
             return tuple(info.recipes)
         return [name for name in info.recipes if name in (*self.needs, *self.also)]
 
+    def no_place(self, component: Component, info: StoreInfo) -> str:
+        """Say why a component of a store is not among those `taken`."""
+        del component, info
+        return f"{self.name} has no place for it"
+
     def refusal(self, origin: Origin) -> str | None:
         """Why a store cannot be exported, or None."""
         family = origin.info.family

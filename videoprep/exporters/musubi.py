@@ -10,7 +10,7 @@ from functools import partial
 
 from videoprep.exporters.contract import ClipExporter, Exported, ListedClip, Origin
 from videoprep.exporters.folder import Folder
-from videoprep.exporters.musubi_architectures import ARCHITECTURES
+from videoprep.exporters.musubi_architectures import ARCHITECTURES, control_of, controls_of
 from videoprep.exporters.tensor_files import safetensors_file
 from videoprep.families.component import Component
 from videoprep.fs.atomic import Writer
@@ -33,8 +33,17 @@ class Musubi(ClipExporter):
 
     def taken(self, info: StoreInfo) -> Sequence[Component]:
         architecture = ARCHITECTURES.get(info.family)
-        also = () if architecture is None else (*architecture.needs, *architecture.also)
-        return [name for name in info.recipes if name in (*self.needs, *also)]
+        if architecture is None:
+            return super().taken(info)
+        control = control_of(info) if architecture.takes_control else None
+        taken = (*self.needs, *architecture.needs, *architecture.also, control)
+        return [name for name in info.recipes if name in taken]
+
+    def no_place(self, component: Component, info: StoreInfo) -> str:
+        controls = controls_of(info)
+        if ARCHITECTURES[info.family].takes_control and component in controls:
+            return f"{self.name} takes one control, of several that of the role `control`"
+        return super().no_place(component, info)
 
     def refusal(self, origin: Origin) -> str | None:
         family = origin.info.family

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from videoprep.exporters.contract import Exported, Origin
 from videoprep.exporters.conversion import for_transformer, padded, unscaled
-from videoprep.families.component import Component
+from videoprep.families.component import CONTROL_LATENTS, Component
+from videoprep.store.layout import StoreInfo
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +42,24 @@ class MusubiArchitecture:
     """Components that it needs besides ``video_latents`` and ``prompt_embeds``."""
     also: tuple[Component, ...] = ()
     """Components that are written where the store has them."""
+    takes_control: bool = False
+    """Whether it is trained with one control, `control_of` the store."""
     more: tuple[str, ...] = ()
     """Further options of the script, with placeholders."""
+
+
+def controls_of(info: StoreInfo) -> list[Component]:
+    """Return a store's latents of controls."""
+    kind = CONTROL_LATENTS.source.role.kind
+    return [name for name, recipe in info.recipes.items() if recipe.source.role.kind is kind]
+
+
+def control_of(info: StoreInfo) -> Component | None:
+    """Return the control to train with: the only one; of several that called ``control`` alone."""
+    found = controls_of(info)
+    if len(found) == 1:
+        return found[0]
+    return CONTROL_LATENTS.name if CONTROL_LATENTS.name in found else None
 
 
 def _sized(name: str, tensor: torch.Tensor) -> str:
@@ -68,9 +85,10 @@ def _wan_latents(clip: Exported, origin: Origin) -> Tensors:
     named = _named(latents=for_transformer(clip, origin).to(stored.dtype))
     if "condition_latents" in clip.tensors:
         named |= _named(latents_image=_wan_condition(clip, origin))
-    if "control_latents" in clip.tensors:
-        control = for_transformer(clip, origin, "control_latents")
-        named |= _named(latents_control=control.to(stored.dtype))
+    control = control_of(origin.info)
+    if control is not None and control in clip.tensors:
+        latents = for_transformer(clip, origin, control)
+        named |= _named(latents_control=latents.to(stored.dtype))
     if "image_embeds" in clip.tensors:
         embeds = clip.tensors["image_embeds"]
         named[_typed("clip", embeds)] = embeds
@@ -95,7 +113,7 @@ def _wan_texts(clip: Exported, origin: Origin) -> Tensors:
 
 def _wan_task(origin: Origin) -> str:
     kind = "i2v" if "condition_latents" in origin.components else "t2v"
-    control = "-FC" if "control_latents" in origin.components else ""
+    control = "-FC" if control_of(origin.info) in origin.components else ""
     return f"{kind}-14B{control}"
 
 
@@ -182,7 +200,8 @@ ARCHITECTURES: Mapping[str, MusubiArchitecture] = {
         latents=_wan_latents,
         texts=_wan_texts,
         task=_wan_task,
-        also=("condition_latents", "control_latents", "image_embeds"),
+        also=("condition_latents", "image_embeds"),
+        takes_control=True,
     ),
     "hunyuan-video": MusubiArchitecture(
         short="hv",

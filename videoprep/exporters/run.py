@@ -129,16 +129,14 @@ def export(
         notes=(
             *clips.notes,
             *notes_on_stills(data, exporter.name),
-            *notes_on_media(origin.info, data, exporter.name),
+            *notes_on_media(origin.info, data, exporter),
             *held_out_notes(held),
         ),
         command=exporter.command(str(folder.path.resolve()), origin),
     )
 
 
-def goes_on(
-    store: str | os.PathLike[str], *, to: str, output: str | os.PathLike[str]
-) -> bool:
+def goes_on(store: str | os.PathLike[str], *, to: str, output: str | os.PathLike[str]) -> bool:
     """Return whether a folder has the export of a store as it is, made without options.
 
     Args:
