@@ -18,6 +18,7 @@ import videoprep as vp
 from tests.support.assets import write_lists, write_video
 from tests.support.browser import HOSTILE, OpenPage
 from tests.support.films import Film, Take
+from tests.support.pictures import write_picture
 from videoprep.dataset_report.gallery import as_json, choose_rows
 from videoprep.dataset_report.pictures import MOST_PICTURES, pictured
 from videoprep.dataset_report.rows import rows_of
@@ -29,6 +30,22 @@ from videoprep.previewing.clips import open_clips
 from videoprep.sources import name_of
 from videoprep.store.layout import Store
 from videoprep.store.receipt import Failure, Receipt
+
+
+def test_a_still_has_no_length(open_page: OpenPage, tmp_path: Path) -> None:
+    """It has no rate of which one could be computed."""
+    write_video(tmp_path / "data/video.mp4", width=96, height=64, frames=17, fps=16)
+    write_picture(tmp_path / "data/still.png", np.zeros((64, 96, 3), np.uint8))
+    write_lists(tmp_path / "data", ["It moves.", "It does not."], ["video.mp4", "still.png"])
+    vp.report(tmp_path / "data", tmp_path / "report.html", profile="wan", reshape="center-crop")
+    page = open_page(tmp_path / "report.html", "#sort=longest").page
+    moving, still = page.locator("#clips .plays").all_inner_texts()
+    assert moving.endswith(" s")
+    assert still == "still"
+    page.locator("#clips button").last.click()
+    about = page.inner_text("#about")
+    assert "a still image" in about
+    assert "-1" not in about
 
 
 @pytest.fixture

@@ -88,6 +88,23 @@ def test_repeats_count_what_is_repeated_already() -> None:
     assert _advice(*_clips(3, 49, 480, 720, weight=0.0)).small == ()  # none ever comes
 
 
+def test_parts_of_clips_are_dropped_and_small_too() -> None:
+    """What comes in an epoch is dropped whole where no bucket fills a batch."""
+    rows = [*_clips(2, 49, 480, 720, weight=0.5), *_clips(3, 49, 480, 640, weight=0.5)]
+    rows += _clips(1, 17, 480, 720, weight=0.5)
+    index = index_of(*rows, sizes=_SIZES)
+    summary = summarize(index, 4)
+    assert summary.draws == 3
+    assert summary.dropped(4) == 3
+    assert summary.dropped(1) == 0
+    small = suggest(index, summary).small
+    assert [(one.clips, one.draws, one.repeats) for one in small] == [
+        (1, 0, 8),
+        (2, 1, 4),
+        (3, 1, 3),
+    ]
+
+
 def test_without_consent_or_buckets_the_option_is_another() -> None:
     rows = [*_clips(3, 49, 480, 720), *_clips(5, 49, 480, 640)]
     advice = _advice(*rows, reshape="none")

@@ -24,6 +24,7 @@ _MOST = 64
 # Of each frame and clip together: a bucket that would lose more is kept, and may be repeated.
 _MOST_LOST = 0.5
 _DIGITS = 6
+_ROUNDED_OFF = 1e-5  # 7 / 2.333333 is a little more than 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class UnfilledBucket:
     Attributes:
         bucket: which.
         clips: how many it has.
-        draws: how many of them come in an epoch.
+        draws: how many of them come in an epoch, in whole clips: 0 if one comes in every second.
         repeats: how often each would have to come to fill a batch, times what it comes now.
         move: what dropping it would mean; None: some of its clips would be skipped.
     """
@@ -120,8 +121,8 @@ def suggest(index: BucketIndex, summary: Summary) -> Advice:
     """What to do about the buckets of a plan that do not fill the summary's global batch."""
     size = summary.global_batch
     small = sorted(
-        (one for one in summary.buckets if 0 < one.draws < size),
-        key=lambda one: (one.draws, one.clips),
+        (one for one in summary.buckets if one.mean_draws and one.draws < size),
+        key=lambda one: (one.mean_draws, one.clips),
     )
     if not small:
         return Advice(size, ())
@@ -131,7 +132,7 @@ def suggest(index: BucketIndex, summary: Summary) -> Advice:
     if fitting is None:
         described = tuple(_described(one, size, None) for one in small)
         return Advice(size, described, "`reshape='center-crop', buckets='auto'`")
-    draws = {one.bucket: float(one.draws) for one in summary.buckets}
+    draws = {one.bucket: one.mean_draws for one in summary.buckets}
     if len(draws) > _MOST:
         described = tuple(_described(one, size, None) for one in small)
         return Advice(size, described, "`buckets='auto'`")
@@ -151,7 +152,8 @@ def suggest(index: BucketIndex, summary: Summary) -> Advice:
 
 
 def _described(one: BucketSummary, size: int, move: Move | None) -> UnfilledBucket:
-    return UnfilledBucket(one.bucket, one.clips, one.draws, ceil(size / one.draws), move)
+    repeats = ceil(size / one.mean_draws - _ROUNDED_OFF)
+    return UnfilledBucket(one.bucket, one.clips, one.draws, repeats, move)
 
 
 @dataclass(frozen=True, slots=True)

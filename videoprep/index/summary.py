@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -103,6 +103,11 @@ class BucketSummary:
     frames_available: int
     latent_tokens: int
     clip_bytes: int
+
+    def dropped(self, global_batch: int) -> float:
+        """Of what comes in an epoch, how much is in no complete batch; on average."""
+        more = max(0.0, self.mean_draws - self.draws)  # how often one clip more comes
+        return (1 - more) * (self.draws % global_batch) + more * ((self.draws + 1) % global_batch)
 
     def to_json(self) -> dict[str, Any]:
         """A form that `json` can write."""
@@ -239,11 +244,15 @@ class Summary:
     @property
     def draws(self) -> int:
         """Clips that come in an epoch of the split that is counted."""
-        return int(sum(one.mean_draws for one in self.buckets) + _ROUNDED_OFF)
+        return self._in_whole(one.mean_draws for one in self.buckets)
 
     def dropped(self, global_batch: int) -> int:
         """Of those, how many a trainer leaves out that drops incomplete batches."""
-        return sum(one.draws % global_batch for one in self.buckets)
+        return self._in_whole(one.dropped(global_batch) for one in self.buckets)
+
+    def _in_whole(self, of_buckets: Iterable[float]) -> int:
+        """The sum in whole clips: each bucket's part may be rounded off."""
+        return int(sum(of_buckets) + _ROUNDED_OFF * (1 + len(self.buckets)))
 
     def to_json(self) -> dict[str, Any]:
         """A form that `json` can write."""
