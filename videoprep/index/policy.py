@@ -301,6 +301,8 @@ def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
     options |= {name: policy.get(name) for name in _AS_THEY_ARE}
     if options.get("clip_mode") == WindowPolicy().mode:
         del options["clip_mode"]
+    if "treatment" in policy:
+        options["treatment"] = policy["treatment"]
     given = {name: value for name, value in options.items() if value not in (None, False, 0, ())}
     # Of all of them 0 is no default of this one.
     return given | ({"min_kept": policy["min_kept"]} if "min_kept" in policy else {})
@@ -339,6 +341,11 @@ def is_multi_bucket(policy: Mapping[str, Any]) -> bool:
     """Return whether clips of a saved policy, or of one of those that it joins, have several."""
     joined = policy.get("of", ())
     return bool(policy.get("multi_bucket")) or any(is_multi_bucket(one) for one in joined)
+
+
+def is_treated(policy: Mapping[str, Any]) -> bool:
+    """Return whether a trainer's config decides the clips of a saved policy, or of a part of it."""
+    return any("treatment" in one for one in (policy, *policy.get("of", ())))
 
 
 def sizes_of(buckets: Sequence[Bucket]) -> Sizes:
