@@ -114,11 +114,11 @@ def print_forecasts(trainer: str, forecasts: Sequence[ForecastSummary]) -> None:
     """Print what a trainer would make of the datasets of its config, beside what is planned."""
     if not forecasts:
         return
-    names = ("dataset", ">files", ">dropped", ">sped up", ">slowed down", ">clips", ">planned")
-    made = table(f"what {trainer} would do", *names, ">same buckets")
+    names = ("dataset", ">files", ">dropped", ">faster", ">slower", ">clips", ">planned")
+    made = table(f"what {trainer} would do", *names, ">alike")
     for one in forecasts:
         counts = (one.files, one.dropped.total(), one.fast, one.slow, one.clips, one.planned)
-        made.add_row(safe(one.dataset), *map(str, counts), f"{one.alike} of {one.files} files")
+        made.add_row(safe(one.dataset), *map(str, counts), f"{one.alike}/{one.files}")
     stdout.print(made)
     for one in forecasts:
         for reason, count in one.dropped.most_common(_SHOWN):

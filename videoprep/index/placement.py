@@ -245,7 +245,7 @@ def _place_treated(
     """
     profile = policy.profile
     forecast = treatment.forecast(footage_of(media), profile)
-    if not forecast.clips:
+    if not forecast.planned:
         return LeftOut(
             Code.TOO_SHORT,
             f"{treatment.trainer} makes no clip of it: {forecast.dropped}",
@@ -255,9 +255,9 @@ def _place_treated(
         breach = _refused_still(policy) or _range_of_still(extras) or barred(media, policy)
         if breach is not None:
             return breach
-    legal = [one for one in forecast.clips if _is_legal(one, profile)]
+    legal = [one for one in forecast.planned if _is_legal(one, profile)]
     if not legal:
-        return _illegal(forecast.clips[0], treatment, profile)
+        return _illegal(forecast.planned[0], treatment, profile)
     if media.is_still:
         return tuple(_still_placement(media, policy, (one.height, one.width)) for one in legal)
     span = barred(media, policy) or _span(media, policy, extras)

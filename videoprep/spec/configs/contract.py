@@ -96,6 +96,14 @@ class Forecast:
     """Why it makes no clip."""
     remarks: tuple[str, ...] = ()
     """What else it does to the file."""
+    meant: tuple[TrainerClip, ...] | None = None
+    """The clips that its config means, if a defect of the trainer makes others: these are
+    planned."""
+
+    @property
+    def planned(self) -> tuple[TrainerClip, ...]:
+        """The clips to plan."""
+        return self.clips if self.meant is None else self.meant
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from videoprep.errors import Code, Problem
@@ -14,6 +14,7 @@ from videoprep.spec.folder import levels
 from videoprep.spec.readers.base import FolderReader, ReadRequest, fallback_used
 from videoprep.spec.readers.caption_files import bad_name, passed_over, read_caption
 from videoprep.spec.roles import Role
+from videoprep.spec.sample import Extras
 from videoprep.spec.text_file import is_text
 from videoprep.spec.video_files import suffix_of
 from videoprep.spec.video_lookup import is_inside
@@ -66,16 +67,33 @@ class MediaBeside:
 
     role: Role
     folder: Path
-    suffixes: Sequence[str]
+    suffixes: Sequence[str] | None
     """The endings of files that go with it, in the order in which they are looked for, as they are
-    written."""
+    written; None: any."""
+    is_needed: bool = True
+    """Whether a file without one is not used."""
 
-    def of(self, name: str) -> Path | None:
-        """Return the file that goes with another of this name."""
-        same = self.folder / name
+    def of(self, name: str, by_stem: Mapping[str, str]) -> Path | None:
+        """Return the file that goes with another of this name.
+
+        Args:
+            name: of the other file.
+            by_stem: the last of the files in the folder by each name without its ending.
+        """
         stem = os.path.splitext(name)[0]
+        if self.suffixes is None:
+            other = by_stem.get(stem)
+            return None if other is None else self.folder / other
         others = (self.folder / (stem + suffix) for suffix in self.suffixes)
-        return next((path for path in (same, *others) if path.is_file()), None)
+        return next((path for path in (self.folder / name, *others) if path.is_file()), None)
+
+    def by_stem(self) -> Mapping[str, str]:
+        """Return the files of the folder by their names without endings."""
+        if self.suffixes is not None or not self.folder.is_dir():
+            return {}
+        with os.scandir(self.folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_file())
+        return {os.path.splitext(name)[0]: name for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +117,8 @@ class MediaFolder:
     """What the trainer makes of a caption."""
     no_caption: str = ""
     """What the trainer does with a file without a caption."""
-    skips: Callable[[str], bool] = field(default=lambda _: False)
-    """Which files it leaves out, by their names."""
+    weight: float = 1.0
+    """How often each sample comes in an epoch."""
 
 
 class FolderMedia(FolderReader):
@@ -114,6 +132,7 @@ class FolderMedia(FolderReader):
         self._trainer = trainer
         self._media = media
         self._remarks = tuple(remarks)
+        self._stems: list[Mapping[str, str]] = []
 
     def sniff(self, folder: Path, request: ReadRequest) -> bool:
         return False
@@ -126,6 +145,7 @@ class FolderMedia(FolderReader):
 
     def read(self, request: ReadRequest) -> Entries:
         found = Entries(remarks=[*self._remarks])
+        self._stems = [one.by_stem() for one in self._media.beside]
         over = _PassedOver()
         for folder, name in self._files(over):
             self._take(folder, name, request, found, over)
@@ -188,8 +208,8 @@ class FolderMedia(FolderReader):
         first, *further = map(self._media.reword, texts)
         line = None if caption.file is None else 1
         found.entries.append(
-            Entry(video, first, found.total, line, None, where, where, further=tuple(further),
-                  beside=beside)
+            Entry(video, first, found.total, line, None, where, where,
+                  Extras(weight=self._media.weight), tuple(further), beside)
         )  # fmt: skip
 
     def _beside(
@@ -197,8 +217,10 @@ class FolderMedia(FolderReader):
     ) -> tuple[tuple[tuple[Role, str], ...], Problem | None]:
         """The media that go with a file, by role; or the first that cannot be used."""
         taken: list[tuple[Role, str]] = []
-        for one in self._media.beside:
-            other = one.of(path.name)
+        for one, by_stem in zip(self._media.beside, self._stems, strict=True):
+            other = one.of(path.name, by_stem)
+            if other is None and not one.is_needed:
+                continue
             if other is None:
                 message = f"its {one.role}: no file of its name in {one.folder}"
                 remedy = f"add one; {self._trainer} ends without it"
@@ -212,7 +234,7 @@ class FolderMedia(FolderReader):
         suffix = os.path.splitext(name)[1]
         lower = suffix.lower()
         odd = self._media.exact_case and suffix not in (lower, lower.upper())
-        return lower in self._media.suffixes and not odd and not self._media.skips(name)
+        return lower in self._media.suffixes and not odd
 
     def _is_caption(self, name: str) -> bool:
         captions = self._media.captions
