@@ -1,4 +1,4 @@
-"""diffusion-pipe's dataset config: TOML with ``[[directory]]``, or the main config that names it."""
+"""diffusion-pipe's dataset config: TOML with ``[[directory]]``; or the main config, naming it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ from videoprep.spec.roles import Role
 from videoprep.spec.video_files import STILL_SUFFIXES
 
 _VIDEOS = frozenset({
-    ".3gp", ".264", ".265", ".avi", ".f4v", ".flv", ".gif", ".h264", ".h265", ".hevc", ".m2ts",
+    ".3gp", ".264", ".265", ".avi", ".f4v", ".flv", ".h264", ".h265", ".hevc", ".m2ts",
     ".m4v", ".mj2", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".vob", ".webm",
     ".wmv",
 })  # fmt: skip
@@ -79,16 +79,14 @@ _PROFILES: Mapping[str, str] = {
 }  # fmt: skip
 """The profile of the model types that have one of the same name."""
 
-_BUCKET_LIST = list_of(
-    KeyKind(
-        "",
-        lambda v: (
-            isinstance(v, list)
-            and len(v) == 3
-            and all(type(n) is int and 0 < n < 1 << 20 for n in v)
-        ),
-    ),
+
+def _is_bucket(value: Any) -> bool:
+    return COUNTS.check(value) and len(value) == 3
+
+
+_BUCKETS = KeyKind(
     "a list of [width, height, frames]",
+    lambda value: isinstance(value, list) and bool(value) and all(map(_is_bucket, value)),
 )
 _SHUFFLE = ignored("captions are not shuffled")
 _KEYS: Mapping[str, TrainerKey] = {
@@ -104,7 +102,7 @@ _KEYS: Mapping[str, TrainerKey] = {
         )
     ),
     "frame_buckets": honoured(COUNTS),
-    "size_buckets": honoured(_BUCKET_LIST),
+    "size_buckets": honoured(_BUCKETS),
     "num_repeats": honoured(ABOVE_ZERO),
     "caption_prefix": honoured(TEXT),
     "skip_empty_caption": honoured(YES_NO),
@@ -264,7 +262,8 @@ def _evenly(last: int, count: int) -> NDArray[np.int32]:
     numbers = np.arange(count)
     ahead = step * numbers.astype(np.float32)
     behind = np.float32(last) - step * (count - 1 - numbers).astype(np.float32)
-    return np.where(numbers < count // 2, ahead, behind).astype(np.int32)
+    spread: NDArray[np.int32] = np.where(numbers < count // 2, ahead, behind).astype(np.int32)
+    return spread
 
 
 def _nearest(value: float, step: int) -> int:
@@ -388,11 +387,12 @@ class _Directory:
         written = str(self._own["path"])
         roots = RootFinder(self._check)
         folder = roots.folder(written, *self._place, "path")
+        named = (("mask", "mask_path", False), ("control", "control_path", True))
         beside = tuple(
             MediaBeside(Role(role), roots.folder(self._own[key], *self._place, key), None, needed)
-            for role, key, needed in (("mask", "mask_path", False), ("control", "control_path", True))
+            for role, key, needed in named
             if key in self._own
-        )  # fmt: skip
+        )
         root = Path(os.path.commonpath([folder, *(one.folder for one in beside)]))
         skips = self._values.get("skip_empty_caption", True)
         media = MediaFolder(

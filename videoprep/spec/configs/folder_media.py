@@ -108,6 +108,8 @@ class MediaFolder:
     captions: CaptionFinder
     recursive: bool = False
     """Whether the folders in it are read, too."""
+    without: frozenset[str] = frozenset()
+    """Names of folders in it that are not read."""
     exact_case: bool = False
     """Whether endings are read in small or in capital letters alone."""
     needs_caption: frozenset[str] = frozenset()
@@ -158,6 +160,8 @@ class FolderMedia(FolderReader):
         """Yield the files: of all folders, or of the first alone, which comes first."""
         media = self._media
         for level in levels(media.folder):
+            if media.without.intersection(level.prefix.split("/")):
+                continue
             for kind, name in level.other:
                 over.add(kind, level.prefix + name)
             for name in level.files:
