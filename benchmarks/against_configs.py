@@ -56,12 +56,12 @@ VIDEOS: Mapping[str, tuple[int, int, int, int]] = {
     "wide": (640, 360, 30, 90),
     "small": (320, 240, 24, 48),
     "tall": (360, 640, 25, 25),
-    "large": (1280, 720, 60, 180),
+    "large": (960, 540, 60, 130),
     "slow": (640, 360, 12, 36),
     "square": (480, 480, 16, 49),
     "odd": (500, 282, 25, 101),
     "short": (640, 360, 24, 7),
-    "ultra": (960, 240, 30, 121),
+    "ultra": (720, 180, 30, 121),
 }
 """Width, height, rate and frames."""
 IMAGES: Mapping[str, tuple[int, int]] = {
@@ -73,7 +73,7 @@ Clip = tuple[str, tuple[int, int, int], tuple[int, ...]]
 
 
 def make_folder(folder: Path) -> None:
-    """Videos whose frame n is of one grey, 20 + n, and still images; each with a caption."""
+    """Videos whose frame n is of one grey, and still images; each with a caption."""
     for name, (width, height, rate, frames) in VIDEOS.items():
         path = folder / "videos" / f"{name}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,8 +81,9 @@ def make_folder(folder: Path) -> None:
             stream = out.add_stream("libx264", rate, options={"qp": "0"})
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             for number in range(frames):
-                picture = np.full((height, width, 3), 20 + number, np.uint8)
-                for packet in stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")):
+                picture = np.full((height * 3 // 2, width), 128, np.uint8)
+                picture[:height] = 30 + number  # luma; every step is one of its own in RGB, too
+                for packet in stream.encode(av.VideoFrame.from_ndarray(picture, "yuv420p")):
                     out.mux(packet)
             for packet in stream.encode():
                 out.mux(packet)
@@ -485,7 +486,8 @@ def finetrainers(checkout: Path, config: Path) -> Iterator[Clip]:
 def module_at(path: Path) -> Any:
     """A module of its own, without the package around it."""
     spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

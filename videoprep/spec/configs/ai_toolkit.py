@@ -74,30 +74,32 @@ def _is_paths(value: Any) -> bool:
 
 
 _KEYS: Mapping[str, TrainerKey] = {
-    "folder_path": honoured(TEXT),
-    "dataset_path": honoured(TEXT),
-    "default_caption": honoured(TEXT),
-    "trigger_word": honoured(TEXT),
-    "caption_ext": honoured(TEXT),
-    "caption_type": honoured(TEXT),
-    "resolution": honoured(_SIDES),
-    "is_reg": honoured(YES_NO),
-    "prior_reg": honoured(YES_NO),
-    "num_repeats": honoured(WHOLE),
-    "square_crop": honoured(YES_NO),
-    "num_frames": honoured(POSITIVE),
-    "shrink_video_to_frames": honoured(YES_NO),
-    "fps": honoured(ABOVE_ZERO),
-    "auto_frame_count": honoured(YES_NO),
-    "trim_auto_frame_count_tail": honoured(YES_NO),
-    "control_path": honoured(_FOLDER),
-    "control_path_1": honoured(TEXT),
-    "control_path_2": honoured(TEXT),
-    "control_path_3": honoured(TEXT),
-    "mask_path": honoured(TEXT),
+    "folder_path": honoured(TEXT, "the folder and the folders in it"),
+    "dataset_path": honoured(TEXT, "the same"),
+    "default_caption": honoured(TEXT, "`caption_fallback`"),
+    "trigger_word": honoured(
+        TEXT, "put for `[trigger]`, or before captions without it; also that of the process"
+    ),
+    "caption_ext": honoured(TEXT, "the ending of the caption files"),
+    "caption_type": honoured(TEXT, "the same"),
+    "resolution": honoured(_SIDES, "sides of squares; each file is a clip in each of the areas"),
+    "is_reg": honoured(YES_NO, "the role `regularization`"),
+    "prior_reg": honoured(YES_NO, "the same"),
+    "num_repeats": honoured(WHOLE, "`repeats`"),
+    "square_crop": honoured(YES_NO, "squares of `resolution`"),
+    "num_frames": honoured(POSITIVE, "frames of a clip; 1 for images alone"),
+    "shrink_video_to_frames": honoured(YES_NO, "all of a video in one clip, however long it is"),
+    "fps": honoured(ABOVE_ZERO, "the rate of clips that are not shrunk"),
+    "auto_frame_count": honoured(YES_NO, "as many frames as a video has at `fps`"),
+    "trim_auto_frame_count_tail": honoured(YES_NO, "at the rate of `fps`, not shrunk"),
+    "control_path": honoured(_FOLDER, "the role `control`, or `control:0` … if there are several"),
+    "control_path_1": honoured(TEXT, "the same"),
+    "control_path_2": honoured(TEXT, "the same"),
+    "control_path_3": honoured(TEXT, "the same"),
+    "mask_path": honoured(TEXT, "the role `mask`: files of the same name"),
     "bucket_tolerance": of_training("ai-toolkit itself takes the model's own divisor instead"),
     "buckets": of_training("videos always have buckets"),
-    "random_crop": honoured(YES_NO),
+    "random_crop": honoured(YES_NO, "`reshape` `random-crop`"),
     "scale": ignored("clips are not scaled before they go into buckets"),
     "invert_mask": ignored("white is trained on"),
     "use_short_captions": ignored("captions are those of the caption files"),
@@ -108,39 +110,81 @@ _KEYS: Mapping[str, TrainerKey] = {
     "audio_normalize": _SOUND,
     "caption_dropout_rate": of_training("the embedding of the empty caption is in the store"),
     **dict.fromkeys(
-        ("flip_x", "flip_y", "augments", "augmentations", "shuffle_augmentations", "random_scale",
-         "standardize_images", "replay_transforms"),
+        (
+            "flip_x",
+            "flip_y",
+            "augments",
+            "augmentations",
+            "shuffle_augmentations",
+            "random_scale",
+            "standardize_images",
+            "replay_transforms",
+        ),
         _AUGMENTED,
     ),
     **dict.fromkeys(
-        ("token_dropout_rate", "shuffle_tokens", "keep_tokens", "random_triggers",
-         "random_triggers_max", "replacements"),
+        (
+            "token_dropout_rate",
+            "shuffle_tokens",
+            "keep_tokens",
+            "random_triggers",
+            "random_triggers_max",
+            "replacements",
+        ),
         ignored("captions are not altered at random; `videoprep refine` rewrites them"),
     ),
     **dict.fromkeys(
-        ("controls", "control_from_same_folder", "num_controls_from_same_folder", "inpaint_path",
-         "clip_image_path", "clip_image_from_same_folder", "clip_image_augmentations",
-         "clip_image_shuffle_augmentations", "unconditional_path", "alpha_mask",
-         "control_transparent_color", "full_size_control_images"),
+        (
+            "controls",
+            "control_from_same_folder",
+            "num_controls_from_same_folder",
+            "inpaint_path",
+            "clip_image_path",
+            "clip_image_from_same_folder",
+            "clip_image_augmentations",
+            "clip_image_shuffle_augmentations",
+            "unconditional_path",
+            "alpha_mask",
+            "control_transparent_color",
+            "full_size_control_images",
+        ),
         ignored("only the files of control_path and mask_path go with a clip"),
     ),
     **dict.fromkeys(
-        ("cache_latents", "cache_latents_to_disk", "cache_tensors_to_disk",
-         "cache_clip_vision_to_disk", "cache_text_embeddings", "load_image_when_caching_latents",
-         "cache_latents_num_workers"),
+        (
+            "cache_latents",
+            "cache_latents_to_disk",
+            "cache_tensors_to_disk",
+            "cache_clip_vision_to_disk",
+            "cache_text_embeddings",
+            "load_image_when_caching_latents",
+            "cache_latents_num_workers",
+        ),
         _CACHE,
     ),
     **dict.fromkeys(
-        ("network_weight", "loss_multiplier", "mask_min_value", "guidance_type",
-         "diff_output_preservation", "diff_output_preservation_class"),
+        (
+            "network_weight",
+            "loss_multiplier",
+            "mask_min_value",
+            "guidance_type",
+            "diff_output_preservation",
+            "diff_output_preservation_class",
+        ),
         _LOSS,
     ),
     **dict.fromkeys(
-        ("batch_size", "num_workers", "prefetch_factor", "extra_values", "fast_image_size",
-         "debug"),
+        (
+            "batch_size",
+            "num_workers",
+            "prefetch_factor",
+            "extra_values",
+            "fast_image_size",
+            "debug",
+        ),
         of_training(),
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +285,7 @@ class ToolkitConfig(ConfigReader):
     """Reads ai-toolkit's config. Relative paths are where it is run."""
 
     trainer = "ai-toolkit"
+    keys: ClassVar[Mapping[str, Mapping[str, TrainerKey]]] = {"`datasets`": _KEYS}
 
     def sniff(self, data: Any) -> bool:
         if not isinstance(data, dict):

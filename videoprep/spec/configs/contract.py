@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 from videoprep.errors import Problem
+from videoprep.spec.configs.keys import TrainerKey
 from videoprep.spec.configs.parsed_file import ParsedFile
 from videoprep.spec.readers.base import FolderReader
 
@@ -168,6 +169,8 @@ class ConfigReader(ABC):
 
     trainer: ClassVar[str]
     """As its users call it."""
+    keys: ClassVar[Mapping[str, Mapping[str, TrainerKey]]]
+    """The keys of each of its sections, by what the documentation calls the section."""
 
     @abstractmethod
     def sniff(self, data: Any) -> bool:

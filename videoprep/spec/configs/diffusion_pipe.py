@@ -90,22 +90,30 @@ _BUCKETS = KeyKind(
 )
 _SHUFFLE = ignored("captions are not shuffled")
 _KEYS: Mapping[str, TrainerKey] = {
-    "resolutions": honoured(list_of(SIZE, "a list of sides in pixels, or of [width, height]")),
-    "enable_ar_bucket": honoured(YES_NO),
-    "min_ar": honoured(ABOVE_ZERO),
-    "max_ar": honoured(ABOVE_ZERO),
-    "num_ar_buckets": honoured(POSITIVE),
+    "resolutions": honoured(
+        list_of(SIZE, "a list of sides in pixels, or of [width, height]"),
+        "areas; each file is a clip in each of them",
+    ),
+    "enable_ar_bucket": honoured(YES_NO, "buckets of several aspect ratios, or squares"),
+    "min_ar": honoured(ABOVE_ZERO, "the lowest aspect ratio"),
+    "max_ar": honoured(ABOVE_ZERO, "the highest aspect ratio"),
+    "num_ar_buckets": honoured(POSITIVE, "how many there are between them"),
     "ar_buckets": honoured(
         list_of(
             KeyKind("", lambda v: ABOVE_ZERO.check(v) or (isinstance(v, list) and SIZE.check(v))),
             "a list of ratios, or of [width, height]",
-        )
+        ),
+        "aspect ratios, instead of these three",
     ),
-    "frame_buckets": honoured(COUNTS),
-    "size_buckets": honoured(_BUCKETS),
-    "num_repeats": honoured(ABOVE_ZERO),
-    "caption_prefix": honoured(TEXT),
-    "skip_empty_caption": honoured(YES_NO),
+    "frame_buckets": honoured(
+        COUNTS, "lengths; a video is cut to the longest that it has frames for at the model's rate"
+    ),
+    "size_buckets": honoured(_BUCKETS, "buckets as a whole, the one of the nearest aspect ratio"),
+    "num_repeats": honoured(ABOVE_ZERO, "the weight of each sample"),
+    "caption_prefix": honoured(TEXT, "put before each caption as it is"),
+    "skip_empty_caption": honoured(
+        YES_NO, "a file without a caption is an error either way; this tells what would happen"
+    ),
     "cache_shuffle_num": _SHUFFLE,
     "cache_shuffle_delimiter": _SHUFFLE,
     "shuffle_tags": _SHUFFLE,
@@ -115,9 +123,12 @@ _KEYS: Mapping[str, TrainerKey] = {
 }
 _OF_DIRECTORY: Mapping[str, TrainerKey] = {
     **_KEYS,
-    "path": honoured(TEXT),
-    "mask_path": honoured(TEXT),
-    "control_path": honoured(TEXT),
+    "path": honoured(
+        TEXT,
+        "the folder, without the folders in it; captions of `captions.json`, or of `.txt` files",
+    ),
+    "mask_path": honoured(TEXT, "the role `mask`: files of the same name"),
+    "control_path": honoured(TEXT, "the role `control`: files of the same name"),
     "default_mask_file": ignored("clips without a mask have none"),
 }
 _CLIP_MODES = one_of("single_beginning", "single_middle")
@@ -281,6 +292,9 @@ class PipeConfig(ConfigReader):
     """Reads diffusion-pipe's config. Relative paths are where it is run."""
 
     trainer = "diffusion-pipe"
+    keys: ClassVar[Mapping[str, Mapping[str, TrainerKey]]] = {
+        "the file and `[[directory]]`": _OF_DIRECTORY
+    }
 
     def sniff(self, data: Any) -> bool:
         if not isinstance(data, dict):

@@ -66,13 +66,22 @@ def _sizes(count: int, words: str) -> KeyKind:
 
 
 _KEYS: Mapping[str, TrainerKey] = {
-    "data_root": honoured(TEXT),
+    "data_root": honoured(
+        TEXT, "the folder: `metadata.csv` and the like, captions beside videos, or lists of lines"
+    ),
     "dataset_file": ignored("finetrainers itself reads only data_root"),
-    "dataset_type": honoured(one_of("video", "image")),
-    "id_token": honoured(TEXT),
-    "video_resolution_buckets": honoured(_sizes(3, "[frames, height, width]")),
-    "image_resolution_buckets": honoured(_sizes(2, "[height, width]")),
-    "reshape_mode": honoured(one_of(*_RESHAPES)),
+    "dataset_type": honoured(one_of("video", "image"), "whether videos or images are read"),
+    "id_token": honoured(TEXT, "`id_token`"),
+    "video_resolution_buckets": honoured(
+        _sizes(3, "[frames, height, width]"),
+        "the longest bucket that a video has frames for, then the nearest aspect ratio",
+    ),
+    "image_resolution_buckets": honoured(
+        _sizes(2, "[height, width]"), "the bucket of the nearest aspect ratio"
+    ),
+    "reshape_mode": honoured(
+        one_of(*_RESHAPES), "`reshape`: `bicubic` is `resize`, `resize_crop` is `center-crop`"
+    ),
     "remove_common_llm_caption_prefixes": TrainerKey(
         YES_NO, "captions stay as they are: VP212 names those, `videoprep refine` rewrites them"
     ),
@@ -150,6 +159,7 @@ class FinetrainersConfig(ConfigReader):
     """Reads finetrainers' config. Relative paths are where it is run."""
 
     trainer = "finetrainers"
+    keys: ClassVar[Mapping[str, Mapping[str, TrainerKey]]] = {"`datasets`": _KEYS}
 
     def sniff(self, data: Any) -> bool:
         items = data.get("datasets") if isinstance(data, dict) else None

@@ -35,6 +35,8 @@ class TrainerKey:
     """Why videoprep does not honour it; empty: it does."""
     severity: Literal["warning", "note"] = "warning"
     """How bad it is that it is not honoured."""
+    here: str = ""
+    """What becomes of it here, as the documentation says it."""
 
 
 def _is_whole(value: Any) -> bool:
@@ -77,9 +79,14 @@ def one_of(*words: str) -> KeyKind:
     return KeyKind(" or ".join(words), lambda value: value in words and isinstance(value, str))
 
 
-def honoured(kind: KeyKind) -> TrainerKey:
-    """Return a key that videoprep honours."""
-    return TrainerKey(kind)
+def honoured(kind: KeyKind, here: str = "") -> TrainerKey:
+    """Return a key that videoprep honours.
+
+    Args:
+        kind: what its value has to be.
+        here: what becomes of it.
+    """
+    return TrainerKey(kind, here=here)
 
 
 def ignored(why: str) -> TrainerKey:

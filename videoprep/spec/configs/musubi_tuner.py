@@ -65,35 +65,47 @@ _VIDEOS = (
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".avif")
 
 _GENERAL: Mapping[str, TrainerKey] = {
-    "resolution": honoured(SIZE),
-    "caption_extension": honoured(TEXT),
+    "resolution": honoured(
+        SIZE, "the area of the buckets: sizes of about as many pixels, in steps of 16"
+    ),
+    "caption_extension": honoured(TEXT, "the ending of the caption files"),
     "batch_size": of_training(),
-    "num_repeats": honoured(WHOLE),
-    "enable_bucket": honoured(YES_NO),
-    "bucket_no_upscale": honoured(YES_NO),
+    "num_repeats": honoured(WHOLE, "`repeats`; below 1 the dataset is left out"),
+    "enable_bucket": honoured(
+        YES_NO, "of still images; videos are cached in buckets whatever it says"
+    ),
+    "bucket_no_upscale": honoured(YES_NO, "of still images; videos are enlarged whatever it says"),
 }
 _CACHE = of_training("videoprep writes a store, wherever you name it")
 _FRAMEPACK = ignored("it is of FramePack's own choice of frames")
 _CONTROL_SIZE = ignored("videoprep gives control media the size of their clip")
 _OF_VIDEOS: Mapping[str, TrainerKey] = {
     **_GENERAL,
-    "video_directory": honoured(TEXT),
-    "video_jsonl_file": honoured(TEXT),
-    "control_directory": honoured(TEXT),
-    "target_frames": honoured(COUNTS),
-    "frame_extraction": honoured(one_of("head", "chunk", "slide", "uniform", "full")),
-    "frame_stride": honoured(POSITIVE),
-    "frame_sample": honoured(POSITIVE),
-    "max_frames": honoured(POSITIVE),
-    "source_fps": honoured(ABOVE_ZERO),
+    "video_directory": honoured(TEXT, "the folder, without the folders in it"),
+    "video_jsonl_file": honoured(TEXT, "the list, with `video_path`, `caption` and `control_path`"),
+    "control_directory": honoured(TEXT, "the role `control`: files of the same name"),
+    "target_frames": honoured(
+        COUNTS, "lengths, rounded down to 4k+1: a video gives clips of each that it has frames for"
+    ),
+    "frame_extraction": honoured(
+        one_of("head", "chunk", "slide", "uniform", "full"), "which parts of a video become clips"
+    ),
+    "frame_stride": honoured(POSITIVE, "frames from start to start, with `slide`"),
+    "frame_sample": honoured(POSITIVE, "clips of each length, with `uniform`"),
+    "max_frames": honoured(POSITIVE, "the longest clip, with `full`"),
+    "source_fps": honoured(
+        ABOVE_ZERO, "converted to the model's rate; here by each frame's own time"
+    ),
     "cache_directory": _CACHE,
     "fp_latent_window_size": _FRAMEPACK,
 }
 _OF_IMAGES: Mapping[str, TrainerKey] = {
     **_GENERAL,
-    "image_directory": honoured(TEXT),
-    "image_jsonl_file": honoured(TEXT),
-    "control_directory": honoured(TEXT),
+    "image_directory": honoured(
+        TEXT, "the folder, without the folders in it; pictures with a caption file"
+    ),
+    "image_jsonl_file": honoured(TEXT, "the list, with `image_path`, `caption` and `control_path`"),
+    "control_directory": honoured(TEXT, "the role `control`: files of the same name"),
     "cache_directory": _CACHE,
     "multiple_target": ignored("each picture is a sample of its own"),
     "no_resize_control": _CONTROL_SIZE,
@@ -104,12 +116,13 @@ _OF_IMAGES: Mapping[str, TrainerKey] = {
     ),
     **dict.fromkeys(
         (
-            "flux_kontext_no_resize_control", "qwen_image_edit_no_resize_control",
+            "flux_kontext_no_resize_control",
+            "qwen_image_edit_no_resize_control",
             "qwen_image_edit_control_resolution",
         ),
         _CONTROL_SIZE,
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +279,10 @@ class MusubiConfig(ConfigReader):
     """Reads musubi-tuner's config. Relative paths are where it is run."""
 
     trainer = "musubi-tuner"
+    keys: ClassVar[Mapping[str, Mapping[str, TrainerKey]]] = {
+        "`[[datasets]]` of videos": _OF_VIDEOS,
+        "`[[datasets]]` of images": _OF_IMAGES,
+    }
 
     def sniff(self, data: Any) -> bool:
         if not isinstance(data, dict) or not isinstance(data.get("datasets"), list):

@@ -71,31 +71,52 @@ _MAPPING = KeyKind("an object", lambda value: isinstance(value, dict))
 _CACHE = of_training("videoprep writes a store, wherever you name it")
 _SCHEDULE = ignored("give shares as `weight` in a videoprep.yaml")
 _KEYS: Mapping[str, TrainerKey] = {
-    "id": honoured(TEXT),
-    "type": honoured(TEXT),
-    "dataset_type": honoured(TEXT),
-    "disabled": honoured(YES_NO),
-    "disable": honoured(YES_NO),
-    "instance_data_dir": honoured(TEXT),
-    "caption_strategy": honoured(one_of("textfile", "filename", "instanceprompt", "parquet")),
-    "disable_multiline_split": honoured(YES_NO),
-    "instance_prompt": honoured(TEXT),
-    "prepend_instance_prompt": honoured(YES_NO),
-    "parquet": honoured(_MAPPING),
-    "resolution": honoured(ABOVE_ZERO),
-    "resolution_type": honoured(one_of("pixel", "area", "pixel_area")),
-    "minimum_image_size": honoured(ABOVE_ZERO),
-    "minimum_aspect_ratio": honoured(ABOVE_ZERO),
-    "maximum_aspect_ratio": honoured(ABOVE_ZERO),
-    "crop": honoured(YES_NO),
-    "crop_style": honoured(one_of("center", "centre", "random", "corner", "face")),
-    "crop_aspect": honoured(one_of("square", "preserve", "random", "closest")),
-    "video": honoured(_MAPPING),
-    "repeats": honoured(WHOLE),
-    "conditioning_data": honoured(TEXT),
-    "conditioning_type": honoured(TEXT),
-    "is_regularisation_data": honoured(YES_NO),
-    "is_regularization_data": honoured(YES_NO),
+    "id": honoured(TEXT, "the dataset's name"),
+    "type": honoured(TEXT, "`local` is read; others are named"),
+    "dataset_type": honoured(TEXT, "`video` and `image` are read; others are named"),
+    "disabled": honoured(YES_NO, "left out"),
+    "disable": honoured(YES_NO, "left out"),
+    "instance_data_dir": honoured(TEXT, "the folder and the folders in it"),
+    "caption_strategy": honoured(
+        one_of("textfile", "filename", "instanceprompt", "parquet"),
+        "`textfile`, `filename`, `instanceprompt` or `parquet`",
+    ),
+    "disable_multiline_split": honoured(
+        YES_NO, "whether the lines of a caption file are one caption"
+    ),
+    "instance_prompt": honoured(TEXT, "the caption of all files, or what is put before each"),
+    "prepend_instance_prompt": honoured(YES_NO, "whether it is put before each"),
+    "parquet": honoured(_MAPPING, "the table: `path`, `filename_column`, `caption_column`"),
+    "resolution": honoured(
+        ABOVE_ZERO,
+        "the shorter side, the area in megapixels, or the side of a square, as "
+        "`resolution_type` says",
+    ),
+    "resolution_type": honoured(
+        one_of("pixel", "area", "pixel_area"), "`pixel`, `area` or `pixel_area`"
+    ),
+    "minimum_image_size": honoured(ABOVE_ZERO, "smaller files are skipped"),
+    "minimum_aspect_ratio": honoured(ABOVE_ZERO, "narrower files are skipped"),
+    "maximum_aspect_ratio": honoured(ABOVE_ZERO, "wider files are skipped"),
+    "crop": honoured(YES_NO, "whether `crop_style` and `crop_aspect` hold"),
+    "crop_style": honoured(
+        one_of("center", "centre", "random", "corner", "face"),
+        "`random` is `reshape` `random-crop`",
+    ),
+    "crop_aspect": honoured(
+        one_of("square", "preserve", "random", "closest"),
+        "`square`; otherwise clips keep about their aspect ratio",
+    ),
+    "video": honoured(
+        _MAPPING, "`num_frames`, `min_frames`, `max_frames`, `bucket_strategy`, `frame_interval`"
+    ),
+    "repeats": honoured(WHOLE, "`repeats`, plus one: 0 is once, 1 is twice"),
+    "conditioning_data": honoured(TEXT, "the other dataset's folder: files of the same name"),
+    "conditioning_type": honoured(
+        TEXT, "the role: `controlnet`, `mask`, `reference_strict` or `reference_loose`"
+    ),
+    "is_regularisation_data": honoured(YES_NO, "the role `regularization`"),
+    "is_regularization_data": honoured(YES_NO, "the same"),
     "crop_aspect_buckets": ignored("clips keep their aspect ratio"),
     "maximum_image_size": of_training("large pictures are scaled at once"),
     "target_downsample_size": of_training("large pictures are scaled at once"),
@@ -105,36 +126,63 @@ _KEYS: Mapping[str, TrainerKey] = {
     "conditioning": ignored("name a dataset with conditioning_data"),
     "source_dataset_id": of_training("the other dataset names it"),
     "audio": of_training("the sound of each clip is known, and encoded by families that take it"),
-    **dict.fromkeys(("probability", "start_step", "end_step", "start_epoch", "end_epoch"),
-                    _SCHEDULE),
     **dict.fromkeys(
-        ("cache_dir_vae", "cache_dir", "vae_cache_clear_each_epoch", "vae_cache_ondemand",
-         "vae_cache_disable", "compress_cache", "cache_file_suffix", "hash_filenames",
-         "shorten_filenames", "text_embeds", "image_embeds", "skip_file_discovery",
-         "preserve_data_backend_cache", "metadata_backend", "write_batch_size"),
+        ("probability", "start_step", "end_step", "start_epoch", "end_epoch"), _SCHEDULE
+    ),
+    **dict.fromkeys(
+        (
+            "cache_dir_vae",
+            "cache_dir",
+            "vae_cache_clear_each_epoch",
+            "vae_cache_ondemand",
+            "vae_cache_disable",
+            "compress_cache",
+            "cache_file_suffix",
+            "hash_filenames",
+            "shorten_filenames",
+            "text_embeds",
+            "image_embeds",
+            "skip_file_discovery",
+            "preserve_data_backend_cache",
+            "metadata_backend",
+            "write_batch_size",
+        ),
         _CACHE,
     ),
     **dict.fromkeys(
-        ("disable_validation", "train_batch_size", "timestep_sampling_offset",
-         "delete_unwanted_images", "delete_problematic_images", "slider_strength", "debug",
-         "default", "comment"),
+        (
+            "disable_validation",
+            "train_batch_size",
+            "timestep_sampling_offset",
+            "delete_unwanted_images",
+            "delete_problematic_images",
+            "slider_strength",
+            "debug",
+            "default",
+            "comment",
+        ),
         of_training(),
     ),
-}  # fmt: skip
+}
 _OF_VIDEO: Mapping[str, TrainerKey] = {
-    "num_frames": honoured(POSITIVE),
-    "min_frames": honoured(POSITIVE),
-    "max_frames": honoured(POSITIVE),
-    "bucket_strategy": honoured(one_of("aspect_ratio", "resolution_frames")),
-    "frame_interval": honoured(POSITIVE),
+    "num_frames": honoured(
+        POSITIVE, "frames of a clip, from the beginning of the file, at its own rate"
+    ),
+    "min_frames": honoured(POSITIVE, "shorter videos are skipped"),
+    "max_frames": honoured(POSITIVE, "longer videos are skipped, not cut"),
+    "bucket_strategy": honoured(
+        one_of("aspect_ratio", "resolution_frames"),
+        "`resolution_frames` cuts to multiples of `frame_interval`",
+    ),
+    "frame_interval": honoured(POSITIVE, "with `resolution_frames`"),
     "is_i2v": of_training("first frames are encoded if you ask for it: `image_latents`"),
 }
 _OF_PARQUET: Mapping[str, TrainerKey] = {
-    "path": honoured(TEXT),
-    "filename_column": honoured(TEXT),
-    "caption_column": honoured(TEXT),
+    "path": honoured(TEXT, "the table"),
+    "filename_column": honoured(TEXT, "the files, relative to `instance_data_dir`"),
+    "caption_column": honoured(TEXT, "the captions"),
     "fallback_caption_column": ignored("a row needs a caption"),
-    "identifier_includes_extension": honoured(YES_NO),
+    "identifier_includes_extension": honoured(YES_NO, "has to be true"),
     **dict.fromkeys(("width_column", "height_column"), of_training("files are looked into")),
 }
 
@@ -252,6 +300,11 @@ class TunerConfig(ConfigReader):
     """Reads SimpleTuner's list of data backends. Relative paths are where it is run."""
 
     trainer = "SimpleTuner"
+    keys: ClassVar[Mapping[str, Mapping[str, TrainerKey]]] = {
+        "an item of the list": _KEYS,
+        "`video`": _OF_VIDEO,
+        "`parquet`": _OF_PARQUET,
+    }
 
     def sniff(self, data: Any) -> bool:
         if not isinstance(data, list) or not data:
