@@ -118,5 +118,5 @@ def _table_of_keys(model: type[BaseModel]) -> str:
 
 
 if __name__ == "__main__":
-    for name in dict.fromkeys([*PAGES, *COMMANDS]):
+    for name in dict.fromkeys([*PAGES, *COMMANDS, *CONFIGS]):
         (Path(__file__).parent / name).write_text(page(name), encoding="utf-8")
