@@ -259,7 +259,7 @@ def describe_trainer(spec: Datasets) -> dict[str, Any]:
         {"line": one.line, "severity": one.severity, "message": one.message, "remedy": one.remedy}
         for one in spec.config_notes
     ]
-    forecasts = [asdict(one) for one in summarize_forecasts(spec)]
+    forecasts = [one.to_json() for one in summarize_forecasts(spec)]
     return {"trainer": spec.trainer, "config_notes": notes, "forecasts": forecasts}
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from videoprep.errors import MediaError
 from videoprep.index.placement import LeftOut, Placement, footage_of, place
@@ -112,6 +113,11 @@ class ForecastSummary:
     """Files that it speeds up by more than a tenth."""
     slow: int = 0
     """Files that it slows down by more than a tenth."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for machines."""
+        names = ("dataset", "trainer", "files", "clips", "planned", "alike", "fast", "slow")
+        return {**{name: getattr(self, name) for name in names}, "dropped": dict(self.dropped)}
 
     def add(self, one: SampleForecast) -> None:
         """Count a file."""

@@ -29,7 +29,6 @@ from videoprep.spec.configs.contract import (
 )
 from videoprep.spec.configs.folder_media import (
     CaptionBeside,
-    CaptionFinder,
     CaptionFound,
     FolderMedia,
     MediaBeside,
@@ -171,7 +170,7 @@ class PipeTreatment(Treatment):
         meant = self._meant(math.log(width / height), available, model, is_video=is_video)
         if meant == chosen:
             return Forecast(clips, remarks=remarks)
-        odd = "it mistakes the order of size_buckets: they have to ascend in width over height"
+        odd = "it mistakes the order of size_buckets; planned is the nearest"
         planned = tuple(self._clip(bucket, source, footage) for bucket in meant)
         return Forecast(clips, remarks=(*remarks, odd), meant=planned)
 
@@ -413,7 +412,7 @@ class _Directory:
             root,
             folder,
             _VIDEOS | STILL_SUFFIXES,
-            _captions(folder),
+            _PipeCaptions(),
             beside=beside,
             reword=_Prefix(self._values.get("caption_prefix", "")),
             no_caption="skips it" if skips else "trains on it with an empty caption",
@@ -476,23 +475,23 @@ def _rounded(values: Sequence[float]) -> tuple[float, ...]:
     return tuple(sorted({round(value, _DIGITS) for value in values}))
 
 
-def _captions(folder: Path) -> CaptionFinder:
-    path = folder / _CAPTIONS
-    return _CaptionsJson(path) if path.is_file() else CaptionBeside()
-
-
-class _CaptionsJson:
-    """``captions.json``: lists of captions by the names of files. Other caption files are not read.
+class _PipeCaptions:
+    """Captions of ``captions.json``: lists by the names of files; without it, files beside media.
 
     It is read when it is first asked for.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self) -> None:
+        self._beside = CaptionBeside()
+        self._path = Path()
         self._known: Mapping[str, Any] | None = None
 
     def __call__(self, folder: Path, name: str) -> CaptionFound:
-        if self._known is None:
+        path = folder / _CAPTIONS
+        if not path.is_file():
+            return self._beside(folder, name)
+        if self._known is None or path != self._path:
+            self._path = path
             self._known = self._read()
         texts = self._known.get(name)
         if texts is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from videoprep.errors import Code, Problem
@@ -16,7 +16,7 @@ from videoprep.spec.readers.caption_files import bad_name, passed_over, read_cap
 from videoprep.spec.roles import Role
 from videoprep.spec.sample import Extras
 from videoprep.spec.text_file import is_text
-from videoprep.spec.video_files import suffix_of
+from videoprep.spec.video_files import is_media_name, suffix_of
 from videoprep.spec.video_lookup import is_inside
 
 _EXAMPLES = 3
@@ -88,11 +88,11 @@ class MediaBeside:
         return next((path for path in (self.folder / name, *others) if path.is_file()), None)
 
     def by_stem(self) -> Mapping[str, str]:
-        """Return the files of the folder by their names without endings."""
+        """Return the media of the folder by their names without endings."""
         if self.suffixes is not None or not self.folder.is_dir():
             return {}
         with os.scandir(self.folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_file())
+            names = sorted(one.name for one in entries if one.is_file() and is_media_name(one.name))
         return {os.path.splitext(name)[0]: name for name in names}
 
 
@@ -122,6 +122,16 @@ class MediaFolder:
     weight: float = 1.0
     """How often each sample comes in an epoch."""
 
+    def moved(self, root: Path) -> MediaFolder:
+        """Return the same of another data root, which the user may have named."""
+        if root == self.root:
+            return self
+        beside = tuple(
+            replace(one, folder=root / one.folder.relative_to(self.root)) for one in self.beside
+        )
+        folder = root / self.folder.relative_to(self.root)
+        return replace(self, root=root, folder=folder, beside=beside)
+
 
 class FolderMedia(FolderReader):
     """Reads the media of a `MediaFolder`. What it passes over is counted and named."""
@@ -147,6 +157,7 @@ class FolderMedia(FolderReader):
 
     def read(self, request: ReadRequest) -> Entries:
         found = Entries(remarks=[*self._remarks])
+        self._media = self._media.moved(request.root)
         self._stems = [one.by_stem() for one in self._media.beside]
         over = _PassedOver()
         for folder, name in self._files(over):
@@ -242,7 +253,8 @@ class FolderMedia(FolderReader):
 
     def _is_caption(self, name: str) -> bool:
         captions = self._media.captions
-        return isinstance(captions, CaptionBeside) and name.endswith(captions.suffix)
+        suffix = captions.suffix if isinstance(captions, CaptionBeside) else ".txt"
+        return name.endswith(suffix) or name == "captions.json"
 
     def _outside(self, path: Path, video: str) -> Problem:
         message = f"leads out of the folder that the config names: {os.path.realpath(path)}"

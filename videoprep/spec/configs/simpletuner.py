@@ -30,6 +30,7 @@ from videoprep.spec.configs.folder_media import (
 )
 from videoprep.spec.configs.keys import (
     ABOVE_ZERO,
+    NUMBER,
     POSITIVE,
     TEXT,
     WHOLE,
@@ -95,7 +96,7 @@ _KEYS: Mapping[str, TrainerKey] = {
     "resolution_type": honoured(
         one_of("pixel", "area", "pixel_area"), "`pixel`, `area` or `pixel_area`"
     ),
-    "minimum_image_size": honoured(ABOVE_ZERO, "smaller files are skipped"),
+    "minimum_image_size": honoured(NUMBER, "smaller files are skipped"),
     "minimum_aspect_ratio": honoured(ABOVE_ZERO, "narrower files are skipped"),
     "maximum_aspect_ratio": honoured(ABOVE_ZERO, "wider files are skipped"),
     "crop": honoured(YES_NO, "whether `crop_style` and `crop_aspect` hold"),
@@ -484,7 +485,7 @@ class _TunerDataset:
             values.get("resolution_type", "pixel_area"),
             crops and values.get("crop_aspect", "square") == "square",
             frames if self._is_video else None,
-            values.get("minimum_image_size"),
+            values.get("minimum_image_size") or None,
             values.get("minimum_aspect_ratio"),
             values.get("maximum_aspect_ratio"),
         )
