@@ -100,6 +100,8 @@ def workplace(
         _add_model_and_store(tmp_path, demo_store, tiny_model)
     params = request.node.callspec.params
     page = Path(params["where"].partition(":")[0]).name
+    if page == "single-files.md":
+        _add_single_files(tmp_path)
     if page == "several-datasets.md":
         _add_several(tmp_path / "data", encoded=tmp_path / "latents-of-all", block=params["block"])
     if page in CONFIG_PAGES:
@@ -117,6 +119,27 @@ def _add_model_and_store(tmp_path: Path, demo_store: Path, tiny_model: Path) -> 
     (tmp_path / "videoprep-demo").mkdir()
     (tmp_path / "videoprep-demo/latents").symlink_to(demo_store)
     (tmp_path / "videoprep-demo/model").symlink_to(tiny_model)
+
+
+def _add_single_files(folder: Path) -> None:
+    """Add the published folders of Wan, and their weights under the names of other programs."""
+    import torch
+    from safetensors.torch import load_file
+
+    from tests.support import tiny_wan
+
+    t2v = tiny_wan.build_wan(folder / "Wan-AI/Wan2.1-T2V-1.3B-Diffusers")
+    i2v = tiny_wan.build_wan_i2v(folder / "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers")
+    names = {
+        "wan_2.1_vae": t2v / "vae",
+        "umt5_xxl_fp16": t2v / "text_encoder",
+        "clip_vision_h": i2v / "image_encoder",
+    }
+    for name, part in names.items():
+        (weights,) = part.glob("*.safetensors")
+        shutil.copyfile(weights, folder / f"{name}.safetensors")
+    vae = load_file(folder / "wan_2.1_vae.safetensors")
+    torch.save(vae, folder / "Wan2.1_VAE.pth")
 
 
 def _add_several(folder: Path, encoded: Path, block: str) -> None:

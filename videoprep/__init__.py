@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from videoprep.exporters.media.run import export_media as export_media
     from videoprep.exporters.run import ExportResult as ExportResult
     from videoprep.exporters.run import export as export
+    from videoprep.families.model_from_files import model_from_files as model_from_files
     from videoprep.importers.run import ImportResult as ImportResult
     from videoprep.importers.run import import_precomputed as import_precomputed
     from videoprep.index.bucket import Bucket as Bucket
@@ -86,6 +87,7 @@ _HOMES = {
     ),
     "videoprep.exporters.media.run": ("MediaResult", "export_media"),
     "videoprep.exporters.run": ("ExportResult", "export"),
+    "videoprep.families.model_from_files": ("model_from_files",),
     "videoprep.importers.run": ("ImportResult", "import_precomputed"),
     "videoprep.index.bucket": ("Bucket",),
     "videoprep.index.caption_draws": ("ClipDraw",),

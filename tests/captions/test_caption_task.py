@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from tests.conftest import need
 from tests.support.assets import spoil_video
 from tests.support.captioning import Captioning, write_films, write_ranges
+from tests.support.numbered import write_numbered
 from tests.support.scripted_server import (
     ChatQuestion,
     ScriptedReply,
@@ -32,8 +34,10 @@ from tests.support.warm import Warm
 from videoprep import BucketIndex, DatasetSpec
 from videoprep.captions.captioning import made_of
 from videoprep.captions.protocol import CaptionFailure, CaptionReply
+from videoprep.captions.selection import asked_clip
 from videoprep.captions.task import AskedClip, AskedClips, ClipAnswer, choose_clips
 from videoprep.spec.caption_journal import Answer, CaptionJournal, Decision, Outcome, Run, digest
+from videoprep.spec.current_captions import own_hash, text_hash
 
 _CLIP = re.compile(r"numbered (\S+)")
 
@@ -516,6 +520,40 @@ def test_answers_count_if_they_are_about_what_is_asked(tmp_path: Path) -> None:
     assert left(wanted=lambda outcome: outcome not in (None, "ok")) == [4]
     journal.append("caption", [answered(4)])
     assert left(wanted=lambda outcome: outcome not in (None, "ok")) == []
+
+
+def test_an_answer_counts_while_all_captions_of_the_dataset_are_the_same(tmp_path: Path) -> None:
+    journal, run = CaptionJournal(tmp_path), Run("caption", "m", "i", "p")
+    own, first = own_hash(["a", "b"]), text_hash("a")
+    asked = AskedClips.of([replace(clip(1, own=own, own_first=first), own_captions=2)])
+
+    def is_left(record: Answer) -> bool:
+        journal.append("caption", [record])
+        left = bool(choose_clips(journal, "caption", run.id, asked).clips)
+        journal.file("caption").unlink()
+        return left
+
+    answer = Answer(asked[0].key, run.id, "ok", "Told.")
+    assert is_left(replace(answer, own=first, own_captions=1))  # the second was added since
+    assert is_left(replace(answer, own=own_hash(["a", "c"]), own_captions=2))
+    assert not is_left(replace(answer, own=own, own_captions=2))
+    assert not is_left(replace(answer, own=first))  # of an earlier version
+    assert is_left(replace(answer, own=text_hash("b")))
+
+
+def test_what_is_asked_says_of_which_captions(tmp_path: Path) -> None:
+    write_numbered(tmp_path / "a.mp4", 5)
+    (tmp_path / "a.txt").write_text("One.\nTwo.\n")
+    (state,) = DatasetSpec.from_path(tmp_path).caption_states()
+    described, refined = asked_clip(state), asked_clip(state, of=text_hash("One."))
+    assert (described.own, described.own_captions) == (own_hash(["One.", "Two."]), 2)
+    assert described.own_first == text_hash("One.")
+    assert (refined.own, refined.own_captions, refined.own_first) == (text_hash("One."), 0, "")
+    (tmp_path / "a.txt").write_text("One.\n")
+    (state,) = DatasetSpec.from_path(tmp_path).caption_states()
+    described = asked_clip(state)
+    assert (described.own, described.own_captions) == (text_hash("One."), 1)
+    assert described.own_first == ""
 
 
 def test_an_answer_is_bounded() -> None:

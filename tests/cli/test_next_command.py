@@ -119,10 +119,10 @@ def test_a_folder_inside_a_dataset(place: Path, run_cli: Run) -> None:
 
 def test_what_is_done_next_with_a_store(place: Path, run_cli: Run) -> None:
     done = run_cli("verify", "latents", cwd=place)
-    assert "next: videoprep train latents --model MODEL -o lora" in done.stdout
+    made_by = Store.open(place / "latents").read_info().model
+    assert f"next: videoprep train latents --model {made_by} -o lora" in done.stdout
     done = run_cli("status", "latents", "dataset", cwd=place)
     assert done.returncode == 1
-    made_by = Store.open(place / "latents").read_info().model
     assert f"next: videoprep encode dataset -o latents --model {made_by}" in done.stdout
 
 

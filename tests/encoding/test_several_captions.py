@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
@@ -24,6 +25,8 @@ from videoprep.encoding.online import OnlineClips
 from videoprep.errors import PlanError, TrainError
 from videoprep.families.registry import families
 from videoprep.index.sampler import BucketBatchSampler
+from videoprep.spec.caption_journal import Answer, Decision, Run
+from videoprep.spec.current_captions import own_hash
 
 CAPTIONS = (
     ("a grey clip", "a clip of grey", "grey"),
@@ -387,3 +390,51 @@ def test_rules_look_at_each_caption(tmp_path: Path) -> None:
     (found,) = [one for one in vp.validate(folder).findings if one.code == "VP207"]
     assert found.message.startswith("caption 2 of 2: ")
     assert found.data["caption"] == 2
+
+
+def test_rules_that_look_at_the_video_look_at_each_caption(tmp_path: Path) -> None:
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    Image.new("RGB", (64, 64)).save(folder / "a.png")
+    (folder / "a.txt").write_text("A dog.\nA dog runs along the beach.\nAnother dog.\n")
+    found = vp.validate(folder, select=["VP217"]).findings
+    assert [one.message for one in found] == [
+        "caption 2 of 3: the caption says 'runs' of a still image"
+    ]
+
+
+def test_figures_are_of_all_captions(dataset: Path, tiny_model: Path) -> None:
+    overview = vp.validate(dataset, model=str(tiny_model)).overview
+    assert overview is not None
+    assert len(overview.figures.words) == sum(map(len, CAPTIONS))
+    assert len(overview.figures.tokens) == sum(map(len, CAPTIONS))
+
+
+def test_a_second_caption_that_changes_beside_a_journal_is_encoded_alone(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    folder, store = write(tmp_path / "dataset", CAPTIONS), tmp_path / "store"
+    spec = vp.DatasetSpec.from_path(folder)
+    edited, told, _ = (state.clip for state in spec.caption_states())
+    run = Run("caption", "tiny", "hash", "Describe.")
+    own = CAPTIONS[1]
+    answer = Answer(told, run.id, "ok", "told", own=own_hash(own), own_captions=len(own))
+    spec.journal.append("caption", [run, answer])
+    spec.journal.append("review", [Decision(edited, "edit", "edited by hand")])
+    encode(folder, tiny_model, store)
+    assert [[*clip.captions] for clip in vp.BucketIndex.load(store / "index.parquet").clips()] == [
+        ["edited by hand", *CAPTIONS[0][1:]], ["told"], [*CAPTIONS[2]],
+    ]  # fmt: skip
+    for captions, made in (
+        # beside an edited one, and then beside that of a captioner, which gives way
+        ([(CAPTIONS[0][0], "another clip of grey", "grey"), *CAPTIONS[1:]], 1),
+        ([(CAPTIONS[0][0], "another clip of grey", "grey"), (*own, "added"), CAPTIONS[2]], 2),
+    ):
+        write(folder, captions)
+        done = vp.encode(folder, model=tiny_model, output=store, progress="none")
+        assert done is not None
+        assert done.components["prompt_embeds"].encoded == made
+        assert done.components["video_latents"].encoded == 0
+    assert [[*clip.captions] for clip in vp.BucketIndex.load(store / "index.parquet").clips()] == [
+        ["edited by hand", "another clip of grey", "grey"], [*own, "added"], [*CAPTIONS[2]],
+    ]  # fmt: skip

@@ -120,6 +120,15 @@ def test_a_plan_counts_what_will_be_made(tmp_path: Path) -> None:
     assert index.diff(plain).to_encode["control_pose_latents"] == 1
 
 
+def test_a_plan_of_no_family_counts_what_some_families_make(tmp_path: Path) -> None:
+    index = vp.BucketIndex.build(write_data(tmp_path / "data"), reshape="resize")
+    components = {one.name: one for one in summarize(index).components}
+    some = {name: one.artifacts for name, one in components.items() if one.of_some_families}
+    assert some == {"control_depth_latents": 1, "control_pose_latents": 1, "reference_latents": 1}
+    plain = vp.BucketIndex.build(tmp_path / "data", reshape="resize", roles=OFF)
+    assert index.diff(plain).to_encode["control_pose_latents"] == 1
+
+
 def test_a_plan_is_saved_and_checked(tmp_path: Path) -> None:
     """Files that change after they were planned are told, by their roles."""
     data = write_data(tmp_path / "data")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from tests.support.tiny_wan import build_wan
 from videoprep.errors import PlanError
 from videoprep.index.summary import summarize
 from videoprep.previewing.panels import panels
+from videoprep.store.recipe import Recipe
 
 WIDTH, HEIGHT = 96, 64
 
@@ -223,9 +226,40 @@ def test_a_forgotten_option_is_told(tiny_model: Path, tmp_path: Path) -> None:
     encoded(data, tiny_model, store, mask_meaning="inpaint")
     with pytest.raises(PlanError, match=r"mask_meaning.: 'inpaint' in the store, 'loss' now"):
         vp.encode(data, model=tiny_model, output=store, reshape="resize", dtype="fp32")
-    for meaning, to_do in (("inpaint", {}), ("loss", {"mask": 1})):
-        told = vp.status(store, data, reshape="resize", mask_meaning=meaning)
-        assert {n: one.to_do for n, one in told.components.items() if one.to_do} == to_do
+    told = vp.status(store, data, reshape="resize", invert_masks=True)
+    assert {n: one.to_do for n, one in told.components.items() if one.to_do} == {"mask": 1}
+    assert told.keep == {"mask_meaning": "inpaint"}
+
+
+def test_another_meaning_encodes_nothing(tiny_model: Path, tmp_path: Path) -> None:
+    """The masks are the same; a store of today has the recipe's id that it had before."""
+    write_video(tmp_path / "data/a.mp4", frames=9, width=WIDTH, height=HEIGHT)
+    write_mask(tmp_path / "data/m.mkv", squares(9, WIDTH, HEIGHT), 8)
+    data, store = write_list(tmp_path / "data", "a.mp4,one,m.mkv\n"), tmp_path / "store"
+    encoded(data, tiny_model, store)
+    before = shards(store)
+    told = vp.status(store, data, reshape="resize", mask_meaning="inpaint")
+    assert not any(one.to_do for one in told.components.values())
+    changed = vp.encode(
+        data, model=tiny_model, output=store, reshape="resize", dtype="fp32", mask_meaning="inpaint"
+    )
+    assert changed is not None
+    assert (changed.ok, changed.encoded) == (True, 0)
+    assert shards(store) == before
+    stored = vp.LatentDataset(store)
+    assert stored.info.recipes["mask"].fields["mask_meaning"] == "inpaint"
+    assert not stored.info.earlier
+    assert all("mask" in item for item in stored)
+    assert vp.verify(store).ok
+
+
+def test_the_id_of_a_recipe_with_the_usual_meaning_is_that_of_its_fields() -> None:
+    fields = {"family": "wan", "mask_meaning": "loss", "invert_masks": False}
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    usual = Recipe("mask", fields)
+    assert usual.id == hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert Recipe("mask", {**fields, "mask_meaning": "inpaint"}).id == usual.id
+    assert Recipe("mask", {**fields, "invert_masks": True}).id != usual.id
 
 
 def test_repair_makes_masks_as_they_were(tiny_model: Path, tmp_path: Path) -> None:

@@ -202,9 +202,28 @@ def test_exports_for_image_to_video_leave_stills_out(
     encoded(data, model, tmp_path / "store", image_latents=True)
     exported = vp.export(tmp_path / "store", to="fastvideo", output=tmp_path / "a")
     assert (exported.clips, exported.incomplete) == (2, 4)
+    (note,) = (note for note in exported.notes if "still" in note)
+    assert note == (
+        "4 clips of still images not exported: fastvideo takes condition_latents, image_embeds of "
+        "every clip, and stills have none: a.png, tall.png, clear.png"
+    )
     encoded(data, build_wan(shared_folder / "wan"), tmp_path / "texts")
     exported = vp.export(tmp_path / "texts", to="fastvideo", output=tmp_path / "b")
     assert (exported.clips, exported.incomplete) == (6, 0)
+
+
+@pytest.mark.parametrize(("target", "suffix"), [("webdataset", "tar"), ("hf-datasets", "parquet")])
+def test_exports_that_group_clips_by_what_they_lack_keep_stills(
+    target: str, suffix: str, tiny_model: Path, data: Path, tmp_path: Path
+) -> None:
+    encoded(data, tiny_model, tmp_path / "store", image_latents=True)
+    exported = vp.export(tmp_path / "store", to=target, output=tmp_path / "out")
+    assert (exported.clips, exported.incomplete) == (6, 0)
+    assert not any("still" in note for note in exported.notes)
+    groups = {path.parent.name for path in (tmp_path / "out").glob(f"*/*.{suffix}")}
+    assert groups == {
+        "17x64x96", "1x64x96-without-image_latents", "1x96x64-without-image_latents",
+    }  # fmt: skip
 
 
 def test_clips_can_be_required_to_have_a_component(

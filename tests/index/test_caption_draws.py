@@ -44,6 +44,16 @@ class Data:
         return None if self.counts is None else np.array(self.counts)
 
 
+class Regularized(Data):
+    """Of which the second half is for regularization."""
+
+    has_regularization = True
+
+    def draws(self, regularization: float) -> Any:
+        half = len(self.buckets) // 2
+        return np.array([1.0] * half + [regularization] * half)
+
+
 def pairs(batches: Any) -> list[list[tuple[int, int]]]:
     return [[(int(draw), draw.caption) for draw in batch] for batch in batches]
 
@@ -179,6 +189,13 @@ def test_a_state_of_other_captions_is_refused() -> None:
     weighted = BucketBatchSampler(data, 4, captions=(1, 2))
     state = json.loads(json.dumps(weighted.state_dict()))
     BucketBatchSampler(data, 4, captions=[1.0, 2.0]).load_state_dict(state)
+
+
+def test_captions_are_drawn_with_clips_for_regularization_too() -> None:
+    data = Regularized([2] * 20)
+    sampler = BucketBatchSampler(data, 4, regularization=1.0)
+    drawn = {(int(item), item.caption) for _ in range(9) for batch in sampler for item in batch}
+    assert {caption for _, caption in drawn} == {0, 1}
 
 
 @pytest.mark.parametrize(

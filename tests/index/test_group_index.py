@@ -209,9 +209,26 @@ def test_regularization_is_drawn_in_the_share_that_is_asked_for(roles: BucketInd
 
 def test_another_share_is_another_state(roles: BucketIndex) -> None:
     half = BucketBatchSampler(roles, batch_size=1, regularization=0.5)
-    with pytest.raises(PlanError, match="saved with other data"):
-        BucketBatchSampler(roles, batch_size=1).load_state_dict(half.state_dict())
+    none = BucketBatchSampler(roles, batch_size=1)
+    for one, other, saved, own in ((none, half, "0.5", "0"), (half, none, "0", "0.5")):
+        expected = f"with regularization={saved}, this sampler has regularization={own}\n"
+        with pytest.raises(PlanError, match=expected):
+            one.load_state_dict(other.state_dict())
     BucketBatchSampler(roles, batch_size=1, regularization=0.5).load_state_dict(half.state_dict())
+
+
+def test_other_weights_are_told_from_other_clips(roles: BucketIndex) -> None:
+    state = BucketBatchSampler(roles, batch_size=1).state_dict()
+    weights = pa.array([2.0, *[1.0] * (roles.table.num_rows - 1)])
+    place = roles.table.column_names.index("weight")
+    heavier = roles.table.set_column(place, roles.table.schema.field("weight"), weights)
+    other = BucketIndex(heavier, roles.data_root, roles.policy)
+    with pytest.raises(PlanError, match="other weights or repeats of clips or datasets"):
+        BucketBatchSampler(other, batch_size=1).load_state_dict(state)
+    fewer = BucketIndex(roles.table.slice(1), roles.data_root, roles.policy)
+    plain = BucketBatchSampler(fewer.of_split("validation"), batch_size=1).state_dict()
+    with pytest.raises(PlanError, match="It is of other clips"):
+        BucketBatchSampler(roles.of_split("regularization"), batch_size=1).load_state_dict(plain)
 
 
 def test_regularization_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -265,7 +265,8 @@ def test_describe() -> None:
     sampler = BucketBatchSampler(data, 2, world_size=4)
     assert sampler.describe() == (
         "epoch 0: 1,006 items, 127 steps of 4 ranks\n"
-        "tail pad: 10 places of last batches are filled with items again\n"
+        "tail pad: 10 places of last batches are filled with items again, so that those of "
+        "17×64×96 come 1.60 times as often as their weights say\n"
         "  9×64×96: 1,001 items, 126 steps of 2 × 4\n"
         "  17×64×96: 5 items, 1 steps of 2 × 4"
     )
@@ -579,6 +580,7 @@ def test_the_order_is_frozen() -> None:
         "global_batches": "ddb318adcab39fb3",
         "epoch": 0,
         "batch": 0,
+        "weights": "bf98131efdd7d51b",
     }
 
 

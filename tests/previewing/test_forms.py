@@ -18,6 +18,7 @@ from tests.support.browser import HOSTILE, opening
 from videoprep.demo.tiny_model import trained_model
 from videoprep.previewing.html import page
 from videoprep.previewing.lettering import font, lines_of
+from videoprep.previewing.movie import movie
 from videoprep.previewing.pictures import ClipFault, ClipPicture
 from videoprep.previewing.run import Preview
 from videoprep.previewing.sheet import sheet
@@ -146,3 +147,35 @@ def test_a_picture_without_anything_is_drawn_all_the_same(picture: ClipPicture) 
     bare = dataclasses.replace(picture, source=None, decoded=None)
     assert "none" in page("title", [], [bare])
     assert Image.open(io.BytesIO(sheet("title", [], [bare]))).height > 100
+
+
+def captioned(picture: ClipPicture, count: int) -> ClipPicture:
+    """The same picture of a clip with so many captions."""
+    texts = tuple(f"caption <{number}>" for number in range(1, count + 1))
+    clip = replace(picture.measure.clip, caption=texts[0], further_captions=texts[1:])
+    return replace(picture, measure=replace(picture.measure, clip=clip))
+
+
+def test_all_captions_are_shown(picture: ClipPicture) -> None:
+    text = page("", [], [captioned(picture, 3)])
+    for number in (1, 2, 3):
+        assert f"<bdi>{number} of 3: caption &lt;{number}&gt;</bdi>" in text
+    assert "<bdi>caption &lt;1&gt;</bdi>" in page("", [], [captioned(picture, 1)])
+    one, three = (
+        Image.open(io.BytesIO(sheet("", [], [captioned(picture, count)]))) for count in (1, 3)
+    )
+    assert three.height - one.height == 2 * 22  # a line each
+    told = captioned(picture, 2).measure.to_json()
+    assert told["captions"] == ["caption <1>", "caption <2>"]
+    assert "captions" not in captioned(picture, 1).measure.to_json()
+
+
+@pytest.mark.parametrize(("count", "lines"), [(1, 2), (2, 2), (5, 5), (20, 8)])
+def test_a_movie_has_room_for_all_captions(picture: ClipPicture, count: int, lines: int) -> None:
+    def height(one: ClipPicture) -> int:
+        file = io.BytesIO()
+        movie([one.measure.clip], [one])(file)
+        with av.open(io.BytesIO(file.getvalue())) as container:
+            return container.streams.video[0].height
+
+    assert height(captioned(picture, count)) == height(picture) + (lines - 2) * 20

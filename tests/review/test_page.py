@@ -86,6 +86,32 @@ def test_the_clip_plays_in_a_loop_beside_its_words(
         assert not page.is_visible("#crop")
 
 
+def test_all_captions_are_shown_and_the_first_is_edited(
+    tmp_path: Path, open_review: OpenReview
+) -> None:
+    write_video(tmp_path / "a.mp4")
+    (tmp_path / "a.txt").write_text(f"One.\n{HOSTILE[0]}\n")
+    with served(tmp_path) as server:
+        page = open_review(server.url)
+        expect(page.locator("#name")).to_have_text("a.mp4")
+        titles = page.locator(".version h4")
+        assert titles.all_text_contents() == [
+            "Caption 1 of 2: In the dataset", "Caption 2 of 2: In the dataset",
+        ]  # fmt: skip
+        assert "Only the first is edited here" in page.inner_text("#versions")
+        save(page, "Edited.")
+        expect(titles).to_have_text(
+            [
+                "Caption 1 of 2: Edited",
+                "In the dataset",
+                "Caption 2 of 2: In the dataset",
+            ]
+        )
+        assert page.locator(".version.current p").first.inner_text() == "Edited."
+    (sample,) = DatasetSpec.from_path(tmp_path).listing().samples
+    assert sample.captions == ("Edited.", HOSTILE[0])
+
+
 def test_a_clip_that_cannot_be_played_says_why(dataset: Path, open_review: OpenReview) -> None:
     (dataset / "videos/a.mp4").write_bytes(b"no video")
     with served(dataset) as server:

@@ -9,20 +9,31 @@ import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 
 from tests.support.assets import level, write_dataset, write_lists, write_video
-from tests.support.reviews import Asking, add_captions, address_of, decisions, served, serving
+from tests.support.reviews import (
+    DESCRIBE,
+    Asking,
+    add_captions,
+    address_of,
+    decisions,
+    served,
+    serving,
+)
 from tests.support.small_store import wait_until
 from tests.support.warm import Warm
 from videoprep import DatasetSpec
 from videoprep.errors import VideoprepError
-from videoprep.review.items import ClipFilter
+from videoprep.review.items import ClipFilter, seen_of
 from videoprep.review.review import Review, append_decisions
-from videoprep.spec.caption_journal import CaptionJournal, Decision
+from videoprep.spec.caption_journal import Answer, CaptionJournal, Decision, digest
+from videoprep.spec.current_captions import own_hash
 
 
 @pytest.fixture(scope="module")
@@ -542,3 +553,52 @@ def test_clips_are_planned_with_the_models_profile(tmp_path: Path, tiny_model: P
         assert plan["parts"][0]["bucket"] == "9×64×80"
         codes = {one["code"] for one in server.get("api/item?at=0").json["findings"]}
         assert "VP101" not in codes
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Path:
+    """A dataset of a video with three captions, the last of which has a finding."""
+    write_video(tmp_path / "a.mp4")
+    (tmp_path / "a.txt").write_text("One.\nTwo owls.\n<b>Three</b>.\n")
+    return tmp_path
+
+
+def test_all_captions_are_shown_searched_and_checked(several: Path) -> None:
+    def codes(item: dict[str, Any]) -> list[str]:
+        return [one["message"].split(":")[0] for one in item["findings"] if one["code"] == "VP207"]
+
+    with served(several) as asking:
+        item = asking.get("api/item?at=0").json
+        assert (item["caption"], item["further"]) == ("One.", ["Two owls.", "<b>Three</b>."])
+        assert codes(item) == ["caption 3 of 3"]
+        assert len(asking.get("api/list?text=owls").json["rows"]) == 1
+        after = asking.decide(0, "edit", "Edited.").json["item"]
+        assert (after["caption"], after["further"]) == ("Edited.", item["further"])
+        assert after["own"] == "One."
+        assert codes(after) == ["caption 3 of 3"]
+        assert asking.get("api/list?code=VP207").json["total"] == 1
+    (sample,) = DatasetSpec.from_path(several).listing().samples
+    assert sample.captions == ("Edited.", "Two owls.", "<b>Three</b>.")
+
+
+def test_a_captioners_text_is_shown_with_all_that_it_stands_for(several: Path) -> None:
+    spec = DatasetSpec.from_path(several)
+    (state,) = spec.caption_states()
+    answer = Answer(state.clip, DESCRIBE.id, "ok", "Told.", own=own_hash(state.own_captions))
+    spec.journal.append("caption", [DESCRIBE, replace(answer, own_captions=3)])
+    with served(several) as asking:
+        item = asking.get("api/item?at=0").json
+    assert (item["caption"], item["further"]) == ("Told.", [])
+    assert item["own"] == "One.\nTwo owls.\n<b>Three</b>."
+
+
+def test_what_is_decided_on_is_all_captions(several: Path) -> None:
+    def seen() -> str:
+        return seen_of(DatasetSpec.from_path(several).caption_states()[0])
+
+    before = seen()
+    (several / "a.txt").write_text("One.\nTwo owls.\n<b>Four</b>.\n")
+    assert seen() != before
+    (several / "a.txt").write_text("One.\n")
+    state = DatasetSpec.from_path(several).caption_states()[0]
+    assert seen() == digest(state.clip, "One.", "", None)  # as in pages of earlier versions

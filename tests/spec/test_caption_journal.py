@@ -29,7 +29,7 @@ from videoprep.spec.caption_journal import (
     Verdict,
     digest,
 )
-from videoprep.spec.current_captions import text_hash
+from videoprep.spec.current_captions import own_hash, text_hash
 
 RUN = Run("caption", "tiny", "hash", "Describe.", {"frames": 8})
 OTHER = Run("caption", "tiny", "hash", "Describe briefly.", {"frames": 8})
@@ -308,6 +308,112 @@ def test_a_persons_edit_wins_until_it_is_taken_back(folder: Path) -> None:
     assert captions(folder)["b.mp4"] == "Edited."
     write(folder, Decision(clip, "reset"))
     assert captions(folder)["b.mp4"] == "Told again."
+
+
+def captions_of(folder: Path) -> list[tuple[str, ...]]:
+    return [one.captions for one in DatasetSpec.from_path(folder).listing().samples]
+
+
+def several_told(folder: Path) -> int:
+    return DatasetSpec.from_path(folder).listing().reading.several_captions
+
+
+@pytest.fixture
+def several(folder: Path) -> Path:
+    """The same, with three captions for the first video, and the other one without any file."""
+    (folder / "a.txt").write_text("One.\nTwo.\nThree.\n")
+    (folder / "b.mp4").unlink()
+    return folder
+
+
+def test_an_edit_is_of_the_first_caption_and_the_others_stay(several: Path) -> None:
+    clip = clips(several)["a.mp4"]
+    write(several, Decision(clip, "edit", "Edited."))
+    assert captions_of(several) == [("Edited.", "Two.", "Three.")]
+    (several / "a.txt").write_text("One.\nNew.\n")
+    assert captions_of(several) == [("Edited.", "New.")]
+    write(several, Decision(clip, "reset"))
+    assert captions_of(several) == [("One.", "New.")]
+
+
+def test_a_refined_text_is_of_the_first_caption_and_the_others_stay(several: Path) -> None:
+    clip = clips(several)["a.mp4"]
+    refined = Answer(clip, REFINE.id, "ok", "Refined.", own=text_hash("One."), of=text_hash("One."))
+    write(several, REFINE, refined)
+    assert captions_of(several) == [("Refined.", "Two.", "Three.")]
+    (several / "a.txt").write_text("One.\nNew.\n")
+    assert captions_of(several) == [("Refined.", "New.")]
+    (several / "a.txt").write_text("New.\nTwo.\n")
+    assert captions_of(several) == [("New.", "Two.")]
+
+
+def told_of(clip: str, *own: str) -> Answer:
+    """What a captioner answers about a clip whose captions of the dataset's are these."""
+    return Answer(clip, RUN.id, "ok", "Told.", own=own_hash(own), own_captions=len(own))
+
+
+@pytest.mark.parametrize(
+    "written", ["One.\nNew.\nThree.", "One.\nTwo.", "One.", "One.\nTwo.\nThree.\nFour."]
+)
+def test_a_captioners_text_stands_for_all_captions_as_they_were(
+    several: Path, written: str
+) -> None:
+    clip = clips(several)["a.mp4"]
+    write(several, told_of(clip, "One.", "Two.", "Three."))
+    assert captions_of(several) == [("Told.",)]
+    write(several, Decision(clip, "edit", "Edited."))
+    assert captions_of(several) == [("Edited.",)]
+    write(several, Decision(clip, "reset"))
+    (several / "a.txt").write_text(written)
+    assert captions_of(several) == [tuple(written.split("\n"))]
+
+
+def test_a_second_caption_that_is_written_later_wins(folder: Path) -> None:
+    (folder / "b.mp4").unlink()
+    write(folder, told_of(clips(folder)["a.mp4"], "Own."))
+    assert captions_of(folder) == [("Told.",)]
+    (folder / "a.txt").write_text("Own.\nAnother.\n")
+    assert captions_of(folder) == [("Own.", "Another.")]
+
+
+def test_answers_of_an_earlier_version_are_of_the_first_caption(several: Path) -> None:
+    clip = clips(several)["a.mp4"]
+    write(several, Answer(clip, RUN.id, "ok", "Told.", own=text_hash("One.")))
+    assert captions_of(several) == [("Told.",)]
+    (several / "a.txt").write_text("New.\nTwo.\nThree.\n")
+    assert captions_of(several) == [("New.", "Two.", "Three.")]
+
+
+def test_of_one_caption_the_hash_is_that_of_its_text() -> None:
+    assert own_hash(["Own."]) == text_hash("Own.")
+    assert own_hash([]) == own_hash([""]) == ""
+    assert len({own_hash(["a", "b"]), own_hash(["b", "a"]), own_hash(["a"]), own_hash(["ab"])}) == 4
+
+
+def test_samples_with_several_captions_are_counted_as_they_are_used(several: Path) -> None:
+    clip = clips(several)["a.mp4"]
+    assert several_told(several) == 1
+    write(several, told_of(clip, "One.", "Two.", "Three."))
+    assert several_told(several) == 0
+    reading = DatasetSpec.from_path(several).listing().reading
+    assert not [one for one in reading.sentences() if "several captions" in one]
+    write(several, OTHER, Decision(clip, "drop"))
+    assert several_told(several) == 0
+    (several / "videoprep-captions/caption.jsonl").unlink()
+    write(several, RUN, Decision(clip, "keep"), Decision(clip, "edit", "Edited."))
+    assert several_told(several) == 1
+
+
+def test_findings_on_captions_beside_an_edited_one_are_where_these_are_written(
+    several: Path,
+) -> None:
+    (several / "a.txt").write_text("One.\n<b>Two</b>.\n")
+    write(several, Decision(clips(several)["a.mp4"], "edit", "<i>Edited</i>."))
+    found = validate(several, select=["VP207"]).findings
+    assert {one.message.split(":")[0]: Path(one.file).name for one in found} == {
+        "caption 1 of 2": "review.jsonl",
+        "caption 2 of 2": "a.txt",
+    }
 
 
 def test_moving_and_renaming_loses_nothing(folder: Path, tmp_path: Path) -> None:

@@ -86,6 +86,18 @@ def overview(*captions: str, identities: list[int] | None = None) -> Overview:
     return made
 
 
+def overview_of(*captions: tuple[str, ...], identities: list[int] | None = None) -> Overview:
+    """The same of samples that may have several captions each."""
+    firsts = overview(*(texts[0] for texts in captions), identities=identities)
+    samples = [
+        replace(one, further=texts[1:]) for one, texts in zip(firsts.samples, captions, strict=True)
+    ]
+    made = Overview(firsts.list_file, firsts.total, samples, firsts.identities)
+    for one in samples:
+        made.add(one, None, None)
+    return made
+
+
 def check(rule: type[Rule], case: Case, **options: Any) -> list[Finding]:
     """What a rule finds in a case."""
     made = rule(rule.Options(**options))

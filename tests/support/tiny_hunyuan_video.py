@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,21 +14,14 @@ def build(folder: Path) -> Path:
     """Writes the model unless it is there already; gives the folder."""
     if (folder / "model_index.json").exists():
         return folder
-    from diffusers import AutoencoderKLHunyuanVideo
     from diffusers.pipelines.hunyuan_video.pipeline_hunyuan_video import DEFAULT_PROMPT_TEMPLATE
-    from transformers import CLIPTextConfig, CLIPTextModel, LlamaConfig, LlamaModel
+    from transformers import LlamaConfig, LlamaModel
 
     words = llama_tokenizer(folder / "tokenizer", DEFAULT_PROMPT_TEMPLATE["template"])
     letters = clip_tokenizer(folder / "tokenizer_2")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        vae = AutoencoderKLHunyuanVideo(
-            latent_channels=4,
-            block_out_channels=(8, 8, 8, 8),
-            layers_per_block=1,
-            norm_num_groups=2,
-            scaling_factor=0.476986,
-        )
+        vae = tiny_vae()
         llama = LlamaModel(
             LlamaConfig(
                 vocab_size=words,
@@ -42,20 +36,7 @@ def build(folder: Path) -> Path:
                 eos_token_id=1,
             )
         )
-        clip = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=letters,
-                hidden_size=24,
-                intermediate_size=48,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                max_position_embeddings=77,
-                projection_dim=24,
-                pad_token_id=letters - 1,
-                bos_token_id=letters - 2,
-                eos_token_id=letters - 1,
-            )
-        )
+        clip = tiny_clip(letters)
     vae.save_pretrained(folder / "vae")
     llama.save_pretrained(folder / "text_encoder")
     clip.save_pretrained(folder / "text_encoder_2")
@@ -68,3 +49,40 @@ def build(folder: Path) -> Path:
         "vae": "diffusers.AutoencoderKLHunyuanVideo",
     }
     return write_index(folder, "HunyuanVideoPipeline", parts)
+
+
+def tiny_vae() -> Any:
+    """Return the VAE, which other families have, too; of the current seed."""
+    from diffusers import AutoencoderKLHunyuanVideo
+
+    return AutoencoderKLHunyuanVideo(
+        latent_channels=4,
+        block_out_channels=(8, 8, 8, 8),
+        layers_per_block=1,
+        norm_num_groups=2,
+        scaling_factor=0.476986,
+    )
+
+
+def tiny_clip(letters: int) -> Any:
+    """Return CLIP's text encoder, of the current seed.
+
+    Args:
+        letters: the size of its vocabulary, which ends with the tokens of start and end.
+    """
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=letters,
+            hidden_size=24,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=77,
+            projection_dim=24,
+            pad_token_id=letters - 1,
+            bos_token_id=letters - 2,
+            eos_token_id=letters - 1,
+        )
+    )

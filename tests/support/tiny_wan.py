@@ -17,11 +17,16 @@ _PARTS = {
 }
 
 
-def build_wan(folder: Path) -> Path:
-    """Wan 2.1 text-to-video: writes it unless it is there already; gives the folder."""
+def build_wan(folder: Path, **more: Any) -> Path:
+    """Wan 2.1 text-to-video: writes it unless it is there already; gives the folder.
+
+    Args:
+        folder: where it is.
+        more: options of the VAE.
+    """
     if (folder / "model_index.json").exists():
         return folder
-    _write(folder, z_dim=4)
+    _write(folder, z_dim=4, **more)
     return write_index(folder, "WanPipeline", _PARTS)
 
 
@@ -82,10 +87,9 @@ def _write(folder: Path, z_dim: int, **more: Any) -> None:
         vae = AutoencoderKLWan(
             base_dim=4,
             z_dim=z_dim,
-            num_res_blocks=1,
             latents_mean=torch.linspace(-1, 1, z_dim).tolist(),
             latents_std=torch.linspace(0.5, 3, z_dim).tolist(),
-            **more,
+            **{"num_res_blocks": 1, **more},
         )
         text_encoder = UMT5EncoderModel(
             UMT5Config(

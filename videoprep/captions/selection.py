@@ -11,7 +11,7 @@ from videoprep.captions.options import Only
 from videoprep.captions.task import AskedClip, AskedClips
 from videoprep.errors import VideoprepError
 from videoprep.spec.caption_journal import Outcome, digest
-from videoprep.spec.current_captions import CaptionState, text_hash
+from videoprep.spec.current_captions import CaptionState, own_hash, text_hash
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.readers.base import TableReader
 
@@ -118,8 +118,13 @@ def asked_clip(
     """Return a clip as a task takes it; see `AskedClip`."""
     sample = state.sample
     start, end = sample.extras.start, sample.extras.end
-    own = text_hash(state.own)
-    return AskedClip(state.clip, sample.number, sample.name, start, end, own, of, payload, context)
+    own, count, first = text_hash(state.own), 0, ""
+    if not of:  # a text that describes the clip stands for all its captions
+        captions = state.own_captions
+        own, count, first = own_hash(captions), len(captions), own if len(captions) > 1 else ""
+    return AskedClip(
+        state.clip, sample.number, sample.name, start, end, own, of, payload, context, first, count
+    )
 
 
 def context_hash(context: str) -> str:

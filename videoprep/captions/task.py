@@ -62,6 +62,8 @@ _SCHEMA = pa.schema(
         ("start", pa.float64()),
         ("end", pa.float64()),
         ("own", pa.string()),
+        ("own_first", pa.string()),
+        ("own_captions", pa.int32()),
         ("of", pa.string()),
         ("context", pa.string()),
         ("payload", pa.large_string()),
@@ -83,13 +85,18 @@ class AskedClip:
     """The range as the dataset writes it."""
     end: float | None
     own: str
-    """Hash of the caption that the dataset itself has; empty if it has none."""
+    """Hash of the captions that the dataset itself has, of the first alone if that is what is
+    rewritten; empty if it has none."""
     of: str
     """Hash of the text that is rewritten; empty if frames are described."""
     payload: str
     """What asking takes, such as a text, or which frames are shown."""
     context: str = ""
     """Hash of what is known about it and told with the question; empty for nothing."""
+    own_first: str = ""
+    """Hash of the first of those captions alone, if ``own`` is of several."""
+    own_captions: int = 0
+    """How many captions ``own`` is of; 0 if it is of the first alone, of however many."""
 
 
 class AskedClips:
@@ -281,12 +288,12 @@ class AnswerLog:
     at: Position
     """Answers before it do not count, such as failures that are to be tried again."""
     _codes: NDArray[np.int8] = field(init=False)  # by place: 0, or 1 more than in OUTCOMES
-    _asked: tuple[list[str], ...] = field(init=False)  # own, of, context, each by place
+    _asked: dict[str, list[str]] = field(init=False)  # own, own_first, of, context, by place
 
     def __post_init__(self) -> None:
         self._codes = np.zeros(len(self.clips), np.int8)
-        columns = self.clips.table.select(["own", "of", "context"]).columns
-        self._asked = tuple(column.to_pylist() for column in columns)
+        asked = self.clips.table.select(["own", "own_first", "of", "context"])
+        self._asked = asked.to_pydict()
 
     def read(self) -> None:
         """Read on to the journal's present end."""
@@ -297,10 +304,13 @@ class AnswerLog:
             row = self.clips.find(record.clip)
             if row is None:
                 continue
-            own, of, context = (column[row] for column in self._asked)
-            if record.context != context:
+            asked = self._asked
+            own = asked["own"][row]
+            if not record.own_captions:
+                own = asked["own_first"][row] or own
+            if record.context != asked["context"][row]:
                 self._codes[row] = 0  # the answer in another context is the current one
-            elif record.of == of and own in ("", record.own):
+            elif record.of == asked["of"][row] and own in ("", record.own):
                 self._codes[row] = _OUTCOMES.index(record.outcome) + 1
 
     def outcome(self, row: int) -> Outcome | None:
@@ -484,6 +494,7 @@ class AskingTask:
             raw=answer.raw,
             reason=answer.reason,
             own=clip.own,
+            own_captions=clip.own_captions,
             of=clip.of,
             context=clip.context,
             video=_unicode(clip.video),

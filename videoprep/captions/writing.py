@@ -16,6 +16,7 @@ from videoprep.errors import VideoprepError
 from videoprep.fs.atomic import create_file, write_file
 from videoprep.spec.current_captions import CaptionState
 from videoprep.spec.dataset import DatasetSpec
+from videoprep.spec.sample import Sample
 from videoprep.text import counted
 
 CaptionForm = Literal["sidecar", "csv", "jsonl"]
@@ -34,6 +35,7 @@ class WrittenCaptions:
     path: str
     """The file, or the folder of the text files."""
     captions: int
+    """How many; a clip may have several."""
     left: Counter[LeftReason]
     """Clips that were left out."""
 
@@ -69,7 +71,8 @@ def write_captions(
     else:
         lines = _table(kept) if form == "csv" else _lines(kept)
         _write(output, lines, overwrite)
-    return WrittenCaptions(str(output), len(kept), left)
+    written = sum(len(state.sample.captions) for state in kept)
+    return WrittenCaptions(str(output), written, left)
 
 
 def _reason(state: CaptionState) -> LeftReason | None:
@@ -109,7 +112,14 @@ def _write_sidecars(kept: Sequence[CaptionState], folder: Path, overwrite: bool)
     if not overwrite:
         _require_new(files)
     for file, state in zip(files, kept, strict=True):
-        _write(file, iter([state.sample.written]), overwrite)
+        _write(file, iter([_lines_of(state.sample)]), overwrite)
+
+
+def _lines_of(sample: Sample) -> str:
+    """The caption, or each of several in a line of its own, as caption files have them."""
+    if not sample.further:
+        return sample.written
+    return "\n".join(" ".join(text.split()) for text in sample.captions)
 
 
 def _require_new(files: Sequence[Path]) -> None:
@@ -143,7 +153,9 @@ def _table(kept: Sequence[CaptionState]) -> Iterator[str]:
     yield _row(["video", "caption", *([f"start{unit}", f"end{unit}"] if ranges else [])])
     for state in kept:
         bounds = [_number(bound) for bound in _range(state)] if ranges else []
-        yield _row([state.sample.name, state.sample.written, *bounds])
+        captions = state.sample.captions
+        cell = json.dumps(captions, ensure_ascii=False) if len(captions) > 1 else captions[0]
+        yield _row([state.sample.name, cell, *bounds])
 
 
 def _lines(kept: Sequence[CaptionState]) -> Iterator[str]:
@@ -152,7 +164,8 @@ def _lines(kept: Sequence[CaptionState]) -> Iterator[str]:
         sample, origin = state.sample, state.sample.origin
         start, end = _range(state)
         unit = "_frame" if sample.extras.unit == "frames" else ""
-        entry: dict[str, Any] = {"video": sample.name, "caption": sample.written}
+        captions = list(sample.captions) if sample.further else sample.written
+        entry: dict[str, Any] = {"video": sample.name, "caption": captions}
         bounds = {f"start{unit}": start, f"end{unit}": end}
         entry |= {name: bound for name, bound in bounds.items() if bound is not None}
         entry["caption_source"] = "dataset" if origin is None else origin.stage

@@ -45,6 +45,29 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 Model = Annotated[str, typer.Option("--model", help="Diffusers folder or hub id.")]
+Family = Annotated[
+    str | None,
+    typer.Option(
+        help="Family of the weights, such as wan, if there is no model folder: its published "
+        "configs and tokenizers are used."
+    ),
+]
+Vae = Annotated[
+    str | None, typer.Option("--vae", metavar="FILE", help="VAE as a single .safetensors file.")
+]
+TextEncoderFile = Annotated[
+    str | None,
+    typer.Option(
+        "--text-encoder", metavar="FILE", help="Text encoder as a single .safetensors file."
+    ),
+]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PART=FILE",
+        help="Another part as a single .safetensors file, such as image_encoder=FILE. Repeatable.",
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(
@@ -60,10 +83,16 @@ def encode(
     path: Path,
     dataset: dict[str, Any],
     options: dict[str, Any],
-    model: Model,
     output: Annotated[
         str, typer.Option("--output", "-o", help="The store, a folder or URL: made, or continued.")
     ],
+    model: Annotated[
+        str | None, typer.Option("--model", help="Diffusers folder or hub id.")
+    ] = None,
+    family: Family = None,
+    vae: Vae = None,
+    text_encoder: TextEncoderFile = None,
+    weights: Weights = None,
     on_missing: OnMissing = None,
     log_json: LogJson = False,
     output_format: Format = "rich",
@@ -75,6 +104,8 @@ def encode(
     """
     from videoprep.encoding.run import encode as run
 
+    files = {"vae": vae, "text_encoder": text_encoder, **_parts(weights or [])}
+    model = _model(model, family, {part: file for part, file in files.items() if file}, options)
     with planning() as on_planned:
         result = run(
             named_path(path, dataset),
@@ -102,6 +133,37 @@ def encode(
     raise typer.Exit(0 if result.ok else 1)
 
 
+def _parts(given: Sequence[str]) -> dict[str, str]:
+    """The single files of parts, as ``--weights`` names them."""
+    pairs = [one.partition("=") for one in given]
+    for (part, _, file), one in zip(pairs, given, strict=True):
+        if not part or not file:
+            raise typer.BadParameter(
+                f"{one!r} is not PART=FILE, such as image_encoder=clip_vision_h.safetensors",
+                param_hint="--weights",
+            )
+    return {part: file for part, _, file in pairs}
+
+
+def _model(
+    model: str | None, family: str | None, files: dict[str, str], options: dict[str, Any]
+) -> str:
+    """The model folder: the one that is named, or one of single files."""
+    if not files:
+        if model is None or family is not None:
+            raise typer.BadParameter(
+                "name a diffusers folder or hub id with --model alone, or give single files: "
+                "--family, --vae and --text-encoder",
+                param_hint="--model" if model is None else "--family",
+            )
+        return model
+    from videoprep.families.model_from_files import model_from_files
+
+    folder = model_from_files(files, family=family, model=model, revision=options.get("revision"))
+    stderr.print(said(f"the files make up the model folder {folder}"))
+    return str(folder)
+
+
 def _planned_dataset(path: Path, options: dict[str, Any]) -> list[object]:
     """The dataset that was planned, with its options: that behind an index or a store."""
     from videoprep.sources import dataset_behind
@@ -122,15 +184,21 @@ def _ask(replan: Replan) -> bool:
     return typer.confirm(question, default=False, err=True)
 
 
-def print_use(store: str, model: str) -> None:
-    """Print what follows a whole store: the trainer, or the exporter for one of its family."""
+def print_use(store: str, model: str | None = None) -> None:
+    """Print what follows a whole store: the trainer, or the exporter for one of its family.
+
+    Args:
+        store: which one.
+        model: what the model was called in this command; None: as the store says.
+    """
     from videoprep.exporters.registry import MEDIA, exporters
     from videoprep.store.layout import Store
     from videoprep.training.cogvideox import is_trained
 
-    family = Store.open(store).read_info().family
+    info = Store.open(store).read_info()
+    family = info.family
     if is_trained(family):
-        next_command("train", store, "--model", model, "-o", "lora")
+        next_command("train", store, "--model", model or info.model, "-o", "lora")
         return
     takers = [name for name, exporter in exporters().items() if family in exporter.families]
     target = takers[0] if takers else MEDIA

@@ -267,6 +267,7 @@ def _print_components(summary: Summary, calibration: Calibration | None, num_gpu
     made = table("to encode, in bf16; fp32 takes twice the disk", *columns)
     for one in summary.components:
         name = f"{one.name}, if asked for" if one.asked_by is not None else one.name
+        name += ", if the model makes it" if one.of_some_families else ""
         row = [name, str(one.artifacts), file_size(one.bytes)]
         if calibration is not None:
             row.append(duration(estimate([one], calibration, image_latents=True)))

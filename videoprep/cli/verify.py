@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoprep.cli.encode import Device, Revision
+from videoprep.cli.encode import Device, Revision, print_use
 from videoprep.cli.options import Format
 from videoprep.cli.output import (
     meter,
@@ -74,7 +74,7 @@ def verify(
     else:
         print_report(report)
         if report.ok:
-            next_command("train", store, "--model", model or "MODEL", "-o", "lora")
+            print_use(store, model)
         elif not repair:
             next_command("verify", store, "--repair")
     raise typer.Exit(0 if report.ok else 1)

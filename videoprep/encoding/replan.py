@@ -151,6 +151,13 @@ class Replan:
                 remedy="give the dataset itself, or an index saved since; to go back, give "
                 "`yes=True`",
             )
+        if not self.clips and not self.changes:
+            return PlanError(
+                f"the store would say otherwise of what it holds: {'; '.join(self.lines)}",
+                where=self.store,
+                remedy=f"to keep it as it is, {' and '.join(ways)}; to change it, give `yes=True`",
+                option=next((one.option for one in wanted if one.option is not None), None),
+            )
         keep = f"to keep what is encoded, {' and '.join(ways)}; " if ways else ""
         if self.clips:
             verb, otherwise = "replace", "to encode it again"
@@ -238,6 +245,7 @@ def find_replan(
         if len(remade[name]) or (planned and name in info.recipes and recipes[name].source.media)
     ]
     differences = [*planned, *_of_recipes(info, recipes, other, model, options)]
+    differences += _of_meaning(info, recipes, model, options)
     if not differences:
         return None
     waiting = {
@@ -298,6 +306,19 @@ def _of_recipes(
                     yield Difference("model", part, info.model, model, given=True)
             else:
                 yield Difference(None, f"{component}, {name}", stored, now, given=False)
+
+
+def _of_meaning(
+    info: StoreInfo, recipes: Mapping[Component, Recipe], model: str, options: EncodeOptions
+) -> Iterator[Difference]:
+    """What the store would say otherwise of what it keeps, and nobody has asked for."""
+    same = [name for name, own in info.recipes.items() if _is_same(own, recipes.get(name))]
+    found = _of_recipes(info, recipes, same, model, options)
+    yield from (one for one in found if not one.given)
+
+
+def _is_same(own: Recipe, other: Recipe | None) -> bool:
+    return other is not None and own.id == other.id
 
 
 def _lacks(index: BucketIndex, recipe: Recipe, settled: pa.Array) -> bool:

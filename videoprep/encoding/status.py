@@ -24,7 +24,7 @@ from videoprep.encoding.options import (
     StatusKeywords,
     divided,
 )
-from videoprep.encoding.recipes import changed_settings, make_recipes, settings_of
+from videoprep.encoding.recipes import MASK_OPTIONS, changed_settings, make_recipes, settings_of
 from videoprep.encoding.replan import Difference, compare_plans, is_older, options_given
 from videoprep.encoding.run import asked_components, open_checked, wanted_components
 from videoprep.engine.claims import AtWork, presence_at
@@ -322,10 +322,12 @@ def _forgotten(differences: Iterable[Difference]) -> dict[str, Any]:
 
 
 def _of_recipes(info: StoreInfo, wishes: EncodeOptions) -> dict[str, Any]:
-    """The options that the latents were made with, if these are not the defaults."""
+    """The options that latents and masks were made with, if these are not the defaults."""
     latents = (recipe.fields for recipe in info.recipes.values() if "tiling" in recipe.fields)
     fields = next(latents, {})
     stored = {"posterior": fields.get("posterior"), "use_tiling": fields.get("tiling")}
+    masks = next((one.fields for one in info.recipes.values() if one.source.is_mask), {})
+    stored |= {name: masks.get(name) for name in MASK_OPTIONS}
     return {
         name: value
         for name, value in stored.items()

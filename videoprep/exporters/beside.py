@@ -5,16 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from videoprep.families.component import Component
 from videoprep.store.layout import StoreInfo
+from videoprep.text import counted
 
 if TYPE_CHECKING:
     from videoprep.store.dataset import LatentDataset  # it loads torch
 
 
+_SHOWN = 3
+
+
 def in_every_clip(data: LatentDataset) -> list[Component]:
     """Return the components that no clip does without: trainers want the same of each clip."""
     return [name for name in data.components if not data.clips_without(name)]
+
+
+def notes_on_stills(data: LatentDataset, target: str) -> Iterator[str]:
+    """Yield which clips are not exported since they do without what the export requires.
+
+    Args:
+        data: what is exported of a store.
+        target: to which trainer.
+    """
+    if not data.required or not data.incomplete:
+        return
+    every = type(data)(data.location, split=data.split, components=data.components)
+    if every.presence is None:
+        return
+    for lacks, clips in every.presence.parts(np.arange(len(every), dtype=np.int32)):
+        required = [name for name in lacks if name in data.required]
+        if not required:
+            continue
+        videos = dict.fromkeys(str(every.row(number)["video"]) for number in clips.tolist())
+        names = ", ".join([*list(videos)[:_SHOWN], *(["…"] if len(videos) > _SHOWN else [])])
+        yield (
+            f"{counted(len(clips), 'clip')} of still images not exported: {target} takes "
+            f"{', '.join(required)} of every clip, and stills have none: {names}"
+        )
 
 
 def notes_on_media(info: StoreInfo, data: LatentDataset, target: str) -> Iterator[str]:

@@ -103,6 +103,9 @@ class Exporter(ABC):
         posteriors: what it can take of latents; the first is what its own caching takes.
         loses: what is not carried over, in words; "" where nothing is lost.
         captions: which of a clip's captions are written.
+        apart: whether clips that do without a component are written apart from those that have it.
+            Else all clips have the same components, and stills are no part of an export for
+            image-to-video.
     """
 
     name: ClassVar[str]
@@ -113,6 +116,7 @@ class Exporter(ABC):
     posteriors: ClassVar[tuple[Posterior, ...]] = ("moments",)
     loses: ClassVar[str] = ""
     captions: ClassVar[Literal["first", "all"]] = "first"
+    apart: ClassVar[bool] = False
 
     def refusal(self, origin: Origin) -> str | None:
         """Why a store cannot be exported, or None."""

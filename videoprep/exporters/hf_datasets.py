@@ -46,6 +46,7 @@ class HFDatasets(ShardExporter):
 
     name = "hf-datasets"
     captions = "all"
+    apart = True
     suffix = "parquet"
     also = None
     posteriors = ("moments", "sample", "mean")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoprep.errors import StoreError
-from videoprep.exporters.beside import in_every_clip, notes_on_media
+from videoprep.exporters.beside import in_every_clip, notes_on_media, notes_on_stills
 from videoprep.exporters.contract import (
     ClipExporter,
     Exported,
@@ -128,6 +128,7 @@ def export(
         loses=exporter.loses,
         notes=(
             *clips.notes,
+            *notes_on_stills(data, exporter.name),
             *notes_on_media(origin.info, data, exporter.name),
             *held_out_notes(held),
         ),
@@ -155,13 +156,14 @@ def _open(
     reason = exporter.refusal(origin)
     if reason is None:
         wanted = _wanted(info, exporter)
-        required = [name for name in wanted if info.recipes[name].source.of_video_alone]
+        of_video = [name for name in wanted if info.recipes[name].source.of_video_alone]
+        required = [] if exporter.apart else of_video
         data = LatentDataset(store, split=split, components=wanted, required=required)
         splits = data.splits_trained_on if split is None else split
         if splits != split:
             data = LatentDataset(store, split=splits, components=wanted, required=required)
         everywhere = in_every_clip(data)
-        if len(everywhere) < len(data.components) and not isinstance(exporter, ShardExporter):
+        if len(everywhere) < len(data.components) and not exporter.apart:
             required = [name for name in required if name in everywhere]
             data = LatentDataset(store, split=splits, components=everywhere, required=required)
         buckets = tuple(data.buckets.counts())

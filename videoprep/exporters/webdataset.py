@@ -26,6 +26,7 @@ class WebDataset(ShardExporter):
 
     name = "webdataset"
     captions = "all"
+    apart = True
     suffix = "tar"
     also = None
     posteriors = ("moments", "sample", "mean")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from videoprep.families.contract import TextEncoder, VideoEncoder
@@ -23,28 +23,40 @@ class ClipText(TextEncoder):
     Args:
         tokenizer: the model's own.
         model: the encoder.
+        masked: whether the encoder is told which tokens are padding.
+        clean: what is done to a caption before.
     """
 
     limit = CLIP_TOKENS
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        model: PreTrainedModel,
+        *,
+        masked: bool = False,
+        clean: Callable[[str], str] = str,
+    ) -> None:
         self._tokenizer, self._model = tokenizer, model
+        self._masked, self._clean = masked, clean
 
     def encode(self, captions: Sequence[str]) -> Sequence[torch.Tensor]:
         import torch
 
         tokens = self._tokenizer(
-            list(captions),
+            [self._clean(caption) for caption in captions],
             padding="max_length",
             max_length=CLIP_TOKENS,
             truncation=True,
             return_tensors="pt",
         )
+        device = self._model.device
+        mask = {"attention_mask": tokens.attention_mask.to(device)} if self._masked else {}
         with torch.inference_mode():
-            return list(self._model(tokens.input_ids.to(self._model.device)).pooler_output)
+            return list(self._model(tokens.input_ids.to(device), **mask).pooler_output)
 
     def count_tokens(self, caption: str) -> int:
-        return len(self._tokenizer(caption, verbose=False).input_ids)
+        return len(self._tokenizer(self._clean(caption), verbose=False).input_ids)
 
 
 class ClipVision(VideoEncoder):

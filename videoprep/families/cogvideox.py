@@ -42,6 +42,7 @@ class CogVideoX(T5Family):
     """CogVideoX 2b and 5b, text-to-video and image-to-video."""
 
     name = "cogvideox"
+    published = "THUDM/CogVideoX-2b"
     profile = Profile(
         "cogvideox",
         divisor=16,

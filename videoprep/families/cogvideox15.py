@@ -17,6 +17,7 @@ class CogVideoX15(CogVideoX):
     """CogVideoX 1.5, text-to-video and image-to-video."""
 
     name = "cogvideox1.5"
+    published = "THUDM/CogVideoX1.5-5B"
     profile = replace(
         CogVideoX.profile,
         name="cogvideox1.5",

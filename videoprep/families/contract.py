@@ -149,6 +149,8 @@ class Family(ABC):
         fp32_parts: parts that compute in float32, whatever the dtypes that are asked for.
         tiled_parts: parts that work in tiles even if `use_tiling` is off, since the model was
             trained or released so.
+        published: the hub id of a folder of this family, whose configs and tokenizers go with
+            weights that are single files.
     """
 
     name: ClassVar[str]
@@ -157,6 +159,7 @@ class Family(ABC):
     max_tokens: ClassVar[int]
     fp32_parts: ClassVar[tuple[str, ...]] = ()
     tiled_parts: ClassVar[tuple[str, ...]] = ()
+    published: ClassVar[str | None] = None
 
     @abstractmethod
     def recognizes(self, model: ModelFolder) -> bool:

@@ -86,6 +86,7 @@ class HunyuanVideo(DiffusersFamily):
     """HunyuanVideo, text-to-video; first frames for image-to-video by its latents."""
 
     name = "hunyuan-video"
+    published = "hunyuanvideo-community/HunyuanVideo"
     profile = Profile(
         "hunyuan-video",
         divisor=16,

@@ -36,6 +36,7 @@ class LTXVideo(T5Family):
     """LTX-Video 0.9, text-to-video and image-to-video."""
 
     name = "ltx-video"
+    published = "Lightricks/LTX-Video"
     profile = Profile(
         "ltx-video",
         divisor=32,

@@ -84,7 +84,7 @@ class ModelFolder:
         """
         self.config(part)
         for path in self.weights(part):
-            _require_whole(path)
+            require_whole(path)
 
     def weights(self, part: str) -> list[Path]:
         """The weight files of ``PART`` that loading without a variant reads.
@@ -178,8 +178,12 @@ class ModelFolder:
         return data
 
 
-def _require_whole(path: Path) -> None:
-    """Reads the header, which tells how long the file has to be; loads no weights."""
+def require_whole(path: Path) -> None:
+    """Reads the header, which tells how long the file has to be; loads no weights.
+
+    Raises:
+        ModelError: the file is cut off, or is no safetensors file.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -200,8 +204,19 @@ def digest_file(digest: xxhash.xxh3_128, path: Path) -> None:
             digest.update(chunk)
 
 
-def open_model(name: str, parts: tuple[str, ...], revision: str | None = None) -> ModelFolder:
+def open_model(
+    name: str,
+    parts: tuple[str, ...],
+    revision: str | None = None,
+    without_weights: tuple[str, ...] = (),
+) -> ModelFolder:
     """Finds a model: a local folder, or a hub id, of which only ``parts`` are downloaded.
+
+    Args:
+        name: the folder or hub id.
+        parts: what is downloaded from the hub.
+        revision: a commit, branch or tag on the hub.
+        without_weights: parts of which the configs and tokenizers are downloaded alone.
 
     Raises:
         ModelError: there is no such folder and the hub cannot give it.
@@ -224,7 +239,8 @@ def open_model(name: str, parts: tuple[str, ...], revision: str | None = None) -
     patterns = [*MODEL_INDEXES, "transformer/config.json", "vae/config.json"]
     for part in parts:
         patterns += [f"{part}/{file}" for file in PART_FILES]
-    snapshot = download(name, patterns, revision)
+    without = [f"{part}/*.safetensors" for part in without_weights]
+    snapshot = download(name, patterns, revision, without)
     return ModelFolder(snapshot, name, revision=snapshot.name)  # the hub's cache names it so
 
 
@@ -243,7 +259,8 @@ def _not_a_folder(path: Path) -> ModelError:
     else:
         remedy = (
             "give a diffusers folder as `model`, with model_index.json, vae/ and text_encoder/, or "
-            "a hub id such as THUDM/CogVideoX-2b: a single file lacks the configs and tokenizer"
+            "a hub id such as THUDM/CogVideoX-2b; single files of weights are given as `vae` and "
+            "`text_encoder`, with `family`"
         )
     return ModelError(
         "is a single file, not a model folder", where=str(path), remedy=remedy, option="model"

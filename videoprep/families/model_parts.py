@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from videoprep.errors import ModelError
 from videoprep.families.model_folder import ModelFolder
+from videoprep.families.single_file import SINGLE_FILE, load_single_encoder
 
 if TYPE_CHECKING:
     import torch
@@ -34,10 +35,26 @@ def count_of(model: ModelFolder, part: str, key: str) -> int:
     Raises:
         ModelError: the config lacks it, or it is something else.
     """
-    value = value_of(model, part, key)
+    return _count(model, part, key, value_of(model, part, key))
+
+
+def _count(model: ModelFolder, part: str, key: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise _wrong(model, part, f"{key!r} is {value!r}, and no positive whole number")
     return value
+
+
+def text_count_of(model: ModelFolder, part: str, key: str) -> int:
+    """A positive whole number of a language model that also sees pictures.
+
+    Its config may lie within that of the whole, as ``text_config``.
+
+    Raises:
+        ModelError: the config lacks it, or it is something else.
+    """
+    inner = model.config(part).get("text_config")
+    value = inner.get(key) if isinstance(inner, dict) else None
+    return count_of(model, part, key) if value is None else _count(model, part, key, value)
 
 
 def list_of(model: ModelFolder, part: str, key: str) -> list[Any]:
@@ -128,7 +145,12 @@ def load_encoder(
     if eight_bit:
         how |= {"quantization_config": transformers.BitsAndBytesConfig(load_in_8bit=True)}
         how |= {"device_map": {"": str(device)}}
-    encoder = getattr(transformers, name).from_pretrained(str(model.path / part), **how)
+    single = model.path / part / SINGLE_FILE
+    if single.is_file():
+        del how["use_safetensors"], how["dtype"]
+        encoder: Any = load_single_encoder(name, single, single.parent, dtype, how)
+    else:
+        encoder = getattr(transformers, name).from_pretrained(str(model.path / part), **how)
     if not eight_bit:
         encoder = encoder.to(device)
     loaded: PreTrainedModel = encoder.eval()

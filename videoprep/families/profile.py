@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from videoprep.families.component import (
+    CONTROL_LATENTS,
     IMAGE_LATENTS,
+    REFERENCE_LATENTS,
     VIDEO_LATENTS,
     ComponentSpec,
     prompt_embeds,
@@ -88,6 +90,8 @@ class Profile:
         num_frames: frames of a clip that the model makes by default; None: any.
         models: the models that it is meant for, as their users call them.
         components: what models of the family make, those for captions first.
+        of_some_families: what models of only some of the families make that keep to it, of media
+            beside videos.
         stills: whether the family trains on still images, too, as clips of one frame.
         caption_style: how the captions read that the models were trained on, as an instruction to a
             language model.
@@ -107,6 +111,7 @@ class Profile:
         VIDEO_LATENTS,
         IMAGE_LATENTS,
     )
+    of_some_families: tuple[ComponentSpec, ...] = ()
     stills: bool = False
     caption_style: str = _PLAIN_STYLE
 
@@ -224,6 +229,7 @@ DEFAULT = Profile(
     divisor=32,
     frame_rules=(FrameRule(4, 0), FrameRule(4, 1)),
     models="the documented rule of the dataset format",
+    of_some_families=(CONTROL_LATENTS, REFERENCE_LATENTS),
     stills=True,
 )
 """The documented rule of the dataset format: sides divisible by 32; 4k or 4k+1 frames."""

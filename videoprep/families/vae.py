@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from videoprep.families.component import MINUS_ONE_TO_ONE, PixelScale
 from videoprep.families.contract import VideoDecoder, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
+from videoprep.families.single_file import SINGLE_FILE, load_single_vae
 
 if TYPE_CHECKING:
     import torch
@@ -119,6 +120,9 @@ def load_vae_decoder(
 
 
 def _load(name: str, model: ModelFolder, device: torch.device, dtype: torch.dtype) -> Any:
+    single = model.path / "vae" / SINGLE_FILE
+    if single.is_file():
+        return load_single_vae(name, single, single.parent, dtype).to(device).eval()
     kind = getattr(importlib.import_module("diffusers"), name)
     vae = kind.from_pretrained(str(model.path / "vae"), torch_dtype=dtype, use_safetensors=True)
     return vae.to(device).eval()

@@ -56,6 +56,7 @@ class Wan(T5Family):
     """Wan 2.1 and 2.2-A14B: text-to-video, image-to-video, first and last frame to video."""
 
     name = "wan"
+    published = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
     profile = Profile(
         "wan",
         divisor=16,

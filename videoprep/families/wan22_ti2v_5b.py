@@ -19,6 +19,7 @@ class Wan22TI2V5B(Wan):
     """Wan 2.2 TI2V-5B: the first frame's latent replaces the first of the video's."""
 
     name = "wan2.2-ti2v-5b"
+    published = "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
     profile = replace(
         Wan.profile,
         name="wan2.2-ti2v-5b",

@@ -301,9 +301,12 @@ def cache_folder(root: Path) -> Path:
     inside = root / ".videoprep"
     if may_write(root) and not inside.is_symlink():
         return inside
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-    return base / "videoprep" / name
+    return user_cache() / hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+
+
+def user_cache() -> Path:
+    """The folder of videoprep in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "videoprep"
 
 
 def key_of(path: str | os.PathLike[str]) -> Key | None:

@@ -36,7 +36,7 @@ class Glance:
     """What was seen.
 
     Attributes:
-        looked_at: how many videos were opened.
+        looked_at: how many files were opened: videos and still images.
         media: what is in those that could be.
         errors: why others could not.
     """
@@ -44,6 +44,21 @@ class Glance:
     looked_at: int
     media: tuple[MediaInfo, ...]
     errors: tuple[MediaError, ...]
+
+    @property
+    def stills(self) -> int:
+        """How many of the media are still images."""
+        return len(self.media) - len(self.of_videos)
+
+    @property
+    def of_videos(self) -> tuple[MediaInfo, ...]:
+        """Those of the media that are videos."""
+        return tuple(one for one in self.media if not one.is_still)
+
+    @property
+    def videos_looked_at(self) -> int:
+        """How many files were opened that are not known to be still images."""
+        return self.looked_at - self.stills
 
 
 def glance(root: Path, names: Sequence[str]) -> Glance:
@@ -103,15 +118,21 @@ def propose(
 
 def describe(seen: Glance) -> Iterator[str]:
     """What the videos are like that could be opened, in sentences."""
-    if seen.media:
-        sizes = _most([f"{one.width}×{one.height}" for one in seen.media])
-        rates = _most([f"{rate:.4g}" for rate in _rates(seen)]) if _rates(seen) else "none"
-        frames = sorted(one.frames for one in seen.media)
+    if seen.of_videos:
+        rates = _most([f"{rate:.4g}" for rate in _rates(seen)])
+        frames = sorted(one.frames for one in seen.of_videos)
         span = f"{frames[0]} to {frames[-1]}" if frames[0] < frames[-1] else str(frames[0])
         yield (
-            f"Videos looked at: {seen.looked_at}. Sizes: {sizes}. Frames: {span}. Frames a "
-            f"second: {rates}."
+            f"Videos looked at: {seen.videos_looked_at}. Sizes: {_sizes(seen.of_videos)}. "
+            f"Frames: {span}. Frames a second: {rates}."
         )
+    if seen.stills:
+        stills = [one for one in seen.media if one.is_still]
+        yield f"Still images looked at: {seen.stills}. Sizes: {_sizes(stills)}."
+
+
+def _sizes(media: Sequence[MediaInfo]) -> str:
+    return _most([f"{one.width}×{one.height}" for one in media])
 
 
 def _guess(seen: Glance) -> tuple[Profile, str]:
@@ -198,7 +219,8 @@ def _number(rate: float) -> int | float:
 def _of(seen: Glance, count: int, one: str = "", several: str = "") -> str:
     """How many of the videos, with a verb in its two forms."""
     verb = one if count == 1 else several
-    return f"{count} of {seen.looked_at} videos looked at {verb}".rstrip()
+    files = "files" if seen.stills else "videos"
+    return f"{count} of {seen.looked_at} {files} looked at {verb}".rstrip()
 
 
 def _most(words: Sequence[str]) -> str:

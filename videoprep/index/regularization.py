@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from videoprep.errors import PlanError
 from videoprep.index.bucket import Bucket
+from videoprep.index.presence import ComponentPresence
 from videoprep.index.streams import Bucketed
 
 
@@ -54,6 +55,14 @@ def with_regularization(data: Bucketed, share: float) -> Bucketed:
     )
 
 
+def regularized_digest(digest: str, share: float) -> str:
+    """Return what stands for data with so many clips for regularization; 0 changes nothing."""
+    if not share:
+        return digest
+    text = f"{digest} regularization {float(share)!r}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
 @dataclass(frozen=True, slots=True)
 class _Regularized:
     """Data with other multiplicities."""
@@ -72,8 +81,15 @@ class _Regularized:
 
     @property
     def digest(self) -> str:
-        text = f"{self.data.digest} regularization {self.share!r}"
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return regularized_digest(self.data.digest, self.share)
+
+    @property
+    def presence(self) -> ComponentPresence | None:
+        return getattr(self.data, "presence", None)
+
+    @property
+    def caption_counts(self) -> NDArray[np.int64] | None:
+        return getattr(self.data, "caption_counts", None)
 
     def latent_tokens(self, bucket: Bucket) -> int:
         count: int = self.data.latent_tokens(bucket)  # type: ignore[attr-defined]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from functools import cached_property
 from itertools import chain, islice
 from numbers import Integral
 from typing import Any, Generic, TypeVar, get_args
@@ -12,7 +14,7 @@ from videoprep.errors import PlanError
 from videoprep.index.bucket import Bucket
 from videoprep.index.caption_draws import CaptionDraws, Captions, ClipDraw
 from videoprep.index.epochs import Cut, EpochPlan, Tail
-from videoprep.index.regularization import with_regularization
+from videoprep.index.regularization import regularized_digest, with_regularization
 from videoprep.index.shuffle import key_of
 from videoprep.index.streams import LAST_EPOCH, Bucketed, make_streams
 from videoprep.text import counted
@@ -32,7 +34,11 @@ _STATE_TYPES: dict[str, tuple[type, ...]] = {
     "global_batches": (str,),
     "epoch": (int,),
     "batch": (int,),
+    "weights": (str,),
+    "regularization": (float, int),
 }
+_OPTIONAL = frozenset({"weights", "regularization"})
+"""What only states have whose items do not all come once an epoch."""
 
 Batch = TypeVar("Batch")
 
@@ -96,6 +102,7 @@ class BucketBatchSampler:
         regularization: float = 0.0,
     ) -> None:
         _check_arguments(batch_size, max_tokens, rank, world_size, seed, tail)
+        self._plain_digest = data.digest
         data = with_regularization(data, regularization)
         self.regularization = float(regularization)
         # Plain numbers, also where numpy's are given: the state is written as JSON.
@@ -107,7 +114,6 @@ class BucketBatchSampler:
         self.tail: Tail = tail
         self.mix_absent = bool(mix_absent)
         self._digest = data.digest
-        self.mix_absent = bool(mix_absent)
         self._captions = CaptionDraws.of(getattr(data, "caption_counts", None), captions)
         self._streams = make_streams(data, seed, self._captions, mix_absent=self.mix_absent)
         buckets = [stream.bucket for stream in self._streams]
@@ -169,7 +175,8 @@ class BucketBatchSampler:
         """What the current epoch holds, and what becomes of the items left, in some lines."""
         cuts = self._cuts(self._epoch)
         tails = {
-            "pad": f"pad: {self.repeated:,} places of last batches are filled with items again",
+            "pad": f"pad: {self.repeated:,} places of last batches are filled with items again"
+            f"{self._told_of_padding()}",
             "drop": f"drop: {self.dropped:,} items are left out of this epoch",
             "carry": f"carry: {self.carried:,} items are left to the next epoch",
         }
@@ -186,6 +193,15 @@ class BucketBatchSampler:
                 f"{cut.size // self.world_size} × {self.world_size}"
             )
         return "\n".join(lines)
+
+    def _told_of_padding(self) -> str:
+        """How much more often than asked for items come, which padding does in small buckets."""
+        if not self.repeated:
+            return ""
+        cuts = zip(self._cuts(self._epoch), self._streams, strict=True)
+        factors = [(cut.batches * cut.size / cut.items, one.name) for cut, one in cuts if cut.items]
+        most, name = max(factors, key=lambda one: one[0])
+        return f", so that those of {name} come {most:.2f} times as often as their weights say"
 
     def _cuts(self, epoch: int) -> tuple[Cut, ...]:
         """What an epoch makes of each stream; those of the latest epoch are kept."""
@@ -309,7 +325,24 @@ class BucketBatchSampler:
             "batch": batch,
             # Only if they are drawn: a state of other data is what it was before there were any.
             **({} if self._captions is None else {"captions": self._captions.state}),
+            **self._told_of_weights(),
         }
+
+    def _told_of_weights(self) -> dict[str, Any]:
+        """What of the digest can be told apart. Nothing if all items come once."""
+        told: dict[str, Any] = {}
+        if any(one.weights is not None for one in self._streams):
+            told["weights"] = self._weights_digest
+        if self.regularization:
+            told["regularization"] = self.regularization
+        return told
+
+    @cached_property
+    def _weights_digest(self) -> str:
+        digest = hashlib.sha256()
+        for one in self._streams:
+            digest.update(b"1" if one.weights is None else one.weights.tobytes())
+        return digest.hexdigest()[:16]
 
     @property
     def _version(self) -> int:
@@ -325,10 +358,7 @@ class BucketBatchSampler:
         """
         _check_state(state)
         if state["digest"] != self._digest:
-            raise _refused(
-                f"was saved with other data: digest {state['digest']}, here {self._digest}",
-                "load it with the data it was saved with, or start anew without it",
-            )
+            raise self._other_data(state)
         for name, own in (("seed", self.seed), ("tail", self.tail)):
             if state[name] != own:
                 raise _refused(
@@ -356,6 +386,28 @@ class BucketBatchSampler:
         """Stands for the size of each bucket's global batch."""
         pairs = zip(self._streams, self._sizes, strict=True)
         return f"{key_of(*(f'{stream.name} {size}' for stream, size in pairs)):016x}"
+
+    def _other_data(self, state: Mapping[str, Any]) -> PlanError:
+        """What differs, as far as the state tells."""
+        share = state.get("regularization", 0.0)
+        if state["digest"] == regularized_digest(self._plain_digest, share):
+            return _refused(
+                f"was saved with regularization={share:g}, this sampler has "
+                f"regularization={self.regularization:g}",
+                f"make the sampler with regularization={share:g}",
+            )
+        digests = f"digest {state['digest']}, here {self._digest}"
+        own = self._told_of_weights()
+        if share == self.regularization and state.get("weights") != own.get("weights"):
+            return _refused(
+                f"was saved with other weights or repeats of clips or datasets, or with other "
+                f"clips: {digests}",
+                "give the data the weights that they had, or start anew without the state",
+            )
+        return _refused(
+            f"was saved with other data: {digests}. It is of other clips, or in another order",
+            "load it with the data it was saved with, or start anew without it",
+        )
 
     def _other_mixture(self, version: int) -> PlanError:
         if version == _VERSION:
@@ -475,9 +527,11 @@ def _check_state(state: object) -> None:
             "upgrade videoprep",
         )
     for name, types in _STATE_TYPES.items():
-        if name not in state:
+        if name not in state and name not in _OPTIONAL:
             raise _malformed(f"has no {name!r}")
-        if type(state[name]) not in types:  # not isinstance: True is no number here
+        if (
+            name in state and type(state[name]) not in types
+        ):  # not isinstance: True is no number here
             raise _malformed(f"has {name} {state[name]!r}")
 
 

@@ -29,7 +29,7 @@ def sound_found(found: Found, seen: Glance, fields: Mapping[str, Any]) -> Iterat
         yield from _beside(found)
     own = sum(media.audio is not None for media in seen.media)
     if own:
-        yield f"Videos with a sound track: {own} of {seen.looked_at} looked at"
+        yield f"Videos with a sound track: {own} of {seen.videos_looked_at} looked at"
 
 
 def _beside(found: Found) -> Iterator[str]:

@@ -177,6 +177,8 @@ class ComponentSummary:
     pixels: int
     bytes: int
     asked_by: str | None = None
+    of_some_families: bool = False
+    """Whether only some of the families make it that keep to the plan's profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -523,9 +525,10 @@ def _components(
     table: pa.Table, buckets: BucketColumn, profile: Profile
 ) -> tuple[ComponentSummary, ...]:
     """What models of the profile make always, or if first frames are asked for."""
+    declared = [*profile.components, *profile.of_some_families]
     specs = {
         spec.name: spec
-        for spec in for_roles(profile.components, roles_in(table.column_names))
+        for spec in for_roles(declared, roles_in(table.column_names))
         if not spec.options or FIRST_FRAMES in spec.options
     }
     return tuple(_component(specs[name], table, buckets, profile) for name in ordered(specs))
@@ -556,7 +559,14 @@ def _component(
             size += count * moments // channels
         else:
             size += count * math.prod(spec.shape) * (1 if spec.mask else _VALUE_BYTES)
-    return ComponentSummary(spec.name, sum(counts), pixels, size, next(iter(spec.options), None))
+    return ComponentSummary(
+        name=spec.name,
+        artifacts=sum(counts),
+        pixels=pixels,
+        bytes=size,
+        asked_by=next(iter(spec.options), None),
+        of_some_families=spec.declared in {one.name for one in profile.of_some_families},
+    )
 
 
 def _first_of_each(column: pa.ChunkedArray) -> Ints:

@@ -713,7 +713,8 @@ class BucketIndex:
 
     def diff(self, old: BucketIndex) -> IndexDiff:
         """Return what changed since an older index, and what would have to be encoded again."""
-        own = get_profile(self.policy["profile"]).components
+        profile = get_profile(self.policy["profile"])
+        own = [*profile.components, *profile.of_some_families]
         specs = {spec.name: spec for spec in for_roles(own, {*self.roles, *old.roles})}
         compared = (specs[name] for name in ordered(specs) if not specs[name].noise)
         return compare(self.table, old.table, compared)

@@ -7,7 +7,7 @@ from typing import Any
 
 from videoprep.pages.builder import load_template
 from videoprep.pages.pictures import strip
-from videoprep.previewing.panels import figures, is_of, panels
+from videoprep.previewing.panels import captions, figures, is_of, panels
 from videoprep.previewing.pictures import ClipPicture, Reconstruction
 
 # Of a strip: pixels of a frame's longer side, and the JPEG's quality.
@@ -41,7 +41,7 @@ def _shown(picture: ClipPicture, *, is_worst: bool) -> dict[str, Any]:
         rows.append(("sound", strip(wave[None], side=_WAVE, quality=_QUALITY)))
     return {
         "name": measure.name,
-        "caption": measure.clip.caption,
+        "captions": captions(measure.clip),
         "figures": figures(picture),
         "is_worst": is_worst,
         "faults": measure.faults,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from videoprep.index.clip import Clip
 from videoprep.media.geometry import Box
 from videoprep.previewing.pictures import ClipPicture, Frames, PictureBeside, Reconstruction
 from videoprep.spec.roles import Role
@@ -103,6 +104,14 @@ def decibels(measure: Reconstruction) -> str:
     """PSNR of all frames, and of the first from its own latents."""
     text = "PSNR –" if measure.psnr is None else f"PSNR {measure.psnr:.1f} dB"
     return text if measure.image_psnr is None else f"{text}, first frame {measure.image_psnr:.1f}"
+
+
+def captions(clip: Clip) -> list[str]:
+    """A clip's caption, or each of several with its number."""
+    texts = clip.captions
+    if len(texts) == 1:
+        return list(texts)
+    return [f"{number} of {len(texts)}: {text}" for number, text in enumerate(texts, 1)]
 
 
 def is_of(picture: ClipPicture, measure: Reconstruction | None) -> bool:

@@ -101,6 +101,7 @@ class Reconstruction:
             "video": clip.video,
             "clip": clip.number,
             "caption": clip.caption,
+            **({"captions": list(clip.captions)} if clip.further_captions else {}),
             "bucket": clip.bucket.plain,
             "fps": clip.fps,
             "has_audio": clip.has_audio,

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from videoprep.previewing.lettering import lines_of, write
-from videoprep.previewing.panels import Panel, figures, is_of, panels
+from videoprep.previewing.panels import Panel, captions, figures, is_of, panels
 from videoprep.previewing.pictures import ClipPicture, Reconstruction
 from videoprep.previewing.waveform import Waveform
 
@@ -80,7 +80,8 @@ def _band(picture: ClipPicture, *, is_worst: bool) -> Image.Image:
     for fault in measure.faults:
         text = f"{fault.kind}: {fault.what}"
         about += [(line, _SMALL, _BAD) for line in lines_of(text, width, _SMALL)]
-    about += [(line, _SMALL, _INK) for line in lines_of(measure.clip.caption, width, _SMALL)]
+    for text in captions(measure.clip):
+        about += [(line, _SMALL, _INK) for line in lines_of(text, width, _SMALL)]
     head = _written(about, width)
     band = Image.new("RGB", (width, head.height + sum(row.height + _GAP for row in rows)), _PAGE)
     band.paste(head, (0, 0))

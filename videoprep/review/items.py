@@ -43,7 +43,7 @@ class ClipFilter:
     code: str = ""
     """By a rule that found something; empty for any."""
     words: tuple[str, ...] = ()
-    """In lower case; each is in the video's name or the caption."""
+    """In lower case; each is in the video's name or a caption."""
 
     @classmethod
     def of(cls, show: str, code: str = "", text: str = "") -> ClipFilter:
@@ -85,13 +85,15 @@ class ClipSearch:
         if not self.wanted.words:
             return True
         sample = self.states[position].sample
-        text = f"{sample.name} {sample.written}".lower()
+        text = " ".join([sample.name, *sample.captions]).lower()
         return all(word in text for word in self.wanted.words)
 
 
 def seen_of(state: CaptionState) -> str:
-    """Return a hash of all that a reviewer decides on: the caption and what was decided."""
-    return digest(state.clip, state.sample.written, state.edited, state.review.verdict)
+    """Return a hash of all that a reviewer decides on: the captions and what was decided."""
+    sample = state.sample
+    review = state.review
+    return digest(state.clip, sample.written, state.edited, review.verdict, *sample.further)
 
 
 class ReviewItems:
@@ -192,7 +194,7 @@ class ReviewItems:
             "range": _range(sample),
             "token": escape_unprintable(sample.token),
             "caption": sample.written,
-            "own": escape_unprintable(state.own),
+            "own": escape_unprintable(_own(state)),
             **{name: escape_unprintable(text) for name, text in raw.items()},
             "edit": state.edited,
             "stage": None if origin is None else origin.stage,
@@ -203,12 +205,13 @@ class ReviewItems:
             "tokens": tokens,
             "limit": self.rules.limit,
             "hidden": hidden_in(sample.written),
+            "further": [escape_unprintable(text) for text in sample.further],
             "findings": [self._shown(one) for one in self._of(position)[:_MOST_FINDINGS]],
             "copies": len(self.live.positions(state.clip)),
         }
 
     def check(self, position: int, text: str) -> dict[str, Any]:
-        """Return what would be found in another caption of a clip."""
+        """Return what would be found in another first caption of a clip."""
         sample = self.state(position).sample
         sample = replace(sample, caption=sample.token + text, further=())
         tokens = self.rules.count(sample)
@@ -246,7 +249,7 @@ class ReviewItems:
             self.counts[show] += bool(now & bit) - bool(before & bit)
 
     def _check(self, position: int) -> None:
-        """Apply the rules on captions to the one that is current now."""
+        """Apply the rules on captions to those that are current now."""
         sample = self.state(position).sample
         found = self.rules.check(sample, self.rules.count(sample))
         again = self.rules.codes | _SETTLED
@@ -296,6 +299,11 @@ def hidden_in(text: str) -> list[str]:
         return []
     codes = {escape_unprintable(char): None for char in text if escape_unprintable(char) != char}
     return list(codes)[:_MOST_FINDINGS]
+
+
+def _own(state: CaptionState) -> str:
+    """What the dataset has: all its captions if a captioner's text stands for them."""
+    return state.own if state.sample.further else "\n".join(state.own_captions)
 
 
 def _range(sample: Sample) -> str:

@@ -106,7 +106,11 @@ class Answer:
     reason: Text = ""
     """Why there is no caption, in a sentence."""
     own: Text = ""
-    """Hash of the caption that the dataset itself had then; empty if it had none."""
+    """Hash of the captions that the dataset itself had then, of the first alone if that is what was
+    rewritten; empty if it had none."""
+    own_captions: int = 0
+    """How many captions ``own`` is of; 0 stands for the first one, of however many: so it is where
+    a text was rewritten, and in journals of earlier versions."""
     of: Text = ""
     """Hash of the text that was rewritten; empty if frames were described."""
     context: Text = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from videoprep.errors import Code, Problem
@@ -28,6 +28,14 @@ def text_hash(text: str) -> str:
     return digest(text) if text else ""
 
 
+def own_hash(captions: Sequence[str]) -> str:
+    """Return the hash by which the journal knows all captions that the dataset has for a sample.
+
+    Of one it is its `text_hash`; it is empty for none.
+    """
+    return digest(*captions) if any(captions) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class CaptionState:
     """What is known about the caption of one clip."""
@@ -37,9 +45,9 @@ class CaptionState:
     clip: str
     """Its key in the journal; empty if its file cannot be read."""
     own: str
-    """The caption that the dataset itself has, without the id token; empty if it has none."""
+    """The first caption that the dataset itself has, without the id token; empty if none."""
     described: str
-    """The caption before it is refined: a captioner's, or the dataset's own."""
+    """The caption before it is refined: a captioner's, or the dataset's first."""
     refined: str
     """The refined caption, if there is one of exactly the text that is described."""
     edited: str
@@ -54,6 +62,13 @@ class CaptionState:
     """What people decided, and when."""
     failure: str = ""
     """Why the model's last answer gave no text, if there is none of a model for that."""
+    own_further: tuple[str, ...] = ()
+    """The captions after the first that the dataset itself has."""
+
+    @property
+    def own_captions(self) -> tuple[str, ...]:
+        """All captions that the dataset itself has; none if it has none."""
+        return (self.own, *self.own_further) if self.own else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +79,13 @@ class _Text:
     run: str
     text: str
     given: str
-    """Hash of what it belongs to: of the dataset's own caption then, or of what was rewritten."""
+    """Hash of what it belongs to: of the dataset's captions then, or of what was rewritten."""
+    own_captions: int
+    """How many of the dataset's captions that is a hash of; see `Answer`."""
+
+    def is_of(self, captions: Sequence[str]) -> bool:
+        """Return whether it belongs to these captions of the dataset."""
+        return self.given == own_hash(captions if self.own_captions else captions[:1])
 
 
 @dataclass(slots=True)
@@ -128,7 +149,7 @@ class CurrentCaptions:
             self._order[record.id] = len(self._order) + placed.line
         elif isinstance(record, Answer) and record.outcome == "ok" and record.caption:
             given = record.own if not record.of else record.of
-            text = _Text(placed.line, record.run, record.caption, given)
+            text = _Text(placed.line, record.run, record.caption, given, record.own_captions)
             self._texts.setdefault(stage, {}).setdefault(record.clip, []).append(text)
             self._failures.get(stage, {}).pop(record.clip, None)
         elif isinstance(record, Answer):
@@ -157,17 +178,19 @@ class CurrentCaptions:
     def state(self, sample: Sample, clip: str) -> CaptionState:
         """Return what is known about a clip's caption.
 
-        A captioner's text gives way to a caption that the dataset got, or got changed, since. A
-        refined text counts only as long as the text that it was made of is the one described.
+        A captioner's text stands for all captions that the dataset has for the sample, and gives
+        way to any that the dataset got, or got changed, since. A refined text counts only as long
+        as the text that it was made of is the one described. It stands for that one alone, as a
+        person's does: the dataset's captions after the first stay.
 
         Args:
             sample: as the dataset writes it.
             clip: its key; see `videoprep.spec.caption_journal.clip_key`.
         """
         own = sample.written
-        told = self._latest("caption", clip, text_hash(own) if own else None)
+        told = self._latest("caption", clip, lambda text: not own or text.is_of(sample.captions))
         described = own if told is None else told.text
-        refined = self._latest("refine", clip, text_hash(described)) if described else None
+        refined = self._refined(clip, described) if described else None
         review = self._reviews.get(clip, UNDECIDED)
         current, origin = described, self._origin("caption", told)
         if refined is not None:
@@ -175,7 +198,9 @@ class CurrentCaptions:
         if review.edited:
             current, origin = review.edited, self._edited(review)
         return CaptionState(
-            sample if origin is None else _with_caption(sample, current, origin),
+            sample
+            if origin is None
+            else _with_caption(sample, current, origin, sample.further if told is None else ()),
             clip,
             own,
             described,
@@ -186,18 +211,18 @@ class CurrentCaptions:
             "" if told is None else told.run,
             review,
             self._failure(clip, told is not None or bool(own), refined is not None),
+            sample.further,
         )
 
     def _failure(self, clip: str, is_described: bool, is_refined: bool) -> str:
         stage: Stage = "refine" if is_described else "caption"
         return "" if is_refined else self._failures.get(stage, {}).get(clip, "")
 
-    def _latest(self, stage: Stage, clip: str, given: str | None = None) -> _Text | None:
-        texts = [
-            text
-            for text in self._texts.get(stage, {}).get(clip, ())
-            if given is None or text.given == given
-        ]
+    def _refined(self, clip: str, described: str) -> _Text | None:
+        return self._latest("refine", clip, lambda text: text.given == text_hash(described))
+
+    def _latest(self, stage: Stage, clip: str, fits: Callable[[_Text], bool]) -> _Text | None:
+        texts = [text for text in self._texts.get(stage, {}).get(clip, ()) if fits(text)]
         return max(texts, key=lambda text: (self._order.get(text.run, 0), text.line), default=None)
 
     def _origin(self, stage: Stage, text: _Text | None) -> CaptionOrigin | None:
@@ -218,14 +243,10 @@ class CurrentCaptions:
         return CaptionOrigin("review", "", "", str(self.journal.file("review")), review.line)
 
 
-def _with_caption(sample: Sample, text: str, origin: CaptionOrigin) -> Sample:
-    return replace(
-        sample,
-        caption=sample.token + text,
-        caption_file=origin.file,
-        further=(),
-        origin=origin,
-    )
+def _with_caption(
+    sample: Sample, text: str, origin: CaptionOrigin, further: tuple[str, ...]
+) -> Sample:
+    return replace(sample, caption=sample.token + text, further=further, origin=origin)
 
 
 @dataclass(slots=True)

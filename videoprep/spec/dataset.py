@@ -666,6 +666,9 @@ class DatasetSpec(BaseModel):
             problems=(*listing.problems, *usable.problems),
             remarks=tuple(usable.remarks(listing.remarks)),
             identities=listing.identities[usable.positions],
+            reading=replace(
+                listing.reading, several_captions=_with_several_captions(usable.samples)
+            ),
         )
 
     def _states(self, samples: Sequence[Sample]) -> Iterator[CaptionState]:
@@ -716,7 +719,7 @@ class DatasetSpec(BaseModel):
             tuple(found.remarks),
             found.total,
             lookup.identities(),
-            reading,
+            replace(reading, several_captions=_with_several_captions(samples)),
         )
 
     def _entries(self) -> Entries:
@@ -789,9 +792,8 @@ class DatasetSpec(BaseModel):
             found.time_unit,
             tuple(map(escape_unprintable, found.unused)),
             tuple(found.passed_over),
-            sum(1 for entry in found.entries if entry.further),
-            self.journal.folder.name if self._uses_journal() else None,
-            found.sounds_beside,
+            journal=self.journal.folder.name if self._uses_journal() else None,
+            sounds_beside=found.sounds_beside,
         )
 
     def _note_unlisted(self, found: Entries) -> None:
@@ -803,6 +805,10 @@ class DatasetSpec(BaseModel):
         if over is not None:
             found.passed_over.append(over)
             found.remarks.append(passed_over(over, str(self.data_root)))
+
+
+def _with_several_captions(samples: Iterable[Sample]) -> int:
+    return sum(1 for sample in samples if sample.further)
 
 
 def _bucket(value: Any) -> Any:

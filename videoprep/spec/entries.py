@@ -66,7 +66,7 @@ class Reading:
     """What lies in the dataset's folder and is not read."""
 
     several_captions: int = 0
-    """Samples with more than one caption."""
+    """Of the samples that can be used, those with more than one caption as they are used."""
     journal: str | None = None
     """The folder of the caption journal, if captions are looked for in it."""
     sounds_beside: int = 0

@@ -292,15 +292,16 @@ def _require_weights(entries: Iterable[DatasetEntry]) -> None:
         weighted = [entry for entry in members if entry.keys.weight is not None]
         if role == VALIDATION and weighted:
             raise SpecError(
-                "a dataset for validation is not drawn from, so that it has no 'weight'",
+                f"dataset {weighted[0].name!r}: a dataset for validation is not drawn from, so "
+                "that it has no 'weight'",
                 where=weighted[0].place("weight"),
                 remedy="leave it out",
             )
         if weighted and len(weighted) < len(members):
             without = ", ".join(_without_weight(members))
             raise SpecError(
-                f"of the datasets for {_PURPOSE[role]} some have a 'weight' and these have none: "
-                f"{without}",
+                f"of the datasets for {_PURPOSE[role]} some have a 'weight', such as "
+                f"{weighted[0].name}, and these have none: {without}",
                 where=weighted[0].place("weight"),
                 remedy="give each of them a 'weight', or none",
             )

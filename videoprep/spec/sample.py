@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -102,7 +102,7 @@ class Sample:
     beside: tuple[Media, ...] = ()
     """The media beside the video, such as its sound if that is in a file of its own."""
     origin: CaptionOrigin | None = None
-    """Where the caption comes from, if the caption journal holds it and not the dataset."""
+    """Where the first caption comes from, if the caption journal holds it and not the dataset."""
 
     @property
     def media(self) -> Mapping[Role, Media]:
@@ -119,6 +119,17 @@ class Sample:
     def captions(self) -> tuple[str, ...]:
         """All captions as they are written, without the id token."""
         return (self.written, *self.further)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All texts to train with: the captions, each after the id token."""
+        return (self.caption, *(self.token + text for text in self.further))
+
+    def with_caption_alone(self, number: int) -> Sample:
+        """Return the sample with one of its captions, counted from 0, as its only one."""
+        if not number:
+            return replace(self, further=()) if self.further else self
+        return replace(self, caption=self.texts[number], further=(), origin=None)
 
     @property
     def video(self) -> Path:

@@ -12,6 +12,10 @@ from videoprep.errors import StoreError, nearest
 from videoprep.families.component import Component, Source, source_of
 from videoprep.families.moments import MOMENTS, POSTERIOR_FORMS, PosteriorForm
 
+_TELLING: Mapping[str, Any] = {"mask_meaning": "loss"}
+"""Fields that say how artifacts are to be read, and decide nothing of them. In a recipe's id each
+counts as this value, its default, so that another one makes nothing anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -27,8 +31,9 @@ class Recipe:
 
     @property
     def id(self) -> str:
-        """Names the recipe: 16 hexadecimal digits, equal for equal fields."""
-        text = json.dumps(dict(self.fields), sort_keys=True, separators=(",", ":"))
+        """Names the recipe: 16 hexadecimal digits, equal for equal fields that decide something."""
+        deciding = {name: _TELLING.get(name, value) for name, value in self.fields.items()}
+        text = json.dumps(deciding, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property

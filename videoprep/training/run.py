@@ -218,7 +218,7 @@ def _online(
     masks = [role for role in index.roles if role.is_mask]
     if masks and settings.loss_mask != NO_MASK:
         raise TrainError(
-            f"{', '.join(masks)}: masks weigh the loss when they are read from a store",
+            f"{', '.join(masks)}: training from videos makes no masks, which would weigh the loss",
             where=path,
             remedy=f"encode a store, or train without masks, with `loss_mask={NO_MASK!r}`",
             option="loss_mask",

@@ -207,7 +207,7 @@ class CaptionRules:
         return code if rule is None else rule.name
 
     def count(self, sample: Sample) -> int | None:
-        """Return how many tokens a sample's caption has; None if nothing is counted."""
+        """Return how many tokens a sample's first caption has; None if nothing is counted."""
         return None if self._counter is None else self._counter.count(sample.caption)
 
     @property
@@ -216,13 +216,16 @@ class CaptionRules:
         return None if self._counter is None else self._counter.limit
 
     def check(self, sample: Sample, tokens: int | None = None) -> list[Finding]:
-        """Return what is wrong with a sample's caption.
+        """Return what is wrong with a sample's captions.
 
         Args:
-            sample: with the caption.
-            tokens: how many the caption has; see `count`.
+            sample: with the captions.
+            tokens: how many the first of them has; see `count`.
         """
-        found = _apply(self._rules, Subject(sample, self._policy, tokens, self.limit))
+        further = _tokens_of(sample.texts[1:], self._counter)
+        counts = () if tokens is None else (tokens, *further)
+        subject = Subject(sample, self._policy, tokens, self.limit)
+        found = _apply_to_captions(self._rules, subject, counts)
         return [judged for finding in found if (judged := self._selection.judge(finding))]
 
 
@@ -337,7 +340,8 @@ class ValidationRun:
         self.take(_of_problem(problem) for problem in self.listing.problems)
         self.take(_of_problem(remark, mild=True) for remark in self.listing.remarks)
         for sample in self.listing.unusable if self.of_caption else ():
-            self.take(_apply(self.of_caption, self._subject(sample)))
+            subject, tokens = self._subject(sample)
+            self.take(_apply_to_captions(self.of_caption, subject, tokens))
         looks_closer = self._opens_videos() or self._reads_captions()
         for number, (sample, found) in enumerate(
             zip(self.listing.samples, self._inspected(limits), strict=True)
@@ -431,14 +435,14 @@ class ValidationRun:
         )
 
     def _check_sample(self, number: int, sample: Sample, found: InspectedSample | None) -> None:
-        subject = self._subject(sample)
+        subject, tokens = self._subject(sample)
         media = None if found is None else found.video.media
         errors = [] if found is None else list(found.errors(sample))
         if errors:
             self.broken[number] = True
         if found is None or not isinstance(media, MediaInfo):
-            findings = _apply(self.of_caption, subject)
-            self.overview.add(sample, None, None, subject.tokens)
+            findings = _apply_to_captions(self.of_caption, subject, tokens)
+            self.overview.add(sample, None, None, tokens)
         else:
             kind = self._kind_of(sample, found.video)
             plan = kind.plan
@@ -448,9 +452,10 @@ class ValidationRun:
             subject = Subject(sample, self.policy, subject.tokens, subject.token_limit, *known)
             if isinstance(plan, LeftOut) and plan is not kind.plan:  # for a medium beside it
                 told = [rule for rule in self.of_media if rule.code == plan.code.value]
-                findings = _apply([*self.of_rest, *told], replace(subject, _plan=plan))
+                subject_left_out = replace(subject, _plan=plan)
+                findings = _apply_to_captions([*self.of_rest, *told], subject_left_out, tokens)
             else:
-                findings = _apply(self.of_rest, subject)
+                findings = _apply_to_captions(self.of_rest, subject, tokens)
             if kind.speaking is None:
                 of_media = _apply(self.of_media, subject)
                 codes = {finding.code for finding in of_media}
@@ -458,18 +463,9 @@ class ValidationRun:
                 findings += of_media
             else:
                 findings += _apply(kind.speaking, subject)
-            self.overview.add(sample, media, None if errors else plan, subject.tokens)
+            self.overview.add(sample, media, None if errors else plan, tokens)
         findings += [_of_media_error(sample, error) for error in errors]
-        findings += self._on_further_captions(sample)
         self.take(findings, number)
-
-    def _on_further_captions(self, sample: Sample) -> Iterator[Finding]:
-        """What the rules for captions find in those after the first."""
-        for number, text in enumerate(sample.further, start=2):
-            alone = replace(sample, caption=sample.token + text, further=())
-            for finding in _apply(self.of_caption, self._subject(alone)):
-                message = f"caption {number} of {1 + len(sample.further)}: {finding.message}"
-                yield replace(finding, message=message, data={**finding.data, "caption": number})
 
     def _kind_of(self, sample: Sample, found: Inspection) -> _AlikeFiles:
         """What samples that are alike share: their plan, and which rules speak of them."""
@@ -486,11 +482,12 @@ class ValidationRun:
             kind = self.kinds[alike] = _AlikeFiles(plan, clips)
         return kind
 
-    def _subject(self, sample: Sample) -> Subject:
+    def _subject(self, sample: Sample) -> tuple[Subject, Sequence[int]]:
+        """The sample as a rule sees it with its first caption, and the tokens of all captions."""
         if self.counter is None:
-            return Subject(sample, self.policy)
-        tokens = self.counter.count(sample.caption)
-        return Subject(sample, self.policy, tokens, self.counter.limit)
+            return Subject(sample, self.policy), ()
+        tokens = _tokens_of(sample.texts, self.counter)
+        return Subject(sample, self.policy, tokens[0], self.counter.limit), tokens
 
 
 def findings_on(overview: Overview, selection: Selection) -> Iterator[Finding]:
@@ -498,6 +495,37 @@ def findings_on(overview: Overview, selection: Selection) -> Iterator[Finding]:
     for rule in selection.rules.values():
         if isinstance(rule, DatasetValidator):
             yield from _guarded(rule, rule.check_dataset, overview, overview.list_file)
+
+
+def _tokens_of(texts: Iterable[str], counter: TokenCounter | None) -> Sequence[int]:
+    """How many tokens each text has; none if nothing is counted."""
+    return () if counter is None else tuple(map(counter.count, texts))
+
+
+def _apply_to_captions(
+    rules: Iterable[Validator], subject: Subject, tokens: Sequence[int]
+) -> list[Finding]:
+    """What rules find in a sample. Those that look at its caption look at each if it has several.
+
+    Args:
+        rules: which.
+        subject: the sample, as it is seen with its first caption.
+        tokens: of each caption; none if they are not counted.
+    """
+    rules = list(rules)
+    found, sample = _apply(rules, subject), subject.sample
+    if not sample.further:
+        return found
+    rules = [rule for rule in rules if rule.needs & {Need.CAPTION, Need.TOKENS}]
+    codes = {rule.code for rule in rules}
+    count = len(sample.captions)
+    found = [one.about_caption(1, count) if one.code in codes else one for one in found]
+    for number in range(1, count):
+        alone = replace(subject, sample=sample.with_caption_alone(number))
+        if tokens:
+            alone = replace(alone, tokens=tokens[number])
+        found += [one.about_caption(number + 1, count) for one in _apply(rules, alone)]
+    return found
 
 
 def _apply(rules: Iterable[Validator], subject: Subject) -> list[Finding]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 import numpy as np
 import xxhash
@@ -58,11 +59,10 @@ class Figures:
                 value.extend(getattr(other, one.name))
         self.stills += other.stills
 
-    def add(self, caption: str, media: MediaInfo | None, tokens: int | None) -> None:
-        """Takes up the next sample."""
-        self.words.append(len(caption.split()))
-        if tokens is not None:
-            self.tokens.append(tokens)
+    def add(self, texts: Iterable[str], media: MediaInfo | None, tokens: Iterable[int]) -> None:
+        """Takes up the next sample, with its captions."""
+        self.words.extend(len(text.split()) for text in texts)
+        self.tokens.extend(tokens)
         if media is not None:
             self.widths.append(media.width)
             self.heights.append(media.height)
@@ -72,6 +72,15 @@ class Figures:
             self.frames.append(media.frames)
             self.fps.append(float(media.rate))
             self.seconds.append(media.seconds)
+
+
+class CaptionPlace(NamedTuple):
+    """A caption among those of all samples."""
+
+    sample: int
+    """The position of its sample."""
+    number: int
+    """Its number among the captions of the sample, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,10 @@ class Overview:
     figures: Figures = field(default_factory=Figures)
     parts: tuple[OverviewPart, ...] = ()
     _captions: array[int] = field(default_factory=lambda: array("Q"))
+    _further: array[int] = field(default_factory=lambda: array("Q"))
+    """The same of the captions after the first; then of which sample each is, and its number."""
+    _owners: array[int] = field(default_factory=_whole)
+    _numbers: array[int] = field(default_factory=_whole)
     _contents: array[int] = field(default_factory=lambda: array("Q"))
     _ranges: NDArray[np.uint64] | None = None
 
@@ -125,11 +138,15 @@ class Overview:
         sample: Sample,
         media: MediaInfo | None,
         plan: tuple[Placement, ...] | LeftOut | None,
-        tokens: int | None = None,
+        tokens: Sequence[int] = (),
     ) -> None:
-        """Takes up the next sample; ``tokens`` where a model's tokenizer counted its caption."""
-        self.figures.add(sample.caption, media, tokens)
-        self._captions.append(xxhash.xxh3_64_intdigest(_comparable(sample.caption)))
+        """Takes up the next sample; ``tokens`` where a model's tokenizer counted its captions."""
+        self.figures.add(sample.texts, media, tokens)
+        at, (first, *further) = len(self._captions), map(_caption_key, sample.texts)
+        self._captions.append(first)
+        self._further.extend(further)
+        self._owners.extend([at] * len(further))
+        self._numbers.extend(range(1, 1 + len(further)))
         self._contents.append(int(media.fingerprint[:16], 16) if media else 0)
         if isinstance(plan, LeftOut):
             self.left_out[plan.code.value] += 1
@@ -196,12 +213,32 @@ class Overview:
         self.planned += other.planned
         self.left_out.update(other.left_out)
         self.figures.extend(other.figures)
+        before = len(self._captions)
+        self._further.extend(other._further)
+        self._owners.extend(before + at for at in other._owners)
+        self._numbers.extend(other._numbers)
         self._captions.extend(other._captions)
         self._contents.extend(other._contents)
 
-    def same_captions(self) -> Iterator[list[int]]:
-        """Groups of samples whose captions differ in case and spaces at most."""
-        return _groups(np.frombuffer(self._captions, dtype=np.uint64))
+    def same_captions(self) -> Iterator[list[CaptionPlace]]:
+        """Groups of captions of several samples that differ in case and spaces at most.
+
+        Of each sample the first such caption is in it, in the order of the samples.
+        """
+        first, further = (
+            np.frombuffer(keys, dtype=np.uint64) for keys in (self._captions, self._further)
+        )
+        for group in _groups(np.concatenate([first, further])):
+            places = [self._place(at) for at in group]
+            found = {place.sample: place for place in sorted(places, reverse=True)}
+            if len(found) > 1:
+                yield sorted(found.values())
+
+    def _place(self, at: int) -> CaptionPlace:
+        after = at - len(self._captions)
+        if after < 0:
+            return CaptionPlace(at, 0)
+        return CaptionPlace(self._owners[after], self._numbers[after])
 
     def different_clips(self, group: Sequence[int]) -> int:
         """Return how many of some samples are different clips: other files, contents or parts."""
@@ -243,8 +280,10 @@ def _part(sample: Sample) -> int:
 _WHOLE = f"{NO_EXTRAS.start} {NO_EXTRAS.end} {NO_EXTRAS.unit}"
 
 
-def _comparable(caption: str) -> bytes:
-    return " ".join(caption.split()).casefold().encode("utf-8", "surrogatepass")
+def _caption_key(text: str) -> int:
+    """A hash of a caption in which case and spaces do not count."""
+    folded = " ".join(text.split()).casefold().encode("utf-8", "surrogatepass")
+    return xxhash.xxh3_64_intdigest(folded)
 
 
 def _groups(keys: NDArray[np.uint64], unknown: int | None = None) -> Iterator[list[int]]:

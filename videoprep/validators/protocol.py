@@ -121,6 +121,18 @@ class Finding:
         """The same finding, more or less severe."""
         return replace(self, severity=severity)
 
+    def about_caption(self, number: int, count: int) -> Finding:
+        """The same finding, about one of a sample's captions; of one that is the only it is as is.
+
+        Args:
+            number: of the caption, counted from 1.
+            count: how many the sample has.
+        """
+        if count == 1:
+            return self
+        message = f"caption {number} of {count}: {self.message}"
+        return replace(self, message=message, data={**self.data, "caption": number})
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:

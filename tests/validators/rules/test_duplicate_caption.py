@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.rules import check, overview, rule_test
+from tests.support.rules import check, overview, overview_of, rule_test
 from videoprep.spec.sample import CaptionOrigin
-from videoprep.validators.overview import Overview
+from videoprep.validators.overview import Overview, OverviewPart
 from videoprep.validators.protocol import Severity
 from videoprep.validators.rules.duplicate_caption import DuplicateCaption
 
 test_duplicate_caption = rule_test(
     DuplicateCaption,
-    breaks=[overview("A cat.", "A dog.", "a  CAT.", "A cat.")],
-    clean=[overview("A cat.", "A dog.")],
+    breaks=[
+        overview("A cat.", "A dog.", "a  CAT.", "A cat."),
+        overview_of(("A dog.", "A cat."), ("A cow.", "A cat.")),
+    ],
+    clean=[
+        overview("A cat.", "A dog."),
+        overview_of(("A dog.", "A cat.", "a cat."), ("A cow.",)),
+    ],
 )
 
 
@@ -67,3 +73,33 @@ def test_one_clip_in_several_samples_has_one_caption() -> None:
 def test_a_strangers_model_name_is_escaped() -> None:
     case = written(*["\x1b[31mqwen\n/1a2b"] * 2)
     assert r"; \x1b[31mqwen\n in run 1a2b wrote" in check(DuplicateCaption, case)[0].message
+
+
+def test_of_several_captions_each_counts_and_is_named() -> None:
+    case = overview_of(("A dog.", "A cat."), ("A cow.", "A hen.", "a CAT."), ("A cat.",))
+    found = check(DuplicateCaption, case)
+    assert [(one.line, one.message) for one in found] == [
+        (2, "caption 3 of 3: the same caption as in line 1 (caption 2); 3 samples have it"),
+        (3, "the same caption as in line 1 (caption 2); 3 samples have it"),
+    ]
+    assert found[0].data["caption"] == 3
+    assert "caption" not in found[1].data
+
+
+def test_captions_after_the_first_are_compared_among_datasets() -> None:
+    ours, theirs = overview_of(("A dog.", "A cat."), ("A cow.",)), overview_of(("A hen.", "A cat."))
+    parts = [OverviewPart("ours", "train", 2), OverviewPart("theirs", "train", 1)]
+    whole = Overview.joined("all", [ours, theirs], parts, [*ours.samples, *theirs.samples])
+    (group,) = whole.same_captions()
+    assert [tuple(place) for place in group] == [(0, 1), (2, 1)]
+
+
+def test_a_model_wrote_the_first_caption_alone() -> None:
+    case = written(*["qwen/1a2b"] * 3)
+    case.samples = [
+        replace(one, caption=str(n), further=("A cat.",)) for n, one in enumerate(case.samples)
+    ]
+    again = Overview("videos.txt", 3, case.samples, case.identities)
+    for one in case.samples:
+        again.add(one, None, None)
+    assert [one.severity for one in check(DuplicateCaption, again)] == [Severity.NOTE] * 2

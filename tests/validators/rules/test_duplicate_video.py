@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.rules import check, overview, rule_test
+import pytest
+
+from tests.support.rules import check, overview, overview_of, rule_test
 from videoprep.spec.sample import Extras
 from videoprep.validators.rules.duplicate_video import DuplicateVideo
 
@@ -26,3 +28,20 @@ def test_parts_of_one_file_are_no_duplicates() -> None:
     over.samples = [replace(s, extras=e) for s, e in zip(over.samples, parts, strict=True)]
     (finding,) = check(DuplicateVideo, over)
     assert finding.line == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (("a", "b"), ("b", "a"), ", with the same captions"),
+        (("a", "b"), ("c", "b"), ", with caption 2 of 2 in common"),
+        (("b", "a", "d"), ("a", "c", "b"), ", with captions 1, 3 of 3 in common"),
+        (("a", "b"), ("b",), ", with the same caption"),
+        (("a", "b"), ("c", "d"), ""),
+    ],
+)
+def test_it_compares_all_captions(
+    first: tuple[str, ...], second: tuple[str, ...], said: str
+) -> None:
+    (finding,) = check(DuplicateVideo, overview_of(first, second, identities=[5, 5]))
+    assert finding.message == f"the same file as in line 1 (1.mp4){said}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import Field
 
-from videoprep.spec.sample import CaptionOrigin
+from videoprep.spec.sample import CaptionOrigin, Sample
 from videoprep.text import escape_unprintable
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, RuleOptions, Severity
@@ -23,7 +23,7 @@ class DuplicateCaptionOptions(RuleOptions):
 
 
 class DuplicateCaption(DatasetValidator):
-    """Captions are compared without regard to case and spaces.
+    """Captions are compared without regard to case and spaces; of several, each.
 
     If one run of one model wrote the same caption for several different clips, it is named, and the
     finding is a warning: a server that answers everything alike is broken.
@@ -41,18 +41,25 @@ class DuplicateCaption(DatasetValidator):
 
     def check_dataset(self, overview: Overview) -> Iterator[Finding]:
         for group in overview.same_captions():
-            first, *others = group
-            known = overview.samples[first].caption_source
-            origin = _common_origin(overview, group)
-            clips = overview.different_clips(group) if origin is not None else 0
-            broken = clips >= self.options.clips
+            samples = [overview.samples[place.sample] for place in group]
+            captions = [
+                sample.with_caption_alone(place.number)
+                for sample, place in zip(samples, group, strict=True)
+            ]
+            known = captions[0].caption_source
+            origin = _common_origin(captions)
+            positions = [place.sample for place in group]
+            clips = overview.different_clips(positions) if origin is not None else 0
+            severity = Severity.WARNING if clips >= self.options.clips else None
             by = f"; {_named(origin)} wrote it for {clips} clips" if origin is not None else ""
-            for other in others:
-                sample = overview.samples[other]
-                place = known.seen_from(sample.caption_source)
+            which = f" (caption {group[0].number + 1})" if samples[0].further else ""
+            for sample, caption, (_, number) in zip(
+                samples[1:], captions[1:], group[1:], strict=True
+            ):
+                place = f"{known.seen_from(caption.caption_source)}{which}"
                 message = f"the same caption as in {place}; {len(group)} samples have it{by}"
-                severity = Severity.WARNING if broken else None
-                yield self.finding(sample, message, severity=severity, first_line=known.line)
+                found = self.finding(caption, message, severity=severity, first_line=known.line)
+                yield found.about_caption(number + 1, len(sample.captions))
 
 
 def _named(origin: CaptionOrigin) -> str:
@@ -60,14 +67,14 @@ def _named(origin: CaptionOrigin) -> str:
     return f"{escape_unprintable(origin.model[:_SHOWN], keep='')} in run {origin.run}"
 
 
-def _common_origin(overview: Overview, group: Sequence[int]) -> CaptionOrigin | None:
+def _common_origin(samples: Sequence[Sample]) -> CaptionOrigin | None:
     """Return where the captions of some samples come from if one run wrote all, or None."""
-    origin = overview.samples[group[0]].origin
+    origin = samples[0].origin
     if origin is None or not origin.model:
         return None
     asked = (origin.model, origin.run)
-    for n in group:
-        other = overview.samples[n].origin
+    for sample in samples:
+        other = sample.origin
         if other is None or (other.model, other.run) != asked:
             return None
     return origin

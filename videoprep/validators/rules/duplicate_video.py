@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from videoprep.spec.sample import Sample
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, Severity
 
@@ -26,7 +27,20 @@ class DuplicateVideo(DatasetValidator):
             for other in others:
                 sample = overview.samples[other]
                 spelling = f" ({known.name})" if known.name != sample.name else ""
-                same = ", with the same caption" if sample.caption == known.caption else ""
                 place = known.source.seen_from(sample.source)
-                message = f"the same file as in {place}{spelling}{same}"
+                message = f"the same file as in {place}{spelling}{_shared(sample, known)}"
                 yield self.finding(sample, message, first_line=known.source.line)
+
+
+def _shared(sample: Sample, known: Sample) -> str:
+    """Say which captions both samples have; empty if none."""
+    texts = sample.texts
+    shared = [number for number, text in enumerate(texts, 1) if text in known.texts]
+    if not shared:
+        return ""
+    if len(texts) == 1:
+        return ", with the same caption"
+    if set(texts) == set(known.texts):
+        return ", with the same captions"
+    noun = "caption" if len(shared) == 1 else "captions"
+    return f", with {noun} {', '.join(map(str, shared))} of {len(texts)} in common"

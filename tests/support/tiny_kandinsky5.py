@@ -1,0 +1,66 @@
+"""A tiny Kandinsky 5 Video in the layout of the real one, from the real classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from tests.support.tiny_hunyuan_video import tiny_clip, tiny_vae
+from tests.support.tiny_parts import clip_tokenizer, llama_tokenizer, write_index
+
+
+def build(folder: Path, pipeline: str = "Kandinsky5T2VPipeline") -> Path:
+    """Write the model unless it is there already; give the folder."""
+    if (folder / "model_index.json").exists():
+        return folder
+    import transformers
+
+    from videoprep.families.kandinsky5 import prompt_template
+
+    words = llama_tokenizer(folder / "words", prompt_template().text)
+    tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder / "words")
+    transformers.Qwen2_5_VLProcessor(
+        transformers.Qwen2VLImageProcessor(),
+        tokenizer,
+        transformers.Qwen2VLVideoProcessor(),
+        chat_template="{{ messages }}",
+    ).save_pretrained(folder / "tokenizer")
+    letters = clip_tokenizer(folder / "tokenizer_2")
+    rotary = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}
+    config = transformers.Qwen2_5_VLConfig(
+        text_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "vocab_size": words,
+            "rope_parameters": rotary,
+        },
+        vision_config={
+            "depth": 1,
+            "num_heads": 2,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "out_hidden_size": 32,
+            "fullatt_block_indexes": [0],
+        },
+        tie_word_embeddings=False,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        vae = tiny_vae()
+        qwen = transformers.Qwen2_5_VLForConditionalGeneration(config)
+        clip = tiny_clip(letters)
+    vae.save_pretrained(folder / "vae")
+    qwen.save_pretrained(folder / "text_encoder")
+    clip.save_pretrained(folder / "text_encoder_2")
+    parts = {
+        "text_encoder": "transformers.Qwen2_5_VLForConditionalGeneration",
+        "text_encoder_2": "transformers.CLIPTextModel",
+        "tokenizer": "transformers.Qwen2_5_VLProcessor",
+        "tokenizer_2": "transformers.CLIPTokenizer",
+        "vae": "diffusers.AutoencoderKLHunyuanVideo",
+    }
+    return write_index(folder, pipeline, parts)
