@@ -396,7 +396,9 @@ def simpletuner(checkout: Path, config: Path) -> Iterator[Clip]:
     adjust = frames_of_wan(checkout)
     tracker = samples.StateTracker
     tracker.set_args(Namespace(aspect_bucket_alignment=64, aspect_bucket_rounding=2))
+    # It keeps the first size of each aspect ratio in a file of the training run.
     tracker.get_resolution_by_aspect = staticmethod(lambda **_: None)
+    tracker.set_resolution_by_aspect = staticmethod(lambda **_: None)
     model = SimpleNamespace(get_transforms=lambda: None, MAXIMUM_CANVAS_SIZE=None)
     for backend in json.loads(config.read_text()):
         if backend["dataset_type"] not in ("video", "image"):
@@ -450,7 +452,8 @@ def finetrainers_configs(folder: Path) -> Iterator[tuple[str, str]]:
             {"data_root": f"{folder}/videos", "dataset_type": "video", "reshape_mode": mode,
              "video_resolution_buckets": [[17, 320, 576], [33, 320, 576], [33, 576, 320],
                                           [33, 480, 480], [49, 320, 576]]},
-            {"data_root": f"{folder}/images", "dataset_type": "image", "reshape_mode": mode,
+            # Of single images its resize_crop ends with an error.
+            {"data_root": f"{folder}/images", "dataset_type": "image", "reshape_mode": "bicubic",
              "image_resolution_buckets": [[512, 512], [384, 640]]},
         ]  # fmt: skip
         yield mode, json.dumps({"datasets": datasets}, indent=1)

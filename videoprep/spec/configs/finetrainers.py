@@ -210,6 +210,11 @@ class _FinetrainersDataset:
                 "center_crop cuts without scaling; here pictures are scaled and then cut",
                 "warning", *self._place, "reshape_mode", remedy="write resize_crop",
             )  # fmt: skip
+        if mode == "resize_crop" and self._kind == "image":
+            self._check.note(
+                "finetrainers itself ends with an error at resize_crop of images", "warning",
+                *self._place, "reshape_mode", remedy="write bicubic, if it is to be trained there",
+            )  # fmt: skip
         token = values.get("id_token")
         return TrainerDataset(
             name, written, root, self._reader(root),
