@@ -53,7 +53,10 @@ def test_validate_tells_what_the_trainer_would_do(run_cli: Run, folder: Path) ->
     assert [one["video"] for one in found["VP317"]] == ["clips/short.mp4"]
     assert [one["data"]["speed"] for one in found["VP318"]] == [0.5]
     (clips,) = found["VP319"]
-    assert clips["message"] == "musubi-tuner: 17×64×96 of frames 0–16; planned alike"
+    assert (
+        clips["message"]
+        == "musubi-tuner makes of 33 frames: 17×64×96 of frames 0–16; planned alike"
+    )
 
 
 def test_index_prints_the_trainers_counts_beside_its_own(run_cli: Run, folder: Path) -> None:

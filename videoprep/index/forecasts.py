@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -18,6 +18,7 @@ from videoprep.spec.dataset_group import DatasetGroup, GroupedDataset
 from videoprep.spec.sample import Sample
 
 _SHOWN = 4
+_MOST_KINDS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +164,18 @@ def forecasts_of(dataset: GroupedDataset) -> Iterator[tuple[Sample, SampleForeca
     if policy.treatment is None:
         return
     samples: Sequence[Sample] = spec.listing().samples
+    known: dict[Hashable, SampleForecast] = {}  # files that are alike have one forecast
     for sample, found in zip(samples, inspect_samples(spec.data_root, samples), strict=True):
         media = found.video.shared
         if isinstance(media, MediaError):
             yield sample, media
             continue
-        one = forecast_of(media, policy)
-        assert one is not None  # noqa: S101 (there is a treatment)
+        one = known.get(found.video.alike)
+        if one is None:
+            one = forecast_of(media, policy)
+            assert one is not None  # noqa: S101 (there is a treatment)
+            if len(known) < _MOST_KINDS:
+                known[found.video.alike] = one
         yield sample, one
 
 

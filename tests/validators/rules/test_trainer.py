@@ -60,7 +60,7 @@ def test_it_says_how_much_faster_and_whether_the_plan_is() -> None:
 
 def test_it_says_each_clip_and_how_the_plan_differs() -> None:
     (told,) = check(TrainerClips, treated(MUSUBI, 40))
-    assert told.message == "musubi-tuner: 17×64×96 of frames 0–16; planned alike"
+    assert told.message == "musubi-tuner makes of 40 frames: 17×64×96 of frames 0–16; planned alike"
     assert told.data["clips"] == [{"bucket": "17×64×96", "frames": [0, 16]}]
     off = replace(MUSUBI, sizes=MusubiSizes(64, 96))
     (told,) = check(TrainerClips, treated(off, 40))

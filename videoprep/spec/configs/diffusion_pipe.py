@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from videoprep.errors import Code, Problem, SpecError
 from videoprep.spec.configs.contract import (
@@ -52,6 +51,7 @@ from videoprep.spec.configs.keys import (
 )
 from videoprep.spec.configs.parsed_file import LARGEST, ParsedFile, parse
 from videoprep.spec.configs.roots import RootFinder
+from videoprep.spec.configs.spread import spread_evenly
 from videoprep.spec.roles import Role
 from videoprep.spec.video_files import STILL_SUFFIXES
 
@@ -185,10 +185,7 @@ class PipeTreatment(Treatment):
         """The frames at the model's rate: spread evenly from the first to the last of the file."""
         if footage.rate is None:
             return (0,)
-        count = self._available(footage.frames, footage, model)
-        if count == footage.frames:
-            return tuple(range(count))
-        return tuple(int(n) for n in _evenly(footage.frames - 1, count))
+        return spread_evenly(footage.frames, self._available(footage.frames, footage, model))
 
     def _buckets(
         self, log_ratio: float, available: int, model: ModelRules, *, is_video: bool
@@ -262,18 +259,6 @@ class PipeTreatment(Treatment):
         if not footage.turned or footage.rate is None:
             return ()
         return ("its bucket is chosen for the picture as it is stored, on its side",)
-
-
-def _evenly(last: int, count: int) -> NDArray[np.int32]:
-    """Numbers from 0 to the last one in single precision, cut to whole ones."""
-    if count < 2:
-        return np.zeros(count, np.int32)
-    step = np.float32(last) / np.float32(count - 1)
-    numbers = np.arange(count)
-    ahead = step * numbers.astype(np.float32)
-    behind = np.float32(last) - step * (count - 1 - numbers).astype(np.float32)
-    spread: NDArray[np.int32] = np.where(numbers < count // 2, ahead, behind).astype(np.int32)
-    return spread
 
 
 def _nearest(value: float, step: int) -> int:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from videoprep.errors import SpecError
 from videoprep.spec.configs.contract import (
     ConfigReader,
@@ -36,6 +34,7 @@ from videoprep.spec.configs.keys import (
 from videoprep.spec.configs.listed_media import ListedMedia
 from videoprep.spec.configs.parsed_file import ParsedFile
 from videoprep.spec.configs.roots import RootFinder
+from videoprep.spec.configs.spread import spread_evenly
 from videoprep.spec.entries import Entries
 from videoprep.spec.readers import table_reader
 from videoprep.spec.readers.base import FolderReader, ReadRequest
@@ -117,19 +116,8 @@ class FinetrainersTreatment(Treatment):
             remark = f"it is shorter than every bucket, and used with its {footage.frames} frames"
             clip = TrainerClip(across, down, footage.frames, source)
             return Forecast((clip,), remarks=(remark,))
-        source = _spread(footage.frames, frames)
+        source = spread_evenly(footage.frames, frames)
         return Forecast((TrainerClip(across, down, frames, source, spans=len(source) > 1),))
-
-
-def _spread(available: int, count: int) -> tuple[int, ...]:
-    """Numbers of frames from the first to the last, in single precision, cut to whole ones."""
-    if available == count or count == 1:
-        return tuple(range(count))
-    last, step = np.float32(available - 1), np.float32(available - 1) / np.float32(count - 1)
-    numbers = np.arange(count)
-    ahead = step * numbers.astype(np.float32)
-    behind = last - step * (count - 1 - numbers).astype(np.float32)
-    return tuple(np.where(numbers < count // 2, ahead, behind).astype(np.int64).tolist())
 
 
 class LinesMedia(FolderReader):

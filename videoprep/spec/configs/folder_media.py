@@ -270,6 +270,9 @@ class FolderMedia(FolderReader):
 
 
 def _is_in(path: Path, folder: Path) -> bool:
+    """Whether a file that was found in a folder is there indeed: it may be a link."""
+    if not os.path.islink(path):
+        return True
     return is_inside(os.path.realpath(path), os.path.realpath(folder))
 
 

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 
 from videoprep.index.forecasts import SampleForecast, forecast_of
+from videoprep.text import counted
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
 _NEEDS = frozenset({Need.HEADER, Need.TIMESTAMPS, Need.PLAN})
@@ -88,7 +89,9 @@ class TrainerClips(_OfTrainer):
     def _check(self, subject: Subject, found: SampleForecast) -> Iterator[Finding]:
         if not found.forecast.clips:
             return
-        message = f"{found.trainer}: {'; '.join(found.sentences())}"
+        frames = subject.media.frames
+        of = "" if subject.media.is_still else f" of {counted(frames, 'frame')}"
+        message = f"{found.trainer} makes{of}: {'; '.join(found.sentences())}"
         remarks = "".join(f"; {one}" for one in found.forecast.remarks)
         clips = [
             {"bucket": one.bucket, "frames": [one.source[0], one.source[-1]]}
