@@ -21,6 +21,7 @@ from tests.support.trainer_configs import (
 from videoprep.errors import Code
 from videoprep.spec.configs.contract import Treatment
 from videoprep.spec.configs.diffusion_pipe import PipeTreatment
+from videoprep.spec.roles import Role
 
 RATIOS = "enable_ar_bucket = true\nmin_ar = 0.5\nmax_ar = 2.0\nnum_ar_buckets = 7\n"
 CONFIG = f"""resolutions = [256, 512]
@@ -147,3 +148,17 @@ def test_many_resolutions_and_unknown_keys_are_named(tmp_path: Path) -> None:
     group = group_of(tmp_path / "dataset.toml", text)
     assert "more than 3 resolutions" in note_of(group, "i_know_what").message
     assert note_of(group, "'num_repeat'").remedy == "did you mean 'num_repeats'?"
+
+
+def test_masks_may_be_lacking_and_controls_may_not(tmp_path: Path) -> None:
+    write_media(tmp_path / "clips", "a.mp4", "b.mp4")
+    write_media(tmp_path / "masks", "a.mkv")
+    text = CONFIG + 'mask_path = "masks"\n'
+    (one,) = group_of(tmp_path / "dataset.toml", text).members()
+    found = {sample.name: sample.media for sample in listing(one).samples}
+    assert found["clips/a.mp4"][Role("mask")].name == "masks/a.mkv"
+    assert Role("mask") not in found["clips/b.mp4"]
+    text = CONFIG + 'control_path = "masks"\n'
+    (one,) = group_of(tmp_path / "dataset.toml", text).members()
+    assert [sample.name for sample in listing(one).samples] == ["clips/a.mp4"]
+    assert [problem.code for problem in listing(one).problems] == [Code.MISSING_MEDIA]

@@ -423,7 +423,7 @@ class _Directory:
         if len(values["resolutions"]) > _MOST_RESOLUTIONS:
             self._check.note(
                 "diffusion-pipe ends at more than 3 resolutions, unless it is run with "
-                "--i_know_what_i_am_doing: each clip is used once for each of them", "note",
+                "i_know_what_i_am_doing: each clip is used once for each of them", "note",
                 *self._place, "resolutions", remedy="list fewer, if one a clip is meant",
             )  # fmt: skip
         frames = tuple(sorted({1, *values.get("frame_buckets", [1])}))

@@ -189,7 +189,7 @@ class _FinetrainersDataset:
         if not root.is_dir() and written.count("/") == 1 and not written.startswith((".", "/")):
             raise self._check.error(
                 f"no such folder: {written}; a data set of the hub is not downloaded", *self._place,
-                "data_root", remedy=f"download it: hf download {written} --repo-type dataset",
+                "data_root", remedy="download it into a folder, and name that",
             )  # fmt: skip
         buckets = [[1, *one] if len(one) == 2 else one for one in values[self._buckets]]
         mode = values.get("reshape_mode", "bicubic")
