@@ -52,9 +52,7 @@ _TABLE = re.compile(
 )
 
 
-_KEYS = re.compile(
-    r"(<!-- keys, made by make_options\.py -->\n).*(<!-- end of keys -->\n)", re.S
-)
+_KEYS = re.compile(r"(<!-- keys, made by make_options\.py -->\n).*(<!-- end of keys -->\n)", re.S)
 CONFIGS = {
     f"coming-from-{trainer.lower()}.md": reader for trainer, reader in config_readers().items()
 }
