@@ -113,7 +113,7 @@ def test_what_is_not_honoured_is_named(tmp_path: Path) -> None:
     [
         ("folder_path: clips", "folder_paths: clips", "has no 'folder_path'"),
         ("folder_path: clips", "dataset_path: list.json", "a JSON file of captions is not read"),
-        ("num_frames: 33", "num_frames: many", "a whole number above 0"),
+        ("num_frames: 33", "num_frames: 2000000000", "a number of frames from 1 to 100,000"),
     ],
 )
 def test_wrong_values_are_refused(tmp_path: Path, old: str, new: str, words: str) -> None:

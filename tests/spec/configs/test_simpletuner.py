@@ -143,7 +143,7 @@ def test_what_is_not_read_is_named(tmp_path: Path) -> None:
         ({"resolution": None}, "'resolution' is missing"),
         ({"caption_strategy": "instanceprompt"}, "'instance_prompt' is missing"),
         ({"caption_strategy": "huggingface"}, "textfile or filename"),
-        ({"video": {"num_frames": -1}}, "a whole number above 0"),
+        ({"video": {"num_frames": -1}}, "a number of frames"),
     ],
 )
 def test_wrong_values_are_refused(tmp_path: Path, more: dict[str, Any], words: str) -> None:

@@ -29,9 +29,10 @@ from videoprep.spec.configs.folder_media import (
     MediaFolder,
 )
 from videoprep.spec.configs.keys import (
-    ABOVE_ZERO,
     COUNTS,
+    FRAMES,
     POSITIVE,
+    RATE,
     TEXT,
     WHOLE,
     YES_NO,
@@ -87,9 +88,9 @@ _KEYS: Mapping[str, TrainerKey] = {
     "prior_reg": honoured(YES_NO, "the same"),
     "num_repeats": honoured(WHOLE, "`repeats`"),
     "square_crop": honoured(YES_NO, "squares of `resolution`"),
-    "num_frames": honoured(POSITIVE, "frames of a clip; 1 for images alone"),
+    "num_frames": honoured(FRAMES, "frames of a clip; 1 for images alone"),
     "shrink_video_to_frames": honoured(YES_NO, "all of a video in one clip, however long it is"),
-    "fps": honoured(ABOVE_ZERO, "the rate of clips that are not shrunk"),
+    "fps": honoured(RATE, "the rate of clips that are not shrunk"),
     "auto_frame_count": honoured(YES_NO, "as many frames as a video has at `fps`"),
     "trim_auto_frame_count_tail": honoured(YES_NO, "at the rate of `fps`, not shrunk"),
     "control_path": honoured(_FOLDER, "the role `control`, or `control:0` … if there are several"),

@@ -85,7 +85,9 @@ def _is_bucket(value: Any) -> bool:
 
 _BUCKETS = KeyKind(
     "a list of [width, height, frames]",
-    lambda value: isinstance(value, list) and bool(value) and all(map(_is_bucket, value)),
+    lambda value: (
+        isinstance(value, list) and 0 < len(value) <= 1000 and all(map(_is_bucket, value))
+    ),
 )
 _SHUFFLE = ignored("captions are not shuffled")
 _KEYS: Mapping[str, TrainerKey] = {

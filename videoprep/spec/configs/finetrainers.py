@@ -60,7 +60,9 @@ def _sizes(count: int, words: str) -> KeyKind:
 
     return KeyKind(
         f"a list of {words}",
-        lambda value: isinstance(value, list) and bool(value) and all(map(is_size, value)),
+        lambda value: (
+            isinstance(value, list) and 0 < len(value) <= 1000 and all(map(is_size, value))
+        ),
     )
 
 

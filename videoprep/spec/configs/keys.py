@@ -14,6 +14,9 @@ from videoprep.text import escape_unprintable
 
 _SHOWN = 100
 _LARGEST = 1 << 31
+_LONGEST_SIDE = 1 << 16
+_MOST_FRAMES = 100_000
+_HIGHEST_RATE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,10 @@ def _is_list(value: Any, item: Callable[[Any], bool], *lengths: int) -> bool:
     return fits and 0 < len(value) <= 1000 and all(map(item, value))
 
 
+def _is_side(value: Any) -> bool:
+    return _is_positive(value) and value <= _LONGEST_SIDE
+
+
 def _is_positive(value: Any) -> bool:
     return _is_whole(value) and value > 0
 
@@ -62,10 +69,16 @@ NUMBER = KeyKind("a number", _is_number)
 ABOVE_ZERO = KeyKind("a number above 0", lambda value: _is_number(value) and value > 0)
 TEXT = KeyKind("a text", lambda value: isinstance(value, str) and "\0" not in value)
 YES_NO = KeyKind("true or false", lambda value: isinstance(value, bool))
+FRAMES = KeyKind(
+    "a number of frames from 1 to 100,000", lambda v: _is_positive(v) and v <= _MOST_FRAMES
+)
+RATE = KeyKind(
+    "frames a second, from 0.1 to 1,000", lambda v: _is_number(v) and 0.1 <= v <= _HIGHEST_RATE
+)
 COUNTS = KeyKind("a list of whole numbers above 0", lambda v: _is_list(v, _is_positive))
 SIZE = KeyKind(
     "a number of pixels, or [width, height]",
-    lambda v: _is_positive(v) or _is_list(v, _is_positive, 2),
+    lambda v: _is_side(v) or _is_list(v, _is_side, 2),
 )
 
 

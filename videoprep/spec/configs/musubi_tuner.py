@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,9 +33,9 @@ from videoprep.spec.configs.folder_media import (
     MediaFolder,
 )
 from videoprep.spec.configs.keys import (
-    ABOVE_ZERO,
     COUNTS,
     POSITIVE,
+    RATE,
     SIZE,
     TEXT,
     WHOLE,
@@ -93,9 +94,7 @@ _OF_VIDEOS: Mapping[str, TrainerKey] = {
     "frame_stride": honoured(POSITIVE, "frames from start to start, with `slide`"),
     "frame_sample": honoured(POSITIVE, "clips of each length, with `uniform`"),
     "max_frames": honoured(POSITIVE, "the longest clip, with `full`"),
-    "source_fps": honoured(
-        ABOVE_ZERO, "converted to the model's rate; here by each frame's own time"
-    ),
+    "source_fps": honoured(RATE, "converted to the model's rate; here by each frame's own time"),
     "cache_directory": _CACHE,
     "fp_latent_window_size": _FRAMEPACK,
 }
@@ -156,6 +155,7 @@ class MusubiSizes:
         return self.nearest(width, height, keep_small=self.no_upscale)
 
     @staticmethod
+    @lru_cache(64)
     def _buckets(area: int) -> list[tuple[int, int]]:
         """Sizes of about one area, in steps of 16 pixels, from half the side of a square on."""
         side = math.isqrt(area)

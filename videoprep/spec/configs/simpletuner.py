@@ -30,8 +30,8 @@ from videoprep.spec.configs.folder_media import (
 )
 from videoprep.spec.configs.keys import (
     ABOVE_ZERO,
+    FRAMES,
     NUMBER,
-    POSITIVE,
     TEXT,
     WHOLE,
     YES_NO,
@@ -167,15 +167,15 @@ _KEYS: Mapping[str, TrainerKey] = {
 }
 _OF_VIDEO: Mapping[str, TrainerKey] = {
     "num_frames": honoured(
-        POSITIVE, "frames of a clip, from the beginning of the file, at its own rate"
+        FRAMES, "frames of a clip, from the beginning of the file, at its own rate"
     ),
-    "min_frames": honoured(POSITIVE, "shorter videos are skipped"),
-    "max_frames": honoured(POSITIVE, "longer videos are skipped, not cut"),
+    "min_frames": honoured(FRAMES, "shorter videos are skipped"),
+    "max_frames": honoured(FRAMES, "longer videos are skipped, not cut"),
     "bucket_strategy": honoured(
         one_of("aspect_ratio", "resolution_frames"),
         "`resolution_frames` cuts to multiples of `frame_interval`",
     ),
-    "frame_interval": honoured(POSITIVE, "with `resolution_frames`"),
+    "frame_interval": honoured(FRAMES, "with `resolution_frames`"),
     "is_i2v": of_training("first frames are encoded if you ask for it: `image_latents`"),
 }
 _OF_PARQUET: Mapping[str, TrainerKey] = {
