@@ -64,12 +64,6 @@ _CAPTIONS = "captions.json"
 _DIGITS = 3  # to which it rounds ratios and sides
 _MOST_RESOLUTIONS = 3
 
-_RATES: Mapping[str, float] = {
-    "wan": 16, "wan2.2-ti2v-5b": 24, "hunyuan-video": 24, "hunyuan-video-1.5": 24, "ltx-video": 25,
-    "ltx-2": 24, "minimax-h3": 24,
-}  # fmt: skip
-"""Frames a second that it converts to, by the profile; of other models their own rate."""
-
 _COARSE = ("wan2.2-ti2v-5b", "ltx-video")
 """Models of which it rounds sides to 32 pixels at first; of others to 16."""
 
@@ -153,7 +147,7 @@ class PipeTreatment(Treatment):
     """Whether a clip is from the middle of a video, not from its beginning."""
 
     def rate(self, model: ModelRules) -> Fraction | None:
-        return exact(_RATES.get(model.name, model.fps))
+        return exact(model.fps)
 
     def forecast(self, footage: Footage, model: ModelRules) -> Forecast:
         available = self._available(footage.announced, footage, model)
@@ -178,7 +172,7 @@ class PipeTreatment(Treatment):
 
     def _available(self, frames: int, footage: Footage, model: ModelRules) -> int:
         """How many frames there are at the model's rate, as it counts them."""
-        rate = _RATES.get(model.name, model.fps)
+        rate = model.fps
         if footage.rate is None:
             return 1
         return int(frames * rate / float(footage.rate)) if rate else frames
@@ -250,7 +244,7 @@ class PipeTreatment(Treatment):
         least = min((count for count in counts if count > 1), default=None)
         if least is None:
             return "there is no frame bucket above 1, and videos are not taken for pictures"
-        rate = _RATES.get(model.name, model.fps)
+        rate = model.fps
         told = f"{footage.announced} frames"
         if rate and footage.rate is not None and rate != footage.rate:
             told += f" at {float(footage.rate):g} fps are {available} at {rate:g}"

@@ -57,9 +57,6 @@ from videoprep.spec.roles import Role
 _STEP = 16
 _FRAME_STEP = 4
 
-_RATES: Mapping[str, float] = {"wan": 16.0, "hunyuan-video": 24.0, "framepack": 30.0}
-"""Frames a second that it converts to, by the profile; of other models their own rate."""
-
 _VIDEOS = (
     ".mp4", ".webm", ".avi", ".mkv", ".mov", ".flv", ".wmv", ".m4v", ".mpg", ".mpeg"
 )  # fmt: skip
@@ -202,7 +199,7 @@ class MusubiVideos(Treatment):
     def rate(self, model: ModelRules) -> Fraction | None:
         if self.source_fps is None:
             return None
-        return exact(self._target_fps(model))
+        return exact(model.fps)
 
     def forecast(self, footage: Footage, model: ModelRules) -> Forecast:
         # What it caches has the nearest of the buckets, whatever `enable_bucket` says.
@@ -219,9 +216,6 @@ class MusubiVideos(Treatment):
             return Forecast(dropped=reason, remarks=tuple(self._remarks(footage, (width, height))))
         return Forecast(clips, remarks=tuple(self._remarks(footage, (width, height))))
 
-    def _target_fps(self, model: ModelRules) -> float | None:
-        return _RATES.get(model.name, model.fps)
-
     def _frames(self, footage: Footage, model: ModelRules) -> tuple[int, ...]:
         """The frames that are left if frames are dropped to come from one rate to the other.
 
@@ -229,7 +223,7 @@ class MusubiVideos(Treatment):
         over, and with them the limit is reached with fewer frames.
         """
         limit = max(self.lengths) if self.extraction == "head" else footage.frames
-        target = self._target_fps(model)
+        target = model.fps
         if self.source_fps is None or target is None:
             return tuple(range(min(footage.frames, limit)))
         step, place, before = target / self.source_fps, 0.0, -1
