@@ -16,7 +16,7 @@ from videoprep.exporters.media.file_list import (
 _SOUND = "input_audio"
 
 
-class DiffSynth(FileList):
+class DiffSynthList(FileList):
     """Columns are the inputs of its pipelines, and are named again on its command line."""
 
     name = "DiffSynth-Studio"
@@ -49,4 +49,4 @@ class DiffSynth(FileList):
         )
 
 
-LIST = DiffSynth()
+LIST = DiffSynthList()

@@ -14,7 +14,7 @@ from videoprep.exporters.media.file_list import (
 )
 
 
-class Ltx2Trainer(FileList):
+class Ltx2TrainerList(FileList):
     """It encodes the sound of a video that has some, at the video's own rate."""
 
     name = "LTX-2"
@@ -41,4 +41,4 @@ class Ltx2Trainer(FileList):
         )
 
 
-LIST = Ltx2Trainer()
+LIST = Ltx2TrainerList()

@@ -17,7 +17,7 @@ _HEADER = (
 )  # fmt: skip
 
 
-class OpenSora(FileList):
+class OpenSoraList(FileList):
     """It resizes and cuts clips to buckets of its own."""
 
     name = "Open-Sora"
@@ -47,4 +47,4 @@ class OpenSora(FileList):
         ]  # fmt: skip
 
 
-LIST = OpenSora()
+LIST = OpenSoraList()

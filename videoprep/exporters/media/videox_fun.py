@@ -16,7 +16,7 @@ from videoprep.exporters.media.file_list import (
 _SOUND = "audio_path"
 
 
-class VideoXFun(FileList):
+class VideoXFunList(FileList):
     """It resizes and crops by options of its own."""
 
     name = "VideoX-Fun"
@@ -50,4 +50,4 @@ class VideoXFun(FileList):
         )
 
 
-LIST = VideoXFun()
+LIST = VideoXFunList()

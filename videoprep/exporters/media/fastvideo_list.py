@@ -13,7 +13,7 @@ from videoprep.exporters.media.file_list import (
 )
 
 
-class FastVideo(FileList):
+class FastVideoList(FileList):
     """It draws one of a clip's captions."""
 
     name = "FastVideo"
@@ -42,4 +42,4 @@ class FastVideo(FileList):
         )
 
 
-LIST = FastVideo()
+LIST = FastVideoList()
