@@ -104,7 +104,7 @@ def test_from_a_folder_to_weights_by_what_is_told(place: Path, run_cli: Run) -> 
         if line and line[0] == "train":
             break
     assert ran == ["validate", "validate", "index", "encode"]
-    assert line == ["train", "mine", "--model", "model", "-o", "lora"]
+    assert line == ["train", "mine", "--model", "model", "-o", "lora-2"]
 
 
 def test_a_dataset_that_fails_otherwise(place: Path, run_cli: Run) -> None:
@@ -122,7 +122,7 @@ def test_a_folder_inside_a_dataset(place: Path, run_cli: Run) -> None:
 def test_what_is_done_next_with_a_store(place: Path, run_cli: Run) -> None:
     done = run_cli("verify", "latents", cwd=place)
     made_by = Store.open(place / "latents").read_info().model
-    assert f"next: videoprep train latents --model {made_by} -o lora" in done.stdout
+    assert f"next: videoprep train latents --model {made_by} -o lora-2\n" in done.stdout
     done = run_cli("status", "latents", "dataset", cwd=place)
     assert done.returncode == 1
     assert f"next: videoprep encode dataset -o latents --model {made_by}" in done.stdout

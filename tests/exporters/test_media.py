@@ -404,7 +404,7 @@ def test_nothing_is_written_again(dataset: Path, tmp_path: Path) -> None:
     lost.unlink()
     assert vp.export_media(source, output=out).written == 1
     assert vp.export_media(source, output=out).written == 0
-    with pytest.raises(StoreError, match="holds the export of another store"):
+    with pytest.raises(StoreError, match="made otherwise: lossless False, not True"):
         vp.export_media(source, output=out, lossless=True)
 
 

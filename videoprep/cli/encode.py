@@ -37,7 +37,7 @@ from videoprep.failure_reasons import what_helps
 from videoprep.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from videoprep.encoding.replan import Replan
     from videoprep.encoding.result import EncodeResult
@@ -188,6 +188,8 @@ def _ask(replan: Replan) -> bool:
 def print_use(store: str, model: str | None = None) -> None:
     """Print what follows a whole store: the trainer, or the exporter for one of its family.
 
+    A folder that holds something else is not named.
+
     Args:
         store: which one.
         model: what the model was called in this command; None: as the store says.
@@ -199,25 +201,28 @@ def print_use(store: str, model: str | None = None) -> None:
     info = Store.open(store).read_info()
     family = info.family
     if is_trained(family):
-        next_command("train", store, "--model", model or info.model, "-o", "lora")
+        output = _first_that("lora", lambda name: not Path(name).exists())
+        next_command("train", store, "--model", model or info.model, "-o", output)
         return
     takers = [name for name, exporter in exporters().items() if family in exporter.families]
     target = takers[0] if takers else MEDIA
-    next_command("export", store, "--to", target, "-o", _export_folder(store, target))
+    output = _first_that(f"for-{target}", lambda name: _takes_export(name, store, target))
+    next_command("export", store, "--to", target, "-o", output)
 
 
-def _export_folder(store: str, target: str) -> str:
-    """A folder that is free for an export of the store, or has one that goes on."""
+def _takes_export(folder: str, store: str, target: str) -> bool:
+    """Whether a folder is free, or has an export of the store that goes on."""
     from videoprep.exporters.registry import MEDIA
     from videoprep.exporters.run import goes_on
 
-    first = f"for-{target}"
-    names = chain([first], (f"{first}-{number}" for number in count(2)))
-    return next(
-        name
-        for name in names
-        if not Path(name).exists() or (target != MEDIA and goes_on(store, to=target, output=name))
-    )
+    if not Path(folder).exists():
+        return True
+    return target != MEDIA and goes_on(store, to=target, output=folder)
+
+
+def _first_that(name: str, suits: Callable[[str], bool]) -> str:
+    """The name, or the first with a number from 2 that suits."""
+    return next(filter(suits, chain([name], (f"{name}-{number}" for number in count(2)))))
 
 
 def _artifact(entry: SetAside) -> str:

@@ -15,8 +15,8 @@ def collate(
 ) -> dict[str, Any]:
     """Stack the tensors of a batch; for ``collate_fn`` of a ``DataLoader``.
 
-    Nothing is padded unasked. For a ``DataLoader`` that pads, give it
-    ``functools.partial(videoprep.collate, pad={"prompt_embeds": 512})``.
+    Nothing is padded unasked. A ``DataLoader`` pads with
+    ``collate_fn=functools.partial(videoprep.collate, pad={component: length})``.
 
     Args:
         clips: items of a `LatentDataset`, such as those of a batch of `BucketBatchSampler`.
