@@ -179,7 +179,7 @@ def test_without_sound(run_cli: Run, tmp_path: Path) -> None:
     (path,) = (tmp_path / "silent").rglob("*.mp4")
     with av.open(str(path)) as container:
         assert len(container.streams) == 1
-    with pytest.raises(StoreError, match="with other options"):
+    with pytest.raises(StoreError, match="made otherwise: sound False, not True"):
         vp.export_media(source, output=tmp_path / "silent")
     done = run_cli("export", source, "--to", "media", "-o", tmp_path / "cli", "--no-sound")
     assert done.returncode == 0, done.stderr
