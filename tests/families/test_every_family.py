@@ -13,6 +13,7 @@ from tests.support import (
     tiny_cogvideox15,
     tiny_hunyuan_video,
     tiny_ltx_video,
+    tiny_mochi,
     tiny_wan,
 )
 from videoprep.demo.tiny_model import build_tiny_model
@@ -29,9 +30,10 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "wan-5b": (tiny_wan.build_wan22_5b, "wan2.2-ti2v-5b"),
     "hunyuan": (tiny_hunyuan_video.build, "hunyuan-video"),
     "ltx": (tiny_ltx_video.build, "ltx-video"),
+    "mochi": (tiny_mochi.build, "mochi"),
 }
 
-ONE_OF_EACH_VAE = ("cogvideox", "wan-t2v", "wan-5b", "hunyuan", "ltx")
+ONE_OF_EACH_VAE = ("cogvideox", "wan-t2v", "wan-5b", "hunyuan", "ltx", "mochi")
 
 
 @pytest.fixture(scope="module", params=MODELS)
