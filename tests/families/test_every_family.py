@@ -11,6 +11,7 @@ import pytest
 from tests.support import (
     fidelity,
     tiny_cogvideox15,
+    tiny_cosmos,
     tiny_hunyuan_video,
     tiny_hunyuan_video15,
     tiny_kandinsky5,
@@ -36,6 +37,8 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "kandinsky5": (tiny_kandinsky5.build, "kandinsky5"),
     "ltx": (tiny_ltx_video.build, "ltx-video"),
     "mochi": (tiny_mochi.build, "mochi"),
+    "cosmos25": (tiny_cosmos.build_cosmos25, "cosmos2.5"),
+    "transfer25": (tiny_cosmos.build_transfer25, "cosmos2.5"),
 }
 
 ONE_OF_EACH_VAE = ("cogvideox", "wan-t2v", "wan-5b", "hunyuan", "hunyuan15", "ltx", "mochi")

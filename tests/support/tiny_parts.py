@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
 def clip_tokenizer(folder: Path) -> int:
@@ -30,18 +31,25 @@ def clip_tokenizer(folder: Path) -> int:
     return len(words)
 
 
-def llama_tokenizer(folder: Path, text: str) -> int:
-    """Byte-level pairs learnt from a text, as tokenizer.json; gives the vocabulary's size."""
+def llama_tokenizer(folder: Path, text: str, *, more: Sequence[str] = (), words: int = 1024) -> int:
+    """Byte-level pairs learnt from a text, as tokenizer.json; gives the vocabulary's size.
+
+    Args:
+        folder: where it is written.
+        text: what is learnt.
+        more: further special tokens, with the numbers from 6 on.
+        words: the vocabulary's size at most.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     special = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>"]
-    special += ["<|end_header_id|>", "<|eot_id|>", "<pad>"]
+    special += ["<|end_header_id|>", "<|eot_id|>", "<pad>", *more]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=1024,
+        vocab_size=words,
         special_tokens=special,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -155,3 +163,35 @@ def copy_as(model: Path, folder: Path, *, pipeline: str) -> Path:
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": pipeline}))
     return folder
+
+
+def tiny_qwen_vl(words: int) -> Any:
+    """Return Qwen2.5-VL, which other families have, too; of the current seed.
+
+    Args:
+        words: the size of its vocabulary.
+    """
+    import transformers
+
+    rotary = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}
+    config = transformers.Qwen2_5_VLConfig(
+        text_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "vocab_size": words,
+            "rope_parameters": rotary,
+        },
+        vision_config={
+            "depth": 1,
+            "num_heads": 2,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "out_hidden_size": 32,
+            "fullatt_block_indexes": [0],
+        },
+        tie_word_embeddings=False,
+    )
+    return transformers.Qwen2_5_VLForConditionalGeneration(config)

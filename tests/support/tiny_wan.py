@@ -78,9 +78,9 @@ def build_wan22_5b(folder: Path) -> Path:
     return write_index(folder, "WanPipeline", _PARTS, expand_timesteps=True)
 
 
-def _write(folder: Path, z_dim: int, **more: Any) -> None:
+def write_vae(folder: Path, z_dim: int, **more: Any) -> None:
+    """Write a tiny `AutoencoderKLWan` with the options that are given."""
     from diffusers import AutoencoderKLWan
-    from transformers import UMT5Config, UMT5EncoderModel
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -91,11 +91,19 @@ def _write(folder: Path, z_dim: int, **more: Any) -> None:
             latents_std=torch.linspace(0.5, 3, z_dim).tolist(),
             **{"num_res_blocks": 1, **more},
         )
+    vae.save_pretrained(folder)
+
+
+def _write(folder: Path, z_dim: int, **more: Any) -> None:
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    write_vae(folder / "vae", z_dim, **more)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
         text_encoder = UMT5EncoderModel(
             UMT5Config(
                 vocab_size=VOCABULARY, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4
             )
         )
-    vae.save_pretrained(folder / "vae")
     text_encoder.save_pretrained(folder / "text_encoder")
     write_tokenizer(folder / "tokenizer", max_length=512)
