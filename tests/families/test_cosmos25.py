@@ -6,17 +6,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import videoprep as vp
 from tests.support import fidelity
 from tests.support.assets import write_video
 from tests.support.family_pages import run_page
 from tests.support.fidelity import CAPTIONS, CPU, pixels
-from tests.support.tiny_cosmos import Ear, Guard, StoppedError, build_cosmos25, build_transfer25
+from tests.support.tiny_cosmos import (
+    Ear,
+    Guard,
+    StoppedError,
+    build_cosmos25,
+    build_transfer25,
+    pictures,
+)
 from videoprep.errors import ModelError
 from videoprep.families.cosmos25 import FAMILY, conversation
 from videoprep.families.model_folder import ModelFolder
@@ -65,11 +70,6 @@ def _given(pipeline: Any, **asked: Any) -> dict[str, Any]:
     return stopped.value.given
 
 
-def _pictures(clip: torch.Tensor) -> list[Image.Image]:
-    shown = ((clip[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).numpy()
-    return [Image.fromarray(np.ascontiguousarray(one)) for one in shown]
-
-
 def _moments(model: ModelFolder, clip: torch.Tensor) -> torch.Tensor:
     return FAMILY.load_video_encoder(model, CPU, torch.float32, tiling=False).encode(clip)
 
@@ -116,8 +116,8 @@ def test_the_clips_own_first_latents_are_the_conditions_of_the_pipeline(
 ) -> None:
     clip = pixels(13)
     ours = FAMILY.to_transformer(_moments(model, clip), FAMILY.facts(model))
-    pictures = _pictures(clip)
-    asked = {"image": pictures[0]} if frames == 1 else {"video": pictures[:frames]}
+    seen = pictures(clip)
+    asked: dict[str, Any] = {"image": seen[0]} if frames == 1 else {"video": seen[:frames]}
     theirs = _given(pipeline, num_frames=13, generator=torch.Generator().manual_seed(1), **asked)
     assert torch.equal(theirs["hidden_states"][:, :, :given], ours[:, :, :given])
     mask = theirs["condition_mask"][0, 0, :, 0, 0]
@@ -138,7 +138,7 @@ def test_control_latents_equal_the_pipelines(transfer: ModelFolder, transfers: A
     """It draws noise, then the condition that the first of its pieces has not, then control."""
     clip = pixels(13)
     theirs = _given(
-        transfers, controls=_pictures(clip), num_frames_per_chunk=13,
+        transfers, controls=pictures(clip), num_frames_per_chunk=13,
         generator=torch.Generator().manual_seed(7),
     )  # fmt: skip
     random = torch.Generator().manual_seed(7)

@@ -37,6 +37,7 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "kandinsky5": (tiny_kandinsky5.build, "kandinsky5"),
     "ltx": (tiny_ltx_video.build, "ltx-video"),
     "mochi": (tiny_mochi.build, "mochi"),
+    "cosmos2": (tiny_cosmos.build_cosmos2, "cosmos2"),
     "cosmos25": (tiny_cosmos.build_cosmos25, "cosmos2.5"),
     "transfer25": (tiny_cosmos.build_transfer25, "cosmos2.5"),
 }

@@ -6,7 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 
 from tests.support.tiny_parts import qwen_tokenizer, tiny_qwen_vl, write_index
 from tests.support.tiny_wan import write_vae
@@ -68,6 +70,12 @@ def build_cosmos2(folder: Path) -> Path:
         "vae": "diffusers.AutoencoderKLWan",
     }
     return write_index(folder, "Cosmos2VideoToWorldPipeline", parts)
+
+
+def pictures(clip: torch.Tensor) -> list[Image.Image]:
+    """Return the frames of a clip, ``[1, 3, F, H, W]`` in −1…1, as the pipelines take them."""
+    shown = ((clip[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).numpy()
+    return [Image.fromarray(np.ascontiguousarray(one)) for one in shown]
 
 
 class Guard:
