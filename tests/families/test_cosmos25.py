@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -22,7 +25,9 @@ from tests.support.tiny_cosmos import (
     build_transfer25,
     pictures,
 )
+from videoprep.encoding.units import TEXT, ArtifactSize, Items, plan_units
 from videoprep.errors import ModelError
+from videoprep.families.component import CAPTION
 from videoprep.families.cosmos25 import FAMILY, conversation
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import components_of, family_of
@@ -175,6 +180,18 @@ def test_an_index_says_beforehand_that_captions_take_103_mb(tmp_path: Path) -> N
     index = vp.BucketIndex.build(tmp_path, profile="cosmos2.5")
     prompts = {one.name: one for one in summarize(index).components}["prompt_embeds"]
     assert (prompts.artifacts, prompts.bytes) == (2, 2 * 512 * 28 * 3584 * 2)
+
+
+def test_no_shard_holds_more_than_two_captions() -> None:
+    """What a shard holds is in memory until it is written, however many captions there are."""
+    spec = next(one for one in FAMILY.profile.components if one.source is CAPTION)
+    assert spec.shape is not None
+    size = ArtifactSize(TEXT, bytes=2 * math.prod(spec.shape), pixels=1)
+    keys = pa.array([f"{number:032x}" for number in range(1000)])
+    numbers = np.arange(1000)
+    items = Items("prompt_embeds", CAPTION, keys, numbers, np.zeros_like(numbers), [size])
+    units = plan_units(items, pa.array([], pa.string()), {})
+    assert {len(unit) for unit in units} == {2}
 
 
 @pytest.mark.parametrize("part", ["vae", "text_encoder", "chat template"])
