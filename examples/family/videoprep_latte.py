@@ -33,7 +33,7 @@ class FrameByFrame(VideoEncoder):
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         frames = pixels.transpose(1, 2).flatten(0, 1)  # [B × F, 3, H, W]
         moments = self._vae.encode(frames)
-        return moments.unflatten(0, (len(pixels), -1)).transpose(1, 2)
+        return _clips(moments, len(pixels))
 
     def save_memory(self, *, slicing: bool, tiling: bool) -> None:
         self._vae.save_memory(slicing=slicing, tiling=tiling)
@@ -109,7 +109,12 @@ class Latte(T5Family):
     def decode(self, vae: Any, latents: torch.Tensor) -> torch.Tensor:
         """What the VAE makes of unscaled latents, frame by frame, for previews."""
         frames: torch.Tensor = vae.decode(latents.transpose(1, 2).flatten(0, 1)).sample
-        return frames.unflatten(0, (len(latents), -1)).transpose(1, 2)
+        return _clips(frames, len(latents))
+
+
+def _clips(frames: torch.Tensor, batch: int) -> torch.Tensor:
+    """``[B × F, C, H, W]`` as ``[B, C, F, H, W]``."""
+    return frames.reshape(batch, -1, *frames.shape[1:]).transpose(1, 2)
 
 
 FAMILY = Latte()

@@ -241,7 +241,9 @@ def test_a_store_of_transfer(tmp_path: Path, transfer: ModelFolder) -> None:
     assert result is not None
     assert result.ok
     assert vp.verify(tmp_path / "store").ok
-    (item,) = store = vp.LatentDataset(tmp_path / "store")
+    store = vp.LatentDataset(tmp_path / "store")
+    assert len(store) == 1
+    item = store[0]
     given = run_page("families/cosmos2.5.md", tmp_path)
     for name, component in (("latents", "video_latents"), ("control", "control_latents")):
         random = torch.Generator().manual_seed(0)

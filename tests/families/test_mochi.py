@@ -118,9 +118,12 @@ def test_latents_come_back_through_the_pipelines_own_way_to_the_vae(
     whole.register_modules(transformer=still, scheduler=FlowMatchEulerDiscreteScheduler())
     given: list[torch.Tensor] = []
     decode = whole.vae.decode
-    monkeypatch.setattr(
-        whole.vae, "decode", lambda latents, **how: given.append(latents) or decode(latents, **how)
-    )
+
+    def listened(latents: torch.Tensor, **how: Any) -> Any:
+        given.append(latents)
+        return decode(latents, **how)
+
+    monkeypatch.setattr(whole.vae, "decode", listened)
     whole(
         "A dog.", height=64, width=96, num_frames=13, num_inference_steps=2, latents=ours,
         guidance_scale=1.0, output_type="pt",
