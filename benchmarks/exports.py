@@ -5,9 +5,9 @@
 A CHECKOUT is one of the trainer's repository; targets that do not serve the store's family are left
 out. `webdataset` and `hf-datasets` are read by those packages, without a checkout. SITE is a folder
 with packages that the trainers need and this environment lacks:
-`pip install --target SITE --no-deps decord torchdata toml voluptuous`. Nothing of the trainers'
-readers is changed; what their packages import besides, and reading does not need, is left out, and
-finetrainers' tensors, which it puts on the GPU of its rank, go to the CPU.
+`pip install --target SITE --no-deps decord torchdata toml voluptuous einops`. Nothing of the
+trainers' readers is changed; what their packages import besides, and reading does not need, is left
+out, and finetrainers' tensors, which it puts on the GPU of its rank, go to the CPU.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import functools
 import importlib
 import importlib.util
+import json
 import multiprocessing
 import sys
 import tempfile
@@ -31,9 +32,13 @@ import torch
 import yaml
 
 import videoprep as vp
+from videoprep.exporters.folder import NAMES
+from videoprep.exporters.musubi_architectures import ARCHITECTURES
 from videoprep.exporters.registry import exporters
 from videoprep.families.moments import mode
 from videoprep.families.registry import families
+
+_HALF = 0.5
 
 
 def load_module(name: str, path: Path) -> ModuleType:
@@ -221,6 +226,70 @@ def ltx_trainer(checkout: Path, store: Path, out: Path) -> int:
     return len(data)
 
 
+def ltx2_trainer(checkout: Path, store: Path, out: Path) -> int:
+    """Reads with `PrecomputedDataset` what the strategy of the trainer's own config asks for.
+
+    Its model's paths are placeholders in the config, and are left out. The trainer leaves clips out
+    that lack something: with sound in the config those without, which are counted here.
+    """
+    for part in ("ltx-core", "ltx-trainer"):
+        sys.path.insert(0, str(checkout / "packages" / part / "src"))
+    for module in ("quantization", "timestep_samplers"):
+        stand_in(f"ltx_trainer.{module}", QuantizationOptions=str, TimestepSampler=object)
+    datasets = importlib.import_module("ltx_trainer.datasets")
+    config = importlib.import_module("ltx_trainer.config")
+    export(store, "ltx2-trainer", out)
+    written = yaml.safe_load((out / "ltx2-trainer.yaml").read_text())
+    written["model"] = {"model_path": str(out), "text_encoder_path": str(out)}
+    loaded = config.LtxTrainerConfig(**written)
+    data = vp.LatentDataset(store)
+    found: set[str] = set()
+    for sources in _alone(loaded.training_strategy.get_data_sources()):
+        theirs = datasets.PrecomputedDataset(loaded.data.preprocessed_data_root, sources)
+        found |= _compared(data, theirs, sources, out)
+    require(len(found) == len(data), "as many clips")
+    return len(found)
+
+
+def _alone(sources: dict[str, str]) -> Iterable[dict[str, str]]:
+    """Latents and captions, which all clips have, and with them each of the others."""
+    always = {name: sources[name] for name in ("latents", "conditions")}
+    yield always
+    yield from ({**always, name: key} for name, key in sources.items() if name not in always)
+
+
+def _compared(data: Any, theirs: Any, sources: dict[str, str], out: Path) -> set[str]:
+    """Equal as they are stored; gives which clips the trainer has."""
+    names = [json.loads(line)["name"] for line in (out / NAMES).read_text().splitlines()]
+    items = dict(zip(names, data, strict=True))
+    read = [path.stem for path in theirs.sample_files[sources["latents"]]]
+    for number, name in enumerate(read):
+        sample, item = theirs[number], items[name]
+        for folder, key in sources.items():
+            _compare_part(data, sample[key], item, folder)
+    return set(read)
+
+
+def _compare_part(data: Any, their: Any, item: Any, folder: str) -> None:
+    facts, family = data.info.facts, families()[data.info.family]
+    if folder == "conditions":
+        mask = their["prompt_attention_mask"].bool()
+        for key in ("prompt_embeds", "audio_prompt_embeds"):
+            if key in item:
+                embeds = their[key if key.startswith("audio") else f"video_{key}"]
+                require(torch.equal(embeds[mask], item[key]), key)
+    elif folder == "audio_latents":
+        packed = family.audio_to_transformer(item[folder][None], facts)[0]
+        require(torch.equal(their["latents"].transpose(0, 1).flatten(1), packed), folder)
+    elif "mask" in folder:
+        given = 1.0 - (item[folder.replace("video_masks", "mask")][0] > _HALF).float()
+        require(torch.equal(their["mask"], given), folder)
+    else:
+        stored = item["video_latents" if folder == "latents" else folder]
+        tokens = family.condition_to_transformer(stored[None], facts)[0].to(stored.dtype)
+        require(torch.equal(their["latents"].flatten(1).T, tokens), folder)
+
+
 def musubi(checkout: Path, store: Path, out: Path) -> int:
     """Reads by the dataset config, as its training scripts do."""
     sys.path.insert(0, str(checkout / "src"))
@@ -229,7 +298,7 @@ def musubi(checkout: Path, store: Path, out: Path) -> int:
     data = vp.LatentDataset(store)
     user = config_utils.load_user_config(str(out / "musubi.toml"))
     generator = config_utils.BlueprintGenerator(config_utils.ConfigSanitizer())
-    arch = {"wan": "wan", "hunyuan-video": "hv"}[data.info.family]
+    arch = ARCHITECTURES[data.info.family].short
     options = argparse.Namespace(debug_dataset=False)
     blueprint = generator.generate(user, options, architecture=arch)
     group = config_utils.generate_dataset_group_by_blueprint(
@@ -252,21 +321,70 @@ def musubi(checkout: Path, store: Path, out: Path) -> int:
 
 
 def compare_musubi(data: vp.LatentDataset, item: dict[str, Any], their: dict[str, Any]) -> None:
-    """A batch of one clip."""
+    """A batch of one clip: what its script reads of the clip's two files."""
     stored, mean = item["video_latents"], mean_of(data, item, "video_latents")
-    if data.info.family == "wan":
-        mean = transformed(data, mean)
-        require(torch.equal(their["t5"][0], item["prompt_embeds"]), "prompt embeddings")
-        if "condition_latents" in data.components:
-            first = transformed(data, mean_of(data, item, "condition_latents")).to(stored.dtype)
-            require(torch.equal(their["latents_image"][0, 4:], first), "first frames")
-        if "image_embeds" in data.components:
-            require(torch.equal(their["clip"][0], item["image_embeds"]), "image embeddings")
-    else:
-        kept = their["llm"][0][their["llm_mask"][0].bool()]
-        require(torch.equal(kept, item["prompt_embeds"]), "prompt embeddings")
-        require(torch.equal(their["clipL"][0], item["pooled_embeds"]), "pooled embeddings")
-    require(torch.equal(their["latents"][0], mean.to(stored.dtype)), "latents")
+    latents = _MUSUBI[data.info.family](data, item, their, mean)
+    require(torch.equal(their["latents"][0], latents.to(stored.dtype)), "latents")
+
+
+def _musubi_wan(
+    data: vp.LatentDataset, item: dict[str, Any], their: dict[str, Any], mean: torch.Tensor
+) -> torch.Tensor:
+    stored = item["video_latents"]
+    require(torch.equal(their["t5"][0], item["prompt_embeds"]), "prompt embeddings")
+    if "condition_latents" in data.components:
+        first = transformed(data, mean_of(data, item, "condition_latents")).to(stored.dtype)
+        require(torch.equal(their["latents_image"][0, 4:], first), "first frames")
+    if "control_latents" in data.components:
+        control = transformed(data, mean_of(data, item, "control_latents")).to(stored.dtype)
+        require(torch.equal(their["latents_control"][0], control), "control media")
+    if "image_embeds" in data.components:
+        require(torch.equal(their["clip"][0], item["image_embeds"]), "image embeddings")
+    return transformed(data, mean)
+
+
+def _musubi_hunyuan(
+    data: vp.LatentDataset, item: dict[str, Any], their: dict[str, Any], mean: torch.Tensor
+) -> torch.Tensor:
+    del data
+    kept = their["llm"][0][their["llm_mask"][0].bool()]
+    require(torch.equal(kept, item["prompt_embeds"]), "prompt embeddings")
+    require(torch.equal(their["clipL"][0], item["pooled_embeds"]), "pooled embeddings")
+    return mean
+
+
+def _musubi_hunyuan15(
+    data: vp.LatentDataset, item: dict[str, Any], their: dict[str, Any], mean: torch.Tensor
+) -> torch.Tensor:
+    stored = item["video_latents"]
+    require(torch.equal(their["vl_embed"][0], item["prompt_embeds"]), "prompt embeddings")
+    require(torch.equal(their["byt5_embed"][0], item["glyph_embeds"]), "glyph embeddings")
+    if "image_latents" in data.components:
+        first = mean_of(data, item, "image_latents").to(stored.dtype)
+        require(torch.equal(their["latents_image"][0, :-1, :1], first), "first frames")
+        require(bool(their["latents_image"][0, -1, 0].eq(1).all()), "mask of the first frame")
+    if "image_embeds" in data.components:
+        require(torch.equal(their["siglip"][0], item["image_embeds"]), "image embeddings")
+    return mean
+
+
+def _musubi_kandinsky5(
+    data: vp.LatentDataset, item: dict[str, Any], their: dict[str, Any], mean: torch.Tensor
+) -> torch.Tensor:
+    require(torch.equal(their["text_embeds"][0], item["prompt_embeds"]), "prompt embeddings")
+    require(torch.equal(their["pooled_embed"][0], item["pooled_embeds"]), "pooled embeddings")
+    latents = mean * data.info.facts["scaling_factor"]
+    ends = latents[:, [0, -1]].to(item["video_latents"].dtype)
+    require(torch.equal(their["latents_image"][0], ends), "first and last latent frames")
+    return latents
+
+
+_MUSUBI = {
+    "wan": _musubi_wan,
+    "hunyuan-video": _musubi_hunyuan,
+    "hunyuan-video-1.5": _musubi_hunyuan15,
+    "kandinsky5": _musubi_kandinsky5,
+}
 
 
 def fastvideo(checkout: Path, store: Path, out: Path) -> int:
@@ -347,7 +465,10 @@ def compare_all(store: Path, read: Iterable[dict[str, torch.Tensor]]) -> int:
     data = vp.LatentDataset(store)
     for item, their in zip(data, read, strict=True):
         for component in data.components:
-            require(torch.equal(their[component].float(), item[component].float()), component)
+            stored = item[component].float()
+            # What has no elements, such as the glyphs of a caption without quotes, is read as lists.
+            read_back = torch.as_tensor(their[component]).float().reshape(stored.shape)
+            require(torch.equal(read_back, stored), component)
     return len(data)
 
 
@@ -369,6 +490,7 @@ CHECKED_OUT: dict[str, Reader] = {
     "fastvideo": fastvideo,
     "finetrainers": finetrainers,
     "ltx-trainer": ltx_trainer,
+    "ltx2-trainer": ltx2_trainer,
     "musubi": musubi,
 }
 

@@ -56,8 +56,8 @@ class DiffusersFamily(Family):
                     where=str(model.path),
                     remedy=_DOWNLOAD,
                 )
-        for part, kind in self.text_classes.items():
-            self.require_class(model, part, kind)
+        for part in self.text_classes:
+            self.require_class(model, part, self.text_class(model, part))
         self.require_class(model, "vae", self.vae_class)
         self.facts(model)
         self._require_frame_rules(model)
@@ -86,11 +86,16 @@ class DiffusersFamily(Family):
             tokenizer = model.files_identity(self.tokenizers[part])
             return {"tokenizer": tokenizer, **self.text_settings(part)}
         return {
-            "class": self.text_classes[part],
+            "class": self.text_class(model, part),
             part: model.identity(part),
             "tokenizer": model.files_identity(self.tokenizers[part]),
             **self.text_settings(part),
         }
+
+    def text_class(self, model: ModelFolder, part: str) -> str:
+        """Return transformers' class of a text encoder: that of `text_classes` by default."""
+        del model
+        return self.text_classes[part]
 
     def component(self, model: ModelFolder, name: Component) -> ComponentSpec:
         """Return the component of a name."""
@@ -147,7 +152,7 @@ class DiffusersFamily(Family):
     def embeds_shape(self, model: ModelFolder, component: Component) -> tuple[int, ...]:
         """Shape of the longest of a component's embeddings; from the encoder's config."""
         del component
-        return self.max_tokens, count_of(model, "text_encoder", "d_model")
+        return self.token_limit(model), count_of(model, "text_encoder", "d_model")
 
     def load_token_counter(self, model: ModelFolder) -> Callable[[str], int]:
         return load_token_counter(model.path / self.tokenizers["text_encoder"])
