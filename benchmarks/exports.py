@@ -466,7 +466,7 @@ def compare_all(store: Path, read: Iterable[dict[str, torch.Tensor]]) -> int:
     for item, their in zip(data, read, strict=True):
         for component in data.components:
             stored = item[component].float()
-            # What has no elements, such as the glyphs of a caption without quotes, is read as lists.
+            # What has no elements, such as glyphs of a caption without quotes, is read as a list.
             read_back = torch.as_tensor(their[component]).float().reshape(stored.shape)
             require(torch.equal(read_back, stored), component)
     return len(data)

@@ -37,6 +37,18 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str, set[str], set[str]]] = {
         tiny_hunyuan_video15.build_i2v, "hunyuan-video-1.5", ALWAYS | {"glyph_embeds"},
         {"image_latents", "image_embeds"},
     ),
+    "hunyuan-video-i2v": (
+        tiny_hunyuan_video.build_i2v, "hunyuan-video-i2v", ALWAYS | {"pooled_embeds"},
+        {"image_latents"},
+    ),
+    "hunyuan-video-framepack": (
+        tiny_hunyuan_video.build_framepack, "hunyuan-video-framepack", ALWAYS | {"pooled_embeds"},
+        {"image_latents", "image_embeds"},
+    ),
+    "skyreels-v1": (
+        tiny_hunyuan_video.build_skyreels, "skyreels-v1", ALWAYS | {"pooled_embeds"},
+        {"image_latents"},
+    ),
     "ltx-video": (tiny_ltx_video.build, "ltx-video", ALWAYS, {"image_latents"}),
     "ltx-2": (
         tiny_ltx2.build_ltx23, "ltx-2", ALWAYS | {"audio_prompt_embeds", "audio_latents"},

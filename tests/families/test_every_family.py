@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,6 +25,7 @@ from tests.support import (
     tiny_wan,
 )
 from videoprep.demo.tiny_model import build_tiny_model
+from videoprep.errors import ModelError
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import families, family_of
@@ -46,6 +49,10 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "hunyuan": (tiny_hunyuan_video.build, "hunyuan-video"),
     "hunyuan15": (tiny_hunyuan_video15.build, "hunyuan-video-1.5"),
     "hunyuan15-i2v": (tiny_hunyuan_video15.build_i2v, "hunyuan-video-1.5"),
+    "hunyuan-i2v": (tiny_hunyuan_video.build_i2v, "hunyuan-video-i2v"),
+    "hunyuan-i2v-concat": (tiny_hunyuan_video.build_i2v_concat, "hunyuan-video-i2v"),
+    "framepack": (tiny_hunyuan_video.build_framepack, "hunyuan-video-framepack"),
+    "skyreels": (tiny_hunyuan_video.build_skyreels, "skyreels-v1"),
     "kandinsky5": (tiny_kandinsky5.build, "kandinsky5"),
     "ltx": (tiny_ltx_video.build, "ltx-video"),
     "ltx2": (tiny_ltx2.build, "ltx-2"),
@@ -85,6 +92,19 @@ def test_no_family_is_published_as_another() -> None:
 def test_it_is_recognized(name: str, family: Family, model: ModelFolder) -> None:
     assert family.name == MODELS[name][1]
     family.check(model)
+
+
+def test_the_vae_of_another_family_is_refused(
+    family: Family, model: ModelFolder, tmp_path: Path
+) -> None:
+    """Though the index names the right one: such a folder is half of two models."""
+    half = ModelFolder(shutil.copytree(model.path, tmp_path / "model"), "half")
+    config = half.path / "vae/config.json"
+    written = json.loads(config.read_text())
+    assert written["_class_name"] == getattr(family, "vae_class", None)
+    config.write_text(json.dumps({**written, "_class_name": "AutoencoderKLMochi"}))
+    with pytest.raises(ModelError, match="its vae is a AutoencoderKLMochi by its own config"):
+        family.check(half)
 
 
 def test_moments_equal_the_vaes(family: Family, model: ModelFolder) -> None:

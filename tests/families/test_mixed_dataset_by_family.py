@@ -30,8 +30,9 @@ def test_it_is_encoded_verified_and_shown(name: str, data: Path, tmp_path: Path)
     lengths = tuple(sorted({fidelity.legal(family, most) for most in (9, 17)}))
     index = vp.BucketIndex.build(data, profile=family.name, **{**OPTIONS, "frame_buckets": lengths})
     store = tmp_path / "store"
+    meaning = "inpaint" if any(one.reads_given_parts for one in specs) else "loss"
     result = vp.encode(
-        index, model=model.path, output=store, mask_meaning="loss", device="cpu",
+        index, model=model.path, output=store, mask_meaning=meaning, device="cpu",
         progress="none", **asked,
     )  # fmt: skip
     assert result is not None

@@ -59,10 +59,21 @@ class DiffusersFamily(Family):
         for part in self.text_classes:
             self.require_class(model, part, self.text_class(model, part))
         self.require_class(model, "vae", self.vae_class)
+        self._require_own_vae(model)
         self.facts(model)
         self._require_frame_rules(model)
         for one in self.components(model):  # whose shape is read from the configs
             self.shape(model, one.name, self.profile.frames_within(9) or 1, 64, 64)
+
+    def _require_own_vae(self, model: ModelFolder) -> None:
+        """The index may name this family's VAE where the folder has another's."""
+        kind = model.config("vae").get("_class_name")
+        if kind not in (None, self.vae_class):
+            raise ModelError(
+                f"its vae is a {kind} by its own config, and {self.vae_class} by the index",
+                where=str(model.path / "vae/config.json"),
+                remedy="put the VAE of this model into the folder, or download the model again",
+            )
 
     def _require_frame_rules(self, model: ModelFolder) -> None:
         """The profile says what the VAE makes of frames; a VAE of other factors makes other."""
