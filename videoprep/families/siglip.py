@@ -90,6 +90,15 @@ def require_siglip(model: ModelFolder) -> None:
     """
     model.require(PART)
     DiffusersFamily.require_class(model, PART, "SiglipVisionModel")
+    require_siglip_processor(model)
+
+
+def require_siglip_processor(model: ModelFolder) -> None:
+    """Check that pictures can be scaled for SigLIP, wherever the encoder itself is.
+
+    Raises:
+        ModelError: something is missing, of the folder or of what is installed.
+    """
     model.file(f"{PROCESSOR}/{_CONFIG}")
     if find_spec("torchvision") is None:
         raise ModelError(
