@@ -131,7 +131,11 @@ def dataset_behind(source: str | os.PathLike[str]) -> tuple[str, Mapping[str, An
 def _made_of(root: str, policy: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """What a plan was made of: the dataset's folder, or the file that has several; and options."""
     file = policy.get("file")
-    return (root, options_of(policy)) if file is None else (str(file), {})
+    if file is not None:
+        return str(file), {}
+    options = options_of(policy)
+    options.pop("treatment", None)  # which only its config says
+    return root, options
 
 
 def refuse_options(source: Source, options: Mapping[str, Any]) -> None:

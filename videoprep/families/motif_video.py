@@ -19,7 +19,7 @@ from videoprep.families.contract import VideoEncoder
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.model_parts import load_encoder, value_of
 from videoprep.families.moments import draw, standardize
-from videoprep.families.siglip import PROCESSOR, require_siglip_processor
+from videoprep.families.siglip import PROCESSOR, require_siglip
 from videoprep.families.t5 import T5Family
 from videoprep.families.wan import Wan
 
@@ -96,7 +96,7 @@ class MotifVideo(Wan):
 
     def check(self, model: ModelFolder) -> None:
         super().check(model)
-        require_siglip_processor(model)
+        require_siglip(model)
 
     def clean(self, caption: str) -> str:
         return caption

@@ -9,7 +9,6 @@ from videoprep.errors import ModelError
 from videoprep.families.clip import pictures_of
 from videoprep.families.component import FIRST_FRAME, FIRST_FRAMES, ComponentSpec
 from videoprep.families.contract import VideoEncoder
-from videoprep.families.diffusers_family import DiffusersFamily
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.model_parts import count_of, load_encoder
 
@@ -83,18 +82,7 @@ def siglip_identity(model: ModelFolder, *, fractions: bool = False) -> dict[str,
 
 
 def require_siglip(model: ModelFolder) -> None:
-    """Check that a model folder has all that SigLIP needs.
-
-    Raises:
-        ModelError: something is missing, of the folder or of what is installed.
-    """
-    model.require(PART)
-    DiffusersFamily.require_class(model, PART, "SiglipVisionModel")
-    require_siglip_processor(model)
-
-
-def require_siglip_processor(model: ModelFolder) -> None:
-    """Check that pictures can be scaled for SigLIP, wherever the encoder itself is.
+    """Check that a model folder has what SigLIP needs besides the encoder itself.
 
     Raises:
         ModelError: something is missing, of the folder or of what is installed.
