@@ -102,8 +102,8 @@ def test_the_vae_of_another_family_is_refused(
     config = half.path / "vae/config.json"
     written = json.loads(config.read_text())
     assert written["_class_name"] == getattr(family, "vae_class", None)
-    config.write_text(json.dumps({**written, "_class_name": "AutoencoderKLMochi"}))
-    with pytest.raises(ModelError, match="its vae is a AutoencoderKLMochi by its own config"):
+    config.write_text(json.dumps({**written, "_class_name": "AutoencoderKLAllegro"}))
+    with pytest.raises(ModelError, match="its vae is a AutoencoderKLAllegro by its own config"):
         family.check(half)
 
 
