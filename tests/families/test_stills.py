@@ -140,7 +140,7 @@ def test_everything_else_takes_a_mixed_dataset(
     media = vp.export_media(index, output=tmp_path / "media")
     assert media is not None
     assert media.clips == 2
-    assert "still images, which are not written as videos: 4" in media.notes
+    assert "4 still images: not written as videos" in media.notes
 
 
 def test_a_change_of_the_background_makes_what_shows_it_anew(

@@ -32,10 +32,12 @@ from videoprep.exporters.media.video_file import sound_in
 from videoprep.exporters.registry import MEDIA, trainers
 from videoprep.failpoints import reach
 from videoprep.fs import LocalFiles
+from videoprep.index.row_words import CLIP, of_stills, row_word
 from videoprep.index.table import BucketIndex, LeftOutSample, OnMissing
 from videoprep.progress import Style, shown
 from videoprep.sources import Source, open_index
 from videoprep.spec.roles import AUDIO
+from videoprep.text import counted
 
 VERSION = 2
 
@@ -59,7 +61,7 @@ class MediaResult:
 
     Attributes:
         path: the folder.
-        clips: how many are there now.
+        clips: how many are there now, of what `word` names.
         written: files of clips written since the run began; the others were there already.
         left_out: clips of the plan that are not there, skipped or failed, and why.
         failed: those of ``left_out`` that failed, in this run or in an earlier one.
@@ -78,6 +80,9 @@ class MediaResult:
     loses: str
     notes: tuple[str, ...]
     commands: Mapping[str, str]
+    word: str = CLIP
+    """What ``clips`` counts: ``clip``, or ``bucket assignment`` if a clip may be in several
+    buckets."""
 
     @property
     def ok(self) -> bool:
@@ -228,6 +233,7 @@ class _MediaRun:
         left_out = tuple(found.left_out[place] for place in sorted(found.left_out))
         silent = () if self.options.sound else (SILENT,)
         lossy = () if self.options.lossless else (LOSSY,)
+        word = row_word(self.task.index.policy)
         return MediaResult(
             path=str(self.output),
             clips=len(found.there),
@@ -237,13 +243,14 @@ class _MediaRun:
             pending=found.pending,
             loses="; ".join((*silent, *LOSSES, *lossy)),
             notes=(
-                *_notes_on_sound(states),
-                *_notes_on_stills(self.stills),
+                *_notes_on_sound(states, word),
+                *_notes_on_stills(self.stills, word),
                 *_notes_on_media(self.task.index),
                 *_notes(self.task.index, folders),
-                *held_out_notes(self.held),
+                *held_out_notes(self.held, word),
             ),
             commands=_commands(self.output, folders),
+            word=word,
         )
 
     def _survey(self) -> _Survey:
@@ -318,19 +325,19 @@ def _commands(folder: Path, folders: Sequence[ClipFolder]) -> Mapping[str, str]:
     return {t.name: t.command(f"{root}/{t.config}", folders) for t in trainers().values()}
 
 
-def _notes_on_sound(states: Mapping[str, int]) -> Iterator[str]:
+def _notes_on_sound(states: Mapping[str, int], word: str) -> Iterator[str]:
     """How many clips have no sound, or not all of it."""
     none = states[_NONE]
     part = sum(states.values()) - none - states[_COMPLETE]
     if none:
-        yield f"clips without sound: {none:,}"
+        yield f"{word}s without sound: {none:,}"
     if part:
-        yield f"clips whose sound starts late or ends early: {part:,}"
+        yield f"{word}s whose sound starts late or ends early: {part:,}"
 
 
-def _notes_on_stills(stills: int) -> Iterator[str]:
+def _notes_on_stills(stills: int, word: str) -> Iterator[str]:
     if stills:
-        yield f"still images, which are not written as videos: {stills:,}"
+        yield f"{of_stills(stills, word)}: not written as videos"
 
 
 def _notes_on_media(index: BucketIndex) -> Iterator[str]:
@@ -342,12 +349,15 @@ def _notes_on_media(index: BucketIndex) -> Iterator[str]:
 
 def _notes(index: BucketIndex, folders: Sequence[ClipFolder]) -> Iterator[str]:
     """What trainers do to the clips all the same."""
+    word = row_word(index.policy)
     counts = index.caption_counts
     if counts is not None:
         drawing = [trainer.name for trainer in trainers().values() if trainer.draws_captions]
+        several = int((counts > 1).sum())
+        have = "has" if several == 1 else "have"
         yield (
-            f"{int((counts > 1).sum()):,} clips have several captions: their caption files hold "
-            f"the first; {CAPTION_LIST} holds all, for {' and '.join(drawing)}"
+            f"{counted(several, word)} {have} several captions: caption files hold the first; "
+            f"{CAPTION_LIST} holds all, for {' and '.join(drawing)}"
         )
     for trainer in trainers().values():
         for one in folders:
