@@ -367,7 +367,7 @@ def count_unlisted(store: Store, index: BucketIndex) -> int:
         listed = pq.read_table(reader_of(store.files.read(CATALOGUE)), columns=columns)
     except (pa.ArrowException, OSError):
         return 0  # damaged; it is about to be written anew
-    return no_longer_planned(index.table, listed).num_rows
+    return int(no_longer_planned(index.table, listed).num_rows)
 
 
 def _tables(
