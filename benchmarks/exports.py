@@ -31,6 +31,7 @@ import torch
 import yaml
 
 import videoprep as vp
+from videoprep.exporters.musubi_architectures import ARCHITECTURES
 from videoprep.exporters.registry import exporters
 from videoprep.families.moments import mode
 from videoprep.families.registry import families
@@ -229,7 +230,7 @@ def musubi(checkout: Path, store: Path, out: Path) -> int:
     data = vp.LatentDataset(store)
     user = config_utils.load_user_config(str(out / "musubi.toml"))
     generator = config_utils.BlueprintGenerator(config_utils.ConfigSanitizer())
-    arch = {"wan": "wan", "hunyuan-video": "hv"}[data.info.family]
+    arch = ARCHITECTURES[data.info.family].short
     options = argparse.Namespace(debug_dataset=False)
     blueprint = generator.generate(user, options, architecture=arch)
     group = config_utils.generate_dataset_group_by_blueprint(
@@ -252,21 +253,70 @@ def musubi(checkout: Path, store: Path, out: Path) -> int:
 
 
 def compare_musubi(data: vp.LatentDataset, item: dict[str, Any], their: dict[str, Any]) -> None:
-    """A batch of one clip."""
+    """A batch of one clip: what its script reads of the clip's two files."""
     stored, mean = item["video_latents"], mean_of(data, item, "video_latents")
-    if data.info.family == "wan":
-        mean = transformed(data, mean)
-        require(torch.equal(their["t5"][0], item["prompt_embeds"]), "prompt embeddings")
-        if "condition_latents" in data.components:
-            first = transformed(data, mean_of(data, item, "condition_latents")).to(stored.dtype)
-            require(torch.equal(their["latents_image"][0, 4:], first), "first frames")
-        if "image_embeds" in data.components:
-            require(torch.equal(their["clip"][0], item["image_embeds"]), "image embeddings")
-    else:
-        kept = their["llm"][0][their["llm_mask"][0].bool()]
-        require(torch.equal(kept, item["prompt_embeds"]), "prompt embeddings")
-        require(torch.equal(their["clipL"][0], item["pooled_embeds"]), "pooled embeddings")
-    require(torch.equal(their["latents"][0], mean.to(stored.dtype)), "latents")
+    latents = _MUSUBI[data.info.family](data, item, their, mean)
+    require(torch.equal(their["latents"][0], latents.to(stored.dtype)), "latents")
+
+
+def _musubi_wan(
+    data: vp.LatentDataset, item: dict[str, Any], their: dict[str, Any], mean: torch.Tensor
+) -> torch.Tensor:
+    stored = item["video_latents"]
+    require(torch.equal(their["t5"][0], item["prompt_embeds"]), "prompt embeddings")
+    if "condition_latents" in data.components:
+        first = transformed(data, mean_of(data, item, "condition_latents")).to(stored.dtype)
+        require(torch.equal(their["latents_image"][0, 4:], first), "first frames")
+    if "control_latents" in data.components:
+        control = transformed(data, mean_of(data, item, "control_latents")).to(stored.dtype)
+        require(torch.equal(their["latents_control"][0], control), "control media")
+    if "image_embeds" in data.components:
+        require(torch.equal(their["clip"][0], item["image_embeds"]), "image embeddings")
+    return transformed(data, mean)
+
+
+def _musubi_hunyuan(
+    data: vp.LatentDataset, item: dict[str, Any], their: dict[str, Any], mean: torch.Tensor
+) -> torch.Tensor:
+    del data
+    kept = their["llm"][0][their["llm_mask"][0].bool()]
+    require(torch.equal(kept, item["prompt_embeds"]), "prompt embeddings")
+    require(torch.equal(their["clipL"][0], item["pooled_embeds"]), "pooled embeddings")
+    return mean
+
+
+def _musubi_hunyuan15(
+    data: vp.LatentDataset, item: dict[str, Any], their: dict[str, Any], mean: torch.Tensor
+) -> torch.Tensor:
+    stored = item["video_latents"]
+    require(torch.equal(their["vl_embed"][0], item["prompt_embeds"]), "prompt embeddings")
+    require(torch.equal(their["byt5_embed"][0], item["glyph_embeds"]), "glyph embeddings")
+    if "image_latents" in data.components:
+        first = mean_of(data, item, "image_latents").to(stored.dtype)
+        require(torch.equal(their["latents_image"][0, :-1, :1], first), "first frames")
+        require(bool(their["latents_image"][0, -1, 0].eq(1).all()), "mask of the first frame")
+    if "image_embeds" in data.components:
+        require(torch.equal(their["siglip"][0], item["image_embeds"]), "image embeddings")
+    return mean
+
+
+def _musubi_kandinsky5(
+    data: vp.LatentDataset, item: dict[str, Any], their: dict[str, Any], mean: torch.Tensor
+) -> torch.Tensor:
+    require(torch.equal(their["text_embeds"][0], item["prompt_embeds"]), "prompt embeddings")
+    require(torch.equal(their["pooled_embed"][0], item["pooled_embeds"]), "pooled embeddings")
+    latents = mean * data.info.facts["scaling_factor"]
+    ends = latents[:, [0, -1]].to(item["video_latents"].dtype)
+    require(torch.equal(their["latents_image"][0], ends), "first and last latent frames")
+    return latents
+
+
+_MUSUBI = {
+    "wan": _musubi_wan,
+    "hunyuan-video": _musubi_hunyuan,
+    "hunyuan-video-1.5": _musubi_hunyuan15,
+    "kandinsky5": _musubi_kandinsky5,
+}
 
 
 def fastvideo(checkout: Path, store: Path, out: Path) -> int:
@@ -347,7 +397,10 @@ def compare_all(store: Path, read: Iterable[dict[str, torch.Tensor]]) -> int:
     data = vp.LatentDataset(store)
     for item, their in zip(data, read, strict=True):
         for component in data.components:
-            require(torch.equal(their[component].float(), item[component].float()), component)
+            stored = item[component].float()
+            # What has no elements, such as the glyphs of a caption without quotes, is read as lists.
+            read_back = torch.as_tensor(their[component]).float().reshape(stored.shape)
+            require(torch.equal(read_back, stored), component)
     return len(data)
 
 

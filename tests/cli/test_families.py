@@ -13,6 +13,7 @@ import videoprep as vp
 from tests.support import (
     tiny_cogvideox15,
     tiny_hunyuan_video,
+    tiny_hunyuan_video15,
     tiny_ltx_video,
     tiny_wan,
 )
@@ -29,6 +30,10 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str, set[str], set[str]]] = {
     "wan2.2-ti2v-5b": (tiny_wan.build_wan22_5b, "wan2.2-ti2v-5b", ALWAYS, {"image_latents"}),
     "hunyuan-video": (
         tiny_hunyuan_video.build, "hunyuan-video", ALWAYS | {"pooled_embeds"}, {"image_latents"},
+    ),
+    "hunyuan-video-1.5": (
+        tiny_hunyuan_video15.build_i2v, "hunyuan-video-1.5", ALWAYS | {"glyph_embeds"},
+        {"image_latents", "image_embeds"},
     ),
     "ltx-video": (tiny_ltx_video.build, "ltx-video", ALWAYS, {"image_latents"}),
 }  # fmt: skip

@@ -49,8 +49,16 @@ def ray_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def cluster(ray_environment: None) -> Iterator[Any]:
+def cluster_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the processes of the cluster write by which places they come."""
+    return tmp_path_factory.mktemp("cluster") / "log"
+
+
+@pytest.fixture(scope="module")
+def cluster(ray_environment: None, cluster_log: Path) -> Iterator[Any]:
     """A head without CPUs, and a node of two."""
-    made = start_cluster()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDEOPREP_FAILPOINTS_LOG", str(cluster_log))
+        made = start_cluster()
     yield made
     made.shutdown()

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tests.engine.gpu_task import GpuTask
 from tests.engine.hash_task import load
 from tests.engine.hashing import FILES, Hashing, plan_of
 from tests.support.captioning import write_films
+from tests.support.mixed_dataset import COMMAND, encode_mixed
 from tests.support.ray_cluster import add_node, start_cluster
 from tests.support.scripted_server import ScriptedServer
 from tests.support.small_store import (
@@ -34,11 +36,13 @@ from tests.support.small_store import (
     differences,
     fresh,
     hidden,
+    passed,
     receipts,
+    wait_for_place,
     wait_until,
 )
 from tests.support.tiny_vlm import build_tiny_qwen3_vl
-from tests.support.warm import REPOSITORY, descendants
+from tests.support.warm import REPOSITORY, Warm, descendants
 from videoprep.captions.task import WORK
 from videoprep.engine.claims import Claims
 from videoprep.engine.ray_cluster import RayClusterError
@@ -355,6 +359,38 @@ def _kill_some(store: Path, driver: int, killed: set[int], moments: random.Rando
     for pid in _workers(store) - {driver} - killed:
         os.kill(pid, signal.SIGKILL)
         killed.add(pid)
+
+
+@pytest.mark.soak
+@pytest.mark.slow
+def test_encode_a_mixed_dataset_whose_processes_are_killed(
+    cluster: Any, cluster_log: Path, warm: Warm, tiny_model: Path, tmp_path: Path
+) -> None:
+    """Those of the cluster, or with them the one that waits for them, which is then run again."""
+    mixed = encode_mixed(warm, tiny_model, tmp_path)
+    on_ray = (*COMMAND, "--executor", "ray", "--address", cluster.address)
+    cluster_log.write_bytes(b"")
+    assert mixed.run(*on_ray).returncode == 1
+    usual = passed(cluster_log)
+    assert usual > 100
+    for seed in range(SOAK):
+        moments = random.Random(f"mixed on ray {seed}")
+        fresh(mixed.store)
+        cluster_log.write_bytes(b"")
+        driver = mixed.start(*on_ray)
+        gone = {driver.pid}  # what is killed leaves its mark
+        for moment in sorted(moments.sample(range(usual), 2)):
+            wait_for_place(driver, cluster_log, moment)
+            for pid in _workers(mixed.store) - gone:
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(pid, signal.SIGKILL)
+                gone.add(pid)
+        if moments.random() < 0.5:
+            driver.kill_tree()
+            driver = mixed.start(*on_ray)
+        assert driver.wait() == 1, (seed, driver.stderr)
+        assert (differences(mixed.store, mixed.whole), hidden(mixed.store)) == ([], []), seed
+    warm.end_all()
 
 
 def test_encode_a_cluster_that_is_not_there(ray_environment: None, small: Small) -> None:

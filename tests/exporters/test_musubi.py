@@ -13,7 +13,9 @@ from safetensors import safe_open
 
 import videoprep as vp
 from tests.exporters.conftest import Stores
+from tests.support.assets import write_video
 from tests.support.exports import mean_of, names_of, require_draws, store_of, transformed
+from tests.support.tiny_wan import build_wan
 
 
 def read(out: Path, arch: str) -> dict[str, dict[str, Any]]:
@@ -103,3 +105,63 @@ def test_hunyuan_video(stores: Stores, tmp_path: Path) -> None:
         assert torch.equal(their["clipL"], item["pooled_embeds"])
         captions = {text.get("caption1") for key, text in their.items() if "metadata" in key}
         assert item["caption"] in captions
+
+
+def test_wan_with_control(tmp_path: Path) -> None:
+    """Fun-Control: the control's latents beside the target's."""
+    model = build_wan(tmp_path / "model")
+    data_root = tmp_path / "data"
+    for name, lift in (("a", 40), ("b", 41), ("line_a", 90), ("line_b", 91)):
+        write_video(data_root / f"{name}.mp4", frames=17, width=96, height=64, fps=16, lift=lift)
+    rows = "video,caption,control\na.mp4,one,line_a.mp4\nb.mp4,two,line_b.mp4\n"
+    (data_root / "list.csv").write_text(rows)
+    result = vp.encode(
+        data_root, model=model, output=tmp_path / "store", device="cpu", progress="none",
+        profile="wan", reshape="center-crop",
+    )  # fmt: skip
+    assert result is not None
+    assert result.ok
+    data = vp.LatentDataset(tmp_path / "store")
+    out = tmp_path / "out"
+    exported = vp.export(tmp_path / "store", to="musubi", output=out, posterior="mean")
+    theirs = read(out, "wan")
+    for item, name in zip(data, names_of(out), strict=True):
+        control = transformed(data, mean_of(data, item, "control_latents"))
+        stored = item["video_latents"]
+        assert torch.equal(theirs[name]["latents_control"], control.to(stored.dtype))
+    assert "t2v-14B-FC" in exported.command
+
+
+def test_hunyuan_video_15(stores: Stores, out: Path) -> None:
+    data = stores("hunyuan15-i2v")
+    result = vp.export(store_of(data), to="musubi", output=out, posterior="mean")
+    theirs = read(out, "hv15")
+    for item, name in zip(data, names_of(out), strict=True):
+        their, stored = theirs[name], item["video_latents"]
+        mean = mean_of(data, item, "video_latents")
+        assert torch.equal(their["latents"], mean.to(stored.dtype))
+        first = mean_of(data, item, "image_latents").to(stored.dtype)
+        assert torch.equal(their["latents_image"][:-1, :1], first)
+        assert not their["latents_image"][:-1, 1:].any()
+        assert their["latents_image"][-1, 0].eq(1).all()
+        assert not their["latents_image"][-1, 1:].any()
+        assert torch.equal(their["siglip"], item["image_embeds"])
+        assert torch.equal(their["vl_embed"], item["prompt_embeds"])
+        assert torch.equal(their["byt5_embed"], item["glyph_embeds"])
+    assert "hv_1_5_train_network.py --task i2v" in result.command
+
+
+def test_kandinsky5(stores: Stores, out: Path) -> None:
+    data = stores("kandinsky5")
+    result = vp.export(store_of(data), to="musubi", output=out, posterior="mean")
+    theirs = read(out, "k5")
+    for item, name in zip(data, names_of(out), strict=True):
+        their, stored = theirs[name], item["video_latents"]
+        mean = mean_of(data, item, "video_latents") * data.info.facts["scaling_factor"]
+        latents = mean.to(stored.dtype)
+        assert torch.equal(their["latents"], latents)
+        assert torch.equal(their["latents_image"], latents[:, [0, -1]])
+        assert torch.equal(their["text_embeds"], item["prompt_embeds"])
+        assert torch.equal(their["pooled_embed"], item["pooled_embeds"])
+        assert their["attention_mask"].tolist() == [True] * len(item["prompt_embeds"])
+    assert "kandinsky5_train_network.py --task k5-pro-i2v-5s-sd" in result.command

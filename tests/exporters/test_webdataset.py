@@ -23,7 +23,9 @@ def read(out: Path) -> list[dict[str, Any]]:
     return sorted(items, key=lambda item: str(item["__key__"]))
 
 
-@pytest.mark.parametrize("name", ["cogvideox", "1.5-i2v", "wan-i2v", "wan-5b", "hunyuan", "ltx"])
+@pytest.mark.parametrize(
+    "name", ["cogvideox", "1.5-i2v", "wan-i2v", "wan-5b", "hunyuan", "hunyuan15-i2v", "ltx"]
+)
 def test_every_family(name: str, stores: Stores, out: Path) -> None:
     data = stores(name)
     result = vp.export(store_of(data), to="webdataset", output=out)

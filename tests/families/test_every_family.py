@@ -12,6 +12,8 @@ from tests.support import (
     fidelity,
     tiny_cogvideox15,
     tiny_hunyuan_video,
+    tiny_hunyuan_video15,
+    tiny_kandinsky5,
     tiny_ltx_video,
     tiny_wan,
 )
@@ -28,10 +30,13 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "wan-i2v": (tiny_wan.build_wan_i2v, "wan"),
     "wan-5b": (tiny_wan.build_wan22_5b, "wan2.2-ti2v-5b"),
     "hunyuan": (tiny_hunyuan_video.build, "hunyuan-video"),
+    "hunyuan15": (tiny_hunyuan_video15.build, "hunyuan-video-1.5"),
+    "hunyuan15-i2v": (tiny_hunyuan_video15.build_i2v, "hunyuan-video-1.5"),
+    "kandinsky5": (tiny_kandinsky5.build, "kandinsky5"),
     "ltx": (tiny_ltx_video.build, "ltx-video"),
 }
 
-ONE_OF_EACH_VAE = ("cogvideox", "wan-t2v", "wan-5b", "hunyuan", "ltx")
+ONE_OF_EACH_VAE = ("cogvideox", "wan-t2v", "wan-5b", "hunyuan", "hunyuan15", "ltx")
 
 
 @pytest.fixture(scope="module", params=MODELS)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.mixed_dataset import OPTIONS, write_mixed_dataset
+from tests.support.mixed_dataset import COMMAND, encode_mixed
 from tests.support.small_store import (
     SOAK,
     Small,
@@ -19,24 +18,14 @@ from tests.support.small_store import (
     passed,
     wait_for_place,
 )
-from tests.support.warm import Warm
+from tests.support.warm import Process, Warm
 
-COMMAND = (
-    *("--reshape", OPTIONS["reshape"], "--target-fps", OPTIONS["target_fps"], "--multi-bucket"),
-    *("--frame-buckets", "9,17", "--height-buckets", "64", "--width-buckets", "64,96"),
-    *("--mask-meaning", "loss"),
-)
+JOBS = 2
 
 
 @pytest.fixture
 def mixed(warm: Warm, tiny_model: Path, tmp_path: Path) -> Iterator[Small]:
-    """The undisturbed run skips one sample, whose depth map is not there."""
-    dataset = write_mixed_dataset(tmp_path / "data")
-    small = Small(warm, dataset, tiny_model, tmp_path / "store", tmp_path / "whole")
-    done = replace(small, store=small.whole).run(*COMMAND)
-    assert done.returncode == 1, done.stderr
-    assert hidden(small.whole) == []
-    yield small
+    yield encode_mixed(warm, tiny_model, tmp_path)
     warm.end_all()
 
 
@@ -59,3 +48,33 @@ def test_killed_at_random_moments(mixed: Small, tmp_path: Path, ranks: int) -> N
         done = mixed.run(*COMMAND, ranks=ranks)
         assert done.returncode == 1, (seed, done.stderr)
         assert (differences(mixed.store, mixed.whole), hidden(mixed.store)) == ([], []), seed
+
+
+@pytest.mark.soak
+def test_jobs_of_an_array_are_killed_at_random_moments(mixed: Small, tmp_path: Path) -> None:
+    """One of them or all, up to three times in a row; then each is submitted again."""
+    log = tmp_path / "log"
+    assert [job.wait() for job in _start_jobs(mixed, log)] == [1] * JOBS
+    usual = passed(log)
+    assert usual > 100
+    for seed in range(SOAK):
+        moments = random.Random(f"jobs of mixed {seed}")
+        fresh(mixed.store)
+        for _ in range(moments.randint(1, 3)):
+            log.unlink(missing_ok=True)
+            jobs = _start_jobs(mixed, log)
+            victims = moments.sample(jobs, moments.randint(1, JOBS))
+            wait_for_place(victims[0], log, moments.randint(0, usual))
+            for victim in victims:
+                victim.kill_tree()
+            for job in jobs:
+                job.wait()
+        again = _start_jobs(mixed, log)
+        assert [job.wait() for job in again] == [1] * JOBS, (seed, [job.stderr for job in again])
+        assert (differences(mixed.store, mixed.whole), hidden(mixed.store)) == ([], []), seed
+
+
+def _start_jobs(mixed: Small, log: Path) -> list[Process]:
+    """All jobs of an array, each of which does its share of the units."""
+    share = [("--num-jobs", JOBS, "--job-id", number) for number in range(JOBS)]
+    return [mixed.start(*COMMAND, *one, VIDEOPREP_FAILPOINTS_LOG=str(log)) for one in share]

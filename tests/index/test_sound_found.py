@@ -45,6 +45,18 @@ def test_beside_the_videos(folder: Path) -> None:
     assert scaffold(folder).seen[1:] == ("Videos with a sound track: 2 of 3 looked at.",)
 
 
+def test_in_a_folder(folder: Path) -> None:
+    (folder / "audio").mkdir()
+    write_wav(folder / "audio/c.wav", noise(1, 16_000), 16_000)
+    made = scaffold(folder)
+    assert made.seen[1] == "Sound: files beside 1 of 3 videos, such as audio/c.wav."
+    made.write()
+    listing = DatasetSpec.from_path(folder).listing()
+    assert [[one.name for one in sample.beside] for sample in listing.samples] == [
+        [], [], ["audio/c.wav"],
+    ]  # fmt: skip
+
+
 def test_in_a_column(folder: Path) -> None:
     write_wav(folder / "s.wav", noise(1, 16_000), 16_000)
     (folder / "list.csv").write_text("video,caption,audio\na.mov,one,s.wav\nb.mov,two,\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import videoprep as vp
-from tests.spec.readers.reading import codes, made, read
+from tests.spec.readers.reading import VIDEOS, codes, made, read
 from videoprep.spec.entries import Reading
 from videoprep.spec.sample import Listing
 from videoprep.spec.sound_beside import SoundNames
@@ -155,3 +155,72 @@ def test_names_with_and_without_the_ending_of_the_video() -> None:
     assert names.of("clip.mov") == ["clip.wav"]
     assert names.sharing("clip.mov") == ["clip.mov"]
     assert names.of("x.tar.mp4") == []
+
+
+# In a folder of their own
+
+
+@pytest.mark.parametrize("folder", ["audio", "Sounds"])
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"videos/a.txt": "one", "videos/b.txt": "two", "videos/sub/c.txt": "three"},
+        {"list.csv": "video,caption\nvideos/a.mp4,1\nvideos/b.mp4,2\n./videos/sub/c.mp4,3\n"},
+        {"prompt.txt": "1\n2\n3\n", "videos.txt": "videos/a.mp4\nvideos/b.mp4\nvideos/sub/c.mp4\n"},
+        {"metas/a.txt": "one", "metas/b.txt": "two", "metas/sub/c.txt": "three"},
+    ],
+)  # fmt: skip
+def test_a_folder_of_sounds_is_found_in_every_format(
+    tmp_path: Path, files: dict[str, str], folder: str
+) -> None:
+    videos = dict.fromkeys(("videos/a.mp4", "videos/b.mp4", "videos/sub/c.mp4"), "v")
+    named = {f"{folder}/a.wav": "s", f"{folder}/sub/c.mp4.FLAC": "s", f"{folder}/x.wav": "s"}
+    root = made(tmp_path, {**files, **videos, **named})
+    for name in VIDEOS:
+        (root / name).unlink()
+    listing = read(root)
+    assert codes(listing) == []
+    assert {Path(video).name: sound for video, sound in sounds(listing).items()} == {
+        "a.mp4": f"{folder}/a.wav", "b.mp4": None, "c.mp4": f"{folder}/sub/c.mp4.FLAC",
+    }  # fmt: skip
+    reading = listing.reading
+    assert (reading.columns["audio"], reading.sounds_beside) == (f"{folder}/", 2)
+    (over,) = (one for one in reading.passed_over if "sound" in one.kind)
+    assert over.examples == (f"{folder}/x.wav",)
+    assert not any(folder in example for one in reading.passed_over if one != over
+                   for example in one.examples)  # fmt: skip
+    off = read(tmp_path, audio_column="")
+    assert [*sounds(off).values()] == [None] * 3
+
+
+def test_a_folder_of_sounds_beside_the_videos_themselves(tmp_path: Path) -> None:
+    listing = read(made(tmp_path, {**CAPTIONS, "audio/a.wav": "s", "audio/b.wav": "s"}))
+    assert sounds(listing) == {"a.mp4": "audio/a.wav", "b.mp4": "audio/b.wav", "c.mp4": None}
+
+
+def test_a_sound_beside_a_video_and_one_in_the_folder_are_several(tmp_path: Path) -> None:
+    listing = read(made(tmp_path, {**CAPTIONS, "a.wav": "s", "audio/a.wav": "s"}))
+    assert codes(listing) == [("VP024", 1)]
+    assert "a.wav, audio/a.wav" in listing.problems[0].message
+
+
+def test_a_sound_in_the_folder_for_two_videos_is_refused(tmp_path: Path) -> None:
+    listing = read(made(tmp_path, {**CAPTIONS, "a.mov": "v", "audio/a.wav": "s"}))
+    assert {one.video for one in listing.problems} == {"a.mov", "a.mp4"}
+    assert "audio/a.wav lies beside several videos: a.mov, a.mp4" in listing.problems[0].message
+
+
+@pytest.mark.parametrize("more", [{"sound/b.wav": "s"}, {"audio/v.mp4": "v"}])
+def test_a_folder_that_leaves_it_open_is_not_taken(tmp_path: Path, more: dict[str, str]) -> None:
+    """Of two nobody knows which is meant; one with videos holds samples."""
+    listing = read(made(tmp_path, {**CAPTIONS, "audio/a.wav": "s", **more}))
+    assert set(sounds(listing).values()) == {None}
+    over = {one.kind: one.count for one in listing.reading.passed_over}
+    assert over["sound files without a video"] == len({"audio/a.wav", *more} - {"audio/v.mp4"})
+
+
+def test_a_folder_of_sounds_outside_is_not_looked_into(tmp_path: Path) -> None:
+    made(tmp_path / "out", {"a.wav": "s"})
+    made(tmp_path / "data", CAPTIONS)
+    (tmp_path / "data/audio").symlink_to(tmp_path / "out")
+    assert set(sounds(read(tmp_path / "data")).values()) == {None}

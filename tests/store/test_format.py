@@ -120,10 +120,13 @@ def test_shards_are_as_safetensors_writes_them(tmp_path: Path) -> None:
     assert (tmp_path / "one").read_bytes() == save({"a": tensor}, {"xxh3": "f"})
 
 
+@pytest.mark.parametrize("tokens", [3, 0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.uint8])
-def test_an_empty_caption_of_each_type_comes_back(tmp_path: Path, dtype: torch.dtype) -> None:
+def test_an_empty_caption_of_each_type_comes_back(
+    tmp_path: Path, dtype: torch.dtype, tokens: int
+) -> None:
     files, recipe = LocalFiles(tmp_path), Recipe("prompt_embeds", {})
-    tensor = torch.arange(12).reshape(3, 4).to(dtype)
+    tensor = torch.arange(4 * tokens).reshape(tokens, 4).to(dtype)
     write_empty_caption(files, recipe, tensor)
     found = read_empty_caption(files, recipe)
     assert found.dtype == dtype

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from tests.media.sounds import noise, write_film
 from tests.support.assets import write_video
 from tests.support.masks import squares, write_mask, write_still
+from tests.support.small_store import Small, hidden
+from tests.support.warm import Warm
 
 OPTIONS: Mapping[str, Any] = {
     "reshape": "center-crop",
@@ -22,6 +25,13 @@ OPTIONS: Mapping[str, Any] = {
     "multi_bucket": True,
 }
 """How it is planned: each video in up to four buckets, each still image in up to two."""
+
+COMMAND = (
+    *("--reshape", OPTIONS["reshape"], "--target-fps", OPTIONS["target_fps"], "--multi-bucket"),
+    *("--frame-buckets", "9,17", "--height-buckets", "64", "--width-buckets", "64,96"),
+    *("--mask-meaning", "loss"),
+)
+"""The same as options of the command line."""
 
 FURTHER = ("A second caption.", "A third one.")
 """The captions after the first of ``several.mp4``."""
@@ -66,3 +76,16 @@ def write_mixed_dataset(folder: Path) -> Path:
     write_still(folder / "ref.png", random.integers(0, 256, (64, 64, 3), np.uint8))
     (folder / "list.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in ROWS))
     return folder
+
+
+def encode_mixed(warm: Warm, model: Path, folder: Path) -> Small:
+    """The dataset, encoded by a run that nothing disturbs.
+
+    The run skips one sample, whose depth map is not there, and so exits with 1.
+    """
+    dataset = write_mixed_dataset(folder / "data")
+    small = Small(warm, dataset, model, folder / "store", folder / "whole")
+    done = replace(small, store=small.whole).run(*COMMAND)
+    assert done.returncode == 1, done.stderr
+    assert hidden(small.whole) == []
+    return small

@@ -62,6 +62,83 @@ def llama_tokenizer(folder: Path, text: str) -> int:
     return tokenizer.get_vocab_size()
 
 
+CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""The conversation's form in Qwen's models."""
+
+
+def qwen_tokenizer(folder: Path, text: str) -> int:
+    """Qwen's byte pairs, learnt from a text until each word is a token, with its chat template.
+
+    Gives the vocabulary's size.
+    """
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+    from transformers import Qwen2Tokenizer
+    from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+
+    learnt = Tokenizer(models.BPE())
+    learnt.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=4096,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    learnt.train_from_iterator([text, "system", "user", "assistant"] * 8, trainer)
+    model = json.loads(learnt.to_str())["model"]
+    tokenizer = Qwen2Tokenizer(
+        vocab=model["vocab"],
+        merges=[tuple(pair) for pair in model["merges"]],
+        extra_special_tokens=special[1:],
+        padding_side="right",
+    )
+    tokenizer.chat_template = CHAT
+    tokenizer.save_pretrained(folder)
+    return len(tokenizer)
+
+
+def byte_tokenizer(folder: Path) -> int:
+    """ByT5's tokenizer, which has no vocabulary file; gives the vocabulary's size."""
+    from transformers import ByT5Tokenizer
+
+    tokenizer = ByT5Tokenizer()
+    tokenizer.save_pretrained(folder)
+    return len(tokenizer)
+
+
+def siglip(folder: Path, *, image_side: int, patch: int) -> None:
+    """Write SigLIP's ``image_encoder`` and ``feature_extractor`` into a model folder."""
+    import torch
+    from transformers import SiglipImageProcessor, SiglipVisionConfig, SiglipVisionModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encoder = SiglipVisionModel(
+            SiglipVisionConfig(
+                hidden_size=24,
+                intermediate_size=48,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                image_size=image_side,
+                patch_size=patch,
+            )
+        )
+    encoder.save_pretrained(folder / "image_encoder")
+    half = [0.5, 0.5, 0.5]
+    processor = SiglipImageProcessor(
+        size={"height": image_side, "width": image_side}, image_mean=half, image_std=half
+    )
+    processor.save_pretrained(folder / "feature_extractor")
+
+
 def write_index(folder: Path, pipeline: str, parts: Mapping[str, object], **more: object) -> Path:
     """Writes ``model_index.json``; parts are ``library.Class``, or None. Gives the folder."""
     named = {

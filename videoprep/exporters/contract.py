@@ -123,6 +123,12 @@ class Exporter(ABC):
     captions: ClassVar[Literal["first", "all"]] = "first"
     apart: ClassVar[bool] = False
 
+    def taken(self, info: StoreInfo) -> Sequence[Component]:
+        """Return the components of a store that are written."""
+        if self.also is None:
+            return tuple(info.recipes)
+        return [name for name in info.recipes if name in (*self.needs, *self.also)]
+
     def refusal(self, origin: Origin) -> str | None:
         """Why a store cannot be exported, or None."""
         family = origin.info.family

@@ -163,7 +163,7 @@ def _open(
     origin = Origin(info, tuple(info.recipes), (), taken, seed)
     reason = exporter.refusal(origin)
     if reason is None:
-        wanted = _wanted(info, exporter)
+        wanted = exporter.taken(info)
         of_video = [name for name in wanted if info.recipes[name].source.of_video_alone]
         required = [] if exporter.apart else of_video
         data = LatentDataset(store, split=split, components=wanted, required=required)
@@ -204,12 +204,6 @@ def _other_targets(info: StoreInfo, exporter: Exporter) -> str:
         f"{others}write its clips as video files, with `to={MEDIA!r}`, which any trainer reads; or "
         f"encode for {exporter.name} into another store"
     )
-
-
-def _wanted(info: StoreInfo, exporter: Exporter) -> Sequence[Component]:
-    if exporter.also is None:
-        return tuple(info.recipes)
-    return [name for name in info.recipes if name in (*exporter.needs, *exporter.also)]
 
 
 def _posterior(

@@ -11,6 +11,7 @@ from videoprep.families.model_parts import count_of, load_encoder
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CLIP_TOKENS = 77
@@ -74,12 +75,8 @@ class ClipVision(VideoEncoder):
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         import torch
-        from PIL import Image
 
-        # The processor takes pictures of 8 bits: these are such, exactly.
-        shown = ((pixels[:, :, 0].float() + 1) * 127.5).round().to(torch.uint8)
-        pictures = [Image.fromarray(one) for one in shown.permute(0, 2, 3, 1).cpu().numpy()]
-        inputs = self._processor(images=pictures, return_tensors="pt").pixel_values
+        inputs = self._processor(images=pictures_of(pixels), return_tensors="pt").pixel_values
         with torch.inference_mode():
             hidden = self._model(
                 inputs.to(self._model.device, self._model.dtype), output_hidden_states=True
@@ -89,6 +86,19 @@ class ClipVision(VideoEncoder):
 
     def save_memory(self, *, slicing: bool, tiling: bool) -> None:
         """Nothing can be saved: a picture takes little."""
+
+
+def pictures_of(pixels: torch.Tensor) -> list[Image]:
+    """Return the first frame of each clip as a picture of 8 bits, as image processors take it.
+
+    Args:
+        pixels: ``[B, 3, F, H, W]`` in −1…1, of values that 8 bits have: nothing is lost.
+    """
+    import torch
+    from PIL import Image
+
+    shown = ((pixels[:, :, 0].float() + 1) * 127.5).round().to(torch.uint8)
+    return [Image.fromarray(one) for one in shown.permute(0, 2, 3, 1).cpu().numpy()]
 
 
 def clip_vision_shape(model: ModelFolder) -> tuple[int, int]:

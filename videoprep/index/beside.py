@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from videoprep.index.aligned import AlignedPlan, PlannedClip, align
-from videoprep.index.clip import frames_text, transform_of, video_key
+from videoprep.index.clip import frames_text, transform_of
 from videoprep.index.numbers import to_text
 from videoprep.index.placement import LeftOut
 from videoprep.index.policy import Policy
@@ -19,20 +19,18 @@ from videoprep.index.references import ReferencePlan, plan_reference
 from videoprep.media.geometry import whole
 from videoprep.media.inspect import InspectedSample, Inspection
 from videoprep.media.probe import MediaInfo
-from videoprep.spec.roles import Role
+from videoprep.spec.roles import Media, Role
 from videoprep.spec.sample import Sample
-
-KEY = "key"
-"""The column that names what is made of a medium."""
 
 _MOST_KINDS = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class _Alike:
+class PicturePlan:
     """What is the same for media that are alike, of clips that are."""
 
     columns: Mapping[str, Any]
+    """All but the path, the fingerprint and the key."""
     transform: str
     """What is done to the pixels, for the key."""
     clip: PlannedClip | None
@@ -44,31 +42,17 @@ class PicturePlanner:
     """Plans pictures beside videos; those that are alike once."""
 
     policy: Policy
-    kinds: dict[Any, _Alike | LeftOut] = field(default_factory=dict)
+    kinds: dict[Any, PicturePlan | LeftOut] = field(default_factory=dict)
     _follows: dict[Role, bool] = field(default_factory=dict)
 
-    def columns(
-        self, role: Role, found: Inspection, clip: PlannedClip
-    ) -> Mapping[str, Any] | LeftOut:
-        """Return the columns of a medium but for its path, or why the clip cannot have it.
+    def plan(self, role: Role, found: Inspection, clip: PlannedClip) -> PicturePlan | LeftOut:
+        """Return what a clip takes of a medium, one object for all that take the same, or why not.
 
         Args:
             role: what it is to the clip; not one that is aligned in time.
             found: what is in it.
             clip: one object for clips that are alike.
         """
-        kind = self._kind(role, found, clip)
-        if isinstance(kind, LeftOut):
-            return kind
-        key = video_key(found.fingerprint, kind.transform)
-        return {**kind.columns, "fingerprint": found.fingerprint, KEY: key}
-
-    def refusal(self, role: Role, found: Inspection, clip: PlannedClip) -> LeftOut | None:
-        """Return why a clip cannot have a medium, if it cannot; arguments as those of `columns`."""
-        kind = self._kind(role, found, clip)
-        return kind if isinstance(kind, LeftOut) else None
-
-    def _kind(self, role: Role, found: Inspection, clip: PlannedClip) -> _Alike | LeftOut:
         follows = self._follows.get(role)
         if follows is None:
             follows = self._follows[role] = role.kind.alignment == "frames"
@@ -101,14 +85,23 @@ def refusals(
     for clip in clips:
         for media in sample.beside:
             one = found.beside[media.role]
-            wrong = None
             if isinstance(one, Inspection):
-                wrong = planner.refusal(media.role, one, clip)
-            if wrong is not None:
-                yield replace(wrong, reason=f"its {media.role} {media.name}: {wrong.reason}")
+                plan = planner.plan(media.role, one, clip)
+                if isinstance(plan, LeftOut):
+                    yield refusal(media, plan)
 
 
-def _plan(media: MediaInfo, clip: PlannedClip | None, policy: Policy) -> _Alike | LeftOut:
+def refusal(media: Media, wrong: LeftOut) -> LeftOut:
+    """Return why a clip cannot have a medium, with the medium's name.
+
+    Args:
+        media: the medium.
+        wrong: why not, without the name.
+    """
+    return replace(wrong, reason=f"its {media.role} {media.name}: {wrong.reason}")
+
+
+def _plan(media: MediaInfo, clip: PlannedClip | None, policy: Policy) -> PicturePlan | LeftOut:
     plan = plan_reference(media, policy) if clip is None else align(media, clip)
     if isinstance(plan, LeftOut):
         return plan
@@ -131,7 +124,7 @@ def _plan(media: MediaInfo, clip: PlannedClip | None, policy: Policy) -> _Alike 
         fit = whole(bucket.width, bucket.height)
     taken = frames_text(indices, still=media.is_still)
     transform = transform_of(media.stream, taken, plan.crop, fit, bucket)
-    return _Alike(columns, transform, clip)
+    return PicturePlan(columns, transform, clip)
 
 
 def _own_size(plan: ReferencePlan) -> Mapping[str, int]:

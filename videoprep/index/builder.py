@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from videoprep.errors import Code, MediaError, PlanError
 from videoprep.families.caption_places import FURTHER_CAPTIONS, FURTHER_KEYS
 from videoprep.families.component import NO_AUDIO
 from videoprep.index.aligned import PlannedClip
-from videoprep.index.beside import KEY, PicturePlanner, refusals
+from videoprep.index.beside import PicturePlanner, refusal
 from videoprep.index.clip import (
     audio_key,
     frames_text,
@@ -85,6 +85,11 @@ class _AlikeSamples:
     share: float = 1.0
     """Which part of its sample's weight each clip has."""
 
+    @property
+    def alone(self) -> Iterator[tuple[_Shared, _Beside]]:
+        """The rows, with nothing beside the video."""
+        return ((row, _NOTHING_BESIDE) for row in self.rows)
+
 
 def build_table(
     samples: Sequence[Sample],
@@ -114,15 +119,10 @@ def build_table(
     for done, (sample, found) in enumerate(zip(samples, inspected, strict=True), start=1):
         name = next(names)
         kind = planner.kind_of(sample, found)
-        planned = kind.rows
-        if found.beside:
-            planned = planner.with_media(sample, found, planned)
-        for number, shared in enumerate(planned):
-            beside = _NOTHING_BESIDE
-            if found.beside and shared.video:
-                beside = planner.beside(found, shared)
-                if on_short_sound is not None and _ends_early(found, shared):
-                    on_short_sound(sample)
+        planned = planner.with_media(sample, found, kind.rows) if found.beside else None
+        for number, (shared, beside) in enumerate(planned or kind.alone):
+            if beside and on_short_sound is not None and _ends_early(found, shared):
+                on_short_sound(sample)
             rows.add(sample, name, number, found.video.fingerprint, shared, beside, kind.share)
         if on_progress is not None:
             on_progress(done, len(samples))
@@ -218,26 +218,35 @@ class _Planner:
         return _AlikeSamples(rows, placed[0].available, share_of_weight(placed, self.policy))
 
     def with_media(
-        self, sample: Sample, found: InspectedSample, rows: tuple[_Shared, ...]
-    ) -> tuple[_Shared, ...]:
-        """The same rows, or one that says which medium the clips cannot have."""
-        clips = (row.clip for row in rows if row.clip is not None)
-        wrong = next(refusals(sample, found, clips, self.pictures), None)
-        if wrong is None:
-            return rows
-        of_video = {name: rows[0].columns[name] for name in _OF_VIDEO}
-        return (_Shared(of_video | _reason(wrong.code, wrong.reason)),)
+        self, sample: Sample, found: InspectedSample, rows: Sequence[_Shared]
+    ) -> list[tuple[_Shared, _Beside]]:
+        """The same rows with what each takes of further media, or one that says what it cannot."""
+        planned: list[tuple[_Shared, _Beside]] = []
+        for row in rows:
+            beside = self._beside(sample, found, row)
+            if isinstance(beside, LeftOut):
+                of_video = {name: rows[0].columns[name] for name in _OF_VIDEO}
+                reason = _reason(beside.code, beside.reason)
+                return [(_Shared(of_video | reason), _NOTHING_BESIDE)]
+            planned.append((row, beside))
+        return planned
 
-    def beside(self, found: InspectedSample, shared: _Shared) -> _Beside:
-        """What a clip takes of the media beside its video."""
-        beside: dict[Role, Mapping[str, Any]] = {}
-        for role, one in found.beside.items():
-            if isinstance(one, Inspection) and shared.clip is not None:
-                columns = self.pictures.columns(role, one, shared.clip)
-                assert not isinstance(columns, LeftOut)  # noqa: S101 (`with_media` has looked)
-                beside[role] = columns
-            elif isinstance(one, SoundInspection) and isinstance(one.sound, SoundInfo):
-                beside[role] = _sound_of(one, one.sound, shared)
+    def _beside(self, sample: Sample, found: InspectedSample, row: _Shared) -> _Beside | LeftOut:
+        """What a clip takes of the media beside its video, or why it cannot have one of them."""
+        clip = row.clip
+        if clip is None:
+            return _NOTHING_BESIDE
+        beside: dict[Role, _Taken] = {}
+        for media in sample.beside:
+            one = found.beside[media.role]
+            if isinstance(one, Inspection):
+                plan = self.pictures.plan(media.role, one, clip)
+                if isinstance(plan, LeftOut):
+                    return refusal(media, plan)
+                key = video_key(one.fingerprint, plan.transform)
+                beside[media.role] = _Taken(plan.columns, one.fingerprint, key)
+            elif isinstance(one.sound, SoundInfo):
+                beside[media.role] = _sound_of(one, one.sound, row)
         return beside
 
     def require_reachable(self) -> None:
@@ -252,11 +261,69 @@ class _Planner:
             )
 
 
-_Beside = Mapping[Role, Mapping[str, Any]]
-"""Values of columns of further media, by role; and of `KEY`, what names what is made of it."""
+class _Taken(NamedTuple):
+    """What a clip takes of a medium beside its video."""
 
-_NOTHING: Mapping[str, Any] = {}
+    columns: Mapping[str, Any]
+    """Values of the columns that are not the medium's own, one object for many clips."""
+    fingerprint: str | None = None
+    key: str | None = None
+    """What names that which is made of it."""
+
+
+_Beside = Mapping[Role, _Taken]
+"""What a clip takes of further media, by role."""
+
 _NOTHING_BESIDE: _Beside = {}
+_NOTHING_TAKEN = _Taken({})
+
+
+class _SharedColumns:
+    """Gathers what many rows share, each time as a number; it is written down once a batch."""
+
+    def __init__(self) -> None:
+        self._kinds: list[Mapping[str, Any]] = []  # held, so that no other one has its identity
+        self._numbers: dict[int, int] = {}
+        self._positions: list[int] = []
+
+    def add(self, columns: Mapping[str, Any]) -> None:
+        """Adds a row with these values by column."""
+        at = self._numbers.get(id(columns))
+        if at is None:
+            at = self._numbers[id(columns)] = len(self._kinds)
+            self._kinds.append(columns)
+        self._positions.append(at)
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def column(self, name: str, kind: pa.DataType) -> pa.Array:
+        """The values of a column; null where a row has none."""
+        return _array([one.get(name) for one in self._kinds], kind).take(
+            pa.array(self._positions, pa.int32())
+        )
+
+
+class _MediaColumns:
+    """Gathers the columns of a role."""
+
+    def __init__(self) -> None:
+        self.own: dict[str, list[str | None]] = {"path": [], "fingerprint": [], "key": []}
+        self._shared = _SharedColumns()
+
+    def add(self, path: str | None, taken: _Taken) -> None:
+        """Adds a row: the path of its medium, if it has one, and what is taken of it."""
+        own = self.own
+        own["path"].append(path)
+        own["fingerprint"].append(taken.fingerprint)
+        own["key"].append(taken.key)
+        self._shared.add(taken.columns)
+
+    def column(self, name: str, kind: pa.DataType) -> pa.Array:
+        """The values of a column."""
+        if name in self.own:
+            return _array(self.own[name], kind)
+        return self._shared.column(name, kind)
 
 
 class _Rows:
@@ -275,14 +342,8 @@ class _Rows:
 
     def _start(self) -> None:
         self._own: dict[str, list[Any]] = {name: [] for name in (*OF_SAMPLE, *self._optional)}
-        self._of_roles = {
-            role: {one.name: list[Any]() for one in media_columns(role)} for role in self._roles
-        }
-        for role, columns in self._of_roles.items():
-            self._own |= {media_column(role, name): values for name, values in columns.items()}
-        self._shared: list[_Shared] = []
-        self._numbers: dict[int, int] = {}
-        self._shared_of: list[int] = []
+        self._of_roles = {role: _MediaColumns() for role in self._roles}
+        self._shared = _SharedColumns()
 
     def add(
         self,
@@ -295,11 +356,7 @@ class _Rows:
         share: float = 1.0,
     ) -> None:
         """Adds a clip of a sample, or the sample where it is skipped."""
-        at = self._numbers.get(id(shared))
-        if at is None:
-            at = self._numbers[id(shared)] = len(self._shared)
-            self._shared.append(shared)
-        self._shared_of.append(at)
+        self._shared.add(shared.columns)
         own, extras = self._own, sample.extras
         planned = bool(shared.video)
         own["sample"].append(name)
@@ -316,7 +373,7 @@ class _Rows:
         own["image_key"].append(video_key(fingerprint, shared.image) if planned else None)
         own["prompt_key"].append(prompt_key(sample.caption) if planned else None)
         if AUDIO in beside:
-            sound = beside[AUDIO][KEY]
+            sound: str | None = beside[AUDIO].key
         else:
             sound = audio_key(fingerprint, shared.audio) if shared.audio else NO_AUDIO
         own["audio_key"].append(sound if planned else None)
@@ -326,19 +383,16 @@ class _Rows:
             texts = [sample.token + text for text in sample.further] if planned else []
             own[FURTHER_CAPTIONS].append(texts or None)
             own[FURTHER_KEYS].append([prompt_key(text) for text in texts] or None)
-        if len(self._shared_of) == _BATCH:
+        if len(self._shared) == _BATCH:
             self._flush()
 
     def _add_beside(self, sample: Sample, beside: _Beside, *, planned: bool) -> None:
         """Adds what a row says of further media: of a sample that is skipped, their paths."""
         names = {media.role: media.name for media in sample.beside}
         for role, columns in self._of_roles.items():
-            name, values = names.get(role), beside.get(role, _NOTHING)
-            for column, own in columns.items():
-                if column == "path" and name is not None:
-                    own.append(name if planned else _readable(name))
-                else:
-                    own.append(values.get(column))
+            name = names.get(role)
+            path = name if planned or name is None else _readable(name)
+            columns.add(path, beside.get(role, _NOTHING_TAKEN))
 
     def table(self) -> pa.Table:
         """All rows."""
@@ -348,20 +402,29 @@ class _Rows:
         return used.of(table)
 
     def _flush(self) -> None:
-        positions = pa.array(self._shared_of, pa.int32())
-        columns = []
+        of_roles = {
+            media_column(role, one.name): (columns, one.name)
+            for role, columns in self._of_roles.items()
+            for one in media_columns(role)
+        }
+        arrays = []
         for name, kind in zip(self._schema.names, self._schema.types, strict=True):
-            plain = kind.value_type if pa.types.is_dictionary(kind) else kind
             if name in self._own:
-                column = pa.array(self._own[name], plain)
-                column = column.dictionary_encode() if plain is not kind else column
+                arrays.append(_array(self._own[name], kind))
+            elif name in of_roles:
+                columns, of_medium = of_roles[name]
+                arrays.append(columns.column(of_medium, kind))
             else:
-                column = pa.array([one.columns.get(name) for one in self._shared], plain)
-                column = column.dictionary_encode() if plain is not kind else column
-                column = column.take(positions)
-            columns.append(column)
-        self._batches.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+                arrays.append(self._shared.column(name, kind))
+        self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         self._start()
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Values as a column, held once each if that is its type."""
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, kind.value_type).dictionary_encode()
+    return pa.array(values, kind)
 
 
 @cache
@@ -429,19 +492,15 @@ def _shared(clip: PlannedClip, background: str | None) -> _Shared:
     return _Shared(columns, video, image, sound, *played, clip)
 
 
-def _sound_of(found: SoundInspection, sound: SoundInfo, shared: _Shared) -> Mapping[str, Any]:
+def _sound_of(found: SoundInspection, sound: SoundInfo, shared: _Shared) -> _Taken:
     """What a clip takes of a sound file: what a player plays there at the clip's time."""
     start = sound.zero + shared.begins
     audio = sound.audio
     before = audio.end is not None and audio.end <= shared.begins
     none = before or audio.start >= shared.begins + shared.lasts
     span = span_of(start, 0, shared.lasts)
-    return {
-        "fingerprint": found.fingerprint,
-        "stream": audio.stream,
-        "start": str(start),
-        KEY: NO_AUDIO if none else audio_key(found.fingerprint, span),
-    }
+    key = NO_AUDIO if none else audio_key(found.fingerprint, span)
+    return _Taken({"stream": audio.stream, "start": str(start)}, found.fingerprint, key)
 
 
 def _ends_early(found: InspectedSample, shared: _Shared) -> bool:

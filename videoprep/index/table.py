@@ -29,6 +29,7 @@ from videoprep.fs import Files
 from videoprep.fs.atomic import write_file
 from videoprep.fs.mirror import local_path, remote_of, shown
 from videoprep.fs.staging import bring
+from videoprep.gc_pause import gc_paused
 from videoprep.index.as_they_are import Marks, count_marked, mark, no_marks
 from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.builder import (
@@ -203,11 +204,12 @@ class BucketIndex:
         if on_missing not in get_args(OnMissing):
             raise PlanError(f"on_missing is {on_missing!r}", remedy="say error or skip")
         spec = open_datasets(spec, **options)
-        if isinstance(spec, DatasetGroup):
-            from videoprep.index.group_index import build_group  # which is made of these
+        with gc_paused():
+            if isinstance(spec, DatasetGroup):
+                from videoprep.index.group_index import build_group  # which is made of these
 
-            return build_group(spec, on_missing=on_missing, on_progress=on_progress)
-        return cls.of_listed(ListedDataset.of(spec, on_missing), on_progress)
+                return build_group(spec, on_missing=on_missing, on_progress=on_progress)
+            return cls.of_listed(ListedDataset.of(spec, on_missing), on_progress)
 
     @classmethod
     def of_listed(cls, listed: ListedDataset, on_progress: OnProgress | None = None) -> BucketIndex:

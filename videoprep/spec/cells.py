@@ -61,6 +61,8 @@ def as_paths(value: Any) -> tuple[str, ...]:
     Raises:
         BadCellError: it holds something else.
     """
+    if isinstance(value, str):  # as in each cell of a CSV file
+        return (_sound(value),) if value.strip() else ()
     several = value if isinstance(value, list | tuple) else [value]
     return tuple(name for one in several if (name := as_path(one)).strip())
 

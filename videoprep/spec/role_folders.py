@@ -7,7 +7,7 @@ recognized by what they are called.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import takewhile
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def recognized_folders(root: Path, columns: Mapping[str, str]) -> Folders:
     from videoprep.spec.readers.caption_files import CaptionNames  # which looks for role folders
 
     found: dict[Role, list[str]] = {}
-    for name in _top_folders(root):
+    for name in top_folders(root, lambda name: _role_of_folder(name) is not None):
         role = _role_of_folder(name)
         if role is not None and role not in columns and name not in columns.values():
             found.setdefault(role, []).append(name)
@@ -128,7 +128,7 @@ def add_from_folders(
             )
         files = _files(root, folder, allow_outside)
         stems = [_stem(os.path.normpath(entry.video)) for entry in found.entries]
-        prefix = _prefix(stems, files)
+        prefix = prefix_of(stems, files)
         for place, (entry, stem) in enumerate(zip(found.entries, stems, strict=True)):
             key = stem.removeprefix(prefix)
             names = files.get(key, [])
@@ -175,8 +175,8 @@ def _files(root: Path, folder: str, allow_outside: bool) -> dict[str, list[str]]
     return files
 
 
-def _prefix(stems: list[str], files: Mapping[str, object]) -> str:
-    """What of the videos' paths the folder does not have: most often the folder of the videos.
+def prefix_of(stems: Collection[str], files: Collection[str]) -> str:
+    """Return what of the videos' paths a folder does not have: most often the videos' folder.
 
     Of the folders that all videos share, that with which the most files are found.
     """
@@ -196,18 +196,17 @@ def _role_of_folder(name: str) -> Role | None:
     return role_called(words)
 
 
-def _top_folders(root: Path) -> Iterator[str]:
-    """The folders that lie directly in the data root, in order; links out of it are none."""
+def top_folders(root: Path, wanted: Callable[[str], bool]) -> Iterator[str]:
+    """Yield the folders directly in the data root with a wanted name; no links out of it."""
     remote = remote_of(root)
     if remote is not None:
         tops = {name.partition("/")[0] for name in remote.listing() if "/" in name}
-        yield from sorted(tops)
+        yield from filter(wanted, sorted(tops))
         return
     top = os.path.realpath(root)
-    for name in sorted(os.listdir(root)):
+    for name in sorted(filter(wanted, os.listdir(root))):
         path = os.path.join(root, name)
-        inside = _role_of_folder(name) is not None and is_inside(os.path.realpath(path), top)
-        if inside and os.path.isdir(path):
+        if is_inside(os.path.realpath(path), top) and os.path.isdir(path):
             yield name
 
 

@@ -1,17 +1,52 @@
-"""Sound files that lie beside videos under their names: ``clip.wav`` beside ``clip.mp4``."""
+"""Sound files that lie beside videos under their names: ``clip.wav`` beside ``clip.mp4``.
+
+Or in a folder of their own: ``audio/a/clip.wav`` for ``videos/a/clip.mp4``.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from videoprep.errors import Code, Problem
 from videoprep.fs.mirror import remote_of
-from videoprep.spec.entries import Entries, Entry
+from videoprep.spec.columns import normalized
+from videoprep.spec.entries import Entries, Entry, PassedOver
+from videoprep.spec.folder import levels
+from videoprep.spec.role_folders import prefix_of, top_folders
 from videoprep.spec.roles import AUDIO
-from videoprep.spec.video_files import is_sound_name, is_video_name, suffix_of
+from videoprep.spec.video_files import is_media_name, is_sound_name, is_video_name, suffix_of
 from videoprep.spec.video_lookup import is_inside
+
+UNPAIRED_SOUND = "sound files without a video"
+
+_FOLDERS = ("audio", "audios", "sound", "sounds")
+"""What a folder of sound files is called, normalized."""
+
+
+def sound_folder(root: Path) -> str | None:
+    """Return the folder of the data root that holds the videos' sound files, if there is one.
+
+    It is called like one, holds sound files, and no videos and still images, which are samples
+    themselves. Of several such folders none is.
+    """
+    found = []
+    if remote_of(root) is None and not os.path.isdir(root):
+        return None
+    for name in top_folders(root, _is_called_so):
+        names = [one for level in levels(root / name, within=root) for one in level.files]
+        if any(map(is_sound_name, names)) and not any(map(is_media_name, names)):
+            found.append(name)
+    return found[0] if len(found) == 1 else None
+
+
+def _is_called_so(name: str) -> bool:
+    return len(name) <= _LONGEST and normalized(name) in _FOLDERS
+
+
+_LONGEST = max(map(len, _FOLDERS))
 
 
 class SoundNames:
@@ -63,32 +98,85 @@ def add_sounds_beside(found: Entries, root: Path, *, allow_outside: bool = False
     if AUDIO in found.columns:
         return
     names_of = _names_of(root, allow_outside=allow_outside)
-    folders: dict[str, SoundNames] = {}
+    second = _second_folder(root, [entry.video for entry in found.entries])
+    folders: dict[str, list[tuple[str, SoundNames]]] = {}
+    used: set[str] = set()
     for place, entry in enumerate(found.entries):
         folder, slash, video = entry.video.rpartition("/")
-        names = folders.get(folder)
-        if names is None:
-            names = folders[folder] = SoundNames(names_of(folder + slash))
-        if not names:
+        places = folders.get(folder)
+        if places is None:
+            places = folders[folder] = _places(folder + slash, names_of, second)
+        sounds = [prefix + name for prefix, names in places for name in names.of(video)]
+        if not sounds:
             continue
-        sounds, videos = names.of(video), names.sharing(video)
-        if len(sounds) > 1 or (sounds and len(videos) > 1):
+        having = [names for _, names in places if names.of(video)]
+        videos = sorted({one for names in having for one in names.sharing(video)})
+        if len(sounds) > 1 or len(videos) > 1:
             flaw = _flaw(entry, folder + slash, sounds, videos)
             found.flaws.setdefault(entry.number, []).append(flaw)
-        elif sounds:
-            medium = AUDIO, f"{folder}{slash}{sounds[0]}"
-            found.entries[place] = entry._replace(beside=(medium, *entry.beside))
+        else:
+            found.entries[place] = entry._replace(beside=((AUDIO, sounds[0]), *entry.beside))
             found.sounds_beside += 1
+            used.add(sounds[0])
+    if second is not None:
+        _tell(found, second, used)
+
+
+class _SecondFolder(NamedTuple):
+    """A folder of sound files, and how its files are called."""
+
+    name: str
+    names: Mapping[str, Sequence[str]]
+    """Of each folder in it: relative to it, empty or with a slash at its end."""
+    prefix: str
+    """What of the videos' paths it does not have."""
+
+
+def _second_folder(root: Path, videos: Iterable[str]) -> _SecondFolder | None:
+    name = sound_folder(root)
+    if name is None:
+        return None
+    names = {
+        level.prefix: [one for one in level.files if is_sound_name(one)]
+        for level in levels(root / name, within=root)
+    }
+    stems = {_stem(prefix + one) for prefix, files in names.items() for one in files}
+    of_videos = [_stem(os.path.normpath(video)) for video in videos]
+    return _SecondFolder(name, names, prefix_of(of_videos, stems))
+
+
+def _tell(found: Entries, second: _SecondFolder, used: Collection[str]) -> None:
+    """Say that the folder is read, and which of its files are those of no video."""
+    files = [f"{second.name}/{prefix}{one}" for prefix, own in second.names.items() for one in own]
+    left = sorted(name for name in files if name not in used)
+    if len(left) < len(files):
+        found.columns[AUDIO] = f"{second.name}/"
+    if left:
+        over = PassedOver(UNPAIRED_SOUND, len(left), tuple(left[:_SHOWN]))
+        found.passed_over.append(over)
+
+
+def _places(
+    folder: str, names_of: Callable[[str], Iterable[str]], second: _SecondFolder | None
+) -> list[tuple[str, SoundNames]]:
+    """Where the sound files of a folder's videos may lie, and which are there."""
+    names = list(names_of(folder))
+    places = [(folder, SoundNames(names))]
+    if second is not None:
+        inner = os.path.normpath(folder or ".")
+        within = "" if inner == "." else f"{inner}/".removeprefix(second.prefix)
+        files = second.names.get(within, ())
+        videos = [name for name in names if not is_sound_name(name)]
+        places.append((f"{second.name}/{within}", SoundNames([*files, *videos])))
+    return [(prefix, sounds) for prefix, sounds in places if sounds]
 
 
 def _flaw(entry: Entry, folder: str, sounds: Sequence[str], videos: Sequence[str]) -> Problem:
     if len(sounds) > 1:
-        message = f"its audio: several sound files lie beside it: {_listed(folder, sounds)}"
+        message = f"its audio: several sound files lie beside it: {_listed('', sounds)}"
         remedy = "keep one of them"
     else:
-        message = (
-            f"its audio: {folder}{sounds[0]} lies beside several videos: {_listed(folder, videos)}"
-        )
+        message = f"its audio: {sounds[0]} lies beside several videos: {_listed(folder, videos)}"
         remedy = f"name it after one of them, such as {videos[0]}{suffix_of(sounds[0])}"
     return Problem(
         Code.SEVERAL_MEDIA,

@@ -23,19 +23,28 @@ def unlisted_videos(root: Path, entries: Collection[Entry]) -> PassedOver | None
 
     Of very many files only some are looked at, and then nothing is said. Links are not looked at.
     """
-    listed = {os.path.normpath(entry.video) for entry in entries}
+    listed = {_normal(entry.video) for entry in entries}
     folders = {os.path.dirname(name) for name in listed}
-    listed |= {os.path.normpath(name) for entry in entries for _, name in entry.beside}
+    listed |= {_normal(name) for entry in entries for _, name in entry.beside}
     inside = [one for one in folders if not one.startswith(("/", ".."))]
     if len(inside) > _MOST_FOLDERS:
         return None
     names = list(islice(_names(root, inside), _MOST_NAMES + 1))
     if len(names) > _MOST_NAMES:
         return None
+    others = [name for name in names if name not in listed]
+    if not others:
+        return None
     # Still images may be covers, unless the list names some.
     is_meant = is_media_name if any(map(is_still_name, listed)) else is_video_name
-    left = sorted(name for name in names if is_meant(name) and name not in listed)
+    left = sorted(filter(is_meant, others))
     return PassedOver(KIND, len(left), tuple(left[:_EXAMPLES])) if left else None
+
+
+def _normal(name: str) -> str:
+    """The same as `os.path.normpath`, and several times as fast on names without detours."""
+    detour = "//" in name or "./" in name or "/." in name or name.endswith("/")
+    return os.path.normpath(name) if detour or name in ("", ".", "..") else name
 
 
 def _names(root: Path, folders: Iterable[str]) -> Iterator[str]:

@@ -330,4 +330,6 @@ def tensor_of(data: bytes, place: TensorPlace) -> torch.Tensor:
     is_shape = min(place.shape, default=0) >= 0
     if dtype is None or not is_shape or not len(part) == place.size == size:
         raise ValueError(f"no tensor {list(place.shape)} of {place.dtype} lies at {place.offset}")
+    if not part:  # which `frombuffer` refuses
+        return torch.empty(place.shape, dtype=dtype)
     return torch.frombuffer(part, dtype=dtype).view(place.shape)

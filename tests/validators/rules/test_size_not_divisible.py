@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.support.rules import check, clip, rule_test
+from videoprep.families.registry import profiles
 from videoprep.validators.protocol import Severity
 from videoprep.validators.rules.size_not_divisible import SizeNotDivisible
 
@@ -17,8 +18,11 @@ def test_it_names_the_nearest_and_who_accepts_it() -> None:
     (finding,) = check(SizeNotDivisible, clip(720, 480, 49))
     assert finding.severity is Severity.ERROR
     assert "704×480, 736×480" in finding.remedy
-    accepting = "`profile='cogvideox' or 'cogvideox1.5' or 'hunyuan-video' or 'wan'` accepts it"
-    assert accepting in finding.remedy
+    accepting = finding.data["accepted_by"]
+    assert accepting == [n for n, one in profiles().items() if one.accepts_size(720, 480)]
+    first = " or ".join(map(repr, accepting[:3]))
+    others = len(accepting) - 3
+    assert f"`profile={first}` accepts it, and so do {others} others" in finding.remedy
     assert finding.data["nearest"] == [[704, 480], [736, 480]]
     (finding,) = check(SizeNotDivisible, clip(1920, 1020, 49))
     assert "`profile" not in finding.remedy

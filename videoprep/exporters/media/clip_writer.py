@@ -11,13 +11,14 @@ from pathlib import Path
 
 from videoprep.engine.rank import ClaimedUnit, RankContext
 from videoprep.errors import Code, MediaError
-from videoprep.exporters.media.clips import MediaClip
-from videoprep.exporters.media.video_file import writing
+from videoprep.exporters.media.clips import MediaClip, MediaFile
+from videoprep.exporters.media.video_file import writing, writing_picture
 from videoprep.failpoints import reach
 from videoprep.fs import Files
 from videoprep.media.clip_request import ClipRequest
 from videoprep.media.decode_pool import Decoded, DecodePool
 from videoprep.media.decoded_clips import decoded_clips
+from videoprep.spec.roles import VIDEO
 from videoprep.store.receipt import Failure
 
 _DAMAGE = (Code.DAMAGED_FRAMES.value, Code.DAMAGED_SOUND.value)
@@ -47,6 +48,17 @@ class UnitExport:
     failures: list[Failure] = field(default_factory=list)
 
 
+@dataclass(slots=True, eq=False)
+class ClipExport:
+    """A clip in progress."""
+
+    unit: UnitExport
+    clip: MediaClip
+    left: int
+    """How many of its files of pixels are not settled yet."""
+    failed: bool = False
+
+
 @dataclass(slots=True)
 class ClipWriter:
     """Decodes clips in processes, and writes them in threads."""
@@ -60,8 +72,8 @@ class ClipWriter:
     pool: DecodePool
     threads: ThreadPoolExecutor
     at_once: int
-    """How many clips are written at a time."""
-    _coming: deque[tuple[UnitExport, MediaClip, Future[None]]] = field(default_factory=deque)
+    """How many files are written at a time."""
+    _coming: deque[tuple[ClipExport, Future[None]]] = field(default_factory=deque)
     """What threads write."""
     _whole: deque[UnitExport] = field(default_factory=deque)
     """Units of which all is written or failed."""
@@ -75,71 +87,104 @@ class ClipWriter:
             SourceError: A video is gone or another one than was planned.
         """
         requests = self._requests(works)
-        for (unit, clip), answer in decoded_clips(self.pool, requests, self.data_root, self.rank):
-            self._take(unit, clip, answer)
+        for (work, file), answer in decoded_clips(self.pool, requests, self.data_root, self.rank):
+            self._take(work, file, answer)
             yield from self._pop_whole()
         self._settle(most=0)
         yield from self._pop_whole()
 
     def _requests(
         self, works: Iterator[tuple[ClaimedUnit, Sequence[MediaClip]]]
-    ) -> Iterator[tuple[tuple[UnitExport, MediaClip], ClipRequest]]:
+    ) -> Iterator[tuple[tuple[ClipExport, MediaFile], ClipRequest]]:
         """Yield what is to be decoded. Taking the next claims units when they are needed."""
         for claimed, clips in works:
             unit = UnitExport(claimed, len(clips))
             if not clips:  # somebody else was faster
                 self._whole.append(unit)
             for clip in clips:
-                if self.files.size(clip.video) is not None:
-                    self._write_caption(clip)
-                    self._close(unit, clip)
+                lacking = [one for one in clip.files if self.files.size(one.name) is None]
+                work = ClipExport(unit, clip, len(lacking))
+                if not lacking:
+                    self._close(work)
                 elif (deadly := claimed.kills(clip.stem)) is not None:
-                    self._fail(unit, clip, Code.KILLS_ITS_PROCESS, deadly)
+                    self._fail(work, Code.KILLS_ITS_PROCESS, deadly)
+                    self._close(work)
                 else:
-                    sound = clip.clip.sound() if self.options.sound else None
-                    yield (unit, clip), ClipRequest(clip.clip.pixels, sound)
+                    for one in lacking:
+                        yield (work, one), self._request(clip, one)
 
-    def _take(self, unit: UnitExport, clip: MediaClip, answer: Decoded | MediaError) -> None:
+    def _request(self, clip: MediaClip, file: MediaFile) -> ClipRequest:
+        sounds = self.options.sound and file.role == VIDEO and not clip.clip.is_still
+        return ClipRequest(file.pixels, clip.clip.sound() if sounds else None)
+
+    def _take(self, work: ClipExport, file: MediaFile, answer: Decoded | MediaError) -> None:
+        """Write a file, unless it cannot be decoded or another one of its clip could not."""
         if isinstance(answer, MediaError):
-            self._fail(unit, clip, answer.code, answer.message)
+            whose = "" if file.role == VIDEO else f"its {file.role}: "
+            self._fail(work, answer.code, whose + answer.message)
+            self._settle_file(work)
             return
-        careful = unit.claimed.careful
-        if careful:
+        if work.failed:
+            answer.release()
+            self._settle_file(work)
+            return
+        claimed = work.unit.claimed
+        if claimed.careful:
             self._settle(most=0)  # so that nothing else can end the process
-        with unit.claimed.doing(clip.stem):
-            self._coming.append((unit, clip, self.threads.submit(self._write, clip, answer)))
-            self._settle(most=0 if careful else self.at_once)
+        with claimed.doing(work.clip.stem):
+            written = self.threads.submit(self._write, work.clip, file, answer)
+            self._coming.append((work, written))
+            self._settle(most=0 if claimed.careful else self.at_once)
 
     def _settle(self, most: int) -> None:
-        """Wait until at most ``most`` clips are being written."""
+        """Wait until at most ``most`` files are being written."""
         started = time.monotonic()
         while len(self._coming) > most:
-            unit, clip, written = self._coming.popleft()
-            with self.rank.watchdog.watching(f"writing {clip.video}"):
+            work, written = self._coming.popleft()
+            with self.rank.watchdog.watching(f"writing {work.clip.video}"):
                 written.result()
-            self._close(unit, clip)
+            self._settle_file(work)
         self.rank.stats.add_busy(time.monotonic() - started)
 
-    def _write(self, clip: MediaClip, decoded: Decoded) -> None:
+    def _write(self, clip: MediaClip, file: MediaFile, decoded: Decoded) -> None:
+        whose = "" if file.role == VIDEO else f" {file.role}"
         try:
-            reach("clip.encoding", f"{clip.stem} {clip.clip.video}")
+            reach("clip.encoding", f"{clip.stem}{whose} {file.pixels.frames.path.name}")
             pixels, lossless = decoded.pixels.numpy(), self.options.lossless
-            write = writing(pixels, clip.rate, lossless=lossless, sound=decoded.sound)
-            self.files.write(clip.video, write)
+            if file.rate is None:
+                write = writing_picture(pixels)
+            else:
+                write = writing(pixels, file.rate, lossless=lossless, sound=decoded.sound)
+            self.files.write(file.name, write)
         finally:
             decoded.release()
-        self._write_caption(clip)
-        reach("clip.encoded", clip.stem)
+        if file.role == VIDEO:
+            self._write_caption(clip)
+        reach("clip.encoded", f"{clip.stem}{whose}")
 
     def _write_caption(self, clip: MediaClip) -> None:
         # No line break at its end: two of the trainers would take it for a part.
         self.files.write_bytes(clip.caption_file, clip.caption.encode())
 
-    def _fail(self, unit: UnitExport, clip: MediaClip, code: Code, reason: str) -> None:
-        unit.failures.append(Failure(clip.stem, code.value, reason))
-        self._close(unit, clip, failed=True)
+    def _fail(self, work: ClipExport, code: Code, reason: str) -> None:
+        """Record the first thing that is wrong with a clip."""
+        if not work.failed:
+            work.unit.failures.append(Failure(work.clip.stem, code.value, reason))
+        work.failed = True
 
-    def _close(self, unit: UnitExport, clip: MediaClip, *, failed: bool = False) -> None:
+    def _settle_file(self, work: ClipExport) -> None:
+        work.left -= 1
+        if not work.left:
+            self._close(work)
+
+    def _close(self, work: ClipExport) -> None:
+        """Make a clip whole, or leave nothing of it: a trainer would take a part for all."""
+        unit, clip, failed = work.unit, work.clip, work.failed
+        if failed:
+            for name in (clip.caption_file, *(one.name for one in clip.files)):
+                self.files.delete(name)
+        elif self.files.size(clip.caption_file) is None:
+            self._write_caption(clip)
         frames = clip.clip.bucket.frames
         unit.claimed.settle(done=int(not failed), failed=int(failed), amount=frames)
         unit.left -= 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from videoprep.index.bucket import Bucket
+from videoprep.spec.roles import Role
 
 CAPTION_SUFFIX = ".txt"
 CAPTION_LIST = "captions.json"
@@ -15,21 +16,55 @@ CAPTION_LIST = "captions.json"
 
 
 @dataclass(frozen=True, slots=True)
+class BesideFolder:
+    """A folder with a file for each clip of another folder, under the clip's name.
+
+    Attributes:
+        role: what they are to the clips.
+        path: absolute.
+        pictures: whether they are pictures; else they are videos.
+    """
+
+    role: Role
+    path: str
+    pictures: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ClipFolder:
-    """A folder with the clips of one bucket, each with its caption beside it.
+    """A folder with clips of one bucket and of one kind, each with its caption beside it.
 
     Attributes:
         path: absolute.
         bucket: of all its clips: frames and pixels.
+        stills: whether they are still images; else they are videos.
+        beside: what each of them has beside it.
+        clips: how many there are.
     """
 
     path: str
     bucket: Bucket
+    stills: bool = False
+    beside: tuple[BesideFolder, ...] = ()
+    clips: int = 0
 
     @property
     def name(self) -> str:
         """Tells it from the others."""
-        return self.bucket.plain
+        return self.path.rpartition("/")[2]
+
+    def of(self, *kinds: str, pictures: bool | None = None) -> list[BesideFolder]:
+        """Return the folders beside it, of some kinds of roles, in the order of roles.
+
+        Args:
+            kinds: such as ``control``.
+            pictures: of pictures alone, or of videos alone; None: both.
+        """
+        return [
+            one
+            for one in self.beside
+            if one.role.kind.name in kinds and pictures in (None, one.pictures)
+        ]
 
 
 class Trainer(ABC):
@@ -57,8 +92,18 @@ class Trainer(ABC):
         """
 
     @abstractmethod
-    def alters(self, bucket: Bucket) -> str | None:
-        """What it does to clips of a bucket whatever its config says, in words, or None."""
+    def alters(self, bucket: Bucket, *, stills: bool = False) -> str | None:
+        """What it does to clips of a bucket whatever its config says, in words, or None.
+
+        Args:
+            bucket: of the clips.
+            stills: whether they are still images.
+        """
+
+    def reads(self, folder: ClipFolder) -> Collection[BesideFolder]:
+        """Return what its config names of the folders beside one of clips."""
+        del folder
+        return ()
 
     @abstractmethod
     def command(self, config: str, folders: Sequence[ClipFolder]) -> str:

@@ -6,7 +6,12 @@ import math
 import shlex
 from collections.abc import Sequence
 
-from videoprep.exporters.media.contract import CAPTION_SUFFIX, ClipFolder, Trainer
+from videoprep.exporters.media.contract import (
+    CAPTION_SUFFIX,
+    BesideFolder,
+    ClipFolder,
+    Trainer,
+)
 from videoprep.exporters.media.toml import quoted
 from videoprep.index.bucket import Bucket
 
@@ -31,13 +36,17 @@ class MusubiTuner(Trainer):
         ]
         for folder in folders:
             bucket = folder.bucket
-            lines += ["", "[[datasets]]", f"video_directory = {quoted(folder.path)}"]
+            kind = "image" if folder.stills else "video"
+            lines += ["", "[[datasets]]", f"{kind}_directory = {quoted(folder.path)}"]
+            lines += [f"control_directory = {quoted(one.path)}" for one in self.reads(folder)]
             lines += [f"cache_directory = {quoted(f'{cache}/{folder.name}')}"]
             lines += [f"resolution = [{bucket.width}, {bucket.height}]"]
-            lines += [f"target_frames = [{bucket.frames}]", 'frame_extraction = "head"']
+            if not folder.stills:
+                lines += [f"target_frames = [{bucket.frames}]", 'frame_extraction = "head"']
         return "\n".join(lines) + "\n"
 
-    def alters(self, bucket: Bucket) -> str | None:
+    def alters(self, bucket: Bucket, *, stills: bool = False) -> str | None:
+        del stills
         if bucket.height % _SIDE or bucket.width % _SIDE:
             return f"resizes to multiples of {_SIDE}"
         # The narrowest of the shapes that it makes of an area.
@@ -46,6 +55,10 @@ class MusubiTuner(Trainer):
             return "resizes and crops: it knows no shape as narrow"
         rest = (bucket.frames - 1) % _FRAMES
         return f"takes the first {bucket.frames - rest} frames" if rest else None
+
+    def reads(self, folder: ClipFolder) -> list[BesideFolder]:
+        """One control, with a file for every clip of its folder, as it wants it."""
+        return folder.of("control")[:1]
 
     def command(self, config: str, folders: Sequence[ClipFolder]) -> str:
         del folders

@@ -6,9 +6,9 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,14 +25,14 @@ from videoprep.errors import Code, StoreError
 from videoprep.exporters.folder import NAMES, Folder
 from videoprep.exporters.held_out import held_out_notes
 from videoprep.exporters.media.clip_writer import MediaOptions
-from videoprep.exporters.media.clips import FOLDER, MediaClip, digest_of, media_clips
-from videoprep.exporters.media.contract import CAPTION_LIST, ClipFolder
+from videoprep.exporters.media.clips import MediaClip, digest_of, media_clips
+from videoprep.exporters.media.contract import CAPTION_LIST, BesideFolder, ClipFolder
 from videoprep.exporters.media.task import MediaTask, load_media_task
 from videoprep.exporters.media.video_file import sound_in
 from videoprep.exporters.registry import MEDIA, trainers
 from videoprep.failpoints import reach
 from videoprep.fs import LocalFiles
-from videoprep.index.row_words import CLIP, of_stills, row_word
+from videoprep.index.row_words import CLIP, row_word
 from videoprep.index.table import BucketIndex, LeftOutSample, OnMissing
 from videoprep.progress import Style, shown
 from videoprep.sources import Source, open_index
@@ -187,8 +187,6 @@ class _MediaRun:
     execution: ExecutionOptions
     folder: Folder = field(init=False)
     task: MediaTask = field(init=False)
-    stills: int = 0
-    """How many still images are not exported: what is written is videos."""
     sounds: dict[int, str] = field(default_factory=dict)
     """What exported files have of sound, by the places of their clips in the plan."""
     held: int = 0
@@ -201,9 +199,8 @@ class _MediaRun:
             every, trained = len(index), index.splits_trained_on
             index = index if trained is None else index.of_split(*trained)
             self.held = every - len(index)
-        index, self.stills = index.without_stills(), index.stills
         index.require_clips()
-        roles = (AUDIO,) if self.options.sound else ()
+        roles = [role for role in index.roles if role != AUDIO or self.options.sound]
         checked = index.check_sources(self.on_missing or "error", roles).table
         lost = checked.filter(pc.equal(checked["left_out_code"], _GONE))
         reasons = lost["left_out_reason"].to_pylist()
@@ -244,8 +241,7 @@ class _MediaRun:
             loses="; ".join((*silent, *LOSSES, *lossy)),
             notes=(
                 *_notes_on_sound(states, word),
-                *_notes_on_stills(self.stills, word),
-                *_notes_on_media(self.task.index),
+                *_notes_on_media(folders, word),
                 *_notes(self.task.index, folders),
                 *held_out_notes(self.held, word),
             ),
@@ -272,10 +268,9 @@ class _MediaRun:
         """Write the list and the configs; return the folders that hold clips, and their sound."""
         states: Counter[str] = Counter()
         self.folder.write_lines(NAMES, self._lines(there, states))
-        root, index = self.folder.path.resolve(), self.task.index
-        buckets = sorted({index.buckets[place] for place in there})
-        folders = [ClipFolder(f"{root}/{FOLDER}/{bucket.plain}", bucket) for bucket in buckets]
-        if index.caption_counts is not None:
+        root = self.folder.path.resolve()
+        folders = _folders(str(root), media_clips(self.task.index), there)
+        if self.task.index.caption_counts is not None:
             self._write_captions(there)
         for trainer in trainers().values():
             text = trainer.text(folders, f"{root}/cache/{trainer.name}")
@@ -300,7 +295,7 @@ class _MediaRun:
         for clip in media_clips(self.task.index):
             if clip.number in there:
                 entry = clip.to_json()
-                if self.options.sound:
+                if self.options.sound and not clip.clip.is_still:
                     entry["sound"] = self._sound_of(clip)
                     states[entry["sound"]] += 1
                 yield json.dumps(entry, ensure_ascii=False)
@@ -335,16 +330,35 @@ def _notes_on_sound(states: Mapping[str, int], word: str) -> Iterator[str]:
         yield f"{word}s whose sound starts late or ends early: {part:,}"
 
 
-def _notes_on_stills(stills: int, word: str) -> Iterator[str]:
-    if stills:
-        yield f"{of_stills(stills, word)}: not written as videos"
+def _folders(root: str, clips: Iterable[MediaClip], there: Collection[int]) -> list[ClipFolder]:
+    """The folders that hold clips, by bucket and by what clips have beside them."""
+    found: dict[str, ClipFolder] = {}
+    for clip in clips:
+        if clip.number not in there:
+            continue
+        one = found.get(clip.kind)
+        if one is None:
+            *beside, own = clip.files
+            one = ClipFolder(
+                f"{root}/{own.folder}",
+                clip.clip.bucket,
+                clip.clip.is_still,
+                tuple(BesideFolder(f.role, f"{root}/{f.folder}", f.rate is None) for f in beside),
+            )
+        found[clip.kind] = replace(one, clips=one.clips + 1)
+    return sorted(found.values(), key=lambda one: (one.bucket, one.name))
 
 
-def _notes_on_media(index: BucketIndex) -> Iterator[str]:
-    """Which media beside the videos are not written."""
-    named = [role for role in index.roles if role != AUDIO]
-    if named:
-        yield f"{', '.join(named)}: not written as clips; {NAMES} names the files of each clip"
+def _notes_on_media(folders: Sequence[ClipFolder], word: str) -> Iterator[str]:
+    """Which media beside clips the config of a trainer leaves out, and of how many clips."""
+    for trainer in trainers().values():
+        left: Counter[str] = Counter()
+        for folder in folders:
+            read = trainer.reads(folder)
+            left.update({str(one.role): folder.clips for one in folder.beside if one not in read})
+        if left:
+            named = ", ".join(f"{role} of {count:,}" for role, count in sorted(left.items()))
+            yield f"{trainer.name} does not take all that clips have beside them: {named} {word}s"
 
 
 def _notes(index: BucketIndex, folders: Sequence[ClipFolder]) -> Iterator[str]:
@@ -360,13 +374,14 @@ def _notes(index: BucketIndex, folders: Sequence[ClipFolder]) -> Iterator[str]:
             f"{CAPTION_LIST} holds all, for {' and '.join(drawing)}"
         )
     for trainer in trainers().values():
-        for one in folders:
-            what = trainer.alters(one.bucket)
+        for bucket, stills in sorted({(one.bucket, one.stills) for one in folders}):
+            what = trainer.alters(bucket, stills=stills)
             if what is not None:
-                yield f"{trainer.name} {what} of the clips of {one.bucket}"
-    rates = sorted({clip.rate for clip in media_clips(index)})
+                named = "still images" if stills else "clips"
+                yield f"{trainer.name} {what} of the {named} of {bucket}"
+    rates = sorted({one.rate for one in media_clips(index) if not one.clip.is_still})
     for trainer in trainers().values():
-        if trainer.resamples:
+        if trainer.resamples and rates:
             yield f"{trainer.name} {trainer.resamples}; these clips have {_shown(rates)}"
 
 

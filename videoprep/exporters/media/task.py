@@ -19,7 +19,7 @@ from videoprep.engine.rank import ClaimedUnit, RankContext
 from videoprep.engine.task import JobShare, Stage, TaskDescription, TaskUnit
 from videoprep.errors import Code
 from videoprep.exporters.media.clip_writer import ClipWriter, MediaOptions
-from videoprep.exporters.media.clips import FOLDER, MediaClip, media_clip
+from videoprep.exporters.media.clips import MediaClip, media_clip
 from videoprep.fs import Files
 from videoprep.index.bucket import Bucket
 from videoprep.index.table import BucketIndex
@@ -34,8 +34,6 @@ _PHASE = Phase(_NAME, "Exporting", "clips", "frames")
 
 _INDEX, _OPTIONS = "index.parquet", "media.json"
 
-_FILES = 2  # of a clip: its video and its caption
-
 # Bytes of decoded pixels that may wait, as for encoding.
 _MEMORY = 1 << 30
 _MOST_AT_ONCE = 8
@@ -49,14 +47,11 @@ class ClipState:
     unit: str
     """The id of its unit."""
     files: int
-    """How many of its two files are there."""
+    """How many of its files are there: those of pixels and its caption."""
+    is_there: bool
+    """Whether all of them are, and so it is exported."""
     problem: Failure | None
-    """Why its video cannot be written, if it is not there: it is gone, or it failed."""
-
-    @property
-    def is_there(self) -> bool:
-        """Whether it is exported."""
-        return self.files == _FILES
+    """Why pixels cannot be written, if some are not there: they are gone, or the clip failed."""
 
     @property
     def is_left(self) -> bool:
@@ -138,9 +133,11 @@ class MediaTask:
         for unit in units:
             failures = self._failures(unit) if exists(unit.receipt) else {}
             for clip in self._clips(unit):
-                video, caption = exists(clip.video), exists(clip.caption_file)
-                problem = None if video else self._problem(clip, failures)
-                yield ClipState(clip, unit.id, video + caption, problem)
+                pixels = [exists(one.name) for one in clip.files]
+                caption = exists(clip.caption_file)
+                problem = None if all(pixels) else self._problem(clip, failures)
+                whole = caption and all(pixels)
+                yield ClipState(clip, unit.id, sum(pixels) + caption, whole, problem)
 
     def process(self, rank: RankContext) -> AbstractContextManager[None]:
         """See `Task`."""
@@ -211,9 +208,15 @@ class MediaTask:
         """Tells which files there are."""
         if len(units) == 1:  # the folder of a bucket may have very many files
             return lambda name: self.files.size(name) is not None
-        folders = (FAILURES, *(f"{FOLDER}/{kind.plain}" for kind in self.index.buckets.kinds))
-        there = {f"{folder}/{name}" for folder in folders for name in self.files.names(folder)}
-        return there.__contains__
+        listed: dict[str, set[str]] = {}
+
+        def exists(path: str) -> bool:
+            folder, _, name = path.rpartition("/")
+            if folder not in listed:
+                listed[folder] = set(self.files.names(folder))
+            return name in listed[folder]
+
+        return exists
 
     def _failures(self, unit: TaskUnit) -> dict[str, Failure]:
         """The clips of a unit that failed, by their stems.

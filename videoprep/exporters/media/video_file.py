@@ -60,6 +60,17 @@ def writing(
     return writing_frames(frames, (height, width), rate, lossless=lossless, sound=sound)
 
 
+def writing_picture(pixels: NDArray[np.uint8]) -> Writer:
+    """Writes a PNG file of uint8 ``[1, 3, H, W]`` RGB."""
+
+    def write(file: BinaryIO) -> None:
+        from PIL import Image
+
+        Image.fromarray(np.ascontiguousarray(pixels[0].transpose(1, 2, 0))).save(file, "PNG")
+
+    return write
+
+
 def writing_frames(
     frames: Iterable[NDArray[np.uint8]],
     size: tuple[int, int],

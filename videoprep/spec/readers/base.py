@@ -376,7 +376,7 @@ def _cells_reader(used: Mapping[str, str], unit: TimeUnit) -> _CellsReader:
                 wrong += error.reasons
         for role, number in roles:
             try:
-                beside += tuple(media_in(role, cells[number]))
+                beside += media_in(role, cells[number])
             except BadCellError as error:
                 wrong.append(f"column {used[role]!r} {error}")
         if wrong:
@@ -386,8 +386,8 @@ def _cells_reader(used: Mapping[str, str], unit: TimeUnit) -> _CellsReader:
     return cells_of
 
 
-def media_in(role: Role, cell: Any) -> Iterator[tuple[Role, str]]:
-    """Yield the media that a cell of a role's column names.
+def media_in(role: Role, cell: Any) -> tuple[tuple[Role, str], ...]:
+    """Return the media that a cell of a role's column names.
 
     A list names several, which are numbered: of ``reference`` they are ``reference:0`` and on.
 
@@ -395,14 +395,12 @@ def media_in(role: Role, cell: Any) -> Iterator[tuple[Role, str]]:
         BadCellError: it holds something else, or several of a role of which there is one.
     """
     names = as_paths(cell)
-    if not isinstance(cell, list | tuple):
-        yield from ((role, name) for name in names)
-    elif role.kind.several and ":" not in role:
-        yield from ((Role(f"{role}:{number}"), name) for number, name in enumerate(names))
-    elif len(names) > 1:
-        raise BadCellError(f"holds {len(names)} paths, and there is one {role}")
-    else:
-        yield from ((role, name) for name in names)
+    if isinstance(cell, list | tuple):
+        if role.kind.several and ":" not in role:
+            return tuple((Role(f"{role}:{number}"), name) for number, name in enumerate(names))
+        if len(names) > 1:
+            raise BadCellError(f"holds {len(names)} paths, and there is one {role}")
+    return ((role, names[0]),) if names else ()
 
 
 def _name_in(root: Path, prefix: str, video: str) -> str:

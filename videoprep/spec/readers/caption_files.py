@@ -26,7 +26,7 @@ from videoprep.spec.readers.base import (
     some_empty,
 )
 from videoprep.spec.readers.json_objects import DECODER, RepeatedKeys, reason_of
-from videoprep.spec.sound_beside import SoundNames
+from videoprep.spec.sound_beside import UNPAIRED_SOUND, SoundNames, sound_folder
 from videoprep.spec.text_file import in_shell, is_text
 from videoprep.spec.unlisted import KIND as UNLISTED
 from videoprep.spec.video_files import (
@@ -58,7 +58,6 @@ COVERS = "still images with the name of a video"
 UNREAD = "still images in formats that are not read"
 UNPAIRED = "caption files without a video or a still image"
 SECOND = "further caption files of a video"
-UNPAIRED_SOUND = "sound files without a video"
 OTHERS = "other files"
 _MILD = (HIDDEN, OTHERS, LINKED_AGAIN, UNLISTED)  # that need not be meant for training
 
@@ -177,6 +176,13 @@ class Collector:
     counts: Counter[str] = field(default_factory=Counter)
     remedies: Mapping[str, str] = field(default_factory=dict)
     """What to do about the kinds of files that only one format knows."""
+    sounds_in: str | None = field(init=False)
+    """The folder of the videos' sound files, if there is one and it is wanted."""
+
+    def __post_init__(self) -> None:
+        """Look for the folder of sound files."""
+        wanted = self.request.columns.get("audio") != ""
+        self.sounds_in = sound_folder(self.request.root) if wanted else None
 
     def take(self, level: Level, caption_prefix: str, caption_files: Sequence[str]) -> None:
         """Take up a folder's videos and still images.
@@ -238,6 +244,8 @@ class Collector:
         return bool(captions) or (self.request.fallback is not None and not is_cover)
 
     def _pass(self, kind: str, name: str) -> None:
+        if self.sounds_in and is_sound_name(name) and name.startswith(f"{self.sounds_in}/"):
+            return  # who looks there for the sounds of videos tells what is left
         self.counts[kind] += 1
         examples = self.passed.setdefault(kind, [])
         if len(examples) < _EXAMPLES:

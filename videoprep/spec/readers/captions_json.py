@@ -27,7 +27,6 @@ from videoprep.spec.readers.caption_files import (
     OTHERS,
     STILLS,
     TEXT_SUFFIXES,
-    UNPAIRED_SOUND,
     UNREAD,
     CaptionNames,
     Collector,
@@ -35,6 +34,7 @@ from videoprep.spec.readers.caption_files import (
 )
 from videoprep.spec.readers.json_objects import MAX_OBJECT, Flaws, nothing_more
 from videoprep.spec.readers.json_pieces import LostError, Pieces, TooLargeError
+from videoprep.spec.sound_beside import UNPAIRED_SOUND
 from videoprep.spec.text_file import changed, is_text, require_list
 from videoprep.spec.video_files import (
     is_media_name,

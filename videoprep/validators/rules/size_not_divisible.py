@@ -10,6 +10,9 @@ from videoprep.families.registry import profiles
 from videoprep.index.placement import Placement
 from videoprep.validators.protocol import Finding, Need, Severity, Subject, Validator
 
+# So many profiles that accept a size are named.
+_NAMED = 4
+
 
 class SizeNotDivisible(Validator):
     """Without consent to reshape a breach is an error; with it, a note of what will be cut."""
@@ -58,8 +61,11 @@ def _remedy(subject: Subject) -> str:
     parts = [f"nearest legal sizes: {', '.join(f'{w}×{h}' for w, h in sizes)}"]
     accepting = _accepting(media.width, media.height)
     if accepting:
-        names = " or ".join(map(repr, accepting))
-        parts.append(f"`profile={names}` accepts it")
+        named = accepting if len(accepting) <= _NAMED else accepting[: _NAMED - 1]
+        others = len(accepting) - len(named)
+        names = " or ".join(map(repr, named))
+        more = f", and so do {others} others" if others else ""
+        parts.append(f"`profile={names}` accepts it{more}")
     parts.append("`reshape='center-crop'` fits it")
     return "; ".join(parts)
 
