@@ -5,9 +5,9 @@
 A CHECKOUT is one of the trainer's repository; targets that do not serve the store's family are left
 out. `webdataset` and `hf-datasets` are read by those packages, without a checkout. SITE is a folder
 with packages that the trainers need and this environment lacks:
-`pip install --target SITE --no-deps decord torchdata toml voluptuous`. Nothing of the trainers'
-readers is changed; what their packages import besides, and reading does not need, is left out, and
-finetrainers' tensors, which it puts on the GPU of its rank, go to the CPU.
+`pip install --target SITE --no-deps decord torchdata toml voluptuous einops`. Nothing of the
+trainers' readers is changed; what their packages import besides, and reading does not need, is left
+out, and finetrainers' tensors, which it puts on the GPU of its rank, go to the CPU.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import functools
 import importlib
 import importlib.util
+import json
 import multiprocessing
 import sys
 import tempfile
@@ -31,10 +32,13 @@ import torch
 import yaml
 
 import videoprep as vp
+from videoprep.exporters.folder import NAMES
 from videoprep.exporters.musubi_architectures import ARCHITECTURES
 from videoprep.exporters.registry import exporters
 from videoprep.families.moments import mode
 from videoprep.families.registry import families
+
+_HALF = 0.5
 
 
 def load_module(name: str, path: Path) -> ModuleType:
@@ -222,6 +226,70 @@ def ltx_trainer(checkout: Path, store: Path, out: Path) -> int:
     return len(data)
 
 
+def ltx2_trainer(checkout: Path, store: Path, out: Path) -> int:
+    """Reads with `PrecomputedDataset` what the strategy of the trainer's own config asks for.
+
+    Its model's paths are placeholders in the config, and are left out. The trainer leaves clips out
+    that lack something: with sound in the config those without, which are counted here.
+    """
+    for part in ("ltx-core", "ltx-trainer"):
+        sys.path.insert(0, str(checkout / "packages" / part / "src"))
+    for module in ("quantization", "timestep_samplers"):
+        stand_in(f"ltx_trainer.{module}", QuantizationOptions=str, TimestepSampler=object)
+    datasets = importlib.import_module("ltx_trainer.datasets")
+    config = importlib.import_module("ltx_trainer.config")
+    export(store, "ltx2-trainer", out)
+    written = yaml.safe_load((out / "ltx2-trainer.yaml").read_text())
+    written["model"] = {"model_path": str(out), "text_encoder_path": str(out)}
+    loaded = config.LtxTrainerConfig(**written)
+    data = vp.LatentDataset(store)
+    found: set[str] = set()
+    for sources in _alone(loaded.training_strategy.get_data_sources()):
+        theirs = datasets.PrecomputedDataset(loaded.data.preprocessed_data_root, sources)
+        found |= _compared(data, theirs, sources, out)
+    require(len(found) == len(data), "as many clips")
+    return len(found)
+
+
+def _alone(sources: dict[str, str]) -> Iterable[dict[str, str]]:
+    """Latents and captions, which all clips have, and with them each of the others."""
+    always = {name: sources[name] for name in ("latents", "conditions")}
+    yield always
+    yield from ({**always, name: key} for name, key in sources.items() if name not in always)
+
+
+def _compared(data: Any, theirs: Any, sources: dict[str, str], out: Path) -> set[str]:
+    """Equal as they are stored; gives which clips the trainer has."""
+    names = [json.loads(line)["name"] for line in (out / NAMES).read_text().splitlines()]
+    items = dict(zip(names, data, strict=True))
+    read = [path.stem for path in theirs.sample_files[sources["latents"]]]
+    for number, name in enumerate(read):
+        sample, item = theirs[number], items[name]
+        for folder, key in sources.items():
+            _compare_part(data, sample[key], item, folder)
+    return set(read)
+
+
+def _compare_part(data: Any, their: Any, item: Any, folder: str) -> None:
+    facts, family = data.info.facts, families()[data.info.family]
+    if folder == "conditions":
+        mask = their["prompt_attention_mask"].bool()
+        for key in ("prompt_embeds", "audio_prompt_embeds"):
+            if key in item:
+                embeds = their[key if key.startswith("audio") else f"video_{key}"]
+                require(torch.equal(embeds[mask], item[key]), key)
+    elif folder == "audio_latents":
+        packed = family.audio_to_transformer(item[folder][None], facts)[0]
+        require(torch.equal(their["latents"].transpose(0, 1).flatten(1), packed), folder)
+    elif "mask" in folder:
+        given = 1.0 - (item[folder.replace("video_masks", "mask")][0] > _HALF).float()
+        require(torch.equal(their["mask"], given), folder)
+    else:
+        stored = item["video_latents" if folder == "latents" else folder]
+        tokens = family.condition_to_transformer(stored[None], facts)[0].to(stored.dtype)
+        require(torch.equal(their["latents"].flatten(1).T, tokens), folder)
+
+
 def musubi(checkout: Path, store: Path, out: Path) -> int:
     """Reads by the dataset config, as its training scripts do."""
     sys.path.insert(0, str(checkout / "src"))
@@ -398,7 +466,7 @@ def compare_all(store: Path, read: Iterable[dict[str, torch.Tensor]]) -> int:
     for item, their in zip(data, read, strict=True):
         for component in data.components:
             stored = item[component].float()
-            # What has no elements, such as the glyphs of a caption without quotes, is read as lists.
+            # What has no elements, such as glyphs of a caption without quotes, is read as a list.
             read_back = torch.as_tensor(their[component]).float().reshape(stored.shape)
             require(torch.equal(read_back, stored), component)
     return len(data)
@@ -422,6 +490,7 @@ CHECKED_OUT: dict[str, Reader] = {
     "fastvideo": fastvideo,
     "finetrainers": finetrainers,
     "ltx-trainer": ltx_trainer,
+    "ltx2-trainer": ltx2_trainer,
     "musubi": musubi,
 }
 

@@ -20,6 +20,7 @@ _NAMES = {
     "cogvideox": "cogvideox",
     "wan": "wan-t2v",
     "ltx-video": "ltx",
+    "ltx-2": "ltx2",
     "hunyuan-video": "hunyuan",
 }
 

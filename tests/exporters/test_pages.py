@@ -18,7 +18,12 @@ from videoprep.exporters.registry import exporters
 
 _BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-_MODELS = {"ltx-trainer": "ltx", "musubi": "wan-i2v", "fastvideo": "hunyuan"}
+_MODELS = {
+    "ltx-trainer": "ltx",
+    "ltx2-trainer": "ltx2",
+    "musubi": "wan-i2v",
+    "fastvideo": "hunyuan",
+}
 
 
 @pytest.mark.parametrize("name", exporters())

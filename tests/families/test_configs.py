@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import tiny_cogvideox15, tiny_hunyuan_video, tiny_ltx_video, tiny_wan
+from tests.support import tiny_cogvideox15, tiny_hunyuan_video, tiny_ltx2, tiny_ltx_video, tiny_wan
 from tests.support.tiny_cogvideox15 import change
 from videoprep.errors import ModelError
 from videoprep.families.model_folder import ModelFolder
@@ -20,6 +20,7 @@ BUILD: dict[str, Callable[[Path], Path]] = {
     "1.5": tiny_cogvideox15.build,
     "hunyuan": tiny_hunyuan_video.build,
     "ltx": tiny_ltx_video.build,
+    "ltx2": tiny_ltx2.build_ltx23,
     "wan": tiny_wan.build_wan,
     "i2v": tiny_wan.build_wan_i2v,
 }
@@ -36,6 +37,13 @@ BUILD: dict[str, Callable[[Path], Path]] = {
         ("ltx", "vae", "scaling_factor", None, "lacks 'scaling_factor'"),
         ("ltx", "vae", "spatio_temporal_scaling", 3, "3, and no list"),
         ("ltx", "vae", "latent_channels", 9, "'latents_mean' are not 9 fit numbers"),
+        ("ltx2", "vae", "scaling_factor", None, "lacks 'scaling_factor'"),
+        ("ltx2", "vae", "latent_channels", 9, "'latents_mean' are not 9 fit numbers"),
+        ("ltx2", "audio_vae", "sample_rate", None, "lacks 'sample_rate'"),
+        ("ltx2", "audio_vae", "mel_bins", 32, "'latents_mean' are not 16 fit numbers"),
+        ("ltx2", "connectors", "audio_hidden_dim", 0, "0, and no positive whole number"),
+        ("ltx2", "connectors", "caption_channels", None, "lacks 'caption_channels'"),
+        ("ltx2", "text_encoder", "text_config", None, "lacks 'text_config'"),
         ("wan", "vae", "latents_mean", None, "lacks 'latents_mean'"),
         ("wan", "vae", "latents_mean", [1.0, 2.0], "'latents_mean' are not 4 fit numbers"),
         ("wan", "vae", "latents_std", [1, 1, 1, 0], "'latents_std' are not 4 fit numbers"),
@@ -65,6 +73,8 @@ def test_values_that_make_no_sense(
         ("1.5", "ConsisIDPipeline"),
         ("hunyuan", "HunyuanVideoFramepackPipeline"),
         ("ltx", "LTXLatentUpsamplePipeline"),
+        ("ltx2", "LTX2LatentUpsamplePipeline"),
+        ("ltx2", "LTX2VideoDiffusionDecodePipeline"),
     ],
 )
 def test_pipelines_of_other_kinds_are_of_no_family(
@@ -83,6 +93,9 @@ def test_pipelines_of_other_kinds_are_of_no_family(
         ("i2v", "image_encoder", "SiglipVisionModel", "CLIPVisionModel"),
         ("wan", "vae", "AutoencoderKLQwenImage", "AutoencoderKLWan"),
         ("ltx", "text_encoder", "Gemma3ForConditionalGeneration", "T5EncoderModel"),
+        ("ltx2", "text_encoder", "T5EncoderModel", "Gemma3ForConditionalGeneration"),
+        ("ltx2", "vae", "AutoencoderKLLTXVideo", "AutoencoderKLLTX2Video"),
+        ("ltx2", "audio_vae", "AutoencoderOobleck", "AutoencoderKLLTX2Audio"),
     ],
 )
 def test_parts_of_another_class(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,13 +16,17 @@ from tests.support import (
     tiny_hunyuan_video,
     tiny_hunyuan_video15,
     tiny_kandinsky5,
+    tiny_ltx2,
     tiny_ltx_video,
+    tiny_motif_video,
+    tiny_sana_video,
     tiny_wan,
 )
 from videoprep.demo.tiny_model import build_tiny_model
+from videoprep.errors import ModelError
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.registry import family_of
+from videoprep.families.registry import families, family_of
 
 MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "cogvideox": (build_tiny_model, "cogvideox"),
@@ -29,14 +35,30 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "wan-t2v": (tiny_wan.build_wan, "wan"),
     "wan-i2v": (tiny_wan.build_wan_i2v, "wan"),
     "wan-5b": (tiny_wan.build_wan22_5b, "wan2.2-ti2v-5b"),
+    "vace": (tiny_wan.build_wan_vace, "wan-vace"),
+    "animate": (tiny_wan.build_wan_animate, "wan-animate"),
+    "skyreels-i2v": (tiny_wan.build_skyreels_i2v, "skyreels-v2"),
+    "skyreels-df": (tiny_wan.build_skyreels_df, "skyreels-v2"),
+    "anyflow": (tiny_wan.build_anyflow, "anyflow"),
+    "lucy": (tiny_wan.build_lucy_edit, "lucy-edit"),
+    "chronoedit": (tiny_wan.build_chronoedit, "chronoedit"),
+    "sana-video": (tiny_sana_video.build, "sana-video"),
+    "motif-video": (tiny_motif_video.build, "motif-video"),
     "hunyuan": (tiny_hunyuan_video.build, "hunyuan-video"),
     "hunyuan15": (tiny_hunyuan_video15.build, "hunyuan-video-1.5"),
     "hunyuan15-i2v": (tiny_hunyuan_video15.build_i2v, "hunyuan-video-1.5"),
+    "hunyuan-i2v": (tiny_hunyuan_video.build_i2v, "hunyuan-video-i2v"),
+    "hunyuan-i2v-concat": (tiny_hunyuan_video.build_i2v_concat, "hunyuan-video-i2v"),
+    "framepack": (tiny_hunyuan_video.build_framepack, "hunyuan-video-framepack"),
+    "skyreels": (tiny_hunyuan_video.build_skyreels, "skyreels-v1"),
     "kandinsky5": (tiny_kandinsky5.build, "kandinsky5"),
     "ltx": (tiny_ltx_video.build, "ltx-video"),
+    "ltx2": (tiny_ltx2.build, "ltx-2"),
+    "ltx2.3": (tiny_ltx2.build_ltx23, "ltx-2"),
+    "ltx2.5": (partial(tiny_ltx2.build_ltx25, modular=True), "ltx-2"),
 }
 
-ONE_OF_EACH_VAE = ("cogvideox", "wan-t2v", "wan-5b", "hunyuan", "hunyuan15", "ltx")
+ONE_OF_EACH_VAE = ("cogvideox", "wan-t2v", "wan-5b", "hunyuan", "hunyuan15", "ltx", "ltx2")
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -55,9 +77,28 @@ def family(model: ModelFolder) -> Family:
     return family_of(model)
 
 
+def test_no_family_is_published_as_another() -> None:
+    """A family made like another one does not inherit where its configs are."""
+    published = [one.published for one in families().values() if one.published is not None]
+    assert len(set(published)) == len(published)
+
+
 def test_it_is_recognized(name: str, family: Family, model: ModelFolder) -> None:
     assert family.name == MODELS[name][1]
     family.check(model)
+
+
+def test_the_vae_of_another_family_is_refused(
+    family: Family, model: ModelFolder, tmp_path: Path
+) -> None:
+    """Though the index names the right one: such a folder is half of two models."""
+    half = ModelFolder(shutil.copytree(model.path, tmp_path / "model"), "half")
+    config = half.path / "vae/config.json"
+    written = json.loads(config.read_text())
+    assert written["_class_name"] == getattr(family, "vae_class", None)
+    config.write_text(json.dumps({**written, "_class_name": "AutoencoderKLMochi"}))
+    with pytest.raises(ModelError, match="its vae is a AutoencoderKLMochi by its own config"):
+        family.check(half)
 
 
 def test_moments_equal_the_vaes(family: Family, model: ModelFolder) -> None:

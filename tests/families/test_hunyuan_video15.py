@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from PIL.Image import Image
 
 import videoprep as vp
 from tests.support import fidelity, tiny_hunyuan_video, tiny_hunyuan_video15
@@ -22,7 +21,6 @@ from videoprep.families.clip import pictures_of
 from videoprep.families.hunyuan_video15 import FAMILY
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import components_of, family_of
-from videoprep.media.clip import load_clip, normalize
 
 QUOTES = (
     'A sign says "Open".',
@@ -67,7 +65,6 @@ def pipeline(models: Mapping[str, ModelFolder]) -> Any:
         scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
         guider=ClassifierFreeGuidance(guidance_scale=1.0),
     )
-    made.set_progress_bar_config(disable=True)
     return made
 
 
@@ -156,20 +153,6 @@ def test_first_frames_equal_the_pipelines(models: Mapping[str, ModelFolder], pip
     assert torch.equal(FAMILY.to_transformer(latents, FAMILY.facts(model)), theirs)
 
 
-def _first_call(pipeline: Any, picture: Image.Image, caption: str) -> dict[str, Any]:
-    """What the pipeline gives its transformer first."""
-    given: list[dict[str, Any]] = []
-    hook = pipeline.transformer.register_forward_pre_hook(
-        lambda _, __, named: given.append(dict(named)), with_kwargs=True
-    )
-    pipeline(
-        picture, caption, num_frames=17, num_inference_steps=1, output_type="latent",
-        generator=torch.Generator().manual_seed(0),
-    )  # fmt: skip
-    hook.remove()
-    return given[0]
-
-
 def test_a_store_gives_the_transformer_what_the_pipeline_does(
     tmp_path: Path, models: Mapping[str, ModelFolder], pipeline: Any
 ) -> None:
@@ -181,11 +164,10 @@ def test_a_store_gives_the_transformer_what_the_pipeline_does(
     assert not vp.preview(store, device="cpu").failed
     assert [len(item["glyph_embeds"]) for item in data] == [39, 0]
     assert tuple(data.empty_caption()["glyph_embeds"].shape) == (0, 16)
-    clip = next(iter(vp.BucketIndex.load(store / "index.parquet").clips()))
-    (picture,) = pictures_of(normalize(load_clip(clip.pixels))[None].permute(0, 2, 1, 3, 4))
-    assert clip.caption == data[0]["caption"] == QUOTES[1]
+    picture = fidelity.pictures_of_clip(store)[0]
+    assert data[0]["caption"] == QUOTES[1]
 
-    theirs = _first_call(pipeline, picture, clip.caption)
+    theirs = fidelity.first_call(pipeline, picture, QUOTES[1], num_frames=17)
     ours = run_page("families/hunyuan-video-1.5.md", tmp_path)
     noise = theirs["hidden_states"][:, : ours["latents"].shape[1]]
     assert ours["latents"].shape == noise.shape
@@ -197,32 +179,7 @@ def test_a_store_gives_the_transformer_what_the_pipeline_does(
         "encoder_attention_mask_2": ours["glyph_mask"],
         "image_embeds": ours["image"],
     }
-    for name in ("encoder_hidden_states", "encoder_hidden_states_2"):
-        seen = theirs[name.replace("hidden_states", "attention_mask")].bool()
-        assert torch.equal(given[name][seen], theirs[name][seen])
-    for name in given.keys() - {"encoder_hidden_states", "encoder_hidden_states_2"}:
-        assert torch.equal(given[name], theirs[name].to(given[name].dtype)), name
-    # Nor does what the pipeline has in the place of the padding change what the transformer makes.
-    with torch.no_grad():
-        made, expected = (
-            pipeline.transformer(**{**theirs, **one, "return_dict": False})[0]
-            for one in (given, {})
-        )
-    assert torch.equal(made, expected)
-
-
-def _first_call(pipeline: Any, picture: Image, caption: str) -> dict[str, Any]:
-    """What the pipeline gives its transformer first."""
-    given: list[dict[str, Any]] = []
-    hook = pipeline.transformer.register_forward_pre_hook(
-        lambda _, __, named: given.append(dict(named)), with_kwargs=True
-    )
-    pipeline(
-        picture, caption, num_frames=17, num_inference_steps=1, output_type="latent",
-        generator=torch.Generator().manual_seed(0),
-    )  # fmt: skip
-    hook.remove()
-    return given[0]
+    fidelity.require_same_output(pipeline, theirs, given)
 
 
 def test_text_to_video_shows_no_image(tmp_path: Path, models: Mapping[str, ModelFolder]) -> None:
@@ -277,7 +234,10 @@ def test_a_config_that_lacks_something_is_named(model: ModelFolder, part: str, k
 def test_half_a_model_folder_is_refused(model: ModelFolder, lost: str, said: str) -> None:
     FAMILY.check(model)
     path = model.path / lost
-    _ = shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
     with pytest.raises(ModelError, match=said):
         FAMILY.check(model)
 

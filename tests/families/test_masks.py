@@ -129,6 +129,19 @@ def test_masks_are_told_apart_and_may_be_missing(tiny_model: Path, tmp_path: Pat
     assert counts["mask_face"].planned == 1
 
 
+def test_a_mask_with_a_suffix_beside_one_without(tiny_model: Path, tmp_path: Path) -> None:
+    """The columns of one begin with the name of the other."""
+    write_video(tmp_path / "data/a.mp4", frames=9, width=WIDTH, height=HEIGHT)
+    whole, face = squares(9, WIDTH, HEIGHT), squares(9, WIDTH, HEIGHT, step=2)
+    write_mask(tmp_path / "data/m.mkv", whole, 8)
+    write_mask(tmp_path / "data/f.mkv", face, 8)
+    data = write_list(tmp_path / "data", "a.mp4,one,m.mkv,f.mkv\n", "video,caption,mask,mask_face")
+    item = encoded(data, tiny_model, tmp_path / "store")["one"]
+    assert near(item["mask"], averaged(whole, GROUPS[9]))
+    assert near(item["mask_face"], averaged(face, GROUPS[9]))
+    assert vp.verify(tmp_path / "store").ok
+
+
 def transparent(pictures: Pictures) -> Pictures:
     """Colours that say nothing, and the mask in the alpha channel: ``[F, H, W, 4]``."""
     colours = np.full((*pictures.shape, 3), 90, np.uint8)

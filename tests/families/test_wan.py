@@ -15,6 +15,7 @@ from PIL import Image
 
 import videoprep as vp
 from tests.support import fidelity, tiny_wan
+from tests.support.assets import write_video
 from tests.support.family_pages import run_page
 from tests.support.fidelity import CAPTIONS, CPU, padded, pixels
 from tests.support.tiny_cogvideox15 import change
@@ -24,6 +25,7 @@ from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import components_of, family_of
 from videoprep.media.clip import load_clip, normalize
+from videoprep.spec.roles import Role
 
 WAN, WAN5B = wan.FAMILY, wan22_ti2v_5b.FAMILY
 BUILD = {"t2v": tiny_wan.build_wan, "i2v": tiny_wan.build_wan_i2v, "5b": tiny_wan.build_wan22_5b}
@@ -74,21 +76,28 @@ def test_wan_2_2_a14b_has_no_image_encoder(tmp_path: Path) -> None:
 
 def test_latents_equal_the_video_to_video_pipelines(models: dict[str, ModelFolder]) -> None:
     """The one pipeline that encodes a whole video; its noise is weighted with nothing."""
-    from diffusers import UniPCMultistepScheduler, WanVideoToVideoPipeline
+    from diffusers import WanVideoToVideoPipeline
 
-    model = models["t2v"]
-    pipeline = WanVideoToVideoPipeline(
-        tokenizer=None, text_encoder=None, transformer=None,
-        vae=fidelity.load_vae(WAN, model), scheduler=_Without(UniPCMultistepScheduler()),
-    )  # fmt: skip
-    clip = pixels(9)
-    theirs = pipeline.prepare_latents(
-        clip, num_channels_latents=4, height=64, width=96, dtype=torch.float32, device=CPU,
-        timestep=torch.tensor([0]),
-    )  # fmt: skip
+    model, clip = models["t2v"], pixels(9)
+    theirs = _latents_of(WanVideoToVideoPipeline, model, clip)
     encoder = WAN.load_video_encoder(model, CPU, torch.float32, tiling=False)
     ours = WAN.to_transformer(encoder.encode(clip), WAN.facts(model))
     assert torch.equal(ours, theirs)
+
+
+def _latents_of(kind: Any, model: ModelFolder, clip: torch.Tensor) -> torch.Tensor:
+    """A video's latents by a pipeline that adds noise to them, of which there is none."""
+    from diffusers import UniPCMultistepScheduler
+
+    pipeline = kind(
+        tokenizer=None, text_encoder=None, transformer=None,
+        vae=fidelity.load_vae(WAN, model), scheduler=_Without(UniPCMultistepScheduler()),
+    )  # fmt: skip
+    made: torch.Tensor = pipeline.prepare_latents(
+        clip, num_channels_latents=4, height=clip.shape[3], width=clip.shape[4],
+        dtype=torch.float32, device=CPU, timestep=torch.tensor([0]),
+    )  # fmt: skip
+    return made
 
 
 class _Without:
@@ -259,3 +268,35 @@ def test_a_store(tmp_path: Path, family: Family, model: ModelFolder) -> None:
     else:
         first = family.to_transformer(item["image_latents"][None], facts)
         assert torch.equal(given["first"], first)
+
+
+def test_the_condition_of_fun_control(models: dict[str, ModelFolder], tmp_path: Path) -> None:
+    """By the page: control and start image, each as diffusers' pipelines encode a video."""
+    from diffusers import WanVideoToVideoPipeline
+
+    model = models["i2v"]
+    for name, lift in {"a": 40, "depth": 60}.items():
+        write_video(tmp_path / f"data/{name}.mp4", frames=9, width=96, height=64, lift=lift)
+    (tmp_path / "data/list.csv").write_text("video,caption,control\na.mp4,One.,depth.mp4\n")
+    result = vp.encode(
+        tmp_path / "data", model=model.path, output=tmp_path / "store", device="cpu",
+        progress="none", dtype="fp32", reshape="center-crop", image_latents=True,
+    )  # fmt: skip
+    assert result is not None
+    assert result.ok
+    page, data = run_page("families/wan.md", tmp_path), vp.LatentDataset(tmp_path / "store")
+    clip = next(iter(vp.BucketIndex.load(tmp_path / "store/index.parquet").clips()))
+    planned = clip.pixels_of(Role("control"))
+    assert planned is not None
+    height, width = clip.bucket.height, clip.bucket.width
+    shown = normalize(load_clip(planned))[None].permute(0, 2, 1, 3, 4)
+    control = _latents_of(WanVideoToVideoPipeline, model, shown)
+    first = normalize(load_clip(clip.pixels))[:1]
+    _, start = _i2v(model).prepare_latents(
+        first, 1, 4, height, width, clip.bucket.frames, torch.float32, CPU, torch.Generator()
+    )
+    theirs = torch.cat([control, start[:, 4:]], dim=1)
+    assert torch.equal(page["fun_control"](data[0]), theirs)
+    alone = {name: one for name, one in data[0].items() if name != "condition_latents"}
+    assert torch.equal(page["fun_control"](alone)[:, :4], control)
+    assert not page["fun_control"](alone)[:, 4:].any()

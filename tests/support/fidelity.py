@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL.Image import Image
 
 import videoprep as vp
 from tests.support.assets import write_lists, write_video
+from videoprep.families.clip import pictures_of
 from videoprep.families.component import CAPTION, FIRST_FRAME_ZEROS
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.registry import components_of
+from videoprep.media.clip import load_clip, normalize
 
 CPU = torch.device("cpu")
 CAPTIONS = (
@@ -155,3 +158,45 @@ def padded(embeds: Sequence[torch.Tensor], length: int) -> torch.Tensor:
 def condition(frame: torch.Tensor, frames: int) -> torch.Tensor:
     """The pixels of ``condition_latents``."""
     return FIRST_FRAME_ZEROS.arrange(frame, frames)
+
+
+def first_call(pipeline: Any, *given: Any, **named: Any) -> dict[str, Any]:
+    """Run a pipeline for one step; return what it gives its transformer first."""
+    seen: list[dict[str, Any]] = []
+    hook = pipeline.transformer.register_forward_pre_hook(
+        lambda _, __, call: seen.append(dict(call)), with_kwargs=True
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline(
+        *given, num_inference_steps=1, output_type="latent",
+        generator=torch.Generator().manual_seed(0), **named,
+    )  # fmt: skip
+    hook.remove()
+    return seen[0]
+
+
+def require_same_output(
+    pipeline: Any, theirs: Mapping[str, Any], ours: Mapping[str, torch.Tensor]
+) -> None:
+    """The transformer makes the same of our values as of those that the pipeline gives it.
+
+    What is masked in ``encoder_hidden_states`` may differ: the transformer does not see it.
+    """
+    for name, value in ours.items():
+        mask = theirs.get(name.replace("hidden_states", "attention_mask"))
+        if name.startswith("encoder_hidden_states") and mask is not None:
+            assert torch.equal(value[mask.bool()], theirs[name][mask.bool()]), name
+        else:
+            assert torch.equal(value.to(theirs[name].dtype), theirs[name]), name
+    with torch.no_grad():
+        made, expected = (
+            pipeline.transformer(**{**theirs, **one, "return_dict": False})[0] for one in (ours, {})
+        )
+    assert torch.equal(made, expected)
+
+
+def pictures_of_clip(store: Path, number: int = 0) -> list[Image]:
+    """Return the frames of a clip of a store as pictures, decoded anew."""
+    clip = list(vp.BucketIndex.load(store / "index.parquet").clips())[number]
+    frames = normalize(load_clip(clip.pixels))[:, :, None]  # each as a clip of one frame
+    return pictures_of(frames)

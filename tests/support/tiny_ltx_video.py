@@ -10,8 +10,13 @@ from tests.support.tiny_parts import write_index
 from videoprep.demo.tiny_model import VOCABULARY, write_tokenizer
 
 
-def build(folder: Path) -> Path:
-    """Writes the model unless it is there already; gives the folder."""
+def build(folder: Path, pipeline: str = "LTXPipeline") -> Path:
+    """Writes the model unless it is there already; gives the folder.
+
+    Args:
+        folder: where.
+        pipeline: the class that its index names.
+    """
     if (folder / "model_index.json").exists():
         return folder
     from diffusers import AutoencoderKLLTXVideo
@@ -40,4 +45,4 @@ def build(folder: Path) -> Path:
         "tokenizer": "transformers.T5Tokenizer",
         "vae": "diffusers.AutoencoderKLLTXVideo",
     }
-    return write_index(folder, "LTXPipeline", parts)
+    return write_index(folder, pipeline, parts)

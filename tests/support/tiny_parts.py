@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -30,15 +30,33 @@ def clip_tokenizer(folder: Path) -> int:
     return len(words)
 
 
-def llama_tokenizer(folder: Path, text: str) -> int:
-    """Byte-level pairs learnt from a text, as tokenizer.json; gives the vocabulary's size."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+# How LLaMA 3 cuts a text into words.
+_LLAMA_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def llama_tokenizer(folder: Path, text: str, *, more: Sequence[str] = ()) -> int:
+    """Byte-level pairs learnt from a text, as tokenizer.json; gives the vocabulary's size.
+
+    Args:
+        folder: where it is written.
+        text: what is learnt.
+        more: further special tokens, with the numbers from 6 on.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     special = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>"]
-    special += ["<|end_header_id|>", "<|eot_id|>", "<pad>"]
+    special += ["<|end_header_id|>", "<|eot_id|>", "<pad>", *more]
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_LLAMA_WORDS), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=1024,

@@ -73,9 +73,10 @@ def export(
     """Write a store in the form that another trainer reads, and say how to train with it.
 
     Targets: cogvideo-finetune, cogvideox-factory, fastvideo, finetrainers, hf-datasets,
-    ltx-trainer, musubi, webdataset; and media, video files with captions and the configs of
-    diffusion-pipe, musubi-tuner, SimpleTuner and ai-toolkit. Run the same command again to resume
-    an export that was stopped. Media exports can be split over torchrun ranks, jobs and Ray.
+    ltx-trainer, ltx2-trainer, musubi, webdataset; and media, video files with captions and the
+    configs of diffusion-pipe, musubi-tuner, SimpleTuner and ai-toolkit. Run the same command again
+    to resume an export that was stopped. Media exports can be split over torchrun ranks, jobs and
+    Ray.
     """
     from videoprep.exporters.registry import MEDIA
 

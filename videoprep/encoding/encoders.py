@@ -53,7 +53,7 @@ def load_video(context: EncodeContext, spec: ComponentSpec) -> VideoEncoder:
         ModelError: It cannot be loaded, or overflows in the dtype.
     """
     family, model, settings = context.family, context.job.model, context.job.settings
-    if spec.source.is_mask:
+    if not spec.part:
         return MaskEncoder(family, model)
     dtype = family.dtype_of(spec.part, getattr(torch, settings.dtype))
     tiling = family.works_in_tiles(spec.part, asked=settings.tiling)
@@ -62,7 +62,8 @@ def load_video(context: EncodeContext, spec: ComponentSpec) -> VideoEncoder:
         if dtype != torch.float32:  # a smaller type may overflow
             side = 2 * family.profile.divisor
             picture = torch.rand(1, 3, 1, side, side, generator=torch.Generator().manual_seed(0))
-            told = ClipContext("A dog runs.", family.profile.fps or _ANY_FPS)
+            fps = family.profile.fps or _ANY_FPS
+            told = ClipContext("A dog runs.", fps, size=(side, side))
             made = encoder.encode_clips(spec.pixels.scale(picture), [told])
             _require_finite(made, context, spec.part, "dtype")
     return encoder

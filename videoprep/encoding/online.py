@@ -169,7 +169,7 @@ class OnlineClips(Dataset[dict[str, Any]]):
         if self._specs[component].mask:
             mask: torch.Tensor = text.mask([caption])[0]
             return mask.to("cpu")
-        made: torch.Tensor = text.encode([caption])[0]
+        made: torch.Tensor = text.encode_for(self._specs[component].declared, [caption])[0]
         return made.to("cpu", self._dtype)
 
     def empty_caption(self) -> Mapping[str, torch.Tensor]:
@@ -179,20 +179,21 @@ class OnlineClips(Dataset[dict[str, Any]]):
 
     @cached_property
     def _frame_encoders(self) -> Mapping[Component, VideoEncoder]:
-        """A part that makes several components is loaded once."""
+        """A part that makes several components in one way is loaded once."""
         loaded: dict[str, VideoEncoder] = {}
         encoders = {}
         for name in self.components:
             spec = self._specs[name]
             if not spec.source.frames:
                 continue
-            if spec.part not in loaded:
+            part = f"{spec.part} of {name}" if spec.own_encoder else spec.part
+            if part not in loaded:
                 dtype = self._family.dtype_of(spec.part, self._dtype)
                 tiling = self._family.works_in_tiles(spec.part, asked=False)
-                loaded[spec.part] = self._family.load_frame_encoder(
+                loaded[part] = self._family.load_frame_encoder(
                     self._model, spec, self._device, dtype, tiling=tiling
                 )
-            encoders[name] = loaded[spec.part]
+            encoders[name] = loaded[part]
         return encoders
 
     @cached_property

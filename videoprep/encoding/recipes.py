@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from videoprep.encoding.draws import NOISE, Posterior
 from videoprep.encoding.options import EncodeOptions, MaskMeaning
 from videoprep.errors import StoreError, VideoprepError
-from videoprep.families.component import Component, ComponentSpec
+from videoprep.families.component import Component, ComponentSpec, Source
 from videoprep.families.contract import Family
 from videoprep.families.masks import identity_of
 from videoprep.families.model_folder import ModelFolder
@@ -64,11 +64,6 @@ class Settings:
     def mask_reading(self) -> MaskReading:
         """How masks are read from pictures."""
         return MaskReading(self.mask_channel, self.invert_masks)
-
-    @property
-    def of_masks(self) -> Mapping[str, Any]:
-        """What decides masks besides their pictures, by option."""
-        return {name: getattr(self, name) for name in MASK_OPTIONS}
 
 
 def choose_settings(options: EncodeOptions, device: torch.device) -> Settings:
@@ -133,7 +128,7 @@ def make_recipes(
     """One recipe a component. Reads the weights once to fingerprint them."""
     recipes: dict[Component, Recipe] = {}
     for spec in components:
-        own = settings.of_masks if spec.source.is_mask else {}
+        own = {name: getattr(settings, name) for name in _mask_options(spec.source)}
         fields = {**identity_of(family, model, spec), "dtype": settings.dtype, **own}
         if spec.mask:
             fields |= {"dtype": "uint8", "mask": True}
@@ -153,6 +148,13 @@ def make_recipes(
             fields |= {"noise": NOISE, "draws": settings.image_noise}
         recipes[spec.name] = Recipe(spec.name, {"family": family.name, **fields, **spec.recipe})
     return recipes
+
+
+def _mask_options(source: Source) -> tuple[str, ...]:
+    """Those that decide what is made of a source; there is one meaning of masks beside others."""
+    if source.masked:
+        return tuple(name for name in MASK_OPTIONS if name != "mask_meaning")
+    return MASK_OPTIONS if source.is_mask else ()
 
 
 def make_facts(
@@ -184,7 +186,9 @@ def settings_of(info: StoreInfo, where: str) -> Settings:
         video = videos[0]
         texts = (one.fields["computed_in"] for one in recipes if "computed_in" in one.fields)
         reduced = (one.fields["posterior"] for one in recipes if "posterior" in one.fields)
-        masks: Mapping[str, Any] = next((o.fields for o in recipes if o.source.is_mask), {})
+        masks: dict[str, Any] = {}
+        for one in recipes:
+            masks |= {name: one.fields[name] for name in _mask_options(one.source)}
         return Settings(
             dtype=video["dtype"],
             text_dtype=next(texts, video["dtype"]),
@@ -192,7 +196,7 @@ def settings_of(info: StoreInfo, where: str) -> Settings:
             tiling=all(fields["tiling"] for fields in videos),  # some parts always are
             posterior=next(reduced, "moments"),
             image_noise=draws_of(recipes),
-            **{name: masks[name] for name in MASK_OPTIONS if masks},
+            **masks,
         )
     except (KeyError, IndexError) as error:
         raise StoreError(

@@ -285,6 +285,7 @@ class _EncodeRun:
         asked = asked_components(possible, self.options.conditions | drawn)
         components = wanted_components(self.store, before, possible, asked)
         _require_known_sound(index, components)
+        _require_masks_of_what_is_generated(index, components, settings)
         recipes = make_recipes(family, model, components, settings)
         facts = make_facts(family, model, settings, recipes)
         replan = None
@@ -419,6 +420,26 @@ def _require_known_sound(index: BucketIndex, components: Iterable[ComponentSpec]
         raise PlanError(
             f"the index does not say which clips have sound, from which {of_sound[0]} are made",
             remedy="make it anew with `videoprep index`",
+        )
+
+
+def _require_masks_of_what_is_generated(
+    index: BucketIndex, components: Iterable[ComponentSpec], settings: Settings
+) -> None:
+    """Check that masks of the loss are not taken for those that a model is conditioned on.
+
+    Raises:
+        ModelError: They are.
+    """
+    masks = [role for role in index.roles if role.is_mask]
+    read = [spec.name for spec in components if spec.reads_given_parts]
+    if masks and read and settings.mask_meaning == "loss":
+        raise ModelError(
+            f"{', '.join(read)} are made with masks that say what is generated, and by "
+            f"`mask_meaning='loss'` {', '.join(masks)} say what counts in the loss",
+            remedy="if white is what is generated, give `mask_meaning='inpaint'`; if not, turn the "
+            f"masks off with `roles={{'{masks[0]}': ''}}`",
+            option="mask_meaning",
         )
 
 

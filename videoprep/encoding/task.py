@@ -166,7 +166,8 @@ class EncodeTask:
     def _stage(self, component: Component) -> str:
         """A part of the model that encodes captions alone and frames, too, is loaded for each."""
         spec = self.job.specs[component]
-        return f"{spec.part or spec.source.label}, {spec.source.kind}"
+        own = f", {spec.declared}" if spec.own_encoder else ""
+        return f"{spec.part or spec.source.label}, {spec.source.kind}{own}"
 
     # Doing it
 

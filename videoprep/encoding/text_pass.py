@@ -96,7 +96,8 @@ class TextPass:
         """What is stored of captions, in the type in which it is stored."""
         if self._is_mask(component):
             return self._encoder.mask(captions)
-        return [embeds.to(self._dtype) for embeds in self._encoder.encode(captions)]
+        made = self._encoder.encode_for(component, captions)
+        return [embeds.to(self._dtype) for embeds in made]
 
     def _is_mask(self, component: Component) -> bool:
         return self._context.job.specs[component].mask

@@ -14,9 +14,9 @@ from videoprep.encoding.unit_work import EncodeContext, UnitBatch, UnitWork
 from videoprep.engine.device_stream import MicroBatches, PendingResult
 from videoprep.errors import Code, MediaError, ModelError
 from videoprep.failpoints import reach
-from videoprep.families.component import ComponentSpec, Source
+from videoprep.families.component import MASK_ROLE, ComponentSpec, Source
 from videoprep.families.contract import ClipContext, SoundEncoder, VideoEncoder
-from videoprep.families.masks import shape_of
+from videoprep.families.masks import luma, shape_of
 from videoprep.families.moments import MOMENTS
 from videoprep.index.clip import Clip
 from videoprep.media.audio import MOST_MISSING, Sound
@@ -35,8 +35,10 @@ _MOST_WORKERS = 8
 
 Shape = tuple[int, ...]
 Kind = tuple[str | int, ...]
-Request = tuple[tuple[UnitWork, int], ClipPixels | ClipRequest]
-"""A clip to decode, and of which unit and place in it it is."""
+Place = tuple[UnitWork, int, bool]
+"""A unit, a place in it, and whether it is the mask that belongs to what is made there."""
+Request = tuple[Place, ClipPixels | ClipRequest]
+"""What to decode, and for which place."""
 
 
 def resize_pool(context: EncodeContext) -> None:
@@ -59,10 +61,19 @@ def _workers(context: EncodeContext) -> int:
     return max(1, min(share, _MOST_WORKERS))
 
 
-def context_of(clip: Clip, source: Source) -> ClipContext:
-    """Return what an encoder is told of a clip: nothing that the artifact's key does not name."""
+def context_of(clip: Clip, source: Source, mask: torch.Tensor | None = None) -> ClipContext:
+    """Return what an encoder is told of a clip: nothing that the artifact's key does not name.
+
+    Args:
+        clip: which.
+        source: what of it is read.
+        mask: float32 ``[F, H, W]``, if the source reads it.
+    """
     return ClipContext(
-        caption=clip.caption if source.caption else None, fps=clip.fps if source.fps else None
+        caption=clip.caption if source.caption else None,
+        fps=clip.fps if source.fps else None,
+        mask=mask,
+        size=(clip.bucket.height, clip.bucket.width) if source.placed else None,
     )
 
 
@@ -78,8 +89,8 @@ def encode_video(
     with ThreadPoolExecutor(at_once(context)) as side_by_side:
         run = _VideoPass(context, encoder, side_by_side)
         requests, root = run.requests(works), context.job.index.data_root
-        for (work, at), answer in decoded_clips(context.pool, requests, root, context.rank):
-            run.take(work, at, answer)
+        for place, answer in decoded_clips(context.pool, requests, root, context.rank):
+            run.take(place, answer)
             yield from run.pop_whole()
         run.flush()
         yield from run.pop_whole()
@@ -92,6 +103,12 @@ class _Item:
     work: UnitWork
     at: int
     decoded: Decoded
+    mask: Decoded | None = None
+    """Of the clip, if its source reads it."""
+
+    @property
+    def clip(self) -> Clip:
+        return self.work.clips[self.at]
 
     @property
     def key(self) -> str:
@@ -100,16 +117,18 @@ class _Item:
     @property
     def frames(self) -> int:
         """Frames of what is made, which may be more than those that were decoded."""
-        source, clip = self.work.source, self.work.clips[self.at]
+        source = self.work.source
         if source.sound:
             return 0
-        return source.length(len(_pixels_of(clip, source).frames.indices))
+        return source.length(len(_pixels_of(self.clip, source).frames.indices))
 
     @property
     def size(self) -> tuple[int, int, int]:
         """What the family is asked the shape for: frames and sides, or samples."""
         if self.decoded.sound is not None:
             return self.decoded.sound.samples.shape[1], 0, 0
+        if self.work.source.placed:
+            return self.frames, self.clip.bucket.height, self.clip.bucket.width
         height, width = self.decoded.pixels.shape[2:]
         return self.frames, height, width
 
@@ -118,7 +137,20 @@ class _Item:
         """What goes together in a micro-batch."""
         sound = self.decoded.sound
         shape = self.decoded.pixels.shape if sound is None else sound.samples.shape
-        return self.work.component, self.frames, *shape
+        placed = self.size if self.work.source.placed else ()
+        return self.work.component, self.frames, *shape, *placed
+
+    @property
+    def damage(self) -> str | None:
+        """What is damaged of what was decoded, in words."""
+        if self.decoded.damage is None and self.mask is not None and self.mask.damage is not None:
+            return f"its mask: {self.mask.damage}"
+        return self.decoded.damage
+
+    def release(self) -> None:
+        self.decoded.release()
+        if self.mask is not None:
+            self.mask.release()
 
 
 @dataclass(slots=True)
@@ -138,6 +170,8 @@ class _VideoPass:
     """Units of which all is made or failed."""
     expected: dict[Kind, Shape] = field(default_factory=dict)
     """Shapes of what is made, by kind."""
+    mask: Decoded | MediaError | None = None
+    """That of the clip which is decoded next."""
 
     def __post_init__(self) -> None:
         self.sizes = MicroBatches(at_once(self.context))
@@ -149,7 +183,16 @@ class _VideoPass:
                 if work.is_deadly(at):
                     self._close_if_whole(work)
                     continue
-                yield (work, at), self._request(work, clip)
+                if (mask := self._mask_request(work, clip)) is not None:
+                    yield (work, at, True), mask
+                yield (work, at, False), self._request(work, clip)
+
+    def _mask_request(self, work: UnitWork, clip: Clip) -> ClipPixels | None:
+        pixels = clip.pixels_of(MASK_ROLE) if work.source.masked else None
+        if pixels is None:
+            return None
+        reading = self.context.job.settings.mask_reading
+        return replace(pixels, frames=work.source.choose(pixels.frames), mask=reading)
 
     def _request(self, work: UnitWork, clip: Clip) -> ClipPixels | ClipRequest:
         sound = self.context.job.specs[work.component].sound
@@ -165,13 +208,23 @@ class _VideoPass:
         whole, self.whole = self.whole, []
         return whole
 
-    def take(self, work: UnitWork, at: int, answer: Decoded | MediaError) -> None:
-        """Takes what has become of a clip that was to be decoded."""
-        if isinstance(answer, MediaError):
-            self._fail(work, at, answer.code, answer.message)
+    def take(self, place: Place, answer: Decoded | MediaError) -> None:
+        """Takes what has become of a clip that was to be decoded, or of its mask before it."""
+        work, at, of_mask = place
+        if of_mask:
+            self.mask = answer
             return
-        item = _Item(work, at, answer)
-        damage = answer.damage
+        mask, self.mask = self.mask, None
+        for one in (answer, mask):
+            if isinstance(one, MediaError):
+                self._fail(work, at, one.code, one.message)
+                _release(answer, mask)
+                return
+        assert isinstance(answer, Decoded)  # noqa: S101 (errors were told)
+        self._gather(_Item(work, at, answer, mask if isinstance(mask, Decoded) else None))
+
+    def _gather(self, item: _Item) -> None:
+        work, at, answer, damage = item.work, item.at, item.decoded, item.damage
         if answer.sound is not None and (missing := _missing(answer.sound)) is not None:
             if not self.context.options.allow_damaged:
                 answer.release()
@@ -305,10 +358,16 @@ class _VideoPass:
     def _made(
         self, piece: Sequence[_Item], pixels: torch.Tensor, encoder: VideoEncoder
     ) -> torch.Tensor:
-        clips = [context_of(item.work.clips[item.at], item.work.source) for item in piece]
+        clips = [context_of(item.clip, item.work.source, self._mask_of(item)) for item in piece]
         made = encoder.encode_clips(pixels, clips)
         self._require_shape(tuple(made.shape[1:]), piece[0])
         return made
+
+    def _mask_of(self, item: _Item) -> torch.Tensor | None:
+        if item.mask is None:
+            return None
+        pixels = self.context.stream.up([item.mask.pixels])
+        return luma(to_unit(pixels).permute(0, 2, 1, 3, 4))[0]
 
     def _encode_sparingly(self, item: _Item) -> None:
         """One clip for which memory does not suffice: in slices, in tiles, or not at all."""
@@ -318,7 +377,7 @@ class _VideoPass:
                 self._settle([item])
                 return
             tiles = ", not even in tiles"
-        item.decoded.release()
+        item.release()
         reason = f"memory does not suffice for this clip alone{tiles}"
         self._fail(item.work, item.at, Code.OUT_OF_MEMORY, reason)
 
@@ -338,7 +397,7 @@ class _VideoPass:
 
     def _settle(self, piece: Sequence[_Item]) -> None:
         for item in piece:
-            item.decoded.release()
+            item.release()
             item.work.settle()
             self._close_if_whole(item.work)
         reach("clip.encoded", " ".join(item.key for item in piece))
@@ -372,6 +431,12 @@ def _pixels_of(clip: Clip, source: Source) -> ClipPixels:
     pixels = clip.pixels_of(source.role)
     assert pixels is not None  # noqa: S101 (the artifact has a key)
     return pixels
+
+
+def _release(*answers: Decoded | MediaError | None) -> None:
+    for one in answers:
+        if isinstance(one, Decoded):
+            one.release()
 
 
 def _missing(sound: Sound) -> str | None:

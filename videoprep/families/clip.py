@@ -109,10 +109,19 @@ def clip_vision_shape(model: ModelFolder) -> tuple[int, int]:
     return (image // patch) ** 2 + 1, features
 
 
-def load_clip_vision(model: ModelFolder, device: torch.device, dtype: torch.dtype) -> ClipVision:
-    """Loads ``image_processor`` and ``image_encoder`` of a model folder."""
+def load_clip_vision(
+    name: str, model: ModelFolder, device: torch.device, dtype: torch.dtype
+) -> ClipVision:
+    """Load ``image_processor`` and ``image_encoder`` of a model folder.
+
+    Args:
+        name: transformers' class of the encoder.
+        model: where they are.
+        device: where the encoder runs.
+        dtype: what it computes in.
+    """
     from transformers import CLIPImageProcessor
 
     processor = CLIPImageProcessor.from_pretrained(str(model.path / "image_processor"))
-    encoder = load_encoder("CLIPVisionModel", model, "image_encoder", device, dtype)
+    encoder = load_encoder(name, model, "image_encoder", device, dtype)
     return ClipVision(processor, encoder)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 Component = str
 """The name of one kind of stored tensor, such as ``video_latents``."""
+MASK_ROLE = Role("mask")
+"""The role of the masks that say what of a control is given; those with a suffix do not."""
+_MASK_KEY = "mask_key"
 NO_AUDIO = ""
 """The ``audio_key`` of a planned clip without sound. Null means that it is not known."""
 Condition = Literal["image_latents", "image_noise", "last_frame"]
@@ -110,6 +113,10 @@ class Source:
     """Whether the sound of the clip's frames is read."""
     fps: bool = False
     """Whether the frames a second are read, at which the clip's frames are taken."""
+    masked: bool = False
+    """Whether the clip's mask is read, too, if it has one: that of the role ``mask``."""
+    placed: bool = False
+    """Whether the encoder puts it into a picture of the clip's size, which it is told."""
     role: Role = VIDEO
     """The role of the media that is read, if any is. Without a suffix it stands for every role of
     its kind: a dataset with ``control:depth`` has artifacts of that."""
@@ -133,7 +140,8 @@ class Source:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of an index that `keys` reads."""
-        return tuple(dict.fromkeys([*self.key_columns, *(["fps"] if self.of_video_alone else [])]))
+        further = [*(["fps"] if self.of_video_alone else []), *([_MASK_KEY] if self.masked else [])]
+        return tuple(dict.fromkeys([*self.key_columns, *further]))
 
     @property
     def media(self) -> bool:
@@ -152,8 +160,12 @@ class Source:
 
     @property
     def size_columns(self) -> tuple[str, str, str]:
-        """Index columns with the frames, the height and the width of what is read."""
-        own = f"{self.role.words}_" if self.role.kind.alignment == "free" else ""
+        """Index columns with the frames, the height and the width of what is read.
+
+        Of what is placed into a picture of the clip's size those of the clip.
+        """
+        of_its_own = self.role.kind.alignment == "free" and not self.placed
+        own = f"{self.role.words}_" if of_its_own else ""
         return f"{own}frames", f"{own}height", f"{own}width"
 
     def of_role(self, role: Role) -> Source:
@@ -181,6 +193,9 @@ class Source:
         still image needs none that is made of videos alone.
         """
         columns = self._columns(table, self.key_columns, pa.string()).columns
+        if self.masked:  # a clip without a mask needs the artifact, too
+            (masks,) = self._columns(table, [_MASK_KEY], pa.string()).columns
+            columns.append(pc.fill_null(masks, ""))
         keys = columns[0] if len(columns) == 1 else _joined(columns)
         if self.of_video_alone and table["fps"].null_count:
             keys = pc.if_else(pc.is_valid(table["fps"]), keys, pa.scalar(None, pa.string()))
@@ -292,7 +307,30 @@ CAPTION_FRAMES = Source(
 SOUND = Source("sound", "sound", ("audio_key",), sound=True, role=AUDIO)
 CONTROL = Source("control", "control media", ("control_key",), None, role=Role("control"))
 REFERENCE = Source("reference", "references", ("reference_key",), None, role=Role("reference"))
-MASKS = Source("mask", "masks", ("mask_key",), None, role=Role("mask"))
+REFERENCE_FRAME = Source(
+    "reference_frame",
+    "first frames of references",
+    ("reference_key",),
+    (0,),
+    role=Role("reference"),
+)
+PLACED_REFERENCE = Source(
+    "placed_reference",
+    "references in the size of the clip",
+    ("reference_key", "height", "width"),
+    (0,),
+    placed=True,
+    role=Role("reference"),
+)
+MASKED_CONTROL = Source(
+    "masked_control",
+    "control media with masks",
+    ("control_key",),
+    None,
+    masked=True,
+    role=Role("control"),
+)
+MASKS = Source("mask", "masks", (_MASK_KEY,), None, role=MASK_ROLE)
 CAPTION_FRAMES_FPS = Source(
     "caption_frames_fps",
     "captions with clips and their frame rates",
@@ -316,7 +354,10 @@ SOURCES: Mapping[str, Source] = {
         SOUND,
         CAPTION_FRAMES_FPS,
         CONTROL,
+        MASKED_CONTROL,
         REFERENCE,
+        REFERENCE_FRAME,
+        PLACED_REFERENCE,
         MASKS,
     )
 }
@@ -357,7 +398,11 @@ class ComponentSpec:
     source: Source
     """What of a clip it is made from."""
     part: str
-    """The part of the model that makes it, such as ``vae``; empty for masks, which none makes."""
+    """The part of the model that makes it, such as ``vae``; empty for the masks of latents, which
+    none makes. A mask of a family's own names the part whose config says its form."""
+    own_encoder: bool = False
+    """Whether `load_frame_encoder` returns another encoder for it than for the other components of
+    its part. It is loaded anew then."""
     posterior: PosteriorForm | None = None
     """What the part gives of a posterior over latents, which the option ``posterior`` reduces.
     None: there is none, and what the part gives is stored as it is."""
@@ -375,6 +420,8 @@ class ComponentSpec:
     shape: tuple[int, ...] | None = None
     """Of the longest one, to estimate what it takes when no model is at hand; None: the profile's
     moments of as many frames as the source has."""
+    channels: int | None = None
+    """Values of each latent pixel, for the same estimate; None: those of moments."""
 
     declared_as: Component | None = None
     """Of one that a dataset's roles bring: the component of the family that it is made like. None:
@@ -389,6 +436,11 @@ class ComponentSpec:
         """Return whether another component is the mask of this one."""
         of_one_text = (self.source, self.part) == (CAPTION, other.part)
         return other.mask and other.source is CAPTION and of_one_text and not self.mask
+
+    @property
+    def reads_given_parts(self) -> bool:
+        """Whether masks tell its encoder which part of a clip is given, and which is generated."""
+        return self.source.masked or (self.source.is_mask and bool(self.part))
 
     @property
     def options(self) -> tuple[Condition, ...]:
@@ -469,12 +521,20 @@ CONTROL_LATENTS = ComponentSpec(
 REFERENCE_LATENTS = ComponentSpec(
     name="reference_latents", source=REFERENCE, part="vae", posterior=MOMENTS
 )
+PLACED_REFERENCE_LATENTS = ComponentSpec(
+    name="reference_latents",
+    source=PLACED_REFERENCE,
+    part="vae",
+    posterior=MOMENTS,
+    own_encoder=True,
+)
 
 
-MASK = ComponentSpec(name="mask", source=MASKS, part="", pixels=ZERO_TO_ONE)
+MASK = ComponentSpec(name="mask", source=MASKS, part="", pixels=ZERO_TO_ONE, channels=1)
 """The masks of a clip at the resolution of its latents: ``[1, F', H', W']``, from 0 to 1.
 
-No family declares it: it is made of any that has latents of whole clips.
+No family declares it: it is made of any that has latents of whole clips. A family whose models
+take masks in another form declares a component of `MASKS` besides.
 """
 
 

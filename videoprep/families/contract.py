@@ -33,6 +33,19 @@ class TextEncoder(ABC):
         sees the padding, and without it where it is masked. ``pooled_embeds`` are ``[features]``.
         """
 
+    def encode_for(self, component: Component, captions: Sequence[str]) -> Sequence[torch.Tensor]:
+        """Return what is stored of each caption as one component: by default what `encode` gives.
+
+        For a part that makes several components of a caption, such as one for the picture and one
+        for the sound.
+
+        Args:
+            component: one of those that the part makes, no mask.
+            captions: which.
+        """
+        del component
+        return self.encode(captions)
+
     def mask(self, captions: Sequence[str]) -> Sequence[torch.Tensor]:
         """Return which tokens of what `encode` gives are not padding: uint8 ``[tokens]``, 1 or 0.
 
@@ -68,6 +81,12 @@ class ClipContext:
     fps: float | None = None
     """Frames a second at which the clip's frames are taken, after resampling. None unless the
     source reads it."""
+    mask: torch.Tensor | None = None
+    """Float32 ``[F, H, W]`` in 0…1, on the device of the pixels: which part of the clip is
+    generated. None if the clip has no mask, or the source does not read it."""
+    size: tuple[int, int] | None = None
+    """Height and width of the clip, in pixels. None unless the pixels are placed into a picture of
+    that size."""
 
 
 class VideoEncoder(ABC):
@@ -145,7 +164,7 @@ class Family(ABC):
         name: its name, also that of its profile.
         profile: the sizes and frame counts it accepts, and the components of its models.
         parts: folders of the model that encoding reads, if they are there.
-        max_tokens: how many tokens of a caption the text encoder takes.
+        max_tokens: how many tokens of a caption the text encoder takes at most; see `token_limit`.
         fp32_parts: parts that compute in float32, whatever the dtypes that are asked for.
         tiled_parts: parts that work in tiles even if `use_tiling` is off, since the model was
             trained or released so.
@@ -172,6 +191,11 @@ class Family(ABC):
         Raises:
             ModelError: something is missing.
         """
+
+    def token_limit(self, model: ModelFolder) -> int:
+        """Return how many tokens of a caption this model takes: `max_tokens` by default."""
+        del model
+        return self.max_tokens
 
     def components(self, model: ModelFolder) -> Sequence[ComponentSpec]:
         """Return the components that this model can make: all of the profile's by default.

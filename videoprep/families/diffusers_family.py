@@ -56,13 +56,24 @@ class DiffusersFamily(Family):
                     where=str(model.path),
                     remedy=_DOWNLOAD,
                 )
-        for part, kind in self.text_classes.items():
-            self.require_class(model, part, kind)
+        for part in self.text_classes:
+            self.require_class(model, part, self.text_class(model, part))
         self.require_class(model, "vae", self.vae_class)
+        self._require_own_vae(model)
         self.facts(model)
         self._require_frame_rules(model)
         for one in self.components(model):  # whose shape is read from the configs
             self.shape(model, one.name, self.profile.frames_within(9) or 1, 64, 64)
+
+    def _require_own_vae(self, model: ModelFolder) -> None:
+        """The index may name this family's VAE where the folder has another's."""
+        kind = model.config("vae").get("_class_name")
+        if kind not in (None, self.vae_class):
+            raise ModelError(
+                f"its vae is a {kind} by its own config, and {self.vae_class} by the index",
+                where=str(model.path / "vae/config.json"),
+                remedy="put the VAE of this model into the folder, or download the model again",
+            )
 
     def _require_frame_rules(self, model: ModelFolder) -> None:
         """The profile says what the VAE makes of frames; a VAE of other factors makes other."""
@@ -86,11 +97,16 @@ class DiffusersFamily(Family):
             tokenizer = model.files_identity(self.tokenizers[part])
             return {"tokenizer": tokenizer, **self.text_settings(part)}
         return {
-            "class": self.text_classes[part],
+            "class": self.text_class(model, part),
             part: model.identity(part),
             "tokenizer": model.files_identity(self.tokenizers[part]),
             **self.text_settings(part),
         }
+
+    def text_class(self, model: ModelFolder, part: str) -> str:
+        """Return transformers' class of a text encoder: that of `text_classes` by default."""
+        del model
+        return self.text_classes[part]
 
     def component(self, model: ModelFolder, name: Component) -> ComponentSpec:
         """Return the component of a name."""
@@ -147,7 +163,7 @@ class DiffusersFamily(Family):
     def embeds_shape(self, model: ModelFolder, component: Component) -> tuple[int, ...]:
         """Shape of the longest of a component's embeddings; from the encoder's config."""
         del component
-        return self.max_tokens, count_of(model, "text_encoder", "d_model")
+        return self.token_limit(model), count_of(model, "text_encoder", "d_model")
 
     def load_token_counter(self, model: ModelFolder) -> Callable[[str], int]:
         return load_token_counter(model.path / self.tokenizers["text_encoder"])

@@ -32,8 +32,6 @@ MAX_TOKENS = 256
 # Which of LLaMA's hidden states is taken: the third from the end.
 _HIDDEN_STATE = -3
 
-_PIPELINES = ("HunyuanVideoPipeline", "HunyuanVideoImageToVideoPipeline")
-
 
 class LlamaText(TextEncoder):
     """A caption within the pipeline's template; the template and the padding are left out.
@@ -77,23 +75,35 @@ class LlamaText(TextEncoder):
         return len(self._tokenizer(text, verbose=False).input_ids)
 
 
-_POOLED_EMBEDS = ComponentSpec(
+POOLED_EMBEDS = ComponentSpec(
     name="pooled_embeds", source=CAPTION, part="text_encoder_2", shape=(768,)
 )
 
 
-class HunyuanVideo(DiffusersFamily):
-    """HunyuanVideo, text-to-video; first frames for image-to-video by its latents."""
+CAPTION_STYLE = (
+    "One paragraph in this order: the main subject and its action, the scene and what is in its "
+    "background, the type of shot and the movement of the camera, the light, and the visual style, "
+    "each only as far as it is stated."
+)
 
+
+class HunyuanVideo(DiffusersFamily):
+    """HunyuanVideo, text-to-video; first frames for image-to-video by its latents.
+
+    Attributes:
+        pipeline: diffusers' class of the pipeline.
+    """
+
+    pipeline: ClassVar[str] = "HunyuanVideoPipeline"
     name = "hunyuan-video"
-    published = "hunyuanvideo-community/HunyuanVideo"
+    published: ClassVar[str | None] = "hunyuanvideo-community/HunyuanVideo"
     profile = Profile(
         "hunyuan-video",
         divisor=16,
         frame_rules=(FrameRule(4, 1),),
         components=(
             prompt_embeds(MAX_TOKENS, 4096),
-            _POOLED_EMBEDS,
+            POOLED_EMBEDS,
             VIDEO_LATENTS,
             IMAGE_LATENTS,
         ),
@@ -101,13 +111,15 @@ class HunyuanVideo(DiffusersFamily):
         num_frames=129,
         models="HunyuanVideo",
         stills=True,
-        caption_style=(
-            "One paragraph in this order: the main subject and its action, the scene and what is "
-            "in its background, the type of shot and the movement of the camera, the light, and "
-            "the visual style, each only as far as it is stated."
-        ),
+        caption_style=CAPTION_STYLE,
     )
-    parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2", "vae")
+    parts: ClassVar[tuple[str, ...]] = (
+        "tokenizer",
+        "text_encoder",
+        "tokenizer_2",
+        "text_encoder_2",
+        "vae",
+    )
     max_tokens = MAX_TOKENS
     vae_class = "AutoencoderKLHunyuanVideo"
     tokenizers: ClassVar[Mapping[str, str]] = {
@@ -125,14 +137,14 @@ class HunyuanVideo(DiffusersFamily):
     posterior = "sample"
 
     def recognizes(self, model: ModelFolder) -> bool:
-        return model.index.get("_class_name") in _PIPELINES
+        return model.index.get("_class_name") == self.pipeline
 
     def text_settings(self, part: str) -> Mapping[str, Any]:
         if part == "text_encoder_2":
             return {"max_tokens": CLIP_TOKENS}
         return {
             "max_tokens": MAX_TOKENS,
-            "template": _template().fingerprint,
+            "template": self.template().fingerprint,
             "hidden_state": _HIDDEN_STATE,
         }
 
@@ -162,7 +174,11 @@ class HunyuanVideo(DiffusersFamily):
         return scaled
 
     def load_token_counter(self, model: ModelFolder) -> Callable[[str], int]:
-        return _template().counter(super().load_token_counter(model))
+        return self.template().counter(super().load_token_counter(model))
+
+    def template(self) -> PromptTemplate:
+        """Return the words around a caption: the pipeline's own."""
+        return _template()
 
     def load_text_encoder(
         self,
@@ -179,10 +195,10 @@ class HunyuanVideo(DiffusersFamily):
         )
         if small:
             return ClipText(load_tokenizer(model, self.tokenizers[part]), encoder)
-        return LlamaText(_load_llama_tokenizer(model, self.tokenizers[part]), encoder)
+        return LlamaText(load_llama_tokenizer(model, self.tokenizers[part]), encoder)
 
 
-def _load_llama_tokenizer(model: ModelFolder, part: str) -> PreTrainedTokenizerBase:
+def load_llama_tokenizer(model: ModelFolder, part: str) -> PreTrainedTokenizerBase:
     """LLaMA 3's, from tokenizer.json as it is.
 
     Not by the class that folders name, LlamaTokenizerFast: from transformers 5 on it cuts words in

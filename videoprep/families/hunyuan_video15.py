@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from videoprep.errors import ModelError
 from videoprep.families.component import (
     CAPTION,
-    FIRST_FRAME,
-    FIRST_FRAMES,
     IMAGE_LATENTS,
     VIDEO_LATENTS,
     Component,
@@ -28,6 +26,7 @@ from videoprep.families.moments import mode
 from videoprep.families.profile import FrameRule, Profile
 from videoprep.families.siglip import (
     PART,
+    SIGLIP_EMBEDS,
     load_siglip,
     require_siglip,
     siglip_identity,
@@ -89,7 +88,7 @@ class ChatTemplate:
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
-class QwenText(TextEncoder):
+class QwenChatText(TextEncoder):
     """A caption within the pipeline's conversation; its beginning and the padding are left out.
 
     Args:
@@ -171,13 +170,6 @@ def _quoted(caption: str) -> str | None:
 _GLYPH_EMBEDS = ComponentSpec(
     name="glyph_embeds", source=CAPTION, part="text_encoder_2", shape=(MAX_BYTES, 1472)
 )
-_IMAGE_EMBEDS = ComponentSpec(
-    name="image_embeds",
-    source=FIRST_FRAME,
-    part=PART,
-    asked_by=FIRST_FRAMES,
-    shape=(729, 1152),
-)
 
 
 class HunyuanVideo15(DiffusersFamily):
@@ -194,7 +186,7 @@ class HunyuanVideo15(DiffusersFamily):
         components=(
             prompt_embeds(MAX_TOKENS, 3584),
             _GLYPH_EMBEDS,
-            _IMAGE_EMBEDS,
+            SIGLIP_EMBEDS,
             VIDEO_LATENTS,
             IMAGE_LATENTS,
         ),
@@ -247,7 +239,6 @@ class HunyuanVideo15(DiffusersFamily):
         self.require_class(model, "tokenizer_2", "ByT5Tokenizer")
         _require_chat_template(model)
         if _has_image_encoder(model):
-            self.require_class(model, PART, "SiglipVisionModel")
             require_siglip(model)
 
     def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:
@@ -321,7 +312,7 @@ class HunyuanVideo15(DiffusersFamily):
         encoder = load_encoder(
             self.text_classes[part], model, part, device, dtype, eight_bit=eight_bit and not small
         )
-        kind = QuotedText if small else QwenText
+        kind = QuotedText if small else QwenChatText
         return kind(load_tokenizer(model, self.tokenizers[part]), encoder)
 
     def load_frame_encoder(

@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from videoprep.errors import ModelError
 from videoprep.families.component import (
     IMAGE_LATENTS,
     LAST_IMAGE_LATENTS,
     VIDEO_LATENTS,
+    Component,
     prompt_embeds,
 )
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.model_parts import count_of, factor_of, list_of, require_statistics
+from videoprep.families.model_parts import buffers_of, count_of, factor_of, list_of
 from videoprep.families.moments import draw
 from videoprep.families.profile import FrameRule, Profile
 from videoprep.families.t5 import T5Family
+from videoprep.families.vae import decode_clean
 
 if TYPE_CHECKING:
     import torch
 
 MAX_TOKENS = 256
-"""Captions are padded and cut to this many tokens.
+"""The most tokens that a pipeline pads and cuts captions to."""
 
-T5 sees the padding, so that its number counts; the transformer is told to leave it out.
-"""
+STATISTICS = ("latents_mean", "latents_std")
 
-_STATISTICS = ("latents_mean", "latents_std")
-_PIPELINES = ("LTXPipeline", "LTXImageToVideoPipeline", "LTXConditionPipeline")
+
+@dataclass(frozen=True, slots=True)
+class _TextSettings:
+    """How a pipeline gives captions to T5. The transformer is always told what is padding."""
+
+    max_tokens: int
+    """Captions are padded and cut to this many. Where T5 sees the padding, its number counts."""
+    masked: bool
+    """Whether T5 is told which tokens are padding."""
+
+
+_PIPELINES: Mapping[str, _TextSettings] = {
+    "LTXPipeline": _TextSettings(128, masked=False),
+    "LTXImageToVideoPipeline": _TextSettings(128, masked=False),
+    "LTXConditionPipeline": _TextSettings(MAX_TOKENS, masked=True),
+}
 
 
 class LTXVideo(T5Family):
@@ -70,10 +84,23 @@ class LTXVideo(T5Family):
     def recognizes(self, model: ModelFolder) -> bool:
         return model.index.get("_class_name") in _PIPELINES
 
+    def token_limit(self, model: ModelFolder) -> int:
+        return _text_of(model).max_tokens
+
+    def masks_padding(self, model: ModelFolder) -> bool:
+        return _text_of(model).masked
+
+    def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:
+        found = super().identity(model, component)
+        if self.component(model, component).posterior is not None:
+            return found
+        text = _text_of(model)
+        return {**found, "max_tokens": text.max_tokens, "attention_mask": text.masked}
+
     def scales(self, model: ModelFolder) -> Mapping[str, Any]:
         channels = self.channels(model)
         factor = factor_of(model, "vae", "scaling_factor")
-        return {"scaling_factor": factor, **_statistics(model, channels)}
+        return {"scaling_factor": factor, **buffers_of(model, "vae", STATISTICS, channels)}
 
     def compression(self, model: ModelFolder) -> tuple[int, int]:
         halvings = sum(map(bool, list_of(model, "vae", "spatio_temporal_scaling")))
@@ -87,13 +114,7 @@ class LTXVideo(T5Family):
         return spatial, temporal
 
     def decode(self, vae: Any, latents: torch.Tensor) -> torch.Tensor:
-        """From 0.9.1 on the decoder is told how noisy the latents are: not at all."""
-        import torch
-
-        timed = bool(vae.config.timestep_conditioning)
-        noise = torch.zeros(len(latents), device=latents.device, dtype=latents.dtype)
-        decoded: torch.Tensor = vae.decode(latents, noise if timed else None).sample
-        return decoded
+        return decode_clean(vae, latents)
 
     def to_transformer(
         self,
@@ -104,7 +125,7 @@ class LTXVideo(T5Family):
         """Standardized and scaled tokens ``[B, F' × H' × W', C]``."""
         import torch
 
-        mean, deviation = (torch.tensor(facts[name]).view(1, -1, 1, 1, 1) for name in _STATISTICS)
+        mean, deviation = (torch.tensor(facts[name]).view(1, -1, 1, 1, 1) for name in STATISTICS)
         latents = draw(moments, facts, generator)
         # In the order of the pipeline, which decides the last bit.
         scaled: torch.Tensor = (
@@ -113,30 +134,9 @@ class LTXVideo(T5Family):
         return scaled.permute(0, 2, 3, 4, 1).flatten(1, 3)
 
 
-def _statistics(model: ModelFolder, channels: int) -> Mapping[str, list[float]]:
-    """Mean and deviation of each channel, which lie among the VAE's weights.
-
-    Raises:
-        ModelError: they do not, or are none.
-    """
-    from safetensors import safe_open
-
-    found: dict[str, list[float]] = {}
-    for path in model.weights("vae"):
-        with safe_open(path, framework="pt") as weights:
-            names = set(weights.keys())
-            for name in filter(names.__contains__, _STATISTICS):
-                found[name] = weights.get_tensor(name).float().tolist()
-    if len(found) < len(_STATISTICS):
-        raise ModelError(
-            "the VAE's weights lack latents_mean and latents_std",
-            where=str(model.path / "vae"),
-            remedy="download the model again",
-        )
-    return {
-        name: require_statistics(model, "vae", name, values, channels)
-        for name, values in found.items()
-    }
+def _text_of(model: ModelFolder) -> _TextSettings:
+    """Those of the pipeline that the model folder names."""
+    return _PIPELINES[str(model.index["_class_name"])]
 
 
 FAMILY = LTXVideo()

@@ -39,7 +39,7 @@ class MaskEncoder(VideoEncoder):
         frames, height, width = pixels.shape[2:]
         _, _, rows, columns = mask_shape(self._family, self._model, frames, height, width)
         groups = groups_of(self._family, self._model, frames)
-        small = adaptive_avg_pool2d(_luma(pixels), (rows, columns))
+        small = adaptive_avg_pool2d(luma(pixels), (rows, columns))
         parts = torch.split(small, groups, dim=1)
         return torch.stack([part.mean(dim=1) for part in parts], dim=1)[:, None]
 
@@ -47,8 +47,15 @@ class MaskEncoder(VideoEncoder):
         """See `VideoEncoder`: there is nothing to save."""
 
 
-def _luma(pixels: torch.Tensor) -> torch.Tensor:
-    """Rec. 601's: exactly the value of a grey pixel. ``[B, 3, F, H, W]`` to ``[B, F, H, W]``."""
+def luma(pixels: torch.Tensor) -> torch.Tensor:
+    """Return Rec. 601's, exactly the value of a grey pixel.
+
+    Args:
+        pixels: ``[B, 3, F, H, W]``, on any scale.
+
+    Returns:
+        ``[B, F, H, W]``.
+    """
     red, green, blue = pixels.unbind(dim=1)
     return green + _RED * (red - green) + _BLUE * (blue - green)
 
@@ -92,7 +99,7 @@ def shape_of(
         height: of the clip, in pixels.
         width: likewise.
     """
-    if spec.source.is_mask:
+    if not spec.part:
         return mask_shape(family, model, frames, height, width)
     return family.shape(model, spec.declared, frames, height, width)
 
@@ -102,7 +109,7 @@ def identity_of(family: Family, model: ModelFolder, spec: ComponentSpec) -> Mapp
 
     Of a mask that is what a latent stands for, whatever the weights are.
     """
-    if not spec.source.is_mask:
+    if spec.part:
         return family.identity(model, spec.declared)
     side = family.profile.divisor
     # Two steps of each rule show all that there is to its groups.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from videoprep.errors import ModelError
@@ -102,6 +103,35 @@ def require_statistics(
     if len(values) != channels or not all(_is_number(v) and v > least for v in values):
         raise _wrong(model, part, f"{key!r} are not {channels} fit numbers: {values}")
     return [float(value) for value in values]
+
+
+def buffers_of(
+    model: ModelFolder, part: str, keys: Sequence[str], channels: int
+) -> Mapping[str, list[float]]:
+    """Return a number a channel of each key, which lie among a part's weights.
+
+    Raises:
+        ModelError: The weights lack one, or they are no fit numbers.
+    """
+    from safetensors import safe_open
+
+    found: dict[str, list[float]] = {}
+    for path in model.weights(part):
+        with safe_open(path, framework="pt") as weights:
+            names = set(weights.keys())
+            for name in filter(names.__contains__, keys):
+                found[name] = weights.get_tensor(name).float().tolist()
+    if len(found) < len(keys):
+        called = "VAE" if part == "vae" else part
+        raise ModelError(
+            f"the {called}'s weights lack {' and '.join(keys)}",
+            where=str(model.path / part),
+            remedy=_REMEDY,
+        )
+    return {
+        name: require_statistics(model, part, name, values, channels)
+        for name, values in found.items()
+    }
 
 
 def _is_number(value: object) -> bool:

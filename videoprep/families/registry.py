@@ -163,7 +163,7 @@ def token_counter(model: str) -> TokenCounter:
     name_only = open_model(model, ())
     family = family_of(name_only)
     folder = open_model(model, ("tokenizer",))
-    return TokenCounter(family.load_token_counter(folder), family.max_tokens)
+    return TokenCounter(family.load_token_counter(folder), family.token_limit(folder))
 
 
 def family_of(model: ModelFolder) -> Family:

@@ -51,8 +51,8 @@ class T5Text(TextEncoder):
             embeds = self._model(tokens.input_ids.to(device), **mask)[0]
         if self._keep_padding:
             return list(embeds)
-        lengths = tokens.attention_mask.sum(dim=1).tolist()
-        return [embed[:length] for embed, length in zip(embeds, lengths, strict=True)]
+        masks = tokens.attention_mask.bool().to(embeds.device)
+        return [embed[mask] for embed, mask in zip(embeds, masks, strict=True)]
 
     def mask(self, captions: Sequence[str]) -> Sequence[torch.Tensor]:
         import torch
@@ -87,6 +87,11 @@ class T5Family(DiffusersFamily):
     masked: ClassVar[bool]
     keeps_padding: ClassVar[bool] = False
 
+    def masks_padding(self, model: ModelFolder) -> bool:
+        """Return whether this model's encoder is told which tokens are padding."""
+        del model
+        return self.masked
+
     def clean(self, caption: str) -> str:
         """What the pipeline does to a caption before it is cut into tokens."""
         return caption
@@ -117,8 +122,8 @@ class T5Family(DiffusersFamily):
         return T5Text(
             load_tokenizer(model, self.tokenizers[part]),
             encoder,
-            self.max_tokens,
-            masked=self.masked,
+            self.token_limit(model),
+            masked=self.masks_padding(model),
             keep_padding=self.keeps_padding,
             clean=self.clean,
         )

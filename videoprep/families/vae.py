@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from videoprep.families.component import MINUS_ONE_TO_ONE, PixelScale
-from videoprep.families.contract import VideoDecoder, VideoEncoder
+from videoprep.families.contract import ClipContext, VideoDecoder, VideoEncoder
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.single_file import SINGLE_FILE, load_single_vae
 
@@ -51,6 +51,36 @@ class Vae(VideoEncoder):
             self._vae.enable_tiling()
         else:
             self._vae.disable_tiling()
+
+
+class PlacedVae(VideoEncoder):
+    """A VAE of single pictures, each placed into a picture of the clip's size before.
+
+    Args:
+        vae: the VAE.
+        place: makes of a picture, float32 ``[3, h, w]`` in −1…1, and the clip's height and width
+            one of that size.
+    """
+
+    def __init__(
+        self, vae: VideoEncoder, place: Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
+    ) -> None:
+        self._vae, self._place = vae, place
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self._vae.encode(pixels)
+
+    def encode_clips(self, pixels: torch.Tensor, clips: Sequence[ClipContext]) -> torch.Tensor:
+        import torch
+
+        placed = [
+            one if clip.size is None else self._place(one, clip.size)
+            for one, clip in zip(pixels[:, :, 0], clips, strict=True)
+        ]
+        return self._vae.encode(torch.stack(placed)[:, :, None])
+
+    def save_memory(self, *, slicing: bool, tiling: bool) -> None:
+        self._vae.save_memory(slicing=slicing, tiling=tiling)
 
 
 class VaeDecoder(VideoDecoder):
@@ -117,6 +147,19 @@ def load_vae_decoder(
     if tiling:
         vae.enable_tiling()
     return VaeDecoder(vae, decode, pixels)
+
+
+def decode_clean(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """Return what a VAE makes of unscaled latents; one that asks how noisy they are is told: not.
+
+    Those of LTX-Video ask from 0.9.1 on.
+    """
+    import torch
+
+    timed = bool(vae.config.timestep_conditioning)
+    noise = torch.zeros(len(latents), device=latents.device, dtype=latents.dtype)
+    decoded: torch.Tensor = vae.decode(latents, noise if timed else None).sample
+    return decoded
 
 
 def _load(name: str, model: ModelFolder, device: torch.device, dtype: torch.dtype) -> Any:

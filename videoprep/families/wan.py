@@ -32,18 +32,14 @@ if TYPE_CHECKING:
 MAX_TOKENS = 512
 """Captions are padded and cut to this many tokens. Padding is masked, and zeros afterwards."""
 
-
-_PIPELINES = ("WanPipeline", "WanImageToVideoPipeline", "WanVideoToVideoPipeline")
-
-
-_IMAGE_EMBEDS = ComponentSpec(
+IMAGE_EMBEDS = ComponentSpec(
     name="image_embeds",
     source=FIRST_FRAME,
     part="image_encoder",
     asked_by=("image_latents", "last_frame"),
     shape=(257, 1280),
 )
-_LAST_IMAGE_EMBEDS = ComponentSpec(
+LAST_IMAGE_EMBEDS = ComponentSpec(
     name="last_image_embeds",
     source=LAST_FRAME,
     part="image_encoder",
@@ -53,7 +49,12 @@ _LAST_IMAGE_EMBEDS = ComponentSpec(
 
 
 class Wan(T5Family):
-    """Wan 2.1 and 2.2-A14B: text-to-video, image-to-video, first and last frame to video."""
+    """Wan 2.1 and 2.2-A14B: text-to-video, image-to-video, first and last frame to video.
+
+    Attributes:
+        pipelines: diffusers' classes of its pipelines.
+        vision_class: transformers' class of the image encoder.
+    """
 
     name = "wan"
     published = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
@@ -63,8 +64,8 @@ class Wan(T5Family):
         frame_rules=(FrameRule(4, 1),),
         components=(
             prompt_embeds(MAX_TOKENS, 4096),
-            _IMAGE_EMBEDS,
-            _LAST_IMAGE_EMBEDS,
+            IMAGE_EMBEDS,
+            LAST_IMAGE_EMBEDS,
             VIDEO_LATENTS,
             CONDITION_LATENTS,
             FIRST_LAST_LATENTS,
@@ -81,16 +82,32 @@ class Wan(T5Family):
             "light, and the size, angle and movement of the shot last."
         ),
     )
-    parts = ("tokenizer", "text_encoder", "vae", "image_encoder", "image_processor")
+    parts: ClassVar[tuple[str, ...]] = (
+        "tokenizer",
+        "text_encoder",
+        "vae",
+        "image_encoder",
+        "image_processor",
+    )
     max_tokens = MAX_TOKENS
     vae_class = "AutoencoderKLWan"
     vae_keeps_state = True
     text_classes: ClassVar[Mapping[str, str]] = {"text_encoder": "UMT5EncoderModel"}
     masked = True
     posterior = "mode"
+    pipelines: ClassVar[tuple[str, ...]] = (
+        "WanPipeline",
+        "WanImageToVideoPipeline",
+        "WanVideoToVideoPipeline",
+    )
+    vision_class: ClassVar[str] = "CLIPVisionModel"
 
     def recognizes(self, model: ModelFolder) -> bool:
-        return is_wan(model) and not has_patches(model)
+        return self.is_pipeline(model) and not has_patches(model)
+
+    def is_pipeline(self, model: ModelFolder) -> bool:
+        """Return whether the folder's pipeline is one of the family's."""
+        return model.index.get("_class_name") in self.pipelines
 
     def components(self, model: ModelFolder) -> Sequence[ComponentSpec]:
         seen = has_image_encoder(model)
@@ -99,14 +116,14 @@ class Wan(T5Family):
     def check(self, model: ModelFolder) -> None:
         super().check(model)
         if has_image_encoder(model):
-            self.require_class(model, "image_encoder", "CLIPVisionModel")
+            self.require_class(model, "image_encoder", self.vision_class)
             model.file("image_processor/preprocessor_config.json")
 
     def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:
         if self.component(model, component).part != "image_encoder":
             return super().identity(model, component)
         return {
-            "class": "CLIPVisionModel",
+            "class": self.vision_class,
             "image_encoder": model.identity("image_encoder"),
             "image_processor": model.files_identity("image_processor"),
             "hidden_state": ClipVision.HIDDEN_STATE,
@@ -168,13 +185,8 @@ class Wan(T5Family):
         tiling: bool,
     ) -> VideoEncoder:
         if component.part == "image_encoder":
-            return load_clip_vision(model, device, dtype)
+            return load_clip_vision(self.vision_class, model, device, dtype)
         return super().load_frame_encoder(model, component, device, dtype, tiling=tiling)
-
-
-def is_wan(model: ModelFolder) -> bool:
-    """Whether the folder's pipeline is one of Wan."""
-    return model.index.get("_class_name") in _PIPELINES
 
 
 def has_patches(model: ModelFolder) -> bool:

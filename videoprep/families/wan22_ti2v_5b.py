@@ -12,7 +12,7 @@ from videoprep.families.component import (
     prompt_embeds,
 )
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.wan import MAX_TOKENS, Wan, has_patches, is_wan
+from videoprep.families.wan import MAX_TOKENS, Wan, has_patches
 
 
 class Wan22TI2V5B(Wan):
@@ -39,7 +39,7 @@ class Wan22TI2V5B(Wan):
     )
 
     def recognizes(self, model: ModelFolder) -> bool:
-        return is_wan(model) and has_patches(model)
+        return self.is_pipeline(model) and has_patches(model)
 
 
 FAMILY = Wan22TI2V5B()

@@ -571,8 +571,8 @@ def _component(
         if spec.shape is None:
             form = spec.posterior or MOMENTS
             moments = _moments_bytes(profile, frames, bucket, form)
-            channels = form.tensors * profile.latent_channels if spec.source.is_mask else 1
-            size += count * moments // channels
+            whole = form.tensors * profile.latent_channels
+            size += count * moments * (spec.channels or whole) // whole
         else:
             size += count * math.prod(spec.shape) * (1 if spec.mask else _VALUE_BYTES)
     return ComponentSummary(

@@ -207,7 +207,8 @@ def listed_components(columns: Iterable[str]) -> tuple[Component, ...]:
 
 
 def _prefixes(components: Iterable[Component]) -> tuple[str, ...]:
-    return tuple(f"{component}_" for component in components)
+    """Longest first: columns of ``mask_face`` begin with the name of ``mask``, too."""
+    return tuple(f"{component}_" for component in sorted(components, key=len, reverse=True))
 
 
 def _place_columns(components: Iterable[Component], checked: bool) -> list[str]:
