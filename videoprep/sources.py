@@ -135,7 +135,9 @@ def _made_of(root: str, policy: Mapping[str, Any]) -> tuple[str, Mapping[str, An
     file = policy.get("file")
     if file is not None:
         return str(file), {}
-    return root, {**_reading_options(root, policy), **options_of(policy)}
+    options = options_of(policy)
+    options.pop("treatment", None)  # which only its config says
+    return root, {**_reading_options(root, policy), **options}
 
 
 def _reading_options(root: str, policy: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,6 +148,8 @@ def _reading_options(root: str, policy: Mapping[str, Any]) -> dict[str, Any]:
     used = as_fields(reading.get("columns", {}))
     if any(reading.get("format") == one.name for one in table_readers().values()):
         used["dataset_file"] = reading["files"][0]
+    if not used:
+        return {}
     try:
         found = DatasetSpec.from_path(root)
     except SpecError:

@@ -140,7 +140,7 @@ def _parts(given: Sequence[str]) -> dict[str, str]:
     for (part, _, file), one in zip(pairs, given, strict=True):
         if not part or not file:
             raise typer.BadParameter(
-                f"{one!r} is not PART=FILE, such as image_encoder=clip_vision_h.safetensors",
+                f"{one!r} is not PART=FILE, such as image_encoder=FILE",
                 param_hint="--weights",
             )
     return {part: file for part, _, file in pairs}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from videoprep.cli.output import print_reading, safe, said, stdout, table
 from videoprep.errors import listed
 from videoprep.index.calibration import Calibration, estimate
+from videoprep.index.policy import is_treated
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.text import duration, file_size
 
 if TYPE_CHECKING:
     from videoprep.index.bucket import Bucket
     from videoprep.index.diff import IndexDiff
+    from videoprep.index.forecasts import ForecastSummary
     from videoprep.index.role_counts import RoleCounts
     from videoprep.index.suggestions import Advice, UnfilledBucket
     from videoprep.index.summary import BucketSummary, Summary
@@ -110,6 +112,21 @@ def print_summary(
     _print_batches(summary, batch_size, num_gpus)
 
 
+def print_forecasts(trainer: str, forecasts: Sequence[ForecastSummary]) -> None:
+    """Print what a trainer would make of the datasets of its config, beside what is planned."""
+    if not forecasts:
+        return
+    names = ("dataset", ">files", ">dropped", ">faster", ">slower", ">clips", ">planned")
+    made = table(f"what {trainer} would do", *names, ">alike")
+    for one in forecasts:
+        counts = (one.files, one.dropped.total(), one.fast, one.slow, one.clips, one.planned)
+        made.add_row(safe(one.dataset), *map(str, counts), f"{one.alike}/{one.files}")
+    stdout.print(made)
+    for one in forecasts:
+        for reason, count in one.dropped.most_common(_SHOWN):
+            stdout.print(safe(f"{one.dataset}: {trainer} drops {count}: {reason}", "yellow"))
+
+
 def print_roles(counts: RoleCounts, summary: Summary) -> None:
     """Say how many clips have media beside their picture, such as sound."""
     for sentence in counts.sentences(summary):
@@ -201,7 +218,7 @@ def _print_frames(summary: Summary, policy: Mapping[str, Any]) -> None:
     rate = f"at {_rate(policy)} fps" if policy.get("target_fps") else "at each file's own rate"
     rate = rate if "target_fps" in policy else "at the rate of each dataset"
     made = table(f"frames {rate}", "where they go", ">frames", ">share")
-    alike = "clip_mode" in policy and "max_num_frames" in policy
+    alike = "clip_mode" in policy and "max_num_frames" in policy and not is_treated(policy)
     why = f"{policy['clip_mode']}, {_limit(policy)}" if alike else "by each dataset's options"
     rows = [
         ("in clips", frames.used),
@@ -310,6 +327,8 @@ def _print_more(count: int, what: str) -> None:
 
 def _sizes(policy: Mapping[str, Any]) -> str:
     """Which buckets there may be."""
+    if "treatment" in policy:
+        return f"buckets of {policy['treatment']['trainer']}"
     sizes = policy.get("sizes") or []
     if not sizes:
         limit = policy.get("max_pixels")
@@ -328,6 +347,8 @@ def _rate(policy: Mapping[str, Any]) -> str:
 
 def _windows(policy: Mapping[str, Any]) -> str:
     """Which parts of a video become clips."""
+    if "treatment" in policy:
+        return f"lengths and parts as {policy['treatment']['trainer']} takes them"
     parts = [f"clip mode {policy.get('clip_mode')}", _limit(policy)]
     if policy.get("clips_per_video"):
         parts.append(f"at most {policy['clips_per_video']} a sample")

@@ -239,6 +239,7 @@ class HunyuanVideo15(DiffusersFamily):
         self.require_class(model, "tokenizer_2", "ByT5Tokenizer")
         _require_chat_template(model)
         if _has_image_encoder(model):
+            self.require_class(model, PART, "SiglipVisionModel")
             require_siglip(model)
 
     def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:

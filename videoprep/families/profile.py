@@ -115,6 +115,12 @@ class Profile:
     stills: bool = False
     caption_style: str = _PLAIN_STYLE
 
+    @property
+    def frame_step(self) -> int:
+        """Frames that become one latent frame, after the first."""
+        rule = self.frame_rules[0]
+        return max(1, rule.step // rule.latent_step)
+
     def accepts_size(self, width: int, height: int) -> bool:
         """Whether both sides are positive multiples of the divisor."""
         return all(side > 0 and side % self.divisor == 0 for side in (width, height))

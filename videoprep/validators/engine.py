@@ -172,6 +172,12 @@ def hopeless(
     )
 
 
+def config_findings(group: DatasetGroup) -> Iterator[Finding]:
+    """Yield what the user has to know of a trainer's config, if the datasets are of one."""
+    for note in group.config_notes:
+        yield _of_problem(note, mild=True)
+
+
 class CaptionRules:
     """The rules of a dataset that look at single captions alone, for captions that change.
 

@@ -27,9 +27,11 @@ from videoprep.exporters.held_out import held_out_notes
 from videoprep.exporters.media.clip_writer import MediaOptions
 from videoprep.exporters.media.clips import MediaClip, digest_of, media_clips
 from videoprep.exporters.media.contract import CAPTION_LIST, BesideFolder, ClipFolder
+from videoprep.exporters.media.file_list import FileList, ListedColumns, ListedFile
 from videoprep.exporters.media.task import MediaTask, load_media_task
 from videoprep.exporters.media.video_file import sound_in
-from videoprep.exporters.registry import MEDIA, trainers
+from videoprep.exporters.names import to_line
+from videoprep.exporters.registry import MEDIA, file_lists, trainers
 from videoprep.failpoints import reach
 from videoprep.fs import LocalFiles
 from videoprep.index.row_words import CLIP, row_word
@@ -189,6 +191,8 @@ class _MediaRun:
     task: MediaTask = field(init=False)
     sounds: dict[int, str] = field(default_factory=dict)
     """What exported files have of sound, by the places of their clips in the plan."""
+    columns: dict[str, ListedColumns] = field(default_factory=dict)
+    """The columns of each list, by the trainer's name."""
     held: int = 0
     """Clips that are not exported, since they are held out of training."""
 
@@ -242,10 +246,11 @@ class _MediaRun:
             notes=(
                 *_notes_on_sound(states, word),
                 *_notes_on_media(folders, word),
+                *self._notes_on_lists(found.there),
                 *_notes(self.task.index, folders),
                 *held_out_notes(self.held, word),
             ),
-            commands=_commands(self.output, folders),
+            commands={**_commands(self.output, folders), **self._list_commands()},
             word=word,
         )
 
@@ -275,7 +280,48 @@ class _MediaRun:
         for trainer in trainers().values():
             text = trainer.text(folders, f"{root}/cache/{trainer.name}")
             self.folder.write_text(trainer.config, text)
+        for one in file_lists().values():
+            columns = one.columns_of(self._listed(there, one))
+            self.folder.write_lines(one.file, one.lines(self._listed(there, one), columns))
+            self.columns[one.name] = columns
         return folders, states
+
+    def _listed(self, there: Collection[int], wanted: FileList) -> Iterator[ListedFile]:
+        """Yield the exported clips that a list takes."""
+        for clip in media_clips(self.task.index):
+            if clip.number in there:
+                still = clip.clip.is_still
+                sound = self.options.sound and not still and self._sound_of(clip) != _NONE
+                file = ListedFile(
+                    path=clip.video,
+                    captions=[to_line(caption) for caption in clip.clip.captions],
+                    bucket=clip.clip.bucket,
+                    rate=None if still else clip.rate,
+                    has_sound=sound,
+                    beside={one.role: one.name for one in clip.beside},
+                )
+                if wanted.takes(file):
+                    yield file
+
+    def _list_commands(self) -> dict[str, str]:
+        """How each list is read, by trainer."""
+        root = str(self.output.resolve())
+        lists = file_lists()
+        return {name: lists[name].command(root, own) for name, own in self.columns.items()}
+
+    def _notes_on_lists(self, there: Collection[int]) -> Iterator[str]:
+        """Yield how many clips have media beside them, or are stills, that a list does not name."""
+        for one in file_lists().values():
+            named = set(self.columns[one.name].beside)
+            left: Counter[str] = Counter()
+            for clip in media_clips(self.task.index):
+                if clip.number in there:
+                    if clip.clip.is_still and not one.stills:
+                        left["still images"] += 1
+                    left.update(str(file.role) for file in clip.beside if file.role not in named)
+            if left:
+                text = ", ".join(f"{what} of {count:,}" for what, count in sorted(left.items()))
+                yield f"the list for {one.name} leaves out: {text} clips"
 
     def _write_captions(self, there: Collection[int]) -> None:
         """Write the captions of each folder that has a clip with several: a list a file."""
