@@ -321,7 +321,8 @@ class _MediaRun:
                     left.update(str(file.role) for file in clip.beside if file.role not in named)
             if left:
                 text = ", ".join(f"{what} of {count:,}" for what, count in sorted(left.items()))
-                yield f"the list for {one.name} leaves out: {text} clips"
+                word = row_word(self.task.index.policy)
+                yield f"the list for {one.name} leaves out: {text} {word}s"
 
     def _write_captions(self, there: Collection[int]) -> None:
         """Write the captions of each folder that has a clip with several: a list a file."""
