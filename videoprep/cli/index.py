@@ -127,8 +127,9 @@ def _diff(
         print_json({"old": str(old), **counts, **changed.to_json(), "left_out": left_out})
     else:
         print_policy(made.policy, spec)
-        print_diff(changed, str(old))
-        _print_counts(made, summarize(made))
+        summary = summarize(made)
+        print_diff(changed, str(old), summary.word)
+        _print_counts(made, summary)
     raise typer.Exit(1 if made.skipped else 0)
 
 
@@ -325,7 +326,7 @@ def clips_of(summary: Summary) -> str:
     clips = counted(summary.clips, "clip")
     if summary.assignments == summary.clips:
         return clips
-    return f"{clips} in {counted(summary.assignments, 'bucket assignment')}"
+    return f"{clips} in {counted(summary.assignments, summary.word)}"
 
 
 def _left_out(index: BucketIndex, most: int) -> list[LeftOutSample]:

@@ -68,7 +68,9 @@ def print_datasets(summary: Summary) -> None:
         return
     weighted = any(one.weight is not None for one in summary.datasets)
     names = ["dataset", "for", *([">weight"] if weighted else [])]
-    made = table("datasets", *names, ">samples", ">skipped", ">clips", ">an epoch", ">share")
+    made = table(
+        "datasets", *names, ">samples", ">skipped", f">{summary.word}s", ">an epoch", ">share"
+    )
     for one in summary.datasets:
         weight = [] if not weighted else ["" if one.weight is None else f"{one.weight:g}"]
         counts = (one.samples, one.left_out, one.clips, round(one.draws))
@@ -155,9 +157,15 @@ def print_advice(advice: Advice) -> None:
     stdout.print("→ the same buckets, filled: a table with these numbers in a column `repeats`")
 
 
-def print_diff(diff: IndexDiff, old: str) -> None:
-    """What changed since an older index."""
-    made = table(f"since {old}", "what changed", ">clips")
+def print_diff(diff: IndexDiff, old: str, word: str) -> None:
+    """What changed since an older index.
+
+    Args:
+        diff: the changes.
+        old: what to call that index.
+        word: what a row is called.
+    """
+    made = table(f"since {old}", "what changed", f">{word}s")
     for what, count in sorted(diff.counts.items()):
         made.add_row(what, str(count))
     made.add_row("unchanged", str(diff.unchanged))
@@ -226,6 +234,7 @@ def _print_frames(summary: Summary, policy: Mapping[str, Any]) -> None:
 
 def _notes(summary: Summary) -> Iterator[str]:
     """What is only said where there is something to say."""
+    what = f"{summary.word}s"
     unknown = sum(one.unknown for one in summary.left_out)
     if unknown:
         yield f"not counted: samples skipped whose frames are not known: {unknown}"
@@ -237,11 +246,11 @@ def _notes(summary: Summary) -> Iterator[str]:
         yield f"one frame stands for {each:.2f} frames of the file on average{repeats}"
     if summary.sped_up:
         speed = summary.speed
-        yield f"{summary.sped_up} clips are sped up ×{speed.least:.2f}–×{speed.most:.2f}"
+        yield f"{summary.sped_up} {what} are sped up ×{speed.least:.2f}–×{speed.most:.2f}"
     if summary.enlarged:
         factor = summary.enlargement
         yield (
-            f"{summary.enlarged} clips are enlarged ×{factor.mean:.2f} on average, "
+            f"{summary.enlarged} {what} are enlarged ×{factor.mean:.2f} on average, "
             f"×{factor.most:.2f} at most"
         )
     if summary.clips > summary.planned:
@@ -251,11 +260,11 @@ def _notes(summary: Summary) -> Iterator[str]:
         )
     if summary.splits:
         parts = (f"{name or 'none'} {count}" for name, count in summary.splits.items())
-        yield f"clips by split: {', '.join(parts)}"
+        yield f"{what} by split: {', '.join(parts)}"
 
 
 def _on_stills(summary: Summary) -> str:
-    text = f"{summary.word} of still images, each of one frame: {summary.stills:,}"
+    text = f"{summary.word}s of still images, each of one frame: {summary.stills:,}"
     if not summary.of_video_alone:
         return text
     return f"{text}; not made of them: {', '.join(summary.of_video_alone)}"

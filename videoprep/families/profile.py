@@ -215,6 +215,12 @@ class Profile:
         """The frame rules in words, for instance ``4k or 4k+1``."""
         return " or ".join(str(rule) for rule in self.frame_rules)
 
+    def breach(self, frames: int) -> str:
+        """Say of a count that breaks the frame rules that it does."""
+        rules = list(map(str, self.frame_rules))
+        said = f"neither {' nor '.join(rules)}" if len(rules) > 1 else f"not {rules[0]}"
+        return f"{frames} frames are {said}"
+
     def describe(self) -> str:
         """Describe the profile in a line: its models, sides, frames and rate."""
         parts = [f"sides divisible by {self.divisor}", f"{self.frame_rule()} frames"]

@@ -382,7 +382,7 @@ def _breach(media: MediaInfo, policy: Policy, extras: Extras) -> LeftOut | None:
     if whole_video and policy.target_fps is None and not profile.accepts_frames(media.frames):
         return LeftOut(
             Code.FRAME_COUNT,
-            f"{media.frames} frames are neither {profile.frame_rule().replace(' or ', ' nor ')}",
+            profile.breach(media.frames),
             "allow fitting with `reshape='center-crop'`, or trim the file",
         )
     return None

@@ -35,10 +35,12 @@ from videoprep.exporters.names import to_line
 from videoprep.exporters.registry import MEDIA, file_lists, trainers
 from videoprep.failpoints import reach
 from videoprep.fs import LocalFiles
+from videoprep.index.row_words import CLIP, row_word
 from videoprep.index.table import BucketIndex, LeftOutSample, OnMissing
 from videoprep.progress import Style, shown
 from videoprep.sources import Source, open_index
 from videoprep.spec.roles import AUDIO
+from videoprep.text import counted
 
 VERSION = 2
 
@@ -62,7 +64,7 @@ class MediaResult:
 
     Attributes:
         path: the folder.
-        clips: how many are there now.
+        clips: how many are there now, of what `word` names.
         written: files of clips written since the run began; the others were there already.
         left_out: clips of the plan that are not there, skipped or failed, and why.
         failed: those of ``left_out`` that failed, in this run or in an earlier one.
@@ -81,6 +83,9 @@ class MediaResult:
     loses: str
     notes: tuple[str, ...]
     commands: Mapping[str, str]
+    word: str = CLIP
+    """What ``clips`` counts: ``clip``, or ``bucket assignment`` if a clip may be in several
+    buckets."""
 
     @property
     def ok(self) -> bool:
@@ -231,6 +236,7 @@ class _MediaRun:
         left_out = tuple(found.left_out[place] for place in sorted(found.left_out))
         silent = () if self.options.sound else (SILENT,)
         lossy = () if self.options.lossless else (LOSSY,)
+        word = row_word(self.task.index.policy)
         return MediaResult(
             path=str(self.output),
             clips=len(found.there),
@@ -240,13 +246,14 @@ class _MediaRun:
             pending=found.pending,
             loses="; ".join((*silent, *LOSSES, *lossy)),
             notes=(
-                *_notes_on_sound(states),
-                *_notes_on_media(folders),
+                *_notes_on_sound(states, word),
+                *_notes_on_media(folders, word),
                 *self._notes_on_lists(found.there),
                 *_notes(self.task.index, folders),
-                *held_out_notes(self.held),
+                *held_out_notes(self.held, word),
             ),
             commands={**_commands(self.output, folders), **self._list_commands()},
+            word=word,
         )
 
     def _survey(self) -> _Survey:
@@ -316,7 +323,8 @@ class _MediaRun:
                     left.update(str(file.role) for file in clip.beside if file.role not in named)
             if left:
                 text = ", ".join(f"{what} of {count:,}" for what, count in sorted(left.items()))
-                yield f"the list for {one.name} leaves out: {text} clips"
+                word = row_word(self.task.index.policy)
+                yield f"the list for {one.name} leaves out: {text} {word}s"
 
     def _write_captions(self, there: Collection[int]) -> None:
         """Write the captions of each folder that has a clip with several: a list a file."""
@@ -361,14 +369,14 @@ def _commands(folder: Path, folders: Sequence[ClipFolder]) -> Mapping[str, str]:
     return {t.name: t.command(f"{root}/{t.config}", folders) for t in trainers().values()}
 
 
-def _notes_on_sound(states: Mapping[str, int]) -> Iterator[str]:
+def _notes_on_sound(states: Mapping[str, int], word: str) -> Iterator[str]:
     """How many clips have no sound, or not all of it."""
     none = states[_NONE]
     part = sum(states.values()) - none - states[_COMPLETE]
     if none:
-        yield f"clips without sound: {none:,}"
+        yield f"{word}s without sound: {none:,}"
     if part:
-        yield f"clips whose sound starts late or ends early: {part:,}"
+        yield f"{word}s whose sound starts late or ends early: {part:,}"
 
 
 def _folders(root: str, clips: Iterable[MediaClip], there: Collection[int]) -> list[ClipFolder]:
@@ -390,7 +398,7 @@ def _folders(root: str, clips: Iterable[MediaClip], there: Collection[int]) -> l
     return sorted(found.values(), key=lambda one: (one.bucket, one.name))
 
 
-def _notes_on_media(folders: Sequence[ClipFolder]) -> Iterator[str]:
+def _notes_on_media(folders: Sequence[ClipFolder], word: str) -> Iterator[str]:
     """Which media beside clips the config of a trainer leaves out, and of how many clips."""
     for trainer in trainers().values():
         left: Counter[str] = Counter()
@@ -399,17 +407,20 @@ def _notes_on_media(folders: Sequence[ClipFolder]) -> Iterator[str]:
             left.update({str(one.role): folder.clips for one in folder.beside if one not in read})
         if left:
             named = ", ".join(f"{role} of {count:,}" for role, count in sorted(left.items()))
-            yield f"{trainer.name} does not take all that clips have beside them: {named} clips"
+            yield f"{trainer.name} does not take all that clips have beside them: {named} {word}s"
 
 
 def _notes(index: BucketIndex, folders: Sequence[ClipFolder]) -> Iterator[str]:
     """What trainers do to the clips all the same."""
+    word = row_word(index.policy)
     counts = index.caption_counts
     if counts is not None:
         drawing = [trainer.name for trainer in trainers().values() if trainer.draws_captions]
+        several = int((counts > 1).sum())
+        have = "has" if several == 1 else "have"
         yield (
-            f"{int((counts > 1).sum()):,} clips have several captions: their caption files hold "
-            f"the first; {CAPTION_LIST} holds all, for {' and '.join(drawing)}"
+            f"{counted(several, word)} {have} several captions: caption files hold the first; "
+            f"{CAPTION_LIST} holds all, for {' and '.join(drawing)}"
         )
     for trainer in trainers().values():
         for bucket, stills in sorted({(one.bucket, one.stills) for one in folders}):

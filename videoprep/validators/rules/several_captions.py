@@ -32,7 +32,9 @@ class SeveralCaptions(ReaderRule, DatasetValidator):
         if counts:
             most = max(counts)
             span = f"up to {most}" if most > 2 else "2"
-            samples = f"{len(counts)} of {len(overview.samples)} samples have"
+            usable = "usable " if len(overview.samples) < overview.total else ""
+            have = "has" if len(counts) == 1 else "have"
+            samples = f"{len(counts)} of {len(overview.samples)} {usable}samples {have}"
             yield self.finding(
                 overview.list_file,
                 f"{samples} several captions, {span} each: one is drawn each time",
