@@ -121,6 +121,29 @@ FOLDERS = {
 }  # fmt: skip
 
 
+def test_a_folder_for_some_of_the_videos_costs_none_of_the_others(tmp_path: Path) -> None:
+    """Fewer than half have a file: one warning says so. Half or more: what is missing is told."""
+    files = {f"{name}.mp4": b"" for name in "abcde"} | {f"{name}.txt": name for name in "abcde"}
+    made(tmp_path, {**files, "control/a.mp4": b"", "control/d.png": b"", "masks/a.png": b""})
+    listing = read(tmp_path)
+    assert media(listing) == {
+        "a": {"control": "control/a.mp4", "mask": "masks/a.png"}, "b": {}, "c": {},
+        "d": {"control": "control/d.png"}, "e": {},
+    }  # fmt: skip
+    assert codes(listing) == []
+    told = [(one.message, one.severity) for one in listing.remarks if one.code.value == "VP022"]
+    assert told == [
+        ("control/ has files for 2 of 5 samples: the others are used without control", "warning"),
+        ("masks/ has files for 1 of 5 samples: the others are used without mask", "warning"),
+    ]
+    made(tmp_path, {"control/b.mp4": b"", "masks/a.jpg": b""})
+    listing = read(tmp_path)
+    assert codes(listing) == [("VP024", 1), ("VP022", 3), ("VP022", 5)]
+    remedy = listing.problems[-1].remedy
+    assert "leave its cell for control empty" in remedy
+    assert "`roles={'control': ''}`" in remedy
+
+
 def test_folders_beside_the_videos_are_found(tmp_path: Path) -> None:
     """Under the videos' names: what is missing, and what is there twice, costs its own sample."""
     listing = read(made(tmp_path / "data", {**FOLDERS, **dict.fromkeys(("a.mp4",), b"")}))

@@ -160,7 +160,7 @@ def scaffold(
     several = DATASETS in found.fields
     sound = () if several else (f"{one}." for one in sound_found(found, seen, merged.fields))
     sentences = (*describe(seen), *sound)
-    unused = () if several else tuple(passed_over(found, folder, seen.errors))
+    unused = () if several else tuple(passed_over(_read_as(found, merged), folder, seen.errors))
     top = (f"Found: {found.what}.", *found.notes, *(f"{one}." for one in unused), *sentences)
     text = commented_text(merged.fields, Comments(top, proposed, own_lines(saved, merged.kept)))
     return Scaffold(
@@ -174,6 +174,12 @@ def scaffold(
         text=text,
         old=_contents(target),
     )
+
+
+def _read_as(found: Found, merged: Merged) -> Found:
+    """The dataset with the roles that it will be read with, which a file that is there may name."""
+    roles = {"roles": merged.fields["roles"]} if merged.fields.get("roles") else {}
+    return replace(found, fields={**found.fields, **roles})
 
 
 def columns_of(made: Scaffold) -> dict[str, str]:
