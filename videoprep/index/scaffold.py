@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from videoprep.errors import SpecError
 from videoprep.families.model_folder import open_model
 from videoprep.families.profile import Profile
 from videoprep.families.registry import family_of, get_profile
-from videoprep.fs.atomic import create_bytes, may_write, write_bytes
+from videoprep.fs.atomic import create_bytes, keep_copy, may_write, write_bytes
 from videoprep.fs.mirror import remote_of, shown
 from videoprep.index.merging import (
     ChangedSetting,
@@ -91,7 +90,7 @@ class Scaffold:
         if _contents(self.path) != self.old:
             raise _changed_meanwhile(self.path)
         if self.old is not None:
-            backup = _keep(self.path, self.old)
+            backup = keep_copy(self.path, self.old)
             write_bytes(self.path, data)
             return backup
         if not create_bytes(self.path, data):
@@ -298,15 +297,6 @@ def _require_writable(folder: Path) -> None:
             where=str(folder),
             remedy="write the file elsewhere with `output`",
         )
-
-
-def _keep(path: Path, data: bytes) -> Path:
-    """Write what a file holds beside it: as ``.bak``, or with the first number that is free."""
-    for number in count(1):
-        backup = path.with_name(f"{path.name}.bak{number if number > 1 else ''}")
-        if _contents(backup) == data or create_bytes(backup, data):
-            return backup
-    raise AssertionError
 
 
 def _changed_meanwhile(path: Path) -> SpecError:
