@@ -102,7 +102,7 @@ def test_what_is_no_role_is_refused(tmp_path: Path, roles: object, words: str) -
 def test_a_depth_column_is_pointed_out(tmp_path: Path) -> None:
     made(tmp_path, {"list.csv": "video,caption,depth_path\na.mp4,one,b.mp4\n"})
     (remark,) = (one for one in read(tmp_path).remarks if one.code.value == "VP020")
-    assert "`roles={'control:depth': …}`" in remark.remedy
+    assert "`roles={'control:depth': 'depth_path'}`" in remark.remedy
 
 
 def test_a_missing_file_costs_its_own_sample(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_nothing_that_a_person_wrote_is_lost(pieces: list[str]) -> None:
         ("# a\nfps: 8  # b\n", {"x": "x: 1\n"}, "# a\nfps: 8  # b\nx: 1\n"),
         ("a: 1\n# b\nb:\n- 1\n- 2\n\nc: 3", {"b": "b: 4\n"}, "a: 1\n# b\nb: 4\n\nc: 3\n"),
         ("a: 1\r\n# b\r\nb: 2\r\n", {"a": None}, "# b\r\nb: 2\r\n"),
-        ("## An explanation.\n# a: 1\n\nb: 2\n", {"a": "a: 5\n"}, "## An explanation.\na: 5\n\nb: 2\n"),
+        ("## E.\n# a: 1\n\nb: 2\n", {"a": "a: 5\n"}, "## E.\na: 5\n\nb: 2\n"),
         ("## E.\n# a:\n# - 1\nb: 2\n", {"a": "a:\n- 5\n"}, "## E.\n# a:\n# - 1\nb: 2\na:\n- 5\n"),
         ("# a: 1\n", {"a": "a: 5\n"}, "# a: 1\na: 5\n"),
         ("data-root: .\nb: 2\n", {"data_root": "data_root: x\n"}, "data_root: x\nb: 2\n"),

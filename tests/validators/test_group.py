@@ -168,3 +168,13 @@ def test_progress_adds_up(tmp_path: Path) -> None:
     check(tmp_path, TWO, on_progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (5, 5)
     assert [done for done, _ in told] == [1, 2, 3, 4, 5]
+
+
+def test_a_role_that_is_misspelt_is_proposed(tmp_path: Path) -> None:
+    write_group(tmp_path)
+    with pytest.raises(SpecError) as raised:
+        check(tmp_path, "datasets:\n  - path: people\n    role: regularisation\n")
+    assert raised.value.remedy == "did you mean 'regularization'?"
+    with pytest.raises(SpecError) as raised:
+        check(tmp_path, "datasets:\n  - path: people\n    role: other\n")
+    assert raised.value.remedy == "correct the file"

@@ -140,12 +140,20 @@ def _print_next(report: Report, path: Path, dataset: dict[str, Any], model: str 
     elif report.overview is None:  # there was nothing to look at
         if "VP001" in failing and _may_hold_lists(path):
             next_command("init", path)
-    elif report.datasets:
-        return  # what would mend one dataset may not be meant for the others
+    elif report.datasets:  # what would mend one dataset may not be meant for the others
+        _print_again(path, options)
     elif report.reshape == "none" and failing & set(_FITTED):
         next_command("validate", path, *options, "--reshape", "center-crop")
     elif _has_fix(report, path, dataset):
         next_command("validate", path, *options, "--fix", "--diff")
+    else:
+        _print_again(path, options)
+
+
+def _print_again(path: Path, options: list[str]) -> None:
+    """What only a person can mend is checked again."""
+    stdout.print(safe("mend what the findings name, and check again"))
+    next_command("validate", path, *options)
 
 
 def _require_one(report: Report, path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from videoprep.errors import MediaError
 from videoprep.index.bucket import Bucket
 from videoprep.index.placement import LeftOut, Placement
 from videoprep.media.probe import MediaInfo
@@ -162,6 +163,11 @@ class Overview:
             if placement.bucket.frames > 1 and placement.speed == 1 and placement.rate is not None:
                 rates = self.rates.setdefault(placement.bucket, Counter())
                 rates[round(float(placement.rate), 2)] += 1
+
+    def count_unplanned(self, errors: Sequence[MediaError]) -> None:
+        """Take up why the last sample has no plan, if files of it cannot be used."""
+        if errors:
+            self.left_out[errors[0].code.value] += 1
 
     def contents(self, *, parts: bool = False) -> NDArray[np.uint64]:
         """Return what stands for the contents of each sample's file; 0 for one that is not known.

@@ -36,6 +36,17 @@ class SeveralCaptions(ReaderRule, DatasetValidator):
             yield self.finding(
                 overview.list_file,
                 f"{samples} several captions, {span} each: one is drawn each time",
+                None
+                if _of_lines(overview)
+                else "nothing, if they are meant to be captions of "
+                "their own; if not, leave one of them",
                 samples=len(counts),
                 most=most,
             )
+
+
+def _of_lines(overview: Overview) -> bool:
+    """Whether lines of caption files are among them, which may be one caption."""
+    return any(
+        sample.caption_file.endswith(".txt") for sample in overview.samples if sample.further
+    )
