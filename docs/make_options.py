@@ -19,6 +19,8 @@ from videoprep.cli.spelling import flag_of
 from videoprep.encoding.options import EncodeOptions
 from videoprep.options import cli_of
 from videoprep.scenes.options import SplitOptions
+from videoprep.spec.configs import config_readers
+from videoprep.spec.configs.contract import ConfigReader
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.group_file import DatasetKeys
 from videoprep.training.settings import TrainSettings
@@ -50,11 +52,30 @@ _TABLE = re.compile(
 )
 
 
+_KEYS = re.compile(r"(<!-- keys, made by make_options\.py -->\n).*(<!-- end of keys -->\n)", re.S)
+CONFIGS = {
+    f"coming-from-{trainer.lower()}.md": reader for trainer, reader in config_readers().items()
+}
+"""The page about each trainer whose dataset config is read."""
+
+
+def _keys(reader: ConfigReader) -> str:
+    """The keys of a trainer's config, section by section: those that are honoured first."""
+    tables = []
+    for section, keys in reader.keys.items():
+        known = [f"| `{name}` | {key.here} |" for name, key in keys.items() if not key.ignored]
+        others = [f"| `{name}` | — {key.ignored} |" for name, key in keys.items() if key.ignored]
+        tables.append("\n".join([f"| {section} | here |", "| --- | --- |", *known, *others]))
+    return "\n\n".join(tables)
+
+
 def page(name: str) -> str:
     """A page with its table of options made again."""
     text = (Path(__file__).parent / name).read_text(encoding="utf-8")
     if name in PAGES:
         text = _TABLE.sub(lambda m: f"{m[1]}\n{_table(PAGES[name])}\n{m[2]}", text)
+    if name in CONFIGS:
+        text = _KEYS.sub(lambda m: f"{m[1]}\n{_keys(CONFIGS[name])}\n\n{m[2]}", text)
     if name in COMMANDS:
         text = _FLAGS.sub(lambda m: f"{m[1]}\n{_further(name)}\n{m[2]}", text)
     return text
@@ -95,5 +116,5 @@ def _table_of_keys(model: type[BaseModel]) -> str:
 
 
 if __name__ == "__main__":
-    for name in dict.fromkeys([*PAGES, *COMMANDS]):
+    for name in dict.fromkeys([*PAGES, *COMMANDS, *CONFIGS]):
         (Path(__file__).parent / name).write_text(page(name), encoding="utf-8")

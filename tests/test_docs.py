@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from typer.main import get_command
 
 import videoprep as vp
+from docs.make_options import CONFIGS
 from docs.make_rules import TROUBLESHOOTING, troubleshooting
 from tests.conftest import REPOSITORY
 from tests.support.films import Film, Take
@@ -41,7 +43,9 @@ of families by tests/families."""
 _FIRST_PAGES = ("README.md", "quickstart.md", "encode.md", "train.md")
 _FORKED_PAGES = ("README.md", "docs/quickstart.md", "docs/encode.md", "docs/train.md")
 """Their commands are quick if they are forked; those of the others are run by a shell."""
-LIGHT_PAGES = {"dataset.md", "init.md", "split.md", "validate.md"}
+CONFIG_PAGES = {*CONFIGS, "trainer-configs.md"}
+"""They speak of a dataset config of another trainer, which each of them shows."""
+LIGHT_PAGES = {"dataset.md", "init.md", "split.md", "validate.md", *CONFIG_PAGES}
 """Their commands need neither a model nor a store."""
 FOOTAGE_PAGES = {"README.md", "from-footage.md", "caption-journal.md"}
 """They speak of films, and of the clips in them."""
@@ -100,6 +104,8 @@ def workplace(
         _add_single_files(tmp_path)
     if page == "several-datasets.md":
         _add_several(tmp_path / "data", encoded=tmp_path / "latents-of-all", block=params["block"])
+    if page in CONFIG_PAGES:
+        _add_config(tmp_path, page)
     if page in FOOTAGE_PAGES and _FOOTAGE.search(params["block"]):
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".state"))
         _add_footage(tmp_path, request.getfixturevalue("footage"), params["block"])
@@ -145,6 +151,22 @@ def _add_several(folder: Path, encoded: Path, block: str) -> None:
     if "latents-of-all" in block and "-o latents-of-all" not in block:
         model = folder.parent / "THUDM/CogVideoX-2b"
         vp.encode(folder, model=model, output=encoded, progress="none")
+
+
+def _add_config(folder: Path, page: str) -> None:
+    """Add the page's config under the name that its commands give it, and the folders that it has.
+
+    The page on all of them shows none, and speaks of musubi-tuner's.
+    """
+    shown = "coming-from-musubi-tuner.md" if page == "trainer-configs.md" else page
+    text = (_DOCS / shown).read_text(encoding="utf-8")
+    (_, config), (_, commands) = _BLOCK.findall(text)[:2]
+    (folder / commands.split()[2]).write_text(config)
+    write_dataset(folder / "clips", 2, grey=60, frames=96, fps=30)
+    (folder / "stills").mkdir()
+    for number in range(2):
+        Image.new("RGB", (96, 64), (80 * number,) * 3).save(folder / f"stills/{number}.png")
+        (folder / f"stills/{number}.txt").write_text(f"still {number}")
 
 
 def _add_footage(tmp_path: Path, footage: Path, block: str) -> None:

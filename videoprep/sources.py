@@ -9,17 +9,19 @@ from typing import Any, Literal
 
 from typing_extensions import Unpack
 
-from videoprep.errors import PlanError, StoreError
+from videoprep.errors import PlanError, SpecError, StoreError
 from videoprep.fs import is_url
 from videoprep.fs.mirror import shown
 from videoprep.fs.staging import bring
 from videoprep.index.builder import OnProgress
 from videoprep.index.policy import options_of
 from videoprep.index.table import BucketIndex, OnMissing
+from videoprep.spec.columns import as_fields
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.dataset_group import DatasetGroup, Datasets, open_datasets, with_default_profile
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.path_hints import dataset_path
+from videoprep.spec.readers import table_readers
 from videoprep.store.layout import CATALOGUE, Store
 
 Source = BucketIndex | Datasets | str | os.PathLike[str]
@@ -131,7 +133,31 @@ def dataset_behind(source: str | os.PathLike[str]) -> tuple[str, Mapping[str, An
 def _made_of(root: str, policy: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """What a plan was made of: the dataset's folder, or the file that has several; and options."""
     file = policy.get("file")
-    return (root, options_of(policy)) if file is None else (str(file), {})
+    if file is not None:
+        return str(file), {}
+    options = options_of(policy)
+    options.pop("treatment", None)  # which only its config says
+    return root, {**_reading_options(root, policy), **options}
+
+
+def _reading_options(root: str, policy: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that name a plan's list and its columns, if the folder does not say them."""
+    reading = policy.get("reading")
+    if reading is None or is_url(root):
+        return {}
+    used = as_fields(reading.get("columns", {}))
+    if any(reading.get("format") == one.name for one in table_readers().values()):
+        used["dataset_file"] = reading["files"][0]
+    if not used:
+        return {}
+    try:
+        found = DatasetSpec.from_path(root)
+    except SpecError:
+        return used
+    there = {name: getattr(found, name) for name in used}
+    if found.dataset_file is not None:
+        there["dataset_file"] = os.path.relpath(found.list_file, found.data_root)
+    return {name: value for name, value in used.items() if there[name] != value}
 
 
 def refuse_options(source: Source, options: Mapping[str, Any]) -> None:

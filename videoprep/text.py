@@ -15,6 +15,13 @@ def counted(number: int, noun: str = "") -> str:
     return f"{number:,} {noun}{plural}".rstrip()
 
 
+def numbered(texts: Sequence[str]) -> list[str]:
+    """Return texts, each with its number if there are several, such as ``2 of 3: A cat``."""
+    if len(texts) < 2:
+        return list(texts)
+    return [f"{number} of {len(texts)}: {text}" for number, text in enumerate(texts, 1)]
+
+
 def written(value: float, digits: int = 2) -> str:
     """A number without zeros at its end."""
     text = f"{value:,.{digits}f}"

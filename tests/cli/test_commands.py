@@ -129,6 +129,10 @@ def test_the_command_line_surface_is_as_documented() -> None:
         | {
             "--output",
             "--model",
+            "--family",
+            "--vae",
+            "--text-encoder",
+            "--weights",
             "--image-latents",
             "--last-frame",
             "--image-noise",

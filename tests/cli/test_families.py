@@ -12,6 +12,7 @@ import pytest
 import videoprep as vp
 from tests.support import (
     tiny_cogvideox15,
+    tiny_cosmos,
     tiny_hunyuan_video,
     tiny_hunyuan_video15,
     tiny_ltx2,
@@ -53,6 +54,7 @@ MODELS: dict[str, tuple[Callable[[Path], Path], str, set[str], set[str]]] = {
         tiny_ltx2.build_ltx23, "ltx-2", ALWAYS | {"audio_prompt_embeds", "audio_latents"},
         {"image_latents"},
     ),
+    "cosmos2.5": (tiny_cosmos.build_cosmos25, "cosmos2.5", ALWAYS, {"image_latents"}),
 }  # fmt: skip
 """How a tiny model is built, its family, and the components made always and for image-to-video."""
 

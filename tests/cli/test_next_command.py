@@ -153,6 +153,23 @@ def test_samples_left_out_of_a_finished_plan(place: Path, run_cli: Run, source: 
     assert run_cli(*line, cwd=place).returncode == 1
 
 
+def test_the_columns_of_a_finished_plan_are_named_again(place: Path, run_cli: Run) -> None:
+    """A table that is read only with options would else be another dataset, or none."""
+    folder = place / "table"
+    write_video(folder / "a.mp4")
+    write_video(folder / "b.mp4", width=90)
+    (folder / "list.csv").write_text("film,words,caption\na.mp4,one,x\nb.mp4,two,y\n")
+    named = ["--caption-column", "words", "--video-column", "film"]
+    assert run_cli("index", "table", *named, cwd=place).returncode == 1
+    done = run_cli("encode", "index.parquet", "-o", "mine", "--model", "model", cwd=place)
+    line = next_of(done)
+    assert line[:6] == ["validate", str(folder), *named]
+    done = run_cli(*line, cwd=place)
+    assert done.returncode == 1
+    assert "VP101" in done.stdout
+    assert "2 samples" in done.stdout
+
+
 def test_what_is_left_of_the_stores_own_plan(place: Path, run_cli: Run) -> None:
     """The command of `status` finishes the store as it is."""
     spoil_video(place / "dataset/videos/b.mp4")

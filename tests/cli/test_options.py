@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from typer.testing import CliRunner
 
 import videoprep
-from docs.make_options import COMMANDS, PAGES, page
+from docs.make_options import COMMANDS, CONFIGS, PAGES, page
 from tests.conftest import REPOSITORY
 from tests.support.assets import write_lists, write_video
 from videoprep.cli.app import app
@@ -121,7 +121,7 @@ def test_what_was_given_is_written_back() -> None:
 
 
 def test_the_table_in_the_docs_is_of_these_fields() -> None:
-    for name in {*PAGES, *COMMANDS}:
+    for name in {*PAGES, *COMMANDS, *CONFIGS}:
         text = (REPOSITORY / "docs" / name).read_text(encoding="utf-8")
         assert text == page(name), "run: python docs/make_options.py"
 

@@ -120,6 +120,21 @@ def states(dataset: Path) -> Sequence[Any]:
     return vp.DatasetSpec.from_path(dataset).caption_states()
 
 
+def test_it_says_that_only_the_first_of_several_captions_is_refined(
+    tmp_path: Path, server: ScriptedServer, run_cli: Cli
+) -> None:
+    write_video(tmp_path / "a.mp4", frames=5)
+    write_video(tmp_path / "b.mp4", frames=5, lift=50)
+    rows = [{"video": "a.mp4", "caption": [*CAPTIONS[:2]]}, {"video": "b.mp4", "caption": "a fox"}]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    done = run_cli("refine", tmp_path, "--endpoint", server.url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 sample with several captions: only the first is refined" in done.stdout
+    assert {source_of(one) for one in server.questions} == {CAPTIONS[0], "a fox"}
+    (first, _) = vp.DatasetSpec.from_path(tmp_path).samples()
+    assert first.captions == (sentence(CAPTIONS[0]), CAPTIONS[1])
+
+
 def test_refined_captions_are_current_and_the_files_are_left_alone(
     dataset: Path, server: ScriptedServer
 ) -> None:

@@ -224,6 +224,29 @@ def test_strangers_words_stay_words(tmp_path: Path, open_page: OpenPage) -> None
     opened.wait_for_count(1)
 
 
+def test_every_caption_of_a_clip(tmp_path: Path, open_page: OpenPage) -> None:
+    """The card shows the first and how many there are; all are in the dialog and are searched."""
+    write_video(tmp_path / "a.mp4")
+    write_video(tmp_path / "b.mp4", lift=50)
+    texts = ["A cat sits.", "<b>Dog</b>", "The third one of them."]
+    rows = [{"video": "a.mp4", "caption": texts}, {"video": "b.mp4", "caption": "One."}]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    page = tmp_path / "report.html"
+    made = vp.report(tmp_path, page)
+    assert made.facts.plan is not None
+    lengths = {chart.title: chart for chart in made.facts.plan.clips}["Caption length"]
+    assert "4 captions" in str(lengths)
+    opened = open_page(page)
+    shown = opened.page.locator("#clips .words p:first-child").all_inner_texts()
+    assert shown == ["1 of 3: A cat sits.", "One."]
+    opened.cards().first.click()
+    captions = opened.page.locator("#about .caption").all_inner_texts()
+    assert captions == [f"{number} of 3: {text}" for number, text in enumerate(texts, 1)]
+    opened.page.keyboard.press("Escape")
+    opened.page.fill("input[type=search]", "third")
+    opened.wait_for_count(1)
+
+
 def test_data_survives_its_block() -> None:
     values = [*HOSTILE[:4], r"\u003c", "\u2028\u2029", "\\", '"', "&lt;", "\U0001f600"]
     text = str(as_json({"values": values}))

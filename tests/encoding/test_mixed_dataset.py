@@ -140,7 +140,10 @@ def test_counts_add_up_everywhere(
     assert (shown.clips, len(shown.pictures)) == (len(clips), len(clips))
     told = run_cli("status", store)
     assert told.returncode == 0, told.stderr
-    assert f"mask: {len(clips) - roles.clips['mask']} clips without, as planned" in told.stdout
+    assert (
+        f"mask: {len(clips) - roles.clips['mask']} bucket assignments without, as planned"
+        in told.stdout
+    )
 
 
 def test_batches_never_mix_and_captions_are_drawn(

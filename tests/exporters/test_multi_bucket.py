@@ -75,7 +75,7 @@ def test_each_clip_in_each_bucket_has_files_of_its_own(
     if not isinstance(exporter, ClipExporter):
         return
     data, origin = _open(location, exporter, None, None, 0)
-    clips = _Clips(data, exporter)
+    clips = _Clips(data, exporter, "bucket assignment")
     files = Counter(path for n in range(8) for path in exporter.files(clips[n], origin))
     assert set(files.values()) == {1}
     assert all((tmp_path / "out" / path).is_file() for path in files)

@@ -14,7 +14,7 @@ from tests.support import tiny_cogvideox15, tiny_hunyuan_video, tiny_ltx2, tiny_
 from tests.support.tiny_cogvideox15 import change
 from videoprep.errors import ModelError
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.registry import family_of
+from videoprep.families.registry import families, family_of
 
 BUILD: dict[str, Callable[[Path], Path]] = {
     "1.5": tiny_cogvideox15.build,
@@ -68,10 +68,9 @@ def test_values_that_make_no_sense(
 @pytest.mark.parametrize(
     ("model", "pipeline"),
     [
-        ("wan", "WanVACEPipeline"),
-        ("wan", "WanAnimatePipeline"),
+        ("wan", "HeliosPipeline"),
         ("1.5", "ConsisIDPipeline"),
-        ("hunyuan", "HunyuanVideoFramepackPipeline"),
+        ("hunyuan", "Kandinsky6TI2VAPipeline"),
         ("ltx", "LTXLatentUpsamplePipeline"),
         ("ltx2", "LTX2LatentUpsamplePipeline"),
         ("ltx2", "LTX2VideoDiffusionDecodePipeline"),
@@ -84,7 +83,7 @@ def test_pipelines_of_other_kinds_are_of_no_family(
     change(folder / "model_index.json", _class_name=pipeline)
     with pytest.raises(ModelError, match=f"'{pipeline}' is of no known family") as raised:
         family_of(ModelFolder(folder, "other"))
-    assert "the families are: cogvideox, cogvideox1.5" in str(raised.value.remedy)
+    assert f"the families are: {', '.join(families())}" in str(raised.value.remedy)
 
 
 @pytest.mark.parametrize(

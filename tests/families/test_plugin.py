@@ -16,7 +16,8 @@ import torch
 import videoprep as vp
 from tests.conftest import REPOSITORY
 from tests.support.assets import write_lists, write_video
-from tests.support.tiny_mochi import build
+from tests.support.fidelity import CAPTIONS, CPU, pixels
+from tests.support.tiny_latte import build
 from videoprep.families.contract import Family
 from videoprep.families.model_folder import ModelFolder
 
@@ -38,14 +39,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tiny_mochi(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
-    return build(tmp_path_factory.mktemp("mochi") / "model", tiny_model / "tokenizer")
+def tiny_latte(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("latte") / "model")
 
 
 @pytest.fixture(scope="module")
-def mochi() -> Family:
+def latte() -> Family:
     """The family itself, from its one file."""
-    spec = importlib.util.spec_from_file_location("mochi_alone", EXAMPLE / "videoprep_mochi.py")
+    spec = importlib.util.spec_from_file_location("latte_alone", EXAMPLE / "videoprep_latte.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -64,54 +65,52 @@ def clips(tmp_path: Path) -> Path:
 
 
 def test_the_example_encodes(
-    cold_cli: Run, run_cli: Run, installed: Path, tiny_mochi: Path, clips: Path, tmp_path: Path
+    cold_cli: Run, run_cli: Run, installed: Path, tiny_latte: Path, clips: Path, tmp_path: Path
 ) -> None:
     search = os.pathsep.join([str(installed), str(REPOSITORY)])
     store = tmp_path / "store"
-    command = ["encode", clips, "--model", tiny_mochi, "--output", store, "--device", "cpu"]
-    done = cold_cli(*command, "--profile", "mochi", PYTHONPATH=search)
+    command = ["encode", clips, "--model", tiny_latte, "--output", store, "--device", "cpu"]
+    done = cold_cli(*command, "--profile", "latte", PYTHONPATH=search)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     unknown = run_cli(*command)
     assert unknown.returncode == 2
-    assert "'MochiPipeline' is of no known family" in unknown.stderr
+    assert "'LattePipeline' is of no known family" in unknown.stderr
     assert "docs/families.md" in unknown.stderr.replace("\n", "")
     data = vp.LatentDataset(store)
-    assert data.info.family == "mochi"
-    assert {tuple(item["video_latents"].shape) for item in data} == {(24, 3, 6, 8)}
+    assert data.info.family == "latte"
+    assert {tuple(item["video_latents"].shape) for item in data} == {(8, 13, 6, 8)}
     assert len(data[0]["prompt_embeds"]) < len(data[1]["prompt_embeds"]) < 30
 
 
-def test_the_example_gives_what_the_pipeline_gives(mochi: Family, tiny_mochi: Path) -> None:
-    from diffusers import AutoencoderKLMochi, MochiPipeline
+def test_the_example_gives_what_the_pipeline_gives(latte: Family, tiny_latte: Path) -> None:
+    from diffusers import LattePipeline
 
-    model = ModelFolder(tiny_mochi, "tiny")
-    assert mochi.recognizes(model)
-    mochi.check(model)
-    cpu = torch.device("cpu")
-    pixels = torch.rand(1, 3, 13, 48, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    vae = AutoencoderKLMochi.from_pretrained(tiny_mochi / "vae")
+    model = ModelFolder(tiny_latte, "tiny")
+    assert latte.recognizes(model)
+    latte.check(model)
+    pipeline = LattePipeline.from_pretrained(tiny_latte, transformer=None, scheduler=None)
+    clip = pixels(3)
     with torch.no_grad():
-        posterior = vae.encode(pixels).latent_dist
-    moments = mochi.load_video_encoder(model, cpu, torch.float32, tiling=False).encode(pixels)
-    assert torch.equal(moments, posterior.parameters)
-    assert tuple(moments.shape[1:]) == mochi.shape(model, "video_latents", 13, 48, 64)
-    facts = mochi.facts(model)
-    assert (facts["spatial_compression"], facts["temporal_compression"]) == (8, 6)
-    latents = mochi.to_transformer(moments, facts, torch.Generator().manual_seed(1))
-    drawn = posterior.sample(torch.Generator().manual_seed(1))
-    mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)
-    deviation = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
-    torch.testing.assert_close(latents, (drawn - mean) / deviation, rtol=1e-6, atol=1e-6)
-    captions = ["A dog.", "word " * 400]
-    pipeline = MochiPipeline.from_pretrained(tiny_mochi, transformer=None, scheduler=None)
+        posterior = pipeline.vae.encode(clip[0].transpose(0, 1)).latent_dist
+    moments = latte.load_video_encoder(model, CPU, torch.float32, tiling=False).encode(clip)
+    assert torch.equal(moments[0].transpose(0, 1), posterior.parameters)
+    assert tuple(moments.shape[1:]) == latte.shape(model, "video_latents", 3, 64, 96)
+    facts = latte.facts(model)
+    assert (facts["spatial_compression"], facts["temporal_compression"]) == (8, 1)
+    mean_alone = {**facts, "posterior": "mean"}
+    latents = latte.to_transformer(moments[:, :4], mean_alone)
     with torch.no_grad():
-        theirs, mask, *_ = pipeline.encode_prompt(
-            captions, do_classifier_free_guidance=False, max_sequence_length=256
-        )
-    encoder = mochi.load_text_encoder(model, "text_encoder", cpu, torch.float32, eight_bit=False)
-    for ours, their, kept in zip(encoder.encode(captions), theirs, mask, strict=True):
-        assert torch.equal(ours, their[kept])
+        theirs = pipeline.decode_latents(latents, 3)
+    ours = latte.load_video_decoder(model, CPU, torch.float32).decode(moments[:, :4])
+    torch.testing.assert_close(ours, theirs.clamp(-1, 1), rtol=1e-5, atol=1e-5)
+    encoder = latte.load_text_encoder(model, "text_encoder", CPU, torch.float32, eight_bit=False)
+    for caption, embeds in zip(CAPTIONS, encoder.encode(CAPTIONS), strict=True):
+        with torch.no_grad():
+            prompt, _ = pipeline.encode_prompt(
+                caption, do_classifier_free_guidance=False, clean_caption=True, device=CPU
+            )
+        assert torch.equal(embeds, prompt[0])
 
 
 PLUGIN = """

@@ -142,3 +142,10 @@ def test_latent_frames_there_and_back(profile: Profile, latent_frames: int) -> N
     assert frames is not None
     assert profile.accepts_frames(frames)
     assert profile.latent_frames(frames) == latent_frames
+
+
+def test_a_breach_is_said_of_one_rule_and_of_several() -> None:
+    one = Profile("one", divisor=16, frame_rules=(FrameRule(6, 1),))
+    assert one.breach(17) == "17 frames are not 6k+1"
+    two = Profile("two", divisor=16, frame_rules=(FrameRule(4, 0), FrameRule(4, 1)))
+    assert two.breach(18) == "18 frames are neither 4k nor 4k+1"

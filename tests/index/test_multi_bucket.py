@@ -205,6 +205,18 @@ def test_a_summary_tells_clips_from_bucket_assignments(dataset: Path) -> None:
     assert alone.clips == alone.assignments == 6
 
 
+def test_each_bucket_uses_frames_of_its_own(dataset: Path) -> None:
+    """Not only that of a sample's first clip, although the frames are the same."""
+    index = vp.BucketIndex.build(dataset, **OPTIONS)
+    shares = {
+        str(one.bucket).replace("×", "x"): (one.frames_used, one.frames_available)
+        for one in summarize(index).buckets
+    }
+    assert shares == {"9x64x96": (45, 45), "5x64x96": (30, 50), "5x32x64": (30, 50)}
+    chunks = vp.BucketIndex.build(dataset, **OPTIONS, clip_mode="slide", min_gap=0.0)
+    assert all(0 < one.frames_used <= one.frames_available for one in summarize(chunks).buckets)
+
+
 def test_the_sampler_draws_by_weights(dataset: Path) -> None:
     index = vp.BucketIndex.build(dataset, **OPTIONS)
     sampler = BucketBatchSampler(index, 1, seed=2)

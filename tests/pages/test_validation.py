@@ -222,6 +222,13 @@ def test_strangers_words_stay_words(open_report: Callable[..., Opened], tmp_path
     assert not set("\u202e\u2066\x1b\u2028") & set("".join(as_html(report)))
 
 
+def test_every_caption_of_a_sample(tmp_path: Path) -> None:
+    sample = replace(sample_of(tmp_path, "a.mp4", "A cat."), further=("A <b>dog</b>.",))
+    page = "".join(as_html(made([finding_of("VP101", "odd", 1, "a.mp4")], [sample], tmp_path)))
+    assert "<bdi>1 of 2: A cat.</bdi>" in page
+    assert "<bdi>2 of 2: A &lt;b&gt;dog&lt;/b&gt;.</bdi>" in page
+
+
 def test_only_samples_are_opened(open_report: Callable[..., Opened], tmp_path: Path) -> None:
     outside = write_video(tmp_path / "outside.mp4")
     inside = write_video(tmp_path / "root/a.mp4")

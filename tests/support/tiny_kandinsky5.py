@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from tests.support.tiny_hunyuan_video import tiny_clip, tiny_vae
-from tests.support.tiny_parts import clip_tokenizer, llama_tokenizer, write_index
+from tests.support.tiny_parts import clip_tokenizer, llama_tokenizer, tiny_qwen_vl, write_index
 
 
 def build(folder: Path, pipeline: str = "Kandinsky5T2VPipeline") -> Path:
@@ -27,31 +27,10 @@ def build(folder: Path, pipeline: str = "Kandinsky5T2VPipeline") -> Path:
         chat_template="{{ messages }}",
     ).save_pretrained(folder / "tokenizer")
     letters = clip_tokenizer(folder / "tokenizer_2")
-    rotary = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}
-    config = transformers.Qwen2_5_VLConfig(
-        text_config={
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "vocab_size": words,
-            "rope_parameters": rotary,
-        },
-        vision_config={
-            "depth": 1,
-            "num_heads": 2,
-            "hidden_size": 16,
-            "intermediate_size": 16,
-            "out_hidden_size": 32,
-            "fullatt_block_indexes": [0],
-        },
-        tie_word_embeddings=False,
-    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         vae = tiny_vae()
-        qwen = transformers.Qwen2_5_VLForConditionalGeneration(config)
+        qwen = tiny_qwen_vl(words)
         clip = tiny_clip(letters)
     vae.save_pretrained(folder / "vae")
     qwen.save_pretrained(folder / "text_encoder")

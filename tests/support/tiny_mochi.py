@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import torch
 
+from tests.support.tiny_parts import write_index
+from videoprep.demo.tiny_model import VOCABULARY, write_tokenizer
 
-def build(folder: Path, tokenizer: Path) -> Path:
-    """Writes the model unless it is there already; gives the folder.
 
-    Args:
-        folder: where.
-        tokenizer: one of T5, which is copied.
-    """
+def build(folder: Path, *, force_zeros_for_empty_prompt: bool = True) -> Path:
+    """Write the model unless it is there already; give the folder."""
     if (folder / "model_index.json").exists():
         return folder
     from diffusers import AutoencoderKLMochi
@@ -28,18 +24,22 @@ def build(folder: Path, tokenizer: Path) -> Path:
             decoder_block_out_channels=(32, 32, 32, 32),
             layers_per_block=(1, 1, 1, 1, 1),
             latent_channels=12,
+            scaling_factor=0.75,
         )
         text_encoder = T5EncoderModel(
-            T5Config(vocab_size=512, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
+            T5Config(vocab_size=VOCABULARY, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
         )
     vae.save_pretrained(folder / "vae")
     text_encoder.save_pretrained(folder / "text_encoder")
-    shutil.copytree(tokenizer, folder / "tokenizer")
-    index = {
-        "_class_name": "MochiPipeline",
-        "text_encoder": ["transformers", "T5EncoderModel"],
-        "tokenizer": ["transformers", "T5Tokenizer"],
-        "vae": ["diffusers", "AutoencoderKLMochi"],
+    write_tokenizer(folder / "tokenizer", max_length=256)
+    parts = {
+        "text_encoder": "transformers.T5EncoderModel",
+        "tokenizer": "transformers.T5TokenizerFast",
+        "vae": "diffusers.AutoencoderKLMochi",
     }
-    (folder / "model_index.json").write_text(json.dumps(index))
-    return folder
+    return write_index(
+        folder,
+        "MochiPipeline",
+        parts,
+        force_zeros_for_empty_prompt=force_zeros_for_empty_prompt,
+    )

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
 def clip_tokenizer(folder: Path) -> int:
@@ -173,3 +174,35 @@ def copy_as(model: Path, folder: Path, *, pipeline: str) -> Path:
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": pipeline}))
     return folder
+
+
+def tiny_qwen_vl(words: int) -> Any:
+    """Return Qwen2.5-VL, which other families have, too; of the current seed.
+
+    Args:
+        words: the size of its vocabulary.
+    """
+    import transformers
+
+    rotary = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}
+    config = transformers.Qwen2_5_VLConfig(
+        text_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "vocab_size": words,
+            "rope_parameters": rotary,
+        },
+        vision_config={
+            "depth": 1,
+            "num_heads": 2,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "out_hidden_size": 32,
+            "fullatt_block_indexes": [0],
+        },
+        tie_word_embeddings=False,
+    )
+    return transformers.Qwen2_5_VLForConditionalGeneration(config)

@@ -407,3 +407,18 @@ def test_two_runs_say_the_same(dataset: Path) -> None:
     assert vp.validate(dataset).to_json() == first
     shutil.rmtree(dataset / ".videoprep")
     assert vp.validate(dataset).to_json() == first
+
+
+def test_figures_are_of_the_parts_that_samples_are(tmp_path: Path) -> None:
+    """A film of which two ranges are samples is no video of its whole length twice."""
+    write_video(tmp_path / "film.mp4", frames=24)
+    (tmp_path / "list.csv").write_text(
+        "video,caption,start_frame,end_frame\n"
+        "film.mp4,one,0,5\nfilm.mp4,two,5,14\nfilm.mp4,the rest,14,\nfilm.mp4,not there,30,40\n"
+    )
+    overview = vp.validate(tmp_path).overview
+    assert overview is not None
+    assert [*overview.figures.frames] == [5, 9, 10]
+    rate = overview.figures.fps[0]
+    assert [*overview.figures.seconds] == pytest.approx([5 / rate, 9 / rate, 10 / rate])
+    assert len(overview.figures.widths) == 4

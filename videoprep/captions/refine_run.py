@@ -90,6 +90,8 @@ class RefineResult(AskingResult[RefineSkip]):
     """Those of them in which something was added or lost."""
     examples: Sequence[MarkedCaption]
     """The first of the latter."""
+    first_alone: int
+    """Samples with several captions that can be refined: only the first of each is."""
 
     @property
     def ok(self) -> bool:
@@ -184,6 +186,7 @@ class _RefineWay:
     unchanged: int = 0
     marked: int = 0
     examples: list[MarkedCaption] = field(default_factory=list)
+    first_alone: int = 0
 
     @classmethod
     def of(cls, spec: DatasetSpec, options: RefineOptions) -> _RefineWay:
@@ -219,7 +222,10 @@ class _RefineWay:
 
     def candidates(self, run: str) -> Candidates[RefineSkip]:
         only = self.setup.options.only
-        return find_refinable(self.listed.states, run, only if run or only == "missing" else None)
+        only = only if run or only == "missing" else None
+        found = find_refinable(self.listed.states, run, only)
+        self.first_alone = sum(bool(state.sample.further) for state in found.states)
+        return found
 
     def choose(self, states: Sequence[CaptionState], pick: Pick) -> ClipsToAsk:
         options = self.setup.options
@@ -255,6 +261,7 @@ class _RefineWay:
             unchanged=self.unchanged,
             marked=self.marked,
             examples=tuple(self.examples),
+            first_alone=self.first_alone,
             **shared,
         )
 

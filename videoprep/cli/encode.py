@@ -33,6 +33,7 @@ from videoprep.cli.output import (
 from videoprep.encoding.options import EncodeOptions
 from videoprep.errors import listed
 from videoprep.failure_reasons import what_helps
+from videoprep.index.row_words import of_stills
 from videoprep.text import counted
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _parts(given: Sequence[str]) -> dict[str, str]:
     for (part, _, file), one in zip(pairs, given, strict=True):
         if not part or not file:
             raise typer.BadParameter(
-                f"{one!r} is not PART=FILE, such as image_encoder=clip_vision_h.safetensors",
+                f"{one!r} is not PART=FILE, such as image_encoder=FILE",
                 param_hint="--weights",
             )
     return {part: file for part, _, file in pairs}
@@ -223,7 +224,7 @@ def print_result(result: EncodeResult) -> None:
     stdout.print(counts)
     if result.not_of_stills:
         stdout.print(
-            f"{counted(result.stills, 'still image')}: not made of them: "
+            f"{of_stills(result.stills, result.word)}: not made of them: "
             f"{', '.join(result.not_of_stills)}"
         )
     print_left_out(result.left_out)
@@ -245,16 +246,15 @@ def print_result(result: EncodeResult) -> None:
     if result.unlisted:
         one = result.unlisted == 1
         stdout.print(
-            f"{counted(result.unlisted, 'clip')} of an earlier plan "
+            f"{counted(result.unlisted, result.word)} of an earlier plan "
             f"{'is' if one else 'are'} not in this one: {'its' if one else 'their'} latents stay, "
             f"the catalogue no longer names {'it' if one else 'them'}"
         )
     if not result.encoded:
         stdout.print("nothing to do: everything that can be encoded is there")
-    plural = "" if result.clips == 1 else "s"
     waiting = f"{result.pending} pending in other jobs + " if result.pending else ""
     stdout.print(
-        f"{result.clips} clip{plural} = {result.complete} complete + {waiting}"
+        f"{counted(result.clips, result.word)} = {result.complete} complete + {waiting}"
         f"{result.failed} failed · "
         f"{result.samples_told} · {result.seconds:.1f} s"
     )

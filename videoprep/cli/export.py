@@ -15,6 +15,7 @@ from videoprep.cli.output import meter, print_json, safe, said, stdout
 from videoprep.encoding.draws import Posterior
 from videoprep.engine.execution import ExecutionOptions
 from videoprep.failure_reasons import what_helps
+from videoprep.text import counted
 
 if TYPE_CHECKING:
     from videoprep.exporters.media.run import MediaResult
@@ -142,7 +143,9 @@ def _export_tensors(
 
 def _print_tensors(result: ExportResult) -> None:
     more = f", {result.incomplete:,} incomplete ones skipped" if result.incomplete else ""
-    stdout.print(safe(f"{result.path}: {result.clips:,} clips for {result.target}{more}"))
+    stdout.print(
+        safe(f"{result.path}: {counted(result.clips, result.word)} for {result.target}{more}")
+    )
     stdout.print(safe(f"latents: {result.posterior}"))
     if result.loses:
         stdout.print(said(f"lost: {result.loses}"))
@@ -164,7 +167,7 @@ def _print_media(result: MediaResult) -> None:
     counts = {"skipped": len(skipped), "failed": len(result.failed)}
     counts["pending in other jobs"] = result.pending
     more = "".join(f", {count:,} {what}" for what, count in counts.items() if count)
-    stdout.print(safe(f"{result.path}: {result.clips:,} clips as media{more}"))
+    stdout.print(safe(f"{result.path}: {counted(result.clips, result.word)} as media{more}"))
     stdout.print(said(f"lost: {result.loses}"))
     for note in result.notes:
         stdout.print(said(f"note: {note}"))

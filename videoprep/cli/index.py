@@ -97,11 +97,13 @@ def index(
     made.require_clips()
     made.save(output)
     if output_format == "json":
-        print_json({"output": str(output), **describe(made, batch_size, num_gpus)})
+        described = {**describe(made, batch_size, num_gpus), **describe_trainer(spec)}
+        print_json({"output": str(output), **described})
     else:
         print_index(made, spec, batch_size=batch_size, num_gpus=num_gpus)
         planned = (named_path(path, dataset), *as_options(dataset))
         planned += () if model is None else ("--model", model)
+        print_trainer(spec, *planned)
         print_as_they_are(made.as_they_are, *planned)
         _print_short_sounds(made, *planned)
         stdout.print(safe(f"written: {output}"))
@@ -125,8 +127,9 @@ def _diff(
         print_json({"old": str(old), **counts, **changed.to_json(), "left_out": left_out})
     else:
         print_policy(made.policy, spec)
-        print_diff(changed, str(old))
-        _print_counts(made, summarize(made))
+        summary = summarize(made)
+        print_diff(changed, str(old), summary.word)
+        _print_counts(made, summary)
     raise typer.Exit(1 if made.skipped else 0)
 
 
@@ -246,6 +249,43 @@ def print_index(
     _print_counts(index, summary)
 
 
+def describe_trainer(spec: Datasets) -> dict[str, Any]:
+    """What the trainer whose config the datasets are would do, for machines; empty if of none."""
+    from videoprep.index.forecasts import summarize_forecasts
+    from videoprep.spec.dataset_group import DatasetGroup
+
+    if not isinstance(spec, DatasetGroup) or spec.trainer is None:
+        return {}
+    notes = [
+        {"line": one.line, "severity": one.severity, "message": one.message, "remedy": one.remedy}
+        for one in spec.config_notes
+    ]
+    forecasts = [one.to_json() for one in summarize_forecasts(spec)]
+    return {"trainer": spec.trainer, "config_notes": notes, "forecasts": forecasts}
+
+
+def print_trainer(spec: Datasets, *dataset: object) -> None:
+    """Say what the trainer whose config the datasets are would do, beside the plan.
+
+    Args:
+        spec: the datasets; of others nothing is printed.
+        dataset: its path and its options, as on a command line.
+    """
+    from videoprep.cli.index_tables import print_forecasts
+    from videoprep.index.forecasts import summarize_forecasts
+    from videoprep.spec.dataset_group import DatasetGroup
+
+    if not isinstance(spec, DatasetGroup) or spec.trainer is None:
+        return
+    print_forecasts(spec.trainer, summarize_forecasts(spec))
+    for one in spec.config_notes:
+        if one.severity != "note":
+            stdout.print(safe(f"{one.where}: ", "yellow") + said(one.message))
+    stdout.print(
+        safe(f"each clip of {spec.trainer}, and every key: `{command_of('validate', *dataset)}`")
+    )
+
+
 def print_as_they_are(counts: Mapping[str, int], *dataset: object) -> None:
     """Say how many videos are interlaced or HDR, and which command names them.
 
@@ -286,7 +326,7 @@ def clips_of(summary: Summary) -> str:
     clips = counted(summary.clips, "clip")
     if summary.assignments == summary.clips:
         return clips
-    return f"{clips} in {counted(summary.assignments, 'bucket assignment')}"
+    return f"{clips} in {counted(summary.assignments, summary.word)}"
 
 
 def _left_out(index: BucketIndex, most: int) -> list[LeftOutSample]:

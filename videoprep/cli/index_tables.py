@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from videoprep.cli.output import print_reading, safe, said, stdout, table
 from videoprep.errors import listed
 from videoprep.index.calibration import Calibration, estimate
+from videoprep.index.policy import is_treated
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.text import counted, duration, file_size
 
 if TYPE_CHECKING:
     from videoprep.index.bucket import Bucket
     from videoprep.index.diff import IndexDiff
+    from videoprep.index.forecasts import ForecastSummary
     from videoprep.index.role_counts import RoleCounts
     from videoprep.index.suggestions import Advice, UnfilledBucket
     from videoprep.index.summary import BucketSummary, Summary
@@ -66,7 +68,9 @@ def print_datasets(summary: Summary) -> None:
         return
     weighted = any(one.weight is not None for one in summary.datasets)
     names = ["dataset", "for", *([">weight"] if weighted else [])]
-    made = table("datasets", *names, ">samples", ">skipped", ">clips", ">an epoch", ">share")
+    made = table(
+        "datasets", *names, ">samples", ">skipped", f">{summary.word}s", ">an epoch", ">share"
+    )
     for one in summary.datasets:
         weight = [] if not weighted else ["" if one.weight is None else f"{one.weight:g}"]
         counts = (one.samples, one.left_out, one.clips, round(one.draws))
@@ -108,6 +112,21 @@ def print_summary(
     _print_batches(summary, batch_size, num_gpus)
 
 
+def print_forecasts(trainer: str, forecasts: Sequence[ForecastSummary]) -> None:
+    """Print what a trainer would make of the datasets of its config, beside what is planned."""
+    if not forecasts:
+        return
+    names = ("dataset", ">files", ">dropped", ">faster", ">slower", ">clips", ">planned")
+    made = table(f"what {trainer} would do", *names, ">alike")
+    for one in forecasts:
+        counts = (one.files, one.dropped.total(), one.fast, one.slow, one.clips, one.planned)
+        made.add_row(safe(one.dataset), *map(str, counts), f"{one.alike}/{one.files}")
+    stdout.print(made)
+    for one in forecasts:
+        for reason, count in one.dropped.most_common(_SHOWN):
+            stdout.print(safe(f"{one.dataset}: {trainer} drops {count}: {reason}", "yellow"))
+
+
 def print_roles(counts: RoleCounts, summary: Summary) -> None:
     """Say how many clips have media beside their picture, such as sound."""
     for sentence in counts.sentences(summary):
@@ -138,9 +157,15 @@ def print_advice(advice: Advice) -> None:
     stdout.print("→ the same buckets, filled: a table with these numbers in a column `repeats`")
 
 
-def print_diff(diff: IndexDiff, old: str) -> None:
-    """What changed since an older index."""
-    made = table(f"since {old}", "what changed", ">clips")
+def print_diff(diff: IndexDiff, old: str, word: str) -> None:
+    """What changed since an older index.
+
+    Args:
+        diff: the changes.
+        old: what to call that index.
+        word: what a row is called.
+    """
+    made = table(f"since {old}", "what changed", f">{word}s")
     for what, count in sorted(diff.counts.items()):
         made.add_row(what, str(count))
     made.add_row("unchanged", str(diff.unchanged))
@@ -193,7 +218,7 @@ def _print_frames(summary: Summary, policy: Mapping[str, Any]) -> None:
     rate = f"at {_rate(policy)} fps" if policy.get("target_fps") else "at each file's own rate"
     rate = rate if "target_fps" in policy else "at the rate of each dataset"
     made = table(f"frames {rate}", "where they go", ">frames", ">share")
-    alike = "clip_mode" in policy and "max_num_frames" in policy
+    alike = "clip_mode" in policy and "max_num_frames" in policy and not is_treated(policy)
     why = f"{policy['clip_mode']}, {_limit(policy)}" if alike else "by each dataset's options"
     rows = [
         ("in clips", frames.used),
@@ -209,6 +234,7 @@ def _print_frames(summary: Summary, policy: Mapping[str, Any]) -> None:
 
 def _notes(summary: Summary) -> Iterator[str]:
     """What is only said where there is something to say."""
+    what = f"{summary.word}s"
     unknown = sum(one.unknown for one in summary.left_out)
     if unknown:
         yield f"not counted: samples skipped whose frames are not known: {unknown}"
@@ -220,11 +246,11 @@ def _notes(summary: Summary) -> Iterator[str]:
         yield f"one frame stands for {each:.2f} frames of the file on average{repeats}"
     if summary.sped_up:
         speed = summary.speed
-        yield f"{summary.sped_up} clips are sped up ×{speed.least:.2f}–×{speed.most:.2f}"
+        yield f"{summary.sped_up} {what} are sped up ×{speed.least:.2f}–×{speed.most:.2f}"
     if summary.enlarged:
         factor = summary.enlargement
         yield (
-            f"{summary.enlarged} clips are enlarged ×{factor.mean:.2f} on average, "
+            f"{summary.enlarged} {what} are enlarged ×{factor.mean:.2f} on average, "
             f"×{factor.most:.2f} at most"
         )
     if summary.clips > summary.planned:
@@ -234,11 +260,11 @@ def _notes(summary: Summary) -> Iterator[str]:
         )
     if summary.splits:
         parts = (f"{name or 'none'} {count}" for name, count in summary.splits.items())
-        yield f"clips by split: {', '.join(parts)}"
+        yield f"{what} by split: {', '.join(parts)}"
 
 
 def _on_stills(summary: Summary) -> str:
-    text = f"{summary.word} of still images, each of one frame: {summary.stills:,}"
+    text = f"{summary.word}s of still images, each of one frame: {summary.stills:,}"
     if not summary.of_video_alone:
         return text
     return f"{text}; not made of them: {', '.join(summary.of_video_alone)}"
@@ -301,6 +327,8 @@ def _print_more(count: int, what: str) -> None:
 
 def _sizes(policy: Mapping[str, Any]) -> str:
     """Which buckets there may be."""
+    if "treatment" in policy:
+        return f"buckets of {policy['treatment']['trainer']}"
     sizes = policy.get("sizes") or []
     if not sizes:
         limit = policy.get("max_pixels")
@@ -320,6 +348,8 @@ def _rate(policy: Mapping[str, Any]) -> str:
 
 def _windows(policy: Mapping[str, Any]) -> str:
     """Which parts of a video become clips."""
+    if "treatment" in policy:
+        return f"lengths and parts as {policy['treatment']['trainer']} takes them"
     parts = [f"clip mode {policy.get('clip_mode')}", _limit(policy)]
     if policy.get("clips_per_video"):
         parts.append(f"at most {policy['clips_per_video']} a sample")

@@ -48,7 +48,7 @@ Path_ = Annotated[
     Path,
     path_argument(
         "Dataset folder, list (CSV, JSON, JSON Lines, Parquet), or the URL of one, such as "
-        "s3://bucket/dataset."
+        "s3://bucket/dataset; or a dataset config of another trainer."
     ),
 ]
 Format = Annotated[

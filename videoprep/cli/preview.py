@@ -12,6 +12,7 @@ import typer
 from videoprep.cli.encode import Device, Revision
 from videoprep.cli.options import Format, dataset_options, named_path, path_argument
 from videoprep.cli.output import planning, safe, said, stdout
+from videoprep.text import counted
 
 if TYPE_CHECKING:
     from videoprep.previewing.pictures import Reconstruction
@@ -127,8 +128,9 @@ class PreviewRows:
         for line in result.lines:
             stdout.print(safe(line))
         if result.faulty:
-            is_are = "clip has a fault" if result.faulty == 1 else "clips have faults"
-            stdout.print(safe(f"{result.faulty} {is_are}, see above", "red"))
+            faults = "has a fault" if result.faulty == 1 else "have faults"
+            which = counted(result.faulty, result.word)
+            stdout.print(safe(f"{which} {faults}, see above", "red"))
         stdout.print(safe(f"written: {output}"))
 
     def _print(self, measure: Reconstruction) -> None:

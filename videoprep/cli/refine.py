@@ -21,6 +21,7 @@ from videoprep.cli.asking import (
 from videoprep.cli.options import Format, LogJson, dataset_options, named_path, with_options
 from videoprep.cli.output import next_command, print_json, safe, stdout
 from videoprep.engine.execution import ExecutionOptions
+from videoprep.text import counted
 
 if TYPE_CHECKING:
     from videoprep.captions.refine_run import MarkedCaption, RefineResult
@@ -106,6 +107,10 @@ def _print(result: RefineResult) -> None:
     """What was refined, in counts that add up."""
     print_failures(result, _WORDS)
     _print_marked(result)
+    if result.first_alone:
+        several = counted(result.first_alone, "sample")
+        told = "only the first is refined; the others are used as they are"
+        stdout.print(f"{several} with several captions: {told}")
     same = f"{result.unchanged:,} of those refined are what they were before"
     print_counts(result, result.refined, _WORDS, same if result.unchanged else "")
 

@@ -262,7 +262,7 @@ def print_status(found: Status) -> None:
     _print_datasets(found)
     for name, one in found.components.items():
         if one.absent:
-            stdout.print(safe(f"{name}: {counted(one.absent, 'clip')} without, as planned"))
+            stdout.print(safe(f"{name}: {counted(one.absent, found.word)} without, as planned"))
         _print_why(name, one)
     for difference in found.differences:
         stdout.print(safe("differs ", "yellow") + said(str(difference)))
@@ -282,7 +282,7 @@ def _print_datasets(found: Status) -> None:
     """How far each of several datasets is."""
     if not found.datasets:
         return
-    made = table("datasets", "dataset", ">clips", ">done", ">failed", ">to do")
+    made = table("datasets", "dataset", f">{found.word}s", ">done", ">failed", ">to do")
     for one in found.datasets:
         made.add_row(safe(one.name), *map(str, (one.clips, one.done, one.failed, one.to_do)))
     stdout.print(made)
@@ -327,8 +327,8 @@ def _print_set_aside(found: Status) -> None:
         stdout.print(
             safe("failed ", "yellow")
             + safe(
-                f"{group.artifacts} {group.component} of {group.clips} clips: {group.code}, "
-                f"tried {tries}"
+                f"{group.artifacts} {group.component} of {counted(group.clips, found.word)}: "
+                f"{group.code}, tried {tries}"
             )
         )
         for example in group.examples:
@@ -351,4 +351,5 @@ def _verdict(found: Status) -> str:
         "damaged": "the catalogue is damaged: run "
         f"`{command_line('verify', found.store, repair=True)}`",
     }[found.catalogue]
-    return f"{found.store}, {found.clips} clips of {found.plan}: {verdict} · {catalogue}"
+    rows = counted(found.clips, found.word)
+    return f"{found.store}, {rows} of {found.plan}: {verdict} · {catalogue}"

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from videoprep.dataset_report.facts import STATES
 from videoprep.dataset_report.rows import ReportRows
+from videoprep.families.caption_places import FURTHER_CAPTIONS
 from videoprep.text import escape_unprintable
 
 MOST_CLIPS = 100_000
@@ -79,9 +82,13 @@ def make_gallery(
         thumbnails: base64 of a JPEG of the file's first frame, by the row.
         psnr: of clips that were decoded, in dB, by the row.
     """
-    table = rows.index.table.select(["video", "caption", "line", "clip"]).take(chosen)
+    names = ["video", "caption", FURTHER_CAPTIONS, "line", "clip"]
+    there = [name for name in names if name in rows.index.table.column_names]
+    table = rows.index.table.select(there).take(chosen)
     videos = [escape_unprintable(text, keep="") for text in table["video"].to_pylist()]
-    whole = [escape_unprintable(text) for text in table["caption"].to_pylist()]
+    further = _further(table)
+    first = table["caption"].to_pylist()
+    whole = [escape_unprintable(text) for text in chain(first, *further.values())]
     shapes, shape = _distinct(_shapes(rows, chosen))
     codes, reasons, why = _reasons(rows, chosen)
     data: dict[str, Any] = {
@@ -102,10 +109,23 @@ def make_gallery(
         "why": why,
         "pictures": thumbnails,
         "psnr": {row: round(value, 2) for row, value in psnr.items()},
+        # Without the texts, to see how much room there is for them.
+        "further": {place: [""] * len(texts) for place, texts in further.items()},
     }
     rest = _BYTES - len(as_json(data).encode())
-    data["caption"], characters = _fitting(whole, rest, _head)
+    shorter, characters = _fitting(whole, rest, _head)
+    data["caption"], left = shorter[: len(first)], iter(shorter[len(first) :])
+    data["further"] = {place: list(islice(left, len(texts))) for place, texts in further.items()}
     return Gallery(chosen, len(rows.state), characters, data)
+
+
+def _further(table: pa.Table) -> dict[int, list[str]]:
+    """The captions of clips after their first, by the place in the gallery."""
+    if FURTHER_CAPTIONS not in table.column_names:
+        return {}
+    return {
+        place: texts for place, texts in enumerate(table[FURTHER_CAPTIONS].to_pylist()) if texts
+    }
 
 
 def as_json(data: Mapping[str, Any]) -> Markup:

@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from videoprep.dataset_report.facts import ComponentFacts, Facts, PlanFacts, StoreFacts, Worst
 from videoprep.dataset_report.rows import Floats, ReportRows, rows_of
 from videoprep.encoding.status import ComponentStatus, Status, status
+from videoprep.families.caption_places import FURTHER_CAPTIONS, flat
 from videoprep.families.component import Component, ordered
 from videoprep.index.calibration import recall
 from videoprep.index.policy import Policy
 from videoprep.index.role_counts import count_roles
+from videoprep.index.row_words import row_word
+from videoprep.index.schema import plain
 from videoprep.index.summary import Summary, summarize
 from videoprep.index.table import BucketIndex
 from videoprep.pages.charts import Chart, common, distribution
@@ -160,17 +165,17 @@ def _losses(rows: ReportRows, summary: Summary) -> list[Chart]:
     planned = rows.is_planned
     if not planned.any():
         return []
-    charts = []
+    charts, words = [], f"{summary.word}s"
     if (rows.cut[planned] > 0).any():
-        charts.append(_percent("Picture cut off", rows.cut[planned], "of the picture", "clips"))
+        charts.append(_percent("Picture cut off", rows.cut[planned], "of the picture", words))
     passed = _of_samples(rows)
     if (passed > 0).any():
         charts.append(_percent("Frames in no clip", passed, "of a sample's frames", "samples"))
     if any(one.padded for one in summary.buckets):
-        charts.append(_percent("Black borders", rows.padded[planned], "of the bucket", "clips"))
+        charts.append(_percent("Black borders", rows.padded[planned], "of the bucket", words))
     scale = rows.scale[planned]
     if not np.allclose(scale, 1):
-        charts.append(distribution("Scale of a side", scale.round(3), "×", "clips"))
+        charts.append(distribution("Scale of a side", scale.round(3), "×", words))
     return charts
 
 
@@ -212,12 +217,22 @@ def _charts(rows: ReportRows, first: Any, whole: Floats, seconds: Floats) -> lis
         charts.append(common("Frames a second", named, "rate"))
     lengths = seconds[planned & ~np.isnan(seconds)].round(3)
     if len(lengths):
-        charts.append(distribution("Length of the clips", lengths, "s", "clips"))
-    words = pc.list_value_length(pc.utf8_split_whitespace(rows.index.table["caption"]))
-    counts = words.to_numpy()[first].astype(np.int64)
+        word = row_word(rows.index.policy)
+        charts.append(distribution("Length of the clips", lengths, "s", f"{word}s"))
+    counts = _words(rows.index.table.filter(pa.array(first)))
     if len(counts):
         charts.append(distribution("Caption length", counts, "words", "captions"))
     return charts
+
+
+def _words(table: pa.Table) -> NDArray[np.int64]:
+    """How many words each caption has, with those after a sample's first."""
+    texts = plain(table["caption"]).chunks
+    if FURTHER_CAPTIONS in table.column_names:
+        texts = [*texts, flat(table[FURTHER_CAPTIONS])]
+    words = pc.list_value_length(pc.utf8_split_whitespace(pa.chunked_array(texts, pa.string())))
+    counts: NDArray[np.int64] = words.to_numpy().astype(np.int64)
+    return counts
 
 
 def _worst(rows: ReportRows, shares: Floats) -> tuple[Worst, ...]:

@@ -121,8 +121,7 @@ def _frames(frames: FrameSummary) -> list[tuple[str, str, int, str]]:
 
 
 def _clips(summary: Summary) -> str:
-    several = summary.assignments > summary.clips
-    return counted(summary.assignments, "bucket assignment" if several else "clip")
+    return counted(summary.assignments, summary.word)
 
 
 def _buckets(plan: PlanFacts) -> list[dict[str, Any]]:

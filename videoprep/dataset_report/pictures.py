@@ -18,6 +18,7 @@ from videoprep.errors import Code, MediaError, VideoprepError
 from videoprep.fs.mirror import remote_of, shown
 from videoprep.media.inspect import inspect_all
 from videoprep.pages.pictures import strip, thumbnails
+from videoprep.text import numbered
 
 if TYPE_CHECKING:
     import os
@@ -147,13 +148,13 @@ class Strip:
 
     Attributes:
         video: the clip's, and its number where that is not the first.
-        caption: the clip's.
+        captions: the clip's, with their numbers if there are several.
         psnr: in dB, of all frames.
         picture: a data URL.
     """
 
     video: str
-    caption: str
+    captions: tuple[str, ...]
     psnr: float | None
     picture: Markup
 
@@ -198,7 +199,8 @@ def make_strips(
         drawn = _strip(picture)
         if drawn is not None and size + len(drawn) <= _STRIP_BYTES:
             size += len(drawn)
-            strips[row] = Strip(measure.name, measure.clip.caption, measure.psnr, drawn)
+            captions = tuple(numbered(measure.clip.captions))
+            strips[row] = Strip(measure.name, captions, measure.psnr, drawn)
     lines = [*seen.lines, f"{len(strips)} are shown here"]
     return Strips(dict(sorted(strips.items())), "; ".join(lines) + ".")
 

@@ -24,6 +24,7 @@ from videoprep.families.component import Component
 from videoprep.index.calibration import estimate, recall
 from videoprep.index.diff import compare
 from videoprep.index.policy import options_of
+from videoprep.index.row_words import CLIP, row_word
 from videoprep.index.summary import summarize
 from videoprep.index.table import BucketIndex
 from videoprep.sources import Source, kind_of
@@ -106,7 +107,7 @@ class Replan:
         store: path or URL.
         differences: the options that differ.
         changes: clips by what becomes of them, in words.
-        clips: how many clips would be encoded again.
+        clips: how many clips would be encoded again; what they are called says `word`.
         seconds: how long that takes one process, from the last run's speed; None: not known.
     """
 
@@ -115,6 +116,7 @@ class Replan:
     changes: Mapping[str, int]
     clips: int
     seconds: float | None
+    word: str = CLIP
 
     @property
     def forgotten(self) -> tuple[Difference, ...]:
@@ -127,13 +129,13 @@ class Replan:
         lines = [str(one) for one in self.differences]
         if self.changes:
             changes = (
-                f"{counted(count, 'clip')} {_OF_ONE[what] if count == 1 else what}"
+                f"{counted(count, self.word)} {_OF_ONE[what] if count == 1 else what}"
                 for what, count in self.changes.items()
             )
             lines.append(", ".join(changes))
         if self.clips or not self.changes:
             about = "" if self.seconds is None else f", about {duration(self.seconds)}"
-            lines.append(f"{counted(self.clips, 'clip')} to encode again{about}")
+            lines.append(f"{counted(self.clips, self.word)} to encode again{about}")
         return tuple(lines)
 
     def refusal(self) -> PlanError:
@@ -259,6 +261,7 @@ def find_replan(
         changes=changes,
         clips=int(rows.sum()),
         seconds=_seconds(index, rows, {name for name, mask in waiting.items() if mask.any()}),
+        word=row_word(index.policy),
     )
 
 

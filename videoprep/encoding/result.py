@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from videoprep.families.caption_places import CaptionPlaces
 from videoprep.families.component import CAPTION, Component
+from videoprep.index.row_words import CLIP, row_word
 from videoprep.index.table import LeftOutSample
 from videoprep.store.catalogue import (
     Artifacts,
@@ -27,6 +28,7 @@ from videoprep.store.catalogue import (
 from videoprep.store.format import is_receipt, unit_of_receipt
 from videoprep.store.layout import Store
 from videoprep.store.receipt import ReceiptDamage
+from videoprep.text import counted
 
 if TYPE_CHECKING:
     from videoprep.encoding.job import EncodeJob
@@ -76,7 +78,7 @@ class EncodeResult:
     Attributes:
         store: the store.
         samples: samples in the lists; each has clips or is in ``left_out``.
-        clips: clips planned: those ``complete``, ``failed`` and ``pending``.
+        clips: rows planned, which `word` names: those ``complete``, ``failed`` and ``pending``.
         complete: clips that have every component.
         failed: clips that lack a component because making it failed.
         components: counts of distinct artifacts.
@@ -115,8 +117,11 @@ class EncodeResult:
     """How many videos are encoded as they are although they are interlaced (``VP115``) or HDR
     (``VP116``), by code."""
 
+    word: str = CLIP
+    """What ``clips`` counts: ``clip``, or ``bucket assignment`` if a clip may be in several
+    buckets."""
     stills: int = 0
-    """How many of the clips are still images."""
+    """How many of them are still images."""
     not_of_stills: tuple[Component, ...] = ()
     """The components that are not made of still images, if there are any."""
 
@@ -167,9 +172,9 @@ class EncodeResult:
         names = ("", "encoded", "already there", "failed", "pending")
         head = "".join(f"<th>{name}</th>" for name in names)
         return (
-            f"<p><b>{html.escape(self.store)}</b>: {self.complete} of {self.clips} clips are "
-            f"complete, {self.failed} failed, {self.pending} pending · "
-            f"{self.samples_told} · {self.seconds:.1f} s</p>"
+            f"<p><b>{html.escape(self.store)}</b>: {self.complete} of "
+            f"{counted(self.clips, self.word)} are complete, {self.failed} failed, "
+            f"{self.pending} pending · {self.samples_told} · {self.seconds:.1f} s</p>"
             f"<table><tr>{head}</tr>{rows}</table>"
         )
 
@@ -218,6 +223,7 @@ def finish(
         seconds=seconds,
         reading=job.index.policy.get("reading"),
         as_they_are=job.index.as_they_are,
+        word=row_word(job.index.policy),
         stills=job.index.stills,
         not_of_stills=tuple(
             name for name, made in after.items() if job.index.stills and made.source.of_video_alone

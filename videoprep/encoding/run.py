@@ -57,6 +57,7 @@ from videoprep.families.registry import components_of, families, family_of, get_
 from videoprep.fs import Files
 from videoprep.gc_pause import gc_paused
 from videoprep.index.calibration import Calibration, remember
+from videoprep.index.row_words import of_stills, row_word
 from videoprep.index.table import BucketIndex, OnMissing
 from videoprep.library_logging import import_libraries
 from videoprep.media.decode_pool import DecodePool
@@ -65,7 +66,6 @@ from videoprep.sources import Source, kind_of, open_dataset, open_index
 from videoprep.spec.dataset_group import specs_of
 from videoprep.store.layout import Store, StoreInfo
 from videoprep.store.recipe import Recipe
-from videoprep.text import counted
 from videoprep.workers.pool import Limits
 
 if TYPE_CHECKING:
@@ -465,7 +465,7 @@ def _require_legal_buckets(index: BucketIndex, family: Family) -> None:
     if index.stills and not profile.stills:
         raise PlanError(
             f"the model's family {family.name!r} does not train on still images, and the plan has "
-            f"{counted(index.stills, 'still image')}",
+            f"{of_stills(index.stills, row_word(index.policy))}",
             remedy=f"plan again with `profile={family.name!r}`",
             option="profile",
         )

@@ -34,7 +34,8 @@ from videoprep.families.component import FRAMES, Component, for_roles, ordered, 
 from videoprep.families.component import Source as ComponentSource
 from videoprep.families.model_folder import open_model
 from videoprep.families.registry import components_of, families
-from videoprep.index.diff import IndexDiff, compare
+from videoprep.index.diff import IndexDiff, compare, no_longer_planned
+from videoprep.index.row_words import CLIP, row_word
 from videoprep.index.table import BucketIndex, LeftOutSample, OnMissing
 from videoprep.sources import Source, name_of, open_index
 from videoprep.spec.roles import VIDEO, Role
@@ -55,6 +56,7 @@ from videoprep.store.receipt import read_receipts
 from videoprep.store.recipe import Recipe
 from videoprep.store.verify import earlier_recipe
 from videoprep.store.verify_report import ENCODE_AGAIN, EarlierRecipe
+from videoprep.text import counted
 
 CatalogueState = Literal["current", "outdated", "missing", "damaged"]
 
@@ -146,7 +148,7 @@ class Redo:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A clip of the store's plan that the new one does not have.
+    """A clip of the store's plan that the new one does not plan.
 
     Attributes:
         video: the file.
@@ -169,12 +171,12 @@ class Status:
         store: which one.
         plan: what it was compared with: ``index.parquet``, or what was given; None: there is none.
         model: the model that made the store, or that was asked for.
-        clips: how many the plan has.
+        clips: how many rows are planned, which `word` names.
         left_out: samples that the plan leaves out, with reasons.
         components: counts.
         set_aside: what could not be made, by component and code.
         redo: clips for which something is to be made because they are new or have changed.
-        gone: clips that the plan no longer has.
+        gone: clips that are no longer planned: removed, or their samples skipped.
         changes: how many clips have changed in which way, since the store's own plan.
         earlier: artifacts of other recipes than the one asked for.
         at_work: processes that work at the store now.
@@ -206,6 +208,9 @@ class Status:
     """Clips whose frames are damaged, and that were encoded all the same."""
     reading: Mapping[str, Any] | None = None
     """How the plan's dataset was read: the files and columns, and what was passed over."""
+    word: str = CLIP
+    """What ``clips`` counts, and what ``gone`` and ``redo`` name: ``clip``, or ``bucket
+    assignment`` if a clip may be in several buckets."""
     datasets: tuple[DatasetStatus, ...] = ()
     """How far each dataset is, if there are several."""
 
@@ -244,8 +249,8 @@ class Status:
             for component, one in self.components.items()
         )
         return (
-            f"<p><b>{html.escape(self.store)}</b>: {self.clips} clips, catalogue "
-            f"{self.catalogue}</p><table><tr>{head}</tr>{rows}</table>"
+            f"<p><b>{html.escape(self.store)}</b>: {counted(self.clips, self.word)}, "
+            f"catalogue {self.catalogue}</p><table><tr>{head}</tr>{rows}</table>"
         )
 
 
@@ -407,6 +412,7 @@ class _Comparison:
             leftovers=presence.dead,
             catalogue=self._catalogue(),
             damaged=() if index is None else tuple(damaged_clips(index, self.made)),
+            word=row_word(None if index is None else index.policy),
             reading=None if index is None else index.policy.get("reading"),
             datasets=() if index is None else dataset_statuses(index, self.made),
         )
@@ -499,9 +505,12 @@ class _Comparison:
                 yield Redo(**row, components=components, why=why)
 
     def _gone(self) -> Iterator[Gone]:
-        for change in () if self.diff is None else self.diff.changes:
-            if change.what == ("removed",):
-                yield Gone(change.video, change.file, change.line, change.clip)
+        """The clips of the store's plan that are removed or skipped."""
+        if self.given is None or self.own is None:
+            return
+        names = ["video", "file", "line", "clip"]
+        gone = no_longer_planned(self.given.table, self.own.table).select(names)
+        yield from (Gone(**row) for row in gone.to_pylist())
 
     def _earlier(self) -> Iterator[EarlierRecipe]:
         """The folders of recipes that are not asked for."""

@@ -23,12 +23,13 @@ def in_every_clip(data: LatentDataset) -> list[Component]:
     return [name for name in data.components if not data.clips_without(name)]
 
 
-def notes_on_stills(data: LatentDataset, target: str) -> Iterator[str]:
+def notes_on_stills(data: LatentDataset, target: str, word: str) -> Iterator[str]:
     """Yield which clips are not exported since they do without what the export requires.
 
     Args:
         data: what is exported of a store.
         target: to which trainer.
+        word: what its clips are called.
     """
     if not data.required or not data.incomplete:
         return
@@ -42,7 +43,7 @@ def notes_on_stills(data: LatentDataset, target: str) -> Iterator[str]:
         videos = dict.fromkeys(str(every.row(number)["video"]) for number in clips.tolist())
         names = ", ".join([*list(videos)[:_SHOWN], *(["…"] if len(videos) > _SHOWN else [])])
         yield (
-            f"{counted(len(clips), 'clip')} of still images not exported: {target} takes "
+            f"{counted(len(clips), word)} of still images not exported: {target} takes "
             f"{', '.join(required)} of every clip, and stills have none: {names}"
         )
 

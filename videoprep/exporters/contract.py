@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from videoprep.encoding.draws import Posterior as Posterior
@@ -25,8 +25,8 @@ class Origin:
         buckets: those that its clips are in, each once.
         posterior: what is written of the latents.
         seed: of the draws.
-        groups: names of the buckets, and of what their clips do without: all clips of a shard have
-            the same tensors.
+        groups: names of the buckets, and of what their clips do without, with the numbers of
+            their clips: all clips of a shard have the same tensors.
     """
 
     info: StoreInfo
@@ -34,7 +34,12 @@ class Origin:
     buckets: Sequence[Bucket]
     posterior: Posterior
     seed: int
-    groups: Sequence[str] = ()
+    groups: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def largest_group(self) -> str:
+        """The first of the groups with the most clips."""
+        return max(self.groups, key=self.groups.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)

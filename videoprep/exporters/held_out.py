@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from videoprep.text import counted
 
-def held_out_notes(clips: int) -> tuple[str, ...]:
-    """Say how many clips are not exported, since they are held out of training."""
+
+def held_out_notes(clips: int, word: str) -> tuple[str, ...]:
+    """Say how many clips are not exported, since they are held out of training.
+
+    Args:
+        clips: how many.
+        word: what they are called.
+    """
     if not clips:
         return ()
-    are = "clip is" if clips == 1 else "clips are"
+    are = "is" if clips == 1 else "are"
     return (
-        f"{clips:,} {are} for validation or regularization, and not exported: name their split "
-        "with `split` to export them",
+        f"{counted(clips, word)} {are} for validation or regularization, and not exported: name "
+        "their split with `split` to export them",
     )

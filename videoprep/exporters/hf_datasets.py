@@ -70,7 +70,7 @@ class HFDatasets(ShardExporter):
         folder.write_text(_CARD, f"---\n{card}---\n\n{_about(origin)}\n")
 
     def command(self, folder: str, origin: Origin) -> str:
-        loading = f"load_dataset({folder!r}, {origin.groups[0]!r}, split='train')"
+        loading = f"load_dataset({folder!r}, {origin.largest_group!r}, split='train')"
         code = f"from datasets import load_dataset; print({loading}.with_format('torch')[0])"
         return shlex.join(["python", "-c", code])
 

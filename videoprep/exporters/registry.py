@@ -1,4 +1,4 @@
-"""Finds exporters and, for media, trainers: modules that define ``EXPORTER`` or ``TRAINER``."""
+"""Finds exporters, and for media trainers and lists: modules with a constant for it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from videoprep.errors import VideoprepError, nearest
 from videoprep.exporters import media
 from videoprep.exporters.contract import Exporter
 from videoprep.exporters.media.contract import Trainer
+from videoprep.exporters.media.file_list import FileList
 from videoprep.shell import command_line
 
 MEDIA = "media"
@@ -29,6 +30,12 @@ def exporters() -> dict[str, Exporter]:
 def trainers() -> dict[str, Trainer]:
     """All trainers that read media, likewise."""
     return _defined(media, "TRAINER")
+
+
+@cache
+def file_lists() -> dict[str, FileList]:
+    """All lists of media that trainers read, likewise."""
+    return _defined(media, "LIST")
 
 
 def _defined(where: ModuleType, constant: str) -> dict[str, Any]:

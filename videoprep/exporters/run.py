@@ -32,7 +32,10 @@ from videoprep.families.caption_places import FURTHER_CAPTIONS
 from videoprep.families.component import Component
 from videoprep.index.bucket import Bucket
 from videoprep.index.caption_draws import ClipDraw
+from videoprep.index.row_words import CLIP, row_word
+from videoprep.index.table import BucketIndex
 from videoprep.store.layout import Store, StoreInfo
+from videoprep.text import counted
 
 if TYPE_CHECKING:
     from videoprep.store.dataset import LatentDataset  # it loads torch, and `registry` this file
@@ -53,7 +56,7 @@ class ExportResult:
     Attributes:
         target: to which trainer.
         path: the folder.
-        clips: how many are there now.
+        clips: how many are there now, of what `word` names.
         written: files written in this run; the others were there already.
         incomplete: clips of the store that lack a component, and are not exported; so do still
             images if the export is for image-to-video.
@@ -72,6 +75,9 @@ class ExportResult:
     loses: str
     notes: tuple[str, ...]
     command: str
+    word: str = CLIP
+    """What ``clips`` counts: ``clip``, or ``bucket assignment`` if a clip may be in several
+    buckets."""
 
 
 def export(
@@ -107,7 +113,8 @@ def export(
     exporter = get_exporter(to)
     data, origin = _open(store, exporter, split, posterior, seed)
     held = _held_out(store, data) if split is None else 0
-    clips = _Clips(data, exporter)
+    word = row_word(Store.open(store).read_accepted(BucketIndex.policy_of))
+    clips = _Clips(data, exporter, word)
     if exporter.lists_captions:
         _require_words(clips, to)
     folder = Folder(output, _identity(exporter, data, origin))
@@ -128,11 +135,12 @@ def export(
         loses=exporter.loses,
         notes=(
             *clips.notes,
-            *notes_on_stills(data, exporter.name),
+            *notes_on_stills(data, exporter.name, word),
             *notes_on_media(origin.info, data, exporter.name),
-            *held_out_notes(held),
+            *held_out_notes(held, word),
         ),
         command=exporter.command(str(folder.path.resolve()), origin),
+        word=word,
     )
 
 
@@ -167,7 +175,7 @@ def _open(
             required = [name for name in required if name in everywhere]
             data = LatentDataset(store, split=splits, components=everywhere, required=required)
         buckets = tuple(data.buckets.counts())
-        groups = tuple(name for name, _ in _groups(data))
+        groups = {name: len(members) for name, members in _groups(data)}
         origin = replace(origin, components=data.components, buckets=buckets, groups=groups)
         reason = exporter.refusal(origin) if len(data) else "the store has no complete clip"
         if reason is None:
@@ -245,11 +253,13 @@ class _Clips(Iterable[ListedClip]):
         data: the store.
         exporter: what they are written for. If it lists captions, clips of different ones have
             different lines.
+        word: what they are called.
     """
 
-    def __init__(self, data: LatentDataset, exporter: Exporter) -> None:
+    def __init__(self, data: LatentDataset, exporter: Exporter, word: str) -> None:
         self.data = data
         self._exporter = exporter
+        self._word = word
         self._to_line = UniqueLines(_Captions(data)) if exporter.lists_captions else to_line
 
     def __len__(self) -> int:
@@ -290,7 +300,8 @@ class _Clips(Iterable[ListedClip]):
         counts = self.data.caption_counts
         if counts is None:
             return
-        clips = f"{int((counts > 1).sum()):,} of {len(self):,} clips have several captions"
+        several, rows = int((counts > 1).sum()), counted(len(self), self._word)
+        clips = f"{several:,} of {rows} have several captions"
         if self._exporter.captions == "all":
             yield f"{clips}, and all are written"
         else:

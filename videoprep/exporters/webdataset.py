@@ -41,7 +41,8 @@ class WebDataset(ShardExporter):
         return write
 
     def command(self, folder: str, origin: Origin) -> str:
-        files = f"sorted(glob.glob({f'{glob.escape(folder)}/*/*.{self.suffix}'!r}))"
+        pattern = f"{glob.escape(folder)}/{origin.largest_group}/*.{self.suffix}"
+        files = f"sorted(glob.glob({pattern!r}))"
         reading = f"wds.WebDataset({files}, shardshuffle=False).decode()"
         code = f"import glob, webdataset as wds; print(next(iter({reading})))"
         return shlex.join(["python", "-c", code])

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from videoprep.errors import ModelError
 from videoprep.families.component import (
     CAPTION,
     IMAGE_LATENTS,
@@ -32,6 +31,7 @@ from videoprep.families.siglip import (
     siglip_identity,
     siglip_shape,
 )
+from videoprep.families.tokenizer import require_chat_template
 
 if TYPE_CHECKING:
     import torch
@@ -237,8 +237,9 @@ class HunyuanVideo15(DiffusersFamily):
     def check(self, model: ModelFolder) -> None:
         super().check(model)
         self.require_class(model, "tokenizer_2", "ByT5Tokenizer")
-        _require_chat_template(model)
+        require_chat_template(model.path / "tokenizer")
         if _has_image_encoder(model):
+            self.require_class(model, PART, "SiglipVisionModel")
             require_siglip(model)
 
     def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:
@@ -333,20 +334,6 @@ def _has_image_encoder(model: ModelFolder) -> bool:
     """Whether the pipeline shows the first frame to SigLIP, as image-to-video does."""
     asked = model.index.get("_class_name") == _IMAGE_TO_VIDEO
     return asked or model.class_of(PART) is not None
-
-
-def _require_chat_template(model: ModelFolder) -> None:
-    """It lies beside the tokenizer, or in its config."""
-    folder = model.path / "tokenizer"
-    if (folder / "chat_template.jinja").is_file():
-        return
-    if not model.file("tokenizer/tokenizer_config.json").get("chat_template"):
-        raise ModelError(
-            "the tokenizer has no chat template, neither in chat_template.jinja nor in "
-            "tokenizer_config.json",
-            where=str(folder),
-            remedy="download the model again",
-        )
 
 
 FAMILY = HunyuanVideo15()

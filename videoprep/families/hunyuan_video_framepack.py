@@ -61,6 +61,7 @@ class HunyuanVideoFramepack(HunyuanVideo):
 
     def check(self, model: ModelFolder) -> None:
         super().check(model)
+        self.require_class(model, PART, "SiglipVisionModel")
         require_siglip(model)
 
     def identity(self, model: ModelFolder, component: Component) -> Mapping[str, Any]:

@@ -41,7 +41,7 @@ _PIPELINES = ("Kandinsky5T2VPipeline", "Kandinsky5I2VPipeline")
 _END_TOKENS = 2
 
 
-class QwenText(TextEncoder):
+class TemplateText(TextEncoder):
     """A caption within the pipeline's template, whose beginning is left out again.
 
     The pipeline gives the language model no mask, so that padding would change all embeddings of a
@@ -204,7 +204,7 @@ class Kandinsky5(DiffusersFamily):
         tokenizer = load_tokenizer(model, self.tokenizers[part])
         if small:
             return ClipText(tokenizer, encoder, masked=True, clean=clean_caption)
-        return QwenText(tokenizer, encoder)
+        return TemplateText(tokenizer, encoder)
 
 
 def prompt_template() -> PromptTemplate:

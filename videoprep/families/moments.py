@@ -102,12 +102,26 @@ def mode(
 
 
 def standardize(
-    latents: torch.Tensor, mean: Sequence[float], deviation: Sequence[float]
+    latents: torch.Tensor,
+    mean: Sequence[float],
+    deviation: Sequence[float],
+    *,
+    divided: bool = False,
 ) -> torch.Tensor:
-    """``(latents − mean) / deviation``, each a value a channel."""
+    """``(latents − mean) / deviation``, each a value a channel.
+
+    Args:
+        latents: ``[B, C, F', H', W']``.
+        mean: of each channel.
+        deviation: of each channel.
+        divided: whether the pipeline divides by it. Most multiply by its reciprocal, which gives
+            other bits.
+    """
     import torch
 
     shape = (1, -1, 1, 1, 1)
-    center = torch.tensor(mean, device=latents.device).view(shape)
-    # Multiplied by the reciprocal, as the pipelines do it, to the bit.
-    return (latents - center) * (1.0 / torch.tensor(deviation, device=latents.device).view(shape))
+    center, spread = (
+        torch.tensor(values, device=latents.device).view(shape) for values in (mean, deviation)
+    )
+    centered = latents - center
+    return centered / spread if divided else centered * (1.0 / spread)

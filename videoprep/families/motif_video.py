@@ -18,7 +18,7 @@ from videoprep.families.component import (
 from videoprep.families.contract import VideoEncoder
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.model_parts import load_encoder, value_of
-from videoprep.families.moments import draw
+from videoprep.families.moments import draw, standardize
 from videoprep.families.siglip import PROCESSOR, require_siglip
 from videoprep.families.t5 import T5Family
 from videoprep.families.wan import Wan
@@ -133,14 +133,8 @@ class MotifVideo(Wan):
         generator: torch.Generator | None = None,
     ) -> torch.Tensor:
         """Drawn and standardized ``[B, C, F', H', W']``."""
-        import torch
-
         drawn = draw(moments, facts, generator)
-        mean, deviation = (
-            torch.tensor(facts[name], device=drawn.device).view(1, -1, 1, 1, 1)
-            for name in ("latents_mean", "latents_std")
-        )
-        return (drawn - mean) / deviation  # divided, as the pipeline does it, to the bit
+        return standardize(drawn, facts["latents_mean"], facts["latents_std"], divided=True)
 
     def load_frame_encoder(
         self,

@@ -115,6 +115,12 @@ class Profile:
     stills: bool = False
     caption_style: str = _PLAIN_STYLE
 
+    @property
+    def frame_step(self) -> int:
+        """Frames that become one latent frame, after the first."""
+        rule = self.frame_rules[0]
+        return max(1, rule.step // rule.latent_step)
+
     def accepts_size(self, width: int, height: int) -> bool:
         """Whether both sides are positive multiples of the divisor."""
         return all(side > 0 and side % self.divisor == 0 for side in (width, height))
@@ -208,6 +214,12 @@ class Profile:
     def frame_rule(self) -> str:
         """The frame rules in words, for instance ``4k or 4k+1``."""
         return " or ".join(str(rule) for rule in self.frame_rules)
+
+    def breach(self, frames: int) -> str:
+        """Say of a count that breaks the frame rules that it does."""
+        rules = list(map(str, self.frame_rules))
+        said = f"neither {' nor '.join(rules)}" if len(rules) > 1 else f"not {rules[0]}"
+        return f"{frames} frames are {said}"
 
     def describe(self) -> str:
         """Describe the profile in a line: its models, sides, frames and rate."""

@@ -23,7 +23,7 @@ MAX_TOKENS = 300
 """Tokens of a caption, with the one at the beginning and the last one of the instruction."""
 
 
-class GemmaText(TextEncoder):
+class Gemma2Text(TextEncoder):
     """Captions after an instruction, of which only its first and its last token are kept.
 
     The empty caption has no instruction: it is what the pipeline takes for a negative prompt.
@@ -140,7 +140,7 @@ class SanaVideo(Wan):
         encoder = load_encoder(
             self.text_classes[part], model, part, device, dtype, eight_bit=eight_bit
         )
-        return GemmaText(load_tokenizer(model, self.tokenizers[part]), encoder)
+        return Gemma2Text(load_tokenizer(model, self.tokenizers[part]), encoder)
 
 
 FAMILY = SanaVideo()

@@ -9,7 +9,6 @@ from videoprep.errors import ModelError
 from videoprep.families.clip import pictures_of
 from videoprep.families.component import FIRST_FRAME, FIRST_FRAMES, ComponentSpec
 from videoprep.families.contract import VideoEncoder
-from videoprep.families.diffusers_family import DiffusersFamily
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.model_parts import count_of, load_encoder
 
@@ -83,13 +82,11 @@ def siglip_identity(model: ModelFolder, *, fractions: bool = False) -> dict[str,
 
 
 def require_siglip(model: ModelFolder) -> None:
-    """Check that a model folder has all that SigLIP needs.
+    """Check that a model folder has what SigLIP needs besides the encoder itself.
 
     Raises:
         ModelError: something is missing, of the folder or of what is installed.
     """
-    model.require(PART)
-    DiffusersFamily.require_class(model, PART, "SiglipVisionModel")
     model.file(f"{PROCESSOR}/{_CONFIG}")
     if find_spec("torchvision") is None:
         raise ModelError(

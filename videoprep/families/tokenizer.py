@@ -6,9 +6,10 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from videoprep.errors import ModelError
 
@@ -84,16 +85,37 @@ def is_byte_tokenizer(folder: Path) -> bool:
     Raises:
         ModelError: its config cannot be read.
     """
+    config = _config(folder / "tokenizer_config.json")
+    return config.get("tokenizer_class") in _BYTE_TOKENIZERS
+
+
+def require_chat_template(folder: Path) -> None:
+    """Check that a tokenizer's folder has the form of conversations into which captions are put.
+
+    Raises:
+        ModelError: it has none, or its config cannot be read.
+    """
     path = folder / "tokenizer_config.json"
+    if (folder / "chat_template.jinja").is_file() or _config(path).get("chat_template"):
+        return
+    raise ModelError(
+        f"the tokenizer has no chat template, neither in chat_template.jinja nor in {path.name}",
+        where=str(folder),
+        remedy="download the model again",
+    )
+
+
+def _config(path: Path) -> Mapping[str, Any]:
+    """A tokenizer's config; nothing if there is none."""
     if not path.is_file():
-        return False
+        return {}
     try:
         config = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ModelError(
             f"cannot be read as JSON: {error}", where=str(path), remedy="download the model again"
         ) from error
-    return isinstance(config, dict) and config.get("tokenizer_class") in _BYTE_TOKENIZERS
+    return config if isinstance(config, dict) else {}
 
 
 def _from_tokenizers(path: Path) -> Callable[[str], int]:

@@ -131,6 +131,25 @@ def compare(new: pa.Table, old: pa.Table, components: Iterable[ComponentSpec] = 
     )
 
 
+def no_longer_planned(new: pa.Table, old: pa.Table) -> pa.Table:
+    """Return the clips of an older table that a newer one does not plan, be it that it skips them.
+
+    A clip is known by its sample and its number: it stays the same with another caption or file.
+
+    Args:
+        new: a row a planned clip or sample that is skipped.
+        old: likewise, or without the column that says what is skipped.
+    """
+    before, now = _planned(old), _planned(new)
+    return before.filter(pc.invert(pc.is_in(_names(before), value_set=_names(now))))
+
+
+def _planned(table: pa.Table) -> pa.Table:
+    if "left_out_code" not in table.column_names:
+        return table
+    return table.filter(pc.is_null(table["left_out_code"]))
+
+
 def _of_datasets(further: FurtherColumns) -> dict[str, tuple[str, ...]]:
     """What may change about a clip if there are several datasets."""
     changes: dict[str, tuple[str, ...]] = {}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoprep.errors import Code
+from videoprep.families.profile import Profile
 from videoprep.index.bucket import Bucket
 from videoprep.index.clip import rate_of
 from videoprep.index.policy import CROPS, Policy
@@ -21,6 +22,7 @@ from videoprep.media.geometry import Box, center_box, letter_box, whole
 from videoprep.media.probe import MediaInfo
 from videoprep.media.refusals import MAX_SIDE
 from videoprep.media.timestamps import frames_available, nearest_frame, nearest_frames
+from videoprep.spec.configs.contract import Footage, TrainerClip, Treatment
 from videoprep.spec.extras import TimeZero
 from videoprep.spec.sample import NO_EXTRAS, Extras
 
@@ -106,6 +108,8 @@ def place(
     is a clip of a video for each bucket that fits; those in the nearest one, which are all that
     there are otherwise, come first.
     """
+    if policy.treatment is not None:
+        return _place_treated(media, policy, policy.treatment, extras)
     if media.is_still:
         return _place_still(media, policy.of_stills, extras)
     policy = policy.of_videos
@@ -136,7 +140,7 @@ def share_of_weight(clips: Sequence[Placement], policy: Policy) -> float:
     the weight in each.
     """
     first = clips[0]
-    if not policy.multi_bucket:
+    if not policy.multi_bucket or policy.treatment is not None:
         return 1.0
     if first.rate is None:  # a still image is one clip in each of its buckets
         return 1.0 / len(clips)
@@ -225,6 +229,78 @@ def crop_anywhere(placement: Placement, media: MediaInfo, seed: int) -> Placemen
     return replace(placement, crop=replace(crop, x=across, y=down))
 
 
+def footage_of(media: MediaInfo) -> Footage:
+    """Return a file as trainers see it."""
+    announced = media.header_frames or media.frames
+    turned = media.orientation.transpose
+    return Footage(media.width, media.height, media.frames, announced, media.fps, turned)
+
+
+def _place_treated(
+    media: MediaInfo, policy: Policy, treatment: Treatment, extras: Extras
+) -> tuple[Placement, ...] | LeftOut:
+    """Decide the clips that a trainer makes of a file, of frames at their true times.
+
+    What the model does not take is left out of them.
+    """
+    profile = policy.profile
+    forecast = treatment.forecast(footage_of(media), profile)
+    if not forecast.planned:
+        return LeftOut(
+            Code.TOO_SHORT,
+            f"{treatment.trainer} makes no clip of it: {forecast.dropped}",
+            "change the config, plan with options of your own, or remove the sample",
+        )
+    if media.is_still:
+        breach = _refused_still(policy) or _range_of_still(extras) or barred(media, policy)
+        if breach is not None:
+            return breach
+    legal = [one for one in forecast.planned if _is_legal(one, profile)]
+    if not legal:
+        return _illegal(forecast.planned[0], treatment, profile)
+    if media.is_still:
+        return tuple(_still_placement(media, policy, (one.height, one.width)) for one in legal)
+    span = barred(media, policy) or _span(media, policy, extras)
+    if isinstance(span, LeftOut):
+        return span
+    placed = tuple(
+        _placement(media, policy, span, (one.height, one.width), window)
+        for one in legal
+        if (window := _window_of(one, span.available)) is not None
+    )
+    return placed or LeftOut(
+        Code.TOO_SHORT,
+        f"{span.available} frames at {float(span.rate):g} fps are fewer than the "
+        f"{min(one.frames for one in legal)} that {treatment.trainer} takes: it would repeat "
+        "frames, or count others",
+        "ask for shorter clips in the config, or remove the sample",
+    )
+
+
+def _window_of(clip: TrainerClip, available: int) -> Window | None:
+    """The part of a video that a trainer's clip is; None if there are too few frames."""
+    if clip.frames > available:
+        return None
+    if clip.spans:
+        return Window(0, clip.frames, Fraction(available, clip.frames))
+    return Window(min(clip.offset, available - clip.frames), clip.frames)
+
+
+def _is_legal(clip: TrainerClip, profile: Profile) -> bool:
+    return profile.accepts_size(clip.width, clip.height) and profile.accepts_frames(clip.frames)
+
+
+def _illegal(clip: TrainerClip, treatment: Treatment, profile: Profile) -> LeftOut:
+    size = profile.accepts_size(clip.width, clip.height)
+    rule = f"{profile.frame_rule()} frames" if size else f"sides divisible by {profile.divisor}"
+    return LeftOut(
+        Code.FRAME_COUNT if size else Code.SIZE_NOT_DIVISIBLE,
+        f"{treatment.trainer} puts it into {clip.bucket}, and the profile {profile.name!r} takes "
+        f"{rule}",
+        "name the `profile` of the model that is trained",
+    )
+
+
 def _place_still(
     media: MediaInfo, policy: Policy, extras: Extras
 ) -> tuple[Placement, ...] | LeftOut:
@@ -306,7 +382,7 @@ def _breach(media: MediaInfo, policy: Policy, extras: Extras) -> LeftOut | None:
     if whole_video and policy.target_fps is None and not profile.accepts_frames(media.frames):
         return LeftOut(
             Code.FRAME_COUNT,
-            f"{media.frames} frames are neither {profile.frame_rule().replace(' or ', ' nor ')}",
+            profile.breach(media.frames),
             "allow fitting with `reshape='center-crop'`, or trim the file",
         )
     return None

@@ -15,6 +15,7 @@ from videoprep.index.auto_buckets import MIN_KEPT, Floor
 from videoprep.index.bucket import Bucket
 from videoprep.index.windows import WindowPolicy
 from videoprep.media.still_image import DEFAULT_BACKGROUND
+from videoprep.spec.configs.contract import Treatment, exact
 from videoprep.spec.dataset import REFERENCE_MAX_PIXELS, DatasetSpec
 from videoprep.spec.dataset_group import DatasetGroup, Datasets
 from videoprep.spec.dataset_options import Reshape
@@ -61,6 +62,8 @@ class Policy:
         image_background: the colour under transparent pixels of still images, as ``#rrggbb``.
         images: whether the dataset names still images; `survey.resolve` finds out.
         reference_max_pixels: height × width of a reference is not above it.
+        treatment: what the trainer whose config the dataset is of makes of each file. It decides
+            sizes, lengths and parts of videos.
     """
 
     profile: Profile
@@ -85,6 +88,7 @@ class Policy:
     images: bool = False
     multi_bucket: bool = False
     reference_max_pixels: int = REFERENCE_MAX_PIXELS
+    treatment: Treatment | None = None
 
     @classmethod
     def of(cls, spec: DatasetSpec) -> Policy:
@@ -107,7 +111,9 @@ class Policy:
         _require_legal(spec, buckets, profile)
         limit = _frame_limit(spec, buckets)
         counts = tuple(sorted(set(spec.frame_buckets)))
-        rate = Fraction(spec.target_fps).limit_denominator(1001) if spec.target_fps else None
+        rate, treatment = exact(spec.target_fps), spec.treatment
+        if rate is None and treatment is not None:
+            rate = treatment.rate(profile)
         sizes = dict.fromkeys(product(spec.height_buckets, spec.width_buckets), counts)
         return cls(
             profile=profile,
@@ -129,6 +135,7 @@ class Policy:
             image_background=spec.image_background,
             multi_bucket=spec.multi_bucket,
             reference_max_pixels=spec.reference_max_pixels,
+            treatment=treatment,
         )
 
     @property
@@ -215,6 +222,7 @@ class Policy:
             **({} if self.min_pixels is None else {"min_pixels": self.min_pixels}),
             **({} if self.min_kept == MIN_KEPT else {"min_kept": self.min_kept}),
             **({"multi_bucket": True} if self.multi_bucket else {}),
+            **({} if self.treatment is None else {"treatment": self.treatment.to_json()}),
             **self._of_images(),
         }
 
@@ -293,6 +301,8 @@ def options_of(policy: Mapping[str, Any]) -> dict[str, Any]:
     options |= {name: policy.get(name) for name in _AS_THEY_ARE}
     if options.get("clip_mode") == WindowPolicy().mode:
         del options["clip_mode"]
+    if "treatment" in policy:
+        options["treatment"] = policy["treatment"]
     given = {name: value for name, value in options.items() if value not in (None, False, 0, ())}
     # Of all of them 0 is no default of this one.
     return given | ({"min_kept": policy["min_kept"]} if "min_kept" in policy else {})
@@ -331,6 +341,11 @@ def is_multi_bucket(policy: Mapping[str, Any]) -> bool:
     """Return whether clips of a saved policy, or of one of those that it joins, have several."""
     joined = policy.get("of", ())
     return bool(policy.get("multi_bucket")) or any(is_multi_bucket(one) for one in joined)
+
+
+def is_treated(policy: Mapping[str, Any]) -> bool:
+    """Return whether a trainer's config decides the clips of a saved policy, or of a part of it."""
+    return any("treatment" in one for one in (policy, *policy.get("of", ())))
 
 
 def sizes_of(buckets: Sequence[Bucket]) -> Sizes:

@@ -24,7 +24,7 @@ class RoleCounts:
 
     def sentences(self, summary: Summary) -> Iterator[str]:
         """Yield how many of a plan's clips have what, a role at a time."""
-        clips, what = summary.assignments, summary.word
+        clips, what = summary.assignments, f"{summary.word}s"
         for role, count in self.clips.items():
             files = self.files.get(role, 0)
             own = f", {files:,} of them from files of their own" if files else ""

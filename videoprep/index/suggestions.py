@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from videoprep.index.auto_buckets import Shapes, assign
 from videoprep.index.bucket import Bucket
-from videoprep.index.policy import CROPS, is_multi_bucket
+from videoprep.index.policy import CROPS, is_multi_bucket, is_treated
 from videoprep.index.shown import BOXES, stretches
 from videoprep.index.summary import BucketSummary, Summary
 from videoprep.index.table import BucketIndex
@@ -125,7 +125,8 @@ def suggest(index: BucketIndex, summary: Summary) -> Advice:
     )
     if not small:
         return Advice(size, ())
-    if is_multi_bucket(index.policy):  # the clips are in other buckets already
+    if is_multi_bucket(index.policy) or is_treated(index.policy):
+        # The clips are in other buckets already, or a trainer's config chooses them.
         return Advice(size, tuple(_described(one, size, None) for one in small), None, len(small))
     fitting = _Fitting.of(index.policy)
     if fitting is None:

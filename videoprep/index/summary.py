@@ -28,6 +28,7 @@ from videoprep.index.bucket import Bucket, BucketColumn
 from videoprep.index.dataset_summary import DatasetSummary, draws_among, summarize_datasets
 from videoprep.index.overlap import overlaps_in
 from videoprep.index.policy import is_multi_bucket
+from videoprep.index.row_words import row_word
 from videoprep.index.schema import media_column, roles_in
 from videoprep.index.shown import stretches
 from videoprep.index.table import BucketIndex
@@ -191,6 +192,7 @@ class Summary:
         clips: how many. One that is in several buckets counts once: they are as many as the
             sample has in the bucket of its first one.
         assignments: clips, each counted once for every bucket that it is in: the rows of the plan.
+        word: what a row of the plan is called; see `row_word`.
         stills: rows that are still images, of which nothing is made for image-to-video.
         clips_per_sample: of the planned samples.
         splits: clips of each split; those of none under the empty name.
@@ -213,6 +215,7 @@ class Summary:
     planned: int
     clips: int
     assignments: int
+    word: str
     stills: int
     clips_per_sample: Spread
     splits: Mapping[str, int]
@@ -230,11 +233,6 @@ class Summary:
     global_batch: int
     datasets: tuple[DatasetSummary, ...] = ()
     shared_videos: tuple[str, ...] = ()
-
-    @property
-    def word(self) -> str:
-        """What to call the rows of the plan: clips, unless some are in several buckets."""
-        return "bucket assignments" if self.assignments > self.clips else "clips"
 
     @property
     def draws(self) -> int:
@@ -307,6 +305,7 @@ def summarize(index: BucketIndex, global_batch: int = DEFAULT_GLOBAL_BATCH) -> S
         planned=planned,
         clips=len(once),
         assignments=len(index),
+        word=row_word(index.policy),
         stills=stills,
         clips_per_sample=Spread.of(np.bincount(once)),
         splits=splits,
@@ -441,7 +440,10 @@ def _buckets(
     # Each sample's frames count once in a bucket, however many of its clips are there.
     once = np.zeros(len(samples), np.bool_)
     pairs = samples * len(buckets.kinds) + buckets.codes
-    once[np.unique(pairs, return_index=True)[1]] = True
+    _, firsts, numbers = np.unique(pairs, return_index=True, return_inverse=True)
+    once[firsts] = True
+    if len(firsts) > np.count_nonzero(np.diff(samples, prepend=-1)):
+        used = _used_in_pairs(numbers.astype(np.int64), columns)
     totals = {
         "clips": total(np.ones(len(samples))),
         "draws": total(draws),
@@ -457,6 +459,20 @@ def _buckets(
         for bucket, row in zip(buckets.kinds, rows, strict=True)
         if row[0]
     )
+
+
+def _used_in_pairs(pairs: Ints, columns: Mapping[str, NDArray[Any]]) -> Ints:
+    """How many frames of each clip no earlier clip of its sample and bucket uses: ``[clips]``.
+
+    Args:
+        pairs: the number of each clip's sample and bucket.
+        columns: see `cover`.
+    """
+    order = np.argsort(pairs, kind="stable")
+    names = ("start", "speed", "frames", "fps")
+    used = np.empty_like(pairs)
+    used[order] = cover(pairs[order], {name: columns[name][order] for name in names}).used
+    return used
 
 
 def _bucket(bucket: Bucket, totals: Mapping[str, float], profile: Profile) -> BucketSummary:

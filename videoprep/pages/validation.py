@@ -18,7 +18,7 @@ from videoprep.pages.builder import load_template, shares
 from videoprep.pages.charts import Chart, common, distribution
 from videoprep.pages.pictures import thumbnails
 from videoprep.spec.sample import Sample
-from videoprep.text import duration, written
+from videoprep.text import duration, numbered, written
 from videoprep.validators.overview import Figures, Overview
 from videoprep.validators.protocol import Finding, Severity
 from videoprep.validators.report import Report
@@ -74,6 +74,7 @@ def as_html(report: Report) -> Iterator[str]:
         listed=len(listed),
         place=partial(_place, report.root),
         pictures=_PICTURES,
+        numbered=numbered,
     )
 
 

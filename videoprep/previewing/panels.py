@@ -11,6 +11,7 @@ from videoprep.index.clip import Clip
 from videoprep.media.geometry import Box
 from videoprep.previewing.pictures import ClipPicture, Frames, PictureBeside, Reconstruction
 from videoprep.spec.roles import Role
+from videoprep.text import numbered
 
 _DIMMED = 0.4
 _LINE = (255, 214, 10)
@@ -108,10 +109,7 @@ def decibels(measure: Reconstruction) -> str:
 
 def captions(clip: Clip) -> list[str]:
     """A clip's caption, or each of several with its number."""
-    texts = clip.captions
-    if len(texts) == 1:
-        return list(texts)
-    return [f"{number} of {len(texts)}: {text}" for number, text in enumerate(texts, 1)]
+    return numbered(clip.captions)
 
 
 def is_of(picture: ClipPicture, measure: Reconstruction | None) -> bool:

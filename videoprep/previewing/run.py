@@ -15,6 +15,7 @@ from typing_extensions import Unpack
 
 from videoprep.errors import VideoprepError
 from videoprep.fs.atomic import write_bytes, write_file
+from videoprep.index.row_words import CLIP, row_word
 from videoprep.pages.replacing import require_replaceable
 from videoprep.previewing.beside import with_media
 from videoprep.previewing.choose import spread, spread_frames
@@ -27,6 +28,7 @@ from videoprep.previewing.sheet import sheet
 from videoprep.sources import Source
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.store.dataset import LatentDataset
+from videoprep.text import counted
 
 FORMS = (".png", ".mp4", ".html")
 """How a preview may be written; a file's name says which."""
@@ -43,7 +45,7 @@ class Preview:
     Attributes:
         source: the store, plan or dataset.
         model: the model whose VAE decoded; None where the crops are shown alone.
-        clips: how many clips there are.
+        clips: how many there are, of what `word` names.
         measured: how many were decoded.
         median_psnr: of all that were measured, in dB; None where none was.
         worst: the one that is given back worst; None where fewer than two were measured.
@@ -64,6 +66,9 @@ class Preview:
     pictures: tuple[ClipPicture, ...]
     notes: tuple[str, ...]
     failed: bool
+    word: str = CLIP
+    """What ``clips`` counts: ``clip``, or ``bucket assignment`` if a clip may be in several
+    buckets."""
 
     @property
     def ok(self) -> bool:
@@ -73,10 +78,11 @@ class Preview:
     @property
     def lines(self) -> list[str]:
         """What is said of all clips together."""
+        rows = counted(self.clips, self.word)
         if self.model is None:
-            first = f"{len(self.pictures)} of {self.clips} clips: the frames chosen, and the crop"
+            first = f"{len(self.pictures)} of {rows}: the frames chosen, and the crop"
         else:
-            first = f"{self.measured} of {self.clips} clips decoded by the VAE of {self.model}"
+            first = f"{self.measured} of {rows} decoded by the VAE of {self.model}"
         if self.median_psnr is not None:
             first += f" · PSNR median {self.median_psnr:.1f} dB"
         if self.worst is not None and self.worst.psnr is not None:
@@ -186,13 +192,13 @@ def preview(
         pictures(opened, numbers, reconstructor, frames=None if all_frames else _FRAMES, low=low),
         opened,
     )
-    counted = coming if worst else tally.each(coming)
+    shown = coming if worst else tally.each(coming)
     if all_frames and path is not None:
         kept: list[ClipPicture] = []
         planned = [clip for _, clip in opened.take(numbers)]
-        write_file(path, movie(planned, _keeping(counted, kept)))
+        write_file(path, movie(planned, _keeping(shown, kept)))
     else:
-        kept = list(counted)
+        kept = list(shown)
     made = _result(opened, reconstructor, tally, kept)
     if path is not None and path.suffix == ".png":
         write_bytes(path, made.png())
@@ -336,12 +342,14 @@ def _result(
         pictures=tuple(kept),
         notes=tuple(_notes(clips, reconstructor)),
         failed=tally.failed,
+        word=row_word(clips.policy),
     )
 
 
 def _notes(clips: Clips, reconstructor: Reconstructor | None) -> Iterator[str]:
     if clips.incomplete:
-        yield f"{clips.incomplete} more clips of the plan have no latents: see `videoprep status`"
+        word = row_word(clips.policy)
+        yield f"{clips.incomplete} more {word}s of the plan have no latents: see `videoprep status`"
     if reconstructor is None:
         return
     if reconstructor.other_vae:

@@ -40,6 +40,7 @@ from videoprep.shell import command_line
 from videoprep.spec.caption_journal import FOLDER as JOURNAL
 from videoprep.spec.caption_journal import Answer, CaptionJournal, clip_key, uses_journal
 from videoprep.spec.columns import COLUMNS
+from videoprep.spec.configs.contract import TrainerDataset, Treatment
 from videoprep.spec.current_captions import CaptionState, CurrentCaptions
 from videoprep.spec.current_captions import usable as usable_samples
 from videoprep.spec.dataset_options import (
@@ -94,6 +95,14 @@ BucketText = Annotated[
 """Frames, height and width: ``49x480x704``."""
 
 _ALIKE = 0.85  # from here on a key is meant for the list of several datasets
+
+# Options that say into which buckets clips go and which parts of videos they are. If one of them
+# is given, what a trainer's config says of that does not hold.
+_PLANNED = (
+    *("buckets", "num_buckets", "height_buckets", "width_buckets", "frame_buckets"),
+    *("max_num_frames", "max_pixels", "image_max_pixels", "multi_bucket"),
+    *("clip_mode", "clips_per_video", "min_gap"),
+)
 
 Side = Annotated[int, Field(gt=0, le=65_536)]
 FrameCount = Annotated[int, Field(gt=0, le=10_000_000)]
@@ -303,6 +312,7 @@ class DatasetSpec(BaseModel):
     _file: Path | None = PrivateAttr(default=None)
     _from_file: frozenset[str] = PrivateAttr(default=frozenset())  # the fields that it sets
     _name: str | None = PrivateAttr(default=None)  # in the file, if that describes several
+    _trainer: TrainerDataset | None = PrivateAttr(default=None)  # if that is a trainer's config
 
     @model_validator(mode="before")
     @classmethod
@@ -404,6 +414,36 @@ class DatasetSpec(BaseModel):
         return made
 
     @classmethod
+    def of_trainer(
+        cls, dataset: TrainerDataset, given: DatasetOptions, config: Path
+    ) -> DatasetSpec:
+        """Return a dataset that a trainer's config describes.
+
+        Args:
+            dataset: what the config says.
+            given: what is replaced of that.
+            config: the file.
+        """
+        require_known(given)
+        chosen = {name: value for name, value in given.items() if value is not None}
+        fields = {"data_root": dataset.root, **dataset.options, **chosen}
+        made = cls._checked(fields, frozenset(chosen), config)
+        made._name, made._trainer = dataset.name, dataset
+        return made
+
+    @property
+    def treatment(self) -> Treatment | None:
+        """What the trainer whose config this is of makes of each file.
+
+        None if it is none of a trainer's, or if the user has said otherwise.
+        """
+        if self._trainer is None or self.reshape == "none":
+            return None
+        default = type(self).model_fields
+        planned = (name for name in _PLANNED if getattr(self, name) != default[name].default)
+        return self._trainer.treatment if next(planned, None) is None else None
+
+    @classmethod
     def _found(
         cls,
         path: Path,
@@ -469,7 +509,7 @@ class DatasetSpec(BaseModel):
             }
             made = cls._checked({**dataset.model_dump(), **given}, given)
             made._file, made._from_file = dataset._file, dataset._from_file - frozenset(given)
-            made._name = dataset._name
+            made._name, made._trainer = dataset._name, dataset._trainer
             return made
         return cls.from_path(dataset, **options)
 
@@ -531,6 +571,8 @@ class DatasetSpec(BaseModel):
         Raises:
             SpecError: there is no such format.
         """
+        if self._trainer is not None:
+            return self._trainer.reader
         if self.dataset_file is not None:
             return require_table(self.dataset_file)
         if self.format is None:

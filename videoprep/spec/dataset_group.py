@@ -11,9 +11,13 @@ from typing import Any, cast
 
 from typing_extensions import Unpack
 
-from videoprep.errors import SpecError, VideoprepError, nearest
+from videoprep.errors import Problem, SpecError, VideoprepError, nearest
 from videoprep.fs.files import is_url
 from videoprep.fs.mirror import remote_of, shown
+from videoprep.spec.configs import trainer_config
+from videoprep.spec.configs.contract import ConfigReader, TrainerDataset
+from videoprep.spec.configs.parsed_file import ParsedFile
+from videoprep.spec.configs.roots import moved_hint
 from videoprep.spec.dataset import DatasetSpec, require_known
 from videoprep.spec.dataset_options import DatasetOptions
 from videoprep.spec.group_file import DatasetEntry, file_of, read_group_file
@@ -65,6 +69,10 @@ class DatasetGroup:
     """Fields of `DatasetSpec` that are replaced in each dataset."""
     default_profile: str | None = None
     """The profile of datasets that name none."""
+    trainer: str | None = None
+    """The trainer whose config the file is; None if it is a ``videoprep.yaml``."""
+    config_notes: tuple[Problem, ...] = ()
+    """What of a trainer's config is not honoured, and what else the user has to know of it."""
 
     @classmethod
     def from_path(
@@ -100,7 +108,8 @@ class DatasetGroup:
         location = dataset_path(path)
         with remote_errors():
             bring_spec_file(location)
-            file = file_of(location)
+            config = trainer_config(location)
+            file = file_of(location) if config is None else location
         if file is None:
             return None
         require_known(options)
@@ -113,9 +122,27 @@ class DatasetGroup:
                     remedy=f"leave it out, or name one of the datasets: {shown(file)}#NAME",
                     option=name,
                 )
+        if config is not None:
+            return cls._of_config(*config, given)
         named = file == location and remote_of(location) is None
         read = read_group_file(file, named=named)
         return cls(file, read.entries, read.defaults, given)
+
+    @classmethod
+    def _of_config(
+        cls, reader: ConfigReader, file: ParsedFile, given: Mapping[str, Any]
+    ) -> DatasetGroup:
+        """Return the datasets of a trainer's config."""
+        config = reader.read(file)
+        return cls(
+            file.path,
+            tuple(DatasetEntry.of_trainer(file.path, one) for one in config.datasets),
+            {},
+            given,
+            config.profile,
+            reader.trainer,
+            config.problems,
+        )
 
     @classmethod
     def member_at(
@@ -185,6 +212,9 @@ class DatasetGroup:
             SpecError: it is not there, or it is wrong.
         """
         with named_in_errors(entry):
+            if entry.trainer is not None:
+                spec = self._of_trainer(entry, entry.trainer)
+                return GroupedDataset(entry, self._with_default(spec))
             if remote_of(entry.path) is not None:
                 entry.folder.mkdir(parents=True, exist_ok=True)
             elif not os.path.lexists(entry.path):
@@ -195,9 +225,25 @@ class DatasetGroup:
                 )
             given = cast(DatasetOptions, self.options)
             spec = DatasetSpec.in_group(entry.path, entry.options, given, self.file, entry.name)
-            if self.default_profile is not None:
-                spec = _with_profile(spec, self.default_profile)
-        return GroupedDataset(entry, spec)
+        return GroupedDataset(entry, self._with_default(spec))
+
+    def _of_trainer(self, entry: DatasetEntry, dataset: TrainerDataset) -> DatasetSpec:
+        """Find a dataset of a trainer's config, or another folder that was named for it."""
+        given = cast(DatasetOptions, self.options)
+        root = Path(given.get("data_root") or entry.path)
+        if not os.path.isdir(root):
+            near = moved_hint(entry.keys.path, self.file)
+            other = f"did you mean {near}? " if near is not None else ""
+            raise SpecError(
+                f"no such folder: {entry.keys.path}",
+                where=entry.place("path"),
+                remedy=f"{other}correct the path, or name the folder on this machine with "
+                f"`data_root`, for one dataset: {shown(self.file)}{NAME_MARK}{entry.name}",
+            )
+        return DatasetSpec.of_trainer(dataset, given, self.file)
+
+    def _with_default(self, spec: DatasetSpec) -> DatasetSpec:
+        return spec if self.default_profile is None else _with_profile(spec, self.default_profile)
 
     def members(self) -> tuple[GroupedDataset, ...]:
         """Find all datasets.

@@ -15,6 +15,7 @@ from videoprep.errors import SpecError
 from videoprep.fs.files import is_url
 from videoprep.fs.mirror import remote_of, shown
 from videoprep.options import Cli, as_key, joined, unknown_option, wrong_values
+from videoprep.spec.configs.contract import TrainerDataset
 from videoprep.spec.dataset import DatasetSpec, require_known, saved_spec
 from videoprep.spec.path_hints import dataset_path
 from videoprep.spec.readers import table_suffixes
@@ -79,6 +80,8 @@ class DatasetEntry:
     """Where it is."""
     options: Mapping[str, Any]
     """Of `DatasetSpec`, as the file sets them for it, those for all of its datasets among them."""
+    trainer: TrainerDataset | None = None
+    """What a trainer's config says of it, if the file is one."""
 
     @property
     def name(self) -> str:
@@ -89,6 +92,12 @@ class DatasetEntry:
     def role(self) -> DatasetRole:
         """What it is for."""
         return self.keys.role
+
+    @classmethod
+    def of_trainer(cls, file: Path, one: TrainerDataset) -> DatasetEntry:
+        """Return a dataset that a trainer's config describes."""
+        keys = DatasetKeys(path=one.written, name=one.name, role=one.role, repeats=one.repeats)
+        return cls(file, {"": one.line}, keys, one.root, one.options, one)
 
     @property
     def folder(self) -> Path:

@@ -21,6 +21,7 @@ from videoprep.families.caption_places import (
 )
 from videoprep.families.component import Component, Source, ordered
 from videoprep.index.arrow_buffer import reader_of
+from videoprep.index.diff import no_longer_planned
 from videoprep.index.schema import FILE_SCHEMA, OPTIONAL
 from videoprep.index.table import BucketIndex
 from videoprep.store.layout import CATALOGUE, DAMAGED, FAILURES, FORMAT_VERSION, INDEX, Store
@@ -358,10 +359,7 @@ def catalogue_writer(
 
 
 def count_unlisted(store: Store, index: BucketIndex) -> int:
-    """Count the clips that the catalogue names and ``index`` does not plan.
-
-    A clip is known by its sample and its number: it stays the same with another caption or file.
-    """
+    """Count the clips that the catalogue names and ``index`` does not plan."""
     if store.files.size(CATALOGUE) is None:
         return 0
     columns = ["sample", "clip"]
@@ -369,14 +367,7 @@ def count_unlisted(store: Store, index: BucketIndex) -> int:
         listed = pq.read_table(reader_of(store.files.read(CATALOGUE)), columns=columns)
     except (pa.ArrowException, OSError):
         return 0  # damaged; it is about to be written anew
-    planned = index.table.filter(pc.is_null(index.table["left_out_code"])).select(columns)
-    there = is_among(_clips(listed), _clips(planned))
-    return int(pc.sum(pc.invert(there)).as_py() or 0)
-
-
-def _clips(table: pa.Table) -> pa.ChunkedArray:
-    number = pc.cast(table["clip"], pa.string())
-    return pc.binary_join_element_wise(table["sample"], number, " ")
+    return int(no_longer_planned(index.table, listed).num_rows)
 
 
 def _tables(

@@ -22,7 +22,7 @@ from videoprep.families.registry import TokenCounter, token_counter
 from videoprep.fs.mirror import shown, shown_in
 from videoprep.index.aligned import PlannedClip
 from videoprep.index.beside import PicturePlanner, refusals
-from videoprep.index.placement import LeftOut, Placement, place
+from videoprep.index.placement import LeftOut, Placement, place, seconds_of_range
 from videoprep.index.policy import Policy, for_model
 from videoprep.index.survey import resolve
 from videoprep.media.inspect import (
@@ -170,6 +170,12 @@ def hopeless(
         findings=(finding, *others),
         rules={found.code: built_in()[found.code]() for found in (finding, *others)},
     )
+
+
+def config_findings(group: DatasetGroup) -> Iterator[Finding]:
+    """Yield what the user has to know of a trainer's config, if the datasets are of one."""
+    for note in group.config_notes:
+        yield _of_problem(note, mild=True)
 
 
 class CaptionRules:
@@ -458,10 +464,19 @@ class ValidationRun:
                 findings += of_media
             else:
                 findings += _apply(kind.speaking, subject)
-            self.overview.add(sample, media, None if errors else plan, tokens)
+            seconds = self._seconds_of_part(sample, media)
+            self.overview.add(sample, media, None if errors else plan, tokens, seconds)
             self.overview.count_unplanned(errors)
         findings += [_of_media_error(sample, error) for error in errors]
         self.take(findings, number)
+
+    def _seconds_of_part(self, sample: Sample, media: MediaInfo) -> float | None:
+        """How long the part of a video is that a sample is; None if it is all of it."""
+        extras = sample.extras
+        if media.is_still or (extras.start is None and extras.end is None):
+            return None
+        found = seconds_of_range(media, extras, self.policy.time_zero)
+        return 0.0 if isinstance(found, LeftOut) else found[1] - found[0]
 
     def _kind_of(self, sample: Sample, found: Inspection) -> _AlikeFiles:
         """What samples that are alike share: their plan, and which rules speak of them."""

@@ -21,7 +21,13 @@ from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.dataset_group import DatasetGroup
 from videoprep.spec.group_file import DatasetEntry
 from videoprep.spec.sample import Sample
-from videoprep.validators.engine import ValidationRun, begin, findings_on, hopeless
+from videoprep.validators.engine import (
+    ValidationRun,
+    begin,
+    config_findings,
+    findings_on,
+    hopeless,
+)
 from videoprep.validators.overview import Overview, OverviewPart
 from videoprep.validators.protocol import Finding, Rule
 from videoprep.validators.registry import registry
@@ -64,7 +70,7 @@ def validate_group(
     for entry in group.entries:
         made.check(entry, rules, model, counter)
     overview = made.overview()
-    for finding in findings_on(overview, selection):
+    for finding in (*config_findings(group), *findings_on(overview, selection)):
         judged = selection.judge(finding)
         if judged is not None:
             made.take(judged)

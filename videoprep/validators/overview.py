@@ -37,9 +37,9 @@ class Figures:
     Attributes:
         widths: pixels a row, upright.
         heights: rows, upright.
-        frames: frames a video.
+        frames: frames a video, or those of the part that a sample is.
         fps: average frames a second of a video.
-        seconds: a video's duration.
+        seconds: the duration of a video, or of that part.
         stills: how many are still images, which have neither.
         words: what spaces part in a caption.
         tokens: of a caption, uncut; empty where no model is named.
@@ -62,8 +62,21 @@ class Figures:
                 value.extend(getattr(other, one.name))
         self.stills += other.stills
 
-    def add(self, texts: Iterable[str], media: MediaInfo | None, tokens: Iterable[int]) -> None:
-        """Takes up the next sample, with its captions."""
+    def add(
+        self,
+        texts: Iterable[str],
+        media: MediaInfo | None,
+        tokens: Iterable[int],
+        seconds: float | None = None,
+    ) -> None:
+        """Takes up the next sample, with its captions.
+
+        Args:
+            texts: the captions.
+            media: its video, if it was opened.
+            tokens: see `Overview.add`.
+            seconds: of the part that the sample is; None: all of it; 0: none, it is not there.
+        """
         self.words.extend(len(text.split()) for text in texts)
         self.tokens.extend(tokens)
         if media is not None:
@@ -72,9 +85,12 @@ class Figures:
             if media.is_still:
                 self.stills += 1
                 return
-            self.frames.append(media.frames)
+            if seconds == 0:
+                return
+            part = None if seconds is None else max(1, round(seconds * float(media.rate)))
+            self.frames.append(media.frames if part is None else part)
             self.fps.append(float(media.rate))
-            self.seconds.append(media.seconds)
+            self.seconds.append(media.seconds if seconds is None else seconds)
 
 
 class CaptionPlace(NamedTuple):
@@ -142,9 +158,18 @@ class Overview:
         media: MediaInfo | None,
         plan: tuple[Placement, ...] | LeftOut | None,
         tokens: Sequence[int] = (),
+        seconds: float | None = None,
     ) -> None:
-        """Takes up the next sample; ``tokens`` where a model's tokenizer counted its captions."""
-        self.figures.add(sample.texts, media, tokens)
+        """Takes up the next sample.
+
+        Args:
+            sample: which.
+            media: its video, if it was opened.
+            plan: where its clips go.
+            tokens: of its captions, if a model's tokenizer counted them.
+            seconds: see `Figures.add`.
+        """
+        self.figures.add(sample.texts, media, tokens, seconds)
         at, (first, *further) = len(self._captions), map(_caption_key, sample.texts)
         self._captions.append(first)
         self._further.extend(further)

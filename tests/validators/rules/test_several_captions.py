@@ -23,7 +23,15 @@ test_several_captions = rule_test(
 
 def test_it_counts_them() -> None:
     (finding,) = check(SeveralCaptions, _several())
-    assert "1 of 3 samples have several captions, up to 3 each" in finding.message
+    assert "1 of 3 samples has several captions, up to 3 each" in finding.message
+
+
+def test_it_says_of_which_samples_it_counts() -> None:
+    """Of those without a video nobody knows whether they would be used."""
+    over = _several()
+    over.total = 4
+    (finding,) = check(SeveralCaptions, over)
+    assert "1 of 3 usable samples has several captions" in finding.message
 
 
 def test_lines_are_advice_only_where_captions_have_lines() -> None:

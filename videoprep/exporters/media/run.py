@@ -27,15 +27,19 @@ from videoprep.exporters.held_out import held_out_notes
 from videoprep.exporters.media.clip_writer import MediaOptions
 from videoprep.exporters.media.clips import MediaClip, digest_of, media_clips
 from videoprep.exporters.media.contract import CAPTION_LIST, BesideFolder, ClipFolder
+from videoprep.exporters.media.file_list import FileList, ListedColumns, ListedFile
 from videoprep.exporters.media.task import MediaTask, load_media_task
 from videoprep.exporters.media.video_file import sound_in
-from videoprep.exporters.registry import MEDIA, trainers
+from videoprep.exporters.names import to_line
+from videoprep.exporters.registry import MEDIA, file_lists, trainers
 from videoprep.failpoints import reach
 from videoprep.fs import LocalFiles
+from videoprep.index.row_words import CLIP, row_word
 from videoprep.index.table import BucketIndex, LeftOutSample, OnMissing
 from videoprep.progress import Style, shown
 from videoprep.sources import Source, open_index
 from videoprep.spec.roles import AUDIO
+from videoprep.text import counted
 
 VERSION = 2
 
@@ -59,7 +63,7 @@ class MediaResult:
 
     Attributes:
         path: the folder.
-        clips: how many are there now.
+        clips: how many are there now, of what `word` names.
         written: files of clips written since the run began; the others were there already.
         left_out: clips of the plan that are not there, skipped or failed, and why.
         failed: those of ``left_out`` that failed, in this run or in an earlier one.
@@ -78,6 +82,9 @@ class MediaResult:
     loses: str
     notes: tuple[str, ...]
     commands: Mapping[str, str]
+    word: str = CLIP
+    """What ``clips`` counts: ``clip``, or ``bucket assignment`` if a clip may be in several
+    buckets."""
 
     @property
     def ok(self) -> bool:
@@ -184,6 +191,8 @@ class _MediaRun:
     task: MediaTask = field(init=False)
     sounds: dict[int, str] = field(default_factory=dict)
     """What exported files have of sound, by the places of their clips in the plan."""
+    columns: dict[str, ListedColumns] = field(default_factory=dict)
+    """The columns of each list, by the trainer's name."""
     held: int = 0
     """Clips that are not exported, since they are held out of training."""
 
@@ -225,6 +234,7 @@ class _MediaRun:
         left_out = tuple(found.left_out[place] for place in sorted(found.left_out))
         silent = () if self.options.sound else (SILENT,)
         lossy = () if self.options.lossless else (LOSSY,)
+        word = row_word(self.task.index.policy)
         return MediaResult(
             path=str(self.output),
             clips=len(found.there),
@@ -234,12 +244,14 @@ class _MediaRun:
             pending=found.pending,
             loses="; ".join((*silent, *LOSSES, *lossy)),
             notes=(
-                *_notes_on_sound(states),
-                *_notes_on_media(folders),
+                *_notes_on_sound(states, word),
+                *_notes_on_media(folders, word),
+                *self._notes_on_lists(found.there),
                 *_notes(self.task.index, folders),
-                *held_out_notes(self.held),
+                *held_out_notes(self.held, word),
             ),
-            commands=_commands(self.output, folders),
+            commands={**_commands(self.output, folders), **self._list_commands()},
+            word=word,
         )
 
     def _survey(self) -> _Survey:
@@ -268,7 +280,49 @@ class _MediaRun:
         for trainer in trainers().values():
             text = trainer.text(folders, f"{root}/cache/{trainer.name}")
             self.folder.write_text(trainer.config, text)
+        for one in file_lists().values():
+            columns = one.columns_of(self._listed(there, one))
+            self.folder.write_lines(one.file, one.lines(self._listed(there, one), columns))
+            self.columns[one.name] = columns
         return folders, states
+
+    def _listed(self, there: Collection[int], wanted: FileList) -> Iterator[ListedFile]:
+        """Yield the exported clips that a list takes."""
+        for clip in media_clips(self.task.index):
+            if clip.number in there:
+                still = clip.clip.is_still
+                sound = self.options.sound and not still and self._sound_of(clip) != _NONE
+                file = ListedFile(
+                    path=clip.video,
+                    captions=[to_line(caption) for caption in clip.clip.captions],
+                    bucket=clip.clip.bucket,
+                    rate=None if still else clip.rate,
+                    has_sound=sound,
+                    beside={one.role: one.name for one in clip.beside},
+                )
+                if wanted.takes(file):
+                    yield file
+
+    def _list_commands(self) -> dict[str, str]:
+        """How each list is read, by trainer."""
+        root = str(self.output.resolve())
+        lists = file_lists()
+        return {name: lists[name].command(root, own) for name, own in self.columns.items()}
+
+    def _notes_on_lists(self, there: Collection[int]) -> Iterator[str]:
+        """Yield how many clips have media beside them, or are stills, that a list does not name."""
+        for one in file_lists().values():
+            named = set(self.columns[one.name].beside)
+            left: Counter[str] = Counter()
+            for clip in media_clips(self.task.index):
+                if clip.number in there:
+                    if clip.clip.is_still and not one.stills:
+                        left["still images"] += 1
+                    left.update(str(file.role) for file in clip.beside if file.role not in named)
+            if left:
+                text = ", ".join(f"{what} of {count:,}" for what, count in sorted(left.items()))
+                word = row_word(self.task.index.policy)
+                yield f"the list for {one.name} leaves out: {text} {word}s"
 
     def _write_captions(self, there: Collection[int]) -> None:
         """Write the captions of each folder that has a clip with several: a list a file."""
@@ -313,14 +367,14 @@ def _commands(folder: Path, folders: Sequence[ClipFolder]) -> Mapping[str, str]:
     return {t.name: t.command(f"{root}/{t.config}", folders) for t in trainers().values()}
 
 
-def _notes_on_sound(states: Mapping[str, int]) -> Iterator[str]:
+def _notes_on_sound(states: Mapping[str, int], word: str) -> Iterator[str]:
     """How many clips have no sound, or not all of it."""
     none = states[_NONE]
     part = sum(states.values()) - none - states[_COMPLETE]
     if none:
-        yield f"clips without sound: {none:,}"
+        yield f"{word}s without sound: {none:,}"
     if part:
-        yield f"clips whose sound starts late or ends early: {part:,}"
+        yield f"{word}s whose sound starts late or ends early: {part:,}"
 
 
 def _folders(root: str, clips: Iterable[MediaClip], there: Collection[int]) -> list[ClipFolder]:
@@ -342,7 +396,7 @@ def _folders(root: str, clips: Iterable[MediaClip], there: Collection[int]) -> l
     return sorted(found.values(), key=lambda one: (one.bucket, one.name))
 
 
-def _notes_on_media(folders: Sequence[ClipFolder]) -> Iterator[str]:
+def _notes_on_media(folders: Sequence[ClipFolder], word: str) -> Iterator[str]:
     """Which media beside clips the config of a trainer leaves out, and of how many clips."""
     for trainer in trainers().values():
         left: Counter[str] = Counter()
@@ -351,17 +405,20 @@ def _notes_on_media(folders: Sequence[ClipFolder]) -> Iterator[str]:
             left.update({str(one.role): folder.clips for one in folder.beside if one not in read})
         if left:
             named = ", ".join(f"{role} of {count:,}" for role, count in sorted(left.items()))
-            yield f"{trainer.name} does not take all that clips have beside them: {named} clips"
+            yield f"{trainer.name} does not take all that clips have beside them: {named} {word}s"
 
 
 def _notes(index: BucketIndex, folders: Sequence[ClipFolder]) -> Iterator[str]:
     """What trainers do to the clips all the same."""
+    word = row_word(index.policy)
     counts = index.caption_counts
     if counts is not None:
         drawing = [trainer.name for trainer in trainers().values() if trainer.draws_captions]
+        several = int((counts > 1).sum())
+        have = "has" if several == 1 else "have"
         yield (
-            f"{int((counts > 1).sum()):,} clips have several captions: their caption files hold "
-            f"the first; {CAPTION_LIST} holds all, for {' and '.join(drawing)}"
+            f"{counted(several, word)} {have} several captions: caption files hold the first; "
+            f"{CAPTION_LIST} holds all, for {' and '.join(drawing)}"
         )
     for trainer in trainers().values():
         for bucket, stills in sorted({(one.bucket, one.stills) for one in folders}):

@@ -34,10 +34,7 @@ class FrameCount(Validator):
             return
         nearest = profile.nearest_frames(frames)
         data: dict[str, Any] = {"frames": frames, "nearest": nearest}
-        rule = profile.frame_rule()
-        broken = f"{frames} frames are neither {rule.replace(' or ', ' nor ')}"
-        if " or " not in rule:
-            broken = f"{frames} frames are not {rule}"
+        broken = profile.breach(frames)
         extras = subject.sample.extras
         is_range = extras.start is not None or extras.end is not None
         if subject.policy.reshape == "none" and not is_range:

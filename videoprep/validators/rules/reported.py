@@ -1,6 +1,6 @@
 """What is reported elsewhere: by readers of lists, the opening of files, the finding of plugins.
 
-VP001 to VP023, VP103 to VP108 with VP121 and VP133, and VP901 to VP903.
+VP001 to VP025, VP103 to VP108 with VP121 and VP133, and VP901 to VP903.
 """
 
 from __future__ import annotations
@@ -105,6 +105,18 @@ class SeveralMedia(ReaderRule):
         "named after its video with the ending: clip.mp4.wav belongs to clip.mp4 alone; or take "
         "the videos' own with `audio_column=''`."
     )
+
+
+class ConfigKey(ReaderRule):
+    """What a trainer's config says and videoprep does not do, or what nobody does."""
+
+    code = Code.CONFIG_KEY.value
+    name = "config-key"
+    summary = "Every key of a trainer's dataset config is honoured."
+    why = "What is not honoured, or misspelt, is trained on otherwise than the config says."
+    example = "frame_stried in musubi-tuner's TOML; flip_x in ai-toolkit's YAML."
+    remedy = "Correct the key. If it is not honoured, see whether an option of videoprep does it."
+    severity = Severity.WARNING
 
 
 class DroppedInReview(ReaderRule):

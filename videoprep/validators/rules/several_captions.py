@@ -9,6 +9,9 @@ from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, ReaderRule, Severity
 
 
+_OF_CELLS = "nothing, if they are meant to be captions of their own; if not, leave one of them"
+
+
 class SeveralCaptions(ReaderRule, DatasetValidator):
     """All captions of a sample are encoded. Empty ones in a list are left out."""
 
@@ -32,14 +35,13 @@ class SeveralCaptions(ReaderRule, DatasetValidator):
         if counts:
             most = max(counts)
             span = f"up to {most}" if most > 2 else "2"
-            samples = f"{len(counts)} of {len(overview.samples)} samples have"
+            usable = "usable " if len(overview.samples) < overview.total else ""
+            have = "has" if len(counts) == 1 else "have"
+            samples = f"{len(counts)} of {len(overview.samples)} {usable}samples {have}"
             yield self.finding(
                 overview.list_file,
                 f"{samples} several captions, {span} each: one is drawn each time",
-                None
-                if _of_lines(overview)
-                else "nothing, if they are meant to be captions of "
-                "their own; if not, leave one of them",
+                None if _of_lines(overview) else _OF_CELLS,
                 samples=len(counts),
                 most=most,
             )
