@@ -8,7 +8,6 @@ from videoprep.errors import Code
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, ReaderRule, Severity
 
-
 _OF_CELLS = "nothing, if they are meant to be captions of their own; if not, leave one of them"
 
 
