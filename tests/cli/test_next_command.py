@@ -58,7 +58,7 @@ def place(tmp_path: Path, dataset: Path, demo_store: Path, tiny_model: Path) -> 
         ("verify latent", "did you mean latents?"),
         ("encode indx.parquet -o new --model model", "did you mean index.parquet?"),
         ("encode dataset -o new --model ./modl", "did you mean model?"),
-        ("status dataset", "this is a dataset; encode it: videoprep encode dataset -o latents"),
+        ("verify dataset", "this is a dataset; encode it: videoprep encode dataset -o latents"),
         ("verify index.parquet", "this is a plan; encode it: videoprep encode index.parquet"),
         ("train dataset --model model -o out", "this is a dataset; encode it: videoprep encode"),
         ("train lora --model model -o out", "this is what training wrote: name the store"),
@@ -300,3 +300,22 @@ def test_the_model_is_passed_on_where_something_is_wrong(place: Path, run_cli: R
         told = next_of(done)
         assert told[:2] == ["validate", "dataset"]
         assert told[told.index("--model") + 1] == "model"
+
+
+def test_what_only_a_person_can_mend_is_checked_again(place: Path, run_cli: Run) -> None:
+    folder = place / "sidecars"
+    write_video(folder / "a.mp4", width=96)
+    (folder / "a.txt").write_text("clip a")
+    (folder / "b.mp4").write_bytes(b"no video")
+    (folder / "b.txt").write_text("clip b")
+    done = run_cli("validate", "sidecars", "--reshape", "center-crop", cwd=place)
+    assert done.returncode == 1
+    assert "next: videoprep validate sidecars --reshape center-crop\n" in done.stdout
+
+
+def test_a_dataset_without_a_journal_has_a_status(place: Path, run_cli: Run) -> None:
+    """Who wrote its captions: it did itself."""
+    done = run_cli("status", "dataset", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "by the dataset itself" in done.stdout
+    assert "next: videoprep validate dataset\n" in done.stdout

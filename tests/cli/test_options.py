@@ -140,6 +140,8 @@ def test_the_table_in_the_docs_is_of_these_fields() -> None:
         ("`select=['default', 'damaged']`", "--select default,damaged"),
         ("`rule_options={'VP305': {'batch_size': N}}`", "--rule-option VP305.batch_size=N"),
         ("`split={'train': 0.9, 'val': 0.1}`", "--split train=0.9,val=0.1"),
+        ("`roles={'control:depth': 'depth'}`", "--role control:depth=depth"),
+        ("`roles={'control:depth': …}`", "--role control:depth=…"),
         ("`retry_failed=True`", "--retry-failed"),
         ("`split_column=''`", "--split-column ''"),
         ("raise `limits.seconds`", "raise --time-limit"),

@@ -190,6 +190,33 @@ def test_a_fix_of_a_table_keeps_its_columns_and_the_old_spec(run_cli: Run, datas
     assert run_cli("validate", dataset).returncode == 0
 
 
+def test_a_fix_is_shown_before_it_is_written(run_cli: Run, dataset: Path) -> None:
+    """With --diff nothing is written; without, comments and numbers stay as they were written."""
+    bad_dataset(dataset)
+    spec = "# mine\ntarget_fps: 8  # as the model\nprofile: default\n\n# the end\n"
+    (dataset / "videoprep.yaml").write_text(spec)
+    before = {p: p.read_bytes() for p in dataset.iterdir() if p.is_file()}
+    done = run_cli("validate", dataset, "--fix", "--diff")
+    assert done.returncode == 1
+    assert {p: p.read_bytes() for p in dataset.iterdir() if p.is_file()} == before
+    assert "+reshape: center-crop" in done.stderr
+    assert "target_fps" not in "".join(
+        line for line in done.stderr.splitlines() if line.startswith(("-", "+"))
+    )
+    assert "nothing was written; --fix keeps the old videoprep.yaml as videoprep.yaml.bak" in (
+        done.stderr
+    )
+    assert f"next: videoprep validate {dataset} --fix\n" in done.stdout
+    done = run_cli("validate", dataset, "--fix")
+    assert f"the old file is {dataset / 'videoprep.yaml.bak'}" in done.stderr
+    assert f"next: videoprep validate {dataset}\n" in done.stdout
+    assert (dataset / "videoprep.yaml.bak").read_text() == spec
+    written = (dataset / "videoprep.yaml").read_text()
+    assert written.startswith(spec)
+    assert "reshape: center-crop" in written.removeprefix(spec)
+    assert vp.DatasetSpec.from_path(dataset).reshape == "center-crop"
+
+
 def test_what_cannot_be_fixed_is_said(run_cli: Run, dataset: Path) -> None:
     (dataset / "prompt.txt").write_text("only one line\n")
     done = run_cli("validate", dataset, "--fix")

@@ -313,3 +313,34 @@ def test_rates_that_differ(rates: tuple[int, ...], proposed: int, folder: Path) 
     made = scaffold(folder).proposed["target_fps"]
     assert made.value == proposed
     assert f"from {rates[0]} to {rates[-1]}" in made.why
+
+
+def test_roles_of_the_file_that_is_there_count(folder: Path, clip: Path) -> None:
+    """Their columns are used, and so are the videos that these name; in the file's header, too."""
+    (folder / "depth").mkdir()
+    for name in CAPTIONS:
+        shutil.copy(clip, folder / "depth" / name)
+    rows = [[f"videos/{name}", text, f"depth/{name}"] for name, text in CAPTIONS.items()]
+    _table(folder / "list.csv", ["video", "caption", "depth"], rows)
+    made = scaffold(folder)
+    assert made.unused[0] == "Columns that are not used: depth"
+    (folder / "videoprep.yaml").write_text(made.text + "roles:\n  control:depth: depth\n")
+    again = scaffold(folder)
+    assert again.unused == ()
+    assert "not used: depth" not in again.text
+    assert "does not name" not in again.text
+    (folder / "videoprep.yaml").write_text(made.text + "roles:\n  control:depth: gone\n")
+    assert scaffold(folder).unused[0] == "Columns that are not used: depth"
+
+
+def test_a_folder_of_controls_for_some_is_told(folder: Path, clip: Path) -> None:
+    for name, text in CAPTIONS.items():
+        (folder / "videos" / name).with_suffix(".txt").write_text(text)
+    (folder / "control").mkdir()
+    shutil.copy(clip, folder / "control/one.mp4")
+    told = "control/ has files for 1 of 3 samples: the others are used without control."
+    made = scaffold(folder)
+    assert told in " ".join(f"{one}." for one in made.unused)
+    assert told in " ".join(made.text.replace("\n## ", " ").split())
+    (folder / "videoprep.yaml").write_text("roles:\n  control: ''\n")
+    assert "has files for" not in scaffold(folder).text

@@ -232,3 +232,14 @@ def test_several_tables_must_be_told_apart(tmp_path: Path) -> None:
 def test_unknown_fields_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="reshap"):
         vp.DatasetSpec(data_root=tmp_path, reshap="none")
+
+
+def test_null_unsets_an_option(tmp_path: Path) -> None:
+    """Also one whose default is a value, such as the commented-out lines of `init` show it."""
+    text = "buckets: null\nroles: null\nreshape: null\nnum_buckets: null\nprofile: wan\n"
+    (tmp_path / "videoprep.yaml").write_text(text)
+    (tmp_path / "prompt.txt").write_text("a\n")
+    (tmp_path / "videos.txt").write_text("a.mp4\n")
+    spec = vp.DatasetSpec.from_path(tmp_path, height_buckets=64, width_buckets=96)
+    assert (spec.buckets, spec.roles, spec.reshape, spec.num_buckets) == ((), {}, None, None)
+    assert (spec.profile, spec.height_buckets) == ("wan", (64,))

@@ -102,7 +102,7 @@ def test_what_is_no_role_is_refused(tmp_path: Path, roles: object, words: str) -
 def test_a_depth_column_is_pointed_out(tmp_path: Path) -> None:
     made(tmp_path, {"list.csv": "video,caption,depth_path\na.mp4,one,b.mp4\n"})
     (remark,) = (one for one in read(tmp_path).remarks if one.code.value == "VP020")
-    assert "`roles={'control:depth': …}`" in remark.remedy
+    assert "`roles={'control:depth': 'depth_path'}`" in remark.remedy
 
 
 def test_a_missing_file_costs_its_own_sample(tmp_path: Path) -> None:
@@ -119,6 +119,29 @@ FOLDERS = {
     "control_input_depth/x.mp4": b"", "control_input_depth/sub/y.mkv": b"",
     "masks/x.png": b"", "masks/sub/y.png": b"", "masks/z.png": b"", "masks/z.mp4": b"",
 }  # fmt: skip
+
+
+def test_a_folder_for_some_of_the_videos_costs_none_of_the_others(tmp_path: Path) -> None:
+    """Fewer than half have a file: one warning says so. Half or more: what is missing is told."""
+    files = {f"{name}.mp4": b"" for name in "abcde"} | {f"{name}.txt": name for name in "abcde"}
+    made(tmp_path, {**files, "control/a.mp4": b"", "control/d.png": b"", "masks/a.png": b""})
+    listing = read(tmp_path)
+    assert media(listing) == {
+        "a": {"control": "control/a.mp4", "mask": "masks/a.png"}, "b": {}, "c": {},
+        "d": {"control": "control/d.png"}, "e": {},
+    }  # fmt: skip
+    assert codes(listing) == []
+    told = [(one.message, one.severity) for one in listing.remarks if one.code.value == "VP022"]
+    assert told == [
+        ("control/ has files for 2 of 5 samples: the others are used without control", "warning"),
+        ("masks/ has files for 1 of 5 samples: the others are used without mask", "warning"),
+    ]
+    made(tmp_path, {"control/b.mp4": b"", "masks/a.jpg": b""})
+    listing = read(tmp_path)
+    assert codes(listing) == [("VP024", 1), ("VP022", 3), ("VP022", 5)]
+    remedy = listing.problems[-1].remedy
+    assert "leave its cell for control empty" in remedy
+    assert "`roles={'control': ''}`" in remedy
 
 
 def test_folders_beside_the_videos_are_found(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videoprep.spec.commented import MARK, Comments, Proposal, commented_text, explanations
-from videoprep.spec.yaml_lines import YamlLines, option_name, read_yaml_lines
+from videoprep.spec.yaml_lines import YamlLines, option_name, read_yaml_lines, with_settings
 
 
 def _lines(text: str) -> YamlLines:
@@ -150,3 +150,22 @@ def test_nothing_that_a_person_wrote_is_lost(pieces: list[str]) -> None:
         if line.strip() and line.lstrip("# ") not in {one.lstrip("# ") for one in explanations()}:
             assert line.strip() in kept
     assert _again(again, Comments(("Seen.",), {"profile": Proposal("wan", "why")})) == again
+
+
+@pytest.mark.parametrize(
+    ("text", "exchanged", "expected"),
+    [
+        ("# a\nfps: 8  # b\n", {"x": "x: 1\n"}, "# a\nfps: 8  # b\nx: 1\n"),
+        ("a: 1\n# b\nb:\n- 1\n- 2\n\nc: 3", {"b": "b: 4\n"}, "a: 1\n# b\nb: 4\n\nc: 3\n"),
+        ("a: 1\r\n# b\r\nb: 2\r\n", {"a": None}, "# b\r\nb: 2\r\n"),
+        ("## E.\n# a: 1\n\nb: 2\n", {"a": "a: 5\n"}, "## E.\na: 5\n\nb: 2\n"),
+        ("## E.\n# a:\n# - 1\nb: 2\n", {"a": "a:\n- 5\n"}, "## E.\n# a:\n# - 1\nb: 2\na:\n- 5\n"),
+        ("# a: 1\n", {"a": "a: 5\n"}, "# a: 1\na: 5\n"),
+        ("data-root: .\nb: 2\n", {"data_root": "data_root: x\n"}, "data_root: x\nb: 2\n"),
+        ("{a: 1, b: 2}\n", {"a": "a: 5\n"}, None),
+    ],
+)  # fmt: skip
+def test_settings_are_exchanged_among_lines_that_stay(
+    text: str, exchanged: dict[str, str | None], expected: str | None
+) -> None:
+    assert with_settings(text, exchanged) == expected

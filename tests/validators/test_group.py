@@ -106,6 +106,27 @@ def test_videos_that_two_datasets_share_are_told_with_both_names(tmp_path: Path)
     assert "people/01.mp4" in same.message
 
 
+def test_two_datasets_on_one_folder_are_told_apart(tmp_path: Path) -> None:
+    """Line 2 of which list? The dataset's name says it; within one dataset it goes without."""
+    write_group(tmp_path)
+    text = "video,caption\n00.mp4,one\n00.mp4,two\n"
+    (tmp_path / "people" / "list.csv").write_text(text)
+    entry = "    path: people\n    dataset_file: list.csv\n"
+    report = check(tmp_path, f"datasets:\n  - name: mix\n{entry}  - name: again\n{entry}")
+    told = [(one.dataset, one.message, one.remedy) for one in of_code(report, "VP013")]
+    assert [(dataset, message) for dataset, message, _ in told] == [
+        ("mix", "the same file as in line 2"),
+        ("again", "the same file as in line 2 of the dataset 'mix', with the same caption"),
+        ("again", "the same file as in line 2 of the dataset 'mix'"),
+    ]
+    assert "delete one of the lines" in told[0][2]
+    assert "from one of the datasets" in told[1][2]
+    assert [one.message for one in of_code(report, "VP204")] == [
+        "the same caption as in line 2 of the dataset 'mix'; 2 samples have it",
+        "the same caption as in line 3 of the dataset 'mix'; 2 samples have it",
+    ]
+
+
 def test_a_video_for_validation_that_is_trained_on_is_an_error(tmp_path: Path) -> None:
     write_group(tmp_path)
     shutil.copy(tmp_path / "people" / "01.mp4", tmp_path / "places" / "copy.mp4")
@@ -147,3 +168,13 @@ def test_progress_adds_up(tmp_path: Path) -> None:
     check(tmp_path, TWO, on_progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (5, 5)
     assert [done for done, _ in told] == [1, 2, 3, 4, 5]
+
+
+def test_a_role_that_is_misspelt_is_proposed(tmp_path: Path) -> None:
+    write_group(tmp_path)
+    with pytest.raises(SpecError) as raised:
+        check(tmp_path, "datasets:\n  - path: people\n    role: regularisation\n")
+    assert raised.value.remedy == "did you mean 'regularization'?"
+    with pytest.raises(SpecError) as raised:
+        check(tmp_path, "datasets:\n  - path: people\n    role: other\n")
+    assert raised.value.remedy == "correct the file"

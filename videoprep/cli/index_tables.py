@@ -10,7 +10,7 @@ from videoprep.errors import listed
 from videoprep.index.calibration import Calibration, estimate
 from videoprep.index.policy import is_treated
 from videoprep.spec.dataset import DatasetSpec
-from videoprep.text import duration, file_size
+from videoprep.text import counted, duration, file_size
 
 if TYPE_CHECKING:
     from videoprep.index.bucket import Bucket
@@ -335,8 +335,9 @@ def _sizes(policy: Mapping[str, Any]) -> str:
         return "each clip's own size" + (f", at most {limit} pixels" if limit else "")
     lengths = [len(counts or policy["frame_counts"]) for *_, counts in sizes]
     if not all(lengths):
-        return f"{len(sizes)} sizes of any legal length"
-    return f"{sum(lengths)} buckets {'chosen' if policy.get('buckets_chosen') else 'given'}"
+        return f"{counted(len(sizes), 'size')} of any legal length"
+    how = "chosen" if policy.get("buckets_chosen") else "given"
+    return f"{counted(sum(lengths), 'bucket')} {how}"
 
 
 def _rate(policy: Mapping[str, Any]) -> str:

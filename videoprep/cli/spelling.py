@@ -113,7 +113,8 @@ def _words(code: str, flags: Mapping[str, str]) -> str | None:
     if not _PYTHON.match(code):
         return None
     try:
-        call = ast.parse(f"f({code})", mode="eval").body
+        # Of the two ways to write an ellipsis Python knows one.
+        call = ast.parse(f"f({code.replace('…', '...')})", mode="eval").body
     except SyntaxError:
         return None
     if not isinstance(call, ast.Call):
@@ -133,6 +134,8 @@ def _option(flag: str, value: ast.expr | None) -> str:
 
 def _text(value: ast.expr) -> str:
     """A value as the command line takes it; a bare name is for the user to fill in."""
+    if isinstance(value, ast.Constant) and value.value is ...:
+        return "…"
     if isinstance(value, ast.Constant):
         return quoted(str(value.value))
     if isinstance(value, ast.BoolOp):

@@ -68,8 +68,7 @@ def status(
 ) -> None:
     """Say what of a plan a store holds: done, to do, failed, and what is stale and why.
 
-    Of a dataset with a caption journal, or without captions, say who wrote its captions, how many
-    are missing, and what is stale and why.
+    Of a dataset, say who wrote its captions, how many are missing, and what is stale and why.
     With PATH and its options, show what the same `videoprep encode` would encode again. An option
     that is not given has the value of the store. Changes nothing. Exit code 1 unless all that is
     planned is done.
@@ -103,21 +102,20 @@ def status(
 
 
 def _to_caption(place: str, dataset: dict[str, Any]) -> DatasetSpec | None:
-    """The dataset that captions are written for, or that lacks some; None if this is none."""
+    """The dataset whose captions are asked about; None if this is none."""
     from videoprep.captions.asking_run import captionable
-    from videoprep.errors import Code, SpecError
+    from videoprep.errors import SpecError
     from videoprep.sources import kind_of
 
     if kind_of(place) != "dataset":
         return None
     try:
         spec = captionable(place, **dataset)
-        if spec.journal.exists():
-            return spec
-        problems = spec.listing().problems
+        if not spec.journal.exists():
+            spec.listing()
     except SpecError:
         return None  # that it is no store will be said
-    return spec if any(one.code is Code.EMPTY_CAPTION for one in problems) else None
+    return spec
 
 
 def _print_captions(

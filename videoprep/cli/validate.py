@@ -59,7 +59,9 @@ def validate(
     fix: Annotated[
         bool, typer.Option("--fix", help="Write a corrected videoprep.yaml and list.")
     ] = False,
-    diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would write.")] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show what --fix would write; write nothing.")
+    ] = False,
     write_clean: Annotated[
         Path | None,
         typer.Option(help="Write the samples that pass to this CSV or TSV file.", metavar="FILE"),
@@ -115,7 +117,10 @@ def validate(
             _write_clean(spec, report, write_clean)
         if fix or diff:
             _require_beside(path, spec)
-            _fix(spec, report, how, write=fix, show=diff)
+            fixed = _fix(spec, report, how, write=fix and not diff, show=diff)
+            if fixed and output_format == "rich":
+                given = [*as_options(dataset), *(() if model is None else ("--model", model))]
+                next_command("validate", path, *given, *(["--fix"] if diff else ()))
     raise typer.Exit(0 if report.ok else 1)
 
 
@@ -135,12 +140,20 @@ def _print_next(report: Report, path: Path, dataset: dict[str, Any], model: str 
     elif report.overview is None:  # there was nothing to look at
         if "VP001" in failing and _may_hold_lists(path):
             next_command("init", path)
-    elif report.datasets:
-        return  # what would mend one dataset may not be meant for the others
+    elif report.datasets:  # what would mend one dataset may not be meant for the others
+        _print_again(path, options)
     elif report.reshape == "none" and failing & set(_FITTED):
         next_command("validate", path, *options, "--reshape", "center-crop")
     elif _has_fix(report, path, dataset):
         next_command("validate", path, *options, "--fix", "--diff")
+    else:
+        _print_again(path, options)
+
+
+def _print_again(path: Path, options: list[str]) -> None:
+    """What only a person can mend is checked again."""
+    stdout.print(safe("mend what the findings name, and check again"))
+    next_command("validate", path, *options)
 
 
 def _require_one(report: Report, path: Path) -> None:
@@ -278,19 +291,28 @@ def _require_beside(path: Path, spec: DatasetSpec) -> None:
 
 def _fix(
     spec: DatasetSpec, report: Report, how: dict[str, Any], *, write: bool, show: bool
-) -> None:
+) -> bool:
+    """Show a fix, or write it, too; return whether there is one."""
+    from videoprep.spec.spec_file import NAME
     from videoprep.validators.fixes import apply, propose
 
     fix = propose(spec, report, **how)
     if not fix.done:
         stderr.print(safe("nothing to fix"))
-        return
+        return False
     _show(fix, everything=show)
     for change in fix.done:
         stderr.print(said(f"fix: {change}", "bold"))
     if write:
-        for path in apply(fix):
-            stderr.print(safe(f"wrote {path}"))
+        written, backup = apply(fix)
+        for path in written:
+            kept = f"; the old file is {backup}" if backup and path.name == NAME else ""
+            stderr.print(safe(f"wrote {path}{kept}"))
+    elif fix.old_text:
+        stderr.print(safe(f"nothing was written; --fix keeps the old {NAME} as {NAME}.bak"))
+    else:
+        stderr.print(safe("nothing was written"))
+    return True
 
 
 def _show(fix: Fix, *, everything: bool) -> None:

@@ -41,7 +41,7 @@ _RECIPE_FIELDS = ("computed_in", "dtype", "decoder", "posterior", "tiling", "max
 # What a policy says besides what was asked for.
 _DERIVED = (
     *("divisor", "frame_rule", "buckets_chosen", "split", "allow_outside_root", "of"),
-    *("datasets", "file"),
+    *("datasets", "file", "reading"),
 )
 
 

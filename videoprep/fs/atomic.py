@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -114,6 +115,16 @@ def naming(path: Path) -> Iterator[None]:
 def write_bytes(path: Path, data: bytes) -> None:
     """`write_file` for contents that are at hand."""
     write_file(path, lambda file: _write_all(file, data))
+
+
+def keep_copy(path: Path, data: bytes) -> Path:
+    """Write what a file holds beside it: as ``.bak``, or with the first number that is free."""
+    for number in count(1):
+        copy = path.with_name(f"{path.name}.bak{number if number > 1 else ''}")
+        same = copy.is_file() and copy.read_bytes() == data
+        if same or create_bytes(copy, data):
+            return copy
+    raise AssertionError
 
 
 def create_bytes(path: Path, data: bytes) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from videoprep.errors import MediaError
+from videoprep.errors import Code, MediaError, SpecError
 from videoprep.index.merging import header_of
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.discovery import LOOKED_AT, Found
@@ -47,7 +48,23 @@ def passed_over(found: Found, folder: Path, errors: Iterable[MediaError] = ()) -
 
 def _listing(found: Found) -> Listing:
     named = ("format", "caption_column", "video_column")
-    fields = {name: found.fields[name] for name in named if name in found.fields}
+    return _listed_with_roles(
+        found, {name: found.fields[name] for name in named if name in found.fields}
+    )
+
+
+def _listed_with_roles(found: Found, fields: Mapping[str, Any]) -> Listing:
+    """The samples; without further media if what is named for roles is not there.
+
+    The file that names it may be one that `init` was run to bring up to date; `validate` says what
+    is missing.
+    """
+    roles = found.fields.get("roles")
+    if roles:
+        try:
+            return DatasetSpec(data_root=found.root, **{**fields, "roles": roles}).listing()
+        except SpecError:
+            fields = {name: value for name, value in fields.items() if name != "roles"}
     return DatasetSpec(data_root=found.root, **fields).listing()
 
 
@@ -70,6 +87,9 @@ def _of_folder(listing: Listing) -> Iterator[str]:
     for one in listing.reading.passed_over:
         if one.kind not in _NOT_MEANT:
             yield f"Passed over: {one}"
+    for remark in listing.remarks:
+        if remark.code is Code.MISSING_MEDIA:  # a folder with files for some of the videos
+            yield remark.message
 
 
 def _columns(found: Found) -> Iterator[str]:
@@ -100,7 +120,7 @@ def _files(found: Found, folder: Path) -> Iterator[str]:
 def _beside(found: Found) -> Iterator[str]:
     """The media beside the videos of a short list, such as control videos and masks."""
     fields = {name: value for name, value in found.fields.items() if name != "data_root"}
-    listing = DatasetSpec(data_root=found.root, **fields).listing()
+    listing = _listed_with_roles(found, fields)
     for sample in (*listing.samples, *listing.unusable):
         yield from (media.name for media in sample.beside)
 

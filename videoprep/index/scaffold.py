@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from videoprep.errors import SpecError
 from videoprep.families.model_folder import open_model
 from videoprep.families.profile import Profile
 from videoprep.families.registry import family_of, get_profile
-from videoprep.fs.atomic import create_bytes, may_write, write_bytes
+from videoprep.fs.atomic import create_bytes, keep_copy, may_write, write_bytes
 from videoprep.fs.mirror import remote_of, shown
 from videoprep.index.merging import (
     ChangedSetting,
@@ -91,7 +90,7 @@ class Scaffold:
         if _contents(self.path) != self.old:
             raise _changed_meanwhile(self.path)
         if self.old is not None:
-            backup = _keep(self.path, self.old)
+            backup = keep_copy(self.path, self.old)
             write_bytes(self.path, data)
             return backup
         if not create_bytes(self.path, data):
@@ -160,7 +159,7 @@ def scaffold(
     several = DATASETS in found.fields
     sound = () if several else (f"{one}." for one in sound_found(found, seen, merged.fields))
     sentences = (*describe(seen), *sound)
-    unused = () if several else tuple(passed_over(found, folder, seen.errors))
+    unused = () if several else tuple(passed_over(_read_as(found, merged), folder, seen.errors))
     top = (f"Found: {found.what}.", *found.notes, *(f"{one}." for one in unused), *sentences)
     text = commented_text(merged.fields, Comments(top, proposed, own_lines(saved, merged.kept)))
     return Scaffold(
@@ -174,6 +173,12 @@ def scaffold(
         text=text,
         old=_contents(target),
     )
+
+
+def _read_as(found: Found, merged: Merged) -> Found:
+    """The dataset with the roles that it will be read with, which a file that is there may name."""
+    roles = {"roles": merged.fields["roles"]} if merged.fields.get("roles") else {}
+    return replace(found, fields={**found.fields, **roles})
 
 
 def columns_of(made: Scaffold) -> dict[str, str]:
@@ -292,15 +297,6 @@ def _require_writable(folder: Path) -> None:
             where=str(folder),
             remedy="write the file elsewhere with `output`",
         )
-
-
-def _keep(path: Path, data: bytes) -> Path:
-    """Write what a file holds beside it: as ``.bak``, or with the first number that is free."""
-    for number in count(1):
-        backup = path.with_name(f"{path.name}.bak{number if number > 1 else ''}")
-        if _contents(backup) == data or create_bytes(backup, data):
-            return backup
-    raise AssertionError
 
 
 def _changed_meanwhile(path: Path) -> SpecError:

@@ -245,7 +245,7 @@ def unused(
         yield Problem(
             Code.UNUSED_COLUMN,
             f"the column {name[:100]!r} looks like {meaning}, and is not used",
-            _remedy(meaning, normalized(name)),
+            _remedy(meaning, name),
             str(path),
             severity="note" if mild else "warning",
         )
@@ -270,7 +270,8 @@ def _is_off(words: str, off: Collection[str]) -> bool:
     return any(words in names.get(what, ()) for what in off)
 
 
-def _remedy(meaning: str, words: str) -> str:
+def _remedy(meaning: str, name: str) -> str:
+    words = normalized(name)
     if meaning in _TIMES and words.endswith("_ms"):
         return "times in milliseconds are not read: write them in seconds"
     if meaning in _TIMES:
@@ -285,10 +286,14 @@ def _remedy(meaning: str, words: str) -> str:
         return f"name it with `{fields[meaning]}` if it is meant, or ignore this rule"
     if meaning in _OF_ROLES:
         role = role_called(words) or _likely_role(words)
-        return f"name it with `roles={{{str(role)!r}: …}}` if it is meant, or ignore this rule"
+        plain = len(name) <= _PLAIN and "`" not in name
+        column = repr(name) if plain else "…"
+        option = f"`roles={{{str(role)!r}: {column}}}`"
+        return f"name it with {option} if it is meant, or ignore this rule"
     return "nothing is made of it; if training needs it, it has to come from elsewhere"
 
 
+_PLAIN = 100
 _OF_ROLES = {kind.label for kind in ROLES.values() if kind.several}
 
 

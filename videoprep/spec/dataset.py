@@ -19,6 +19,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from typing_extensions import Unpack
 
@@ -312,6 +313,21 @@ class DatasetSpec(BaseModel):
     _from_file: frozenset[str] = PrivateAttr(default=frozenset())  # the fields that it sets
     _name: str | None = PrivateAttr(default=None)  # in the file, if that describes several
     _trainer: TrainerDataset | None = PrivateAttr(default=None)  # if that is a trainer's config
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, fields: Any) -> Any:
+        """``null`` unsets an option, also one whose default is a value."""
+        if not isinstance(fields, dict):
+            return fields
+        return {
+            name: value
+            for name, value in fields.items()
+            if value is not None
+            or name not in cls.model_fields
+            or cls.model_fields[name].is_required()
+            or cls.model_fields[name].default is None
+        }
 
     @field_validator("data_root", "dataset_file", mode="before")
     @classmethod

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -210,7 +211,7 @@ class _EntryReader:
         except ValidationError as error:
             wrong = wrong_values(error, DatasetKeys, as_key)
             at = lines.get(next(iter(wrong)), lines[""])
-            raise self._error(joined(wrong.values()), "correct the file", at) from error
+            raise self._error(joined(wrong.values()), _meant_role(own, wrong), at) from error
         if keys.weight is not None and keys.repeats is not None:
             raise self._error(
                 "'weight' and 'repeats' both say how often the dataset comes",
@@ -244,6 +245,15 @@ class _EntryReader:
 
     def _error(self, message: str, remedy: str, line: int) -> SpecError:
         return SpecError(message, where=f"{shown(self.file)}:{line}", remedy=remedy)
+
+
+def _meant_role(own: Mapping[str, Any], wrong: Iterable[str]) -> str:
+    """What to do about wrong values: the role that was probably meant."""
+    roles, written = get_args(DatasetRole), own.get("role")
+    close = difflib.get_close_matches(str(written).lower(), roles, n=1, cutoff=0.7)
+    if "role" not in wrong or not close:
+        return "correct the file"
+    return f"did you mean {close[0]!r}?"
 
 
 def _folder_of(path: Path) -> Path:

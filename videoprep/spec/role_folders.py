@@ -19,6 +19,7 @@ from videoprep.spec.folder import levels
 from videoprep.spec.roles import ROLES, Role, distinct, has_own_option, role_called
 from videoprep.spec.video_files import is_still_name, is_video_name, suffix_of
 from videoprep.spec.video_lookup import is_inside
+from videoprep.text import counted
 
 Folders = Mapping[Role, str]
 """Folders of media by role, relative to the data root."""
@@ -106,7 +107,9 @@ def add_from_folders(
 ) -> None:
     """Give entries the media that lie in folders under the names of their videos.
 
-    An entry without one, or with several, has a flaw.
+    An entry without one, or with several, has a flaw. A folder with files for fewer than half of
+    the videos is meant for these alone: the others have no medium of the role, and one remark says
+    so.
 
     Args:
         found: the entries.
@@ -129,16 +132,20 @@ def add_from_folders(
         files = _files(root, folder, allow_outside)
         stems = [_stem(os.path.normpath(entry.video)) for entry in found.entries]
         prefix = prefix_of(stems, files)
-        for place, (entry, stem) in enumerate(zip(found.entries, stems, strict=True)):
-            key = stem.removeprefix(prefix)
+        keys = [stem.removeprefix(prefix) for stem in stems]
+        covered = sum(key in files for key in keys)
+        for_some = 0 < 2 * covered < len(keys)
+        for place, (entry, key) in enumerate(zip(found.entries, keys, strict=True)):
             names = files.get(key, [])
             if len(names) == 1:
                 medium = role, f"{folder}/{names[0]}"
                 found.entries[place] = entry._replace(beside=_with(entry, medium))
-            else:
+            elif names or not for_some:
                 found.flaws.setdefault(entry.number, []).append(
                     _flaw(entry, role, folder, key, names)
                 )
+        if for_some:
+            found.remarks.append(_for_some(root, role, folder, covered, len(keys)))
         found.columns[role] = f"{folder}/"
 
 
@@ -160,10 +167,28 @@ def _flaw(entry: Entry, role: Role, folder: str, key: str, names: Iterable[str])
         remedy = "keep one of them"
     else:
         code, message = Code.MISSING_MEDIA, f"its {role}: {folder}/ has no file called {key}"
-        remedy = f"add the file, or turn the role off with `roles={{{str(role)!r}: ''}}`"
+        remedy = (
+            f"add the file; if the sample is meant to have none, list the samples in a table and "
+            f"leave its cell for {role} empty; or turn the role off with {_off(role)}"
+        )
     return Problem(
         code, message, remedy, entry.file, entry.line, entry.row, entry.number, video=entry.video
     )
+
+
+def _for_some(root: Path, role: Role, folder: str, covered: int, total: int) -> Problem:
+    return Problem(
+        Code.MISSING_MEDIA,
+        f"{folder}/ has files for {covered} of {counted(total, 'sample')}: the others are used "
+        f"without {role}",
+        f"add files if more are meant to have one, or turn the role off with {_off(role)}",
+        str(root / folder),
+        severity="warning",
+    )
+
+
+def _off(role: Role) -> str:
+    return f"`roles={{{str(role)!r}: ''}}`"
 
 
 def _files(root: Path, folder: str, allow_outside: bool) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ NAME = "videoprep.yaml"
 _MOST_BYTES = 1 << 16
 _SHOWN = 5
 _STAY = "write a path inside the folder, or give it on the command line"
+_MOST_EXACT = 1 << 53  # beyond it, not every whole number is a float
 _LINE_ENDS = frozenset("\x85\u2028\u2029")
 
 DATASETS = "datasets"
@@ -36,7 +37,10 @@ class _SafeLoader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes the line ends of Unicode as codes: as they are YAML would read them as a space."""
+    """Writes text that is read back as it is, and whole numbers as people write them.
+
+    The line ends of Unicode are written as codes: as they are, YAML would read them as a space.
+    """
 
 
 def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -44,7 +48,13 @@ def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
+def _write_number(dumper: yaml.SafeDumper, number: float) -> yaml.ScalarNode:
+    whole = number.is_integer() and abs(number) < _MOST_EXACT
+    return dumper.represent_int(int(number)) if whole else dumper.represent_float(number)
+
+
 _Dumper.add_representer(str, _write_text)
+_Dumper.add_representer(float, _write_number)
 
 
 def read_spec_file(path: Path, *, named: bool = False, root: Path | None = None) -> dict[str, Any]:

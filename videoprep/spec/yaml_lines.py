@@ -55,6 +55,51 @@ def read_yaml_lines(text: str, mark: str, explained: Collection[str]) -> YamlLin
     return reader.found()
 
 
+def with_settings(text: str, settings: Mapping[str, str | None]) -> str | None:
+    """Return a text in which some options are set otherwise; every other line stays as it is.
+
+    An option that the text does not set comes in the place of the line that shows its default, if
+    there is one, else at the end.
+
+    Args:
+        text: a YAML mapping, or comments alone.
+        settings: by option, the lines that set it; None: nothing sets it any more.
+
+    Returns:
+        The text; None if its settings share lines, so that they cannot be exchanged.
+    """
+    spans = _spans(text)
+    if spans is None:
+        return None
+    parts = re.split(f"({_LINE_END.pattern})", text)
+    lines = [line + end for line, end in zip(parts[::2], [*parts[1::2], ""], strict=True)]
+    if parts[-1]:
+        lines[-1] += "\n"
+    for name, first, last in spans:
+        if name in settings:
+            while last > first and not lines[last].strip():
+                last -= 1
+            lines[first : last + 1] = [settings[name] or "", *[""] * (last - first)]
+    set_already = {name for name, _, _ in spans}
+    for name, written in settings.items():
+        if written is not None and name not in set_already:
+            shown = _shown_default(lines, name)
+            if shown is None:
+                lines.append(written)
+            else:
+                lines[shown] = written
+    return "".join(lines)
+
+
+def _shown_default(lines: list[str], name: str) -> int | None:
+    """The place of the only line that shows an option without setting it."""
+    for at in range(1, len(lines)):
+        goes_on = at + 1 < len(lines) and lines[at + 1].startswith("# ")
+        if lines[at].startswith(f"# {name}: ") and lines[at - 1].startswith(EXPLAINS):
+            return None if goes_on else at
+    return None
+
+
 def option_name(key: object) -> str:
     """Return the name of the option that a key sets: hyphens stand for underscores."""
     return str(key).replace("-", "_")

@@ -443,6 +443,7 @@ class ValidationRun:
         if found is None or not isinstance(media, MediaInfo):
             findings = _apply_to_captions(self.of_caption, subject, tokens)
             self.overview.add(sample, None, None, tokens)
+            self.overview.count_unplanned(errors)
         else:
             kind = self._kind_of(sample, found.video)
             plan = kind.plan
@@ -465,6 +466,7 @@ class ValidationRun:
                 findings += _apply(kind.speaking, subject)
             seconds = self._seconds_of_part(sample, media)
             self.overview.add(sample, media, None if errors else plan, tokens, seconds)
+            self.overview.count_unplanned(errors)
         findings += [_of_media_error(sample, error) for error in errors]
         self.take(findings, number)
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from videoprep.errors import Code, EmptyPlanError, VideoprepError
-from videoprep.fs.atomic import may_write, write_bytes
+from videoprep.fs.atomic import keep_copy, may_write, write_bytes
 from videoprep.spec.dataset import DatasetSpec
 from videoprep.spec.readers.base import TableReader
 from videoprep.spec.readers.csv_table import delimiter_of
 from videoprep.spec.roles import distinct
 from videoprep.spec.sample import NO_EXTRAS, Sample
-from videoprep.spec.spec_file import NAME, spec_text
+from videoprep.spec.spec_file import NAME, read_spec_file, spec_text
+from videoprep.spec.yaml_lines import with_settings
 from videoprep.validators.engine import validate
 from videoprep.validators.protocol import Finding
 from videoprep.validators.report import Report
@@ -129,7 +130,28 @@ def propose(spec: DatasetSpec, report: Report, **how: Any) -> Fix:
         rows = list(clean_rows(spec, keep))
     old = spec.data_root / NAME
     old_text = old.read_text(encoding="utf-8", errors="replace") if old.is_file() else ""
-    return Fix(new, old_text, spec_text(new.saved_fields()), rows, left_out, done)
+    return Fix(new, old_text, _new_text(old_text, new, old), rows, left_out, done)
+
+
+def _new_text(old_text: str, new: DatasetSpec, path: Path) -> str:
+    """The text of the new spec: that of the old one, in which only what changes is exchanged."""
+    fields = new.saved_fields()
+    kept = None
+    if old_text and "\ufffd" not in old_text:  # else not UTF-8
+        written = read_spec_file(path)
+        old = DatasetSpec(**written)
+        same = {name for name in written if _value(old, name) == _value(new, name)}
+        settings = {name: spec_text({name: fields[name]}) for name in fields if name not in same}
+        gone = written.keys() - same - fields.keys() - {"data_root"}
+        kept = with_settings(old_text, {**dict.fromkeys(gone), **settings})
+    return spec_text(fields) if kept is None else kept
+
+
+def _value(spec: DatasetSpec, name: str) -> Any:
+    """A setting as it counts: a list's file may be written in several ways."""
+    if name == "dataset_file" and spec.dataset_file is not None:
+        return os.path.realpath(spec.data_root / spec.dataset_file)
+    return getattr(spec, name)
 
 
 def has_fix(spec: DatasetSpec, report: Report) -> bool:
@@ -140,8 +162,11 @@ def has_fix(spec: DatasetSpec, report: Report) -> bool:
     return _is_rewritten(spec) and 0 < len(passing(report)[0]) < report.total
 
 
-def apply(fix: Fix) -> list[Path]:
+def apply(fix: Fix) -> tuple[list[Path], Path | None]:
     """Writes the new list and the new spec; a spec that is there is kept as ``.bak``.
+
+    Returns:
+        What was written, and the copy of the spec that was there; None if there was none.
 
     Raises:
         VideoprepError: the data root is meant to stay as it is.
@@ -160,10 +185,9 @@ def apply(fix: Fix) -> list[Path]:
         target = root / fix.spec.dataset_file
         write_rows(target, fix.rows)
         written.insert(0, target)
-    if fix.old_text:
-        write_bytes(saved.with_suffix(".yaml.bak"), fix.old_text.encode())
+    backup = keep_copy(saved, saved.read_bytes()) if fix.old_text else None
     write_bytes(saved, fix.new_text.encode())
-    return written
+    return written, backup
 
 
 def clean_rows(spec: DatasetSpec, keep: Iterable[Sample]) -> Iterator[list[str]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from videoprep.errors import MediaError
 from videoprep.index.bucket import Bucket
 from videoprep.index.placement import LeftOut, Placement
 from videoprep.media.probe import MediaInfo
@@ -186,6 +189,11 @@ class Overview:
                 rates = self.rates.setdefault(placement.bucket, Counter())
                 rates[round(float(placement.rate), 2)] += 1
 
+    def count_unplanned(self, errors: Sequence[MediaError]) -> None:
+        """Take up why the last sample has no plan, if files of it cannot be used."""
+        if errors:
+            self.left_out[errors[0].code.value] += 1
+
     def contents(self, *, parts: bool = False) -> NDArray[np.uint64]:
         """Return what stands for the contents of each sample's file; 0 for one that is not known.
 
@@ -199,6 +207,18 @@ class Overview:
         """Return the number of each sample's dataset."""
         counts = [part.samples for part in self.parts] or [len(self.samples)]
         return np.repeat(np.arange(len(counts)), counts).astype(np.int64)
+
+    def dataset_of(self, sample: int) -> str | None:
+        """Return the name of the dataset that a sample is of; None if there is only one."""
+        if not self.parts:
+            return None
+        ends = list(accumulate(part.samples for part in self.parts))
+        return self.parts[bisect_right(ends, sample)].name
+
+    def seen_from(self, sample: int, other: int, place: str) -> str:
+        """Return a place in the lists of a sample, with its dataset if that of another differs."""
+        name = self.dataset_of(sample)
+        return place if name == self.dataset_of(other) else f"{place} of the dataset {name!r}"
 
     @classmethod
     def joined(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.rules import file, rule_test
+from tests.support.rules import check, file, rule_test
 from videoprep.media.orientation import Orientation
 from videoprep.validators.rules.rotated import Rotated
 
@@ -11,3 +11,11 @@ test_rotated = rule_test(
     breaks=[file(orientation=Orientation(transpose=True, flip_horizontal=True))],
     clean=[file()],
 )
+
+
+def test_an_image_is_called_one() -> None:
+    turn = Orientation(transpose=True, flip_horizontal=True)
+    (video,) = check(Rotated, file(orientation=turn))
+    (image,) = check(Rotated, file(frames=1, orientation=turn, fps=None))
+    assert video.message == "the video has a rotation flag, which is followed"
+    assert image.message == "the image has a rotation flag, which is followed"

@@ -9,9 +9,10 @@ from videoprep.validators.overview import Overview
 from videoprep.validators.rules.several_captions import SeveralCaptions
 
 
-def _several() -> Overview:
+def _several(caption_file: str = "a.txt") -> Overview:
     over = overview("A cat.", "A dog.", "A bird.")
-    over.samples = [replace(over.samples[0], further=("x", "y")), *over.samples[1:]]
+    first = replace(over.samples[0], further=("x", "y"), caption_file=caption_file)
+    over.samples = [first, *over.samples[1:]]
     return over
 
 
@@ -31,3 +32,10 @@ def test_it_says_of_which_samples_it_counts() -> None:
     over.total = 4
     (finding,) = check(SeveralCaptions, over)
     assert "1 of 3 usable samples has several captions" in finding.message
+
+
+def test_lines_are_advice_only_where_captions_have_lines() -> None:
+    (of_lines,) = check(SeveralCaptions, _several("a.txt"))
+    (of_cells,) = check(SeveralCaptions, _several("list.csv"))
+    assert "`caption_lines='one'`" in of_lines.remedy
+    assert "caption_lines" not in of_cells.remedy

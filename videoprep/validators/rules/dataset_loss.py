@@ -19,7 +19,15 @@ _ADVICE = {
     Code.DROPPED.value: "nothing, if so many were to be dropped in the review; `videoprep review` "
     "takes a decision back",
     Code.MISSING_VIDEO.value: "check the paths, or where they begin (`data_root`)",
+    Code.MISSING_MEDIA.value: "add the files, or leave their cells in a table empty; "
+    "`roles={'control': ''}` turns a role off",
 }
+# What other options of the plan may change.
+_FITTED = {
+    Code.SIZE_NOT_DIVISIBLE.value, Code.FRAME_COUNT.value, Code.STILL_IMAGE.value,
+    Code.TOO_SMALL.value, Code.TOO_SHORT.value, Code.NO_EXACT_BUCKET.value,
+    Code.FEW_PIXELS.value, Code.LITTLE_KEPT.value,
+}  # fmt: skip
 
 
 class DatasetLossOptions(RuleOptions):
@@ -62,4 +70,6 @@ class DatasetLoss(DatasetValidator):
 def _advice(reasons: Counter[str]) -> str | None:
     """What to do about the most frequent reason; None: what the rule says."""
     code = next((code for code, _ in reasons.most_common(1)), None)
-    return None if code is None else _ADVICE.get(code)
+    if code is None or code in _FITTED:
+        return None
+    return _ADVICE.get(code, f"mend what the findings of {code} name, or remove the samples")

@@ -53,10 +53,11 @@ class DuplicateCaption(DatasetValidator):
             severity = Severity.WARNING if clips >= self.options.clips else None
             by = f"; {_named(origin)} wrote it for {clips} clips" if origin is not None else ""
             which = f" (caption {group[0].number + 1})" if samples[0].further else ""
-            for sample, caption, (_, number) in zip(
+            for sample, caption, (other, number) in zip(
                 samples[1:], captions[1:], group[1:], strict=True
             ):
-                place = f"{known.seen_from(caption.caption_source)}{which}"
+                told = f"{known.seen_from(caption.caption_source)}{which}"
+                place = overview.seen_from(group[0].sample, other, told)
                 message = f"the same caption as in {place}; {len(group)} samples have it{by}"
                 found = self.finding(caption, message, severity=severity, first_line=known.line)
                 yield found.about_caption(number + 1, len(sample.captions))

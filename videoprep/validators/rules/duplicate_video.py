@@ -8,6 +8,8 @@ from videoprep.spec.sample import Sample
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, Severity
 
+_IN_TWO_DATASETS = "remove it from one of the datasets, unless it is meant to come in both"
+
 
 class DuplicateVideo(DatasetValidator):
     """Files are compared, not names: other spellings and links are found, too."""
@@ -27,9 +29,11 @@ class DuplicateVideo(DatasetValidator):
             for other in others:
                 sample = overview.samples[other]
                 spelling = f" ({known.name})" if known.name != sample.name else ""
-                place = known.source.seen_from(sample.source)
+                told = known.source.seen_from(sample.source)
+                place = overview.seen_from(first, other, told)
                 message = f"the same file as in {place}{spelling}{_shared(sample, known)}"
-                yield self.finding(sample, message, first_line=known.source.line)
+                remedy = None if place == told else _IN_TWO_DATASETS
+                yield self.finding(sample, message, remedy, first_line=known.source.line)
 
 
 def _shared(sample: Sample, known: Sample) -> str:

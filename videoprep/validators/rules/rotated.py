@@ -24,4 +24,5 @@ class Rotated(Validator):
         turn = subject.media.orientation
         if turn != UPRIGHT:
             kind = "mirroring" if turn.mirrored else "rotation"
-            yield self.finding(subject, f"the video has a {kind} flag, which is followed")
+            what = "image" if subject.media.is_still else "video"
+            yield self.finding(subject, f"the {what} has a {kind} flag, which is followed")

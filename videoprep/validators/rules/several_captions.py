@@ -8,6 +8,8 @@ from videoprep.errors import Code
 from videoprep.validators.overview import Overview
 from videoprep.validators.protocol import DatasetValidator, Finding, Need, ReaderRule, Severity
 
+_OF_CELLS = "nothing, if they are meant to be captions of their own; if not, leave one of them"
+
 
 class SeveralCaptions(ReaderRule, DatasetValidator):
     """All captions of a sample are encoded. Empty ones in a list are left out."""
@@ -38,6 +40,14 @@ class SeveralCaptions(ReaderRule, DatasetValidator):
             yield self.finding(
                 overview.list_file,
                 f"{samples} several captions, {span} each: one is drawn each time",
+                None if _of_lines(overview) else _OF_CELLS,
                 samples=len(counts),
                 most=most,
             )
+
+
+def _of_lines(overview: Overview) -> bool:
+    """Whether lines of caption files are among them, which may be one caption."""
+    return any(
+        sample.caption_file.endswith(".txt") for sample in overview.samples if sample.further
+    )
