@@ -201,7 +201,7 @@ def _interrupt(process: subprocess.Popen[bytes], number: int) -> None:
 def test_in_a_terminal_it_asks_for_the_model(answer: bytes, profile: str, folder: Path) -> None:
     shown, code = _in_terminal(answer, "init", folder)
     assert code == 0, shown
-    assert shown.startswith("Which model will you train?\n 1  default ")
+    assert re.match(r"Which model will you train\?\n +1 +default ", shown)
     assert " 6  wan " in shown
     assert "Wan 2.1, Wan 2.2-A14B" in shown
     assert max(map(len, shown.partition("Number")[0].splitlines())) <= 80

@@ -50,6 +50,7 @@ class CogVideoX(T5Family):
         fps=8,
         num_frames=49,
         models="CogVideoX 2b, 5b, 5b-I2V",
+        prominence=3,
         stills=True,
         components=(
             prompt_embeds(MAX_TOKENS, 4096),

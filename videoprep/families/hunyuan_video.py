@@ -110,6 +110,7 @@ class HunyuanVideo(DiffusersFamily):
         fps=24,
         num_frames=129,
         models="HunyuanVideo",
+        prominence=2,
         stills=True,
         caption_style=CAPTION_STYLE,
     )

@@ -193,6 +193,7 @@ class HunyuanVideo15(DiffusersFamily):
         fps=24,
         num_frames=121,
         models="HunyuanVideo 1.5",
+        prominence=1,
         stills=True,
         caption_style=(
             "One paragraph in this order: the main content of the video; the colours, shapes, "

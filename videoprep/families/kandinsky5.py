@@ -115,6 +115,7 @@ class Kandinsky5(DiffusersFamily):
         fps=24,
         num_frames=121,
         models="Kandinsky 5 Video Lite, Pro",
+        prominence=1,
         stills=True,
         caption_style=(
             "One paragraph: what happens in the order in which it happens, the place, the main "

@@ -219,6 +219,7 @@ class LTX2(DiffusersFamily):
         fps=24,
         num_frames=121,
         models="LTX-2, 2.3, 2.5",
+        prominence=2,
         stills=True,
         caption_style=(
             "One flowing paragraph in the order of time, literal and precise: the type of shot, "

@@ -67,6 +67,7 @@ class LTXVideo(T5Family):
         fps=25,
         num_frames=161,
         models="LTX-Video 0.9",
+        prominence=1,
         stills=True,
         caption_style=(
             "One flowing paragraph in the order of time, literal and precise, as a cinematographer "

@@ -93,6 +93,8 @@ class Profile:
         of_some_families: what models of only some of the families make that keep to it, of media
             beside videos.
         stills: whether the family trains on still images, too, as clips of one frame.
+        prominence: how many people train the models, roughly: 3 for those that the bundled trainer
+            trains, 2 for many, 0 for few. Lists of profiles begin with the highest.
         caption_style: how the captions read that the models were trained on, as an instruction to a
             language model.
     """
@@ -113,6 +115,7 @@ class Profile:
     )
     of_some_families: tuple[ComponentSpec, ...] = ()
     stills: bool = False
+    prominence: int = 0
     caption_style: str = _PLAIN_STYLE
 
     @property

@@ -106,8 +106,9 @@ def _has(family: Family, name: str) -> bool:
 
 
 def profiles() -> dict[str, Profile]:
-    """All profiles by name: the default, and each family's."""
-    return {DEFAULT.name: DEFAULT, **{name: f.profile for name, f in families().items()}}
+    """All profiles by name: the default, and each family's, those that many train first."""
+    own = sorted((f.profile for f in families().values()), key=lambda one: -one.prominence)
+    return {DEFAULT.name: DEFAULT, **{one.name: one for one in own}}
 
 
 def get_profile(name: str | None) -> Profile:

@@ -75,6 +75,7 @@ class Wan(T5Family):
         fps=16,
         num_frames=81,
         models="Wan 2.1, Wan 2.2-A14B",
+        prominence=2,
         stills=True,
         caption_style=(
             "One paragraph of some 80 to 100 words if there is so much to tell: the visual style "

@@ -28,6 +28,7 @@ VIDEOS_OPENED = 16
 _LIMITS = Limits(seconds=10.0)
 _SIZES = 3  # that batches of one bucket each can well be made of
 _SAME_RATE = 0.05
+_NAMED = 3
 _SIDES = {"height_buckets", "width_buckets"}
 
 
@@ -145,7 +146,9 @@ def _guess(seen: Glance) -> tuple[Profile, str]:
     best = max(accepted, key=lambda profile: accepted[profile])
     if not odd or accepted[best] == accepted[DEFAULT]:
         return DEFAULT, ""
-    alike = " or ".join(one.name for one in accepted if accepted[one] == accepted[best])
+    names = [one.name for one in accepted if accepted[one] == accepted[best]]
+    others = [f"{len(names) - _NAMED} others"] if len(names) > _NAMED else []
+    alike = " or ".join([*names[:_NAMED], *others])
     sizes = _most([f"{one.width}×{one.height}" for one in odd])
     all_fit = accepted[best] == len(seen.media)
     legal = "all" if all_fit else f"{accepted[best]} of {len(seen.media)}"
