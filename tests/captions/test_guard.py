@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.processor_time import least_seconds
 from videoprep.captions.guard import additions, is_faithful
 
 SOURCE = "A man in a red coat walks two dogs along the beach without a leash."
@@ -163,12 +162,7 @@ def test_a_text_adds_nothing_to_itself(text: str) -> None:
     "unit", ["A cat no. ", "Two hundred ", "Anna ", "not ", "red. ", "1.", "a'", "'"]
 )
 def test_long_texts_take_linear_time(unit: str) -> None:
-    seconds = {size: min(_seconds(unit, size) for _ in range(3)) for size in (10_000, 80_000)}
-    assert seconds[80_000] < max(24 * seconds[10_000], 1.0)
+    def seconds(size: int) -> float:
+        return least_seconds(lambda: additions((unit * size)[:size], (unit * size)[: size - 1]))
 
-
-def _seconds(unit: str, size: int) -> float:
-    """Processor time, to which other work on the machine adds: the least of several counts."""
-    start = time.process_time()
-    additions((unit * size)[:size], (unit * size)[: size - 1])
-    return time.process_time() - start
+    assert seconds(80_000) < max(24 * seconds(10_000), 1.0)
