@@ -20,7 +20,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_mixed_dataset(tmp_path_factory.mktemp("mixed") / "data")
 
 
-@pytest.mark.parametrize("name", MODELS)
+UNLIKE = ("wan-i2v", "vace", "motif-video", "hunyuan-i2v", "hunyuan15-i2v", "ltx2.3", "cosmos25")
+"""Models that have as little in common as can be; the others are encoded in the slow tests."""
+CASES = [pytest.param(name, marks=[] if name in UNLIKE else pytest.mark.slow) for name in MODELS]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_it_is_encoded_verified_and_shown(name: str, data: Path, tmp_path: Path) -> None:
     build, _ = MODELS[name]
     model = ModelFolder(build(tmp_path / "model"), name)
