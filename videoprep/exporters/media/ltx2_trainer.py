@@ -19,7 +19,11 @@ class Ltx2TrainerList(FileList):
 
     name = "LTX-2"
     file = "ltx-2-dataset.json"
-    columns: ClassVar[Mapping[str, str]] = {"control": "reference_video", "mask": "video_mask"}
+    columns: ClassVar[Mapping[str, str]] = {
+        "control": "reference_video",
+        "reference": "reference_video",
+        "mask": "video_mask",
+    }
     stills = False
 
     def lines(self, files: Iterable[ListedFile], columns: ListedColumns) -> Iterator[str]:
