@@ -20,7 +20,13 @@ from videoprep.families.component import (
 from videoprep.families.contract import TextEncoder, VideoEncoder
 from videoprep.families.diffusers_family import DiffusersFamily
 from videoprep.families.model_folder import ModelFolder
-from videoprep.families.model_parts import count_of, factor_of, load_encoder, load_tokenizer
+from videoprep.families.model_parts import (
+    compression_ratios,
+    count_of,
+    factor_of,
+    load_encoder,
+    load_tokenizer,
+)
 from videoprep.families.moments import mode
 from videoprep.families.profile import FrameRule, Profile
 from videoprep.families.siglip import (
@@ -259,11 +265,7 @@ class HunyuanVideo15(DiffusersFamily):
         }
 
     def compression(self, model: ModelFolder) -> tuple[int, int]:
-        spatial, temporal = (
-            count_of(model, "vae", f"{which}_compression_ratio")
-            for which in ("spatial", "temporal")
-        )
-        return spatial, temporal
+        return compression_ratios(model)
 
     def scales(self, model: ModelFolder) -> Mapping[str, Any]:
         return {"scaling_factor": factor_of(model, "vae", "scaling_factor")}

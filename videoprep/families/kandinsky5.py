@@ -18,6 +18,7 @@ from videoprep.families.contract import TextEncoder
 from videoprep.families.diffusers_family import DiffusersFamily
 from videoprep.families.model_folder import ModelFolder
 from videoprep.families.model_parts import (
+    compression_ratios,
     count_of,
     factor_of,
     load_encoder,
@@ -158,11 +159,7 @@ class Kandinsky5(DiffusersFamily):
         }
 
     def compression(self, model: ModelFolder) -> tuple[int, int]:
-        spatial, temporal = (
-            count_of(model, "vae", f"{which}_compression_ratio")
-            for which in ("spatial", "temporal")
-        )
-        return spatial, temporal
+        return compression_ratios(model)
 
     def scales(self, model: ModelFolder) -> Mapping[str, Any]:
         return {"scaling_factor": factor_of(model, "vae", "scaling_factor")}

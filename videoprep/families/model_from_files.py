@@ -20,7 +20,7 @@ from videoprep.families.model_folder import (
 )
 from videoprep.families.registry import families, family_of
 from videoprep.families.single_file import SINGLE_FILE, load_single_vae, require_weights_of
-from videoprep.fs.fact_cache import user_cache
+from videoprep.fs.user_cache import user_cache
 
 _WEIGHTS = (".safetensors", ".safetensors.index.json")
 _PICKLES = (".pth", ".pt", ".bin", ".ckpt")

@@ -45,6 +45,18 @@ def _count(model: ModelFolder, part: str, key: str, value: object) -> int:
     return value
 
 
+def compression_ratios(model: ModelFolder) -> tuple[int, int]:
+    """Pixels a side, and frames, that go into one latent, as the VAE's config names them.
+
+    Raises:
+        ModelError: the config lacks one, or it is no positive whole number.
+    """
+    spatial, temporal = (
+        count_of(model, "vae", f"{which}_compression_ratio") for which in ("spatial", "temporal")
+    )
+    return spatial, temporal
+
+
 def text_count_of(model: ModelFolder, part: str, key: str) -> int:
     """A positive whole number of a language model that also sees pictures.
 

@@ -32,6 +32,7 @@ from videoprep.fs.fingerprint import fingerprint_of
 from videoprep.fs.mirror import Remote, remote_of
 from videoprep.fs.remote_files import RemoteFile
 from videoprep.fs.staging import Staging
+from videoprep.fs.user_cache import user_cache
 
 logger = logging.getLogger(__name__)
 
@@ -302,11 +303,6 @@ def cache_folder(root: Path) -> Path:
     if may_write(root) and not inside.is_symlink():
         return inside
     return user_cache() / hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-
-
-def user_cache() -> Path:
-    """The folder of videoprep in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "videoprep"
 
 
 def key_of(path: str | os.PathLike[str]) -> Key | None:

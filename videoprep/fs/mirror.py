@@ -25,6 +25,7 @@ from videoprep.errors import SpecError
 from videoprep.fs.atomic import write_bytes
 from videoprep.fs.files import is_url
 from videoprep.fs.remote_files import RemoteFile, RemoteFiles
+from videoprep.fs.user_cache import cache_home
 
 _DATA = "data"
 _MARK = "mirror.json"
@@ -150,8 +151,7 @@ def _base() -> Path:
     own = os.environ.get("VIDEOPREP_MIRRORS")
     if own:
         return Path(os.path.realpath(own))
-    cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.path.realpath(cache_home)) / "videoprep" / "mirrors"
+    return Path(os.path.realpath(cache_home())) / "videoprep" / "mirrors"
 
 
 def _upwards(path: Path) -> Iterable[Path]:
