@@ -79,7 +79,8 @@ _KEYS: Mapping[str, TrainerKey] = {
     "dataset_path": honoured(TEXT, "the same"),
     "default_caption": honoured(TEXT, "`caption_fallback`"),
     "trigger_word": honoured(
-        TEXT, "put for `[trigger]`, or before captions without it; also that of the process"
+        TEXT,
+        "replaces `[trigger]`, or comes before captions without it; also that of the process",
     ),
     "caption_ext": honoured(TEXT, "the ending of the caption files"),
     "caption_type": honoured(TEXT, "the same"),
@@ -103,7 +104,7 @@ _KEYS: Mapping[str, TrainerKey] = {
     "random_crop": honoured(YES_NO, "`reshape` `random-crop`"),
     "scale": ignored("clips are not scaled before they go into buckets"),
     "invert_mask": ignored("white is trained on"),
-    "use_short_captions": ignored("captions are those of the caption files"),
+    "use_short_captions": ignored("captions are read from the caption files"),
     "type": of_training(),
     "do_i2v": of_training("first frames are encoded if you ask for it: `image_latents`"),
     "do_audio": _SOUND,

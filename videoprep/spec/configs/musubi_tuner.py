@@ -68,7 +68,7 @@ _GENERAL: Mapping[str, TrainerKey] = {
     ),
     "caption_extension": honoured(TEXT, "the ending of the caption files"),
     "batch_size": of_training(),
-    "num_repeats": honoured(WHOLE, "`repeats`; below 1 the dataset is left out"),
+    "num_repeats": honoured(WHOLE, "`repeats`; if it is below 1, the dataset is skipped"),
     "enable_bucket": honoured(
         YES_NO, "of still images; videos are cached in buckets whatever it says"
     ),

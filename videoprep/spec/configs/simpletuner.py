@@ -75,8 +75,8 @@ _KEYS: Mapping[str, TrainerKey] = {
     "id": honoured(TEXT, "the dataset's name"),
     "type": honoured(TEXT, "`local` is read; others are named"),
     "dataset_type": honoured(TEXT, "`video` and `image` are read; others are named"),
-    "disabled": honoured(YES_NO, "left out"),
-    "disable": honoured(YES_NO, "left out"),
+    "disabled": honoured(YES_NO, "skipped"),
+    "disable": honoured(YES_NO, "skipped"),
     "instance_data_dir": honoured(TEXT, "the folder and the folders in it"),
     "caption_strategy": honoured(
         one_of("textfile", "filename", "instanceprompt", "parquet"),
